@@ -1,0 +1,90 @@
+"""How a command ends: its exit code, and one line on standard error when it failed."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+
+import typer
+
+from nanoaccel.errors import NanoAccelError
+
+INTERRUPTED = 130
+
+
+def guard(command: Callable[[], None], *, debug: bool) -> int:
+    """Run a command and give its exit code, whatever it raises.
+
+    Args:
+        command: Ends normally, with ``typer.Exit`` or with an error.
+        debug: Print a traceback before the error's line.
+    """
+    try:
+        command()
+        sys.stdout.flush()
+    except typer.Exit as end:
+        code = end.exit_code
+    except BrokenPipeError:  # the reader went away, as in "| head": it has what it wanted
+        code = 0
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        code = report(error)
+    _release_streams()
+    return code
+
+
+def report(error: Exception) -> int:
+    """Print an error as one line and give its exit code."""
+    message, code = describe(error)
+    with suppress(OSError):
+        print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def describe(error: Exception) -> tuple[str, int]:
+    """The line and the exit code for an error."""
+    if isinstance(error, NanoAccelError):
+        return _one_line(str(error)), error.exit_code
+    # What typer raises on wrong usage is click's, and newer versions carry their own click.
+    format_message = getattr(error, "format_message", None)
+    if callable(format_message):
+        path = getattr(getattr(error, "ctx", None), "command_path", "nanoaccel")
+        return f"{_one_line(format_message()).rstrip('.')}. See {path} --help", 2
+    if isinstance(error, MemoryError):
+        return "out of memory. Close other programs, or lower --kv-cache-memory", 1
+    return (
+        f"{type(error).__name__}: {_one_line(str(error))}; run again with --debug for a traceback",
+        1,
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def prepare_streams() -> None:
+    """Make standard streams safe to write to: closed ones swallow, odd characters become ``?``."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the whole run
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the whole run
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _release_streams() -> None:
+    """Point a stream that cannot be flushed to nowhere, or the interpreter complains at exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

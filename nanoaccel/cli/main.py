@@ -1,0 +1,85 @@
+"""The command ``nanoaccel``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from nanoaccel.cli.bench import bench
+from nanoaccel.cli.chat import chat
+from nanoaccel.cli.doctor import doctor
+from nanoaccel.cli.errors import guard, prepare_streams
+from nanoaccel.cli.export import export
+from nanoaccel.cli.generate import generate
+from nanoaccel.cli.inspect import inspect
+from nanoaccel.cli.options import with_options
+from nanoaccel.cli.quickstart import quickstart
+
+_DEBUG = "--debug"
+_GROUPS = {
+    "Make": (quickstart, export),
+    "Use": (generate, chat),
+    "Measure": (bench,),
+    "Look": (inspect, doctor),
+}
+
+app = typer.Typer(
+    name="nanoaccel",
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _group, _commands in _GROUPS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_group)(with_options(_command))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import nanoaccel
+
+        print(nanoaccel.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def nanoaccel(
+    version: Annotated[  # noqa: ARG001 - its callback prints
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+        ),
+    ] = False,
+    debug: Annotated[  # noqa: ARG001 - main() reads it, wherever it stands
+        bool, typer.Option(_DEBUG, help="Print a traceback when a command fails.")
+    ] = False,
+) -> None:
+    """Export language models to compressed OpenVINO bundles and run them on CPUs."""
+
+
+def run() -> None:
+    """The console entry point."""
+    prepare_streams()
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line and give its exit code.
+
+    Args:
+        arguments: As typed, without the program's name; none at all prints the help.
+    """
+    given = list(arguments)
+    options = given[: given.index("--")] if "--" in given else given
+    debug = _DEBUG in options
+    kept = [word for word in options if word != _DEBUG] + given[len(options) :]
+    return guard(lambda: _invoke(kept if kept else ["--help"]), debug=debug)
+
+
+def _invoke(arguments: list[str]) -> None:
+    # Not app(): it prints errors in its own way, and turns a closed pipe into exit code 1.
+    command = typer.main.get_command(app)
+    with command.make_context("nanoaccel", arguments) as context:
+        command.invoke(context)

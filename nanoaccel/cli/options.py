@@ -1,0 +1,187 @@
+"""Options that several commands take, each written once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from nanoaccel.cli.sizes import parse_bytes
+from nanoaccel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nanoaccel.runtime.sampling import SamplingParams
+
+_SAMPLING = "Sampling"
+_ENGINE = "Engine"
+
+
+def _sampling(*names: str, help: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=_SAMPLING)
+
+
+def _engine(*, help: str, metavar: str | None = None) -> Any:
+    return typer.Option(help=help, metavar=metavar, rich_help_panel=_ENGINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingOptions:
+    """How to sample one completion; the defaults are those of ``SamplingParams``."""
+
+    max_tokens: Annotated[
+        int, _sampling(help="Tokens to generate at most, within what the context holds.")
+    ] = 256
+    min_tokens: Annotated[int, _sampling(help="Tokens before which nothing ends the text.")] = 0
+    temperature: Annotated[float, _sampling(help="0 takes the likeliest token each time.")] = 0.0
+    top_k: Annotated[int, _sampling(help="Keep the k likeliest tokens; 0 keeps all.")] = 0
+    top_p: Annotated[
+        float, _sampling(help="Keep the likeliest tokens that add up to this probability.")
+    ] = 1.0
+    min_p: Annotated[
+        float, _sampling(help="Keep tokens at least this many times as likely as the likeliest.")
+    ] = 0.0
+    repetition_penalty: Annotated[
+        float, _sampling(help="Makes tokens of prompt and text less likely; 1 is off.")
+    ] = 1.0
+    presence_penalty: Annotated[
+        float, _sampling(help="Subtracted from the logit of each token in the text; -2 to 2.")
+    ] = 0.0
+    frequency_penalty: Annotated[
+        float, _sampling(help="Subtracted for each time a token stands in the text; -2 to 2.")
+    ] = 0.0
+    logit_bias: Annotated[
+        list[str] | None,
+        _sampling(metavar="ID=VALUE", help="Added to a token's logit; may be repeated."),
+    ] = None
+    seed: Annotated[
+        int | None, _sampling(help="Same seed, same text; drawn when not given.")
+    ] = None
+    stop: Annotated[
+        list[str] | None,
+        _sampling(metavar="TEXT", help="Ends the text and is no part of it; may be repeated."),
+    ] = None
+    stop_token_id: Annotated[
+        list[int] | None,
+        _sampling(metavar="ID", help="A token that ends the text; may be repeated."),
+    ] = None
+    ignore_eos: Annotated[
+        bool, _sampling("--ignore-eos", help="Go on after the model's own end token.")
+    ] = False
+
+    def params(self, *, n: int = 1, logprobs: int | None = None) -> SamplingParams:
+        """The checked parameters.
+
+        Raises:
+            SamplingError: A value is out of range, or two contradict each other.
+            ConfigError: A ``--logit-bias`` is not ID=VALUE.
+        """
+        from nanoaccel.runtime.sampling import SamplingParams
+
+        return SamplingParams(
+            max_tokens=self.max_tokens,
+            min_tokens=self.min_tokens,
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            logit_bias=dict(map(_parse_bias, () if self.logit_bias is None else self.logit_bias)),
+            seed=self.seed,
+            stop=() if self.stop is None else tuple(self.stop),
+            stop_token_ids=() if self.stop_token_id is None else tuple(self.stop_token_id),
+            ignore_eos=self.ignore_eos,
+            n=n,
+            logprobs=logprobs,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """How the model runs; the defaults are those of ``LLM``."""
+
+    backend: Annotated[
+        str, _engine(metavar="NAME", help="What runs the graph; auto is what it was made for.")
+    ] = "auto"
+    threads: Annotated[int | None, _engine(help="CPU threads; chosen when not given.")] = None
+    precision: Annotated[
+        str, _engine(metavar="auto|f32", help="f32 computes everything in it, slowly.")
+    ] = "auto"
+    cache_precision: Annotated[
+        str, _engine(metavar="auto|u8|f16|bf16|f32", help="Type of cached keys and values.")
+    ] = "auto"
+    kv_cache_memory: Annotated[
+        str | None,
+        _engine(metavar="SIZE", help="For the cache, as 512MB or 2GB; else up to a quarter free."),
+    ] = None
+    max_step_tokens: Annotated[
+        int, _engine(help="Tokens in one step at most; longer prompts are cut into chunks.")
+    ] = 512
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments for ``LLM``.
+
+        Raises:
+            ConfigError: ``--kv-cache-memory`` is no size.
+        """
+        memory = self.kv_cache_memory
+        return {
+            "backend": self.backend,
+            "threads": self.threads,
+            "precision": self.precision,
+            "cache_precision": self.cache_precision,
+            "kv_cache_memory": None if memory is None else parse_bytes("--kv-cache-memory", memory),
+            "max_step_tokens": self.max_step_tokens,
+        }
+
+
+def with_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give typer a command's options one by one where it takes a dataclass of them."""
+    hints = get_type_hints(function, include_extras=True)
+    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in groups:
+            parameters.extend(_parameters_of(groups[name]))
+        else:
+            parameters.append(
+                parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+            )
+
+    @functools.wraps(function)
+    def command(**values: Any) -> None:
+        for name, kind in groups.items():
+            values[name] = kind(**{item.name: values.pop(item.name) for item in fields(kind)})
+        function(**values)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {item.name: item.annotation for item in parameters}
+    return command
+
+
+def _parameters_of(kind: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        inspect.Parameter(
+            item.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if item.default is MISSING else item.default,
+            annotation=hints[item.name],
+        )
+        for item in fields(kind)
+    ]
+
+
+def _parse_bias(text: str) -> tuple[int, float]:
+    token, _, value = text.partition("=")
+    try:
+        return int(token), float(value)
+    except ValueError:
+        raise ConfigError(
+            f"--logit-bias {text!r} is not ID=VALUE", "Write it as 42=-100, which bans token 42"
+        ) from None

@@ -1,0 +1,56 @@
+"""Amounts of memory and counts, as people write them."""
+
+from __future__ import annotations
+
+import re
+
+from nanoaccel.errors import ConfigError
+
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+
+
+def parse_bytes(option: str, text: str) -> int:
+    """The bytes in a text such as ``512MB``, ``1.5 GiB`` or ``1000000``.
+
+    Raises:
+        ConfigError: It is no size; the message names the option.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or match[2].upper() not in _UNITS:
+        raise ConfigError(f"{option} {text!r} is not a size", "Write it as 512MB, 2GB or 1.5GiB")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def bytes_text(count: float) -> str:
+    """Bytes for people: ``85.0 MB``."""
+    return _scaled(count, 1000, ("B", "kB", "MB", "GB", "TB"), 1)
+
+
+def binary_bytes_text(count: float) -> str:
+    """Bytes in powers of 1024, as llama-bench prints them: ``81.02 MiB``."""
+    return _scaled(count, 1024, ("B", "KiB", "MiB", "GiB", "TiB"), 2)
+
+
+def count_text(count: float) -> str:
+    """A count of weights, as llama-bench prints it: ``134.52 M``."""
+    return _scaled(count, 1000, ("", "K", "M", "B", "T"), 2)
+
+
+def _scaled(value: float, step: int, units: tuple[str, ...], digits: int) -> str:
+    place = 0
+    while value >= step and place < len(units) - 1:
+        value /= step
+        place += 1
+    return f"{value:.{0 if place == 0 else digits}f} {units[place]}".rstrip()

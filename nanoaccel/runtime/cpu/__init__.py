@@ -1,0 +1,1 @@
+"""What the machine is, and what this process may use of it."""

@@ -1,0 +1,154 @@
+"""What a user gets back: chunks while a request runs, and the whole when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """Log-probabilities at one position, under the model itself (no penalty, no temperature).
+
+    Args:
+        token_id: The token that was chosen.
+        logprob: Its natural log-probability.
+        top: The likeliest tokens and theirs, likeliest first.
+    """
+
+    token_id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that went in and came out."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStats:
+    """Where the time went, in seconds.
+
+    Args:
+        queued: From submission to the first step that worked on the request.
+        first_token: From submission to the first token; None when there was none.
+        total: From submission to the end.
+        preemptions: How often its cache was given up and computed again.
+    """
+
+    queued: float
+    first_token: float | None
+    total: float
+    preemptions: int
+
+    def decode_tokens_per_second(self, completion_tokens: int) -> float | None:
+        """Speed after the first token; None when fewer than two were generated."""
+        if self.first_token is None or completion_tokens < 2 or self.total <= self.first_token:
+            return None
+        return (completion_tokens - 1) / (self.total - self.first_token)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a completion, as soon as it is certain.
+
+    Args:
+        text: New text; may be empty while a character or a stop string is undecided.
+        token_ids: New tokens.
+        logprobs: One for each token when they were asked for, else empty.
+        index: Which of the ``n`` completions it belongs to.
+        finish_reason: On the last chunk of a completion, why it ended.
+        error: What went wrong, with finish_reason "error".
+        usage: On the last chunk.
+        stats: On the last chunk.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    index: int = 0
+    finish_reason: FinishReason | None = None
+    error: str | None = None
+    usage: Usage | None = None
+    stats: RequestStats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One completion, whole."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason
+    usage: Usage
+    stats: RequestStats
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOutput:
+    """All completions of one prompt; the attributes beside ``completions`` are the first one's."""
+
+    prompt_token_ids: tuple[int, ...]
+    completions: tuple[Completion, ...]
+
+    @property
+    def text(self) -> str:
+        """The generated text, without the prompt and without a stop string."""
+        return self.completions[0].text
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The generated tokens."""
+        return self.completions[0].token_ids
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        """Why it ended: stop, length, cancelled or error."""
+        return self.completions[0].finish_reason
+
+    @property
+    def logprobs(self) -> tuple[TokenLogprobs, ...]:
+        """One for each token, when ``SamplingParams.logprobs`` asked for them."""
+        return self.completions[0].logprobs
+
+    @property
+    def error(self) -> str | None:
+        """What went wrong, with finish_reason "error"."""
+        return self.completions[0].error
+
+    @property
+    def stats(self) -> RequestStats:
+        """Where the time went."""
+        return self.completions[0].stats
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of the prompt and of all completions."""
+        completed = sum(c.usage.completion_tokens for c in self.completions)
+        return Usage(len(self.prompt_token_ids), completed)
+
+
+def join_chunks(chunks: Sequence[Chunk]) -> Completion:
+    """Put the chunks of one completion together; the last one must carry a finish reason."""
+    last = chunks[-1]
+    assert last.finish_reason is not None
+    assert last.usage is not None
+    assert last.stats is not None
+    return Completion(
+        text="".join(chunk.text for chunk in chunks),
+        token_ids=tuple(token for chunk in chunks for token in chunk.token_ids),
+        finish_reason=last.finish_reason,
+        usage=last.usage,
+        stats=last.stats,
+        logprobs=tuple(entry for chunk in chunks for entry in chunk.logprobs),
+        error=last.error,
+    )

@@ -1,0 +1,52 @@
+"""All that passes between the engine and a backend in one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int32Array: TypeAlias = NDArray[np.int32]
+Int64Array: TypeAlias = NDArray[np.int64]
+Float32Array: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """A ragged batch: T tokens of B sequences, packed without padding.
+
+    A sequence brings one token (a decode) or many (a chunk of its prompt); what stands before them
+    is in its blocks already. Passing a smaller ``past_lens`` than before rolls a sequence back:
+    what lies behind is overwritten.
+
+    Args:
+        token_ids: i64[T].
+        positions: i64[T], place of each token in its sequence, from 0.
+        seq_begins: i32[B+1]; sequence b owns tokens ``seq_begins[b]:seq_begins[b+1]``.
+        past_lens: i32[B], tokens of each sequence that are cached.
+        block_ids: i32[N], the cache blocks of all sequences, one after the other.
+        block_begins: i32[B+1]; sequence b owns ``block_ids[block_begins[b]:block_begins[b+1]]``.
+        logits_rows: i64[R], the tokens (0..T-1) whose logits are wanted; R may be 0.
+    """
+
+    token_ids: Int64Array
+    positions: Int64Array
+    seq_begins: Int32Array
+    past_lens: Int32Array
+    block_ids: Int32Array
+    block_begins: Int32Array
+    logits_rows: Int64Array
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What a backend gives back.
+
+    Args:
+        logits: f32[R, V], a row for each of ``logits_rows``. The memory is the backend's and is
+            valid until its next ``forward``; the engine may write to it until then.
+    """
+
+    logits: Float32Array

@@ -1,0 +1,151 @@
+"""One request: its tokens, how many of them are computed, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nanoaccel.runtime.output import Chunk, FinishReason, RequestStats, TokenLogprobs, Usage
+from nanoaccel.runtime.plan import Int64Array
+from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams
+from nanoaccel.runtime.text import StopMatcher, Tokenizer
+
+
+class Request:
+    """A sequence of known tokens, of which the first ``num_computed`` are in the cache.
+
+    There is no prefill phase and no decode phase: a request wants all its known tokens computed,
+    and each time that is reached it learns one more (as in vLLM's scheduler).
+
+    Args:
+        request_id: Unique in the engine.
+        prompt_ids: Tokens of the prompt, at least one.
+        params: How to sample and when to stop.
+        max_tokens: Tokens to generate at most, 1 or more; ``params.max_tokens`` cut to what fits.
+        tokenizer: Turns new tokens into text, and knows which end it.
+        vocab_size: Length V of a row of logits.
+        seed: For sampling.
+        index: Which of the ``n`` completions of its prompt this is.
+        now: Time of submission, seconds.
+    """
+
+    def __init__(
+        self,
+        request_id: int,
+        prompt_ids: Sequence[int],
+        params: SamplingParams,
+        *,
+        max_tokens: int,
+        tokenizer: Tokenizer,
+        vocab_size: int,
+        seed: int,
+        index: int,
+        now: float,
+    ) -> None:
+        self.id = request_id
+        self.num_prompt = len(prompt_ids)
+        self.num_known = self.num_prompt
+        self.num_computed = 0
+        self.num_preemptions = 0
+        self.finish_reason: FinishReason | None = None
+        self._tokens: Int64Array = np.empty(self.num_prompt + max_tokens, np.int64)
+        self._tokens[: self.num_prompt] = prompt_ids
+        self._max_tokens = max_tokens
+        self._min_tokens = params.min_tokens
+        self._index = index
+        model_ends = frozenset() if params.ignore_eos else tokenizer.eos_token_ids
+        self._end_ids = model_ends | frozenset(params.stop_token_ids)
+        self._sampler = Sampler(params, prompt_ids, sorted(self._end_ids), seed, vocab_size)
+        self._detokenizer = tokenizer.detokenizer()
+        self._stop = StopMatcher(params.stop)
+        self._submitted = now
+        self._started: float | None = None
+        self._first_token: float | None = None
+
+    @property
+    def num_generated(self) -> int:
+        """Tokens generated so far."""
+        return self.num_known - self.num_prompt
+
+    @property
+    def num_pending(self) -> int:
+        """Known tokens that are not computed yet."""
+        return self.num_known - self.num_computed
+
+    def tokens(self, start: int, end: int) -> Int64Array:
+        """Known tokens i64[end - start]; a view."""
+        return self._tokens[start:end]
+
+    def start(self, now: float) -> None:
+        """Note that a step works on it; only the first time counts."""
+        if self._started is None:
+            self._started = now
+
+    def preempt(self) -> None:
+        """Forget what is computed; the known tokens stay, so the text does not change."""
+        self.num_computed = 0
+        self.num_preemptions += 1
+
+    def sample(self, row: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Sampled:
+        """Choose the next token from logits f32[V]; may write to ``row``.
+
+        Raises:
+            GenerationError: The logits are not numbers.
+        """
+        return self._sampler.sample(row, self.num_generated)
+
+    def append(self, sampled: Sampled, now: float) -> Chunk:
+        """Take one more token and say what it adds to the text; may finish the request."""
+        token = sampled.token_id
+        if self._first_token is None:
+            self._first_token = now
+        self._tokens[self.num_known] = token
+        self.num_known += 1
+        self._sampler.accept(token)
+        may_stop = self.num_generated >= self._min_tokens
+        ended = token in self._end_ids and may_stop
+        text = "" if ended else self._text_of(token, may_stop)
+        logprobs = _logprobs(sampled)
+        if ended or self._stop.matched is not None:
+            return self.finish("stop", now, text=text, token_ids=(token,), logprobs=logprobs)
+        if self.num_generated >= self._max_tokens:
+            return self.finish("length", now, text=text, token_ids=(token,), logprobs=logprobs)
+        return Chunk(text, (token,), logprobs, self._index)
+
+    def finish(
+        self,
+        reason: FinishReason,
+        now: float,
+        *,
+        text: str = "",
+        token_ids: tuple[int, ...] = (),
+        logprobs: tuple[TokenLogprobs, ...] = (),
+        error: str | None = None,
+    ) -> Chunk:
+        """End the request; the chunk carries what was still held back."""
+        if self._stop.matched is None:
+            text += self._stop.push(self._detokenizer.flush()) + self._stop.flush()
+            if reason == "length" and self._stop.matched is not None:
+                reason = "stop"  # the held-back end of the text was one
+        self.finish_reason = reason
+        started = now if self._started is None else self._started
+        first = None if self._first_token is None else self._first_token - self._submitted
+        stats = RequestStats(
+            queued=started - self._submitted,
+            first_token=first,
+            total=now - self._submitted,
+            preemptions=self.num_preemptions,
+        )
+        usage = Usage(self.num_prompt, self.num_generated)
+        return Chunk(text, token_ids, logprobs, self._index, reason, error, usage, stats)
+
+    def _text_of(self, token: int, may_stop: bool) -> str:
+        text = self._detokenizer.push((token,))
+        return self._stop.push(text) if may_stop else text
+
+
+def _logprobs(sampled: Sampled) -> tuple[TokenLogprobs, ...]:
+    if sampled.logprob is None:
+        return ()
+    return (TokenLogprobs(sampled.token_id, sampled.logprob, sampled.top),)

@@ -1,0 +1,6 @@
+"""How the next token is chosen from the model's logits."""
+
+from nanoaccel.runtime.sampling.params import MAX_LOGPROBS, SamplingParams
+from nanoaccel.runtime.sampling.sampler import Sampled, Sampler
+
+__all__ = ["MAX_LOGPROBS", "Sampled", "Sampler", "SamplingParams"]

@@ -1,0 +1,106 @@
+"""Chooses the next token of one request."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoaccel.errors import GenerationError
+from nanoaccel.runtime.sampling.distribution import distribution
+from nanoaccel.runtime.sampling.logprobs import log_probabilities
+from nanoaccel.runtime.sampling.params import SamplingParams
+from nanoaccel.runtime.sampling.processors import LogitsProcessor
+from nanoaccel.runtime.sampling.random import uniform
+from nanoaccel.runtime.sampling.scratch import scratch
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A chosen token.
+
+    Args:
+        token_id: The token.
+        logprob: Log-softmax of the model's logits, before penalties and temperature; None unless
+            asked for.
+        top: (id, log-probability) of the likeliest tokens, likeliest first.
+    """
+
+    token_id: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+
+
+class Sampler:
+    """Chooses the tokens of one request, one row of logits after the other.
+
+    Args:
+        params: The user's wishes.
+        prompt_ids: The prompt.
+        end_ids: Tokens that end the text: the model's EOS tokens and the user's stop tokens.
+        seed: Of the random numbers; ``params.seed``, or one that was drawn for this request.
+        vocab_size: Length V of a row.
+
+    Raises:
+        SamplingError: The parameters name a token that the model has not.
+    """
+
+    def __init__(
+        self,
+        params: SamplingParams,
+        prompt_ids: Sequence[int],
+        end_ids: Sequence[int],
+        seed: int,
+        vocab_size: int,
+    ) -> None:
+        self._params = params
+        self._processor = LogitsProcessor(params, prompt_ids, end_ids, vocab_size)
+        self._seed = seed
+
+    def sample(self, row: NDArray[np.float32], position: int) -> Sampled:
+        """Choose a token; the same row, position and accepted tokens always give the same one.
+
+        Args:
+            row: f32[V], the model's logits; penalties, biases and bans are written into it.
+            position: Tokens generated so far.
+
+        Raises:
+            GenerationError: The logits hold NaN or +inf, or all are -inf.
+        """
+        params = self._params
+        raw = row
+        if not self._processor.is_identity:
+            if params.logprobs is not None:
+                raw = scratch.raw(row.size)
+                raw[:] = row
+            self._processor.apply(row, position)
+        token_id = self._choose(row, position)
+        if params.logprobs is None:
+            return Sampled(token_id)
+        peak = _finite(float(raw.max()))
+        return Sampled(token_id, *log_probabilities(raw, peak, token_id, params.logprobs))
+
+    def accept(self, token_id: int) -> None:
+        """Let the penalties know a token that was appended to the output."""
+        self._processor.observe(token_id)
+
+    def _choose(self, row: NDArray[np.float32], position: int) -> int:
+        if self._params.greedy:
+            token_id = int(row.argmax())
+            _finite(float(row[token_id]))
+            return token_id
+        peak = _finite(float(row.max()))
+        return distribution(row, peak, self._params).draw(uniform(self._seed, position))
+
+
+def _finite(peak: float) -> float:
+    """The largest logit, which is NaN if any logit is."""
+    if not math.isfinite(peak):
+        raise GenerationError(
+            f"the model gave logits that are not numbers (the largest is {peak})",
+            "Run it with inference precision f32, or export the model again",
+        )
+    return peak

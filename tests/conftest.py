@@ -1,0 +1,44 @@
+"""Models and bundles that tests share; each is made once a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support import tiny_models
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face folder of a tiny random Llama."""
+    return tiny_models.write_model(tmp_path_factory.mktemp("models") / "tiny-llama")
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the tiny Llama in f32; tests that change it copy it first."""
+    from nanoaccel.exporters.pipeline import export
+    from nanoaccel.exporters.recipe import Recipe
+
+    out = tmp_path_factory.mktemp("bundles") / "tiny-llama"
+    export(tiny_model, out, recipe=Recipe(weights="f32"))
+    return out
+
+
+@pytest.fixture(scope="session")
+def sample_gguf() -> Path:
+    """The sample model's GGUF file, downloaded once into the user's cache."""
+    from nanoaccel.exporters.sample import fetch_sample
+
+    return fetch_sample()
+
+
+@pytest.fixture(scope="session")
+def sample_bundle_f32(sample_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the sample model in f32."""
+    from nanoaccel.exporters.pipeline import export
+    from nanoaccel.exporters.recipe import Recipe
+
+    out = tmp_path_factory.mktemp("bundles") / "sample-f32"
+    export(sample_gguf, out, recipe=Recipe(weights="f32"))
+    return out

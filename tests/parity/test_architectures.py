@@ -1,0 +1,109 @@
+"""Exported in f32, every architecture gives torch's logits and torch's greedy text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import tiny_models
+
+torch = pytest.importorskip("torch")
+
+from nanoaccel.runtime.llm import LLM  # noqa: E402
+from nanoaccel.bundle import Bundle  # noqa: E402
+from nanoaccel.errors import UnsupportedModelError  # noqa: E402
+from nanoaccel.exporters.pipeline import export  # noqa: E402
+from nanoaccel.exporters.recipe import Recipe  # noqa: E402
+from nanoaccel.runtime.backends import BackendOptions  # noqa: E402
+from nanoaccel.runtime.backends.openvino import load  # noqa: E402
+from nanoaccel.runtime.plan import StepPlan  # noqa: E402
+from nanoaccel.runtime.sampling import SamplingParams  # noqa: E402
+
+pytestmark = pytest.mark.export
+
+_LENGTHS = (1, 2, 31, 32, 33, 100, 513, 1000, 2000)
+
+
+def prompts(count: int, vocab_size: int) -> list[list[int]]:
+    random = np.random.default_rng(count)
+    return [random.integers(3, vocab_size, length).tolist() for length in _LENGTHS[:count]]
+
+
+def torch_logits(model, ids: list[int]) -> np.ndarray:
+    with torch.inference_mode():
+        return model(torch.tensor([ids])).logits[0].float().numpy()
+
+
+def torch_greedy(model, ids: list[int], count: int) -> list[int]:
+    with torch.inference_mode():
+        out = model.generate(
+            torch.tensor([ids]),
+            attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+            do_sample=False,
+            max_new_tokens=count,
+            min_new_tokens=count,
+            eos_token_id=None,
+            pad_token_id=0,
+        )
+    return out[0, len(ids) :].tolist()
+
+
+def whole_prompts(sequences: list[list[int]], block_size: int) -> StepPlan:
+    """All tokens of all sequences in one step, with logits for each."""
+    lengths = [len(ids) for ids in sequences]
+    blocks = [-(-length // block_size) for length in lengths]
+    total = sum(lengths)
+    return StepPlan(
+        token_ids=np.concatenate(sequences).astype(np.int64),
+        positions=np.concatenate([np.arange(n) for n in lengths]).astype(np.int64),
+        seq_begins=np.cumsum([0, *lengths]).astype(np.int32),
+        past_lens=np.zeros(len(lengths), np.int32),
+        block_ids=np.arange(sum(blocks), dtype=np.int32),
+        block_begins=np.cumsum([0, *blocks]).astype(np.int32),
+        logits_rows=np.arange(total, dtype=np.int64),
+    )
+
+
+def check_parity(folder: Path, model, vocab_size: int) -> None:
+    opened = Bundle.open(folder)
+    backend = load(BackendOptions(graph=opened.graph, precision="f32"))
+    backend.allocate_cache(256)
+    batch = prompts(9, vocab_size)
+    logits = backend.forward(whole_prompts(batch, backend.info.block_size)).logits
+    expected = np.concatenate([torch_logits(model, ids) for ids in batch])
+    scale = np.abs(expected).max()
+    assert np.abs(logits - expected).max() < 1e-3 * max(1.0, scale / 20)
+    backend.close()
+
+    params = SamplingParams(max_tokens=64, ignore_eos=True)
+    expected_text = [tuple(torch_greedy(model, ids, 64)) for ids in batch]
+    with LLM(folder, precision="f32") as llm:
+        for count in (1, 4, 9):
+            outputs = llm.generate(batch[:count], params)
+            assert [output.token_ids for output in outputs] == expected_text[:count]
+
+
+@pytest.mark.parametrize("kind", sorted(tiny_models.CONFIGS))
+def test_export_gives_torch_logits_and_text(kind: str, tmp_path: Path) -> None:
+    source = tiny_models.write_model(tmp_path / "model", kind)
+    try:
+        export(source, tmp_path / "bundle", recipe=Recipe(weights="f32"))
+    except UnsupportedModelError as error:
+        assert "transformers" in str(error)
+        assert any(sign in str(error) for sign in (">=", "<="))
+        pytest.skip(str(error))
+    model = tiny_models.make_model(kind)
+    check_parity(tmp_path / "bundle", model, tiny_models.VOCAB_SIZE)
+
+
+@pytest.mark.sample
+def test_sample_model_gives_torch_logits_and_text(
+    sample_gguf: Path, sample_bundle_f32: Path
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(
+        sample_gguf.parent, gguf_file=sample_gguf.name, dtype=torch.float32
+    ).eval()
+    check_parity(sample_bundle_f32, model, 49152)

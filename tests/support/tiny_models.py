@@ -1,0 +1,103 @@
+"""Tiny random models and their tokenizer, made on the spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+VOCAB_SIZE = 384
+CONTEXT = 4096
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+_TEXT = [
+    "The tide comes in twice a day, and the keeper of the light writes it down.",
+    "def add(a, b):\n    return a + b",
+    "One two three four five six seven eight nine ten.",
+]
+
+
+def write_tokenizer(folder: Path) -> None:
+    """A byte-level BPE tokenizer with ChatML's special tokens, in Hugging Face's files."""
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_TEXT, trainer)
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<|endoftext|>",
+        eos_token="<|im_end|>",
+        clean_up_tokenization_spaces=False,
+    )
+    wrapped.chat_template = CHAT_TEMPLATE
+    wrapped.save_pretrained(folder)
+
+
+def _sizes(**more: Any) -> dict[str, Any]:
+    return {
+        "vocab_size": VOCAB_SIZE,
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": CONTEXT,
+        "initializer_range": 0.3,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        "pad_token_id": 0,
+        **more,
+    }
+
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "llama": _sizes(),
+    "mistral": _sizes(head_dim=16, sliding_window=None),
+    "qwen2": _sizes(),
+    "qwen3": _sizes(head_dim=32),
+    "gemma2": _sizes(head_dim=16, sliding_window=64, query_pre_attn_scalar=16),
+    "gemma3_text": _sizes(head_dim=16, sliding_window=64, query_pre_attn_scalar=16),
+    "phi3": _sizes(),
+    "granite": _sizes(attention_multiplier=0.06, logits_scaling=2.0, residual_multiplier=0.5),
+    "olmo2": _sizes(),
+    "gpt2": {
+        "vocab_size": VOCAB_SIZE,
+        "n_embd": 64,
+        "n_layer": 3,
+        "n_head": 4,
+        "n_positions": CONTEXT,
+        "initializer_range": 0.3,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+    },
+    "smollm3": _sizes(),
+}
+
+
+def make_model(kind: str, seed: int = 0, **more: Any) -> Any:
+    """A random torch model of an architecture, in f32."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(kind, **{**CONFIGS[kind], **more})
+    return AutoModelForCausalLM.from_config(config).float().eval()
+
+
+def write_model(folder: Path, kind: str = "llama", **more: Any) -> Path:
+    """A whole Hugging Face folder: config, weights, tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    make_model(kind, **more).save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder

@@ -23,13 +23,17 @@ def guard(command: Callable[[], None], *, debug: bool) -> int:
         command: Ends normally, with ``typer.Exit`` or with an error.
         debug: Print a traceback before the error's line.
     """
+    code = 0
     try:
         command()
         sys.stdout.flush()
     except typer.Exit as end:
         code = end.exit_code
-    except BrokenPipeError:  # the reader went away, as in "| head": it has what it wanted
-        code = 0
+    except BrokenPipeError:
+        pass  # the reader went away, as in "| head": it has what it wanted
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):  # rich exits by itself on that one
+            raise
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as error:
@@ -44,7 +48,7 @@ def report(error: Exception) -> int:
     """Print an error as one line and give its exit code."""
     message, code = describe(error)
     with suppress(OSError):
-        print(f"error: {message}", file=sys.stderr)
+        typer.echo(f"error: {message}", err=True)
     return code
 
 
@@ -56,13 +60,20 @@ def describe(error: Exception) -> tuple[str, int]:
     format_message = getattr(error, "format_message", None)
     if callable(format_message):
         path = getattr(getattr(error, "ctx", None), "command_path", "nanoaccel")
-        return f"{_one_line(format_message()).rstrip('.')}. See {path} --help", 2
+        return f"{_usage_problem(format_message())} See {path} --help", 2
     if isinstance(error, MemoryError):
         return "out of memory. Close other programs, or lower --kv-cache-memory", 1
     return (
         f"{type(error).__name__}: {_one_line(str(error))}; run again with --debug for a traceback",
         1,
     )
+
+
+def _usage_problem(message: str) -> str:
+    # Some versions of typer and click both add the suggestion.
+    problem, *suggestions = _one_line(message).split(" Did you mean ")
+    sentence = f"{problem.rstrip('.')}."
+    return f"{sentence} Did you mean {suggestions[0]}" if suggestions else sentence
 
 
 def _one_line(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -19,7 +19,7 @@ from nanoaccel.cli.options import with_options
 from nanoaccel.cli.quickstart import quickstart
 
 _DEBUG = "--debug"
-_GROUPS = {
+_GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Make": (quickstart, export),
     "Use": (generate, chat),
     "Measure": (bench,),
@@ -40,19 +40,19 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         import nanoaccel
 
-        print(nanoaccel.__version__)
+        typer.echo(nanoaccel.__version__)
         raise typer.Exit
 
 
 @app.callback()
 def nanoaccel(
-    version: Annotated[  # noqa: ARG001 - its callback prints
+    version: Annotated[
         bool,
         typer.Option(
             "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
         ),
     ] = False,
-    debug: Annotated[  # noqa: ARG001 - main() reads it, wherever it stands
+    debug: Annotated[  # read by main(), wherever it stands
         bool, typer.Option(_DEBUG, help="Print a traceback when a command fails.")
     ] = False,
 ) -> None:

@@ -57,9 +57,9 @@ class SamplingOptions:
         list[str] | None,
         _sampling(metavar="ID=VALUE", help="Added to a token's logit; may be repeated."),
     ] = None
-    seed: Annotated[
-        int | None, _sampling(help="Same seed, same text; drawn when not given.")
-    ] = None
+    seed: Annotated[int | None, _sampling(help="Same seed, same text; drawn when not given.")] = (
+        None
+    )
     stop: Annotated[
         list[str] | None,
         _sampling(metavar="TEXT", help="Ends the text and is no part of it; may be repeated."),
@@ -143,7 +143,7 @@ class EngineOptions:
 def with_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give typer a command's options one by one where it takes a dataclass of them."""
     hints = get_type_hints(function, include_extras=True)
-    groups = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if name in groups:

@@ -12,6 +12,8 @@ from pathlib import Path
 from nanoaccel.bundle import MANIFEST
 from nanoaccel.errors import ExportError
 
+_FULL = 1 << 20  # bytes that remain when a large write has failed
+
 
 @contextmanager
 def publishing(target: Path, *, overwrite: bool) -> Iterator[Path]:
@@ -32,8 +34,16 @@ def publishing(target: Path, *, overwrite: bool) -> Iterator[Path]:
         yield work
         _check_free(target, overwrite)
         _swap(work, target)
-    except OSError as error:
-        raise _explain(error, target) from error
+    except Exception as error:
+        if _disk_is_full(error, work):
+            raise ExportError(
+                f"the disk of {target.parent} is full", "Free space and export again"
+            ) from error
+        if isinstance(error, OSError):
+            raise ExportError(
+                f"cannot write {target}: {error}", "Name a folder that you can write to"
+            ) from error
+        raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -78,7 +88,8 @@ def _swap(work: Path, target: Path) -> None:
     shutil.rmtree(old)
 
 
-def _explain(error: OSError, target: Path) -> ExportError:
-    if error.errno == errno.ENOSPC:
-        return ExportError(f"the disk of {target.parent} is full", "Free space and export again")
-    return ExportError(f"cannot write {target}: {error}", "Name a folder that you can write to")
+def _disk_is_full(error: Exception, work: Path) -> bool:
+    """Whether that is the cause; the libraries raise all sorts of things when a write fails."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return True
+    return work.exists() and shutil.disk_usage(work).free < _FULL

@@ -92,7 +92,12 @@ def make_model(kind: str, seed: int = 0, **more: Any) -> Any:
 
     torch.manual_seed(seed)
     config = AutoConfig.for_model(kind, **{**CONFIGS[kind], **more})
-    return AutoModelForCausalLM.from_config(config).float().eval()
+    model = AutoModelForCausalLM.from_config(config).float().eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim == 1:  # biases start at 0 and norms at 1, and would test nothing
+                weight.add_(0.1 * torch.randn_like(weight))
+    return model
 
 
 def write_model(folder: Path, kind: str = "llama", **more: Any) -> Path:

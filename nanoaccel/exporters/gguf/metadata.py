@@ -141,9 +141,7 @@ def _check_version(path: Path) -> None:
             "Pass a .gguf file, or the model's folder",
         )
     if len(head) < 8:
-        raise GGUFError(
-            f"{path} is truncated: it has only {len(head)} bytes", "Download it again"
-        )
+        raise GGUFError(f"{path} is truncated: it has only {len(head)} bytes", "Download it again")
     (version,) = struct.unpack("<I", head[4:])
     if version not in _VERSIONS:
         known = " and ".join(str(known) for known in _VERSIONS)

@@ -69,7 +69,9 @@ def write_gguf(path: Path, vocabulary: str, **extra: object) -> Path:
     return path
 
 
-def encode(tokenizer: Tokenizer, text: str, *, parse: bool = True, frame: bool = False) -> list[int]:
+def encode(
+    tokenizer: Tokenizer, text: str, *, parse: bool = True, frame: bool = False
+) -> list[int]:
     tokenizer.encode_special_tokens = not parse
     try:
         return list(tokenizer.encode(text, add_special_tokens=frame).ids)
@@ -136,6 +138,10 @@ _ROUND_TRIP = {
     name: build_tokenizer(metadata_of("byte_level", pre=name)).tokenizer
     for name in ("smollm", "llama-bpe", "qwen2", "deepseek-llm", "tekken", "default")
 }
+_SENTENCEPIECE = {
+    prefix: build_tokenizer(metadata_of("sentencepiece", add_space_prefix=prefix)).tokenizer
+    for prefix in (True, False)
+}
 
 
 @settings(max_examples=200, deadline=None)
@@ -155,12 +161,6 @@ def test_decode_returns_what_a_sentencepiece_tokenizer_encoded(text: str) -> Non
         assert tokenizer.decode(encode(tokenizer, text), skip_special_tokens=False) == text
 
 
-_SENTENCEPIECE = {
-    prefix: build_tokenizer(metadata_of("sentencepiece", add_space_prefix=prefix)).tokenizer
-    for prefix in (True, False)
-}
-
-
 def test_space_prefix_follows_every_special_token() -> None:
     tokenizer = _SENTENCEPIECE[True]
     word = encode(tokenizer, "the")
@@ -170,13 +170,15 @@ def test_space_prefix_follows_every_special_token() -> None:
 
 
 def saved(built: GGUFTokenizer, folder: Path) -> Iterator[tuple[str, Any]]:
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     built.save(folder)
     yield "tokenizers", Tokenizer.from_file(str(folder / "tokenizer.json"))
     yield "fast", transformers.PreTrainedTokenizerFast.from_pretrained(folder)
     yield "auto", transformers.AutoTokenizer.from_pretrained(folder)
 
 
+@pytest.mark.export
 @pytest.mark.parametrize(
     ("vocabulary", "extra"),
     [
@@ -188,9 +190,7 @@ def saved(built: GGUFTokenizer, folder: Path) -> Iterator[tuple[str, Any]]:
         ("sentencepiece", {"add_bos_token": False, "add_space_prefix": False}),
     ],
 )
-def test_save_keeps_ids_and_text(
-    tmp_path: Path, vocabulary: str, extra: dict[str, object]
-) -> None:
+def test_save_keeps_ids_and_text(tmp_path: Path, vocabulary: str, extra: dict[str, object]) -> None:
     built = build_tokenizer(metadata_of(vocabulary, **extra))
     framed = [encode(built.tokenizer, text, frame=True) for text in STRINGS]
     bare = [encode(built.tokenizer, text) for text in STRINGS]

@@ -65,21 +65,31 @@ def _leaves(node: ov.Node) -> list[ov.Node]:
 
 
 def _fuse(projections: Sequence[ov.Node]) -> None:
-    weight = _join([node.input_value(1) for node in projections], axis=0)
-    product = ops.matmul(projections[0].input_value(0), weight, False, True)
+    biases = _biases(projections)
+    weights = [node.input_value(1) for node in projections]
+    _check_alike(weights, axis=0)
+    product = ops.matmul(projections[0].input_value(0), _join(weights, axis=0), False, True)
     product.set_friendly_name("+".join(node.get_friendly_name() for node in projections))
     ends = list(projections)
-    biases = [_bias(node) for node in projections]
-    if all(bias is not None for bias in biases):
-        ends = [bias.get_node() for bias in biases if bias is not None]
-        stored = _join([bias.get_source_output() for bias in biases if bias is not None], axis=-1)
-        product = ops.add(product, stored)
+    if biases:
+        ends = [bias.get_node() for bias in biases]
+        product = ops.add(product, _join([bias.get_source_output() for bias in biases], axis=-1))
     widths = [node.get_output_partial_shape(0)[-1].get_length() for node in projections]
     parts = ops.variadic_split(
         product, ops.constant(np.int64(-1)), ops.constant(np.array(widths, np.int64))
     )
     for place, node in enumerate(ends):
         node.output(0).replace(parts.output(place))
+
+
+def _biases(projections: Sequence[ov.Node]) -> list[ov.Input]:
+    """Where stored biases enter, when all the projections have one; else nothing."""
+    found = [_bias(node) for node in projections]
+    biases = [bias for bias in found if bias is not None]
+    if len(biases) < len(projections):
+        return []
+    _check_alike([bias.get_source_output() for bias in biases], axis=-1)
+    return biases
 
 
 def _bias(projection: ov.Node) -> ov.Input | None:
@@ -93,55 +103,75 @@ def _bias(projection: ov.Node) -> ov.Input | None:
     return other if stored else None
 
 
-def _join(values: Sequence[ov.Output], axis: int) -> ov.Output:
-    """Join stored tensors along an axis, through all that decompresses them."""
+def _check_alike(values: Sequence[ov.Output], axis: int) -> None:
+    """Whether stored tensors can be joined along an axis, with all that decompresses them.
+
+    Raises:
+        _CannotJoin: They are stored differently.
+    """
     nodes = [value.get_node() for value in values]
     kind = nodes[0].get_type_name()
     if any(node.get_type_name() != kind for node in nodes):
         raise _CannotJoin
     if kind == "Constant":
+        _check_constants(nodes, axis)
+        return
+    known = ("Convert", "Multiply", "Subtract", *(("Reshape",) if axis == 0 else ()))
+    shared = any(len(value.get_target_inputs()) > 1 for value in values)
+    if kind not in known or shared:
+        raise _CannotJoin
+    for place in _tensors(nodes[0]):
+        _check_alike([node.input_value(place) for node in nodes], axis)
+
+
+def _check_constants(nodes: Sequence[ov.Node], axis: int) -> None:
+    kind = nodes[0].get_element_type()
+    shapes = [list(node.get_output_shape(0)) for node in nodes]
+    rests = {tuple(shape[1:] if axis == 0 else shape[:-1]) for shape in shapes}
+    if any(node.get_element_type() != kind for node in nodes) or len(rests) > 1 or not shapes[0]:
+        raise _CannotJoin
+    packed = kind.bitwidth < 8
+    if packed and (axis != 0 or any(math.prod(s) * kind.bitwidth % 8 for s in shapes)):
+        raise _CannotJoin  # a tensor would begin inside a byte
+
+
+def _tensors(node: ov.Node) -> range:
+    """Inputs that hold numbers; the second one of a Reshape is a shape."""
+    return range(1 if node.get_type_name() == "Reshape" else len(node.inputs()))
+
+
+def _join(values: Sequence[ov.Output], axis: int) -> ov.Output:
+    """Join stored tensors that are alike."""
+    nodes = [value.get_node() for value in values]
+    if nodes[0].get_type_name() == "Constant":
         return _join_constants(nodes, axis)
     joined = [
-        _join([node.input_value(place) for node in nodes], axis)
-        for place in range(len(nodes[0].inputs()) if kind != "Reshape" else 1)
+        _join([node.input_value(place) for node in nodes], axis) for place in _tensors(nodes[0])
     ]
+    kind = nodes[0].get_type_name()
     if kind == "Convert":
-        result = ops.convert(joined[0], nodes[0].get_element_type())
-        for key, entry in nodes[0].get_rt_info().items():
-            result.get_rt_info()[key] = entry
-    elif kind in ("Multiply", "Subtract"):
-        result = {"Multiply": ops.multiply, "Subtract": ops.subtract}[kind](*joined)
-    elif kind == "Reshape" and axis == 0:
+        # Reused, because it carries a mark that keeps the weights compressed in memory and that
+        # cannot be set from Python.
+        nodes[0].input(0).replace_source_output(joined[0])
+        nodes[0].validate_and_infer_types()
+        return nodes[0].output(0)
+    if kind == "Reshape":
         shapes = [list(value.get_partial_shape().to_shape()) for value in values]
         shape = np.array([sum(s[0] for s in shapes), *shapes[0][1:]], np.int64)
-        result = ops.reshape(joined[0], ops.constant(shape), False)
-    else:
-        raise _CannotJoin
-    return result.output(0)
+        return ops.reshape(joined[0], ops.constant(shape), False).output(0)
+    make = {"Multiply": ops.multiply, "Subtract": ops.subtract}[kind]
+    return make(*joined).output(0)
 
 
 def _join_constants(nodes: Sequence[ov.Node], axis: int) -> ov.Output:
     """Join constants; 4-bit ones, along their first axis, as the packed bytes that they are."""
     kind = nodes[0].get_element_type()
-    shapes = [list(node.get_output_shape(0)) for node in nodes]
-    if any(node.get_element_type() != kind for node in nodes):
-        raise _CannotJoin
-    if kind.bitwidth >= 8:
-        arrays = [node.data for node in nodes]
-        try:
-            joined = np.concatenate(arrays, axis)
-        except ValueError as error:
-            raise _CannotJoin from error
-        return _constant(joined, joined.shape, kind)
-    rows_alike = all(shape[1:] == shapes[0][1:] for shape in shapes)
-    whole_bytes = all(math.prod(shape) * kind.bitwidth % 8 == 0 for shape in shapes)
-    if axis != 0 or not rows_alike or not whole_bytes:
-        raise _CannotJoin
-    packed = np.concatenate([node.data.view(np.uint8).ravel() for node in nodes])
-    return _constant(packed, (sum(s[0] for s in shapes), *shapes[0][1:]), kind)
-
-
-def _constant(data: np.ndarray, shape: Sequence[int], kind: ov.Type) -> ov.Output:
-    tensor = ov.Tensor(kind, ov.Shape(list(shape)))  # owns its memory; one over `data` would not
+    if kind.bitwidth < 8:
+        data = np.concatenate([node.data.view(np.uint8).ravel() for node in nodes])
+    else:
+        data = np.concatenate([node.data for node in nodes], axis)
+    shape = list(nodes[0].get_output_shape(0))
+    shape[axis] = sum(node.get_output_shape(0)[axis] for node in nodes)
+    tensor = ov.Tensor(kind, ov.Shape(shape))  # owns its memory; one made over `data` would not
     tensor.data.view(np.uint8).ravel()[:] = np.ascontiguousarray(data).view(np.uint8).ravel()
     return ops.constant(tensor).output(0)

@@ -97,7 +97,7 @@ class OpenVINOBackend:
         self._set(LOGITS_ROWS, plan.logits_rows)
         self._live_request.infer()
         logits = self._live_request.get_output_tensor(0).data
-        return StepResult(logits.reshape(len(plan.logits_rows), -1))
+        return StepResult(logits.reshape(len(plan.logits_rows), self.info.vocab_size))
 
     def close(self) -> None:
         self._bound.clear()

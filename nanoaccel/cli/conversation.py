@@ -1,0 +1,113 @@
+"""A chat: its history, and what the last answer cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nanoaccel.errors import GenerationError
+
+if TYPE_CHECKING:
+    from nanoaccel.runtime.llm import LLM
+    from nanoaccel.runtime.output import Chunk
+    from nanoaccel.runtime.sampling import SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerStats:
+    """What an answer cost.
+
+    Args:
+        tokens: Of the answer.
+        speed: Tokens a second after the first; None when unknown.
+        context: Tokens of the conversation, the answer included.
+        finish_reason: Why it ended: stop, length or cancelled.
+    """
+
+    tokens: int
+    speed: float | None
+    context: int
+    finish_reason: str
+
+
+class Conversation:
+    """Keeps what was said and asks for the next answer.
+
+    Args:
+        llm: Gives the answers; its model has a chat template.
+        params: How to sample them.
+        system: The system message; it survives ``reset``.
+    """
+
+    def __init__(self, llm: LLM, params: SamplingParams, system: str | None) -> None:
+        self._llm = llm
+        self._params = params
+        self._system = system
+        self.messages: list[dict[str, str]] = []
+        self.last: AnswerStats | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all but the system message."""
+        self.messages = (
+            [] if self._system is None else [{"role": "system", "content": self._system}]
+        )
+        self.last = None
+
+    def answer(self, text: str, stopped: Callable[[], bool]) -> Iterator[str]:
+        """Give the answer to a message, piece by piece.
+
+        Message and answer join the history when the answer ends, also one that was stopped; a
+        message that got no answer is forgotten.
+
+        Args:
+            text: What the user says.
+            stopped: Asked after each piece whether the user has had enough.
+
+        Raises:
+            PromptTooLongError: The conversation does not fit the context.
+            RequestError: The chat template refuses the message.
+            GenerationError: The answer failed on the way.
+        """
+        messages = [*self.messages, {"role": "user", "content": text}]
+        prompt = self._llm.tokenizer.encode_chat(messages)
+        chunks: list[Chunk] = []
+        for chunk in self._llm.stream(prompt, self._params):
+            chunks.append(chunk)
+            if chunk.finish_reason == "error":
+                raise GenerationError(str(chunk.error))
+            yield chunk.text
+            if stopped():
+                break
+        answer = "".join(chunk.text for chunk in chunks)
+        if answer:
+            self.messages = [*messages, {"role": "assistant", "content": answer}]
+        self.last = _stats(chunks, len(prompt))
+
+    @property
+    def context_is_full(self) -> bool:
+        """Whether the last answer ended because nothing more fits."""
+        return self.last is not None and self.last.context >= self._llm.context_length
+
+    def describe_last(self) -> str:
+        """The last answer's cost, in one line."""
+        if self.last is None:
+            return "nothing was said yet"
+        speed = "" if self.last.speed is None else f", {self.last.speed:.1f} tokens/s"
+        return (
+            f"last answer {self.last.tokens} tokens{speed}; "
+            f"context {self.last.context} of {self._llm.context_length} tokens"
+        )
+
+
+def _stats(chunks: list[Chunk], prompt_tokens: int) -> AnswerStats:
+    tokens = sum(len(chunk.token_ids) for chunk in chunks)
+    stats = chunks[-1].stats if chunks else None
+    reason = chunks[-1].finish_reason if chunks else None
+    return AnswerStats(
+        tokens,
+        None if stats is None else stats.decode_tokens_per_second(tokens),
+        prompt_tokens + tokens,
+        "cancelled" if reason is None else reason,
+    )

@@ -1,0 +1,82 @@
+"""``nanoaccel export``: make a bundle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nanoaccel.cli.progress import stages
+from nanoaccel.cli.sizes import bytes_text
+
+if TYPE_CHECKING:
+    from nanoaccel.bundle import Bundle
+
+
+def export(
+    model: str,
+    out: Path,
+    weights: Annotated[
+        str,
+        typer.Option(metavar="int4|int8|bf16|f16|f32", help="Type of the projections' weights."),
+    ] = "int4",
+    symmetric: Annotated[
+        bool,
+        typer.Option(
+            "--symmetric/--asymmetric",
+            help="Integers centred on zero: faster; not centred: a little more accurate.",
+        ),
+    ] = True,
+    group_size: Annotated[
+        int, typer.Option(help="With int4, weights that share a scale; -1 is a whole row.")
+    ] = 64,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a bundle that stands at OUT.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as one JSON object.")
+    ] = False,
+) -> None:
+    """Turn a model into a bundle with compressed weights.
+
+    MODEL is a hub id, a folder, a .gguf file, or 'sample'. OUT is the bundle's folder, made new.
+    """
+    from nanoaccel.exporters.pipeline import export as run_export
+    from nanoaccel.exporters.recipe import Recipe
+
+    recipe = Recipe(weights=weights, symmetric=symmetric, group_size=group_size)  # type: ignore[arg-type]
+    with stages() as listener:
+        bundle = run_export(model, out, recipe=recipe, overwrite=overwrite, listener=listener)
+    report = json.loads((bundle.folder / "report.json").read_text(encoding="utf-8"))
+    if as_json:
+        typer.echo(json.dumps({**report, "bundle": str(bundle.folder)}))
+        return
+    typer.echo(describe_export(bundle, report))
+    typer.echo(f"\nTry it:\n  {_next_command(bundle, out)}")
+
+
+def describe_export(bundle: Bundle, report: dict[str, Any]) -> str:
+    """What was made and how close it is to the original, in two lines."""
+    files = () if bundle.manifest is None else bundle.manifest.files
+    size = sum(entry.size for entry in files)
+    fidelity = report["fidelity"]
+    return (
+        f"{bundle.folder}: {report['recipe']}, {bytes_text(size)}, "
+        f"{report['bits_per_weight']:.2f} bits per weight\n"
+        f"KL to the original {fidelity['kl']:.4f} nats a token, "
+        f"same likeliest token {fidelity['top1_agreement']:.1%}, "
+        f"over {fidelity['tokens']} tokens"
+    )
+
+
+def _next_command(bundle: Bundle, out: Path) -> str:
+    import shlex
+
+    from nanoaccel.runtime.text import Tokenizer
+
+    folder = shlex.quote(str(out))
+    if Tokenizer.load(bundle.tokenizer_folder).has_chat_template:
+        return f"nanoaccel chat {folder}"
+    return f'nanoaccel generate {folder} "Once upon a time"'

@@ -1,0 +1,114 @@
+"""``nanoaccel inspect``: say what a bundle is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nanoaccel.cli.progress import working
+from nanoaccel.cli.sizes import bytes_text, count_text
+from nanoaccel.cli.table import table
+
+if TYPE_CHECKING:
+    from nanoaccel.bundle import Bundle, Manifest
+
+
+def inspect(
+    bundle: Path,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check the sha256 of every file.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what a bundle holds, where it came from and how it was made.
+
+    BUNDLE is a bundle's folder, or a plain folder that optimum-intel exported.
+    """
+    from nanoaccel.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    verified = None
+    if verify and opened.manifest is not None:
+        with working(f"checking {bundle}"):
+            opened.verify()
+        verified = True
+    if as_json:
+        typer.echo(json.dumps(_facts(opened, verified)))
+        return
+    typer.echo(table(_rows(opened)))
+    if verified:
+        typer.echo("\nall checksums are right")
+    elif verify:
+        typer.echo("\nnothing to verify: a plain folder has no checksums")
+
+
+def _facts(bundle: Bundle, verified: bool | None) -> dict[str, Any]:
+    manifest = None if bundle.manifest is None else asdict(bundle.manifest)
+    return {
+        "folder": str(bundle.folder),
+        "runtime": bundle.runtime,
+        "graph": str(bundle.graph),
+        "context_length": bundle.context_length,
+        "bits_per_weight": _bits_per_weight(bundle),
+        "manifest": manifest,
+        "verified": verified,
+    }
+
+
+def _rows(bundle: Bundle) -> list[tuple[str, str]]:
+    manifest = bundle.manifest
+    rows = [
+        ("folder", str(bundle.folder)),
+        ("kind", "plain optimum-intel folder" if manifest is None else "NanoAccel bundle"),
+        ("runtime", bundle.runtime),
+        ("context", f"{bundle.context_length:,} tokens"),
+    ]
+    if manifest is None:
+        return [*rows, *_plain_files(bundle)]
+    bits = _bits_per_weight(bundle)
+    return [
+        ("source", _source(manifest)),
+        ("architecture", manifest.target.architecture),
+        ("parameters", count_text(manifest.target.parameters)),
+        ("recipe", ", ".join(f"{name} {value}" for name, value in manifest.recipe.items())),
+        *([] if bits is None else [("bits per weight", f"{bits:.2f}")]),
+        *rows,
+        *_repeated("validation", [f"{k} {v:.6g}" for k, v in manifest.validation.items()]),
+        *_repeated("tools", [f"{k} {v}" for k, v in manifest.tools.items()]),
+        ("size", bytes_text(sum(entry.size for entry in manifest.files))),
+        *_repeated("files", [f"{bytes_text(f.size):>9}  {f.path}" for f in manifest.files]),
+    ]
+
+
+def _source(manifest: Manifest) -> str:
+    revision = manifest.source.get("revision")
+    name = str(manifest.source.get("id"))
+    return name if revision is None else f"{name} at {revision}"
+
+
+def _bits_per_weight(bundle: Bundle) -> float | None:
+    """Bits of the weights file for each weight of the model; None when that is unknown."""
+    weights = bundle.graph.with_suffix(".bin")
+    if bundle.manifest is None or not weights.is_file():
+        return None
+    return weights.stat().st_size * 8 / bundle.manifest.target.parameters
+
+
+def _plain_files(bundle: Bundle) -> list[tuple[str, str]]:
+    files = sorted(path for path in bundle.folder.iterdir() if path.is_file())
+    sizes = [path.stat().st_size for path in files]
+    return [
+        ("size", bytes_text(sum(sizes))),
+        *_repeated(
+            "files",
+            [f"{bytes_text(s):>9}  {p.name}" for p, s in zip(files, sizes, strict=True)],
+        ),
+    ]
+
+
+def _repeated(name: str, values: list[str]) -> list[tuple[str, str]]:
+    return [(name if place == 0 else "", value) for place, value in enumerate(values)]

@@ -1,0 +1,53 @@
+"""``nanoaccel quickstart``: from nothing to an answer."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nanoaccel.bundle import MANIFEST
+from nanoaccel.cli.engine import open_llm
+from nanoaccel.cli.options import EngineOptions
+from nanoaccel.cli.progress import stages
+from nanoaccel.cli.speed import speed_line
+from nanoaccel.cli.writing import check_completions, complete
+
+_PROMPT = "Hello! Tell me in two sentences what a lighthouse keeper does."
+_MAX_TOKENS = 96
+
+
+def quickstart(
+    out: Annotated[
+        Path, typer.Option(help="The sample bundle's folder; reused when it is there.")
+    ] = Path("smollm2-135m-int4"),
+) -> None:
+    """Export the sample model (98 MB to download) and let it answer a question."""
+    from nanoaccel.runtime.sampling import SamplingParams
+
+    if (out / MANIFEST).is_file():
+        typer.echo(f"using the bundle in {out}", err=True)
+    else:
+        from nanoaccel.exporters.pipeline import export
+
+        with stages() as listener:
+            export("sample", out, listener=listener)
+    with open_llm(out, EngineOptions()) as llm:
+        typer.echo(f"> {_PROMPT}")
+        messages = [{"role": "user", "content": _PROMPT}]
+        completions = complete(llm, messages, SamplingParams(max_tokens=_MAX_TOKENS), echo=True)
+    typer.echo(speed_line(completions), err=True)
+    check_completions(completions)
+    typer.echo(_next_steps(out))
+
+
+def _next_steps(out: Path) -> str:
+    folder = shlex.quote(str(out))
+    return (
+        f"\nGo on:\n  nanoaccel chat {folder}\n  nanoaccel inspect {folder}\n"
+        "\nIn Python:\n  from nanoaccel import LLM, SamplingParams\n"
+        f"  llm = LLM({str(out)!r})\n"
+        '  print(llm.generate("Once upon a time", SamplingParams(max_tokens=64)).text)'
+    )

@@ -1,0 +1,94 @@
+"""Whether installed packages fit together, from their own metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires
+from typing import TYPE_CHECKING
+
+from nanoaccel.cli.environment import installed_version
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+_RUN = ("numpy", "tokenizers", "jinja2", "openvino")
+_EXPORT = ("torch", "transformers", "optimum-intel", "nncf", "openvino-tokenizers")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is wrong.
+
+    Args:
+        what: The problem.
+        remedy: What to do about it.
+        blocks: "generate" or "export", when that cannot work; None when it may.
+    """
+
+    what: str
+    remedy: str
+    blocks: str | None
+
+
+def find_problems(packages: Mapping[str, str | None]) -> list[Problem]:
+    """What is missing or does not fit, most important first.
+
+    Args:
+        packages: Name to version; None when it is not installed.
+    """
+    problems = []
+    missing = [name for name in _RUN if packages.get(name) is None]
+    if missing:
+        problems.append(
+            Problem(
+                f"{', '.join(missing)} not installed: nothing can be generated",
+                'pip install "nanoaccel[openvino]"',
+                "generate",
+            )
+        )
+    missing = [name for name in _EXPORT if packages.get(name) is None]
+    if missing:
+        problems.append(
+            Problem(
+                f"{', '.join(missing)} not installed: models cannot be exported here",
+                'pip install "nanoaccel[export]", or export on another machine',
+                "export",
+            )
+        )
+    present = [name for name, version in packages.items() if version is not None]
+    return [*problems, *_mismatches(present)]
+
+
+def _mismatches(names: list[str]) -> Iterator[Problem]:
+    """Installed packages whose version another installed package refuses."""
+    seen = set()
+    for name in names:
+        for requirement in _requirements(name):
+            found = installed_version(requirement.name)
+            if found is None or requirement.specifier.contains(found, prereleases=True):
+                continue
+            wanted = f"{requirement.name}{requirement.specifier}"
+            if (name, wanted) not in seen:
+                seen.add((name, wanted))
+                yield Problem(
+                    f"{name} needs {wanted}, but {found} is installed",
+                    f'pip install "{wanted}"',
+                    None,
+                )
+
+
+def _requirements(name: str) -> Iterator[Requirement]:
+    try:
+        from packaging.requirements import Requirement
+
+        lines = requires(name)
+    except (ModuleNotFoundError, PackageNotFoundError):  # the extra "export" brings packaging
+        return
+    for line in () if lines is None else lines:
+        requirement = Requirement(line)
+        # Of NanoAccel's own extras these are the ones that must fit together.
+        extras = ("", "openvino", "export") if name == "nanoaccel" else ("",)
+        marker = requirement.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in extras):
+            yield requirement

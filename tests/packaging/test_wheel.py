@@ -1,0 +1,113 @@
+"""The runtime needs no torch: from the source tree, and from the built wheel alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EDGE = ("jinja2", "numpy", "openvino", "rich", "tokenizers", "typer")
+GENERATE = """
+import sys
+from nanoaccel import LLM, SamplingParams
+
+with LLM(sys.argv[1]) as llm:
+    output = llm.generate("The tide", SamplingParams(max_tokens=8, ignore_eos=True))
+assert output.finish_reason == "length", output
+assert output.usage.completion_tokens == 8, output
+"""
+BLOCK = """
+import sys
+
+BLOCKED = ("torch", "transformers", "optimum", "nncf")
+
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ImportError(f"{name} is blocked")
+        return None
+
+
+sys.meta_path.insert(0, Blocker())
+"""
+UNLOADED = """
+loaded = sorted(name for name in sys.modules if name.partition(".")[0] in BLOCKED)
+assert not loaded, loaded
+"""
+INSTALLED = """
+import importlib.util
+import nanoaccel
+
+assert nanoaccel.__file__.startswith(sys.prefix), nanoaccel.__file__
+for name in ("torch", "transformers", "optimum", "nncf"):
+    assert importlib.util.find_spec(name) is None, name
+"""
+
+
+def run(*command: str | Path, cwd: Path = ROOT) -> str:
+    """Run a program; what it printed, or a failed test that shows it."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command[0]} failed\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this source tree."""
+    out = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, ROOT)
+    (built,) = out.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def edge_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a clean environment with the wheel and what it needs to run, no more."""
+    folder = tmp_path_factory.mktemp("edge")
+    venv.create(folder, with_pip=True, symlinks=os.name != "nt")
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    run(*pip, "--constraint", ROOT / "constraints.txt", *EDGE)
+    run(*pip, "--no-deps", wheel)
+    return python
+
+
+@pytest.mark.export
+def test_runtime_generates_while_torch_is_blocked(tiny_bundle: Path) -> None:
+    run(sys.executable, "-c", BLOCK + GENERATE + UNLOADED, tiny_bundle)
+
+
+def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    package = ROOT / "nanoaccel"
+    wanted = {path.relative_to(ROOT).as_posix() for path in package.rglob("*.py")}
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if not name.endswith("/")}
+    information = {name for name in names if ".dist-info/" in name}
+    assert names - information == {*wanted, "nanoaccel/py.typed"}
+    endings = {name.partition(".dist-info/")[2] for name in information}
+    assert endings == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+
+
+@pytest.mark.export
+def test_wheel_generates_in_a_clean_environment(
+    edge_python: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    run(edge_python, "-c", GENERATE + INSTALLED, tiny_bundle, cwd=tmp_path)
+    command = edge_python.with_name("nanoaccel" + edge_python.suffix)
+    text = run(command, "generate", tiny_bundle, "The tide", "--max-tokens", "4", cwd=tmp_path)
+    assert text.strip()

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nanoaccel.runtime.cpu.memory import free_memory
+
+
+def write(root: Path, path: str, text: str) -> None:
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(text)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write(tmp_path, "proc/meminfo", "MemTotal:  200 kB\nMemAvailable:  100 kB\n")
+    return tmp_path
+
+
+def test_free_memory_is_what_the_kernel_calls_available(root: Path) -> None:
+    assert free_memory(root) == 100 * 1024
+
+
+@pytest.mark.parametrize(
+    ("limit", "usage"),
+    [
+        ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
+        (
+            "sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    ],
+)
+def test_free_memory_keeps_to_a_cgroup_limit(root: Path, limit: str, usage: str) -> None:
+    write(root, limit, "50000")
+    write(root, usage, "20000")
+    assert free_memory(root) == 30000
+
+
+def test_free_memory_ignores_a_cgroup_without_limit(root: Path) -> None:
+    write(root, "sys/fs/cgroup/memory.max", "max")
+    write(root, "sys/fs/cgroup/memory.current", "20000")
+    assert free_memory(root) == 100 * 1024
+
+
+def test_free_memory_without_proc_assumes_a_laptop(tmp_path: Path) -> None:
+    assert free_memory(tmp_path) == 8 << 30

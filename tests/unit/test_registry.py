@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, EntryPoints
+
+import pytest
+
+from nanoaccel import registry
+from nanoaccel.errors import ConfigError
+from nanoaccel.registry import ExtensionPoint
+
+
+@pytest.fixture
+def point(monkeypatch: pytest.MonkeyPatch) -> ExtensionPoint:
+    plugin = EntryPoint("mine", "json:loads", "nanoaccel.things")
+
+    def installed(group: str, name: str = "mine") -> EntryPoints:
+        return EntryPoints([plugin]).select(group=group, name=name)
+
+    monkeypatch.setattr(registry, "entry_points", installed)
+    return ExtensionPoint("nanoaccel.things", {"join": "os.path:join"})
+
+
+def test_extension_point_resolves_built_in_and_plugged_in_names(point: ExtensionPoint) -> None:
+    assert point.names() == ["join", "mine"]
+    assert point.resolve("join")("a", "b") == "a/b"
+    assert point.resolve("mine")("[1]") == [1]
+
+
+def test_extension_point_names_the_closest_to_an_unknown_one(point: ExtensionPoint) -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'join'"):
+        point.resolve("jion")
+    with pytest.raises(ConfigError, match="Choose one of join, mine"):
+        point.resolve("zzz")

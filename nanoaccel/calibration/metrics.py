@@ -55,9 +55,7 @@ def fidelity(
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Log-probabilities f64[..., V] of logits f32[..., V]."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    normalized: NDArray[np.float64] = shifted - np.log(
-        np.exp(shifted).sum(axis=-1, keepdims=True)
-    )
+    normalized: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return normalized
 
 

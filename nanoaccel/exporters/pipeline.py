@@ -48,7 +48,7 @@ def export(
         raise MissingExtraError(
             f"export needs {', '.join(missing)}", 'Install them: pip install "nanoaccel[export]"'
         )
-    progress = Progress((lambda event: None) if listener is None else listener)
+    progress = Progress((lambda _: None) if listener is None else listener)
     target = Path(out).absolute()
     with publishing(target, overwrite=overwrite) as folder:
         _run(str(model), folder, Recipe() if recipe is None else recipe, progress)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanoaccel.errors import NanoAccelError, SourceError
-from nanoaccel.exporters.gguf import build_tokenizer, read_metadata
+from nanoaccel.exporters.gguf import GGUFMetadata, build_tokenizer, read_metadata
 from nanoaccel.exporters.recipe import WeightType
 from nanoaccel.exporters.sample import fetch_sample
 
@@ -38,13 +38,13 @@ class Source:
         id: What the user asked for.
         revision: Commit on the hub; None for local files.
         folder: Where config.json and the weights are, or the GGUF file.
-        gguf: The GGUF file, when it is one.
+        gguf: What the GGUF file says of itself, when it is one.
     """
 
     id: str
     revision: str | None
     folder: Path
-    gguf: Path | None
+    gguf: GGUFMetadata | None
 
 
 def resolve(model: str) -> Source:
@@ -58,8 +58,7 @@ def resolve(model: str) -> Source:
     """
     path = Path(model).expanduser()
     if model == "sample" and not path.exists():
-        gguf = fetch_sample()
-        return Source(model, None, gguf.parent, gguf)
+        return _from_file(model, fetch_sample())
     if path.is_file():
         return _from_file(model, path)
     if path.is_dir():
@@ -72,8 +71,7 @@ def resolve(model: str) -> Source:
 def _from_file(model: str, path: Path) -> Source:
     if path.suffix != ".gguf":
         raise SourceError(f"{path} is not a .gguf file", "Name a folder, a .gguf file or a hub id")
-    read_metadata(path)
-    return Source(model, None, path.parent, path)
+    return Source(model, None, path.parent, read_metadata(path))
 
 
 def _from_folder(model: str, path: Path) -> Source:
@@ -94,9 +92,7 @@ def _from_hub(model: str) -> Source:
 
     name, _, revision = model.partition("@")
     try:
-        folder = Path(
-            snapshot_download(name, revision=revision or None, allow_patterns=_HUB_FILES)
-        )
+        folder = Path(snapshot_download(name, revision=revision or None, allow_patterns=_HUB_FILES))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SourceError(
@@ -147,7 +143,7 @@ def write_tokenizer(source: Source, folder: Path) -> None:
         SourceError: There is no tokenizer that can be used.
     """
     if source.gguf is not None:
-        build_tokenizer(read_metadata(source.gguf)).save(folder)
+        build_tokenizer(source.gguf).save(folder)
         return
     if (source.folder / "tokenizer.json").is_file():
         for name in _TOKENIZER_FILES:
@@ -165,7 +161,7 @@ def write_tokenizer(source: Source, folder: Path) -> None:
 
 
 def _gguf_arguments(source: Source) -> dict[str, Any]:
-    return {} if source.gguf is None else {"gguf_file": source.gguf.name}
+    return {} if source.gguf is None else {"gguf_file": source.gguf.path.name}
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from nanoaccel.calibration.metrics import Fidelity, fidelity
 from nanoaccel.errors import ExportError
 
 if TYPE_CHECKING:
+    import openvino as ov
     from transformers import PreTrainedModel
 
 _TEXT = """\
@@ -46,9 +47,7 @@ def reference_logits(model: PreTrainedModel, token_ids: NDArray[np.int64]) -> ND
     return np.asarray(logits, np.float32)
 
 
-def validate(
-    graph: Path, token_ids: NDArray[np.int64], reference: NDArray[np.float32]
-) -> Fidelity:
+def validate(graph: Path, token_ids: NDArray[np.int64], reference: NDArray[np.float32]) -> Fidelity:
     """Run the exported graph in f32 over the text and compare.
 
     Raises:
@@ -72,13 +71,13 @@ def validate(
     return fidelity(logits, reference, token_ids)
 
 
-def _inputs(compiled: object, token_ids: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+def _inputs(compiled: ov.CompiledModel, token_ids: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     count = len(token_ids)
-    known = {
+    known: dict[str, NDArray[Any]] = {
         "input_ids": token_ids[None],
         "attention_mask": np.ones((1, count), np.int64),
         "position_ids": np.arange(count, dtype=np.int64)[None],
         "beam_idx": np.zeros(1, np.int32),
     }
-    wanted = {value.get_any_name() for value in compiled.inputs}  # type: ignore[attr-defined]
+    wanted = {value.get_any_name() for value in compiled.inputs}
     return {name: array for name, array in known.items() if name in wanted}

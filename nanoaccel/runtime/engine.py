@@ -145,9 +145,9 @@ def assemble(chunks: Sequence[ScheduledChunk], cache: PagedCache) -> StepPlan:
     )
 
 
-def _begins(ends: np.ndarray[tuple[int], np.dtype[np.int64]]) -> np.ndarray[
-    tuple[int], np.dtype[np.int32]
-]:
+def _begins(
+    ends: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
     begins = np.zeros(len(ends) + 1, np.int32)
     begins[1:] = ends
     return begins

@@ -104,12 +104,14 @@ class LLM:
         return self._backend.info
 
     @overload
-    def generate(
-        self, prompts: Sequence[str], params: SamplingParams | None = None
-    ) -> list[RequestOutput]: ...
+    def generate(  # type: ignore[overload-overlap]  # str is itself a Sequence[str]
+        self, prompts: Prompt, params: SamplingParams | None = None
+    ) -> RequestOutput: ...
 
     @overload
-    def generate(self, prompts: Prompt, params: SamplingParams | None = None) -> RequestOutput: ...
+    def generate(
+        self, prompts: Sequence[Prompt], params: SamplingParams | None = None
+    ) -> list[RequestOutput]: ...
 
     def generate(
         self, prompts: Prompt | Sequence[Prompt], params: SamplingParams | None = None

@@ -108,7 +108,9 @@ class Scheduler:
         if not self._waiting or len(self._running) >= self._max_running:
             return False
         growth = len(self._running)
-        return self._cache.blocks_for(self._waiting[0].num_known + 1) + growth <= self._cache.num_free
+        return (
+            self._cache.blocks_for(self._waiting[0].num_known + 1) + growth <= self._cache.num_free
+        )
 
     def _chunk(self, request: Request, count: int) -> ScheduledChunk:
         return ScheduledChunk(request, request.num_computed, request.num_computed + count)

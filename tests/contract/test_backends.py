@@ -19,7 +19,7 @@ BLOCKS = 40
 Maker = Callable[[Path], Backend]
 
 
-def make_fake(bundle: Path) -> Backend:
+def make_fake(_: Path) -> Backend:
     return FakeBackend(hashed(tiny_models.VOCAB_SIZE), tiny_models.VOCAB_SIZE)
 
 

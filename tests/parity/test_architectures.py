@@ -10,13 +10,13 @@ from support import tiny_models
 
 torch = pytest.importorskip("torch")
 
-from nanoaccel.runtime.llm import LLM  # noqa: E402
 from nanoaccel.bundle import Bundle  # noqa: E402
 from nanoaccel.errors import UnsupportedModelError  # noqa: E402
 from nanoaccel.exporters.pipeline import export  # noqa: E402
 from nanoaccel.exporters.recipe import Recipe  # noqa: E402
 from nanoaccel.runtime.backends import BackendOptions  # noqa: E402
 from nanoaccel.runtime.backends.openvino import load  # noqa: E402
+from nanoaccel.runtime.llm import LLM  # noqa: E402
 from nanoaccel.runtime.plan import StepPlan  # noqa: E402
 from nanoaccel.runtime.sampling import SamplingParams  # noqa: E402
 
@@ -90,9 +90,9 @@ def test_export_gives_torch_logits_and_text(kind: str, tmp_path: Path) -> None:
     try:
         export(source, tmp_path / "bundle", recipe=Recipe(weights="f32"))
     except UnsupportedModelError as error:
-        assert "transformers" in str(error)
-        assert any(sign in str(error) for sign in (">=", "<="))
-        pytest.skip(str(error))
+        if "pip install" in str(error):  # it names the transformers version that would do
+            pytest.skip(str(error))
+        raise
     model = tiny_models.make_model(kind)
     check_parity(tmp_path / "bundle", model, tiny_models.VOCAB_SIZE)
 

@@ -46,7 +46,11 @@ def edit_manifest(folder: Path, **changes: object) -> None:
 def test_bundle_opens_with_what_the_manifest_says(bundle: Path) -> None:
     opened = Bundle.open(bundle)
     assert opened.graph == bundle / "openvino" / "openvino_model.xml"
-    assert (opened.runtime, opened.context_length, opened.weight_group_size) == ("openvino", 128, 64)
+    assert (opened.runtime, opened.context_length, opened.weight_group_size) == (
+        "openvino",
+        128,
+        64,
+    )
     assert opened.manifest is not None
     assert opened.manifest.source["id"] == "org/name"
     opened.verify()
@@ -83,9 +87,7 @@ def test_bundle_verify_notices_an_altered_byte(bundle: Path) -> None:
         (lambda folder: edit_manifest(folder, target={}), "is incomplete"),
         (lambda folder: edit_manifest(folder, files=[{"path": "x"}]), "is incomplete"),
         (
-            lambda folder: edit_manifest(
-                folder, files=[{"path": "../x", "size": 1, "sha256": ""}]
-            ),
+            lambda folder: edit_manifest(folder, files=[{"path": "../x", "size": 1, "sha256": ""}]),
             "outside the bundle",
         ),
     ],

@@ -35,9 +35,13 @@ def test_publishing_shows_nothing_before_the_end(tmp_path: Path) -> None:
 
 
 def test_publishing_leaves_nothing_after_an_error(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), publishing(tmp_path / "out", overwrite=False) as work:
-        (work / "file").write_text("x")
-        raise KeyError
+    def fail() -> None:
+        with publishing(tmp_path / "out", overwrite=False) as work:
+            (work / "file").write_text("x")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert names(tmp_path) == []
 
 
@@ -50,8 +54,9 @@ def test_publishing_into_an_empty_folder_works(tmp_path: Path) -> None:
 
 def test_publishing_refuses_a_bundle_unless_told(tmp_path: Path) -> None:
     make_bundle(tmp_path / "out", "old")
-    with pytest.raises(ExportError, match="--overwrite"), publishing(
-        tmp_path / "out", overwrite=False
+    with (
+        pytest.raises(ExportError, match="--overwrite"),
+        publishing(tmp_path / "out", overwrite=False),
     ):
         pass
     with publishing(tmp_path / "out", overwrite=True) as work:
@@ -70,20 +75,23 @@ def test_publishing_keeps_the_old_bundle_when_the_new_one_fails(tmp_path: Path) 
 def test_publishing_never_replaces_what_is_no_bundle(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("x")
-    with pytest.raises(ExportError, match="it is no bundle"), publishing(
-        tmp_path / "out", overwrite=True
+    with (
+        pytest.raises(ExportError, match="it is no bundle"),
+        publishing(tmp_path / "out", overwrite=True),
     ):
         pass
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ExportError, match="is a file"), publishing(
-        tmp_path / "file", overwrite=True
+    with (
+        pytest.raises(ExportError, match="is a file"),
+        publishing(tmp_path / "file", overwrite=True),
     ):
         pass
 
 
 def test_publishing_notices_a_target_that_appeared_meanwhile(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="is in use"), publishing(
-        tmp_path / "out", overwrite=False
+    with (
+        pytest.raises(ExportError, match="is in use"),
+        publishing(tmp_path / "out", overwrite=False),
     ):
         make_bundle(tmp_path / "out", "somebody else's")
     assert (tmp_path / "out" / MANIFEST).read_text() == "somebody else's"
@@ -94,7 +102,7 @@ def test_publishing_says_that_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     usage = namedtuple("usage", "total used free")(10, 10, 0)
-    monkeypatch.setattr(publish.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(publish.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(ExportError, match="is full"), publishing(tmp_path / "out", overwrite=False):
         raise error
     assert names(tmp_path) == []
@@ -102,8 +110,9 @@ def test_publishing_says_that_the_disk_is_full(
 
 def test_publishing_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ExportError, match="cannot write"), publishing(
-        tmp_path / "file" / "out", overwrite=False
+    with (
+        pytest.raises(ExportError, match="cannot write"),
+        publishing(tmp_path / "file" / "out", overwrite=False),
     ):
         pass
 

@@ -21,7 +21,6 @@ def check_supported(config: PretrainedConfig) -> None:
         UnsupportedModelError: The architecture is not a text decoder, is unknown to optimum, or
             needs another version of transformers, which the message names.
     """
-    import optimum.exporters.openvino  # registers what it can export
     from optimum.exporters.tasks import TasksManager
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 

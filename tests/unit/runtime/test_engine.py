@@ -161,7 +161,7 @@ def test_engine_survives_a_backend_that_raises(
     bench = Bench(tokenizer)
     request = bench.submit([1, 2], max_tokens=5)
 
-    def broken(plan: StepPlan) -> StepResult:
+    def broken(_: StepPlan) -> StepResult:
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:

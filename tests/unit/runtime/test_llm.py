@@ -29,7 +29,7 @@ SHORT = SamplingParams(max_tokens=5, ignore_eos=True)
 def _fake_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     def resolve(name: str) -> object:
         assert name == "openvino"
-        return lambda options: FakeBackend(hashed(VOCAB_SIZE), VOCAB_SIZE)
+        return lambda _: FakeBackend(hashed(VOCAB_SIZE), VOCAB_SIZE)
 
     monkeypatch.setattr(registry.BACKENDS, "resolve", resolve)
 

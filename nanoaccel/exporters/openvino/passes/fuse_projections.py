@@ -19,7 +19,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 
-class _CannotJoin(Exception):
+class _CannotJoinError(Exception):
     """The weights of two projections are not stored alike."""
 
 
@@ -33,7 +33,7 @@ def fuse_projections(model: ov.Model) -> int:
     for projections in _parallel_projections(model):
         try:
             _fuse(projections)
-        except _CannotJoin:
+        except _CannotJoinError:
             continue
         fused += 1
     model.validate_nodes_and_infer_types()
@@ -107,19 +107,19 @@ def _check_alike(values: Sequence[ov.Output], axis: int) -> None:
     """Whether stored tensors can be joined along an axis, with all that decompresses them.
 
     Raises:
-        _CannotJoin: They are stored differently.
+        _CannotJoinError: They are stored differently.
     """
     nodes = [value.get_node() for value in values]
     kind = nodes[0].get_type_name()
     if any(node.get_type_name() != kind for node in nodes):
-        raise _CannotJoin
+        raise _CannotJoinError
     if kind == "Constant":
         _check_constants(nodes, axis)
         return
     known = ("Convert", "Multiply", "Subtract", *(("Reshape",) if axis == 0 else ()))
     shared = any(len(value.get_target_inputs()) > 1 for value in values)
     if kind not in known or shared:
-        raise _CannotJoin
+        raise _CannotJoinError
     for place in _tensors(nodes[0]):
         _check_alike([node.input_value(place) for node in nodes], axis)
 
@@ -129,10 +129,10 @@ def _check_constants(nodes: Sequence[ov.Node], axis: int) -> None:
     shapes = [list(node.get_output_shape(0)) for node in nodes]
     rests = {tuple(shape[1:] if axis == 0 else shape[:-1]) for shape in shapes}
     if any(node.get_element_type() != kind for node in nodes) or len(rests) > 1 or not shapes[0]:
-        raise _CannotJoin
+        raise _CannotJoinError
     packed = kind.bitwidth < 8
     if packed and (axis != 0 or any(math.prod(s) * kind.bitwidth % 8 for s in shapes)):
-        raise _CannotJoin  # a tensor would begin inside a byte
+        raise _CannotJoinError  # a tensor would begin inside a byte
 
 
 def _tensors(node: ov.Node) -> range:

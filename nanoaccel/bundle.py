@@ -13,14 +13,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
 from nanoaccel.errors import BundleDamagedError, BundleError
 
 MANIFEST = "nanoaccel.json"
 SCHEMA_VERSION = 1
 _PLAIN_GRAPH = "openvino_model.xml"
+_CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
+_TYPES: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "int | None": (int, type(None)),
+    "ModelEntry": object,
+    "tuple[FileEntry, ...]": tuple,
+}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,19 +102,23 @@ class Manifest:
             raise BundleDamagedError(
                 f"{where} is not a manifest", "Export the bundle again"
             ) from error
-        if not isinstance(version, int) or version > SCHEMA_VERSION:
+        if type(version) is not int or version < 1:
+            raise BundleDamagedError(
+                f"{where} has schema version {version!r}", "Export the bundle again"
+            )
+        if version > SCHEMA_VERSION:
             raise BundleError(
                 f"{where} has schema version {version}; this NanoAccel reads up to "
                 f"{SCHEMA_VERSION}",
                 "Upgrade NanoAccel, or export the bundle again with this version",
             )
         try:
-            target = ModelEntry(**content.pop("target"))
-            files = tuple(FileEntry(**entry) for entry in content.pop("files"))
-            return cls(target=target, files=files, **content)
+            content["target"] = _checked(ModelEntry, content["target"])
+            content["files"] = tuple(_checked(FileEntry, entry) for entry in content["files"])
+            return _checked(cls, content)
         except (KeyError, TypeError) as error:
             raise BundleDamagedError(
-                f"{where} is incomplete: {error}", "Export the bundle again"
+                f"{where} is not a manifest: {error}", "Export the bundle again"
             ) from error
 
 
@@ -131,13 +145,14 @@ class Bundle:
     manifest: Manifest | None
 
     @classmethod
-    def open(cls, folder: Path) -> Bundle:
+    def open(cls, folder: str | Path) -> Bundle:
         """Open a bundle, or a plain optimum-intel folder, and check that all files are there.
 
         Raises:
             BundleError: It is neither, or a newer NanoAccel wrote it.
             BundleDamagedError: A file is missing or has another size.
         """
+        folder = Path(folder)
         if not folder.is_dir():
             raise BundleError(f"{folder} is not a folder", "Make it: nanoaccel export MODEL OUT")
         if (folder / MANIFEST).is_file():
@@ -170,10 +185,10 @@ class Bundle:
         path = folder / "config.json"
         try:
             config = json.loads(_read_text(path))
-            context = config.get("max_position_embeddings", config.get("n_positions"))
+            context = find_context_length(config)
         except (ValueError, AttributeError) as error:
             raise BundleDamagedError(f"{path} is not JSON", "Export the model again") from error
-        if not isinstance(context, int):
+        if context is None:
             raise BundleError(
                 f"{path} does not say how long the context is", "Add max_position_embeddings"
             )
@@ -187,6 +202,7 @@ class Bundle:
             BundleDamagedError: A file was altered.
         """
         for entry in () if self.manifest is None else self.manifest.files:
+            _check_size(self.folder, entry)
             found = sha256_of(self.folder / entry.path)
             if found != entry.sha256:
                 raise BundleDamagedError(
@@ -194,6 +210,12 @@ class Bundle:
                     f"{entry.sha256[:12]}...",
                     "Copy the bundle again, or export it again",
                 )
+
+
+def find_context_length(config: Mapping[str, Any]) -> int | None:
+    """Tokens that a model can attend to, by its config.json; None when that does not say."""
+    found = (config.get(name) for name in _CONTEXT_KEYS)
+    return next((value for value in found if isinstance(value, int)), None)
 
 
 def list_files(folder: Path) -> tuple[FileEntry, ...]:
@@ -218,6 +240,17 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _checked(kind: type[T], content: Mapping[str, Any]) -> T:
+    """Make a dataclass of JSON; TypeError when a key is missing, unknown or of another type."""
+    made = kind(**content)
+    for entry in fields(made):  # type: ignore[arg-type]
+        expected = _TYPES.get(str(entry.type), dict)
+        value = getattr(made, entry.name)
+        if not isinstance(value, expected) or isinstance(value, bool):
+            raise TypeError(f"{entry.name} is {value!r}")
+    return made
+
+
 def _check_size(folder: Path, entry: FileEntry) -> None:
     path = _inside(folder, entry.path)
     found = path.stat().st_size if path.is_file() else None
@@ -230,12 +263,12 @@ def _check_size(folder: Path, entry: FileEntry) -> None:
 
 
 def _inside(folder: Path, relative: str) -> Path:
-    path = folder / relative
-    if not path.resolve().is_relative_to(folder.resolve()):
+    path = PurePosixPath(relative)
+    if path.is_absolute() or ".." in path.parts:
         raise BundleDamagedError(
             f"{folder / MANIFEST} names {relative!r}, outside the bundle", "Do not trust it"
         )
-    return path
+    return folder / path
 
 
 def _read_text(path: Path) -> str:

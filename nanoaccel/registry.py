@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from nanoaccel.errors import ConfigError
+from nanoaccel.errors import ConfigError, MissingExtraError
 
 
 class ExtensionPoint:
@@ -39,12 +39,19 @@ class ExtensionPoint:
 
         Raises:
             ConfigError: Nobody offers that name.
+            MissingExtraError: What it needs is not installed.
         """
-        if name in self._builtin:
-            module, attribute = self._builtin[name].split(":")
-            return getattr(import_module(module), attribute)
-        for point in entry_points(group=self.group, name=name):
-            return point.load()
+        try:
+            if name in self._builtin:
+                module, attribute = self._builtin[name].split(":")
+                return getattr(import_module(module), attribute)
+            for point in entry_points(group=self.group, name=name):
+                return point.load()
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(
+                f"{name} needs {error.name}, which is not installed",
+                f'Install it: pip install "nanoaccel[{name}]"',
+            ) from error
         raise ConfigError(f"{self.group} has no {name!r}", did_you_mean(name, self.names()))
 
 

@@ -9,7 +9,8 @@ def table(rows: Sequence[tuple[str, str]], indent: int = 0) -> str:
     """The rows as lines; control characters of foreign values are shown escaped."""
     width = max((len(name) for name, _ in rows), default=0)
     return "\n".join(
-        " " * indent + f"{_plain(name):<{width}}  {_plain(value)}".rstrip() for name, value in rows
+        (" " * indent + f"{_plain(name):<{width}}  {_plain(value)}").rstrip()
+        for name, value in rows
     )
 
 

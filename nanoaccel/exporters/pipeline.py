@@ -16,7 +16,18 @@ from nanoaccel.exporters.publish import publishing
 from nanoaccel.exporters.recipe import Recipe
 
 _RUNTIME = "openvino"
-_NEEDED = ("torch", "transformers", "optimum", "nncf", "openvino")
+_NEEDED = (
+    "torch",
+    "transformers",
+    "optimum.intel",
+    "nncf",
+    "openvino",
+    "openvino_tokenizers",
+    "accelerate",
+    "gguf",
+    "psutil",
+    "platformdirs",
+)
 _TOOLS = ("nanoaccel", "openvino", "nncf", "optimum-intel", "transformers", "torch", "tokenizers")
 
 
@@ -43,13 +54,13 @@ def export(
         ExportError: The output cannot be written, or the graph does not work.
         MissingExtraError: The extra "export" is not installed.
     """
-    missing = [name for name in _NEEDED if find_spec(name) is None]
+    missing = [name for name in _NEEDED if not _is_installed(name)]
     if missing:
         raise MissingExtraError(
             f"export needs {', '.join(missing)}", 'Install them: pip install "nanoaccel[export]"'
         )
     progress = Progress((lambda _: None) if listener is None else listener)
-    target = Path(out).absolute()
+    target = Path(out).resolve()
     with publishing(target, overwrite=overwrite) as folder:
         _run(str(model), folder, Recipe() if recipe is None else recipe, progress)
     return Bundle.open(target)
@@ -71,12 +82,12 @@ def _run(model: str, folder: Path, recipe: Recipe, progress: Progress) -> None:
         check_supported(config)
         context = context_length(config)
     with progress.stage("write the tokenizer"), quiet():
-        sources.write_tokenizer(source, folder)
+        end_ids = sources.write_tokenizer(source, folder)
     with progress.stage("load the weights"), quiet():
-        torch_model = sources.load_model(source, recipe.weights)
+        torch_model = sources.load_model(source, recipe.weights, end_ids)
         parameters = torch_model.num_parameters()
     with progress.stage("run the original"), quiet():
-        tokens = validation_tokens(folder, config.vocab_size)
+        tokens = validation_tokens(folder, config.vocab_size)[:context]
         reference = reference_logits(torch_model, tokens)
     with progress.stage("trace the graph"), quiet():
         trace(torch_model, traced)
@@ -88,7 +99,7 @@ def _run(model: str, folder: Path, recipe: Recipe, progress: Progress) -> None:
     with progress.stage("compare with the original"), quiet():
         fidelity = validate(graph.path, tokens, reference)
     with progress.stage("write the bundle"), quiet():
-        write_genai_tokenizer(folder, folder / _RUNTIME)
+        opens_in_genai = write_genai_tokenizer(folder, folder / _RUNTIME)
         generation = folder / _RUNTIME / "generation_config.json"
         if generation.is_file():
             shutil.copyfile(generation, folder / generation.name)
@@ -101,6 +112,7 @@ def _run(model: str, folder: Path, recipe: Recipe, progress: Progress) -> None:
             weights=graph.weights,
             fused_projections=graph.fused_projections,
             fidelity=fidelity,
+            opens_in_genai=opens_in_genai,
             seconds=progress.seconds,
             peak_memory=progress.peak_memory,
         ).write(folder)
@@ -120,6 +132,11 @@ def _run(model: str, folder: Path, recipe: Recipe, progress: Progress) -> None:
             files=list_files(folder),
         )
         (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _is_installed(module: str) -> bool:
+    parent = module.partition(".")[0]
+    return find_spec(parent) is not None and find_spec(module) is not None
 
 
 def _tool_versions() -> dict[str, str]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from nanoaccel.bundle import MANIFEST
 from nanoaccel.errors import ExportError
 
+_PARTIAL = "partial"
+_OLD = "old"
 _FULL = 1 << 20  # bytes that remain when a large write has failed
 
 
@@ -27,7 +29,7 @@ def publishing(target: Path, *, overwrite: bool) -> Iterator[Path]:
         ExportError: Something else stands there, or the disk is full or read-only.
     """
     _check_free(target, overwrite)
-    work = target.parent / f".{target.name}.partial-{os.getpid()}"
+    work = target.parent / f".{target.name}.{_PARTIAL}-{os.getpid()}"
     try:
         _remove_leftovers(target)
         work.mkdir(parents=True)
@@ -65,11 +67,12 @@ def _check_free(target: Path, overwrite: bool) -> None:
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Delete what killed exports to the same target left behind."""
-    for folder in target.parent.glob(f".{target.name}.partial-*"):
-        owner = folder.name.rpartition("-")[2]
-        if owner.isdigit() and not _is_alive(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
+    """Delete what killed exports to the same target left behind, also under a reused number."""
+    for kind in (_PARTIAL, _OLD):
+        for folder in target.parent.glob(f".{target.name}.{kind}-*"):
+            owner = folder.name.rpartition("-")[2]
+            if owner.isdigit() and (int(owner) == os.getpid() or not _is_alive(int(owner))):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_alive(process: int) -> bool:
@@ -82,9 +85,13 @@ def _swap(work: Path, target: Path) -> None:
     if not target.exists():
         work.rename(target)
         return
-    old = target.parent / f".{target.name}.old-{os.getpid()}"
+    old = target.parent / f".{target.name}.{_OLD}-{os.getpid()}"
     target.rename(old)
-    work.rename(target)
+    try:
+        work.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
     shutil.rmtree(old)
 
 

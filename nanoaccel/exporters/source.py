@@ -27,7 +27,8 @@ _TOKENIZER_FILES = (
     "chat_template.jinja",
     "chat_template.json",
 )
-_HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "pytorch_model*.bin"]
+_HUB_FILES = ["*.json", "*.jinja", "*.model", "*.txt"]
+_HUB_SKIP = ["*/*", "consolidated*"]  # other formats of the same weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,18 @@ def _from_hub(model: str) -> Source:
 
     name, _, revision = model.partition("@")
     try:
-        folder = Path(snapshot_download(name, revision=revision or None, allow_patterns=_HUB_FILES))
+        for weights in ("*.safetensors", "pytorch_model*.bin"):
+            patterns = [*_HUB_FILES, weights]
+            folder = Path(
+                snapshot_download(
+                    name,
+                    revision=revision or None,
+                    allow_patterns=patterns,
+                    ignore_patterns=_HUB_SKIP,
+                )
+            )
+            if any(folder.glob(weights)):
+                break
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SourceError(
@@ -115,8 +127,15 @@ def load_config(source: Source) -> PretrainedConfig:
         return AutoConfig.from_pretrained(source.folder, **_gguf_arguments(source))
 
 
-def load_model(source: Source, weights: WeightType) -> PreTrainedModel:
+def load_model(
+    source: Source, weights: WeightType, end_ids: tuple[int, ...] = ()
+) -> PreTrainedModel:
     """Load the weights, in the type that the recipe keeps; under integers, in their own.
+
+    Args:
+        source: Where they are.
+        weights: The recipe's type.
+        end_ids: Tokens that end the text; none keeps what the model's own files say.
 
     Raises:
         SourceError: They cannot be read.
@@ -130,26 +149,32 @@ def load_model(source: Source, weights: WeightType) -> PreTrainedModel:
         model = AutoModelForCausalLM.from_pretrained(
             source.folder, dtype=types.get(weights, own), **_gguf_arguments(source)
         )
+    if end_ids:
+        model.generation_config.eos_token_id = list(end_ids)
     return model.eval()
 
 
-def write_tokenizer(source: Source, folder: Path) -> None:
+def write_tokenizer(source: Source, folder: Path) -> tuple[int, ...]:
     """Put the tokenizer's files into a folder.
 
     A GGUF file's tokenizer is rebuilt from its own fields; files that a model ships are copied as
     they are; a tokenizer without tokenizer.json is converted by transformers.
 
+    Returns:
+        Tokens that end the text, where the tokenizer's source says so itself (GGUF does).
+
     Raises:
         SourceError: There is no tokenizer that can be used.
     """
     if source.gguf is not None:
-        build_tokenizer(source.gguf).save(folder)
-        return
+        rebuilt = build_tokenizer(source.gguf)
+        rebuilt.save(folder)
+        return rebuilt.eos_token_ids
     if (source.folder / "tokenizer.json").is_file():
         for name in _TOKENIZER_FILES:
             if (source.folder / name).is_file():
                 shutil.copyfile(source.folder / name, folder / name)
-        return
+        return ()
     from transformers import AutoTokenizer
 
     with _reading(source):
@@ -158,6 +183,7 @@ def write_tokenizer(source: Source, folder: Path) -> None:
         raise SourceError(
             f"{source.id} has no fast tokenizer", "Add a tokenizer.json to its folder"
         )
+    return ()
 
 
 def _gguf_arguments(source: Source) -> dict[str, Any]:

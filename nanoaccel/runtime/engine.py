@@ -66,13 +66,10 @@ class Engine:
         """Tokens that fit in the cache: the longest request that can run."""
         return self._cache.capacity
 
-    def now(self) -> float:
-        """The time, seconds."""
-        return self._clock()
-
     def add(self, request: Request) -> None:
         """Queue a request that fits the cache."""
         assert request.num_prompt < self.cache_tokens, "the caller refuses what cannot fit"
+        request.submit(self._clock())
         self.scheduler.add(request)
 
     def cancel(self, request: Request) -> Chunk | None:

@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from numbers import Integral
 from pathlib import Path
 from types import TracebackType
@@ -95,7 +96,7 @@ class LLM:
         self.context_length = min(opened.context_length, self._engine.cache_tokens)
         self._lock = threading.RLock()
         self._outboxes: dict[int, deque[Chunk]] = {}
-        self._next_id = 0
+        self._ids = count()
         self._closed = False
 
     @property
@@ -128,13 +129,15 @@ class LLM:
 
         Raises:
             RequestError: A prompt is empty, too long, or not a prompt; nothing has run then.
+            SamplingError: The parameters name a token that the model has not.
         """
         params = SamplingParams() if params is None else params
         single = _is_single(prompts)
         listed = [cast(Prompt, prompts)] if single else list(cast(Sequence[Prompt], prompts))
         encoded = [self._encode(prompt) for prompt in listed]
-        groups = [self._submit(ids, params) for ids in encoded]
+        groups = [self._make_requests(ids, params) for ids in encoded]
         try:
+            self._submit(request for group in groups for request in group)
             outputs = [
                 RequestOutput(tuple(ids), tuple(join_chunks(list(self._follow(r))) for r in group))
                 for ids, group in zip(encoded, groups, strict=True)
@@ -150,9 +153,10 @@ class LLM:
 
         Raises:
             RequestError: The prompt is empty, too long, or not a prompt.
+            SamplingError: The parameters name a token that the model has not.
         """
         params = SamplingParams() if params is None else params
-        return self._stream(self._encode(prompt), params)
+        return self._stream(self._make_requests(self._encode(prompt), params))
 
     def close(self) -> None:
         """Cancel what runs and free the memory; calling it twice is fine."""
@@ -176,22 +180,24 @@ class LLM:
         self.close()
 
     def _encode(self, prompt: Prompt) -> list[int]:
-        if not isinstance(prompt, Sequence):
-            raise RequestError(f"{prompt!r} is not a prompt", _PROMPT_KINDS)
-        if not prompt:
+        if not isinstance(prompt, Sequence) or isinstance(prompt, bytes):
+            raise RequestError(f"{type(prompt).__name__} is not a prompt", _PROMPT_KINDS)
+        ids = self._tokenize(prompt) if len(prompt) > 0 else []
+        if not ids:
             raise EmptyPromptError("the prompt is empty", "Give it at least one word")
-        if isinstance(prompt, str):
-            ids = self.tokenizer.encode(prompt)
-        elif all(isinstance(item, Mapping) for item in prompt):
-            ids = self.tokenizer.encode_chat(cast(Sequence[Message], prompt))
-        else:
-            ids = self._check_ids(cast(Sequence[int], prompt))
         if len(ids) >= self.context_length:
             raise PromptTooLongError(
                 f"the prompt has {len(ids)} tokens; {self.context_length - 1} fit",
                 "Shorten it, or give the cache more memory if the model's context is longer",
             )
         return ids
+
+    def _tokenize(self, prompt: Prompt) -> list[int]:
+        if isinstance(prompt, str):
+            return self.tokenizer.encode(prompt)
+        if all(isinstance(item, Mapping) for item in prompt):
+            return self.tokenizer.encode_chat(cast(Sequence[Message], prompt))
+        return self._check_ids(cast(Sequence[int], prompt))
 
     def _check_ids(self, ids: Sequence[int]) -> list[int]:
         for token in ids:
@@ -202,17 +208,17 @@ class LLM:
                 )
         return [int(token) for token in ids]
 
-    def _submit(self, ids: list[int], params: SamplingParams) -> list[Request]:
+    def _make_requests(self, ids: list[int], params: SamplingParams) -> list[Request]:
+        """One request for each completion; not queued yet."""
         room = self.context_length - len(ids)
         max_tokens = room if params.max_tokens is None else min(room, params.max_tokens)
         seed = secrets.randbits(63) if params.seed is None else params.seed
-        requests = []
         with self._lock:
             if self._closed:
                 raise NanoAccelError("this LLM is closed", "Open the bundle again")
-            for index in range(params.n):
-                request = Request(
-                    self._next_id,
+            return [
+                Request(
+                    next(self._ids),
                     ids,
                     params,
                     max_tokens=max_tokens,
@@ -220,16 +226,18 @@ class LLM:
                     vocab_size=self._backend.info.vocab_size,
                     seed=seed + index,
                     index=index,
-                    now=self._engine.now(),
                 )
-                self._next_id += 1
+                for index in range(params.n)
+            ]
+
+    def _submit(self, requests: Iterable[Request]) -> None:
+        with self._lock:
+            for request in requests:
                 self._outboxes[request.id] = deque()
                 self._engine.add(request)
-                requests.append(request)
-        return requests
 
-    def _stream(self, ids: list[int], params: SamplingParams) -> Iterator[Chunk]:
-        requests = self._submit(ids, params)
+    def _stream(self, requests: list[Request]) -> Iterator[Chunk]:
+        self._submit(requests)
         try:
             while live := [r for r in requests if r.id in self._outboxes]:
                 for request in live:
@@ -270,4 +278,6 @@ def _is_single(prompts: Prompt | Sequence[Prompt]) -> bool:
     """Whether this is one prompt: text, token ids or messages, and not a list of these."""
     if isinstance(prompts, str):
         return True
-    return bool(prompts) and isinstance(prompts[0], Integral | Mapping)
+    if not isinstance(prompts, Sequence) or isinstance(prompts, bytes):
+        raise RequestError(f"{type(prompts).__name__} is not a prompt", _PROMPT_KINDS)
+    return len(prompts) > 0 and isinstance(prompts[0], Integral | Mapping)

@@ -27,7 +27,6 @@ class Request:
         vocab_size: Length V of a row of logits.
         seed: For sampling.
         index: Which of the ``n`` completions of its prompt this is.
-        now: Time of submission, seconds.
     """
 
     def __init__(
@@ -41,7 +40,6 @@ class Request:
         vocab_size: int,
         seed: int,
         index: int,
-        now: float,
     ) -> None:
         self.id = request_id
         self.num_prompt = len(prompt_ids)
@@ -59,7 +57,7 @@ class Request:
         self._sampler = Sampler(params, prompt_ids, sorted(self._end_ids), seed, vocab_size)
         self._detokenizer = tokenizer.detokenizer()
         self._stop = StopMatcher(params.stop)
-        self._submitted = now
+        self._submitted = 0.0
         self._started: float | None = None
         self._first_token: float | None = None
 
@@ -76,6 +74,10 @@ class Request:
     def tokens(self, start: int, end: int) -> Int64Array:
         """Known tokens i64[end - start]; a view."""
         return self._tokens[start:end]
+
+    def submit(self, now: float) -> None:
+        """Note when it was queued, seconds."""
+        self._submitted = now
 
     def start(self, now: float) -> None:
         """Note that a step works on it; only the first time counts."""

@@ -73,7 +73,6 @@ class Bench:
             vocab_size=VOCAB_SIZE,
             seed=0 if chosen.seed is None else chosen.seed,
             index=0,
-            now=self.time,
         )
         self.chunks[request.id] = []
         self.engine.add(request)

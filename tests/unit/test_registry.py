@@ -5,7 +5,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 import pytest
 
 from nanoaccel import registry
-from nanoaccel.errors import ConfigError
+from nanoaccel.errors import ConfigError, MissingExtraError
 from nanoaccel.registry import ExtensionPoint
 
 
@@ -31,3 +31,9 @@ def test_extension_point_names_the_closest_to_an_unknown_one(point: ExtensionPoi
         point.resolve("jion")
     with pytest.raises(ConfigError, match="Choose one of join, mine"):
         point.resolve("zzz")
+
+
+def test_extension_point_names_the_extra_that_is_missing() -> None:
+    point = ExtensionPoint("nanoaccel.things", {"openvino": "no_such_module_at_all:load"})
+    with pytest.raises(MissingExtraError, match=r"no_such_module_at_all.*nanoaccel\[openvino\]"):
+        point.resolve("openvino")

@@ -78,8 +78,8 @@ def weight_statistics(model: ov.Model) -> WeightStatistics:
         name = node.get_element_type().get_type_name()
         if math.prod(shape) < _MATRIX or name.startswith(("i64", "i32")):
             continue
-        if name == "f16" and shape[-1] == 1:
-            continue  # scales of groups
+        if shape[-1] == 1:
+            continue  # scales and zero points of groups
         counts[name] += math.prod(shape)
         if len(shape) == 3 and name in ("i4", "u4"):
             groups.add(shape[-1])

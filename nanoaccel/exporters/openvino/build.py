@@ -43,6 +43,8 @@ def build_graph(traced: Path, folder: Path, recipe: Recipe) -> BuiltGraph:
     model = compress(ov.Core().read_model(traced / GRAPH), recipe)
     fused = fuse_projections(model)
     weights = weight_statistics(model)
+    if model.has_rt_info("runtime_options"):
+        model.set_rt_info({}, "runtime_options")
     folder.mkdir()
     path = folder / GRAPH
     _save(model, path)

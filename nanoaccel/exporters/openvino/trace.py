@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nanoaccel.bundle import find_context_length
 from nanoaccel.errors import ExportError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ def check_supported(config: PretrainedConfig) -> None:
         UnsupportedModelError: The architecture is not a text decoder, is unknown to optimum, or
             needs another version of transformers, which the message names.
     """
+    import_module("optimum.exporters.openvino")  # registers what it can export
     from optimum.exporters.tasks import TasksManager
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
@@ -35,7 +38,8 @@ def check_supported(config: PretrainedConfig) -> None:
         )
     except (KeyError, ValueError) as error:
         raise UnsupportedModelError(
-            f"optimum-intel cannot export {kind!r}", "Use a model of another architecture"
+            f"optimum-intel cannot export {kind!r} as a text decoder",
+            "Use a model of another architecture",
         ) from error
     _check_version(kind, constructor(config, task=_TASK))
 
@@ -68,10 +72,9 @@ def context_length(config: PretrainedConfig) -> int:
     Raises:
         UnsupportedModelError: The config does not say.
     """
-    for name in ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"):
-        value = getattr(config, name, None)
-        if isinstance(value, int):
-            return value
+    found = find_context_length(config.to_dict())
+    if found is not None:
+        return found
     raise UnsupportedModelError(
         f"the config of {config.model_type!r} does not say how long the context is",
         "Add max_position_embeddings to its config.json",

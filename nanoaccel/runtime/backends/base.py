@@ -60,7 +60,11 @@ class Backend(Protocol):
         """What this backend is."""
 
     def allocate_cache(self, num_blocks: int) -> None:
-        """Allocate the cache once, before the first ``forward``."""
+        """Allocate the cache once, before the first ``forward``.
+
+        Raises:
+            ConfigError: It does not fit in memory.
+        """
 
     def forward(self, plan: StepPlan) -> StepResult:
         """Compute a step: write keys and values of all its tokens, give the logits it asks for.

@@ -118,7 +118,10 @@ def test_llm_max_tokens_none_fills_the_context(llm: LLM) -> None:
         ([1, 999], RequestError, "999 is not a token id from 0 to"),
         ([1, -1], RequestError, "-1 is not a token id"),
         ([1, "a"], RequestError, "'a' is not a token id"),
-        ([None], RequestError, "None is not a prompt"),
+        ([None], RequestError, "NoneType is not a prompt"),
+        (5, RequestError, "int is not a prompt"),
+        ({"role": "user"}, RequestError, "dict is not a prompt"),
+        (b"abc", RequestError, "bytes is not a prompt"),
         (["abc", ""], EmptyPromptError, "the prompt is empty"),
     ],
 )
@@ -132,6 +135,11 @@ def test_llm_bad_prompts_are_refused_before_anything_runs(
 def test_llm_stream_refuses_at_once(llm: LLM) -> None:
     with pytest.raises(EmptyPromptError):
         llm.stream("")
+    with pytest.raises(SamplingError):
+        llm.stream("abc", SamplingParams(logit_bias={999: 1.0}))
+    llm.close()
+    with pytest.raises(NanoAccelError, match="closed"):
+        llm.stream("abc")
 
 
 def test_llm_logit_bias_beyond_the_vocabulary_is_refused(llm: LLM) -> None:

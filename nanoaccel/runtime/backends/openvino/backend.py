@@ -38,10 +38,11 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     try:
         compiled = core.compile_model(model, _DEVICE, _properties(options))
     except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
         raise ConfigError(
-            f"OpenVINO cannot compile the graph with precision={options.precision!r} and "
-            f"cache_precision={options.cache_precision!r}",
-            "Set both to 'auto'",
+            f"OpenVINO cannot compile {options.graph} with precision={options.precision!r} and "
+            f"cache_precision={options.cache_precision!r}: {reason}",
+            "Set both to 'auto', or export the model again",
         ) from error
     return OpenVINOBackend(compiled, core.get_property(_DEVICE, "FULL_DEVICE_NAME"))
 
@@ -81,8 +82,14 @@ class OpenVINOBackend:
 
     def allocate_cache(self, num_blocks: int) -> None:
         for place, value in self._caches.items():
-            shape = [num_blocks, *_block_shape(value)]
-            self._bound[place] = ov.Tensor(value.get_element_type(), ov.Shape(shape))
+            shape = ov.Shape([num_blocks, *_block_shape(value)])
+            try:
+                self._bound[place] = ov.Tensor(value.get_element_type(), shape)
+            except (RuntimeError, MemoryError) as error:
+                raise ConfigError(
+                    f"{num_blocks * self.info.bytes_per_block} bytes of cache do not fit in memory",
+                    "Lower kv_cache_memory",
+                ) from error
             self._live_request.set_input_tensor(place, self._bound[place])
 
     def forward(self, plan: StepPlan) -> StepResult:

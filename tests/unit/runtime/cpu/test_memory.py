@@ -38,6 +38,20 @@ def test_free_memory_keeps_to_a_cgroup_limit(root: Path, limit: str, usage: str)
     assert free_memory(root) == 30000
 
 
+def test_free_memory_keeps_to_the_limit_of_a_group_above(root: Path) -> None:
+    write(root, "proc/self/cgroup", "0::/user.slice/session.scope\n")
+    write(root, "sys/fs/cgroup/user.slice/memory.max", "50000")
+    write(root, "sys/fs/cgroup/user.slice/memory.current", "20000")
+    assert free_memory(root) == 30000
+
+
+def test_free_memory_counts_page_cache_as_free(root: Path) -> None:
+    write(root, "sys/fs/cgroup/memory.max", "50000")
+    write(root, "sys/fs/cgroup/memory.current", "45000")
+    write(root, "sys/fs/cgroup/memory.stat", "anon 20000\ninactive_file 24000\n")
+    assert free_memory(root) == 29000
+
+
 def test_free_memory_ignores_a_cgroup_without_limit(root: Path) -> None:
     write(root, "sys/fs/cgroup/memory.max", "max")
     write(root, "sys/fs/cgroup/memory.current", "20000")

@@ -1,0 +1,159 @@
+"""Running the command line in this process and in processes of its own."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.engines import EOS, LETTERS, VOCAB_SIZE, letter_tokenizer
+
+import nanoaccel
+from nanoaccel import registry
+from nanoaccel.bundle import MANIFEST, Manifest, ModelEntry, list_files
+from nanoaccel.cli.main import main
+from nanoaccel.runtime.backends.fake import FakeBackend, scripted
+
+TEMPLATE = "{% for message in messages %}{{ message['content'] }}.{% endfor %}"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+RunCli = Callable[..., Ended]
+
+
+@pytest.fixture
+def run_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> RunCli:
+    """Run a command in this process, with bytes on standard input."""
+
+    def run(*arguments: object, stdin: bytes = b"") -> Ended:
+        with io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8") as stream:
+            monkeypatch.setattr(sys, "stdin", stream)
+            code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Ended(code, captured.out, captured.err)
+
+    return run
+
+
+class Alphabet:
+    """A model that goes on with the alphabet: ``b`` after ``a``, the end after ``z``.
+
+    Attributes:
+        on_length: What happens when that many tokens are known.
+    """
+
+    def __init__(self) -> None:
+        self.on_length: dict[int, Callable[[], None]] = {}
+
+    def next_token(self, tokens: Sequence[int]) -> int:
+        self.on_length.get(len(tokens), lambda: None)()
+        letter = LETTERS[tokens[-1]]
+        if letter == "z":
+            return EOS
+        return tokens[-1] + 1 if letter.isalpha() else 0
+
+
+@pytest.fixture
+def alphabet(monkeypatch: pytest.MonkeyPatch) -> Alphabet:
+    """The model behind every bundle that is opened in this process."""
+    model = Alphabet()
+
+    def load(_: object) -> FakeBackend:
+        return FakeBackend(scripted(VOCAB_SIZE, model.next_token), VOCAB_SIZE)
+
+    real = registry.BACKENDS.resolve
+    monkeypatch.setattr(
+        registry.BACKENDS, "resolve", lambda name: load if name == "openvino" else real(name)
+    )
+    return model
+
+
+@pytest.fixture
+def letters(alphabet: Alphabet, tmp_path: Path) -> Path:  # noqa: ARG001 - its model is needed
+    """A plain folder of the alphabet model: a token a letter, chat template, 128 tokens."""
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    letter_tokenizer(folder)
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    (folder / "openvino_model.xml").write_text("<net/>")
+    (folder / "config.json").write_text('{"max_position_embeddings": 128}')
+    return folder
+
+
+@pytest.fixture
+def paper_bundle(tmp_path: Path) -> Path:
+    """A whole bundle whose graph is only bytes."""
+    folder = tmp_path / "paper"
+    (folder / "openvino").mkdir(parents=True)
+    letter_tokenizer(folder)
+    (folder / "openvino" / "openvino_model.xml").write_text("<net/>")
+    (folder / "openvino" / "openvino_model.bin").write_bytes(bytes(5000))
+    manifest = Manifest(
+        target=ModelEntry(
+            runtime="openvino",
+            graph="openvino/openvino_model.xml",
+            architecture="llama",
+            context_length=4096,
+            parameters=10_000,
+            weight_group_size=64,
+        ),
+        source={"id": "org/model", "revision": "abc123"},
+        recipe={"weights": "int4", "symmetric": True, "group_size": 64},
+        tools={"openvino": "2026.1"},
+        validation={"kl": 0.25, "top1_agreement": 0.875},
+        files=list_files(folder),
+    )
+    (folder / MANIFEST).write_text(manifest.to_json())
+    return folder
+
+
+def command_line(*arguments: object) -> list[str]:
+    """How ``nanoaccel`` is started in a process of its own."""
+    return [sys.executable, "-m", "nanoaccel", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    """An environment in which the package under test is found."""
+    root = str(Path(nanoaccel.__file__).parents[1])
+    inherited = os.environ.get("PYTHONPATH")
+    paths = [root] if inherited is None else [root, inherited]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"}
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Starts commands in processes of their own."""
+
+    command_line: Callable[..., list[str]]
+    environment: dict[str, str]
+
+    def run(self, *arguments: object, stdin: bytes = b"") -> Ended:
+        """Run one to its end."""
+        done = subprocess.run(
+            self.command_line(*arguments),
+            input=stdin,
+            capture_output=True,
+            env=self.environment,
+            timeout=120,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture
+def processes() -> Processes:
+    """Real processes, as a shell would start them."""
+    return Processes(command_line, environment())

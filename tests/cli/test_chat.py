@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import builtins
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nanoaccel.cli import chat as chat_file
+from nanoaccel.cli.conversation import Conversation
+from nanoaccel.errors import PromptTooLongError
+from nanoaccel.runtime.llm import LLM
+from nanoaccel.runtime.sampling import SamplingParams
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz"
+
+
+@pytest.fixture
+def llm(letters: Path) -> Iterator[LLM]:
+    with LLM(letters) as opened:
+        yield opened
+
+
+def _answer(conversation: Conversation, text: str) -> str:
+    return "".join(conversation.answer(text, lambda: False))
+
+
+def test_conversation_keeps_the_history(llm: LLM) -> None:
+    conversation = Conversation(llm, SamplingParams(max_tokens=3), None)
+    assert _answer(conversation, "hi") == "abc"
+    assert _answer(conversation, "more") == "abc"
+    assert [message["content"] for message in conversation.messages] == ["hi", "abc", "more", "abc"]
+    assert conversation.last is not None
+    assert conversation.last.context == len("hi.abc.more.abc")
+
+
+def test_conversation_reset_keeps_the_system_message(llm: LLM) -> None:
+    conversation = Conversation(llm, SamplingParams(max_tokens=3), "be brief")
+    _answer(conversation, "hi")
+    conversation.reset()
+    assert conversation.messages == [{"role": "system", "content": "be brief"}]
+    assert conversation.describe_last() == "nothing was said yet"
+
+
+def test_conversation_that_is_stopped_keeps_the_part(llm: LLM) -> None:
+    conversation = Conversation(llm, SamplingParams(), None)
+    pieces: list[str] = []
+    for piece in conversation.answer("hi", lambda: len(pieces) == 3):
+        pieces.append(piece)
+    assert conversation.messages[-1] == {"role": "assistant", "content": "abcd"}
+    assert conversation.last is not None
+    assert (conversation.last.finish_reason, conversation.last.speed) == ("cancelled", None)
+    assert conversation.describe_last() == "last answer 4 tokens; context 7 of 128 tokens"
+
+
+def test_conversation_forgets_a_message_without_answer(llm: LLM) -> None:
+    conversation = Conversation(llm, SamplingParams(stop=("a",)), None)
+    assert _answer(conversation, "hi") == ""
+    assert conversation.messages == []
+
+
+def test_conversation_survives_a_message_that_is_too_long(llm: LLM) -> None:
+    conversation = Conversation(llm, SamplingParams(max_tokens=3), None)
+    _answer(conversation, "hi")
+    with pytest.raises(PromptTooLongError):
+        _answer(conversation, "a" * 130)
+    assert len(conversation.messages) == 2
+
+
+def test_chat_answers_piped_lines_without_decoration(letters: Path, run_cli: Any) -> None:
+    ended = run_cli("chat", letters, "--max-tokens", 3, stdin=b"hi\n\n  more  \n")
+    assert (ended.code, ended.out) == (0, "abc\nabc\n")
+    assert ended.err == "the answer was cut by --max-tokens\n" * 2
+
+
+def test_chat_obeys_its_commands(letters: Path, run_cli: Any) -> None:
+    lines = b"/stats\nhi\n/stats\n/reset\n/stats\n/what\n/help\n/exit\nnot read\n"
+    ended = run_cli("chat", letters, "--system", "s", stdin=lines)
+    assert (ended.code, ended.out) == (0, f"{ALPHABET}\n")
+    told = ended.err.splitlines()
+    assert told[0] == "nothing was said yet"
+    assert told[1].startswith("last answer 27 tokens, ")
+    assert told[1].endswith("tokens/s; context 32 of 128 tokens")
+    assert told[2:4] == ["the conversation is forgotten", "nothing was said yet"]
+    assert told[4] == "/what is no command; /help lists them"
+    assert [line.split()[0] for line in told[5:]] == ["/reset", "/stats", "/help", "/exit"]
+
+
+def test_chat_takes_a_path_as_text(letters: Path, run_cli: Any) -> None:
+    ended = run_cli("chat", letters, "--max-tokens", 1, stdin=b"/etc/hosts\n")
+    assert ended.out == "a\n"
+
+
+def test_chat_says_when_the_context_is_full(letters: Path, run_cli: Any) -> None:
+    lines = b"hi\n" + b"a" * 85 + b"\n" + b"b" * 99 + b"\n/reset\nhi\n"
+    ended = run_cli("chat", letters, stdin=lines)
+    assert ended.code == 0
+    assert ended.out.splitlines() == [ALPHABET, ALPHABET[:12], ALPHABET]
+    assert ended.err.splitlines() == [
+        "the answer was cut: the context is full; /reset starts anew",
+        "the conversation no longer fits the context: the prompt has 228 tokens; 127 fit; "
+        "/reset starts anew",
+        "the conversation is forgotten",
+    ]
+
+
+def test_chat_goes_on_after_an_answer_that_failed(
+    letters: Path, alphabet: Any, run_cli: Any
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("the graph broke")
+
+    alphabet.on_length[5] = fail
+    ended = run_cli("chat", letters, stdin=b"hi\nhello\n")
+    assert ended.code == 0
+    assert ended.out == f"ab\n{ALPHABET}\n"
+    assert ended.err == "error: RuntimeError: the graph broke\n"
+
+
+def test_chat_interrupted_keeps_the_part_and_goes_on(
+    letters: Path, alphabet: Any, run_cli: Any
+) -> None:
+    alphabet.on_length[5] = lambda: os.kill(os.getpid(), signal.SIGINT)
+    ended = run_cli("chat", letters, stdin=b"hi\n/stats\nhello\n")
+    assert ended.code == 0
+    first, second = ended.out.splitlines()
+    assert first in ("ab", "abc")
+    assert second == ALPHABET
+    assert ended.err.startswith(f"last answer {len(first)} tokens; context {3 + len(first)} of")
+
+
+def test_chat_refuses_lines_that_are_no_utf8(letters: Path, run_cli: Any) -> None:
+    ended = run_cli("chat", letters, stdin=b"hi\n\xff\n")
+    assert ended.code == 2
+    assert ended.err.startswith("error: standard input is not UTF-8")
+
+
+def test_chat_needs_a_chat_template(letters: Path, run_cli: Any) -> None:
+    (letters / "chat_template.jinja").unlink()
+    ended = run_cli("chat", letters)
+    assert ended.code == 1
+    assert "has no chat template. Use: nanoaccel generate --raw" in ended.err
+
+
+def test_chat_tells_what_the_template_refuses(letters: Path, run_cli: Any) -> None:
+    (letters / "chat_template.jinja").write_text("{{ raise_exception('no system') }}")
+    ended = run_cli("chat", letters, stdin=b"hi\n")
+    assert ended.code == 0
+    assert "refused the messages (no system)" in ended.err
+
+
+def test_chat_without_standard_input_ends(
+    letters: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_file, "_read_line", lambda _: None)
+    assert run_cli("chat", letters).code == 0
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "stdin", None)
+    assert chat_file._read_line(terminal=False) is None
+
+
+@pytest.mark.parametrize(("end", "newline"), [(EOFError, "\n"), (KeyboardInterrupt, "\n")])
+def test_chat_on_a_terminal_leaves_politely(
+    end: type[BaseException],
+    newline: str,
+    letters: Path,
+    run_cli: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    typed: list[object] = [UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), " hi ", end()]
+
+    def read(prompt: str) -> str:
+        assert prompt == "> "
+        line = typed.pop(0)
+        if isinstance(line, BaseException):
+            raise line
+        return str(line)
+
+    monkeypatch.setattr(builtins, "input", read)
+    talk = chat_file._talk
+    monkeypatch.setattr(chat_file, "_talk", lambda conversation, _: talk(conversation, True))
+    ended = run_cli("chat", letters, "--max-tokens", 2)
+    assert (ended.code, ended.out) == (0, f"ab\n{newline}")
+    assert ended.err.startswith("error: the line is not UTF-8. Type it again\n")

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nanoaccel.cli import environment, requirements
+from nanoaccel.cli.environment import look_around, read_cpu
+from nanoaccel.cli.requirements import find_problems
+
+COMPLETE = dict.fromkeys(
+    (*requirements._RUN, *requirements._EXPORT), "1.0"
+)  # versions are not looked at
+CPUINFO = """processor\t: 0
+model name\t: Some CPU @ 2 GHz
+flags\t\t: fpu sse2 avx2 avx512f amx_int8
+
+processor\t: 1
+model name\t: Another
+flags\t\t: fpu
+"""
+
+
+def _proc(root: Path, content: str) -> Path:
+    (root / "proc").mkdir()
+    (root / "proc" / "cpuinfo").write_text(content)
+    return root
+
+
+def test_read_cpu_takes_the_first_processor(tmp_path: Path) -> None:
+    cpu = read_cpu(_proc(tmp_path, CPUINFO))
+    assert cpu.model == "Some CPU @ 2 GHz"
+    assert cpu.isa == ("avx2", "avx512f", "amx_int8")
+    assert cpu.cores >= 1
+
+
+def test_read_cpu_reads_arm(tmp_path: Path) -> None:
+    cpu = read_cpu(_proc(tmp_path, "processor\t: 0\nFeatures\t: fp asimd asimddp i8mm bf16\n"))
+    assert cpu.isa == ("asimddp", "i8mm", "bf16")
+    assert cpu.model
+
+
+def test_read_cpu_without_cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment.platform, "processor", lambda: "")
+    monkeypatch.setattr(environment.platform, "machine", lambda: "arm64")
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert read_cpu(tmp_path) == environment.Cpu("arm64", 1, ())
+
+
+def test_look_around_works_where_little_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: str) -> int:
+        raise ValueError
+
+    monkeypatch.setattr(os, "sysconf", unknown, raising=False)
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    found = look_around()
+    assert (found.memory.total, found.cache_folder, found.cache_disk) == (None, None, None)
+    assert found.packages["numpy"] is not None
+
+
+def test_look_around_imports_no_package() -> None:
+    before = set(sys.modules)
+    look_around()
+    assert not {"torch", "openvino", "transformers"} & (set(sys.modules) - before)
+
+
+def test_problems_none_when_all_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requirements, "requires", lambda _: None)
+    assert find_problems(COMPLETE) == []
+
+
+def test_problems_name_what_blocks_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requirements, "requires", lambda _: None)
+    (problem,) = find_problems({**COMPLETE, "openvino": None})
+    assert problem.blocks == "generate"
+    assert problem.what.startswith("openvino not installed")
+    assert "nanoaccel[openvino]" in problem.remedy
+
+
+def test_problems_name_what_blocks_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requirements, "requires", lambda _: None)
+    (problem,) = find_problems({**COMPLETE, "torch": None, "nncf": None})
+    assert problem.blocks == "export"
+    assert problem.what.startswith("torch, nncf not installed")
+
+
+def test_problems_name_versions_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("packaging")
+    needs = {
+        "optimum-intel": [
+            "transformers<5.1,>=4.51",
+            "torch>=2.1",
+            'absent>=1; extra == "tests"',
+            "transformers<5.1,>=4.51; python_version >= '3.8'",
+        ],
+        "nanoaccel": ['openvino>=2026.1; extra == "openvino"', 'ruff>=99; extra == "dev"'],
+    }
+    found = {"transformers": "5.2.0", "torch": "2.6.0", "openvino": "2025.0", "ruff": "0.1"}
+    monkeypatch.setattr(requirements, "requires", needs.get)
+    monkeypatch.setattr(requirements, "installed_version", found.get)
+    problems = find_problems({**COMPLETE, "nanoaccel": "0.1"})
+    assert [problem.what for problem in problems] == [
+        "optimum-intel needs transformers<5.1,>=4.51, but 5.2.0 is installed",
+        "nanoaccel needs openvino>=2026.1, but 2025.0 is installed",
+    ]
+    assert problems[0].remedy == 'pip install "transformers<5.1,>=4.51"'
+    assert {problem.blocks for problem in problems} == {None}
+
+
+def test_problems_without_packaging_skip_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
+    assert find_problems(COMPLETE) == []
+
+
+def test_doctor_shows_versions_machine_and_problems(run_cli: Any) -> None:
+    ended = run_cli("doctor")
+    assert [line for line in ended.out.splitlines() if line and line[0] != " "] == [
+        "Versions",
+        "Machine",
+        "Problems",
+    ]
+    assert f"{importlib.import_module('numpy').__version__}\n" in ended.out
+
+
+def test_doctor_json_says_what_can_be_done(run_cli: Any) -> None:
+    ended = run_cli("doctor", "--json")
+    content = json.loads(ended.out)
+    assert content["can_generate"] is (ended.code == 0)
+    assert set(content["packages"]) >= {"openvino", "torch", "transformers", "optimum-intel"}
+
+
+def test_doctor_fails_when_nothing_can_be_generated(
+    run_cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = environment.installed_version
+    monkeypatch.setattr(
+        environment, "installed_version", lambda name: None if name == "openvino" else real(name)
+    )
+    ended = run_cli("doctor")
+    assert ended.code == 1
+    assert "  openvino not installed: nothing can be generated\n    remedy: pip" in ended.out
+    assert json.loads(run_cli("doctor", "--json").out)["can_generate"] is False

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, fields
+from typing import Annotated, get_args, get_type_hints
+
+import pytest
+import typer
+
+from nanoaccel.cli.export import export
+from nanoaccel.cli.options import EngineOptions, SamplingOptions, with_options
+from nanoaccel.errors import ConfigError, SamplingError
+from nanoaccel.exporters.recipe import Recipe, WeightType
+from nanoaccel.runtime.backends import CachePrecision, Precision
+from nanoaccel.runtime.config import EngineConfig
+from nanoaccel.runtime.llm import LLM
+from nanoaccel.runtime.sampling import SamplingParams
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    left: Annotated[int, typer.Option(help="Left.")] = 1
+    right: Annotated[str, typer.Option(help="Right.")] = "r"
+
+
+def _metavar(function: object, name: str) -> str:
+    hint = get_type_hints(function, include_extras=True)[name]
+    metavar: str = get_args(hint)[1].metavar
+    return metavar
+
+
+def test_sampling_defaults_are_those_of_sampling_params() -> None:
+    assert SamplingOptions().params() == SamplingParams()
+
+
+def test_sampling_options_cover_sampling_params() -> None:
+    names = {item.name for item in fields(SamplingOptions)} - {"stop_token_id"}
+    assert names | {"stop_token_ids", "n", "logprobs"} == {f.name for f in fields(SamplingParams)}
+
+
+def test_sampling_options_become_sampling_params() -> None:
+    options = SamplingOptions(
+        max_tokens=7, logit_bias=["3=-100", "4=2.5"], stop=["a", "b"], stop_token_id=[9]
+    )
+    params = options.params(n=1, logprobs=2)
+    assert params.max_tokens == 7
+    assert params.logit_bias == {3: -100.0, 4: 2.5}
+    assert (params.stop, params.stop_token_ids, params.logprobs) == (("a", "b"), (9,), 2)
+
+
+@pytest.mark.parametrize("text", ["3", "x=1", "3=", "3=x", ""])
+def test_logit_bias_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--logit-bias"):
+        SamplingOptions(logit_bias=[text]).params()
+
+
+def test_sampling_values_are_checked() -> None:
+    with pytest.raises(SamplingError):
+        SamplingOptions(temperature=float("nan")).params()
+
+
+def test_engine_defaults_are_those_of_llm() -> None:
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(LLM.__init__).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "max_running"
+    }
+    assert EngineOptions().arguments() == defaults
+    EngineConfig(**{k: v for k, v in EngineOptions().arguments().items() if k != "backend"})
+
+
+def test_engine_options_read_the_cache_size() -> None:
+    assert EngineOptions(kv_cache_memory="2MB").arguments()["kv_cache_memory"] == 2_000_000
+    with pytest.raises(ConfigError, match="--kv-cache-memory 'much'"):
+        EngineOptions(kv_cache_memory="much").arguments()
+
+
+def test_choices_in_the_help_are_those_that_exist() -> None:
+    assert _metavar(EngineOptions, "precision") == "|".join(get_args(Precision))
+    assert _metavar(EngineOptions, "cache_precision") == "|".join(get_args(CachePrecision))
+    assert set(_metavar(export, "weights").split("|")) == set(get_args(WeightType))
+
+
+def test_export_defaults_are_those_of_the_recipe() -> None:
+    parameters = inspect.signature(export).parameters
+    names = [item.name for item in fields(Recipe)]
+    assert Recipe(**{name: parameters[name].default for name in names}) == Recipe()
+
+
+def test_with_options_spreads_and_gathers_a_dataclass() -> None:
+    seen = []
+
+    def command(first: str, pair: Pair, last: int = 3) -> None:
+        """Does it."""
+        seen.append((first, pair, last))
+
+    spread = with_options(command)
+    assert list(inspect.signature(spread).parameters) == ["first", "left", "right", "last"]
+    assert spread.__doc__ == "Does it."
+    spread(first="f", left=5, right="x", last=4)
+    assert seen == [("f", Pair(left=5, right="x"), 4)]

@@ -31,6 +31,7 @@ ENGINES = {
 def prepare(model: str, work: Path) -> None:
     """Export the bundle and both peers into ``work``, unless they are there."""
     from nanoaccel.exporters.pipeline import export
+    from nanoaccel.exporters.quiet import quiet
     from nanoaccel.exporters.source import load_model, resolve, write_tokenizer
 
     if not (work / "bundle").exists():
@@ -39,7 +40,8 @@ def prepare(model: str, work: Path) -> None:
     if not source.exists():
         found = resolve(model)
         source.mkdir()
-        load_model(found, "int4").save_pretrained(source)
+        with quiet():
+            load_model(found, "int4").save_pretrained(source)
         write_tokenizer(found, source)
     for name, scheme in (("peer-asym", []), ("peer-sym", ["--sym"])):
         if not (work / name).exists():

@@ -8,7 +8,7 @@ from typing import get_args
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
 
-DEFAULT_STEP_TOKENS = 512
+DEFAULT_STEP_TOKENS = 128
 DEFAULT_RUNNING = 32
 _MEMORY_SHARE = 0.25
 

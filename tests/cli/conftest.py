@@ -60,10 +60,10 @@ class Alphabet:
 
     def next_token(self, tokens: Sequence[int]) -> int:
         self.on_length.get(len(tokens), lambda: None)()
-        letter = LETTERS[tokens[-1]]
-        if letter == "z":
+        last = tokens[-1]
+        if last == LETTERS.index("z"):
             return EOS
-        return tokens[-1] + 1 if letter.isalpha() else 0
+        return last + 1 if last < LETTERS.index("z") else 0
 
 
 @pytest.fixture

@@ -51,10 +51,10 @@ def test_conversation_that_is_stopped_keeps_the_part(llm: LLM) -> None:
     pieces: list[str] = []
     for piece in conversation.answer("hi", lambda: len(pieces) == 3):
         pieces.append(piece)
-    assert conversation.messages[-1] == {"role": "assistant", "content": "abcd"}
+    assert conversation.messages[-1] == {"role": "assistant", "content": "abc"}
     assert conversation.last is not None
     assert (conversation.last.finish_reason, conversation.last.speed) == ("cancelled", None)
-    assert conversation.describe_last() == "last answer 4 tokens; context 7 of 128 tokens"
+    assert conversation.describe_last() == "last answer 3 tokens; context 6 of 128 tokens"
 
 
 def test_conversation_forgets_a_message_without_answer(llm: LLM) -> None:
@@ -102,7 +102,7 @@ def test_chat_says_when_the_context_is_full(letters: Path, run_cli: Any) -> None
     assert ended.out.splitlines() == [ALPHABET, ALPHABET[:12], ALPHABET]
     assert ended.err.splitlines() == [
         "the answer was cut: the context is full; /reset starts anew",
-        "the conversation no longer fits the context: the prompt has 228 tokens; 127 fit; "
+        "the conversation no longer fits the context: the prompt has 229 tokens; 127 fit; "
         "/reset starts anew",
         "the conversation is forgotten",
     ]

@@ -20,7 +20,7 @@ def test_interruptible_only_notes_the_first_press() -> None:
 
 
 def test_interruptible_raises_at_the_second_press() -> None:
-    with pytest.raises(KeyboardInterrupt), interruptible():
+    with pytest.raises(KeyboardInterrupt), interruptible():  # noqa: PT012
         _press()
         _press()
 

@@ -41,7 +41,7 @@ def test_prompt_is_read_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_prompt_that_is_missing_names_the_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal())
-    with pytest.raises(ConfigError, match="no prompt.*--file"):
+    with pytest.raises(ConfigError, match=r"no prompt.*--file"):
         read_prompt(None, None)
 
 

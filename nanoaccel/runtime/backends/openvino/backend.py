@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import openvino as ov
@@ -35,8 +36,9 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     if "logits" not in {name for value in model.outputs for name in value.names}:
         raise BundleError(f"{options.graph} has no output logits", "Export a text decoder")
     make_paged(model)
+    capabilities = core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
     try:
-        compiled = core.compile_model(model, _DEVICE, _properties(options))
+        compiled = core.compile_model(model, _DEVICE, _properties(options, capabilities))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ConfigError(
@@ -47,8 +49,12 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     return OpenVINOBackend(compiled, core.get_property(_DEVICE, "FULL_DEVICE_NAME"))
 
 
-def _properties(options: BackendOptions) -> dict[str, object]:
+def _properties(options: BackendOptions, capabilities: Sequence[str]) -> dict[str, object]:
     chosen: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY"}
+    if "BF16" not in capabilities:
+        # Without AVX-512, reading OpenVINO's default u8 cache costs more than its size saves:
+        # a token after 1,500 others takes a fifth longer than with f16.
+        chosen["KV_CACHE_PRECISION"] = "f16"
     if options.threads is not None:
         chosen["INFERENCE_NUM_THREADS"] = options.threads
     if options.weight_group_size is not None:

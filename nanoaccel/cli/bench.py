@@ -16,6 +16,7 @@ from nanoaccel.errors import ConfigError
 
 if TYPE_CHECKING:
     from nanoaccel.bundle import Bundle
+    from nanoaccel.runtime.backends import BackendInfo
     from nanoaccel.runtime.benchmark import BenchmarkResult
 
 _COLUMNS = ("model", "size", "params", "backend", "threads", "test", "t/s")
@@ -47,13 +48,12 @@ def bench(
     opened = Bundle.open(bundle)
     running = max(test.batch for test in tests)
     with open_llm(bundle, engine, max_running=running) as llm, working("measuring") as show:
-        device, backend = llm.backend.device, llm.backend.name
+        info = llm.backend
         results = [measure(llm, test, repetitions=repetitions, listener=show) for test in tests]
-    threads = "auto" if engine.threads is None else str(engine.threads)
     if as_json:
-        typer.echo(json.dumps(_facts(opened, results, backend, device, threads)))
+        typer.echo(json.dumps(_facts(opened, results, info)))
     else:
-        typer.echo(markdown_table(opened, results, backend, threads))
+        typer.echo(markdown_table(opened, results, info))
 
 
 def parse_batches(text: str) -> tuple[int, ...]:
@@ -71,13 +71,17 @@ def parse_batches(text: str) -> tuple[int, ...]:
     return batches
 
 
-def markdown_table(
-    bundle: Bundle, results: list[BenchmarkResult], backend: str, threads: str
-) -> str:
+def markdown_table(bundle: Bundle, results: list[BenchmarkResult], info: BackendInfo) -> str:
     """The results in llama-bench's columns, aligned."""
     first = (_model(bundle), binary_bytes_text(_weights(bundle)), _parameters(bundle))
     rows = [
-        (*first, backend, threads, result.test.name, f"{result.mean:.2f} ± {result.sd:.2f}")
+        (
+            *first,
+            info.name,
+            str(info.threads),
+            result.test.name,
+            f"{result.mean:.2f} ± {result.sd:.2f}",
+        )
         for result in results
     ]
     widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
@@ -99,17 +103,15 @@ def markdown_table(
     return "\n".join([text[0], f"| {rule} |", *text[1:]])
 
 
-def _facts(
-    bundle: Bundle, results: list[BenchmarkResult], backend: str, device: str, threads: str
-) -> dict[str, Any]:
+def _facts(bundle: Bundle, results: list[BenchmarkResult], info: BackendInfo) -> dict[str, Any]:
     manifest = bundle.manifest
     return {
         "model": _model(bundle),
         "size": _weights(bundle),
         "parameters": None if manifest is None else manifest.target.parameters,
-        "backend": backend,
-        "device": device,
-        "threads": threads,
+        "backend": info.name,
+        "device": info.device,
+        "threads": info.threads,
         "tests": [
             {
                 "test": result.test.name,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nanoaccel.cli.speed import tokens_text
 from nanoaccel.errors import GenerationError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Conversation:
             return "nothing was said yet"
         speed = "" if self.last.speed is None else f", {self.last.speed:.1f} tokens/s"
         return (
-            f"last answer {self.last.tokens} tokens{speed}; "
+            f"last answer {tokens_text(self.last.tokens)}{speed}; "
             f"context {self.last.context} of {self._llm.context_length} tokens"
         )
 

@@ -23,8 +23,10 @@ _PACKAGES = (
     "nncf",
     "openvino-tokenizers",
     "openvino-genai",
-    "gguf",
     "accelerate",
+    "gguf",
+    "psutil",
+    "platformdirs",
     "huggingface_hub",
     "safetensors",
 )

@@ -49,12 +49,9 @@ def generate(
         ),
     ] = None,
     max_running: Annotated[
-        int | None,
-        typer.Option(
-            help="Completions that run together at most; 32 when not given.",
-            rich_help_panel="Engine",
-        ),
-    ] = None,
+        int,
+        typer.Option(help="Completions that run together at most.", rich_help_panel="Engine"),
+    ] = 32,
 ) -> None:
     """Continue a prompt; for a chat model it becomes the user's message.
 

@@ -77,7 +77,7 @@ def _rows(bundle: Bundle) -> list[tuple[str, str]]:
         ("recipe", ", ".join(f"{name} {value}" for name, value in manifest.recipe.items())),
         *([] if bits is None else [("bits per weight", f"{bits:.2f}")]),
         *rows,
-        *_repeated("validation", [f"{k} {v:.6g}" for k, v in manifest.validation.items()]),
+        *_repeated("validation", [f"{k} {_number(v)}" for k, v in manifest.validation.items()]),
         *_repeated("tools", [f"{k} {v}" for k, v in manifest.tools.items()]),
         ("size", bytes_text(sum(entry.size for entry in manifest.files))),
         *_repeated("files", [f"{bytes_text(f.size):>9}  {f.path}" for f in manifest.files]),
@@ -95,7 +95,12 @@ def _bits_per_weight(bundle: Bundle) -> float | None:
     weights = bundle.graph.with_suffix(".bin")
     if bundle.manifest is None or not weights.is_file():
         return None
-    return weights.stat().st_size * 8 / bundle.manifest.target.parameters
+    parameters = bundle.manifest.target.parameters
+    return weights.stat().st_size * 8 / parameters if parameters > 0 else None
+
+
+def _number(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _plain_files(bundle: Bundle) -> list[tuple[str, str]]:

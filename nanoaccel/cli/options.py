@@ -121,7 +121,7 @@ class EngineOptions:
     ] = None
     max_step_tokens: Annotated[
         int, _engine(help="Tokens in one step at most; longer prompts are cut into chunks.")
-    ] = 512
+    ] = 128
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for ``LLM``.

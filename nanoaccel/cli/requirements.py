@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 _RUN = ("numpy", "tokenizers", "jinja2", "openvino")
-_EXPORT = ("torch", "transformers", "optimum-intel", "nncf", "openvino-tokenizers")
+_EXPORT = (
+    *("torch", "transformers", "optimum-intel", "nncf", "openvino-tokenizers"),
+    *("accelerate", "gguf", "psutil", "platformdirs"),
+)
 
 
 @dataclass(frozen=True, slots=True)

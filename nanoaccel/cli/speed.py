@@ -18,10 +18,15 @@ def tokens_per_second(completions: tuple[Completion, ...]) -> float | None:
     return (tokens - len(firsts)) / seconds if seconds > 0 else None
 
 
+def tokens_text(count: int) -> str:
+    """``1 token``, ``2 tokens``."""
+    return f"{count} token{'' if count == 1 else 's'}"
+
+
 def speed_line(completions: tuple[Completion, ...]) -> str:
     """Tokens, tokens a second, time to the first token, and whether the text was cut."""
     tokens = sum(c.usage.completion_tokens for c in completions)
-    parts = [f"{tokens} token{'' if tokens == 1 else 's'}"]
+    parts = [tokens_text(tokens)]
     speed = tokens_per_second(completions)
     if speed is not None:
         parts.append(f"{speed:.1f} tokens/s")

@@ -17,14 +17,14 @@ class Recipe:
     Args:
         weights: Type of the projection matrices. With int4, the embedding and the last projection
             are int8, which costs little size and saves much accuracy.
-        symmetric: Whether integers are centered on zero. Symmetric is faster on CPUs, asymmetric a
-            little more accurate.
+        symmetric: With int8 and int4, whether integers are centered on zero. Symmetric is faster
+            on CPUs, asymmetric a little more accurate.
         group_size: With int4, weights along the input that share a scale; -1 is a whole row. Where
             it does not divide a layer, the largest power of two from 16 up that does is taken, and
             int8 where there is none.
 
     Raises:
-        ConfigError: A value is out of range, or does not go with the weight type.
+        ConfigError: A value is out of range.
     """
 
     weights: WeightType = "int4"

@@ -11,7 +11,7 @@ import random
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal
 
 from nanoaccel.errors import ConfigError, GenerationError
 from nanoaccel.runtime.llm import LLM
@@ -148,7 +148,7 @@ def _generation_speed(llm: LLM, test: BenchmarkTest, draw: random.Random) -> flo
 
 def _run(llm: LLM, prompts: list[list[int]], tokens: int) -> list[Completion]:
     params = SamplingParams(max_tokens=tokens, ignore_eos=True)
-    outputs: list[RequestOutput] = llm.generate(cast(Any, prompts), params)
+    outputs: list[RequestOutput] = llm.generate(prompts, params)
     completions = [output.completions[0] for output in outputs]
     for completion in completions:
         if completion.finish_reason == "error":

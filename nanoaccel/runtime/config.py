@@ -54,9 +54,15 @@ class EngineConfig:
             free_memory: Bytes that this process may still use.
 
         Raises:
-            ConfigError: ``kv_cache_memory`` is less than one block.
+            ConfigError: ``kv_cache_memory`` is less than one block, or more than is free.
         """
         if self.kv_cache_memory is not None:
+            if self.kv_cache_memory > free_memory:
+                raise ConfigError(
+                    f"kv_cache_memory={self.kv_cache_memory} is more than the {free_memory} bytes "
+                    "that are free",
+                    "Lower it",
+                )
             blocks = self.kv_cache_memory // info.bytes_per_block
             if blocks < 1:
                 raise ConfigError(

@@ -9,7 +9,10 @@ import pytest
 from nanoaccel.bundle import Bundle
 from nanoaccel.cli.bench import markdown_table, parse_batches
 from nanoaccel.errors import ConfigError
+from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.benchmark import BenchmarkResult, BenchmarkTest
+
+INFO = BackendInfo("openvino", "a CPU", 10, 32, 1000, "u8", 2)
 
 
 def test_parse_batches_reads_counts() -> None:
@@ -27,7 +30,7 @@ def test_markdown_table_is_that_of_llama_bench(paper_bundle: Path) -> None:
         BenchmarkResult(BenchmarkTest("pp", 512), (100.0, 102.0)),
         BenchmarkResult(BenchmarkTest("tg", 128, 16), (7.0,)),
     ]
-    assert markdown_table(Bundle.open(paper_bundle), results, "openvino", "2") == (
+    assert markdown_table(Bundle.open(paper_bundle), results, INFO) == (
         "| model      |     size |  params | backend  | threads |       test |           t/s |\n"
         "| ---------- | -------: | ------: | -------- | ------: | ---------: | ------------: |\n"
         "| llama int4 | 4.88 KiB | 10.00 K | openvino |       2 |      pp512 | 101.00 ± 1.41 |\n"
@@ -38,12 +41,12 @@ def test_markdown_table_is_that_of_llama_bench(paper_bundle: Path) -> None:
 def test_bench_prints_a_table_and_its_progress(letters: Path, run_cli: Any) -> None:
     ended = run_cli(
         *("bench", letters, "--repetitions", 2, "--prompt", 20, "--generate", 10),
-        *("--batch", "1,3", "--threads", 2),
+        *("--batch", "1,3"),
     )
     assert ended.code == 0
     rows = [[cell.strip() for cell in line.split("|")] for line in ended.out.splitlines()]
     assert [row[6] for row in rows[2:]] == ["pp20", "tg10", "tg10 @ 3"]
-    assert rows[2][1:6] == ["letters", "6 B", "?", "fake", "2"]
+    assert rows[2][1:6] == ["letters", "6 B", "?", "fake", "1"]
     assert ended.err.splitlines()[:3] == ["pp20: warm-up", "pp20: run 1 of 2", "pp20: run 2 of 2"]
 
 
@@ -55,7 +58,7 @@ def test_bench_json_gives_every_run(letters: Path, run_cli: Any) -> None:
     content = json.loads(ended.out)
     assert (content["parameters"], content["threads"], content["device"]) == (
         None,
-        "auto",
+        1,
         "no model",
     )
     (test,) = content["tests"]

@@ -12,6 +12,7 @@ import pytest
 from nanoaccel.cli import environment, requirements
 from nanoaccel.cli.environment import look_around, read_cpu
 from nanoaccel.cli.requirements import find_problems
+from nanoaccel.exporters import pipeline
 
 COMPLETE = dict.fromkeys(
     (*requirements._RUN, *requirements._EXPORT), "1.0"
@@ -68,6 +69,12 @@ def test_look_around_imports_no_package() -> None:
     before = set(sys.modules)
     look_around()
     assert not {"torch", "openvino", "transformers"} & (set(sys.modules) - before)
+
+
+def test_problems_know_what_the_export_needs() -> None:
+    needed = {name.replace("_", "-").replace(".", "-") for name in pipeline._NEEDED}
+    assert set(requirements._EXPORT) | {"openvino"} == needed
+    assert needed | set(requirements._RUN) <= set(environment._PACKAGES)
 
 
 def test_problems_none_when_all_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

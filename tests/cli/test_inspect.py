@@ -64,6 +64,17 @@ def test_inspect_shows_no_bits_without_weights_file(paper_bundle: Path, run_cli:
     assert "source        sample\n" in ended.out
 
 
+def test_inspect_survives_odd_values(paper_bundle: Path, run_cli: Any) -> None:
+    manifest = json.loads((paper_bundle / MANIFEST).read_text())
+    manifest["target"]["parameters"] = 0
+    manifest["validation"] = {"kl": "unknown", "tokens": 200}
+    (paper_bundle / MANIFEST).write_text(json.dumps(manifest))
+    ended = run_cli("inspect", paper_bundle)
+    assert ended.code == 0
+    assert "kl unknown" in ended.out
+    assert "bits per weight" not in ended.out
+
+
 def test_inspect_escapes_what_a_manifest_brings(paper_bundle: Path, run_cli: Any) -> None:
     manifest = json.loads((paper_bundle / MANIFEST).read_text())
     manifest["source"]["id"] = "\x1b[2Jorg/model"

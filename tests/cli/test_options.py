@@ -8,11 +8,11 @@ import pytest
 import typer
 
 from nanoaccel.cli.export import export
+from nanoaccel.cli.generate import generate
 from nanoaccel.cli.options import EngineOptions, SamplingOptions, with_options
 from nanoaccel.errors import ConfigError, SamplingError
 from nanoaccel.exporters.recipe import Recipe, WeightType
 from nanoaccel.runtime.backends import CachePrecision, Precision
-from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
 
@@ -63,10 +63,10 @@ def test_engine_defaults_are_those_of_llm() -> None:
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(LLM.__init__).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name != "max_running"
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    assert EngineOptions().arguments() == defaults
-    EngineConfig(**{k: v for k, v in EngineOptions().arguments().items() if k != "backend"})
+    running = inspect.signature(generate).parameters["max_running"].default
+    assert {**EngineOptions().arguments(), "max_running": running} == defaults
 
 
 def test_engine_options_read_the_cache_size() -> None:

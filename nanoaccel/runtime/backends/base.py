@@ -42,6 +42,7 @@ class BackendInfo:
         block_size: Tokens in a cache block.
         bytes_per_block: Memory of one block, keys and values of all layers together.
         cache_precision: Type of the cached numbers.
+        threads: Threads that compute.
     """
 
     name: str
@@ -50,6 +51,7 @@ class BackendInfo:
     block_size: int
     bytes_per_block: int
     cache_precision: str
+    threads: int
 
 
 class Backend(Protocol):

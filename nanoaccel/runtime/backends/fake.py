@@ -49,7 +49,9 @@ class FakeBackend:
     def __init__(self, rule: Rule, vocab_size: int, block_size: int = 4) -> None:
         self._rule = rule
         self._cache: Int32Array = np.zeros((0, block_size), np.int32)
-        self.info = BackendInfo("fake", "no model", vocab_size, block_size, block_size * 4, "i32")
+        self.info = BackendInfo(
+            "fake", "no model", vocab_size, block_size, block_size * 4, "i32", 1
+        )
 
     def allocate_cache(self, num_blocks: int) -> None:
         self._cache = np.full((num_blocks, self.info.block_size), -1, np.int32)

@@ -6,7 +6,7 @@ from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.config import EngineConfig
 
-INFO = BackendInfo("fake", "nothing", 10, 32, 1000, "f16")
+INFO = BackendInfo("fake", "nothing", 10, 32, 1000, "f16", 1)
 
 
 @pytest.mark.parametrize("option", ["threads", "kv_cache_memory", "max_step_tokens", "max_running"])
@@ -35,3 +35,8 @@ def test_config_cache_by_default_holds_all_contexts_or_a_quarter_of_the_memory()
     assert config.cache_blocks(INFO, 320, 10**9) == 40
     assert config.cache_blocks(INFO, 320, 40_000) == 10
     assert config.cache_blocks(INFO, 320, 0) == 1
+
+
+def test_config_cache_larger_than_the_free_memory_is_refused() -> None:
+    with pytest.raises(ConfigError, match="is more than the 1000 bytes that are free"):
+        EngineConfig(kv_cache_memory=2000).cache_blocks(INFO, 320, 1000)

@@ -28,8 +28,10 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     """
     core = ov.Core()
     try:
+        if not options.graph.read_bytes().lstrip().startswith(b"<"):
+            raise ValueError("not XML")  # OpenVINO would try other formats, and print
         model = core.read_model(options.graph)
-    except RuntimeError as error:
+    except (RuntimeError, OSError, ValueError) as error:
         raise BundleDamagedError(
             f"OpenVINO cannot read {options.graph}", "Export the model again"
         ) from error
@@ -83,7 +85,13 @@ class OpenVINOBackend:
         vocabulary = compiled.output("logits").get_partial_shape()[-1].get_length()
         precision = next(iter(self._caches.values())).get_element_type().get_type_name()
         self.info = BackendInfo(
-            "openvino", device.strip(), vocabulary, _BLOCK_SIZE, self._bytes_per_block(), precision
+            name="openvino",
+            device=device.strip(),
+            vocab_size=vocabulary,
+            block_size=_BLOCK_SIZE,
+            bytes_per_block=self._bytes_per_block(),
+            cache_precision=precision,
+            threads=compiled.get_property("INFERENCE_NUM_THREADS"),
         )
 
     def allocate_cache(self, num_blocks: int) -> None:

@@ -21,6 +21,8 @@ from pathlib import Path
 
 from workers import Worker, machine
 
+from nanoaccel.exporters.quiet import quiet
+
 ENGINES = {
     "nanoaccel": ("nanoaccel", "bundle"),
     "genai": ("genai", "peer-asym"),
@@ -31,7 +33,6 @@ ENGINES = {
 def prepare(model: str, work: Path) -> None:
     """Export the bundle and both peers into ``work``, unless they are there."""
     from nanoaccel.exporters.pipeline import export
-    from nanoaccel.exporters.quiet import quiet
     from nanoaccel.exporters.source import load_model, resolve, write_tokenizer
 
     if not (work / "bundle").exists():
@@ -60,6 +61,27 @@ class Figures:
     memory: list[int] = field(default_factory=list)
 
 
+def measure_fidelity(work: Path) -> dict[str, float]:
+    """KL divergence of each graph from the original model, nats a token."""
+    from transformers import AutoModelForCausalLM
+
+    from nanoaccel.exporters.validate import reference_logits, validate, validation_tokens
+
+    source = work / "source"
+    with quiet():
+        model = AutoModelForCausalLM.from_pretrained(source)
+        tokens = validation_tokens(source, model.config.vocab_size)
+        reference = reference_logits(model, tokens)
+    graphs = {
+        "nanoaccel": work / "bundle" / "openvino",
+        **{name: work / folder for name, (kind, folder) in ENGINES.items() if kind == "genai"},
+    }
+    return {
+        name: validate(folder / "openvino_model.xml", tokens, reference).kl
+        for name, folder in graphs.items()
+    }
+
+
 def measure_memory(work: Path, rounds: int) -> dict[str, Figures]:
     """Peak anonymous memory of a fresh process that loads, reads 512 tokens and writes 64."""
     figures = {name: Figures() for name in ENGINES}
@@ -85,18 +107,19 @@ def measure_speed(work: Path, rounds: int, figures: dict[str, Figures]) -> None:
         worker.close()
 
 
-def report(figures: dict[str, Figures]) -> str:
+def report(figures: dict[str, Figures], divergence: dict[str, float]) -> str:
     """A table: medians, and the median ratio of ours to each peer's."""
     ours = figures["nanoaccel"]
     rows = [
-        "| engine | decode t/s | prefill t/s | peak anonymous MB | decode | prefill | memory |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| engine | decode t/s | prefill t/s | anonymous MB | KL | decode | prefill | memory |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, found in figures.items():
         cells = [
             f"{statistics.median(found.decode):.1f}",
             f"{statistics.median(found.prefill):.0f}",
             f"{statistics.median(found.memory) / 1e6:.0f}",
+            f"{divergence[name]:.3f}",
             ratio(ours.decode, found.decode),
             ratio(ours.prefill, found.prefill),
             ratio(ours.memory, found.memory),
@@ -121,15 +144,16 @@ def main() -> None:
         work = Path(temporary) if arguments.work is None else arguments.work
         work.mkdir(parents=True, exist_ok=True)
         prepare(arguments.model, work)
+        divergence = measure_fidelity(work)
         figures = measure_memory(work, 3)
         measure_speed(work, arguments.rounds, figures)
     print(
         f"{machine()}; ratios are NanoAccel's over the engine's, medians of "
         f"{arguments.rounds} interleaved runs\n"
     )
-    print(report(figures))
+    print(report(figures, divergence))
     if arguments.json is not None:
-        found = {name: vars(entry) for name, entry in figures.items()}
+        found = {name: vars(entry) | {"kl": divergence[name]} for name, entry in figures.items()}
         arguments.json.write_text(json.dumps({"machine": machine(), "engines": found}, indent=2))
 
 

@@ -26,9 +26,9 @@ class TimedRequest:
         self._request = request
         self.seconds = 0.0
 
-    def infer(self) -> None:
+    def infer(self, **options: Any) -> None:
         begin = time.perf_counter()
-        self._request.infer()
+        self._request.infer(**options)
         self.seconds += time.perf_counter() - begin
 
     def __getattr__(self, name: str) -> Any:

@@ -60,7 +60,11 @@ class Worker:
     def _watch(self) -> None:
         status = Path(f"/proc/{self._process.pid}/status")
         while self._process.poll() is None:
-            for line in status.read_text().splitlines():
+            try:
+                lines = status.read_text().splitlines()
+            except ProcessLookupError:  # it ended meanwhile
+                return
+            for line in lines:
                 if line.startswith("RssAnon"):
                     self.peak_memory = max(self.peak_memory, int(line.split()[1]) * 1024)
             time.sleep(0.005)

@@ -26,7 +26,7 @@ def export(
         bool,
         typer.Option(
             "--symmetric/--asymmetric",
-            help="Integers centred on zero: faster; not centred: a little more accurate.",
+            help="Integers centered on zero: faster; not centered: a little more accurate.",
         ),
     ] = True,
     group_size: Annotated[

@@ -116,7 +116,7 @@ class OpenVINOBackend:
         self._set("block_indices_begins", plan.block_begins)
         self._set("max_context_len", context)
         self._set(LOGITS_ROWS, plan.logits_rows)
-        self._live_request.infer()
+        self._live_request.infer(share_outputs=True)
         logits = self._live_request.get_output_tensor(0).data
         return StepResult(logits.reshape(len(plan.logits_rows), self.info.vocab_size))
 
@@ -125,8 +125,16 @@ class OpenVINOBackend:
         self._request = None
 
     def _set(self, name: str, array: np.ndarray[tuple[int, ...], np.dtype[np.integer]]) -> None:
-        if name in self._inputs:  # GPT-2 and others have no position_ids
-            self._live_request.set_input_tensor(self._inputs[name], ov.Tensor(array))
+        """Give the graph an input; one of the same shape as before is copied into its tensor."""
+        place = self._inputs.get(name)
+        if place is None:  # GPT-2 and others have no position_ids
+            return
+        bound = self._bound.get(place)
+        if bound is not None and bound.data.shape == array.shape:
+            bound.data[...] = array
+            return
+        self._bound[place] = ov.Tensor(array)
+        self._live_request.set_input_tensor(place, self._bound[place])
 
     @property
     def _live_request(self) -> ov.InferRequest:

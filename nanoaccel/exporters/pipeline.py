@@ -12,7 +12,7 @@ from pathlib import Path
 from nanoaccel.bundle import MANIFEST, Bundle, Manifest, ModelEntry, list_files
 from nanoaccel.errors import MissingExtraError
 from nanoaccel.exporters.progress import Listener, Progress
-from nanoaccel.exporters.publish import publishing
+from nanoaccel.exporters.publish import check_space, publishing
 from nanoaccel.exporters.recipe import Recipe
 
 _RUNTIME = "openvino"
@@ -86,6 +86,7 @@ def _run(model: str, folder: Path, recipe: Recipe, progress: Progress) -> None:
     with progress.stage("load the weights"), quiet():
         torch_model = sources.load_model(source, recipe.weights, end_ids)
         parameters = torch_model.num_parameters()
+        check_space(folder, recipe.bytes_for(parameters) + torch_model.get_memory_footprint())
     with progress.stage("run the original"), quiet():
         tokens = validation_tokens(folder, config.vocab_size)[:context]
         reference = reference_logits(torch_model, tokens)

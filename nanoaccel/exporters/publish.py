@@ -50,6 +50,25 @@ def publishing(target: Path, *, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def check_space(folder: Path, needed: int) -> None:
+    """Refuse, before anything large is written, what the disk cannot hold.
+
+    Args:
+        folder: Where it will be written.
+        needed: Bytes.
+
+    Raises:
+        ExportError: Fewer bytes are free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ExportError(
+            f"the disk of {folder.parent} is too full: the export needs about "
+            f"{needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free",
+            "Free space and export again",
+        )
+
+
 def _check_free(target: Path, overwrite: bool) -> None:
     if not target.exists():
         return

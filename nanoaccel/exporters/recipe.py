@@ -48,6 +48,11 @@ class Recipe:
         """Whether weights become integers."""
         return self.weights in ("int8", "int4")
 
+    def bytes_for(self, parameters: int) -> int:
+        """About the size of a weights file; scales and an int8 embedding counted."""
+        bits = {"f32": 32, "f16": 16, "bf16": 16, "int8": 8.5, "int4": 6}[self.weights]
+        return int(parameters * bits / 8)
+
     def describe(self) -> str:
         """The recipe in a few words."""
         if not self.compressed:

@@ -13,7 +13,7 @@ import pytest
 from nanoaccel.bundle import MANIFEST
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters import publish
-from nanoaccel.exporters.publish import publishing
+from nanoaccel.exporters.publish import check_space, publishing
 
 
 def names(folder: Path) -> list[str]:
@@ -120,7 +120,7 @@ def test_publishing_below_a_file_is_refused(tmp_path: Path) -> None:
 def test_publishing_removes_what_killed_exports_left(tmp_path: Path) -> None:
     killed = (
         "import os, sys, pathlib, signal\n"
-        "from nanoaccel.exporters.publish import publishing\n"
+        "from nanoaccel.exporters.publish import check_space, publishing\n"
         "with publishing(pathlib.Path(sys.argv[1]), overwrite=False) as work:\n"
         "    (work / 'half').write_text('x')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -135,3 +135,13 @@ def test_publishing_removes_what_killed_exports_left(tmp_path: Path) -> None:
         (work / "file").write_text("x")
     assert names(tmp_path) == [living.name, "out"]
     shutil.rmtree(living)
+
+
+def test_check_space_refuses_what_the_disk_cannot_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")(100, 10, 2_000_000)
+    monkeypatch.setattr(publish.shutil, "disk_usage", lambda _: usage)
+    check_space(tmp_path, 2_000_000)
+    with pytest.raises(ExportError, match="needs about 3 MB, 2 MB are free"):
+        check_space(tmp_path, 3_000_000)

@@ -8,12 +8,17 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nanoaccel.bundle import MANIFEST, Bundle, Manifest, ModelEntry, list_files
 from nanoaccel.errors import MissingExtraError
 from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import check_space, publishing
 from nanoaccel.exporters.recipe import Recipe
+
+if TYPE_CHECKING:
+    from nanoaccel.exporters.report import Report
+    from nanoaccel.exporters.source import Source
 
 _RUNTIME = "openvino"
 _NEEDED = (
@@ -104,7 +109,7 @@ def _run(model: str, folder: Path, recipe: Recipe, progress: Progress) -> None:
         generation = folder / _RUNTIME / "generation_config.json"
         if generation.is_file():
             shutil.copyfile(generation, folder / generation.name)
-        Report(
+        report = Report(
             model=model,
             recipe=recipe.describe(),
             architecture=config.model_type,
@@ -116,23 +121,31 @@ def _run(model: str, folder: Path, recipe: Recipe, progress: Progress) -> None:
             opens_in_genai=opens_in_genai,
             seconds=progress.seconds,
             peak_memory=progress.peak_memory,
-        ).write(folder)
-        manifest = Manifest(
-            target=ModelEntry(
-                runtime=_RUNTIME,
-                graph=graph.path.relative_to(folder).as_posix(),
-                architecture=config.model_type,
-                context_length=context,
-                parameters=parameters,
-                weight_group_size=graph.weights.group_size,
-            ),
-            source={"id": source.id, "revision": source.revision},
-            recipe=asdict(recipe),
-            tools=_tool_versions(),
-            validation=asdict(fidelity),
-            files=list_files(folder),
         )
-        (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+        report.write(folder)
+        _write_manifest(folder, report, source, recipe, graph.path, context)
+
+
+def _write_manifest(
+    folder: Path, report: Report, source: Source, recipe: Recipe, graph: Path, context: int
+) -> None:
+    """Last of all: it lists every other file of the bundle."""
+    manifest = Manifest(
+        target=ModelEntry(
+            runtime=_RUNTIME,
+            graph=graph.relative_to(folder).as_posix(),
+            architecture=report.architecture,
+            context_length=context,
+            parameters=report.parameters,
+            weight_group_size=report.weights.group_size,
+        ),
+        source={"id": source.id, "revision": source.revision},
+        recipe=asdict(recipe),
+        tools=_tool_versions(),
+        validation=asdict(report.fidelity),
+        files=list_files(folder),
+    )
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
 
 
 def _is_installed(module: str) -> bool:

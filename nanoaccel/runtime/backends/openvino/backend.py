@@ -28,8 +28,9 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     """
     core = ov.Core()
     try:
-        if not options.graph.read_bytes().lstrip().startswith(b"<"):
-            raise ValueError("not XML")  # OpenVINO would try other formats, and print
+        with options.graph.open("rb") as file:
+            if not file.read(64).lstrip().startswith(b"<"):
+                raise ValueError("not XML")  # OpenVINO would try other formats, and print
         model = core.read_model(options.graph)
     except (RuntimeError, OSError, ValueError) as error:
         raise BundleDamagedError(

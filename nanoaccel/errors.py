@@ -11,8 +11,13 @@
     │   └── BundleDamagedError  ... because a file of it is missing, truncated or altered
     ├── RequestError            a request was refused before it ran    (also a ValueError)
     │   ├── EmptyPromptError    ... because there is nothing to continue
-    │   └── PromptTooLongError  ... because it does not fit the context or the cache
+    │   ├── PromptTooLongError  ... because it does not fit the context or the cache
+    │   └── QueueFullError      ... because too many requests wait already
     ├── GenerationError         a request failed while it ran
+    ├── ClosedError             something was used after it was closed
+    ├── StreamConsumedError     a stream was iterated a second time
+    ├── CallbackError           a callback of the user raised
+    ├── PromptCacheError        the folder of a prompt cache cannot be used
     └── MissingExtraError       an optional dependency is not installed (also an ImportError)
 
 A message is one line: it names the option or file, the value, and the remedy.
@@ -83,8 +88,30 @@ class PromptTooLongError(RequestError):
     """The prompt does not fit the model's context or the cache."""
 
 
+class QueueFullError(RequestError):
+    """The queue holds as many requests as it may."""
+
+    exit_code = 1
+
+
 class GenerationError(NanoAccelError):
     """A request failed while it ran."""
+
+
+class ClosedError(NanoAccelError):
+    """Something was used after it was closed."""
+
+
+class StreamConsumedError(NanoAccelError):
+    """A stream was iterated a second time."""
+
+
+class CallbackError(NanoAccelError):
+    """A callback of the user raised."""
+
+
+class PromptCacheError(NanoAccelError):
+    """The folder of a prompt cache cannot be read, written or locked."""
 
 
 class MissingExtraError(NanoAccelError, ImportError):

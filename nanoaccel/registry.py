@@ -64,3 +64,12 @@ def did_you_mean(name: str, known: list[str]) -> str:
 BACKENDS = ExtensionPoint(
     "nanoaccel.backends", {"openvino": "nanoaccel.runtime.backends.openvino:load"}
 )
+
+EVICTION_POLICIES = ExtensionPoint(
+    "nanoaccel.eviction_policies",
+    {
+        "lru": "nanoaccel.runtime.kv.eviction:LeastRecentlyUsed",
+        "lfu": "nanoaccel.runtime.kv.eviction:LeastFrequentlyUsed",
+        "cost": "nanoaccel.runtime.kv.eviction:CheapestToCompute",
+    },
+)

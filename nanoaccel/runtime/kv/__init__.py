@@ -1,6 +1,22 @@
-"""Where keys and values live: blocks, who owns them, and how much memory they take."""
+"""Where keys and values live: blocks, who owns them, and which of them can be found again."""
 
-from nanoaccel.runtime.kv.block_pool import BlockId, BlockPool
-from nanoaccel.runtime.kv.paged import PagedCache
+from nanoaccel.runtime.kv.attention_scores import AttentionScores
+from nanoaccel.runtime.kv.block_pool import BlockId
+from nanoaccel.runtime.kv.disk_tier import DiskTier
+from nanoaccel.runtime.kv.eviction import EvictionPolicy
+from nanoaccel.runtime.kv.paged import CacheStats, PagedCache
+from nanoaccel.runtime.kv.tier import BlockMemory, BlockTier
+from nanoaccel.runtime.kv.token_eviction import CacheEviction, blocks_to_drop
 
-__all__ = ["BlockId", "BlockPool", "PagedCache"]
+__all__ = [
+    "AttentionScores",
+    "BlockId",
+    "BlockMemory",
+    "BlockTier",
+    "CacheEviction",
+    "CacheStats",
+    "DiskTier",
+    "EvictionPolicy",
+    "PagedCache",
+    "blocks_to_drop",
+]

@@ -1,65 +1,347 @@
-"""The paged cache: each sequence owns a list of blocks, which grows as it does."""
+"""The paged cache: which blocks each sequence holds, and which of them it shares."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from nanoaccel.runtime.kv.block_pool import BlockId, BlockPool
-from nanoaccel.runtime.plan import Int32Array
+from nanoaccel.runtime.kv.eviction import EvictionPolicy, LeastRecentlyUsed
+from nanoaccel.runtime.kv.prefix_cache import PrefixCache, PrefixNode, block_key
+from nanoaccel.runtime.kv.tier import BlockTier
+from nanoaccel.runtime.plan import Int32Array, Int64Array
+
+_TOKEN_BYTES = 4
+
+
+@dataclass(slots=True)
+class CacheStats:
+    """What the cache has done so far; it only grows.
+
+    Args:
+        queried_tokens: Known tokens of the sequences that were admitted.
+        hit_tokens: Those found in memory.
+        restored_tokens: Those loaded from the tier.
+        evictions: Cached blocks whose content was lost from memory for want of room.
+        saved_blocks: Blocks that the tier took.
+    """
+
+    queried_tokens: int = 0
+    hit_tokens: int = 0
+    restored_tokens: int = 0
+    evictions: int = 0
+    saved_blocks: int = 0
+
+
+class BlockTable:
+    """The blocks of one sequence, in the order of its tokens.
+
+    The first ``len(nodes)`` of them are full and were put into the prefix cache, or found there;
+    the others are the sequence's own.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.nodes: list[PrefixNode] = []
+        self.dropped = False
+        self.ids: Int32Array = np.empty(16, np.int32)
+
+    def append(self, blocks: list[BlockId]) -> None:
+        """Add blocks at the end."""
+        end = self.count + len(blocks)
+        if end > self.ids.size:
+            longer = np.empty(2 * end, np.int32)
+            longer[: self.count] = self.ids[: self.count]
+            self.ids = longer
+        self.ids[self.count : end] = blocks
+        self.count = end
+
+    def private(self) -> list[BlockId]:
+        """The blocks that are the sequence's own."""
+        return [BlockId(block) for block in self.ids[len(self.nodes) : self.count].tolist()]
+
+    def remove(self, places: list[int]) -> None:
+        """Close up over the places, which grow."""
+        kept = np.delete(self.ids[: self.count], places)
+        self.count = len(kept)
+        self.ids[: self.count] = kept
+        gone = {place for place in places if place < len(self.nodes)}
+        self.nodes = [node for place, node in enumerate(self.nodes) if place not in gone]
 
 
 class PagedCache:
-    """Block tables of all sequences (Kwon et al. 2023, PagedAttention).
+    """Block tables of all sequences (Kwon et al. 2023, PagedAttention), with shared prefixes.
 
-    It keeps numbers only; the memory behind the blocks belongs to the backend.
+    It keeps numbers only; the memory behind the blocks belongs to the backend. A block is free,
+    or owned by one or more sequences, or cached: nobody owns it, but its content can be found by
+    the next sequence that begins the same, until the block is needed for something else.
+
+    Only full blocks whose tokens are computed and verified are shared, and none of them is
+    written to again.
 
     Args:
         num_blocks: Blocks that the backend has allocated.
         block_size: Tokens in a block.
+        root_key: Where the keys of blocks begin; see ``block_key``.
+        policy: Which cached block goes first; least recently used by default.
+        tier: Where blocks go that nobody owns, and come back from.
+        sharing: Whether sequences share blocks; without it no block is ever cached.
     """
 
-    def __init__(self, num_blocks: int, block_size: int) -> None:
+    def __init__(
+        self,
+        num_blocks: int,
+        block_size: int,
+        *,
+        root_key: bytes = b"",
+        policy: EvictionPolicy | None = None,
+        tier: BlockTier | None = None,
+        sharing: bool = True,
+    ) -> None:
+        self.num_blocks = num_blocks
         self.block_size = block_size
+        self.stats = CacheStats()
+        self._width = block_size * _TOKEN_BYTES
         self._pool = BlockPool(num_blocks)
-        self._tables: dict[int, list[BlockId]] = {}
+        self._prefixes = PrefixCache(root_key, LeastRecentlyUsed() if policy is None else policy)
+        self._tier = tier
+        self._sharing = sharing
+        self._tables: dict[int, BlockTable] = {}
 
     @property
     def capacity(self) -> int:
         """Tokens that fit in all."""
-        return self._pool.capacity * self.block_size
+        return self.num_blocks * self.block_size
 
     @property
     def num_free(self) -> int:
-        """Blocks that no sequence owns."""
-        return self._pool.num_free
+        """Blocks that can be had now: free or cached."""
+        return self._pool.num_free + self._prefixes.num_unowned
 
-    def allocate(self, sequence: int, length: int) -> bool:
-        """Make room for the first ``length`` tokens of a sequence.
-
-        Returns:
-            False, with nothing changed, when too few blocks are free.
-        """
-        table = self._tables.get(sequence, [])
-        missing = self.blocks_for(length) - len(table)
-        if missing > 0:
-            blocks = self._pool.take(missing)
-            if blocks is None:
-                return False
-            self._tables[sequence] = table + blocks
-        return True
+    @property
+    def num_cached(self) -> int:
+        """Blocks that nobody owns and whose content can be found."""
+        return self._prefixes.num_unowned
 
     def blocks_for(self, length: int) -> int:
         """Blocks that ``length`` tokens need."""
         return -(-length // self.block_size)
 
-    def block_ids(self, sequence: int, length: int) -> Int32Array:
-        """The blocks, i32[n], that hold the first ``length`` tokens of a sequence."""
-        return np.array(self._tables[sequence][: self.blocks_for(length)], dtype=np.int32)
+    def admit(
+        self, sequence: int, tokens: Int64Array, reserve: int, *, need: int | None = None
+    ) -> int | None:
+        """Begin a sequence with the longest prefix of it that is cached, in memory or the tier.
+
+        At least one token is left to compute, since the next token comes from its logits.
+
+        Args:
+            sequence: A number that owns nothing yet.
+            tokens: i64[n], all known tokens of it.
+            reserve: Blocks that must be left over for others.
+            need: Blocks that it will ever hold at once, 1 or more, when that is less than all its
+                tokens take; what is found leaves one of them for the next tokens.
+
+        Returns:
+            How many tokens need not be computed, a multiple of the block size. None, with nothing
+            changed, when the blocks for all its tokens, one more, and the reserve cannot be had.
+        """
+        assert sequence not in self._tables, "a sequence was admitted twice"
+        wanted = self.blocks_for(len(tokens) + 1)
+        most = (len(tokens) - 1) // self.block_size
+        if need is not None:
+            wanted, most = min(wanted, need), min(most, need - 1)
+        known = self._as_bytes(tokens[: most * self.block_size]) if self._sharing else b""
+        chain = self._prefixes.find(known, self._width)
+        missing = wanted - len(chain)
+        idle = sum(node.owners == 0 for node in chain)
+        if missing + reserve > self.num_free - idle:
+            return None
+        for node in chain:
+            self._prefixes.acquire(node)
+        hits = len(chain) * self.block_size
+        self._restore(chain, known)
+        table = BlockTable()
+        table.nodes = chain
+        table.append([node.block for node in chain])
+        self._tables[sequence] = table
+        self.stats.queried_tokens += len(tokens)
+        self.stats.hit_tokens += hits
+        self.stats.restored_tokens += table.count * self.block_size - hits
+        return table.count * self.block_size
+
+    def allocate(self, sequence: int, length: int) -> bool:
+        """Make room for the first ``length`` tokens that a sequence holds (dropped ones are not).
+
+        Returns:
+            False, with nothing changed, when too few blocks can be had.
+        """
+        table = self._tables.get(sequence)
+        missing = self.blocks_for(length) - (0 if table is None else table.count)
+        if missing > self.num_free:
+            return False
+        if table is None:
+            table = self._tables[sequence] = BlockTable()
+        if missing > 0:
+            table.append(self._take(missing))
+        return True
+
+    def commit(self, sequence: int, tokens: Int64Array) -> None:
+        """Share the blocks that are full by now.
+
+        When another sequence has computed the same block meanwhile, this one takes the other's
+        and gives its own back: ask for ``block_ids`` again.
+
+        Args:
+            sequence: Which; one that has dropped blocks shares no more of them.
+            tokens: i64[n], its computed and verified tokens from its start.
+        """
+        if not self._sharing:
+            return
+        table = self._tables[sequence]
+        done = len(table.nodes) * self.block_size
+        end = len(tokens) // self.block_size * self.block_size
+        if end <= done or table.dropped:
+            return
+        assert end <= table.count * self.block_size, "more tokens are computed than there is room"
+        known = self._as_bytes(tokens[done:end])
+        for start in range(0, len(known), self._width):
+            self._share(table, known[start : start + self._width])
+
+    def block_ids(self, sequence: int, length: int, out: Int32Array) -> int:
+        """Write the blocks that hold the first ``length`` tokens into ``out`` i32[n or more].
+
+        Returns:
+            How many blocks that are.
+        """
+        count = self.blocks_for(length)
+        table = self._tables[sequence]
+        assert count <= table.count, "a sequence has no room for its tokens"
+        out[:count] = table.ids[:count]
+        return count
+
+    def drop(self, sequence: int, places: Sequence[int]) -> None:
+        """Forget the blocks at some places of a sequence's table; the others close up.
+
+        What it holds from then on is not its prefix, so it shares no more blocks.
+        """
+        if len(places) == 0:
+            return
+        table = self._tables[sequence]
+        table.dropped = True
+        order = sorted(set(places))
+        assert order[0] >= 0
+        assert order[-1] < table.count
+        shared = [table.nodes[place] for place in order if place < len(table.nodes)]
+        private = [BlockId(int(table.ids[p])) for p in order if p >= len(table.nodes)]
+        table.remove(order)
+        self._pool.give_back(private)
+        self._release(shared)
 
     def free(self, sequence: int) -> None:
-        """Give back all blocks of a sequence; one that owns none is fine."""
-        self._pool.give_back(self._tables.pop(sequence, []))
+        """Let go of all blocks of a sequence; one that owns none is fine."""
+        table = self._tables.pop(sequence, None)
+        if table is not None:
+            self._pool.give_back(table.private())
+            self._release(table.nodes)
+
+    def save_all(self) -> None:
+        """Hand all cached blocks to the tier that it has not, and wait until they are there."""
+        if self._tier is not None:
+            for node in self._prefixes.nodes():
+                if node.owners == 0 and not self._save(node):
+                    self._tier.drain()
+                    self._save(node)
+            self._tier.drain()
+
+    def clear(self) -> None:
+        """Forget all cached blocks."""
+        self._pool.give_back([node.block for node in self._prefixes.clear()])
 
     def check_integrity(self) -> None:
-        """Assert that no block is lost or owned twice."""
-        self._pool.check_integrity([b for table in self._tables.values() for b in table])
+        """Assert that each block is free, cached or owned, once, and that all counts agree."""
+        self._prefixes.check_integrity()
+        owners = dict.fromkeys(self._prefixes.nodes(), 0)
+        private = []
+        for table in self._tables.values():
+            assert table.ids[: len(table.nodes)].tolist() == [node.block for node in table.nodes]
+            private += table.private()
+            before = self._prefixes.root
+            for node in table.nodes:
+                assert table.dropped or node.parent is before, "a chain has a gap"
+                assert node in owners or node.parent is None, "a block left the tree halfway"
+                owners[node] = owners.get(node, 0) + 1
+                before = node
+        for node, number in owners.items():
+            assert node.owners == number, "an owner was miscounted"
+        self._pool.check_integrity([*private, *(node.block for node in owners)])
+
+    @staticmethod
+    def _as_bytes(tokens: Int64Array) -> bytes:
+        return tokens.astype("<i4").tobytes()
+
+    def _restore(self, chain: list[PrefixNode], known: bytes) -> None:
+        """Continue a chain, whose blocks are owned, with what the tier holds of it."""
+        if self._tier is None:
+            return
+        parent = chain[-1] if chain else self._prefixes.root
+        for start in range(len(chain) * self._width, len(known), self._width):
+            tokens = known[start : start + self._width]
+            key = block_key(parent.key, tokens)
+            if not self._tier.has(key):
+                return
+            block = self._take(1)[0]
+            if not self._tier.load(key, tokens, block):
+                self._pool.give_back([block])
+                return
+            parent = self._prefixes.insert(parent, tokens, block)
+            chain.append(parent)
+
+    def _share(self, table: BlockTable, tokens: bytes) -> None:
+        """Put the next own block of a table into the prefix cache, or take the one there."""
+        place = len(table.nodes)
+        parent = table.nodes[-1] if table.nodes else self._prefixes.root
+        own = BlockId(int(table.ids[place]))
+        node = parent.children.get(tokens)
+        if node is None:
+            node = self._prefixes.insert(parent, tokens, own)
+        else:
+            self._prefixes.acquire(node)
+            self._pool.give_back([own])
+            table.ids[place] = node.block
+        table.nodes.append(node)
+
+    def _release(self, chain: list[PrefixNode]) -> None:
+        """Take an owner from each; a parent is saved before what is of no use without it."""
+        idle = []
+        for node in reversed(chain):
+            if self._prefixes.release(node):
+                idle.append(node)
+            elif node.owners == 0:
+                self._pool.give_back([node.block])
+        for node in reversed(idle):
+            self._save(node)
+        for node in reversed(chain):
+            if self._tier is not None:  # used last is kept longest: the start of the chain
+                self._tier.has(node.key)
+
+    def _save(self, node: PrefixNode) -> bool:
+        """Whether the tier has a block now."""
+        tier = self._tier
+        if tier is None or tier.has(node.key):
+            return True
+        taken = tier.save(node.key, node.tokens, node.block)
+        self.stats.saved_blocks += taken
+        return taken
+
+    def _take(self, count: int) -> list[BlockId]:
+        """Blocks of nobody; cached ones are evicted when the free ones do not do."""
+        while self._pool.num_free < count:
+            for node in self._prefixes.evict():
+                self._save(node)
+                self.stats.evictions += 1
+                self._pool.give_back([node.block])
+        blocks = self._pool.take(count)
+        assert blocks is not None
+        return blocks

@@ -1,43 +1,33 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from support.checked_cache import CheckedCache
 
-from nanoaccel.runtime.kv import BlockPool, PagedCache
+from nanoaccel.runtime.kv import PagedCache
 
 
-def test_block_pool_gives_none_when_short_and_keeps_its_blocks() -> None:
-    pool = BlockPool(3)
-    assert pool.take(4) is None
-    assert pool.num_free == 3
-
-
-def test_block_pool_reuses_the_last_returned_block_first() -> None:
-    pool = BlockPool(4)
-    first, second = pool.take(2) or []
-    pool.give_back([first, second])
-    assert pool.take(2) == [first, second]
-
-
-def test_block_pool_integrity_notices_a_lost_block() -> None:
-    pool = BlockPool(2)
-    pool.take(1)
-    with pytest.raises(AssertionError, match="lost"):
-        pool.check_integrity([])
+def prompt(*tokens: int) -> np.ndarray:
+    return np.array(tokens, np.int64)
 
 
 def test_paged_cache_grows_a_sequence_block_by_block() -> None:
-    cache = PagedCache(num_blocks=4, block_size=4)
-    assert cache.allocate(7, 4)
-    assert len(cache.block_ids(7, 4)) == 1
-    assert cache.allocate(7, 5)
-    assert len(cache.block_ids(7, 5)) == 2
-    assert cache.capacity == 16
+    cache = PagedCache(num_blocks=40, block_size=4)
+    out = np.full(40, -1, np.int32)
+    seen: list[int] = []
+    for length in range(1, 161):
+        assert cache.allocate(7, length)
+        count = cache.block_ids(7, length, out)
+        assert count == cache.blocks_for(length) == -(-length // 4)
+        assert out[: len(seen)].tolist() == seen
+        assert (out[count:] == -1).all()
+        seen = out[:count].tolist()
+    assert sorted(seen) == list(range(40))
+    assert cache.capacity == 160
+    assert cache.num_free == 0
 
 
-def test_paged_cache_refusal_changes_nothing() -> None:
+def test_paged_cache_refused_room_changes_nothing() -> None:
     cache = PagedCache(num_blocks=2, block_size=4)
     assert cache.allocate(1, 4)
     assert not cache.allocate(1, 13)
@@ -45,31 +35,61 @@ def test_paged_cache_refusal_changes_nothing() -> None:
     assert cache.allocate(2, 4)
 
 
-class CacheMachine(RuleBasedStateMachine):
-    """Sequences come, grow and go; no block is shared and none is lost."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cache = PagedCache(num_blocks=12, block_size=3)
-        self.lengths: dict[int, int] = {}
-
-    @rule(sequence=st.integers(0, 4), length=st.integers(1, 20))
-    def allocate(self, sequence: int, length: int) -> None:
-        if self.cache.allocate(sequence, length):
-            self.lengths[sequence] = max(length, self.lengths.get(sequence, 0))
-
-    @rule(sequence=st.integers(0, 4))
-    def free(self, sequence: int) -> None:
-        self.cache.free(sequence)
-        self.lengths.pop(sequence, None)
-
-    @invariant()
-    def every_block_has_one_owner(self) -> None:
-        self.cache.check_integrity()
-        owned = [b for s, n in self.lengths.items() for b in self.cache.block_ids(s, n).tolist()]
-        assert len(owned) == len(set(owned))
-        assert self.cache.num_free == 12 - len(owned)
+def test_paged_cache_frees_what_it_does_not_know() -> None:
+    cache = PagedCache(num_blocks=2, block_size=4)
+    cache.free(1)
+    assert cache.num_free == 2
 
 
-CacheMachine.TestCase.settings = settings(max_examples=50, deadline=None)
-TestCache = CacheMachine.TestCase
+def test_paged_cache_admits_only_with_room_for_all_tokens_one_more_and_the_reserve() -> None:
+    cache = PagedCache(num_blocks=3, block_size=2)
+    assert cache.admit(1, prompt(1, 2, 3, 4), 1) is None
+    assert cache.stats.queried_tokens == 0
+    assert cache.admit(1, prompt(1, 2, 3, 4), 0) == 0
+    assert cache.num_free == 3
+    assert cache.admit(2, prompt(1, 2, 3), 1) == 0
+
+
+def test_paged_cache_admits_by_need_when_that_is_less() -> None:
+    cache = PagedCache(num_blocks=3, block_size=2)
+    assert cache.admit(1, prompt(*range(100)), 0) is None
+    assert cache.admit(1, prompt(*range(100)), 1, need=3) is None
+    assert cache.admit(1, prompt(*range(100)), 1, need=2) == 0
+
+
+def test_paged_cache_refuses_to_admit_twice() -> None:
+    cache = PagedCache(num_blocks=3, block_size=2)
+    assert cache.admit(1, prompt(1), 0) == 0
+    with pytest.raises(AssertionError, match="twice"):
+        cache.admit(1, prompt(1), 0)
+
+
+def test_paged_cache_refuses_a_commit_beyond_its_room() -> None:
+    cache = PagedCache(num_blocks=3, block_size=2)
+    cache.allocate(1, 2)
+    with pytest.raises(AssertionError, match="room"):
+        cache.commit(1, prompt(1, 2, 3, 4))
+    with pytest.raises(AssertionError, match="room"):
+        cache.block_ids(1, 3, np.empty(4, np.int32))
+
+
+def test_paged_cache_drop_closes_up_and_makes_room() -> None:
+    cache = CheckedCache(5)
+    cache.begin(1, range(9))
+    assert cache.compute(1)
+    before = cache.blocks(1)
+    cache.drop(1, [2, 1])
+    assert cache.blocks(1) == [before[0], before[3], before[4]]
+    assert cache.cache.num_free == 2
+    cache.extend(1, range(9, 14))
+    assert cache.compute(1)
+    assert len(cache.blocks(1)) == 5
+
+
+def test_paged_cache_drop_takes_private_blocks_too() -> None:
+    cache = CheckedCache(4, sharing=False)
+    cache.begin(1, range(6))
+    assert cache.compute(1)
+    cache.drop(1, [0])
+    assert cache.cache.num_cached == 0
+    assert cache.cache.num_free == 2

@@ -1,0 +1,48 @@
+"""How much attention each cached block of a request has drawn so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nanoaccel.runtime.plan import Float32Array
+
+
+class AttentionScores:
+    """Attention summed over all steps of a request, block by block (H2O, Zhang et al. 2023).
+
+    Args:
+        block_size: Tokens in a block.
+    """
+
+    def __init__(self, block_size: int) -> None:
+        self._block_size = block_size
+        self._sums: dict[int, Float32Array] = {}
+
+    def add(self, sequence: int, scores: Float32Array) -> None:
+        """Count a step.
+
+        Args:
+            sequence: Whose.
+            scores: f32[n], the attention that each of its n cached tokens drew in the step.
+        """
+        begins = np.arange(0, len(scores), self._block_size)
+        sums = np.add.reduceat(scores, begins)
+        before = self._sums.get(sequence)
+        if before is not None:
+            sums[: len(before)] += before
+        self._sums[sequence] = sums
+
+    def of(self, sequence: int) -> Float32Array | None:
+        """f32[blocks] of a sequence; None when nothing was counted."""
+        return self._sums.get(sequence)
+
+    def drop(self, sequence: int, places: Sequence[int]) -> None:
+        """Forget the blocks at these places of its table; what follows moves up."""
+        if sequence in self._sums:
+            self._sums[sequence] = np.delete(self._sums[sequence], places)
+
+    def forget(self, sequence: int) -> None:
+        """Forget a sequence; one that was never counted is fine."""
+        self._sums.pop(sequence, None)

@@ -1,0 +1,231 @@
+"""The tree of cached prefixes: which blocks can be found again, and which of them goes first."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+from nanoaccel.runtime.kv.block_pool import BlockId
+from nanoaccel.runtime.kv.eviction import EvictionPolicy
+
+
+def block_key(parent_key: bytes, tokens: bytes) -> bytes:
+    """The name of a block's content outside of the tree: a hash of its whole prefix.
+
+    Args:
+        parent_key: Key of the block before it.
+        tokens: Its own tokens, little-endian i32.
+    """
+    return hashlib.blake2b(parent_key + tokens, digest_size=16).digest()
+
+
+@dataclass(slots=True, eq=False)
+class PrefixNode:
+    """A full block at its place in the tree.
+
+    Args:
+        key: See ``block_key``.
+        tokens: Its own tokens, little-endian i32.
+        block: Where its keys and values are.
+        depth: Tokens of the prefix that ends with it.
+        parent: The block before it; None when it has left the tree (and for the root).
+        children: The blocks that continue it, by their tokens.
+        owners: Sequences that hold it.
+        owned_children: How many of the children are owned.
+        uses: Sequences that have held it.
+        priority: What the policy said when its last owner left.
+        rank: When that was, as a number that grows; -1 when it has left the tree.
+    """
+
+    key: bytes
+    tokens: bytes
+    block: BlockId
+    depth: int
+    parent: PrefixNode | None
+    children: dict[bytes, PrefixNode] = field(default_factory=dict)
+    owners: int = 1
+    owned_children: int = 0
+    uses: int = 1
+    priority: float = 0.0
+    rank: int = 0
+
+
+class PrefixCache:
+    """Full blocks by what they hold: a block continues its parent with its own tokens.
+
+    A step down the tree compares the tokens themselves, not a hash of them, so two contents are
+    never mixed up.
+
+    An unowned block can be evicted once nothing continues it, so the ends of the tree go first.
+    An owned block usually has an owned parent; one whose owner has dropped the parent alone
+    makes the parent a **bridge**: it goes after all others, and what it leads to leaves the tree.
+
+    Args:
+        root_key: The parent key of first blocks.
+        policy: Gives the order of eviction.
+    """
+
+    def __init__(self, root_key: bytes, policy: EvictionPolicy) -> None:
+        self.root = PrefixNode(root_key, b"", BlockId(-1), 0, None)
+        self.num_unowned = 0
+        self._policy = policy
+        self._ranks = count()
+        # Unowned blocks that nothing continues. A block that is owned again leaves its entry
+        # behind, to be known by the rank.
+        self._leaves: list[tuple[float, int, PrefixNode]] = []
+        self._bridges: dict[PrefixNode, None] = {}
+
+    def find(self, tokens: bytes, width: int) -> list[PrefixNode]:
+        """The longest chain of blocks that holds a prefix of ``tokens``, each ``width`` bytes."""
+        chain = []
+        node: PrefixNode | None = self.root
+        for start in range(0, len(tokens), width):
+            assert node is not None
+            node = node.children.get(tokens[start : start + width])
+            if node is None:
+                break
+            chain.append(node)
+        return chain
+
+    def insert(self, parent: PrefixNode, tokens: bytes, block: BlockId) -> PrefixNode:
+        """Add a block that continues an owned one and has one owner itself."""
+        assert tokens not in parent.children
+        key = block_key(parent.key, tokens)
+        node = PrefixNode(key, tokens, block, parent.depth + len(tokens) // 4, parent)
+        parent.children[tokens] = node
+        parent.owned_children += 1
+        return node
+
+    def acquire(self, node: PrefixNode) -> None:
+        """Add an owner, after the parent got it."""
+        if node.owners == 0:
+            assert node.parent is not None
+            node.parent.owned_children += 1
+            self.num_unowned -= 1
+            self._bridges.pop(node, None)
+        node.owners += 1
+        node.uses += 1
+
+    def release(self, node: PrefixNode) -> bool:
+        """Take an owner away; of a chain, from the deepest block first.
+
+        Returns:
+            True when it was the last and the block stays in the tree.
+        """
+        node.owners -= 1
+        if node.owners > 0 or node.parent is None:
+            return False
+        self.num_unowned += 1
+        node.priority = self._policy.priority(node.uses, node.depth)
+        node.rank = next(self._ranks)
+        if node.owned_children > 0:
+            self._bridges[node] = None
+        elif not node.children:
+            self._push(node)
+        node.parent.owned_children -= 1
+        if node.parent.owned_children == 0:
+            self._bridges.pop(node.parent, None)
+        return True
+
+    def evict(self) -> list[PrefixNode]:
+        """Take the next victim out, and with a bridge all that nobody can find any more.
+
+        Returns:
+            The unowned blocks that went, one or more; there must be an unowned one.
+        """
+        assert self.num_unowned > 0
+        while (leaf := self._pop()) is None:
+            bridge = next(iter(self._bridges))
+            del self._bridges[bridge]
+            gone = [lost for child in list(bridge.children.values()) for lost in self._cut(child)]
+            bridge.owned_children = 0
+            self._push(bridge)
+            if gone:
+                return gone
+        parent = leaf.parent
+        assert parent is not None
+        self._cut(leaf)
+        self._policy.evicted(leaf.priority)
+        if parent.owners == 0 and not parent.children:
+            self._push(parent)
+        return [leaf]
+
+    def clear(self) -> list[PrefixNode]:
+        """Take all unowned blocks out, and what nobody can find without them; gives the unowned."""
+        gone = []
+        for node in list(self.nodes()):
+            if node.owners == 0 and node.parent is not None:
+                gone += self._cut(node)
+        self._leaves.clear()
+        return gone
+
+    def nodes(self) -> Iterator[PrefixNode]:
+        """All blocks of the tree, parents first."""
+        waiting = list(self.root.children.values())
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting.extend(node.children.values())
+
+    def check_integrity(self) -> None:
+        """Assert that links, counts and the order of eviction agree."""
+        assert self.root.owners == 1
+        nodes = list(self.nodes())
+        for node in nodes:
+            parent = node.parent
+            assert parent is not None
+            assert parent.children[node.tokens] is node
+            assert node.depth == parent.depth + len(node.tokens) // 4
+            assert node.key == block_key(parent.key, node.tokens)
+            assert node.uses >= node.owners
+        for node in [self.root, *nodes]:
+            owned = sum(child.owners > 0 for child in node.children.values())
+            assert node.owned_children == owned
+        unowned = [node for node in nodes if node.owners == 0]
+        assert self.num_unowned == len(unowned)
+        assert set(self._bridges) == {node for node in unowned if node.owned_children > 0}
+        leaves = [node for _, rank, node in self._leaves if self._is_due(node, rank)]
+        assert len(leaves) == len(set(leaves)), "a leaf waits twice"
+        assert set(leaves) == {node for node in unowned if not node.children}
+
+    def _cut(self, top: PrefixNode) -> list[PrefixNode]:
+        """Take a block and all below it out of the tree; gives those of them that are unowned.
+
+        Owned ones go on as plain blocks of their owners.
+        """
+        assert top.parent is not None
+        del top.parent.children[top.tokens]
+        gone = []
+        waiting = [top]
+        while waiting:
+            node = waiting.pop()
+            waiting.extend(node.children.values())
+            node.children.clear()
+            node.parent = None
+            node.owned_children = 0
+            node.rank = -1
+            self._bridges.pop(node, None)
+            if node.owners == 0:
+                gone.append(node)
+        self.num_unowned -= len(gone)
+        return gone
+
+    def _push(self, leaf: PrefixNode) -> None:
+        if len(self._leaves) > 2 * self.num_unowned + 16:
+            self._leaves = [entry for entry in self._leaves if self._is_due(entry[2], entry[1])]
+            heapq.heapify(self._leaves)
+        heapq.heappush(self._leaves, (leaf.priority, leaf.rank, leaf))
+
+    def _pop(self) -> PrefixNode | None:
+        while self._leaves:
+            _, rank, node = heapq.heappop(self._leaves)
+            if self._is_due(node, rank):
+                return node
+        return None
+
+    @staticmethod
+    def _is_due(node: PrefixNode, rank: int) -> bool:
+        return node.owners == 0 and node.rank == rank

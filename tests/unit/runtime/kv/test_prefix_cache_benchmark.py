@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nanoaccel.registry import EVICTION_POLICIES
+
+POLICIES = EVICTION_POLICIES.names()
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(Path(__file__).parents[4] / "benchmarks")
+    return import_module("prefix_cache")
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_hit_rate_of_a_shared_system_prompt_is_near_the_bound_in_a_small_cache(
+    benchmark: Any, policy: str
+) -> None:
+    trace = benchmark.requests("shared system prompt")
+    new = EVICTION_POLICIES.resolve(policy)
+    bound = benchmark.hit_rate(trace, benchmark.unlimited(trace), new())
+    system = 512 // benchmark.BLOCK_SIZE
+    most = max(len(prompt) + len(answer) for prompt, answer in trace) // benchmark.BLOCK_SIZE
+    assert bound > 0.7
+    assert most < 2 * system
+    assert benchmark.hit_rate(trace, most + 2, new()) > bound - 0.01
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_hit_rate_of_unrelated_prompts_is_none(benchmark: Any, policy: str) -> None:
+    trace = benchmark.requests("unrelated prompts")
+    assert benchmark.hit_rate(trace, 96, EVICTION_POLICIES.resolve(policy)()) == 0.0
+
+
+def test_hit_rates_of_few_shot_templates_stay_below_the_bound(benchmark: Any) -> None:
+    trace = benchmark.requests("few-shot templates")[:150]
+    policies = [EVICTION_POLICIES.resolve(name) for name in POLICIES]
+    bound = benchmark.hit_rate(trace, benchmark.unlimited(trace), policies[0]())
+    for new in policies:
+        small, large = (benchmark.hit_rate(trace, size, new()) for size in (96, 384))
+        assert 0 < small < large < bound
+
+
+def test_benchmark_prints_a_row_for_each_trace_and_size(
+    benchmark: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    traces = {name: benchmark.TRACES[name] for name in ("multi-turn chat", "unrelated prompts")}
+    monkeypatch.setattr(benchmark, "TRACES", traces)
+    monkeypatch.setattr("sys.argv", ["prefix_cache.py", "--blocks", "96"])
+    benchmark.main()
+    rows = [line for line in capsys.readouterr().out.splitlines() if "96" in line]
+    assert len(rows) == len(traces)
+    assert all(row.count("|") == len(POLICIES) + 4 for row in rows)

@@ -19,11 +19,14 @@ class StepPlan:
 
     A sequence brings one token (a decode) or many (a chunk of its prompt); what stands before them
     is in its blocks already. Passing a smaller ``past_lens`` than before rolls a sequence back:
-    what lies behind is overwritten.
+    what lies behind is overwritten. Leaving full blocks out of a sequence's table forgets their
+    tokens: ``past_lens`` is less by as many, positions go on as in the text.
+
+    The arrays are the caller's, who may reuse their memory after the step.
 
     Args:
         token_ids: i64[T].
-        positions: i64[T], place of each token in its sequence, from 0.
+        positions: i64[T], place of each token in its text, from 0; without a gap in a step.
         seq_begins: i32[B+1]; sequence b owns tokens ``seq_begins[b]:seq_begins[b+1]``.
         past_lens: i32[B], tokens of each sequence that are cached.
         block_ids: i32[N], the cache blocks of all sequences, one after the other.
@@ -47,6 +50,11 @@ class StepResult:
     Args:
         logits: f32[R, V], a row for each of ``logits_rows``. The memory is the backend's and is
             valid until its next ``forward``; the engine may write to it until then.
+        scores: f32[S], for each sequence in order its cached and its new tokens: the attention
+            that each of them drew in this step, after softmax, summed over the new tokens, layers
+            and heads (what H2O, Zhang et al. 2023, accumulates). None unless the backend was
+            asked for it. Valid as long as ``logits``.
     """
 
     logits: Float32Array
+    scores: Float32Array | None = None

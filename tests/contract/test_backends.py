@@ -2,45 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from support import tiny_models
 
 from nanoaccel.bundle import Bundle
+from nanoaccel.errors import ConfigError
 from nanoaccel.registry import BACKENDS
-from nanoaccel.runtime.backends import Backend, BackendOptions
+from nanoaccel.runtime.backends import Backend, BackendOptions, CachePrecision
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
-from nanoaccel.runtime.plan import StepPlan
+from nanoaccel.runtime.plan import StepPlan, StepResult
 
 BLOCKS = 40
-Maker = Callable[[Path], Backend]
+NAMES = ("fake", *BACKENDS.names())
 
 
-def make_fake(_: Path) -> Backend:
-    return FakeBackend(hashed(tiny_models.VOCAB_SIZE), tiny_models.VOCAB_SIZE)
-
-
-def make_registered(name: str) -> Maker:
-    def make(bundle: Path) -> Backend:
-        options = BackendOptions(graph=Bundle.open(bundle).graph, precision="f32")
-        made: Backend = BACKENDS.resolve(name)(options)
-        return made
-
-    return make
-
-
-MAKERS = {"fake": make_fake, **{name: make_registered(name) for name in BACKENDS.names()}}
-
-
-@pytest.fixture(scope="module", params=sorted(MAKERS))
-def backend(request: pytest.FixtureRequest, tiny_bundle: Path) -> Iterator[Backend]:
-    made = MAKERS[request.param](tiny_bundle)
+def make(name: str, bundle: Path, **options: object) -> Backend:
+    """A backend with its cache."""
+    made: Backend
+    if name == "fake":
+        scores = bool(options.get("attention_scores", False))
+        vocabulary = tiny_models.VOCAB_SIZE
+        made = FakeBackend(hashed(vocabulary), vocabulary, attention_scores=scores)
+    else:
+        chosen = {"precision": "f32", **options}
+        made = BACKENDS.resolve(name)(BackendOptions(graph=Bundle.open(bundle).graph, **chosen))
     made.allocate_cache(BLOCKS)
+    return made
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def backend(name: str, tiny_bundle: Path) -> Iterator[Backend]:
+    made = make(name, tiny_bundle)
     yield made
     made.close()
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def scoring(name: str, tiny_bundle: Path) -> Iterator[Backend]:
+    made = make(name, tiny_bundle, attention_scores=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module", params=get_args(CachePrecision))
+def compact(name: str, request: pytest.FixtureRequest, tiny_bundle: Path) -> Iterator[Backend]:
+    """A backend with each cache precision that it offers on this CPU."""
+    if name == "fake" and request.param != "auto":
+        pytest.skip("the fake has one precision")
+    try:
+        made = make(name, tiny_bundle, precision="auto", cache_precision=request.param)
+    except ConfigError as error:
+        pytest.skip(str(error))
+    yield made
     made.close()
 
 
@@ -51,28 +75,45 @@ class Sequences:
         random = np.random.default_rng(sum(lengths))
         self.backend = backend
         self.tokens = [random.integers(3, tiny_models.VOCAB_SIZE, n) for n in lengths]
-        free = random.permutation(BLOCKS)
-        size = backend.info.block_size
-        self.blocks = []
-        for length in lengths:
-            need = -(-length // size)
-            self.blocks.append(free[:need])
-            free = free[need:]
+        self.dropped = [0] * len(lengths)
+        self.free = random.permutation(BLOCKS)
+        self.blocks = [self.take(-(-length // backend.info.block_size)) for length in lengths]
 
-    def run(self, pieces: list[tuple[int, int, int]], rows: list[int] | None = None) -> np.ndarray:
+    def take(self, count: int) -> np.ndarray:
+        """Blocks that nobody has."""
+        taken, self.free = np.split(self.free, [count])
+        return taken
+
+    def drop(self, sequence: int, places: list[int]) -> None:
+        """Forget blocks of a sequence."""
+        self.blocks[sequence] = np.delete(self.blocks[sequence], places)
+        self.dropped[sequence] += len(places) * self.backend.info.block_size
+
+    def step(self, pieces: list[tuple[int, int, int]], rows: list[int] | None = None) -> StepResult:
         """Compute ``(sequence, start, end)`` pieces in one step; a row for each last token."""
+        size = self.backend.info.block_size
         ends = np.cumsum([end - start for _, start, end in pieces])
-        blocks = [self.blocks[s][: -(-end // self.backend.info.block_size)] for s, _, end in pieces]
+        blocks = [self.blocks[s][: -(-(end - self.dropped[s]) // size)] for s, _, end in pieces]
         plan = StepPlan(
             token_ids=np.concatenate([self.tokens[s][a:b] for s, a, b in pieces]).astype(np.int64),
             positions=np.concatenate([np.arange(a, b) for _, a, b in pieces]).astype(np.int64),
             seq_begins=np.array([0, *ends], np.int32),
-            past_lens=np.array([start for _, start, _ in pieces], np.int32),
+            past_lens=np.array([start - self.dropped[s] for s, start, _ in pieces], np.int32),
             block_ids=np.concatenate(blocks).astype(np.int32),
             block_begins=np.cumsum([0, *map(len, blocks)]).astype(np.int32),
             logits_rows=np.array(ends - 1 if rows is None else rows, np.int64),
         )
-        return self.backend.forward(plan).logits.copy()
+        return self.backend.forward(plan)
+
+    def run(self, pieces: list[tuple[int, int, int]], rows: list[int] | None = None) -> np.ndarray:
+        """The logits of ``step``."""
+        return self.step(pieces, rows).logits.copy()
+
+    def scores(self, pieces: list[tuple[int, int, int]]) -> np.ndarray:
+        """The scores of ``step``."""
+        scores = self.step(pieces).scores
+        assert scores is not None
+        return scores.copy()
 
 
 def same(left: np.ndarray, right: np.ndarray) -> bool:
@@ -83,7 +124,8 @@ def test_backend_describes_itself(backend: Backend) -> None:
     info = backend.info
     assert info.vocab_size == tiny_models.VOCAB_SIZE
     assert info.block_size >= 1
-    assert info.bytes_per_block >= 1
+    assert info.bytes_per_block == backend.block_bytes >= 1
+    assert info.cache_layout
 
 
 def test_backend_chunks_equal_the_whole_prompt(backend: Backend) -> None:
@@ -133,3 +175,108 @@ def test_backend_may_be_asked_for_no_row(backend: Backend) -> None:
     whole = sequences.run([(0, 0, 10)])
     assert sequences.run([(0, 0, 5)], rows=[]).shape == (0, backend.info.vocab_size)
     assert same(sequences.run([(0, 5, 10)]), whole)
+
+
+def test_backend_goes_on_after_blocks_were_dropped(backend: Backend) -> None:
+    size = backend.info.block_size
+    start, end = 3 * size + 1, 4 * size + 3
+    sequences = Sequences(backend, [end])
+    sequences.run([(0, 0, start)])
+    undropped = sequences.run([(0, start, end)])
+    sequences.drop(0, [1])
+    whole = sequences.run([(0, start, end)])
+    assert not same(whole, undropped)
+    sequences.run([(0, start, start + 2)])
+    assert same(sequences.run([(0, start + 2, end)]), whole)
+
+
+def test_backend_ignores_what_dropped_blocks_held(backend: Backend) -> None:
+    size = backend.info.block_size
+    logits = []
+    for token in (5, 6):
+        sequences = Sequences(backend, [3 * size])
+        sequences.run([(0, 0, size)])
+        sequences.tokens[0][size : 2 * size] = token
+        sequences.run([(0, size, 2 * size)])
+        sequences.drop(0, [1])
+        logits.append(sequences.run([(0, 2 * size, 3 * size)]))
+    assert same(*logits)
+
+
+def test_backend_blocks_go_to_other_places(compact: Backend) -> None:
+    sequences = Sequences(compact, [70])
+    sequences.run([(0, 0, 69)])
+    contents = [np.empty(compact.block_bytes, np.uint8) for _ in sequences.blocks[0]]
+    for block, content in zip(sequences.blocks[0], contents, strict=True):
+        compact.read_block(int(block), content)
+    expected = sequences.run([(0, 69, 70)])
+
+    sequences.blocks[0] = sequences.take(len(contents))
+    for block, content in zip(sequences.blocks[0], contents, strict=True):
+        compact.write_block(int(block), content)
+    assert same(sequences.run([(0, 69, 70)]), expected)
+
+
+def test_backend_blocks_hold_the_bytes_that_were_written(compact: Backend) -> None:
+    sequences = Sequences(compact, [3 * compact.info.block_size])
+    sequences.run([(0, 0, 3 * compact.info.block_size)])
+    first, second, third = map(int, sequences.blocks[0])
+    contents = {block: np.empty(compact.block_bytes, np.uint8) for block in (first, second, third)}
+    for block, content in contents.items():
+        compact.read_block(block, content)
+    compact.write_block(second, contents[first])
+    found = np.zeros(compact.block_bytes, np.uint8)
+    for block, expected in ((first, first), (second, first), (third, third)):
+        compact.read_block(block, found)
+        assert (found == contents[expected]).all()
+
+
+def test_backend_layouts_differ_with_the_cache_precision(name: str, tiny_bundle: Path) -> None:
+    if name == "fake":
+        pytest.skip("the fake has one precision")
+    layouts = set()
+    for precision in ("f16", "f32"):
+        made = make(name, tiny_bundle, cache_precision=precision)
+        layouts.add(made.info.cache_layout)
+        made.close()
+    assert len(layouts) == 2
+
+
+def test_backend_gives_no_scores_unasked(backend: Backend) -> None:
+    assert Sequences(backend, [5]).step([(0, 0, 5)]).scores is None
+
+
+def test_backend_gives_the_same_logits_with_scores(backend: Backend, scoring: Backend) -> None:
+    pieces = [(0, 0, 40), (1, 0, 7)]
+    lengths = [end for _, _, end in pieces]
+    assert same(Sequences(scoring, lengths).run(pieces), Sequences(backend, lengths).run(pieces))
+
+
+def test_backend_scores_cover_all_cached_tokens_of_each_sequence(scoring: Backend) -> None:
+    sequences = Sequences(scoring, [20, 40, 33])
+    sequences.run([(0, 0, 19), (1, 0, 7)])
+    scores = sequences.scores([(0, 19, 20), (1, 7, 40), (2, 0, 33)])
+    assert scores.shape == (20 + 40 + 33,)
+    assert (scores >= 0).all()
+    sums = np.add.reduceat(scores, [0, 20, 60]) / [1, 33, 33]
+    np.testing.assert_allclose(sums, sums[0], rtol=1e-4)
+
+
+def test_backend_scores_add_up_to_those_of_the_whole(scoring: Backend) -> None:
+    sequences = Sequences(scoring, [70])
+    whole = sequences.scores([(0, 0, 70)])
+    total = np.zeros_like(whole)
+    for start, end in [(0, 1), (1, 33), (33, 64), (64, 70)]:
+        total[:end] += sequences.scores([(0, start, end)])
+    np.testing.assert_allclose(total, whole, atol=1e-3)
+
+
+def test_backend_scores_only_what_is_left_after_a_drop(scoring: Backend) -> None:
+    size = scoring.info.block_size
+    sequences = Sequences(scoring, [3 * size + 1])
+    sequences.run([(0, 0, 3 * size)])
+    before = sequences.scores([(0, 3 * size, 3 * size + 1)])
+    sequences.drop(0, [1])
+    after = sequences.scores([(0, 3 * size, 3 * size + 1)])
+    assert after.shape == (2 * size + 1,)
+    np.testing.assert_allclose(after.sum(), before.sum(), rtol=1e-4)

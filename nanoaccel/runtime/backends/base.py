@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nanoaccel.runtime.plan import StepPlan, StepResult
 
 Precision: TypeAlias = Literal["auto", "f32"]
-CachePrecision: TypeAlias = Literal["auto", "u8", "f16", "bf16", "f32"]
+CachePrecision: TypeAlias = Literal["auto", "u4", "u8", "f16", "bf16", "f32"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +25,7 @@ class BackendOptions:
         precision: "auto" is what this CPU does fastest, "f32" computes everything in f32.
         cache_precision: Type of cached keys and values; "auto" is the runtime's choice.
         weight_group_size: Weights that share a scale, where the bundle says so.
+        attention_scores: Tell with each step how much attention each cached token drew.
     """
 
     graph: Path
@@ -29,6 +33,7 @@ class BackendOptions:
     precision: Precision = "auto"
     cache_precision: CachePrecision = "auto"
     weight_group_size: int | None = None
+    attention_scores: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class BackendInfo:
         bytes_per_block: Memory of one block, keys and values of all layers together.
         cache_precision: Type of the cached numbers.
         threads: Threads that compute.
+        cache_layout: All that decides what the bytes of a block mean: runtime and version,
+            precisions, shapes. Blocks move only between backends where it is equal.
     """
 
     name: str
@@ -52,6 +59,7 @@ class BackendInfo:
     bytes_per_block: int
     cache_precision: str
     threads: int
+    cache_layout: str
 
 
 class Backend(Protocol):
@@ -72,7 +80,23 @@ class Backend(Protocol):
         """Compute a step: write keys and values of all its tokens, give the logits it asks for.
 
         Sequences are independent; the result for one does not depend on the others beyond
-        rounding. ``plan`` is not changed.
+        rounding. ``plan`` is not changed, and no array of it is kept.
+        """
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a block, as in ``info``."""
+
+    def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
+        """Copy the content of a block, all layers, into ``out`` u8[block_bytes].
+
+        Another thread may call it during a ``forward`` that does not write to the block.
+        """
+
+    def write_block(self, block: int, data: NDArray[np.uint8]) -> None:
+        """Replace the content of a block by ``data`` u8[block_bytes] that any block had.
+
+        Another thread may call it during a ``forward`` that does not use the block.
         """
 
     def close(self) -> None:

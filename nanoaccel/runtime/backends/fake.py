@@ -1,7 +1,8 @@
 """A backend without a model, for tests and simulations.
 
-It stores the token ids themselves in the cache blocks and reads them back through the block
-table, so that a wrong table, position or length gives a wrong answer, as it would with a model.
+It stores the token ids themselves in the cache blocks, with their positions, and reads them back
+through the block table, so that a wrong table, position or length gives a wrong answer, as it would
+with a model, or an AssertionError.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends.base import BackendInfo
 from nanoaccel.runtime.plan import Float32Array, Int32Array, StepPlan, StepResult
@@ -38,41 +40,82 @@ def hashed(vocab_size: int, scale: float = 3.0) -> Rule:
 
 
 class FakeBackend:
-    """Gives ``rule(tokens so far)`` as logits.
+    """Gives ``rule(tokens so far)`` as logits; tokens whose blocks were dropped are not among them.
 
     Args:
-        rule: From all tokens of a sequence to logits f32[V].
+        rule: From all cached tokens of a sequence to logits f32[V].
         vocab_size: V.
         block_size: Tokens in a cache block.
+        attention_scores: Give scores: a token draws attention for its id, and the more the nearer.
     """
 
-    def __init__(self, rule: Rule, vocab_size: int, block_size: int = 4) -> None:
+    def __init__(
+        self, rule: Rule, vocab_size: int, block_size: int = 4, *, attention_scores: bool = False
+    ) -> None:
         self._rule = rule
-        self._cache: Int32Array = np.zeros((0, block_size), np.int32)
+        self._attention_scores = attention_scores
+        self._cache: Int32Array = np.zeros((0, block_size, 2), np.int32)  # token and position
+        self.block_bytes = 2 * 4 * block_size
         self.info = BackendInfo(
-            "fake", "no model", vocab_size, block_size, block_size * 4, "i32", 1
+            name="fake",
+            device="no model",
+            vocab_size=vocab_size,
+            block_size=block_size,
+            bytes_per_block=self.block_bytes,
+            cache_precision="i32",
+            threads=1,
+            cache_layout=f"fake i32[{block_size},2]",
         )
 
     def allocate_cache(self, num_blocks: int) -> None:
-        self._cache = np.full((num_blocks, self.info.block_size), -1, np.int32)
+        self._cache = np.full((num_blocks, self.info.block_size, 2), -1, np.int32)
 
     def forward(self, plan: StepPlan) -> StepResult:
         rows = {int(row): place for place, row in enumerate(plan.logits_rows)}
         logits = np.zeros((len(rows), self.info.vocab_size), np.float32)
-        for sequence in range(len(plan.past_lens)):
-            begin, end = plan.seq_begins[sequence : sequence + 2]
+        scores: list[Float32Array] = []
+        for sequence, past in enumerate(plan.past_lens.tolist()):
+            begin, end = plan.seq_begins[sequence : sequence + 2].tolist()
             blocks = plan.block_ids[slice(*plan.block_begins[sequence : sequence + 2])]
-            past = int(plan.past_lens[sequence])
-            assert list(plan.positions[begin:end]) == list(range(past, past + end - begin))
             for token in range(begin, end):
-                block, offset = divmod(int(plan.positions[token]), self.info.block_size)
-                self._cache[blocks[block], offset] = plan.token_ids[token]
-            history = self._cache[blocks].ravel()
+                block, offset = divmod(past + token - begin, self.info.block_size)
+                self._cache[blocks[block], offset] = plan.token_ids[token], plan.positions[token]
+            history = self._cache[blocks].reshape(-1, 2)[: past + end - begin]
+            self._check_positions(history[:, 1], past)
             for token in range(begin, end):
                 if token in rows:
-                    seen = history[: plan.positions[token] + 1]
+                    seen = history[: past + token - begin + 1, 0]
                     logits[rows[token]] = self._rule(seen.tolist())
-        return StepResult(logits)
+            if self._attention_scores:
+                scores.append(_attention(history, past))
+        return StepResult(logits, np.concatenate(scores) if self._attention_scores else None)
+
+    def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
+        out[:] = self._cache[block].view(np.uint8).reshape(-1)
+
+    def write_block(self, block: int, data: NDArray[np.uint8]) -> None:
+        self._cache[block].view(np.uint8).reshape(-1)[:] = data
 
     def close(self) -> None:
-        self._cache = np.zeros((0, self.info.block_size), np.int32)
+        self._cache = np.zeros((0, self.info.block_size, 2), np.int32)
+
+    def _check_positions(self, positions: Int32Array, past: int) -> None:
+        """Assert that the cached tokens are a text of which only full blocks are missing."""
+        size = self.info.block_size
+        missing = positions - np.arange(len(positions))
+        assert missing.min() >= 0, "a block that was never written, or of another sequence"
+        assert (np.diff(missing) >= 0).all(), "blocks in another order"
+        assert (missing % size == 0).all(), "positions that do not fit the places of the tokens"
+        of_blocks = np.repeat(missing[::size], size)[: len(missing)]
+        assert (missing == of_blocks).all(), "a gap inside a block"
+        assert (missing[past:] == missing[-1]).all(), "a gap between new tokens"
+
+
+def _attention(history: Int32Array, past: int) -> Float32Array:
+    """Scores of (token, position) i32[past + new, 2]; those of a query sum to 1."""
+    scores = np.zeros(len(history), np.float32)
+    for query in range(past, len(history)):
+        tokens, positions = history[: query + 1].T
+        weights = (1 + tokens % 7) / (1 + positions[-1] - positions)
+        scores[: query + 1] += weights / weights.sum()
+    return scores

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 
 from nanoaccel.errors import BundleDamagedError, BundleError, ConfigError
 from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
-from nanoaccel.runtime.backends.openvino.paged_graph import LOGITS_ROWS, make_paged
+from nanoaccel.runtime.backends.openvino.arena import CacheArena
+from nanoaccel.runtime.backends.openvino.cache_inputs import cache_inputs, describe
+from nanoaccel.runtime.backends.openvino.paged_graph import make_paged
+from nanoaccel.runtime.backends.openvino.score_sum import ScoreSum
+from nanoaccel.runtime.backends.openvino.step_inputs import StepInputs
 from nanoaccel.runtime.plan import StepPlan, StepResult
 
 _DEVICE = "CPU"
 _BLOCK_SIZE = 32  # of PagedAttention in OpenVINO's CPU plugin
-_CACHE_INPUTS = ("key_cache.", "value_cache.")
 
 
 def load(options: BackendOptions) -> OpenVINOBackend:
@@ -38,7 +41,7 @@ def load(options: BackendOptions) -> OpenVINOBackend:
         ) from error
     if "logits" not in {name for value in model.outputs for name in value.names}:
         raise BundleError(f"{options.graph} has no output logits", "Export a text decoder")
-    make_paged(model)
+    make_paged(model, attention_scores=options.attention_scores)
     capabilities = core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
     try:
         compiled = core.compile_model(model, _DEVICE, _properties(options, capabilities))
@@ -76,78 +79,69 @@ class OpenVINOBackend:
 
     def __init__(self, compiled: ov.CompiledModel, device: str) -> None:
         self._request: ov.InferRequest | None = compiled.create_infer_request()
-        self._inputs = {value.get_any_name(): place for place, value in enumerate(compiled.inputs)}
-        self._caches = {
-            self._inputs[value.get_any_name()]: value
-            for value in compiled.inputs
-            if value.get_any_name().startswith(_CACHE_INPUTS)
-        }
-        self._bound: dict[int, ov.Tensor] = {}
-        vocabulary = compiled.output("logits").get_partial_shape()[-1].get_length()
-        precision = next(iter(self._caches.values())).get_element_type().get_type_name()
+        self._inputs: StepInputs | None = StepInputs(self._request, compiled.inputs)
+        outputs = [value.get_any_name() for value in compiled.outputs]
+        self._logits = outputs.index("logits")
+        scores = [place for place, name in enumerate(outputs) if name.startswith("scores.")]
+        self._scores = ScoreSum(scores) if scores else None
+        self._caches = cache_inputs(compiled.inputs)
+        self._arena: CacheArena | None = None
+        self.block_bytes = sum(cache.block_bytes for cache in self._caches)
         self.info = BackendInfo(
             name="openvino",
             device=device.strip(),
-            vocab_size=vocabulary,
+            vocab_size=compiled.output("logits").get_partial_shape()[-1].get_length(),
             block_size=_BLOCK_SIZE,
-            bytes_per_block=self._bytes_per_block(),
-            cache_precision=precision,
+            bytes_per_block=self.block_bytes,
+            cache_precision=self._caches[0].element_type.get_type_name(),
             threads=compiled.get_property("INFERENCE_NUM_THREADS"),
+            cache_layout=self._cache_layout(compiled),
         )
 
     def allocate_cache(self, num_blocks: int) -> None:
-        for place, value in self._caches.items():
-            shape = ov.Shape([num_blocks, *_block_shape(value)])
-            try:
-                self._bound[place] = ov.Tensor(value.get_element_type(), shape)
-            except (RuntimeError, MemoryError) as error:
-                raise ConfigError(
-                    f"{num_blocks * self.info.bytes_per_block} bytes of cache do not fit in memory",
-                    "Lower kv_cache_memory",
-                ) from error
-            self._live_request.set_input_tensor(place, self._bound[place])
+        try:
+            self._arena = CacheArena(num_blocks, [cache.block_bytes for cache in self._caches])
+        except MemoryError as error:
+            raise ConfigError(
+                f"{num_blocks * self.block_bytes} bytes of cache do not fit in memory",
+                "Lower kv_cache_memory",
+            ) from error
+        for cache, memory in zip(self._caches, self._arena.slices, strict=True):
+            shape = (num_blocks, *cache.block_shape)
+            self._live_request.set_input_tensor(
+                cache.place, ov.Tensor(memory, shape, cache.element_type)
+            )
 
     def forward(self, plan: StepPlan) -> StepResult:
-        context = np.array((plan.past_lens + np.diff(plan.seq_begins)).max(), np.int32)
-        self._set("input_ids", plan.token_ids)
-        self._set("position_ids", plan.positions)
-        self._set("past_lens", plan.past_lens)
-        self._set("subsequence_begins", plan.seq_begins)
-        self._set("block_indices", plan.block_ids)
-        self._set("block_indices_begins", plan.block_begins)
-        self._set("max_context_len", context)
-        self._set(LOGITS_ROWS, plan.logits_rows)
-        self._live_request.infer(share_outputs=True)
-        logits = self._live_request.get_output_tensor(0).data
-        return StepResult(logits.reshape(len(plan.logits_rows), self.info.vocab_size))
+        request = self._live_request
+        assert self._inputs is not None
+        self._inputs.set(plan)
+        request.infer(share_outputs=True)
+        logits = request.get_output_tensor(self._logits).data
+        return StepResult(
+            logits.reshape(len(plan.logits_rows), self.info.vocab_size),
+            None if self._scores is None else self._scores.of(request),
+        )
+
+    def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
+        self._live_arena.read(block, out)
+
+    def write_block(self, block: int, data: NDArray[np.uint8]) -> None:
+        self._live_arena.write(block, data)
 
     def close(self) -> None:
-        self._bound.clear()
-        self._request = None
-
-    def _set(self, name: str, array: np.ndarray[tuple[int, ...], np.dtype[np.integer]]) -> None:
-        """Give the graph an input; one of the same shape as before is copied into its tensor."""
-        place = self._inputs.get(name)
-        if place is None:  # GPT-2 and others have no position_ids
-            return
-        bound = self._bound.get(place)
-        if bound is not None and bound.data.shape == array.shape:
-            bound.data[...] = array
-            return
-        self._bound[place] = ov.Tensor(array)
-        self._live_request.set_input_tensor(place, self._bound[place])
+        self._request = self._inputs = self._arena = None
 
     @property
     def _live_request(self) -> ov.InferRequest:
         assert self._request is not None, "the backend is closed"
         return self._request
 
-    def _bytes_per_block(self) -> int:
-        return sum(
-            math.prod(_block_shape(value)) * value.get_element_type().bitwidth // 8
-            for value in self._caches.values()
-        )
+    @property
+    def _live_arena(self) -> CacheArena:
+        assert self._arena is not None, "the backend has no cache yet, or is closed"
+        return self._arena
 
-
-def _block_shape(value: ov.Output) -> list[int]:
-    return [dimension.get_length() for dimension in list(value.get_partial_shape())[1:]]
+    def _cache_layout(self, compiled: ov.CompiledModel) -> str:
+        precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        return f"openvino {ov.get_version()}, computes {precision}, {describe(self._caches)}"

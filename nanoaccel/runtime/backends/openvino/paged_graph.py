@@ -12,14 +12,22 @@ from nanoaccel.errors import BundleError
 LOGITS_ROWS = "logits_rows"
 
 
-def make_paged(model: ov.Model) -> None:
+def make_paged(model: ov.Model, *, attention_scores: bool) -> None:
     """Replace the graph's own key-value state by a paged cache and select logits rows, in place.
+
+    Args:
+        model: The graph.
+        attention_scores: Add outputs scores.L f32[S], for each layer what ``StepResult.scores`` is
+            for all; the input score_aggregation_window i32[B] tells how many of a sequence's last
+            tokens count.
 
     Raises:
         BundleError: The graph has no attention that OpenVINO can page.
     """
     try:
-        paged_attention_transformation(model)
+        paged_attention_transformation(
+            model, use_score_outputs=attention_scores, allow_score_aggregation=attention_scores
+        )
     except RuntimeError as error:
         raise BundleError(
             "the graph has no key-value state that can be paged",

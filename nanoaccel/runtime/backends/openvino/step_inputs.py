@@ -1,0 +1,88 @@
+"""Gives a step to the graph, in tensors that are bound once."""
+
+from __future__ import annotations
+
+import numpy as np
+import openvino as ov
+
+from nanoaccel.runtime.backends.openvino.paged_graph import LOGITS_ROWS
+from nanoaccel.runtime.plan import Int32Array, Int64Array, StepPlan
+
+_FIRST_CAPACITY = 64
+_FIELDS = {
+    "input_ids": "token_ids",
+    "position_ids": "positions",  # not every graph has it
+    "past_lens": "past_lens",
+    "subsequence_begins": "seq_begins",
+    "block_indices": "block_ids",
+    "block_indices_begins": "block_begins",
+    LOGITS_ROWS: "logits_rows",
+}
+_SCORED_TOKENS = "score_aggregation_window"
+
+
+class StepInputs:
+    """The inputs of a graph that differ from step to step.
+
+    Each has memory for the largest step so far, and only a larger one allocates.
+
+    Args:
+        request: What runs the graph.
+        inputs: The graph's inputs; cache inputs are left alone.
+    """
+
+    def __init__(self, request: ov.InferRequest, inputs: list[ov.Output]) -> None:
+        names = [value.get_any_name() for value in inputs]
+
+        def bind(name: str) -> _GrowingTensor:
+            place = names.index(name)
+            return _GrowingTensor(request, place, inputs[place].get_element_type())
+
+        self._fields = [(field, bind(name)) for name, field in _FIELDS.items() if name in names]
+        self._scored_tokens = bind(_SCORED_TOKENS) if _SCORED_TOKENS in names else None
+        self._longest = np.zeros((), np.int32)
+        shared = ov.Tensor(self._longest, shared_memory=True)
+        request.set_input_tensor(names.index("max_context_len"), shared)
+        self._lengths = np.empty(_FIRST_CAPACITY, np.int32)
+
+    def set(self, plan: StepPlan) -> None:
+        """Copy a step into the graph's inputs."""
+        for field, tensor in self._fields:
+            tensor.fill(getattr(plan, field))
+        size = len(plan.past_lens)
+        if size > len(self._lengths):
+            self._lengths = np.empty(2 * size, np.int32)
+        lengths = self._lengths[:size]
+        np.subtract(plan.seq_begins[1:], plan.seq_begins[:-1], out=lengths)
+        if self._scored_tokens is not None:
+            self._scored_tokens.fill(lengths)
+        lengths += plan.past_lens
+        self._longest[...] = lengths.max()
+
+
+class _GrowingTensor:
+    """A tensor [n] that is bound to an input of a request.
+
+    It keeps its memory when it shrinks, and the request sees its new shape.
+    """
+
+    def __init__(self, request: ov.InferRequest, place: int, element_type: ov.Type) -> None:
+        self._request = request
+        self._place = place
+        self._type = element_type
+        self._capacity = self._size = 0
+        self._reserve(_FIRST_CAPACITY)
+
+    def fill(self, array: Int32Array | Int64Array) -> None:
+        size = len(array)
+        if size > self._capacity:
+            self._reserve(max(size, 2 * self._capacity))
+        if size != self._size:
+            self._tensor.shape = (size,)
+            self._size = size
+        self._tensor.data[...] = array
+
+    def _reserve(self, capacity: int) -> None:
+        self._tensor = ov.Tensor(self._type, (capacity,))
+        self._capacity = self._size = capacity
+        self._request.set_input_tensor(self._place, self._tensor)

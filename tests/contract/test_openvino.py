@@ -1,0 +1,85 @@
+"""What OpenVINO's backend promises beyond the contract of all."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import tiny_models
+
+from nanoaccel.bundle import Bundle
+from nanoaccel.errors import ConfigError
+from nanoaccel.runtime.backends import Backend, BackendOptions
+from nanoaccel.runtime.backends.openvino import load
+from nanoaccel.runtime.plan import StepPlan
+
+BLOCKS = 64
+
+
+def make(bundle: Path, **options: object) -> Backend:
+    backend = load(BackendOptions(graph=Bundle.open(bundle).graph, precision="f32", **options))
+    backend.allocate_cache(BLOCKS)
+    return backend
+
+
+def prompts(backend: Backend, lengths: list[int]) -> StepPlan:
+    """Whole prompts of these lengths in one step."""
+    random = np.random.default_rng(sum(lengths))
+    blocks = [-(-length // backend.info.block_size) for length in lengths]
+    return StepPlan(
+        token_ids=random.integers(3, tiny_models.VOCAB_SIZE, sum(lengths)),
+        positions=np.concatenate([np.arange(length) for length in lengths]),
+        seq_begins=np.cumsum([0, *lengths]).astype(np.int32),
+        past_lens=np.zeros(len(lengths), np.int32),
+        block_ids=random.permutation(BLOCKS)[: sum(blocks)].astype(np.int32),
+        block_begins=np.cumsum([0, *blocks]).astype(np.int32),
+        logits_rows=np.cumsum(lengths) - 1,
+    )
+
+
+@pytest.mark.parametrize("scores", [False, True])
+def test_openvino_allocates_no_arrays_once_it_is_warm(tiny_bundle: Path, scores: bool) -> None:
+    backend = make(tiny_bundle, attention_scores=scores)
+    backend.forward(prompts(backend, [1000, 500]))
+    random = np.random.default_rng(0)
+    plans = [
+        prompts(backend, random.integers(1, 1400 // count, count).tolist())
+        for count in random.integers(1, 12, 50)
+    ]
+    backend.forward(plans[0])
+    tracemalloc.start()
+    try:
+        for plan in plans:
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            backend.forward(plan)
+            _, peak = tracemalloc.get_traced_memory()
+            assert peak - before < 4000
+    finally:
+        tracemalloc.stop()
+    backend.close()
+
+
+def test_openvino_grows_with_the_steps(tiny_bundle: Path) -> None:
+    warm = make(tiny_bundle)
+    for lengths in ([3], [300, 20], [1], [900, 1, 400], [2, 2]):
+        fresh = make(tiny_bundle)
+        found = warm.forward(prompts(warm, lengths)).logits
+        expected = fresh.forward(prompts(fresh, lengths)).logits
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        fresh.close()
+    warm.close()
+
+
+def test_openvino_refuses_a_cache_precision_that_it_cannot_do(tiny_bundle: Path) -> None:
+    with pytest.raises(ConfigError, match="cache_precision='bf16'"):
+        make(tiny_bundle, cache_precision="bf16")
+
+
+def test_openvino_refuses_a_cache_that_does_not_fit(tiny_bundle: Path) -> None:
+    backend = make(tiny_bundle)
+    with pytest.raises(ConfigError, match="do not fit in memory"):
+        backend.allocate_cache(1 << 45)
+    backend.close()

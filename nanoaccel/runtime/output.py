@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "error"]
+FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "timeout", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,14 @@ class RequestStats:
         first_token: From submission to the first token; None when there was none.
         total: From submission to the end.
         preemptions: How often its cache was given up and computed again.
+        cached_tokens: Tokens of the prompt that were found in the cache and not computed.
     """
 
     queued: float
     first_token: float | None
     total: float
     preemptions: int
+    cached_tokens: int = 0
 
     def decode_tokens_per_second(self, completion_tokens: int) -> float | None:
         """Speed after the first token; None when fewer than two were generated."""
@@ -112,7 +114,7 @@ class RequestOutput:
 
     @property
     def finish_reason(self) -> FinishReason:
-        """Why it ended: stop, length, cancelled or error."""
+        """Why it ended: stop, length, cancelled, timeout or error."""
         return self.completions[0].finish_reason
 
     @property
@@ -151,4 +153,14 @@ def join_chunks(chunks: Sequence[Chunk]) -> Completion:
         stats=last.stats,
         logprobs=tuple(entry for chunk in chunks for entry in chunk.logprobs),
         error=last.error,
+    )
+
+
+def collect(prompt_ids: Sequence[int], chunks: Sequence[Chunk]) -> RequestOutput:
+    """Put the chunks of all completions of a prompt together, however they are mixed."""
+    written: dict[int, list[Chunk]] = {}
+    for chunk in chunks:
+        written.setdefault(chunk.index, []).append(chunk)
+    return RequestOutput(
+        tuple(prompt_ids), tuple(join_chunks(written[index]) for index in sorted(written))
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.output import Chunk, FinishReason, RequestStats, TokenLogprobs, Usage
 from nanoaccel.runtime.plan import Int64Array
 from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams
@@ -13,7 +14,9 @@ from nanoaccel.runtime.text import StopMatcher, Tokenizer
 
 
 class Request:
-    """A sequence of known tokens, of which the first ``num_computed`` are in the cache.
+    """A sequence of known tokens, of which the first ``num_computed`` are computed.
+
+    The cache holds those, except the ``num_evicted`` that were dropped from it by ``eviction``.
 
     There is no prefill phase and no decode phase: a request wants all its known tokens computed,
     and each time that is reached it learns one more (as in vLLM's scheduler).
@@ -27,6 +30,15 @@ class Request:
         vocab_size: Length V of a row of logits.
         seed: For sampling.
         index: Which of the ``n`` completions of its prompt this is.
+        priority: Higher goes first.
+        deadline: When it is ended with what it has, seconds on the scheduler's clock; None never.
+        eviction: Which tokens it holds in the cache, in whole blocks; None holds all.
+
+    Attributes:
+        num_computed: Tokens that are computed.
+        num_evicted: Those of them that were dropped from the cache.
+        num_cached_at_start: Tokens that were found in the cache when it first started.
+        submitted: When it was queued, seconds on the engine's clock.
     """
 
     def __init__(
@@ -40,11 +52,19 @@ class Request:
         vocab_size: int,
         seed: int,
         index: int,
+        priority: int = 0,
+        deadline: float | None = None,
+        eviction: CacheEviction | None = None,
     ) -> None:
         self.id = request_id
+        self.priority = priority
+        self.deadline = deadline
+        self.eviction = eviction
         self.num_prompt = len(prompt_ids)
         self.num_known = self.num_prompt
         self.num_computed = 0
+        self.num_evicted = 0
+        self.num_cached_at_start = 0
         self.num_preemptions = 0
         self.finish_reason: FinishReason | None = None
         self._tokens: Int64Array = np.empty(self.num_prompt + max_tokens, np.int64)
@@ -57,8 +77,9 @@ class Request:
         self._sampler = Sampler(params, prompt_ids, sorted(self._end_ids), seed, vocab_size)
         self._detokenizer = tokenizer.detokenizer()
         self._stop = StopMatcher(params.stop)
-        self._submitted = 0.0
+        self.submitted = 0.0
         self._started: float | None = None
+        self._announced = False
         self._first_token: float | None = None
 
     @property
@@ -71,22 +92,44 @@ class Request:
         """Known tokens that are not computed yet."""
         return self.num_known - self.num_computed
 
+    @property
+    def num_cached(self) -> int:
+        """Tokens that it holds in the cache."""
+        return self.num_computed - self.num_evicted
+
+    @property
+    def chunk_limit(self) -> int | None:
+        """Tokens that it may compute before some must be dropped from the cache; None: any.
+
+        Chunks end where the cache is full, so that the same tokens are dropped however the
+        prompt is cut, and the text does not depend on what else runs.
+        """
+        return None if self.eviction is None else self.eviction.max_tokens - self.num_cached
+
     def tokens(self, start: int, end: int) -> Int64Array:
         """Known tokens i64[end - start]; a view."""
         return self._tokens[start:end]
 
     def submit(self, now: float) -> None:
         """Note when it was queued, seconds."""
-        self._submitted = now
+        self.submitted = now
 
-    def start(self, now: float) -> None:
-        """Note that a step works on it; only the first time counts."""
+    def start(self, now: float, cached_tokens: int) -> None:
+        """Note that steps work on it from now on, beginning behind the tokens already cached."""
+        self.num_computed = cached_tokens
         if self._started is None:
             self._started = now
+            self.num_cached_at_start = cached_tokens
+
+    def announce(self) -> bool:
+        """Whether this is the first call: a request starts once, however often it is preempted."""
+        first, self._announced = not self._announced, True
+        return first
 
     def preempt(self) -> None:
         """Forget what is computed; the known tokens stay, so the text does not change."""
         self.num_computed = 0
+        self.num_evicted = 0
         self.num_preemptions += 1
 
     def sample(self, row: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Sampled:
@@ -125,19 +168,21 @@ class Request:
         logprobs: tuple[TokenLogprobs, ...] = (),
         error: str | None = None,
     ) -> Chunk:
-        """End the request; the chunk carries what was still held back."""
-        if self._stop.matched is None:
+        """End the request; the chunk carries what was still held back, unless it failed."""
+        # What made it fail may be the text itself.
+        if reason != "error" and self._stop.matched is None:
             text += self._stop.push(self._detokenizer.flush()) + self._stop.flush()
             if reason == "length" and self._stop.matched is not None:
                 reason = "stop"  # the held-back end of the text was one
         self.finish_reason = reason
         started = now if self._started is None else self._started
-        first = None if self._first_token is None else self._first_token - self._submitted
+        first = None if self._first_token is None else self._first_token - self.submitted
         stats = RequestStats(
-            queued=started - self._submitted,
+            queued=started - self.submitted,
             first_token=first,
-            total=now - self._submitted,
+            total=now - self.submitted,
             preemptions=self.num_preemptions,
+            cached_tokens=self.num_cached_at_start,
         )
         usage = Usage(self.num_prompt, self.num_generated)
         return Chunk(text, token_ids, logprobs, self._index, reason, error, usage, stats)

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from nanoaccel.errors import NanoAccelError
     from nanoaccel.exporters.pipeline import export
     from nanoaccel.exporters.recipe import Recipe
+    from nanoaccel.runtime.async_llm import AsyncLLM
+    from nanoaccel.runtime.config import RequestOptions
+    from nanoaccel.runtime.counters import Counters
+    from nanoaccel.runtime.events import Event
+    from nanoaccel.runtime.kv import CacheEviction
     from nanoaccel.runtime.llm import LLM
     from nanoaccel.runtime.output import Chunk, Completion, RequestOutput
     from nanoaccel.runtime.sampling import SamplingParams
@@ -19,11 +24,16 @@ if TYPE_CHECKING:
 # Imported on first use, so that neither side loads the libraries of the other.
 _HOMES = {
     "LLM": "nanoaccel.runtime.llm",
+    "AsyncLLM": "nanoaccel.runtime.async_llm",
     "Bundle": "nanoaccel.bundle",
+    "CacheEviction": "nanoaccel.runtime.kv",
     "Chunk": "nanoaccel.runtime.output",
     "Completion": "nanoaccel.runtime.output",
+    "Counters": "nanoaccel.runtime.counters",
+    "Event": "nanoaccel.runtime.events",
     "NanoAccelError": "nanoaccel.errors",
     "Recipe": "nanoaccel.exporters.recipe",
+    "RequestOptions": "nanoaccel.runtime.config",
     "RequestOutput": "nanoaccel.runtime.output",
     "SamplingParams": "nanoaccel.runtime.sampling",
     "export": "nanoaccel.exporters.pipeline",
@@ -31,11 +41,16 @@ _HOMES = {
 
 __all__ = [
     "LLM",
+    "AsyncLLM",
     "Bundle",
+    "CacheEviction",
     "Chunk",
     "Completion",
+    "Counters",
+    "Event",
     "NanoAccelError",
     "Recipe",
+    "RequestOptions",
     "RequestOutput",
     "SamplingParams",
     "__version__",

@@ -195,6 +195,19 @@ class Bundle:
         graph = folder / _PLAIN_GRAPH
         return cls(folder, "openvino", graph, folder, context, None, None)
 
+    def graph_key(self) -> str:
+        """A name that no other graph has: a checksum of its structure and its weights.
+
+        From the manifest where there is one; the files of a plain folder are read.
+        """
+        beside = [self.graph, self.graph.with_suffix(".bin")]
+        known = {} if self.manifest is None else {e.path: e.sha256 for e in self.manifest.files}
+        digest = hashlib.sha256()
+        for path in beside:
+            name = path.relative_to(self.folder).as_posix()
+            digest.update((known[name] if name in known else sha256_of(path)).encode())
+        return digest.hexdigest()
+
     def verify(self) -> None:
         """Check the sha256 of every file; reads them all.
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
 from typing import get_args
 
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
+from nanoaccel.runtime.kv import CacheEviction
 
 DEFAULT_STEP_TOKENS = 128
 DEFAULT_RUNNING = 32
+DEFAULT_WAITING = 1024
+DEFAULT_PROMPT_CACHE_SIZE = 4 << 30
 _MEMORY_SHARE = 0.25
 
 
@@ -25,9 +30,20 @@ class EngineConfig:
         kv_cache_memory: Bytes for the cache; None takes up to a quarter of the free memory.
         max_step_tokens: Tokens in one step at most; longer prompts are cut into chunks.
         max_running: Requests that run at the same time at most.
+        max_waiting: When so many requests wait for a place, a stream is refused; ``generate``
+            never is.
+        time_per_token: Seconds that a step may last while requests are decoding; prompts get what
+            that leaves. None lets a prompt slow decoding to at most about twice its own time.
+        prefix_cache: Keep what was computed for prompts, for those that begin the same.
+        eviction_policy: Which cached block goes first: "lru", "lfu", "cost", or a plugin's.
+        prompt_cache: Folder where cached blocks go when they are cold, and are found again after
+            a restart; None keeps them in memory only.
+        prompt_cache_size: Bytes that the folder may hold.
+        cache_eviction: Lets each request keep only some of its tokens in the cache, unless the
+            request says otherwise; None keeps all.
 
     Raises:
-        ConfigError: A value is out of range.
+        ConfigError: A value is out of range, or two contradict each other.
     """
 
     threads: int | None = None
@@ -36,12 +52,33 @@ class EngineConfig:
     kv_cache_memory: int | None = None
     max_step_tokens: int = DEFAULT_STEP_TOKENS
     max_running: int = DEFAULT_RUNNING
+    max_waiting: int = DEFAULT_WAITING
+    time_per_token: float | None = None
+    prefix_cache: bool = True
+    eviction_policy: str = "lru"
+    prompt_cache: Path | None = None
+    prompt_cache_size: int = DEFAULT_PROMPT_CACHE_SIZE
+    cache_eviction: CacheEviction | None = None
 
     def __post_init__(self) -> None:
-        for name in ("threads", "kv_cache_memory", "max_step_tokens", "max_running"):
+        for name in (
+            "threads",
+            "kv_cache_memory",
+            "max_step_tokens",
+            "max_running",
+            "max_waiting",
+            "prompt_cache_size",
+        ):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name}={value} is out of range", "It must be 1 or more")
+        if self.time_per_token is not None and not 0 < self.time_per_token < 3600:
+            raise ConfigError(
+                f"time_per_token={self.time_per_token} is out of range",
+                "It is in seconds, above 0: 0.05 for 20 tokens a second",
+            )
+        if self.prompt_cache is not None and not self.prefix_cache:
+            raise ConfigError("prompt_cache needs the prefix cache", "Leave out prefix_cache=False")
         _check_choice("precision", self.precision, get_args(Precision))
         _check_choice("cache_precision", self.cache_precision, get_args(CachePrecision))
 
@@ -73,6 +110,33 @@ class EngineConfig:
         wanted = self.max_running * -(-context_length // info.block_size)
         affordable = int(free_memory * _MEMORY_SHARE) // info.bytes_per_block
         return max(1, min(wanted, affordable))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOptions:
+    """How a request is treated, whatever it says.
+
+    Args:
+        priority: Higher goes first; among equals, who came first.
+        timeout: Seconds from submission after which it ends with finish_reason "timeout" and the
+            text so far; None never.
+        cache_eviction: Which of its tokens it keeps in the cache; None is what ``LLM`` was given.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    priority: int = 0
+    timeout: float | None = None
+    cache_eviction: CacheEviction | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.priority, Integral):
+            raise ConfigError(f"priority={self.priority!r} is not a whole number", "Give it one")
+        if self.timeout is not None and not self.timeout > 0:
+            raise ConfigError(
+                f"timeout={self.timeout} is out of range", "It is in seconds, above 0"
+            )
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -1,150 +1,240 @@
-"""One step: schedule -> forward -> sample -> commit."""
+"""One step: schedule -> forward -> commit -> sample, for all requests together."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-import numpy as np
-
-from nanoaccel.errors import NanoAccelError
+from nanoaccel.errors import NanoAccelError, QueueFullError
 from nanoaccel.runtime.backends import Backend
-from nanoaccel.runtime.kv import PagedCache
+from nanoaccel.runtime.budget import PassCost
+from nanoaccel.runtime.counters import Counters, Recorder
+from nanoaccel.runtime.events import Event, EventListener
+from nanoaccel.runtime.kv import AttentionScores, PagedCache, blocks_to_drop
 from nanoaccel.runtime.output import Chunk
-from nanoaccel.runtime.plan import StepPlan, StepResult
+from nanoaccel.runtime.plan import Float32Array, StepResult
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.scheduler import ScheduledChunk, Scheduler
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A chunk for a request."""
-
-    request: Request
-    chunk: Chunk
+from nanoaccel.runtime.step_buffers import StepBuffers
 
 
 class Engine:
-    """Brings all requests a step closer to their end, together.
+    """Brings all requests a step closer to their end.
 
-    It knows no threads, no files and no user: whoever owns it calls ``step`` while it has work,
-    and hands the deliveries on.
+    One thread calls ``step`` while there is work; ``add``, ``cancel`` and ``counters`` may be
+    called from any other, and wait for no pass through the graph: the lock is open meanwhile.
 
     Args:
-        backend: Runs the graph; its cache is allocated here.
-        num_blocks: Size of the cache.
-        max_step_tokens: Tokens in a step at most.
-        max_running: Requests in a step at most.
+        backend: Runs the graph; its cache is allocated.
+        cache: Whose block is whose in it.
+        scheduler: Chooses what runs.
+        cost: Learns here what a pass costs.
+        emit: Is told all events, in order, with the lock held.
         clock: Gives the time in seconds.
+
+    Attributes:
+        lock: Guards everything here and below.
     """
 
     def __init__(
         self,
         backend: Backend,
+        cache: PagedCache,
+        scheduler: Scheduler,
+        cost: PassCost,
         *,
-        num_blocks: int,
-        max_step_tokens: int,
-        max_running: int,
+        emit: EventListener,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self.lock = threading.RLock()
         self._backend = backend
+        self._cache = cache
+        self._scheduler = scheduler
+        self._cost = cost
+        self._emit = emit
         self._clock = clock
-        backend.allocate_cache(num_blocks)
-        self._cache = PagedCache(num_blocks, backend.info.block_size)
-        self.scheduler = Scheduler(
-            self._cache, max_step_tokens=max_step_tokens, max_running=max_running, clock=clock
-        )
+        self._buffers = StepBuffers()
+        self._scores = AttentionScores(cache.block_size)
+        self.recorder = Recorder()
 
     @property
     def has_work(self) -> bool:
         """Whether any request has not ended."""
-        return self.scheduler.num_running + self.scheduler.num_waiting > 0
+        return self._scheduler.num_running + self._scheduler.num_waiting > 0
 
-    @property
-    def cache_tokens(self) -> int:
-        """Tokens that fit in the cache: the longest request that can run."""
-        return self._cache.capacity
+    def add(self, requests: Sequence[Request], *, even_if_full: bool = False) -> None:
+        """Queue requests that fit the cache, all or none.
 
-    def add(self, request: Request) -> None:
-        """Queue a request that fits the cache."""
-        assert request.num_prompt < self.cache_tokens, "the caller refuses what cannot fit"
-        request.submit(self._clock())
-        self.scheduler.add(request)
+        Args:
+            requests: New ones.
+            even_if_full: Whether they may make the queue longer than it should be.
 
-    def cancel(self, request: Request) -> Chunk | None:
-        """End a request at once; None when it had ended already."""
-        if request.finish_reason is not None:
-            return None
-        self.scheduler.remove(request)
-        return request.finish("cancelled", self._clock())
+        Raises:
+            QueueFullError: The queue has no room for all of them.
+        """
+        with self.lock:
+            room = self._scheduler.room
+            if len(requests) > room and not even_if_full:
+                self.recorder.refused += len(requests)
+                raise QueueFullError(
+                    f"the queue has room for {room} requests, not for {len(requests)}",
+                    "Try again later, or raise max_waiting",
+                )
+            now = self._clock()
+            for request in requests:
+                request.submit(now)
+                self._scheduler.add(request, even_if_full=even_if_full)
+            self.recorder.submitted += len(requests)
 
-    def step(self) -> list[Delivery]:
+    def cancel(self, request: Request) -> None:
+        """End a request at once; one that has ended is left alone."""
+        with self.lock:
+            if request.finish_reason is None:
+                self._scheduler.remove(request)
+                self._end(request, request.finish("cancelled", self._clock()))
+
+    def cancel_all(self) -> None:
+        """End every request at once."""
+        with self.lock:
+            for request in list(self._scheduler.requests()):
+                self.cancel(request)
+
+    def give_up(self, requests: Sequence[Request], error: BaseException) -> None:
+        """End requests with finish_reason "error" after a bug broke the queue that holds them."""
+        with self.lock:
+            for request in requests:
+                self._end_with_error(request, error)
+
+    def step(self) -> None:
         """Run one step.
 
         A request whose own processing fails ends with finish_reason "error"; the others go on.
         When the backend itself fails, all requests of the step end that way.
         """
-        chunks = self.scheduler.schedule()
-        if not chunks:
-            return []
+        with self.lock:
+            chunks = self._schedule()
+            if not chunks:
+                return
+            plan = self._buffers.assemble(chunks, self._cache)
+        begun = self._clock()
         try:
-            result = self._backend.forward(assemble(chunks, self._cache))
+            result = self._backend.forward(plan)
         except Exception as error:
-            return [self._fail(chunk.request, error) for chunk in chunks]
-        return self._commit(chunks, result)
+            with self.lock:
+                for chunk in chunks:
+                    self._fail(chunk.request, error)
+            return
+        now = self._clock()
+        with self.lock:
+            self._cost.observe(len(plan.token_ids), now - begun)
+            self.recorder.step(len(plan.token_ids))
+            self._commit(chunks, result, now)
+
+    def counters(self) -> Counters:
+        """How the engine does."""
+        with self.lock:
+            cache, recorder = self._cache, self.recorder
+            return Counters(
+                waiting=self._scheduler.num_waiting,
+                running=self._scheduler.num_running,
+                cache_blocks=cache.num_blocks,
+                owned_blocks=cache.num_blocks - cache.num_free,
+                cached_blocks=cache.num_cached,
+                cache_bytes=cache.num_blocks * self._backend.info.bytes_per_block,
+                submitted=recorder.submitted,
+                refused=recorder.refused,
+                finished=recorder.finished.copy(),
+                preemptions=self._scheduler.num_preemptions,
+                steps=recorder.steps,
+                computed_tokens=recorder.computed_tokens,
+                generated_tokens=recorder.generated_tokens,
+                queried_tokens=cache.stats.queried_tokens,
+                hit_tokens=cache.stats.hit_tokens + cache.stats.restored_tokens,
+                restored_tokens=cache.stats.restored_tokens,
+                evictions=cache.stats.evictions,
+                saved_blocks=cache.stats.saved_blocks,
+                callback_errors=recorder.callback_errors,
+                first_token=recorder.first_token.snapshot(),
+                per_token=recorder.per_token.snapshot(),
+            )
 
     def check_integrity(self) -> None:
         """Assert that no cache block is lost or owned twice."""
         self._cache.check_integrity()
 
-    def _commit(self, chunks: list[ScheduledChunk], result: StepResult) -> list[Delivery]:
-        now = self._clock()
-        deliveries: list[Delivery] = []
-        row = 0
+    def _schedule(self) -> list[ScheduledChunk]:
+        for request in self._scheduler.expire():
+            self._end(request, request.finish("timeout", self._clock()))
+        chunks = self._scheduler.schedule()
+        for chunk in chunks:
+            if chunk.request.announce():
+                self._emit(Event("started", chunk.request.id))
+        return chunks
+
+    def _commit(self, chunks: list[ScheduledChunk], result: StepResult, now: float) -> None:
+        row = seen = 0
         for chunk in chunks:
             request = chunk.request
-            request.num_computed = chunk.end
-            if not chunk.completes:
+            cached = chunk.end - request.num_evicted
+            scores = None if result.scores is None else result.scores[seen : seen + cached]
+            seen += cached
+            logits = result.logits[row] if chunk.completes else None
+            row += chunk.completes
+            if request.finish_reason is not None:  # cancelled during the pass
                 continue
-            try:
-                delivered = request.append(request.sample(result.logits[row]), now)
-            except Exception as error:
-                deliveries.append(self._fail(request, error))
-            else:
-                if request.finish_reason is not None:
-                    self.scheduler.remove(request)
-                deliveries.append(Delivery(request, delivered))
-            row += 1
-        return deliveries
+            request.num_computed = chunk.end
+            self._cache.commit(request.id, request.tokens(0, chunk.end))
+            if request.eviction is not None:
+                self._evict_tokens(request, scores, restarted=chunk.start == 0)
+            if logits is not None:
+                self._sample(request, logits, now)
 
-    def _fail(self, request: Request, error: Exception) -> Delivery:
+    def _sample(self, request: Request, logits: Float32Array, now: float) -> None:
+        try:
+            chunk = request.append(request.sample(logits), now)
+        except Exception as error:
+            self._fail(request, error)
+            return
+        self.recorder.token(request.id, request.submitted, now)
+        if request.finish_reason is None:
+            self._emit(Event.of(request.id, chunk))
+        else:
+            self._scheduler.remove(request)
+            self._end(request, chunk)
+
+    def _evict_tokens(
+        self, request: Request, scores: Float32Array | None, *, restarted: bool
+    ) -> None:
+        """Drop blocks of a request whose own budget is full."""
+        assert request.eviction is not None
+        if scores is not None and request.eviction.by == "score":
+            if restarted:  # its former scores count what was given up
+                self._scores.forget(request.id)
+            self._scores.add(request.id, scores)
+        if request.chunk_limit == 0:
+            places = blocks_to_drop(
+                request.eviction,
+                self._cache.blocks_for(request.num_cached),
+                self._cache.block_size,
+                self._scores.of(request.id),
+            )
+            self._cache.drop(request.id, places)
+            self._scores.drop(request.id, places)
+            request.num_evicted += len(places) * self._cache.block_size
+
+    def _fail(self, request: Request, error: Exception) -> None:
+        if request.finish_reason is None:
+            self._scheduler.remove(request)
+            self._end_with_error(request, error)
+
+    def _end_with_error(self, request: Request, error: BaseException) -> None:
         known = isinstance(error, NanoAccelError)
         message = str(error) if known else f"{type(error).__name__}: {error}"
-        self.scheduler.remove(request)
-        return Delivery(request, request.finish("error", self._clock(), error=message))
+        self._end(request, request.finish("error", self._clock(), error=message))
 
-
-def assemble(chunks: Sequence[ScheduledChunk], cache: PagedCache) -> StepPlan:
-    """Pack chunks, in order, into one ragged batch; a row of logits for each that completes."""
-    ends = np.cumsum([chunk.end - chunk.start for chunk in chunks])
-    blocks = [cache.block_ids(chunk.request.id, chunk.end) for chunk in chunks]
-    return StepPlan(
-        token_ids=np.concatenate([c.request.tokens(c.start, c.end) for c in chunks]),
-        positions=np.concatenate([np.arange(c.start, c.end, dtype=np.int64) for c in chunks]),
-        seq_begins=_begins(ends),
-        past_lens=np.array([chunk.start for chunk in chunks], np.int32),
-        block_ids=np.concatenate(blocks),
-        block_begins=_begins(np.cumsum([len(ids) for ids in blocks])),
-        logits_rows=np.array(
-            [end - 1 for end, chunk in zip(ends, chunks, strict=True) if chunk.completes], np.int64
-        ),
-    )
-
-
-def _begins(
-    ends: np.ndarray[tuple[int], np.dtype[np.int64]],
-) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    begins = np.zeros(len(ends) + 1, np.int32)
-    begins[1:] = ends
-    return begins
+    def _end(self, request: Request, chunk: Chunk) -> None:
+        assert chunk.finish_reason is not None
+        self._scores.forget(request.id)
+        self.recorder.finish(request.id, chunk.finish_reason)
+        self._emit(Event.of(request.id, chunk))

@@ -9,11 +9,15 @@ from pathlib import Path
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
-from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed
+from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed, scripted
+from nanoaccel.runtime.budget import PassCost, StepBudget
 from nanoaccel.runtime.engine import Engine
+from nanoaccel.runtime.events import Event
+from nanoaccel.runtime.kv import CacheEviction, DiskTier, PagedCache
 from nanoaccel.runtime.output import Chunk, Completion, join_chunks
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduler import Scheduler
 from nanoaccel.runtime.text import Tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .\n!"
@@ -33,10 +37,32 @@ def letter_tokenizer(folder: Path) -> Tokenizer:
     return Tokenizer.load(folder)
 
 
+def next_letter(tokens: Sequence[int]) -> int:
+    """A token that depends on all tokens so far, and is found quickly."""
+    return hash(tuple(tokens)) % VOCAB_SIZE
+
+
+def quick() -> Rule:
+    """The rule that writes ``next_letter``."""
+    return scripted(VOCAB_SIZE, next_letter)
+
+
 class Bench:
     """An engine with its requests, driven step by step.
 
-    The clock stands still unless a test moves it.
+    The clock stands still unless a test moves it. After each step it asserts what must hold
+    whatever the workload.
+
+    Args:
+        tokenizer: Of the requests.
+        rule: Of the backend; ``hashed`` by default.
+        num_blocks: Of 4 tokens.
+        max_step_tokens: Of a step.
+        max_running: Of the scheduler.
+        max_waiting: Of the scheduler.
+        attention_scores: Of the backend.
+        folder: Of a disk tier; None for none.
+        tier_bytes: What it may take.
     """
 
     def __init__(
@@ -47,24 +73,57 @@ class Bench:
         num_blocks: int = 64,
         max_step_tokens: int = 32,
         max_running: int = 8,
+        max_waiting: int = 10_000,
+        attention_scores: bool = False,
+        folder: Path | None = None,
+        tier_bytes: int = 1 << 20,
     ) -> None:
         self.tokenizer = tokenizer
         self.time = 0.0
-        self.backend = FakeBackend(hashed(VOCAB_SIZE) if rule is None else rule, VOCAB_SIZE)
-        self.engine = Engine(
-            self.backend,
-            num_blocks=num_blocks,
-            max_step_tokens=max_step_tokens,
-            max_running=max_running,
-            clock=lambda: self.time,
+        self.backend = FakeBackend(
+            hashed(VOCAB_SIZE) if rule is None else rule,
+            VOCAB_SIZE,
+            attention_scores=attention_scores,
         )
+        self.backend.allocate_cache(num_blocks)
+        self.tier = (
+            None
+            if folder is None
+            else DiskTier(folder, identity="fake", max_bytes=tier_bytes, memory=self.backend)
+        )
+        self.cache = PagedCache(num_blocks, self.backend.info.block_size, tier=self.tier)
+        cost = PassCost()
+        self.scheduler = Scheduler(
+            self.cache,
+            budget=StepBudget(cost, max_tokens=max_step_tokens, target=None),
+            max_running=max_running,
+            max_waiting=max_waiting,
+            clock=self.now,
+        )
+        self.engine = Engine(
+            self.backend, self.cache, self.scheduler, cost, emit=self._note, clock=self.now
+        )
+        self.events: list[Event] = []
         self.chunks: dict[int, list[Chunk]] = {}
+        self._live: dict[int, str] = {}
         self._ids = count()
 
-    def submit(self, prompt: Sequence[int], **params: object) -> Request:
+    def now(self) -> float:
+        return self.time
+
+    def make(
+        self,
+        prompt: Sequence[int],
+        *,
+        priority: int = 0,
+        timeout: float | None = None,
+        eviction: CacheEviction | None = None,
+        **params: object,
+    ) -> Request:
+        """A request that is not queued."""
         chosen = SamplingParams(**params)  # type: ignore[arg-type]
         assert chosen.max_tokens is not None
-        request = Request(
+        return Request(
             next(self._ids),
             prompt,
             chosen,
@@ -73,21 +132,65 @@ class Bench:
             vocab_size=VOCAB_SIZE,
             seed=0 if chosen.seed is None else chosen.seed,
             index=0,
+            priority=priority,
+            deadline=None if timeout is None else self.time + timeout,
+            eviction=None if eviction is None else eviction.in_blocks(self.cache.block_size),
         )
-        self.chunks[request.id] = []
-        self.engine.add(request)
+
+    def add(self, requests: Sequence[Request], *, even_if_full: bool = False) -> None:
+        """Queue requests."""
+        self.engine.add(requests, even_if_full=even_if_full)
+        for request in requests:
+            self.chunks[request.id] = []
+            self._live[request.id] = "queued"
+
+    def submit(self, prompt: Sequence[int], **options: object) -> Request:
+        """Make and queue a request; options as for ``make``."""
+        request = self.make(prompt, **options)  # type: ignore[arg-type]
+        self.add([request])
         return request
 
     def step(self) -> None:
-        for delivery in self.engine.step():
-            self.chunks[delivery.request.id].append(delivery.chunk)
+        self.engine.step()
         self.engine.check_integrity()
+        for request in self.scheduler.requests():
+            assert request.id in self._live
+            assert request.eviction is None or request.num_cached < request.eviction.max_tokens
 
     def run(self, most: int = 10_000) -> None:
         while self.engine.has_work and most > 0:
             self.step()
             most -= 1
         assert not self.engine.has_work, "the engine makes no progress"
+        assert not self._live, "a request has no end"
+        kept = (
+            self.engine._scores._sums,
+            self.engine.recorder._last_token,
+            self.scheduler._deadlines._live,
+            self.cache._tables,
+        )
+        assert not any(kept), "something of a request is left"
+        assert self.cache.num_free == self.cache.num_blocks, "a block was lost"
 
     def result(self, request: Request) -> Completion:
         return join_chunks(self.chunks[request.id])
+
+    def close(self) -> None:
+        """Write the cached blocks to the tier."""
+        assert self.tier is not None
+        self.cache.save_all()
+        self.tier.close()
+
+    def _note(self, event: Event) -> None:
+        before = self._live[event.request_id]
+        if event.kind == "started":
+            assert before == "queued"
+        elif event.kind == "token":
+            assert before in ("started", "token")
+        self.events.append(event)
+        if event.chunk is not None:
+            self.chunks[event.request_id].append(event.chunk)
+        if event.kind in ("finished", "failed"):
+            del self._live[event.request_id]
+        else:
+            self._live[event.request_id] = event.kind

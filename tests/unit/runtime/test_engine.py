@@ -1,22 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from support.engines import EOS, LETTERS, VOCAB_SIZE, Bench, letter_tokenizer
+from support.engines import EOS, LETTERS, VOCAB_SIZE, Bench
 
+from nanoaccel.errors import QueueFullError
 from nanoaccel.runtime.backends.fake import hashed, scripted
 from nanoaccel.runtime.plan import StepPlan, StepResult
+from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.text import Tokenizer
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    return letter_tokenizer(tmp_path_factory.mktemp("letters"))
 
 
 def writes(text: str, prompt_length: int) -> Callable[[Sequence[int]], int]:
@@ -85,59 +79,115 @@ def test_engine_goes_on_after_eos_when_asked(tokenizer: Tokenizer) -> None:
     assert len(bench.result(request).token_ids) == 6
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=9),
-    step_tokens=st.integers(1, 64),
-    running=st.integers(1, 9),
-    temperature=st.sampled_from([0.0, 1.0]),
-)
-def test_engine_text_is_the_same_alone_and_in_any_batch(
-    tokenizer: Tokenizer, lengths: list[int], step_tokens: int, running: int, temperature: float
-) -> None:
-    random = np.random.default_rng(sum(lengths))
-    prompts = [random.integers(0, VOCAB_SIZE, length).tolist() for length in lengths]
-    bench = Bench(tokenizer, max_step_tokens=step_tokens, max_running=running, num_blocks=200)
-    options = {"max_tokens": 12, "temperature": temperature, "seed": 7, "ignore_eos": True}
-    requests = [bench.submit(prompt, **options) for prompt in prompts]
-    bench.run()
-    for prompt, request in zip(prompts, requests, strict=True):
-        assert bench.result(request).token_ids == alone(tokenizer, prompt, **options)
-
-
-def test_engine_gives_up_the_youngest_when_the_cache_is_full(tokenizer: Tokenizer) -> None:
-    bench = Bench(tokenizer, num_blocks=9)
-    prompts = [[1, 2, 3], [4, 5], [6, 7, 8]]
-    requests = [bench.submit(prompt, max_tokens=20, ignore_eos=True) for prompt in prompts]
-    bench.run()
-    assert requests[0].num_preemptions == 0
-    assert sum(request.num_preemptions for request in requests) > 0
-    for prompt, request in zip(prompts, requests, strict=True):
-        expected = alone(tokenizer, prompt, max_tokens=20, ignore_eos=True)
-        assert bench.result(request).token_ids == expected
-        assert bench.result(request).stats.preemptions == request.num_preemptions
-
-
 @pytest.mark.parametrize("when", ["waiting", "running", "finished"])
 def test_engine_cancels_at_any_moment(tokenizer: Tokenizer, when: str) -> None:
     bench = Bench(tokenizer, max_running=1)
     first = bench.submit([1, 2], max_tokens=5, ignore_eos=True)
     second = bench.submit([3, 4], max_tokens=5, ignore_eos=True)
     bench.step()
-    if when == "waiting":
-        chunk = bench.engine.cancel(second)
-    elif when == "running":
-        chunk = bench.engine.cancel(first)
-    else:
+    if when == "finished":
         bench.run()
-        assert bench.engine.cancel(first) is None
-        return
-    assert chunk is not None
-    assert chunk.finish_reason == "cancelled"
+    victim, other = (second, first) if when == "waiting" else (first, second)
+    bench.engine.cancel(victim)
     bench.engine.check_integrity()
+    bench.engine.cancel(victim)
     bench.run()
-    survivor = first if when == "waiting" else second
-    assert bench.result(survivor).finish_reason == "length"
+    expected = "length" if when == "finished" else "cancelled"
+    assert bench.result(victim).finish_reason == expected
+    assert bench.result(other).finish_reason == "length"
+
+
+def test_engine_cancelled_text_is_complete(tokenizer: Tokenizer) -> None:
+    bench = Bench(tokenizer, scripted(VOCAB_SIZE, writes("abcdef", 3)))
+    request = bench.submit([1, 2, 3], max_tokens=9, stop=("bcx",))
+    for _ in range(3):
+        bench.step()
+    assert "".join(chunk.text for chunk in bench.chunks[request.id]) == "a"
+    bench.engine.cancel(request)
+    assert bench.result(request).text == "abc"
+    assert bench.result(request).usage.completion_tokens == 3
+
+
+def test_engine_cancels_during_the_pass(tokenizer: Tokenizer) -> None:
+    victims: list[Request] = []
+
+    def rule(tokens: Sequence[int]) -> np.ndarray:
+        while victims and len(tokens) == 7:
+            bench.engine.cancel(victims.pop())
+        return hashed(VOCAB_SIZE)(tokens)
+
+    bench = Bench(tokenizer, rule, max_step_tokens=6)
+    options = {"max_tokens": 9, "ignore_eos": True}
+    first, second = bench.submit([1, 2, 3], **options), bench.submit([1, 2, 4, 5], **options)
+    long, waiting = bench.submit([6] * 30, **options), bench.submit([7], **options)
+    victims += [first, long, waiting]
+    bench.run()
+    assert not victims
+    reasons = [bench.result(request).finish_reason for request in (first, second, long, waiting)]
+    assert reasons == ["cancelled", "length", "cancelled", "cancelled"]
+    assert bench.result(second).token_ids == alone(tokenizer, [1, 2, 4, 5], **options)
+
+
+def test_engine_cancels_all(tokenizer: Tokenizer) -> None:
+    bench = Bench(tokenizer, max_running=2)
+    requests = [bench.submit([place], max_tokens=5, ignore_eos=True) for place in range(5)]
+    bench.step()
+    bench.engine.cancel_all()
+    bench.run()
+    assert {bench.result(request).finish_reason for request in requests} == {"cancelled"}
+
+
+def test_engine_ends_what_is_due_with_the_text_so_far(tokenizer: Tokenizer) -> None:
+    bench = Bench(tokenizer, scripted(VOCAB_SIZE, writes("abcdef", 3)), max_running=1)
+    running = bench.submit([1, 2, 3], max_tokens=9, timeout=2.0)
+    waiting = bench.submit([1, 2, 3], max_tokens=9, timeout=1.0)
+    patient = bench.submit([1, 2, 3], max_tokens=9, timeout=99.0)
+    for _ in range(3):
+        bench.step()
+        bench.time += 1.0
+    bench.run()
+    assert (bench.result(running).text, bench.result(running).finish_reason) == ("ab", "timeout")
+    assert (bench.result(waiting).text, bench.result(waiting).finish_reason) == ("", "timeout")
+    assert bench.result(patient).text == "abcdef"
+
+
+def test_engine_tells_what_happens_in_order(tokenizer: Tokenizer) -> None:
+    bench = Bench(tokenizer, max_running=1)
+    first = bench.submit([1], max_tokens=3, ignore_eos=True)
+    second = bench.submit([1], max_tokens=1, ignore_eos=True)
+    third = bench.submit([1], max_tokens=1, timeout=0.0)
+    bench.run()
+    assert [(event.request_id, event.kind) for event in bench.events] == [
+        (third.id, "finished"),
+        (first.id, "started"),
+        (first.id, "token"),
+        (first.id, "token"),
+        (first.id, "finished"),
+        (second.id, "started"),
+        (second.id, "finished"),
+    ]
+
+
+def test_engine_refuses_what_the_queue_cannot_hold(tokenizer: Tokenizer) -> None:
+    bench = Bench(tokenizer, max_waiting=3)
+    kept = [bench.submit([place], max_tokens=2, ignore_eos=True) for place in range(2)]
+    with pytest.raises(QueueFullError, match="room for 1 requests, not for 2"):
+        bench.add([bench.make([1], max_tokens=2), bench.make([2], max_tokens=2)])
+    assert bench.engine.counters().waiting == 2
+    bench.run()
+    assert {bench.result(request).finish_reason for request in kept} == {"length"}
+    assert (bench.engine.counters().submitted, bench.engine.counters().refused) == (2, 2)
+
+
+def test_engine_takes_more_than_the_queue_holds_when_told(tokenizer: Tokenizer) -> None:
+    bench = Bench(tokenizer, max_waiting=1, max_running=1)
+    requests = [bench.make([place], max_tokens=2, ignore_eos=True) for place in range(4)]
+    bench.add(requests, even_if_full=True)
+    with pytest.raises(QueueFullError):
+        bench.submit([1], max_tokens=1)
+    bench.run()
+    started = [event.request_id for event in bench.events if event.kind == "started"]
+    assert started == [request.id for request in requests]
 
 
 def test_engine_ends_only_the_request_whose_logits_are_not_numbers(tokenizer: Tokenizer) -> None:
@@ -155,22 +205,62 @@ def test_engine_ends_only_the_request_whose_logits_are_not_numbers(tokenizer: To
     assert bench.result(well).finish_reason == "length"
 
 
-def test_engine_survives_a_backend_that_raises(
+def test_engine_ends_only_the_requests_of_a_pass_that_raised(
     tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench = Bench(tokenizer)
-    request = bench.submit([1, 2], max_tokens=5)
+    bench = Bench(tokenizer, max_running=2)
+    options = {"max_tokens": 5, "ignore_eos": True}
+    lost = [bench.submit([1, 2], **options), bench.submit([3, 4], **options)]
+    kept = bench.submit([5, 6], **options)
+    bench.step()
 
     def broken(_: StepPlan) -> StepResult:
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as patch:
         patch.setattr(bench.backend, "forward", broken)
-        bench.run()
-    assert bench.result(request).error == "RuntimeError: out of memory"
-    again = bench.submit([1, 2], max_tokens=5, ignore_eos=True)
+        bench.step()
     bench.run()
-    assert bench.result(again).finish_reason == "length"
+    for request in lost:
+        assert bench.result(request).error == "RuntimeError: out of memory"
+        assert bench.result(request).finish_reason == "error"
+        assert len(bench.result(request).token_ids) == 1
+    assert bench.result(kept).token_ids == alone(tokenizer, [5, 6], **options)
+    again = bench.submit([1, 2], **options)
+    bench.run()
+    assert bench.result(again).token_ids == alone(tokenizer, [1, 2], **options)
+
+
+class Broken:
+    """Stands for a part of a request; whatever is asked of it fails."""
+
+    def __getattr__(self, name: str) -> object:
+        raise KeyError("a token that nobody knows")
+
+
+@pytest.mark.parametrize("part", ["_sampler", "_detokenizer"])
+def test_engine_ends_only_the_request_whose_processing_raises(
+    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    bench = Bench(tokenizer)
+    sick = bench.submit([1, 2], max_tokens=5, ignore_eos=True)
+    well = bench.submit([3, 4], max_tokens=5, ignore_eos=True)
+    bench.step()
+    monkeypatch.setattr(sick, part, Broken())
+    bench.run()
+    assert bench.result(sick).error == "KeyError: 'a token that nobody knows'"
+    assert [event.kind for event in bench.events if event.request_id == sick.id][-1] == "failed"
+    expected = alone(tokenizer, [3, 4], max_tokens=5, ignore_eos=True)
+    assert bench.result(well).token_ids == expected
+
+
+def test_engine_gives_up_requests_whatever_the_scheduler_knows(tokenizer: Tokenizer) -> None:
+    bench = Bench(tokenizer)
+    request = bench.submit([1, 2], max_tokens=5)
+    bench.scheduler.remove(request)
+    bench.engine.give_up([request], AssertionError("a bug"))
+    bench.run()
+    assert bench.result(request).error == "AssertionError: a bug"
 
 
 def test_engine_reports_where_the_time_went(tokenizer: Tokenizer) -> None:
@@ -191,25 +281,3 @@ def test_engine_gives_logprobs_of_each_token(tokenizer: Tokenizer) -> None:
     result = bench.result(request)
     assert [entry.token_id for entry in result.logprobs] == list(result.token_ids)
     assert all(entry.top[0] == (entry.token_id, entry.logprob) for entry in result.logprobs)
-
-
-def test_engine_random_workloads_lose_no_block_and_no_request(tmp_path: Path) -> None:
-    tokenizer = letter_tokenizer(tmp_path)
-    random = np.random.default_rng(1)
-    bench = Bench(tokenizer, num_blocks=24, max_step_tokens=16, max_running=5)
-    live = []
-    for _ in range(600):
-        if random.random() < 0.3:
-            prompt = random.integers(0, VOCAB_SIZE, random.integers(1, 30)).tolist()
-            live.append(bench.submit(prompt, max_tokens=int(random.integers(1, 30)), seed=3))
-        if live and random.random() < 0.05:
-            victim = live[random.integers(len(live))]
-            chunk = bench.engine.cancel(victim)
-            if chunk is not None:
-                bench.chunks[victim.id].append(chunk)
-        bench.step()
-    bench.run()
-    assert len(live) > 100
-    for request in live:
-        reasons = [c.finish_reason for c in bench.chunks[request.id] if c.finish_reason is not None]
-        assert len(reasons) == 1

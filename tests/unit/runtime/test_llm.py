@@ -1,52 +1,36 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.engines import LETTERS, VOCAB_SIZE, letter_tokenizer
+from support.disk_tiers import wait_until
+from support.engines import LETTERS
+from support.fake_llms import BLOCK_BYTES, WatchedBackend, wait_until_idle
 
-from nanoaccel import registry
 from nanoaccel.errors import (
+    ClosedError,
     EmptyPromptError,
     NanoAccelError,
     PromptTooLongError,
     RequestError,
     SamplingError,
 )
-from nanoaccel.runtime.backends.fake import FakeBackend, hashed
+from nanoaccel.runtime.config import RequestOptions
+from nanoaccel.runtime.events import Event
 from nanoaccel.runtime.llm import LLM
+from nanoaccel.runtime.output import RequestOutput
 from nanoaccel.runtime.sampling import SamplingParams
 
-TEMPLATE = "{% for message in messages %}{{ message['content'] }}.{% endfor %}"
 SHORT = SamplingParams(max_tokens=5, ignore_eos=True)
-
-
-@pytest.fixture(autouse=True)
-def _fake_backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    def resolve(name: str) -> object:
-        assert name == "openvino"
-        return lambda _: FakeBackend(hashed(VOCAB_SIZE), VOCAB_SIZE)
-
-    monkeypatch.setattr(registry.BACKENDS, "resolve", resolve)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    letter_tokenizer(tmp_path)
-    (tmp_path / "chat_template.jinja").write_text(TEMPLATE)
-    (tmp_path / "openvino_model.xml").write_text("<net/>")
-    (tmp_path / "config.json").write_text('{"max_position_embeddings": 64}')
-    return tmp_path
-
-
-@pytest.fixture
-def llm(folder: Path) -> Iterator[LLM]:
-    with LLM(folder) as opened:
-        yield opened
+LONG = SamplingParams(max_tokens=60, ignore_eos=True)
 
 
 def test_llm_one_prompt_gives_one_output(llm: LLM) -> None:
@@ -78,15 +62,6 @@ def test_llm_messages_go_through_the_chat_template(llm: LLM) -> None:
     assert "".join(LETTERS[token] for token in output.prompt_token_ids) == "hi."
 
 
-def test_llm_stream_gives_the_same_text_in_pieces(llm: LLM) -> None:
-    chunks = list(llm.stream("abc", SHORT))
-    whole = llm.generate("abc", SHORT)
-    assert "".join(chunk.text for chunk in chunks) == whole.text
-    assert [chunk.finish_reason for chunk in chunks] == [None] * 4 + ["length"]
-    assert chunks[-1].usage == whole.usage
-    assert chunks[-1].stats is not None
-
-
 def test_llm_n_completions_differ_and_repeat_with_the_seed(llm: LLM) -> None:
     params = SamplingParams(max_tokens=8, temperature=1.0, n=3, seed=5, ignore_eos=True)
     output = llm.generate("abc", params)
@@ -94,8 +69,6 @@ def test_llm_n_completions_differ_and_repeat_with_the_seed(llm: LLM) -> None:
     assert len(set(texts)) == 3
     assert [completion.text for completion in llm.generate("abc", params).completions] == texts
     assert output.usage.completion_tokens == 24
-    streamed = [chunk for chunk in llm.stream("abc", params) if chunk.index == 1]
-    assert "".join(chunk.text for chunk in streamed) == texts[1]
 
 
 def test_llm_without_seed_gives_another_text_each_time(llm: LLM) -> None:
@@ -132,76 +105,174 @@ def test_llm_bad_prompts_are_refused_before_anything_runs(
         llm.generate(prompt, SHORT)  # type: ignore[call-overload]
 
 
-def test_llm_stream_refuses_at_once(llm: LLM) -> None:
-    with pytest.raises(EmptyPromptError):
-        llm.stream("")
-    with pytest.raises(SamplingError):
-        llm.stream("abc", SamplingParams(logit_bias={999: 1.0}))
-    llm.close()
-    with pytest.raises(NanoAccelError, match="closed"):
-        llm.stream("abc")
-
-
 def test_llm_logit_bias_beyond_the_vocabulary_is_refused(llm: LLM) -> None:
     with pytest.raises(SamplingError):
         llm.generate("abc", SamplingParams(logit_bias={999: 1.0}))
     assert llm.generate("abc", SHORT).finish_reason == "length"
 
 
-def test_llm_closed_stream_cancels_its_request(llm: LLM) -> None:
-    stream = llm.stream("abc", SHORT)
-    next(stream)
-    assert llm._engine.has_work
-    stream.close()
-    assert not llm._engine.has_work
-    llm._engine.check_integrity()
-
-
-def test_llm_stream_that_is_never_read_costs_nothing(llm: LLM) -> None:
-    stream = llm.stream("abc", SHORT)
-    del stream
-    gc.collect()
-    assert not llm._engine.has_work
-
-
-def test_llm_two_streams_interleave(llm: LLM) -> None:
-    first, second = llm.stream("abc", SHORT), llm.stream("xyz", SHORT)
-    pairs = list(zip(first, second, strict=True))
-    assert "".join(a.text for a, _ in pairs) == llm.generate("abc", SHORT).text
-    assert "".join(b.text for _, b in pairs) == llm.generate("xyz", SHORT).text
-
-
 def test_llm_threads_share_it(llm: LLM) -> None:
-    prompts = [chr(ord("a") + place) * 3 for place in range(8)]
+    prompts = [chr(ord("a") + place) * 3 for place in range(16)]
     expected = [llm.generate(prompt, SHORT).text for prompt in prompts]
-    found: dict[int, str] = {}
+    found: dict[int, list[str]] = {}
 
     def work(place: int) -> None:
-        found[place] = llm.generate(prompts[place], SHORT).text
+        written = llm.generate([prompts[place], prompts[-1]], SHORT)
+        streamed = "".join(chunk.text for chunk in llm.stream(prompts[place], SHORT))
+        found[place] = [*(output.text for output in written), streamed]
 
-    threads = [threading.Thread(target=work, args=(place,)) for place in range(8)]
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [found[place] for place in range(8)] == expected
+    assert found == {place: [text, expected[-1], text] for place, text in enumerate(expected)}
 
 
-def test_llm_close_cancels_what_runs_and_refuses_what_comes(llm: LLM) -> None:
-    stream = llm.stream("abc", SHORT)
-    next(stream)
+def test_llm_list_may_be_longer_than_the_queue(folder: Path) -> None:
+    prompts = [[place % 26, place // 26] for place in range(150)]
+    with LLM(folder, max_waiting=2, max_running=3) as llm:
+        outputs = llm.generate(prompts, SHORT)
+        assert [list(output.prompt_token_ids) for output in outputs] == prompts
+        assert {output.finish_reason for output in outputs} == {"length"}
+        params = SamplingParams(max_tokens=3, temperature=1.0, n=7, ignore_eos=True)
+        assert len(llm.generate("abc", params).completions) == 7
+        assert llm.counters().refused == 0
+
+
+def test_llm_close_cancels_what_runs_and_refuses_what_comes(
+    llm: LLM, backend: WatchedBackend
+) -> None:
+    outputs: list[RequestOutput] = []
+    backend.hold()
+    worker = threading.Thread(target=lambda: outputs.extend(llm.generate(["abc"] * 3, LONG)))
+    worker.start()
+    backend.wait_until_held()
+    stream = llm.stream("xyz", LONG)
+    threading.Timer(0.01, backend.go_on).start()
     llm.close()
-    assert [chunk.finish_reason for chunk in stream] == ["cancelled"]
+    worker.join(20)
+    assert [output.finish_reason for output in outputs] == ["cancelled"] * 3
+    assert list(stream)[-1].finish_reason == "cancelled"
     llm.close()
-    with pytest.raises(NanoAccelError, match="closed"):
+    assert backend.closings == 1
+    with pytest.raises(ClosedError, match="this LLM is closed"):
         llm.generate("abc", SHORT)
+    assert llm.counters().finished["cancelled"] == 4
+    assert (llm.backend.name, llm.context_length) == ("fake", 64)
+
+
+def test_llm_closed_in_a_callback_is_closed(folder: Path, backends: list[WatchedBackend]) -> None:
+    def listen(event: Event) -> None:
+        if event.kind == "token":
+            llm.close()
+
+    llm = LLM(folder, on_event=listen)
+    assert llm.generate("abc", LONG).finish_reason == "cancelled"
+    llm.close()
+    assert backends[0].closings == 1
+
+
+def test_llm_that_is_let_go_ends_its_thread(folder: Path, backends: list[WatchedBackend]) -> None:
+    llm = LLM(folder)
+    llm.generate("abc", SHORT)
+    stream = llm.stream("abc", LONG)
+    thread, gone = llm.session.loop._thread, weakref.ref(llm.session)
+    del llm
+    gc.collect()
+    assert thread.is_alive(), "the stream still reads"
+    assert len(list(stream)) == 60
+    gc.collect()
+    wait_until(lambda: not thread.is_alive(), "the thread")
+    assert gone() is None
+    assert backends[0].closings == 1
+
+
+def test_llm_that_is_not_closed_lets_the_interpreter_end(folder: Path) -> None:
+    script = f"""
+from support.fake_llms import WatchedBackend
+from nanoaccel import registry
+from nanoaccel.runtime.llm import LLM
+
+class Backend(WatchedBackend):
+    def close(self):
+        print("freed", flush=True)
+
+registry.BACKENDS.resolve = lambda _: Backend
+llm = LLM({str(folder)!r})
+llm.session.loop.engine._backend.seconds = 0.02
+stream = llm.stream("abc")
+next(stream)
+"""
+    paths = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "freed\n", "")
+
+
+def test_llm_ctrl_c_cancels_what_it_waits_for(llm: LLM, backend: WatchedBackend) -> None:
+    def interrupt() -> None:
+        wait_until(lambda: llm.counters().submitted == 40, "all requests")
+        signal.pthread_kill(main, signal.SIGINT)
+        wait_until(lambda: len(llm.session.loop._cancelled) == 40, "the cancellation")
+        backend.go_on()
+
+    main = threading.main_thread().ident
+    assert main is not None
+    backend.hold()
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        llm.generate(["abc"] * 40, LONG)
+    wait_until_idle(llm)
+    assert llm.counters().finished == {"cancelled": 40}
+    assert llm.generate("abc", SHORT).finish_reason == "length"
+
+
+def test_llm_timeout_ends_a_request_with_its_text_so_far(llm: LLM, backend: WatchedBackend) -> None:
+    whole = llm.generate("abc", LONG)
+    backend.seconds = 0.01
+    output = llm.generate("abc", LONG, RequestOptions(timeout=0.2))
+    assert output.finish_reason == "timeout"
+    assert whole.text.startswith(output.text)
+    assert llm.generate("abc", SHORT, RequestOptions(timeout=60.0)).finish_reason == "length"
+
+
+def test_llm_priority_decides_who_starts_first(folder: Path) -> None:
+    started: list[int] = []
+
+    def listen(event: Event) -> None:
+        if event.kind == "started":
+            started.append(event.request_id)
+
+    with LLM(folder, max_running=1, on_event=listen) as llm:
+        backend = llm.session.loop.engine._backend
+        assert isinstance(backend, WatchedBackend)
+        backend.hold()
+        streams = [llm.stream("abc", SHORT)]
+        backend.wait_until_held()
+        for priority in (0, -1, 2, 0, 2):
+            streams.append(llm.stream("abc", SHORT, RequestOptions(priority=priority)))
+        backend.go_on()
+        for stream in streams:
+            list(stream)
+    # 3 and 5 displace 0, which had started.
+    assert started == [0, 3, 5, 1, 4, 2]
 
 
 def test_llm_small_cache_limits_the_prompt(folder: Path) -> None:
-    with LLM(folder, kv_cache_memory=2 * 16) as small:
+    with LLM(folder, kv_cache_memory=2 * BLOCK_BYTES) as small:
         assert small.context_length == 8
         with pytest.raises(PromptTooLongError, match="has 8 tokens; 7 fit"):
             small.generate("a" * 8, SHORT)
+        with pytest.raises(PromptTooLongError):
+            small.stream("a" * 8, SHORT)
+        assert small.generate("a" * 7, LONG).finish_reason == "length"
+        assert len(small.generate("a" * 4, LONG).token_ids) == 4
 
 
 def test_llm_names_its_backend(llm: LLM) -> None:

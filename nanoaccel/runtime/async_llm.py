@@ -1,0 +1,120 @@
+"""The face for asyncio: any number of streams at once, none of which blocks the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, overload
+
+from nanoaccel.runtime.backends import BackendInfo
+from nanoaccel.runtime.batch import Batch
+from nanoaccel.runtime.config import RequestOptions
+from nanoaccel.runtime.counters import Counters
+from nanoaccel.runtime.llm import LLM
+from nanoaccel.runtime.output import RequestOutput
+from nanoaccel.runtime.prompts import Prompt, is_single
+from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.streams import AsyncStream, call_in
+
+
+class AsyncLLM:
+    """An ``LLM`` for asyncio.
+
+    Args:
+        bundle: As for ``LLM``.
+        options: As for ``LLM``.
+
+    Raises:
+        NanoAccelError: As ``LLM`` does.
+    """
+
+    def __init__(self, bundle: str | Path, **options: Any) -> None:
+        self._llm = LLM(bundle, **options)
+        self.tokenizer = self._llm.tokenizer
+
+    @property
+    def backend(self) -> BackendInfo:
+        """What runs the graph."""
+        return self._llm.backend
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of prompt and text together that a request may have."""
+        return self._llm.context_length
+
+    @overload
+    async def generate(  # type: ignore[overload-overlap]  # str is itself a Sequence[str]
+        self,
+        prompts: Prompt,
+        params: SamplingParams | None = None,
+        options: RequestOptions | None = None,
+    ) -> RequestOutput: ...
+
+    @overload
+    async def generate(
+        self,
+        prompts: Sequence[Prompt],
+        params: SamplingParams | None = None,
+        options: RequestOptions | None = None,
+    ) -> list[RequestOutput]: ...
+
+    async def generate(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        params: SamplingParams | None = None,
+        options: RequestOptions | None = None,
+    ) -> RequestOutput | list[RequestOutput]:
+        """Continue one prompt, or several together; as ``LLM.generate``.
+
+        When the task is cancelled, so are the requests.
+        """
+        single = is_single(prompts)
+        prepare = self._llm.session.prepare_all
+        prepared = await asyncio.to_thread(prepare, prompts, params, options)
+        if not prepared:
+            return []
+        ended = asyncio.Event()
+        batch = Batch(prepared, partial(call_in, asyncio.get_running_loop(), ended.set))
+        try:
+            await asyncio.to_thread(batch.submit)
+            await ended.wait()
+        except BaseException:
+            batch.cancel()
+            raise
+        outputs = batch.outputs()
+        return outputs[0] if single else outputs
+
+    def stream(
+        self,
+        prompt: Prompt,
+        params: SamplingParams | None = None,
+        options: RequestOptions | None = None,
+    ) -> AsyncStream:
+        """Continue one prompt and give its text as it is written.
+
+        The request is queued when the stream is first read, and cancelled when it is closed or
+        let go; closing it is certain in an ``async with`` block.
+
+        Raises, when it is first read:
+            RequestError: The prompt is empty, too long, or not a prompt.
+            QueueFullError: ``max_waiting`` requests wait already.
+            SamplingError: The parameters name a token that the model has not.
+            ClosedError: The LLM is closed.
+        """
+        return AsyncStream(partial(self._llm.session.prepare, prompt, params, options))
+
+    def counters(self) -> Counters:
+        """How the engine does: queue, cache, times; a snapshot."""
+        return self._llm.counters()
+
+    async def close(self) -> None:
+        """Cancel what runs and free the memory; calling it twice is fine."""
+        await asyncio.to_thread(self._llm.close)
+
+    async def __aenter__(self) -> AsyncLLM:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

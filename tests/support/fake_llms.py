@@ -1,0 +1,81 @@
+"""Bundles of letters that open on the fake backend, which a test can watch and hold."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+from support.disk_tiers import wait_until
+from support.engines import VOCAB_SIZE, letter_tokenizer
+
+from nanoaccel.runtime.async_llm import AsyncLLM
+from nanoaccel.runtime.backends import BackendOptions
+from nanoaccel.runtime.backends.fake import FakeBackend, hashed
+from nanoaccel.runtime.llm import LLM
+from nanoaccel.runtime.plan import StepPlan, StepResult
+
+TEMPLATE = "{% for message in messages %}{{ message['content'] }}.{% endfor %}"
+CONTEXT = 64
+BLOCK_BYTES = 32
+
+
+def write_bundle(folder: Path, graph: str = "<net/>") -> Path:
+    """A plain folder with a letter tokenizer, a chat template and a context of 64 tokens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    letter_tokenizer(folder)
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    (folder / "openvino_model.xml").write_text(graph)
+    (folder / "openvino_model.bin").write_bytes(b"")
+    (folder / "config.json").write_text(f'{{"max_position_embeddings": {CONTEXT}}}')
+    return folder
+
+
+class WatchedBackend(FakeBackend):
+    """Counts what is done with it; ``hold`` keeps it in its next pass until ``go_on``.
+
+    Attributes:
+        seconds: What a pass lasts at least.
+    """
+
+    def __init__(self, options: BackendOptions) -> None:
+        super().__init__(hashed(VOCAB_SIZE), VOCAB_SIZE, attention_scores=options.attention_scores)
+        self.seconds = 0.0
+        self.held = 0
+        self.closings = 0
+        self.threads: set[str] = set()
+        self._open = threading.Event()
+        self._open.set()
+
+    def hold(self) -> None:
+        self._open.clear()
+
+    def go_on(self) -> None:
+        self._open.set()
+
+    def wait_until_held(self) -> None:
+        wait_until(lambda: self.held == 1, "a pass that is held")
+
+    def forward(self, plan: StepPlan) -> StepResult:
+        self.threads.add(threading.current_thread().name)
+        time.sleep(self.seconds)
+        self.held += 1
+        assert self._open.wait(20), "nobody let the pass go on"
+        self.held -= 1
+        return super().forward(plan)
+
+    def close(self) -> None:
+        self.closings += 1
+        super().close()
+
+
+def wait_until_idle(llm: LLM | AsyncLLM) -> None:
+    """Wait until nothing runs; then no block is owned or lost."""
+
+    def idle() -> bool:
+        counters = llm.counters()
+        return counters.running + counters.waiting == 0
+
+    wait_until(idle, "requests that end")
+    assert llm.counters().owned_blocks == 0
+    (llm._llm if isinstance(llm, AsyncLLM) else llm).session.loop.engine.check_integrity()

@@ -47,7 +47,9 @@ def bench(
     tests = plan_tests(prompt, generate, parse_batches(batch))
     opened = Bundle.open(bundle)
     running = max(test.batch for test in tests)
-    with open_llm(bundle, engine, max_running=running) as llm, working("measuring") as show:
+    # Tokens that are found in a cache say nothing about speed.
+    arguments = {**engine.arguments(), "max_running": running, "prefix_cache": False}
+    with open_llm(bundle, **arguments) as llm, working("measuring") as show:
         info = llm.backend
         results = [measure(llm, test, repetitions=repetitions, listener=show) for test in tests]
     if as_json:

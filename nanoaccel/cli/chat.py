@@ -13,8 +13,7 @@ import typer
 from nanoaccel.cli.conversation import Conversation
 from nanoaccel.cli.engine import open_llm
 from nanoaccel.cli.errors import report
-from nanoaccel.cli.interrupt import interruptible
-from nanoaccel.cli.options import EngineOptions, SamplingOptions
+from nanoaccel.cli.options import EngineOptions, ReuseOptions, SamplingOptions
 from nanoaccel.cli.prompt import decode_utf8
 from nanoaccel.cli.writing import ended_line
 from nanoaccel.errors import (
@@ -38,6 +37,7 @@ def chat(
     bundle: Path,
     sampling: SamplingOptions,
     engine: EngineOptions,
+    reuse: ReuseOptions,
     system: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The system message of the conversation.")
     ] = None,
@@ -47,7 +47,7 @@ def chat(
     BUNDLE is a bundle's folder. /help lists the commands, Ctrl-C stops an answer.
     """
     params = sampling.params()
-    with open_llm(bundle, engine) as llm:
+    with open_llm(bundle, **engine.arguments(), **reuse.arguments()) as llm:
         if not llm.tokenizer.has_chat_template:
             raise BundleError(
                 f"{bundle} has no chat template", f"Use: nanoaccel generate --raw {bundle} PROMPT"
@@ -111,9 +111,10 @@ def _obey(command: str, conversation: Conversation) -> None:
 
 def _answer(text: str, conversation: Conversation) -> None:
     try:
-        with interruptible() as stopped, ended_line() as line:
-            for piece in conversation.answer(text, stopped):
-                line.write(piece)
+        with ended_line() as line:
+            conversation.answer(text, line.write)
+    except KeyboardInterrupt:  # before the answer began
+        return
     except PromptTooLongError as error:
         _note(f"the conversation no longer fits the context: {error.problem}; {_RESET}")
         return

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nanoaccel.cli.speed import tokens_text
+from nanoaccel.cli.speed import cached_text, tokens_text
 from nanoaccel.errors import GenerationError
 
 if TYPE_CHECKING:
@@ -22,14 +23,21 @@ class AnswerStats:
     Args:
         tokens: Of the answer.
         speed: Tokens a second after the first; None when unknown.
-        context: Tokens of the conversation, the answer included.
+        prompt: Tokens of the conversation before it.
+        cached: Those of them that were not computed again; None when unknown.
         finish_reason: Why it ended: stop, length or cancelled.
     """
 
     tokens: int
     speed: float | None
-    context: int
+    prompt: int
+    cached: int | None
     finish_reason: str
+
+    @property
+    def context(self) -> int:
+        """Tokens of the conversation, the answer included."""
+        return self.prompt + self.tokens
 
 
 class Conversation:
@@ -56,15 +64,15 @@ class Conversation:
         )
         self.last = None
 
-    def answer(self, text: str, stopped: Callable[[], bool]) -> Iterator[str]:
-        """Give the answer to a message, piece by piece.
+    def answer(self, text: str, write: Callable[[str], None]) -> None:
+        """Answer a message; Ctrl-C ends the answer.
 
         Message and answer join the history when the answer ends, also one that was stopped; a
         message that got no answer is forgotten.
 
         Args:
             text: What the user says.
-            stopped: Asked after each piece whether the user has had enough.
+            write: Is given the answer, piece by piece.
 
         Raises:
             PromptTooLongError: The conversation does not fit the context.
@@ -74,13 +82,12 @@ class Conversation:
         messages = [*self.messages, {"role": "user", "content": text}]
         prompt = self._llm.tokenizer.encode_chat(messages)
         chunks: list[Chunk] = []
-        for chunk in self._llm.stream(prompt, self._params):
-            chunks.append(chunk)
-            if chunk.finish_reason == "error":
-                raise GenerationError(str(chunk.error))
-            yield chunk.text
-            if stopped():
-                break
+        with suppress(KeyboardInterrupt), self._llm.stream(prompt, self._params) as stream:
+            for chunk in stream:
+                chunks.append(chunk)
+                if chunk.finish_reason == "error":
+                    raise GenerationError(str(chunk.error))
+                write(chunk.text)
         answer = "".join(chunk.text for chunk in chunks)
         if answer:
             self.messages = [*messages, {"role": "assistant", "content": answer}]
@@ -95,10 +102,12 @@ class Conversation:
         """The last answer's cost, in one line."""
         if self.last is None:
             return "nothing was said yet"
-        speed = "" if self.last.speed is None else f", {self.last.speed:.1f} tokens/s"
+        last = self.last
+        speed = "" if last.speed is None else f", {last.speed:.1f} tokens/s"
+        cached = "" if last.cached is None else f", {cached_text(last.cached, last.prompt)}"
         return (
-            f"last answer {tokens_text(self.last.tokens)}{speed}; "
-            f"context {self.last.context} of {self._llm.context_length} tokens"
+            f"last answer {tokens_text(last.tokens)}{speed}{cached}; "
+            f"context {last.context} of {self._llm.context_length} tokens"
         )
 
 
@@ -109,6 +118,7 @@ def _stats(chunks: list[Chunk], prompt_tokens: int) -> AnswerStats:
     return AnswerStats(
         tokens,
         None if stats is None else stats.decode_tokens_per_second(tokens),
-        prompt_tokens + tokens,
+        prompt_tokens,
+        None if stats is None else stats.cached_tokens,
         "cancelled" if reason is None else reason,
     )

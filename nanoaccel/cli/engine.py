@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from nanoaccel.cli.options import EngineOptions
+from nanoaccel.cli.errors import INTERRUPTED
 from nanoaccel.cli.progress import working
 
 if TYPE_CHECKING:
     from nanoaccel.runtime.llm import LLM
 
 
-def open_llm(bundle: Path, options: EngineOptions, *, max_running: int | None = None) -> LLM:
-    """Load a bundle, with a spinner while it lasts.
+@contextmanager
+def open_llm(bundle: Path, **arguments: Any) -> Iterator[LLM]:
+    """Load a bundle, with a spinner while it lasts; it is closed at the end of the block.
+
+    Closing waits for the pass through the graph that runs; Ctrl-C then ends the process at once.
 
     Args:
         bundle: Its folder.
-        options: What the user set.
-        max_running: Requests that run together at most; None is the default of ``LLM``.
+        arguments: As ``LLM`` takes them.
 
     Raises:
         NanoAccelError: As ``LLM`` does.
     """
-    arguments = options.arguments()
-    if max_running is not None:
-        arguments["max_running"] = max_running
     with working(f"loading {bundle}"):
         from nanoaccel.runtime.llm import LLM
 
-        return LLM(bundle, **arguments)
+        llm = LLM(bundle, **arguments)
+    try:
+        yield llm
+    finally:
+        # An exception would end the interpreter while the graph computes, which aborts it.
+        before = signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+        try:
+            llm.close()
+        finally:
+            signal.signal(signal.SIGINT, before)

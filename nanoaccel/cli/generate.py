@@ -10,21 +10,23 @@ import typer
 
 from nanoaccel.cli.engine import open_llm
 from nanoaccel.cli.generation_json import generation_json
-from nanoaccel.cli.options import EngineOptions, SamplingOptions
+from nanoaccel.cli.options import EngineOptions, ReuseOptions, SamplingOptions
 from nanoaccel.cli.prompt import read_prompt
 from nanoaccel.cli.speed import speed_line
 from nanoaccel.cli.writing import check_completions, complete
 from nanoaccel.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nanoaccel.runtime.llm import LLM, Prompt
+    from nanoaccel.runtime.llm import LLM
     from nanoaccel.runtime.output import Completion
+    from nanoaccel.runtime.prompts import Prompt
 
 
 def generate(
     bundle: Path,
     sampling: SamplingOptions,
     engine: EngineOptions,
+    reuse: ReuseOptions,
     prompt: Annotated[str | None, typer.Argument(show_default=False)] = None,
     file: Annotated[Path | None, typer.Option(help="Read the prompt from a file.")] = None,
     raw: Annotated[
@@ -62,7 +64,9 @@ def generate(
     params = sampling.params(n=n, logprobs=logprobs)
     text = read_prompt(prompt, file)
     echo = not as_json and n == 1 and (sys.stdout.isatty() if stream is None else stream)
-    with open_llm(bundle, engine, max_running=max_running) as llm:
+    arguments = {**engine.arguments(), **reuse.arguments()}
+    # All completions are queued at once.
+    with open_llm(bundle, **arguments, max_running=max_running, max_waiting=n) as llm:
         completions = complete(llm, _wrap(llm, text, raw, system), params, echo=echo)
     if as_json:
         typer.echo(generation_json(completions))

@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -14,10 +15,12 @@ from nanoaccel.cli.sizes import parse_bytes
 from nanoaccel.errors import ConfigError
 
 if TYPE_CHECKING:
+    from nanoaccel.runtime.kv import CacheEviction
     from nanoaccel.runtime.sampling import SamplingParams
 
 _SAMPLING = "Sampling"
 _ENGINE = "Engine"
+_CACHE = "Cache"
 
 
 def _sampling(*names: str, help: str, metavar: str | None = None) -> Any:
@@ -26,6 +29,10 @@ def _sampling(*names: str, help: str, metavar: str | None = None) -> Any:
 
 def _engine(*, help: str, metavar: str | None = None) -> Any:
     return typer.Option(help=help, metavar=metavar, rich_help_panel=_ENGINE)
+
+
+def _cache(*names: str, help: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=_CACHE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,31 +119,102 @@ class EngineOptions:
     precision: Annotated[
         str, _engine(metavar="auto|f32", help="f32 computes everything in it, slowly.")
     ] = "auto"
-    cache_precision: Annotated[
-        str, _engine(metavar="auto|u8|f16|bf16|f32", help="Type of cached keys and values.")
-    ] = "auto"
-    kv_cache_memory: Annotated[
-        str | None,
-        _engine(metavar="SIZE", help="For the cache, as 512MB or 2GB; else up to a quarter free."),
-    ] = None
     max_step_tokens: Annotated[
         int, _engine(help="Tokens in one step at most; longer prompts are cut into chunks.")
     ] = 128
+    time_per_token: Annotated[
+        float | None,
+        _engine(
+            metavar="SECONDS",
+            help="How long a step may last while texts are written; prompts get what is left.",
+        ),
+    ] = None
+    kv_cache_memory: Annotated[
+        str | None,
+        _cache(metavar="SIZE", help="Memory for it, as 512MB or 2GB; else up to a quarter free."),
+    ] = None
+    cache_precision: Annotated[
+        str, _cache(metavar="TYPE", help="Of cached keys and values: u4, u8, f16, bf16, f32.")
+    ] = "auto"
+    keep_tokens: Annotated[
+        int | None,
+        _cache(metavar="N", help="Tokens that a text may attend to; all when not given."),
+    ] = None
+    keep_by: Annotated[
+        str,
+        _cache(
+            metavar="position|score",
+            help="Start and latest tokens, or start and those that drew most attention.",
+        ),
+    ] = "position"
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for ``LLM``.
 
         Raises:
-            ConfigError: ``--kv-cache-memory`` is no size.
+            ConfigError: ``--kv-cache-memory`` is no size, or ``--keep-tokens`` and ``--keep-by``
+                have no meaning.
         """
         memory = self.kv_cache_memory
         return {
             "backend": self.backend,
             "threads": self.threads,
             "precision": self.precision,
-            "cache_precision": self.cache_precision,
-            "kv_cache_memory": None if memory is None else parse_bytes("--kv-cache-memory", memory),
             "max_step_tokens": self.max_step_tokens,
+            "time_per_token": self.time_per_token,
+            "kv_cache_memory": None if memory is None else parse_bytes("--kv-cache-memory", memory),
+            "cache_precision": self.cache_precision,
+            "cache_eviction": self._cache_eviction(),
+        }
+
+    def _cache_eviction(self) -> CacheEviction | None:
+        if self.keep_tokens is None:
+            if self.keep_by != "position":
+                raise ConfigError(
+                    f"--keep-by {self.keep_by} has no meaning without --keep-tokens",
+                    "Say how many tokens to keep",
+                )
+            return None
+        from nanoaccel.runtime.kv import CacheEviction
+
+        try:
+            return CacheEviction(self.keep_tokens, by=self.keep_by)  # type: ignore[arg-type]
+        except ConfigError as error:  # its names are not those of the options
+            raise ConfigError(
+                f"--keep-tokens {self.keep_tokens} --keep-by {self.keep_by}: {error.problem}",
+                error.remedy,
+            ) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReuseOptions:
+    """What is kept of prompts for later ones; the defaults are those of ``LLM``."""
+
+    no_prefix_cache: Annotated[
+        bool, _cache("--no-prefix-cache", help="Compute prompts anew that begin as earlier ones.")
+    ] = False
+    eviction_policy: Annotated[
+        str, _cache(metavar="NAME", help="What of earlier prompts goes first: lru, lfu or cost.")
+    ] = "lru"
+    prompt_cache: Annotated[
+        Path | None,
+        _cache(metavar="DIR", help="Folder that keeps prompts beyond memory and this run."),
+    ] = None
+    prompt_cache_size: Annotated[
+        str, _cache(metavar="SIZE", help="What the folder may take; the oldest prompts go.")
+    ] = "4GiB"
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments for ``LLM``.
+
+        Raises:
+            ConfigError: ``--prompt-cache-size`` is no size.
+        """
+        return {
+            "prefix_cache": not self.no_prefix_cache,
+            "eviction_policy": self.eviction_policy,
+            "prompt_cache": self.prompt_cache,
+            "prompt_cache_size": parse_bytes("--prompt-cache-size", self.prompt_cache_size),
         }
 
 

@@ -10,7 +10,6 @@ import typer
 
 from nanoaccel.bundle import MANIFEST
 from nanoaccel.cli.engine import open_llm
-from nanoaccel.cli.options import EngineOptions
 from nanoaccel.cli.progress import stages
 from nanoaccel.cli.speed import speed_line
 from nanoaccel.cli.writing import check_completions, complete
@@ -34,7 +33,7 @@ def quickstart(
 
         with stages() as listener:
             export("sample", out, listener=listener)
-    with open_llm(out, EngineOptions()) as llm:
+    with open_llm(out) as llm:
         typer.echo(f"> {_PROMPT}")
         messages = [{"role": "user", "content": _PROMPT}]
         completions = complete(llm, messages, SamplingParams(max_tokens=_MAX_TOKENS), echo=True)

@@ -18,13 +18,18 @@ def tokens_per_second(completions: tuple[Completion, ...]) -> float | None:
     return (tokens - len(firsts)) / seconds if seconds > 0 else None
 
 
-def tokens_text(count: int) -> str:
-    """``1 token``, ``2 tokens``."""
-    return f"{count} token{'' if count == 1 else 's'}"
+def tokens_text(count: int, kind: str = "") -> str:
+    """``1 token``, ``2 prompt tokens``."""
+    return f"{count} {kind}token{'' if count == 1 else 's'}"
+
+
+def cached_text(cached: int, prompt: int) -> str:
+    """``64 of 90 prompt tokens from the cache``."""
+    return f"{cached} of {tokens_text(prompt, 'prompt ')} from the cache"
 
 
 def speed_line(completions: tuple[Completion, ...]) -> str:
-    """Tokens, tokens a second, time to the first token, and whether the text was cut."""
+    """Tokens, tokens a second, time to the first token, what of the prompt was cached, any cut."""
     tokens = sum(c.usage.completion_tokens for c in completions)
     parts = [tokens_text(tokens)]
     speed = tokens_per_second(completions)
@@ -33,6 +38,9 @@ def speed_line(completions: tuple[Completion, ...]) -> str:
     first = completions[0].stats.first_token
     if first is not None:
         parts.append(f"first token after {first:.2f} s")
+    cached = completions[0].stats.cached_tokens
+    if cached > 0:
+        parts.append(cached_text(cached, completions[0].usage.prompt_tokens))
     if any(c.finish_reason == "length" for c in completions):
         parts.append("stopped by --max-tokens or the end of the context")
     return ", ".join(parts)

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nanoaccel.cli.interrupt import interruptible
 from nanoaccel.errors import GenerationError
 
 if TYPE_CHECKING:
-    from nanoaccel.runtime.llm import LLM, Prompt
+    from nanoaccel.runtime.llm import LLM
     from nanoaccel.runtime.output import Chunk, Completion
+    from nanoaccel.runtime.prompts import Prompt
     from nanoaccel.runtime.sampling import SamplingParams
 
 
@@ -34,13 +34,11 @@ def complete(
     from nanoaccel.runtime.output import join_chunks
 
     chunks: dict[int, list[Chunk]] = {}
-    with interruptible() as interrupted, ended_line() as line:
-        for chunk in llm.stream(prompt, params):
+    with ended_line() as line, llm.stream(prompt, params) as stream:
+        for chunk in stream:
             chunks.setdefault(chunk.index, []).append(chunk)
             if echo:
                 line.write(chunk.text)
-            if interrupted():
-                raise KeyboardInterrupt
     return tuple(join_chunks(chunks[index]) for index in sorted(chunks))
 
 

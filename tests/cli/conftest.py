@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ import nanoaccel
 from nanoaccel import registry
 from nanoaccel.bundle import MANIFEST, Manifest, ModelEntry, list_files
 from nanoaccel.cli.main import main
+from nanoaccel.cli.writing import Line
 from nanoaccel.runtime.backends.fake import FakeBackend, scripted
 
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}.{% endfor %}"
@@ -79,6 +82,24 @@ def alphabet(monkeypatch: pytest.MonkeyPatch) -> Alphabet:
         registry.BACKENDS, "resolve", lambda name: load if name == "openvino" else real(name)
     )
     return model
+
+
+@pytest.fixture
+def press_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Press Ctrl-C once some text was shown; for ``Alphabet.on_length``."""
+    shown = threading.Event()
+    write = Line.write
+
+    def note(line: Line, text: str) -> None:
+        write(line, text)
+        shown.set()
+
+    def press() -> None:
+        assert shown.wait(60)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Line, "write", note)
+    return press
 
 
 @pytest.fixture

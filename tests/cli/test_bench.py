@@ -11,8 +11,9 @@ from nanoaccel.cli.bench import markdown_table, parse_batches
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.benchmark import BenchmarkResult, BenchmarkTest
+from nanoaccel.runtime.llm import LLM
 
-INFO = BackendInfo("openvino", "a CPU", 10, 32, 1000, "u8", 2)
+INFO = BackendInfo("openvino", "a CPU", 10, 32, 1000, "u8", 2, "u8 blocks")
 
 
 def test_parse_batches_reads_counts() -> None:
@@ -64,6 +65,22 @@ def test_bench_json_gives_every_run(letters: Path, run_cli: Any) -> None:
     (test,) = content["tests"]
     assert (test["test"], test["batch"], len(test["tokens_per_second"])) == ("tg10 @ 2", 2, 3)
     assert test["mean"] == pytest.approx(sum(test["tokens_per_second"]) / 3)
+
+
+def test_bench_finds_no_prompt_in_a_cache(
+    letters: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hits = []
+    close = LLM.close
+
+    def note(llm: LLM) -> None:
+        hits.append(llm.counters().hit_tokens)
+        close(llm)
+
+    monkeypatch.setattr(LLM, "close", note)
+    monkeypatch.setattr("random.Random.randrange", lambda *_: 0)
+    run_cli("bench", letters, "--prompt", 20, "--generate", 0)
+    assert hits == [0]
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import dataclass, fields
-from typing import Annotated, get_args, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
 
 import pytest
 import typer
 
 from nanoaccel.cli.export import export
 from nanoaccel.cli.generate import generate
-from nanoaccel.cli.options import EngineOptions, SamplingOptions, with_options
+from nanoaccel.cli.options import EngineOptions, ReuseOptions, SamplingOptions, with_options
 from nanoaccel.errors import ConfigError, SamplingError
 from nanoaccel.exporters.recipe import Recipe, WeightType
+from nanoaccel.registry import EVICTION_POLICIES
 from nanoaccel.runtime.backends import CachePrecision, Precision
+from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
 
@@ -23,10 +27,18 @@ class Pair:
     right: Annotated[str, typer.Option(help="Right.")] = "r"
 
 
+def _option(function: object, name: str) -> Any:
+    return get_args(get_type_hints(function, include_extras=True)[name])[1]
+
+
 def _metavar(function: object, name: str) -> str:
-    hint = get_type_hints(function, include_extras=True)[name]
-    metavar: str = get_args(hint)[1].metavar
+    metavar: str = _option(function, name).metavar
     return metavar
+
+
+def _help(function: object, name: str) -> list[str]:
+    """Its words."""
+    return re.findall(r"\w+", _option(function, name).help)
 
 
 def test_sampling_defaults_are_those_of_sampling_params() -> None:
@@ -65,8 +77,21 @@ def test_engine_defaults_are_those_of_llm() -> None:
         for name, parameter in inspect.signature(LLM.__init__).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
+    del defaults["on_event"], defaults["max_waiting"]
     running = inspect.signature(generate).parameters["max_running"].default
-    assert {**EngineOptions().arguments(), "max_running": running} == defaults
+    shown = {**EngineOptions().arguments(), **ReuseOptions().arguments(), "max_running": running}
+    assert shown == defaults
+
+
+def test_engine_options_read_what_a_text_keeps() -> None:
+    assert EngineOptions(keep_tokens=64).arguments()["cache_eviction"] == CacheEviction(64)
+    by_score = EngineOptions(keep_tokens=64, keep_by="score").arguments()["cache_eviction"]
+    assert by_score == CacheEviction(64, by="score")
+
+
+def test_reuse_options_read_the_size_of_the_folder() -> None:
+    arguments = ReuseOptions(prompt_cache=Path("x"), prompt_cache_size="2MB").arguments()
+    assert (arguments["prompt_cache"], arguments["prompt_cache_size"]) == (Path("x"), 2_000_000)
 
 
 def test_engine_options_read_the_cache_size() -> None:
@@ -77,7 +102,11 @@ def test_engine_options_read_the_cache_size() -> None:
 
 def test_choices_in_the_help_are_those_that_exist() -> None:
     assert _metavar(EngineOptions, "precision") == "|".join(get_args(Precision))
-    assert _metavar(EngineOptions, "cache_precision") == "|".join(get_args(CachePrecision))
+    assert _metavar(EngineOptions, "keep_by").split("|") == ["position", "score"]
+    for precision in set(get_args(CachePrecision)) - {"auto"}:
+        assert precision in _help(EngineOptions, "cache_precision")
+    for policy in EVICTION_POLICIES.names():
+        assert policy in _help(ReuseOptions, "eviction_policy")
     assert set(_metavar(export, "weights").split("|")) == set(get_args(WeightType))
 
 

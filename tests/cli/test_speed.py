@@ -9,9 +9,14 @@ from nanoaccel.runtime.output import Completion, FinishReason, RequestStats, Usa
 
 
 def _completion(
-    tokens: int, first: float | None, total: float, reason: FinishReason = "stop"
+    tokens: int,
+    first: float | None,
+    total: float,
+    reason: FinishReason = "stop",
+    *,
+    cached: int = 0,
 ) -> Completion:
-    stats = RequestStats(0.0, first, total, 0)
+    stats = RequestStats(0.0, first, total, 0, cached)
     error = "it broke" if reason == "error" else None
     return Completion("", (), reason, Usage(3, tokens), stats, error=error)
 
@@ -37,6 +42,9 @@ def test_speed_line_tells_tokens_speed_and_first_token() -> None:
         "11 tokens, 5.0 tokens/s, first token after 0.50 s"
     )
     assert speed_line((_completion(0, None, 1.0),)) == "0 tokens"
+    assert speed_line((_completion(11, 0.5, 2.5, cached=2),)) == (
+        "11 tokens, 5.0 tokens/s, first token after 0.50 s, 2 of 3 prompt tokens from the cache"
+    )
     assert speed_line((_completion(1, 0.25, 0.25, "length"),)) == (
         "1 token, first token after 0.25 s, stopped by --max-tokens or the end of the context"
     )

@@ -11,6 +11,9 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any, TypeVar
+
+_Self = TypeVar("_Self", bound="Worker")
 
 
 class Worker:
@@ -20,10 +23,19 @@ class Worker:
         kind: "nanoaccel" or "genai".
         folder: What it loads.
         watch_memory: Follow its anonymous memory from the start; costs a little time.
+        command: The script that serves, and what it is told after kind and folder.
     """
 
-    def __init__(self, kind: str, folder: Path, *, watch_memory: bool = False) -> None:
-        command = [sys.executable, __file__, kind, str(folder)]
+    def __init__(
+        self,
+        kind: str,
+        folder: Path,
+        *,
+        watch_memory: bool = False,
+        command: tuple[str, ...] = (__file__,),
+    ) -> None:
+        script, *options = command
+        command = (sys.executable, script, kind, str(folder), *options)
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -33,12 +45,19 @@ class Worker:
 
     def ask(self, *, prompt: int, generate: int) -> dict[str, float]:
         """Run one request; gives tokens a second of prefill and decode."""
+        answer: dict[str, float] = self.exchange([prompt, generate])
+        return answer
+
+    def exchange(self, message: object) -> Any:
+        """Send a message and wait for its answer, both JSON."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([prompt, generate]) + "\n")
+        self._process.stdin.write(json.dumps(message) + "\n")
         self._process.stdin.flush()
-        answer: dict[str, float] = json.loads(self._process.stdout.readline())
-        return answer
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{' '.join(self._process.args)} ended; see above")
+        return json.loads(line)
 
     def close(self) -> None:
         """End the process."""
@@ -46,7 +65,7 @@ class Worker:
         self._process.stdin.close()
         self._process.wait()
 
-    def __enter__(self) -> Worker:
+    def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(
@@ -84,7 +103,7 @@ def _tokens(count: int) -> list[int]:
 def _serve_nanoaccel(folder: str) -> None:
     from nanoaccel import LLM, SamplingParams
 
-    llm = LLM(folder)
+    llm = LLM(folder, prefix_cache=False)
     for line in sys.stdin:
         prompt, generate = json.loads(line)
         params = SamplingParams(max_tokens=generate, ignore_eos=True)

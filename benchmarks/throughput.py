@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -80,7 +81,9 @@ def measure(workers: Workers, rounds: int, load: Callable[[int], Load]) -> Paced
     for number in range(rounds):
         asked = load(number + 1)
         for name, worker in workers.items():
-            found[name].append(Pacing.of(worker.play(asked)))
+            run = Pacing.of(worker.play(asked))
+            print(f"{name}: {run.tokens_per_second:.0f} tokens/s", file=sys.stderr)
+            found[name].append(run)
     return found
 
 

@@ -146,10 +146,8 @@ class AsyncStream(AsyncIterator[Chunk]):
             call_in(loop, chunks.put_nowait, chunk)
 
         def submit() -> int:
-            submission = self._prepare()
-            if not self._closed:
-                self._submission = submission
-                submission.submit(deliver, even_if_full=False)
+            self._submission = submission = self._prepare()
+            submission.submit(deliver, even_if_full=False)
             if self._closed:  # meanwhile
                 submission.cancel()
             return submission.count

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.disk_tiers import wait_until
@@ -123,20 +125,32 @@ def test_async_llm_cancelled_task_cancels_its_requests(
 
 
 def test_async_llm_task_that_is_cancelled_while_it_queues_cancels_all(
-    folder: Path, backends: list[WatchedBackend]
+    folder: Path, backends: list[WatchedBackend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    submitting, goes_on = threading.Event(), threading.Event()
+
     async def test(llm: AsyncLLM) -> None:
+        loop = llm._llm.session.loop
+        submit = loop.submit
+
+        def slow(*values: Any, **options: Any) -> None:
+            if llm.counters().submitted == 9:
+                submitting.set()
+                assert goes_on.wait(20)
+            submit(*values, **options)
+
+        monkeypatch.setattr(loop, "submit", slow)
         backends[0].seconds = 0.005
-        task = asyncio.create_task(llm.generate([[place % 26] for place in range(400)], LONG))
-        await asyncio.to_thread(
-            wait_until, lambda: llm.counters().submitted > 0 or task.done(), "the first request"
-        )
+        task = asyncio.create_task(llm.generate(["abc"] * 20, LONG))
+        await asyncio.to_thread(submitting.wait, 20)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await until_submitted(llm, 400)
         await asyncio.to_thread(wait_until_idle, llm)
-        assert llm.counters().finished["cancelled"] > 300
+        goes_on.set()
+        await until_submitted(llm, 20)
+        await asyncio.to_thread(wait_until_idle, llm)
+        assert llm.counters().finished == {"cancelled": 20}
 
     run(folder, test)
 

@@ -162,6 +162,27 @@ def test_llm_close_cancels_what_runs_and_refuses_what_comes(
     assert (llm.backend.name, llm.context_length) == ("fake", 64)
 
 
+def test_llm_whose_engine_fails_keeps_nobody_waiting(
+    llm: LLM, backend: WatchedBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("a bug")
+
+    backend.hold()
+    stream = llm.stream("abc", LONG)
+    backend.wait_until_held()
+    monkeypatch.setattr(llm.session.loop.engine._scheduler, "schedule", broken)
+    backend.go_on()
+    last = list(stream)[-1]
+    assert (last.finish_reason, last.error) == ("error", "ZeroDivisionError: a bug")
+    with pytest.raises(ClosedError):
+        llm.generate(["abc"] * 3)
+    with pytest.raises(ClosedError):
+        llm.stream("abc")
+    llm.close()
+    assert backend.closings == 1
+
+
 def test_llm_closed_in_a_callback_is_closed(folder: Path, backends: list[WatchedBackend]) -> None:
     def listen(event: Event) -> None:
         if event.kind == "token":

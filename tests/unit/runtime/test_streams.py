@@ -124,16 +124,23 @@ def test_stream_that_is_closed_ends(llm: LLM) -> None:
 
 def test_stream_that_is_closed_while_it_is_read_ends(llm: LLM, backend: WatchedBackend) -> None:
     backend.hold()
-    stream = llm.stream("abc", LONG)
-    chunks: list[Chunk] = []
-    reader = threading.Thread(target=lambda: chunks.extend(stream))
-    reader.start()
+    running = llm.stream("abc", LONG)
     backend.wait_until_held()
-    stream.close()
+    waiting = llm.stream("abc", LONG)
+    chunks: dict[Stream, list[Chunk]] = {running: [], waiting: []}
+    readers = [
+        threading.Thread(target=read.extend, args=(stream,), daemon=True)
+        for stream, read in chunks.items()
+    ]
+    for reader in readers:
+        reader.start()
+    for stream in chunks:
+        stream.close()
     backend.go_on()
-    reader.join(20)
-    assert not reader.is_alive()
-    assert len(chunks) < 2
+    for reader in readers:
+        reader.join(20)
+        assert not reader.is_alive()
+    assert [len(read) < 2 for read in chunks.values()] == [True, True]
 
 
 def test_stream_refuses_at_once(llm: LLM) -> None:

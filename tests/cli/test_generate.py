@@ -158,10 +158,16 @@ def test_generate_keeps_some_tokens_only(letters: Path, alphabet: Any, run_cli: 
         (["hi", "--prompt-cache-size", "x"], "--prompt-cache-size 'x'"),
         (["hi", "--prompt-cache", "x", "--no-prefix-cache"], "prompt_cache needs the prefix"),
         (["hi", "--eviction-policy", "lur"], "Did you mean 'lru'?"),
-        (["hi", "--keep-tokens", "0"], "--keep-tokens 0 --keep-by position: cache_eviction max_tokens=0"),
+        (
+            ["hi", "--keep-tokens", "0"],
+            "--keep-tokens 0 --keep-by position: cache_eviction max_tokens=0",
+        ),
         (["hi", "--keep-tokens", "8"], "leaves no room for the tokens that stay"),
         (["hi", "--keep-by", "score"], "--keep-by score has no meaning without --keep-tokens"),
-        (["hi", "--keep-tokens", "64", "--keep-by", "age"], "--keep-by age: cache_eviction by='age'"),
+        (
+            ["hi", "--keep-tokens", "64", "--keep-by", "age"],
+            "--keep-by age: cache_eviction by='age'",
+        ),
         (["hi", "--backend", "openvin"], "Did you mean 'openvino'?"),
         ([""], "the prompt is empty"),
         ([], "the prompt is empty"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -83,3 +85,21 @@ def test_openvino_refuses_a_cache_that_does_not_fit(tiny_bundle: Path) -> None:
     with pytest.raises(ConfigError, match="do not fit in memory"):
         backend.allocate_cache(1 << 45)
     backend.close()
+
+
+def test_openvino_ctrl_c_after_close_does_not_crash(tiny_bundle: Path) -> None:
+    script = f"""
+import gc, signal
+from nanoaccel.runtime.llm import LLM
+
+with LLM({str(tiny_bundle)!r}) as llm:
+    llm.generate("hi")
+del llm
+gc.collect()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr

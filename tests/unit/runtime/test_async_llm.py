@@ -164,7 +164,8 @@ def test_async_llm_close_ends_what_runs(folder: Path, backends: list[WatchedBack
         reading = asyncio.create_task(anext(stream))  # type: ignore[arg-type]
         await until_submitted(llm, 4)
         closing = [asyncio.create_task(llm.close()) for _ in range(2)]
-        await asyncio.sleep(0.01)
+        loop = llm._llm.session.loop
+        await asyncio.to_thread(wait_until, lambda: loop._closing, "the beginning of the end")
         assert not closing[0].done()
         backends[0].go_on()
         await asyncio.gather(*closing)

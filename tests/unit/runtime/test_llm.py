@@ -149,8 +149,11 @@ def test_llm_close_cancels_what_runs_and_refuses_what_comes(
     worker.start()
     backend.wait_until_held()
     stream = llm.stream("xyz", LONG)
-    threading.Timer(0.01, backend.go_on).start()
-    llm.close()
+    closing = threading.Thread(target=llm.close)
+    closing.start()
+    wait_until(lambda: llm.session.loop._closing, "the beginning of the end")
+    backend.go_on()
+    closing.join(20)
     worker.join(20)
     assert [output.finish_reason for output in outputs] == ["cancelled"] * 3
     assert list(stream)[-1].finish_reason == "cancelled"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import openvino as ov
@@ -29,7 +30,7 @@ def load(options: BackendOptions) -> OpenVINOBackend:
         BundleError: The graph is not a text decoder with a key-value state.
         ConfigError: An option that this CPU cannot do.
     """
-    core = ov.Core()
+    core = _core()
     try:
         with options.graph.open("rb") as file:
             if not file.read(64).lstrip().startswith(b"<"):
@@ -53,6 +54,17 @@ def load(options: BackendOptions) -> OpenVINOBackend:
             "Set both to 'auto', or export the model again",
         ) from error
     return OpenVINOBackend(compiled, core.get_property(_DEVICE, "FULL_DEVICE_NAME"))
+
+
+@cache
+def _core() -> ov.Core:
+    """OpenVINO, which stays loaded.
+
+    Its CPU plugin gives the thread that loads it a signal stack, and frees that when it is
+    unloaded. The engine's thread may be the last to let go of it; the next signal, a Ctrl-C, would
+    then crash the thread that loaded it.
+    """
+    return ov.Core()
 
 
 def _properties(options: BackendOptions, capabilities: Sequence[str]) -> dict[str, object]:

@@ -118,10 +118,10 @@ class OpenVINOBackend:
                 f"{num_blocks * self.block_bytes} bytes of cache do not fit in memory",
                 "Lower kv_cache_memory",
             ) from error
-        for cache, memory in zip(self._caches, self._arena.slices, strict=True):
-            shape = (num_blocks, *cache.block_shape)
+        for tensor, memory in zip(self._caches, self._arena.slices, strict=True):
+            shape = (num_blocks, *tensor.block_shape)
             self._live_request.set_input_tensor(
-                cache.place, ov.Tensor(memory, shape, cache.element_type)
+                tensor.place, ov.Tensor(memory, shape, tensor.element_type)
             )
 
     def forward(self, plan: StepPlan) -> StepResult:

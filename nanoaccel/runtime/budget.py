@@ -7,7 +7,11 @@ from itertools import pairwise
 
 # Prompts may make a step at most this many times as long as its decodes alone. Less would let
 # prompts crawl: on CPUs a pass over 16 tokens takes about twice as long as one over a single token.
-SLOWDOWN = 2.2
+SLOWDOWN = 2.5
+# When more prompts wait than requests decode, the step may last longer in proportion, as its
+# decodes are the few that keep the many waiting. No more prompts than these count: eight decodes or
+# more are never slowed down further.
+CROWD = 8
 # Prompt tokens that a step has room for in any case, so that prompts always go on.
 MIN_CHUNK = 8
 # The same, as long as nothing is known about this machine.
@@ -124,7 +128,7 @@ class StepBudget:
         cost: What passes cost.
         max_tokens: Tokens in a step at most, whatever they cost.
         target: Seconds that a step with decodes may last; None allows ``SLOWDOWN`` times what
-            they take alone.
+            they take alone, and more when they are few and a ``CROWD`` of prompts waits.
     """
 
     def __init__(self, cost: PassCost, *, max_tokens: int, target: float | None) -> None:
@@ -132,8 +136,8 @@ class StepBudget:
         self._max_tokens = max_tokens
         self._target = target
 
-    def tokens(self, decodes: int) -> int:
-        """Tokens for a step with so many decodes, these included.
+    def tokens(self, decodes: int, prompts: int) -> int:
+        """Tokens for a step with so many decodes, these included, while so many prompts wait.
 
         The decodes and ``MIN_CHUNK`` tokens more are always allowed, up to ``max_tokens``.
         """
@@ -142,7 +146,10 @@ class StepBudget:
         alone = self._cost.seconds(decodes)
         if alone is None:
             return min(decodes + FIRST_CHUNK, self._max_tokens)
-        limit = SLOWDOWN * alone if self._target is None else self._target
+        if self._target is None:
+            limit = SLOWDOWN * alone * max(1.0, min(prompts, CROWD) / decodes)
+        else:
+            limit = self._target
         affordable = self._cost.tokens_within(limit)
         assert affordable is not None, "the cost of the decodes is known"
         return min(max(affordable, decodes + MIN_CHUNK), self._max_tokens)

@@ -156,7 +156,8 @@ class Scheduler:
         """Choose the chunks of the next step; their room in the cache is allocated."""
         decodes = [request for request in self._running if request.num_pending == 1]
         prompts = [request for request in self._running if request.num_pending > 1]
-        step = _Step(self._budget.tokens(len(decodes)))
+        startable = min(len(self._waiting), self._max_running - len(self._running))
+        step = _Step(self._budget.tokens(len(decodes), len(prompts) + startable))
         for request in decodes:
             self._advance(request, step)
         for request in prompts:

@@ -10,8 +10,11 @@ from itertools import pairwise
 SLOWDOWN = 2.5
 # When more prompts wait than requests decode, the step may last longer in proportion, as its
 # decodes are the few that keep the many waiting. No more prompts than these count: eight decodes or
-# more are never slowed down further.
+# more are not slowed down further.
 CROWD = 8
+# Prompts that came no later than those who decode, but stood behind them in the queue, count so
+# many times: who came together begins together.
+PEER_WEIGHT = 3
 # Prompt tokens that a step has room for in any case, so that prompts always go on.
 MIN_CHUNK = 8
 # The same, as long as nothing is known about this machine.
@@ -136,20 +139,21 @@ class StepBudget:
         self._max_tokens = max_tokens
         self._target = target
 
-    def tokens(self, decodes: int, prompts: int) -> int:
-        """Tokens for a step with so many decodes, these included, while so many prompts wait.
+    def tokens(self, decodes: int, prompts: int, peers: int) -> int:
+        """Tokens for a step; its decodes and ``MIN_CHUNK`` more always, up to ``max_tokens``.
 
-        The decodes and ``MIN_CHUNK`` tokens more are always allowed, up to ``max_tokens``.
+        Args:
+            decodes: Requests that decode.
+            prompts: Requests whose prompts wait.
+            peers: Those of them that came before any request that decodes had its first token.
         """
         if decodes == 0:
             return self._max_tokens
         alone = self._cost.seconds(decodes)
         if alone is None:
             return min(decodes + FIRST_CHUNK, self._max_tokens)
-        if self._target is None:
-            limit = SLOWDOWN * alone * max(1.0, min(prompts, CROWD) / decodes)
-        else:
-            limit = self._target
+        crowd = max(decodes, min(prompts, CROWD), PEER_WEIGHT * peers)
+        limit = SLOWDOWN * alone * crowd / decodes if self._target is None else self._target
         affordable = self._cost.tokens_within(limit)
         assert affordable is not None, "the cost of the decodes is known"
         return min(max(affordable, decodes + MIN_CHUNK), self._max_tokens)

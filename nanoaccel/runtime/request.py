@@ -39,6 +39,7 @@ class Request:
         num_evicted: Those of them that were dropped from the cache.
         num_cached_at_start: Tokens that were found in the cache when it first started.
         submitted: When it was queued, seconds on the engine's clock.
+        first_token: When it had its first token, seconds on the engine's clock; None before.
     """
 
     def __init__(
@@ -78,9 +79,9 @@ class Request:
         self._detokenizer = tokenizer.detokenizer()
         self._stop = StopMatcher(params.stop)
         self.submitted = 0.0
+        self.first_token: float | None = None
         self._started: float | None = None
         self._announced = False
-        self._first_token: float | None = None
 
     @property
     def num_generated(self) -> int:
@@ -143,8 +144,8 @@ class Request:
     def append(self, sampled: Sampled, now: float) -> Chunk:
         """Take one more token and say what it adds to the text; may finish the request."""
         token = sampled.token_id
-        if self._first_token is None:
-            self._first_token = now
+        if self.first_token is None:
+            self.first_token = now
         self._tokens[self.num_known] = token
         self.num_known += 1
         self._sampler.accept(token)
@@ -176,7 +177,7 @@ class Request:
                 reason = "stop"  # the held-back end of the text was one
         self.finish_reason = reason
         started = now if self._started is None else self._started
-        first = None if self._first_token is None else self._first_token - self.submitted
+        first = None if self.first_token is None else self.first_token - self.submitted
         stats = RequestStats(
             queued=started - self.submitted,
             first_token=first,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -156,8 +157,7 @@ class Scheduler:
         """Choose the chunks of the next step; their room in the cache is allocated."""
         decodes = [request for request in self._running if request.num_pending == 1]
         prompts = [request for request in self._running if request.num_pending > 1]
-        startable = min(len(self._waiting), self._max_running - len(self._running))
-        step = _Step(self._budget.tokens(len(decodes), len(prompts) + startable))
+        step = _Step(self._step_tokens(decodes, prompts))
         for request in decodes:
             self._advance(request, step)
         for request in prompts:
@@ -165,6 +165,14 @@ class Scheduler:
             self._advance(request, step)
         self._admit(step, above=None)
         return step.chunks
+
+    def _step_tokens(self, decodes: list[Request], prompts: list[Request]) -> int:
+        """Tokens for a step, by what decodes and what waits."""
+        waiting = prompts + self._waiting[: self._max_running - len(self._running)]
+        begun = [request.first_token for request in decodes if request.first_token is not None]
+        first = min(begun, default=math.inf)
+        peers = sum(request.submitted < first for request in waiting)
+        return self._budget.tokens(len(decodes), len(waiting), peers)
 
     def _advance(self, request: Request, step: _Step) -> None:
         """Add a chunk of a running request, for which lower ones may lose theirs."""

@@ -144,8 +144,9 @@ class Simulation:
         running = list(self.scheduler.requests())[: self.scheduler.num_running]
         decodes = [request for request in running if request.num_pending == 1]
         before = {request: request.num_preemptions for request in self.scheduler.requests()}
-        startable = min(self.scheduler.num_waiting, self.max_running - len(running))
-        allowed = self.budget.tokens(len(decodes), len(running) - len(decodes) + startable)
+        allowed = self.scheduler._step_tokens(
+            decodes, [request for request in running if request.num_pending > 1]
+        )
         chunks = self.scheduler.schedule()
         tokens = sum(chunk.end - chunk.start for chunk in chunks)
         assert tokens <= allowed

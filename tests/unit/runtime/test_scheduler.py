@@ -61,6 +61,28 @@ def test_scheduler_gives_prompts_what_decodes_can_bear(tokenizer: Tokenizer) -> 
     assert MIN_CHUNK <= end < 25
 
 
+def test_scheduler_tells_the_budget_which_prompts_came_with_those_who_decode(
+    tokenizer: Tokenizer,
+) -> None:
+    simulation = Simulation(tokenizer, max_step_tokens=10, max_running=5)
+    asked = []
+    tokens = simulation.budget.tokens
+    simulation.budget.tokens = lambda *counts: (  # type: ignore[method-assign]
+        asked.append(counts) or tokens(*counts)
+    )
+    for token in range(3):
+        simulation.submit([token] * 10, max_tokens=50)
+    simulation.step()
+    assert asked[-1] == (0, 3, 3)
+    simulation.submit([3] * 10)
+    simulation.step()
+    assert asked[-1] == (1, 3, 2)
+    for token in range(4, 9):
+        simulation.submit([token] * 10)
+    simulation.scheduler.schedule()
+    assert asked[-1] == (2, 3, 1), "those who find no place do not count"
+
+
 def test_scheduler_gives_prompts_little_before_costs_are_known(tokenizer: Tokenizer) -> None:
     simulation = Simulation(tokenizer, max_step_tokens=100)
     simulation.cost.observe = lambda *_: None  # type: ignore[method-assign]

@@ -68,7 +68,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"{machine()}; medians of {arguments.steps} steps\n")
     print("| batch | sampling | outside the graph call |\n| --- | --- | --- |")
-    with LLM(arguments.bundle, prefix_cache=False) as llm:
+    with LLM(arguments.bundle, prefix_cache=False, speculation="off") as llm:
         steps = TimedSteps(llm)
         for batch in (1, 4, 16):
             for name, options in (("greedy", {}), ("top-k, top-p, penalty", SAMPLING)):

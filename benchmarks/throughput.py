@@ -64,7 +64,7 @@ def started(
     arguments: argparse.Namespace, work: Path, ours: Mapping[str, object]
 ) -> Iterator[Workers]:
     """The engines in processes of their own, warmed up."""
-    options = {"nanoaccel": ours, "genai": GENAI_OPTIONS}
+    options = {"nanoaccel": {"speculation": "off", **ours}, "genai": GENAI_OPTIONS}
     with ExitStack() as stack:
         workers = {
             name: stack.enter_context(ServingWorker(kind, work / folder, options[kind]))

@@ -103,7 +103,7 @@ def _tokens(count: int) -> list[int]:
 def _serve_nanoaccel(folder: str) -> None:
     from nanoaccel import LLM, SamplingParams
 
-    llm = LLM(folder, prefix_cache=False)
+    llm = LLM(folder, prefix_cache=False, speculation="off")
     for line in sys.stdin:
         prompt, generate = json.loads(line)
         params = SamplingParams(max_tokens=generate, ignore_eos=True)

@@ -208,6 +208,12 @@ class Bundle:
             digest.update((known[name] if name in known else sha256_of(path)).encode())
         return digest.hexdigest()
 
+    def stamp(self) -> str:
+        """Names the graph's file as it is now, without reading it: place, size and time."""
+        file = self.graph.with_suffix(".bin")
+        found = (file if file.is_file() else self.graph).stat()
+        return f"{self.graph.resolve()} {found.st_size} {found.st_mtime_ns}"
+
     def verify(self) -> None:
         """Check the sha256 of every file; reads them all.
 

@@ -17,6 +17,7 @@
     ├── ClosedError             something was used after it was closed
     ├── StreamConsumedError     a stream was iterated a second time
     ├── CallbackError           a callback of the user raised
+    ├── DrafterError            a drafter failed, and guesses no more
     ├── PromptCacheError        the folder of a prompt cache cannot be used
     └── MissingExtraError       an optional dependency is not installed (also an ImportError)
 
@@ -108,6 +109,10 @@ class StreamConsumedError(NanoAccelError):
 
 class CallbackError(NanoAccelError):
     """A callback of the user raised."""
+
+
+class DrafterError(NanoAccelError):
+    """A drafter raised, or guessed a token that the model has not."""
 
 
 class PromptCacheError(NanoAccelError):

@@ -30,6 +30,10 @@ class ExtensionPoint:
         self.group = group
         self._builtin = dict(builtin)
 
+    def add(self, name: str, target: str) -> None:
+        """Let a name stand for ``"module:attribute"`` in this process, without a package."""
+        self._builtin[name] = target
+
     def names(self) -> list[str]:
         """All names, built-in and plugged in."""
         return sorted({*self._builtin, *(point.name for point in entry_points(group=self.group))})
@@ -72,4 +76,8 @@ EVICTION_POLICIES = ExtensionPoint(
         "lfu": "nanoaccel.runtime.kv.eviction:LeastFrequentlyUsed",
         "cost": "nanoaccel.runtime.kv.eviction:CheapestToCompute",
     },
+)
+
+DRAFTERS = ExtensionPoint(
+    "nanoaccel.drafters", {"ngram": "nanoaccel.runtime.drafters.ngram:NgramDrafter"}
 )

@@ -39,6 +39,8 @@ def bench(
 ) -> None:
     """Measure prompt and generation speed in tokens/s; prints llama-bench's table.
 
+    Without speculation, as its gain depends on the text.
+
     BUNDLE is a bundle's folder.
     """
     from nanoaccel.bundle import Bundle
@@ -47,8 +49,9 @@ def bench(
     tests = plan_tests(prompt, generate, parse_batches(batch))
     opened = Bundle.open(bundle)
     running = max(test.batch for test in tests)
-    # Tokens that are found in a cache say nothing about speed.
-    arguments = {**engine.arguments(), "max_running": running, "prefix_cache": False}
+    # Tokens that are found in a cache, or guessed in a text from a random prompt, say nothing.
+    measured = {"max_running": running, "prefix_cache": False, "speculation": "off"}
+    arguments = {**engine.arguments(), **measured}
     with open_llm(bundle, **arguments) as llm, working("measuring") as show:
         info = llm.backend
         results = [measure(llm, test, repetitions=repetitions, listener=show) for test in tests]

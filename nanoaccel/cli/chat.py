@@ -13,7 +13,7 @@ import typer
 from nanoaccel.cli.conversation import Conversation
 from nanoaccel.cli.engine import open_llm
 from nanoaccel.cli.errors import report
-from nanoaccel.cli.options import EngineOptions, ReuseOptions, SamplingOptions
+from nanoaccel.cli.options import EngineOptions, ReuseOptions, SamplingOptions, SpeculationOptions
 from nanoaccel.cli.prompt import decode_utf8
 from nanoaccel.cli.writing import ended_line
 from nanoaccel.errors import (
@@ -37,6 +37,7 @@ def chat(
     bundle: Path,
     sampling: SamplingOptions,
     engine: EngineOptions,
+    speculation: SpeculationOptions,
     reuse: ReuseOptions,
     system: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The system message of the conversation.")
@@ -47,7 +48,8 @@ def chat(
     BUNDLE is a bundle's folder. /help lists the commands, Ctrl-C stops an answer.
     """
     params = sampling.params()
-    with open_llm(bundle, **engine.arguments(), **reuse.arguments()) as llm:
+    arguments = {**engine.arguments(), **speculation.arguments(), **reuse.arguments()}
+    with open_llm(bundle, **arguments) as llm:
         if not llm.tokenizer.has_chat_template:
             raise BundleError(
                 f"{bundle} has no chat template", f"Use: nanoaccel generate --raw {bundle} PROMPT"

@@ -54,11 +54,8 @@ def as_text(environment: Environment, problems: list[Problem]) -> str:
         ("cores", f"{cpu.cores} usable by this process"),
         ("instructions", " ".join(cpu.isa) if cpu.isa else "none of interest"),
         ("memory", _space(environment.memory)),
+        ("cache", f"{environment.cache_folder}, disk {_space(environment.cache_disk)}"),
     ]
-    if environment.cache_folder is not None and environment.cache_disk is not None:
-        machine.append(
-            ("cache", f"{environment.cache_folder}, disk {_space(environment.cache_disk)}")
-        )
     parts = [
         f"Versions\n{table(versions, indent=2)}",
         f"Machine\n{table(machine, indent=2)}",

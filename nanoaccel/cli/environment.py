@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from nanoaccel.folders import cache_folder
+
 _PACKAGES = (
     "nanoaccel",
     "numpy",
@@ -26,7 +28,6 @@ _PACKAGES = (
     "accelerate",
     "gguf",
     "psutil",
-    "platformdirs",
     "huggingface_hub",
     "safetensors",
 )
@@ -64,7 +65,7 @@ class Environment:
         packages: Name to version; None when it is not installed.
         cpu: The processor.
         memory: Of the machine, and what this process may still use.
-        cache_folder: Where the sample model is kept; None without the extra "export".
+        cache_folder: Where the sample model and measurements are kept.
         cache_disk: The disk of the cache folder.
     """
 
@@ -72,8 +73,8 @@ class Environment:
     packages: dict[str, str | None]
     cpu: Cpu
     memory: Space
-    cache_folder: Path | None
-    cache_disk: Space | None
+    cache_folder: Path
+    cache_disk: Space
 
 
 def look_around(root: Path = Path("/")) -> Environment:
@@ -84,14 +85,14 @@ def look_around(root: Path = Path("/")) -> Environment:
     """
     from nanoaccel.runtime.cpu.memory import free_memory
 
-    cache = _cache_folder()
+    cache = cache_folder()
     return Environment(
         python=platform.python_version(),
         packages={name: installed_version(name) for name in _PACKAGES},
         cpu=read_cpu(root),
         memory=Space(_total_memory(), free_memory(root)),
         cache_folder=cache,
-        cache_disk=None if cache is None else _disk(cache),
+        cache_disk=_disk(cache),
     )
 
 
@@ -131,15 +132,6 @@ def _total_memory() -> int | None:
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # not on this system
-        return None
-
-
-def _cache_folder() -> Path | None:
-    from nanoaccel.exporters.sample import cache_folder
-
-    try:
-        return cache_folder()
-    except ModuleNotFoundError:
         return None
 
 

@@ -187,6 +187,27 @@ class EngineOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeculationOptions:
+    """Who guesses tokens; the defaults are those of ``LLM``."""
+
+    speculation: Annotated[
+        str,
+        _engine(
+            metavar="NAME",
+            help="Who guesses tokens, so that one step can give several: auto, off, or a drafter.",
+        ),
+    ] = "auto"
+    corpus_tokens: Annotated[
+        int,
+        _engine(help="Latest tokens of finished answers that guesses may come from; 0 is none."),
+    ] = 0
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments for ``LLM``."""
+        return {"speculation": self.speculation, "corpus_tokens": self.corpus_tokens}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReuseOptions:
     """What is kept of prompts for later ones; the defaults are those of ``LLM``."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _RUN = ("numpy", "tokenizers", "jinja2", "openvino")
 _EXPORT = (
     *("torch", "transformers", "optimum-intel", "nncf", "openvino-tokenizers"),
-    *("accelerate", "gguf", "psutil", "platformdirs"),
+    *("accelerate", "gguf", "psutil"),
 )
 
 

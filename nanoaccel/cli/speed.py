@@ -29,12 +29,15 @@ def cached_text(cached: int, prompt: int) -> str:
 
 
 def speed_line(completions: tuple[Completion, ...]) -> str:
-    """Tokens, tokens a second, time to the first token, what of the prompt was cached, any cut."""
+    """Tokens, tokens a second and a step, time to the first, what was cached, any cut."""
     tokens = sum(c.usage.completion_tokens for c in completions)
     parts = [tokens_text(tokens)]
     speed = tokens_per_second(completions)
     if speed is not None:
         parts.append(f"{speed:.1f} tokens/s")
+    steps = sum(c.stats.steps for c in completions)
+    if any(c.stats.accepted_tokens for c in completions):
+        parts.append(f"{tokens / steps:.1f} a step")
     first = completions[0].stats.first_token
     if first is not None:
         parts.append(f"first token after {first:.2f} s")

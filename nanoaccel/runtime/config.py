@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from nanoaccel.errors import ConfigError
+from nanoaccel.registry import DRAFTERS, did_you_mean
 from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
 from nanoaccel.runtime.kv import CacheEviction
 
@@ -39,6 +40,11 @@ class EngineConfig:
         prompt_cache: Folder where cached blocks go when they are cold, and are found again after
             a restart; None keeps them in memory only.
         prompt_cache_size: Bytes that the folder may hold.
+        speculation: Who guesses tokens that a step then checks: "auto" is every drafter that this
+            bundle has, "off" none, else the name of one. It never changes a text, and is used only
+            where it pays.
+        corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0 keeps
+            requests apart.
         cache_eviction: Lets each request keep only some of its tokens in the cache, unless the
             request says otherwise; None keeps all.
 
@@ -59,8 +65,15 @@ class EngineConfig:
     prompt_cache: Path | None = None
     prompt_cache_size: int = DEFAULT_PROMPT_CACHE_SIZE
     cache_eviction: CacheEviction | None = None
+    speculation: str = "auto"
+    corpus_tokens: int = 0
 
     def __post_init__(self) -> None:
+        if self.corpus_tokens < 0:
+            raise ConfigError(
+                f"corpus_tokens={self.corpus_tokens} is out of range", "It must be 0 or more"
+            )
+        _check_speculation(self.speculation)
         for name in (
             "threads",
             "kv_cache_memory",
@@ -121,6 +134,8 @@ class RequestOptions:
         timeout: Seconds from submission after which it ends with finish_reason "timeout" and the
             text so far; None never.
         cache_eviction: Which of its tokens it keeps in the cache; None is what ``LLM`` was given.
+        speculation: Which of the drafters that ``LLM`` has may guess its tokens: "auto" is all,
+            "off" none, else a name.
 
     Raises:
         ConfigError: A value is out of range.
@@ -129,14 +144,23 @@ class RequestOptions:
     priority: int = 0
     timeout: float | None = None
     cache_eviction: CacheEviction | None = None
+    speculation: str = "auto"
 
     def __post_init__(self) -> None:
+        _check_speculation(self.speculation)
         if not isinstance(self.priority, Integral):
             raise ConfigError(f"priority={self.priority!r} is not a whole number", "Give it one")
         if self.timeout is not None and not self.timeout > 0:
             raise ConfigError(
                 f"timeout={self.timeout} is out of range", "It is in seconds, above 0"
             )
+
+
+def _check_speculation(value: str) -> None:
+    """Raises ConfigError unless it is "auto", "off", or the name of a drafter."""
+    known = ["auto", "off", *DRAFTERS.names()]
+    if value not in known:
+        raise ConfigError(f"speculation={value!r} is unknown", did_you_mean(value, known))
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanoaccel.runtime.output import FinishReason
+from nanoaccel.runtime.speculation import SpeculationCounters
 
 _WINDOW = 1024
 
@@ -62,7 +63,8 @@ class Counters:
         saved_blocks: Blocks that were handed to the disk tier.
         callback_errors: How often ``on_event`` raised.
         first_token: Times from submission to the first token.
-        per_token: Times between two tokens of a request.
+        per_token: Times between two tokens of a request; those of one step share its time.
+        speculation: What guessing tokens has brought.
     """
 
     waiting: int
@@ -86,6 +88,7 @@ class Counters:
     callback_errors: int
     first_token: Durations
     per_token: Durations
+    speculation: SpeculationCounters
 
     @property
     def hit_rate(self) -> float:
@@ -135,14 +138,17 @@ class Recorder:
         self.steps += 1
         self.computed_tokens += tokens
 
-    def token(self, request_id: int, submitted: float, now: float) -> None:
-        """Note a new token of a request that was submitted then."""
-        self.generated_tokens += 1
+    def tokens(self, request_id: int, submitted: float, now: float, count: int) -> None:
+        """Note new tokens of a request that was submitted then; they share the time they took."""
+        if count == 0:
+            return
+        self.generated_tokens += count
         last = self._last_token.get(request_id)
         if last is None:
             self.first_token.add(now - submitted)
         else:
-            self.per_token.add(now - last)
+            for _ in range(count):
+                self.per_token.add((now - last) / count)
         self._last_token[request_id] = now
 
     def finish(self, request_id: int, reason: FinishReason) -> None:

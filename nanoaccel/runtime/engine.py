@@ -1,10 +1,11 @@
-"""One step: schedule -> forward -> commit -> sample, for all requests together."""
+"""One step: schedule -> propose -> forward -> verify -> commit, for all requests together."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 from nanoaccel.errors import NanoAccelError, QueueFullError
 from nanoaccel.runtime.backends import Backend
@@ -16,7 +17,8 @@ from nanoaccel.runtime.output import Chunk
 from nanoaccel.runtime.plan import Float32Array, StepResult
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.scheduler import ScheduledChunk, Scheduler
-from nanoaccel.runtime.step_buffers import StepBuffers
+from nanoaccel.runtime.speculation import Speculator
+from nanoaccel.runtime.step_buffers import StepBuffers, num_rows
 
 
 class Engine:
@@ -30,6 +32,7 @@ class Engine:
         cache: Whose block is whose in it.
         scheduler: Chooses what runs.
         cost: Learns here what a pass costs.
+        speculator: Guesses tokens that are checked in the same pass.
         emit: Is told all events, in order, with the lock held.
         clock: Gives the time in seconds.
 
@@ -43,6 +46,7 @@ class Engine:
         cache: PagedCache,
         scheduler: Scheduler,
         cost: PassCost,
+        speculator: Speculator,
         *,
         emit: EventListener,
         clock: Callable[[], float] = time.perf_counter,
@@ -52,6 +56,7 @@ class Engine:
         self._cache = cache
         self._scheduler = scheduler
         self._cost = cost
+        self._speculator = speculator
         self._emit = emit
         self._clock = clock
         self._buffers = StepBuffers()
@@ -104,7 +109,7 @@ class Engine:
         """End requests with finish_reason "error" after a bug broke the queue that holds them."""
         with self.lock:
             for request in requests:
-                self._end_with_error(request, error)
+                self._end(request, self._failure(request, error))
 
     def step(self) -> None:
         """Run one step.
@@ -129,7 +134,9 @@ class Engine:
         with self.lock:
             self._cost.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
-            self._commit(chunks, result, now)
+            given = self._commit(chunks, result, now)
+            guesses = sum(len(chunk.drafts) for chunk in chunks)
+            self._speculator.settle(guesses, given, now - begun)
 
     def counters(self) -> Counters:
         """How the engine does."""
@@ -157,6 +164,7 @@ class Engine:
                 callback_errors=recorder.callback_errors,
                 first_token=recorder.first_token.snapshot(),
                 per_token=recorder.per_token.snapshot(),
+                speculation=self._speculator.counters(),
             )
 
     def check_integrity(self) -> None:
@@ -170,38 +178,68 @@ class Engine:
         for chunk in chunks:
             if chunk.request.announce():
                 self._emit(Event("started", chunk.request.id))
-        return chunks
+        return self._speculator.extend(chunks, self._has_room)
 
-    def _commit(self, chunks: list[ScheduledChunk], result: StepResult, now: float) -> None:
-        row = seen = 0
+    def _has_room(self, request: Request, length: int) -> bool:
+        """Whether the cache has room for a request's first so many tokens."""
+        return self._cache.allocate(request.id, length)
+
+    def _commit(self, chunks: list[ScheduledChunk], result: StepResult, now: float) -> int:
+        """Take what was computed; the number of tokens that requests got."""
+        row = seen = given = 0
         for chunk in chunks:
-            request = chunk.request
-            cached = chunk.end - request.num_evicted
+            request, rows = chunk.request, num_rows(chunk)
+            cached = chunk.end + len(chunk.drafts) - request.num_evicted
             scores = None if result.scores is None else result.scores[seen : seen + cached]
             seen += cached
-            logits = result.logits[row] if chunk.completes else None
-            row += chunk.completes
+            logits = result.logits[row : row + rows]
+            row += rows
             if request.finish_reason is not None:  # cancelled during the pass
                 continue
             request.num_computed = chunk.end
-            self._cache.commit(request.id, request.tokens(0, chunk.end))
-            if request.eviction is not None:
+            written = self._verify(chunk, logits, now) if chunk.completes else []
+            self._cache.commit(request.id, request.tokens(0, request.num_computed))
+            if chunk.drafts:
+                self._cache.trim(request.id, request.num_cached)
+            if request.eviction is not None and request.finish_reason is None:
                 self._evict_tokens(request, scores, restarted=chunk.start == 0)
-            if logits is not None:
-                self._sample(request, logits, now)
+            self._deliver(request, written, now)
+            given += len(written)
+        return given
 
-    def _sample(self, request: Request, logits: Float32Array, now: float) -> None:
+    def _verify(self, chunk: ScheduledChunk, logits: Float32Array, now: float) -> list[Chunk]:
+        """Sample behind the last token, and on as long as that gives what was guessed."""
+        request = chunk.request
+        written: list[Chunk] = []
+        tokens: list[int] = []
         try:
-            chunk = request.append(request.sample(logits), now)
+            for row, guess in zip_longest(logits, chunk.drafts):
+                sampled = request.sample(row)
+                right = sampled.token_id == guess
+                if not tokens:
+                    request.note_step(len(chunk.drafts))
+                if right:
+                    request.note_accepted()
+                tokens.append(sampled.token_id)
+                written.append(request.append(sampled, now))
+                if request.finish_reason is not None or not right:
+                    break
+                request.num_computed += 1
         except Exception as error:
-            self._fail(request, error)
-            return
-        self.recorder.token(request.id, request.submitted, now)
-        if request.finish_reason is None:
-            self._emit(Event.of(request.id, chunk))
-        else:
-            self._scheduler.remove(request)
-            self._end(request, chunk)
+            written.append(self._failure(request, error))
+        self._speculator.learn(chunk, tokens)
+        return written
+
+    def _deliver(self, request: Request, written: Sequence[Chunk], now: float) -> None:
+        """Send what a request got in this step."""
+        tokens = sum(len(chunk.token_ids) for chunk in written)
+        self.recorder.tokens(request.id, request.submitted, now, tokens)
+        for chunk in written:
+            if chunk.finish_reason is None:
+                self._emit(Event.of(request.id, chunk))
+            else:
+                self._scheduler.remove(request)
+                self._end(request, chunk)
 
     def _evict_tokens(
         self, request: Request, scores: Float32Array | None, *, restarted: bool
@@ -226,15 +264,16 @@ class Engine:
     def _fail(self, request: Request, error: Exception) -> None:
         if request.finish_reason is None:
             self._scheduler.remove(request)
-            self._end_with_error(request, error)
+            self._end(request, self._failure(request, error))
 
-    def _end_with_error(self, request: Request, error: BaseException) -> None:
+    def _failure(self, request: Request, error: BaseException) -> Chunk:
         known = isinstance(error, NanoAccelError)
         message = str(error) if known else f"{type(error).__name__}: {error}"
-        self._end(request, request.finish("error", self._clock(), error=message))
+        return request.finish("error", self._clock(), error=message)
 
     def _end(self, request: Request, chunk: Chunk) -> None:
         assert chunk.finish_reason is not None
         self._scores.forget(request.id)
+        self._speculator.finish(request)
         self.recorder.finish(request.id, chunk.finish_reason)
         self._emit(Event.of(request.id, chunk))

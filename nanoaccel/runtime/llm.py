@@ -42,7 +42,7 @@ class LLM:
             raises is logged and counted, and changes nothing else.
         threads, precision, cache_precision, kv_cache_memory, max_step_tokens, max_running,
         max_waiting, time_per_token, prefix_cache, eviction_policy, prompt_cache,
-        prompt_cache_size, cache_eviction: As in ``EngineConfig``.
+        prompt_cache_size, cache_eviction, speculation, corpus_tokens: As in ``EngineConfig``.
 
     Raises:
         BundleError: The folder is not a bundle, or is damaged.
@@ -70,6 +70,8 @@ class LLM:
         prompt_cache: str | Path | None = None,
         prompt_cache_size: int = DEFAULT_PROMPT_CACHE_SIZE,
         cache_eviction: CacheEviction | None = None,
+        speculation: str = "auto",
+        corpus_tokens: int = 0,
     ) -> None:
         config = EngineConfig(
             threads=threads,
@@ -85,6 +87,8 @@ class LLM:
             prompt_cache=None if prompt_cache is None else Path(prompt_cache),
             prompt_cache_size=prompt_cache_size,
             cache_eviction=cache_eviction,
+            speculation=speculation,
+            corpus_tokens=corpus_tokens,
         )
         self.session = Session(bundle, backend=backend, config=config, on_event=on_event)
         self.tokenizer = self.session.tokenizer

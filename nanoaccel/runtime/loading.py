@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.registry import BACKENDS, EVICTION_POLICIES
+from nanoaccel.folders import cache_folder
+from nanoaccel.registry import BACKENDS, DRAFTERS, EVICTION_POLICIES
 from nanoaccel.runtime.backends import Backend, BackendOptions
 from nanoaccel.runtime.budget import PassCost, StepBudget
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.memory import free_memory
+from nanoaccel.runtime.drafters import DrafterOptions
 from nanoaccel.runtime.engine import Engine
 from nanoaccel.runtime.events import EventListener
 from nanoaccel.runtime.kv import DiskTier, PagedCache
 from nanoaccel.runtime.loop import EngineLoop
 from nanoaccel.runtime.scheduler import Scheduler
+from nanoaccel.runtime.speculation import Controller, Speculator
+from nanoaccel.runtime.speculation.calibration import calibrate
 
 
 def load_backend(bundle: Bundle, name: str, config: EngineConfig) -> Backend:
@@ -46,7 +49,7 @@ def start_engine(
     config: EngineConfig,
     *,
     num_blocks: int,
-    model_key: Callable[[], str],
+    bundle: Bundle,
     on_event: EventListener | None,
 ) -> EngineLoop:
     """Allocate the cache and start the engine's thread, which closes the backend at its end.
@@ -55,7 +58,7 @@ def start_engine(
         backend: Runs the graph.
         config: What the user set.
         num_blocks: Size of the cache.
-        model_key: Names the model's weights; called when blocks go to disk.
+        bundle: What runs.
         on_event: The user's listener.
 
     Raises:
@@ -64,7 +67,7 @@ def start_engine(
     """
     policy = EVICTION_POLICIES.resolve(config.eviction_policy)()
     backend.allocate_cache(num_blocks)
-    tier = _open_tier(backend, config, model_key)
+    tier = _open_tier(backend, config, bundle)
     cache = PagedCache(
         num_blocks,
         backend.info.block_size,
@@ -82,12 +85,15 @@ def start_engine(
         share_prefixes=config.prefix_cache,
     )
 
+    speculator = _make_speculator(backend, config, num_blocks, bundle, cost)
+
     def make_engine(emit: EventListener) -> Engine:
-        return Engine(backend, cache, scheduler, cost, emit=emit)
+        return Engine(backend, cache, scheduler, cost, speculator, emit=emit)
 
     def release() -> None:
         with ExitStack() as stack:
             stack.callback(backend.close)
+            stack.callback(speculator.close)
             if tier is not None:
                 stack.callback(tier.close)
             cache.save_all()
@@ -104,14 +110,28 @@ def cache_blocks(bundle: Bundle, backend: Backend, config: EngineConfig) -> int:
     return config.cache_blocks(backend.info, bundle.context_length, free_memory())
 
 
-def _open_tier(
-    backend: Backend, config: EngineConfig, model_key: Callable[[], str]
-) -> DiskTier | None:
+def _make_speculator(
+    backend: Backend, config: EngineConfig, num_blocks: int, bundle: Bundle, cost: PassCost
+) -> Speculator:
+    names = {"auto": ["ngram"], "off": []}.get(config.speculation, [config.speculation])
+    options = DrafterOptions(vocab_size=backend.info.vocab_size, corpus_tokens=config.corpus_tokens)
+    if names:
+        key, folder = bundle.stamp(), cache_folder()
+        calibrate(backend, cost, num_blocks=num_blocks, key=key, folder=folder)
+    return Speculator(
+        [DRAFTERS.resolve(name)(options) for name in names],
+        Controller(cost),
+        vocab_size=backend.info.vocab_size,
+        max_tokens=config.max_step_tokens,
+    )
+
+
+def _open_tier(backend: Backend, config: EngineConfig, bundle: Bundle) -> DiskTier | None:
     if config.prompt_cache is None:
         return None
     return DiskTier(
         config.prompt_cache,
-        identity=f"{model_key()} {backend.info.cache_layout}",
+        identity=f"{bundle.graph_key()} {backend.info.cache_layout}",
         max_bytes=config.prompt_cache_size,
         memory=backend,
     )

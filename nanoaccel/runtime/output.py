@@ -42,6 +42,9 @@ class RequestStats:
         total: From submission to the end.
         preemptions: How often its cache was given up and computed again.
         cached_tokens: Tokens of the prompt that were found in the cache and not computed.
+        steps: Passes through the graph that gave it tokens.
+        drafted_tokens: Guesses at its tokens that were checked.
+        accepted_tokens: Those that were right: tokens that needed no pass of their own.
     """
 
     queued: float
@@ -49,6 +52,9 @@ class RequestStats:
     total: float
     preemptions: int
     cached_tokens: int = 0
+    steps: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
     def decode_tokens_per_second(self, completion_tokens: int) -> float | None:
         """Speed after the first token; None when fewer than two were generated."""

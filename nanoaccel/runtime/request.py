@@ -33,6 +33,7 @@ class Request:
         priority: Higher goes first.
         deadline: When it is ended with what it has, seconds on the scheduler's clock; None never.
         eviction: Which tokens it holds in the cache, in whole blocks; None holds all.
+        speculation: Who may guess its tokens: "auto" is every drafter, "off" none, else a name.
 
     Attributes:
         num_computed: Tokens that are computed.
@@ -56,11 +57,13 @@ class Request:
         priority: int = 0,
         deadline: float | None = None,
         eviction: CacheEviction | None = None,
+        speculation: str = "auto",
     ) -> None:
         self.id = request_id
         self.priority = priority
         self.deadline = deadline
         self.eviction = eviction
+        self._speculation = speculation
         self.num_prompt = len(prompt_ids)
         self.num_known = self.num_prompt
         self.num_computed = 0
@@ -82,6 +85,9 @@ class Request:
         self.first_token: float | None = None
         self._started: float | None = None
         self._announced = False
+        self._num_steps = 0
+        self._num_drafted = 0
+        self._num_accepted = 0
 
     @property
     def num_generated(self) -> int:
@@ -106,6 +112,23 @@ class Request:
         prompt is cut, and the text does not depend on what else runs.
         """
         return None if self.eviction is None else self.eviction.max_tokens - self.num_cached
+
+    def may_use(self, drafter: str) -> bool:
+        """Whether a drafter may guess its tokens."""
+        return self._speculation in ("auto", drafter)
+
+    def draft_limit(self, end: int) -> int:
+        """Guesses that may be checked with a chunk that ends there, 0 or more.
+
+        One token of the request is always left for the target itself. Scores of attention count
+        all that is computed, wrong guesses included: where these decide, there are none.
+        """
+        left = self._max_tokens - self.num_generated - 1
+        if self.eviction is None:
+            return left
+        if self.eviction.by == "score":
+            return 0
+        return min(left, self.eviction.max_tokens - (end - self.num_evicted))
 
     def tokens(self, start: int, end: int) -> Int64Array:
         """Known tokens i64[end - start]; a view."""
@@ -132,6 +155,15 @@ class Request:
         self.num_computed = 0
         self.num_evicted = 0
         self.num_preemptions += 1
+
+    def note_step(self, drafted: int) -> None:
+        """Count a step that gives it tokens and checked so many guesses."""
+        self._num_steps += 1
+        self._num_drafted += drafted
+
+    def note_accepted(self) -> None:
+        """Count a guess that was right."""
+        self._num_accepted += 1
 
     def sample(self, row: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Sampled:
         """Choose the next token from logits f32[V]; may write to ``row``.
@@ -184,6 +216,9 @@ class Request:
             total=now - self.submitted,
             preemptions=self.num_preemptions,
             cached_tokens=self.num_cached_at_start,
+            steps=self._num_steps,
+            drafted_tokens=self._num_drafted,
+            accepted_tokens=self._num_accepted,
         )
         usage = Usage(self.num_prompt, self.num_generated)
         return Chunk(text, token_ids, logprobs, self._index, reason, error, usage, stats)

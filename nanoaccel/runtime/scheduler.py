@@ -18,11 +18,15 @@ from nanoaccel.runtime.request import Request
 
 @dataclass(frozen=True, slots=True)
 class ScheduledChunk:
-    """The tokens ``start:end`` of a request, to be computed in this step."""
+    """The tokens ``start:end`` of a request, to be computed in this step.
+
+    Behind them, if it completes, may stand guesses at those to come (``drafts``).
+    """
 
     request: Request
     start: int
     end: int
+    drafts: tuple[int, ...] = ()
 
     @property
     def completes(self) -> bool:

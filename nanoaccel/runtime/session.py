@@ -98,7 +98,7 @@ class Session:
                 loaded,
                 config,
                 num_blocks=blocks,
-                model_key=opened.graph_key,
+                bundle=opened,
                 on_event=on_event,
             )
         except BaseException:
@@ -156,6 +156,7 @@ class Session:
                 priority=options.priority,
                 deadline=deadline,
                 eviction=eviction,
+                speculation=options.speculation,
             )
             for index, number in enumerate(numbers)
         ]

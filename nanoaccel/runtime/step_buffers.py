@@ -25,16 +25,18 @@ class StepBuffers:
         self._block_ids = np.empty(0, np.int32)
 
     def assemble(self, chunks: Sequence[ScheduledChunk], cache: PagedCache) -> StepPlan:
-        """Pack chunks, in order, into one ragged batch; a row of logits for each that completes.
+        """Pack chunks, in order, into one ragged batch; those that complete get rows of logits.
 
         The plan is valid until the next call.
         """
         self._reserve(chunks, cache)
         token = block = row = 0
         for place, chunk in enumerate(chunks):
-            request, start, end = chunk.request, chunk.start, chunk.end
+            request, start, end = chunk.request, chunk.start, _end(chunk)
             until = token + end - start
-            self._token_ids[token:until] = request.tokens(start, end)
+            guessed = until - len(chunk.drafts)
+            self._token_ids[token:guessed] = request.tokens(start, chunk.end)
+            self._token_ids[guessed:until] = chunk.drafts
             self._positions[token:until] = self._ramp[start:end]
             self._past_lens[place] = start - request.num_evicted
             length = end - request.num_evicted
@@ -42,9 +44,9 @@ class StepBuffers:
             token = until
             self._seq_begins[place + 1] = token
             self._block_begins[place + 1] = block
-            if chunk.completes:
-                self._logits_rows[row] = token - 1
-                row += 1
+            rows = num_rows(chunk)
+            self._logits_rows[row : row + rows] = self._ramp[token - rows : token]
+            row += rows
         count = len(chunks)
         return StepPlan(
             token_ids=self._token_ids[:token],
@@ -57,22 +59,32 @@ class StepBuffers:
         )
 
     def _reserve(self, chunks: Sequence[ScheduledChunk], cache: PagedCache) -> None:
-        tokens = sum(chunk.end - chunk.start for chunk in chunks)
-        blocks = sum(cache.blocks_for(chunk.end - chunk.request.num_evicted) for chunk in chunks)
-        longest = max(chunk.end for chunk in chunks)
+        tokens = sum(_end(chunk) - chunk.start for chunk in chunks)
+        blocks = sum(cache.blocks_for(_end(chunk) - chunk.request.num_evicted) for chunk in chunks)
+        longest = max(tokens, *(_end(chunk) for chunk in chunks))
         if tokens > self._token_ids.size:
             self._token_ids = np.empty(_grown(tokens), np.int64)
             self._positions = np.empty(_grown(tokens), np.int64)
+            self._logits_rows = np.empty(_grown(tokens), np.int64)
         if longest > self._ramp.size:
             self._ramp = np.arange(_grown(longest), dtype=np.int64)
         if blocks > self._block_ids.size:
             self._block_ids = np.empty(_grown(blocks), np.int32)
         if len(chunks) > self._past_lens.size:
             size = _grown(len(chunks))
-            self._logits_rows = np.empty(size, np.int64)
             self._past_lens = np.empty(size, np.int32)
             self._seq_begins = np.zeros(size + 1, np.int32)
             self._block_begins = np.zeros(size + 1, np.int32)
+
+
+def num_rows(chunk: ScheduledChunk) -> int:
+    """Rows of logits that a chunk gets: behind its last token and behind each guess."""
+    return 1 + len(chunk.drafts) if chunk.completes else 0
+
+
+def _end(chunk: ScheduledChunk) -> int:
+    """Where its last guess ends."""
+    return chunk.end + len(chunk.drafts)
 
 
 def _grown(size: int) -> int:

@@ -59,9 +59,8 @@ def test_look_around_works_where_little_is_known(monkeypatch: pytest.MonkeyPatch
         raise ValueError
 
     monkeypatch.setattr(os, "sysconf", unknown, raising=False)
-    monkeypatch.setitem(sys.modules, "platformdirs", None)
     found = look_around()
-    assert (found.memory.total, found.cache_folder, found.cache_disk) == (None, None, None)
+    assert found.memory.total is None
     assert found.packages["numpy"] is not None
 
 

@@ -11,7 +11,13 @@ import typer
 
 from nanoaccel.cli.export import export
 from nanoaccel.cli.generate import generate
-from nanoaccel.cli.options import EngineOptions, ReuseOptions, SamplingOptions, with_options
+from nanoaccel.cli.options import (
+    EngineOptions,
+    ReuseOptions,
+    SamplingOptions,
+    SpeculationOptions,
+    with_options,
+)
 from nanoaccel.errors import ConfigError, SamplingError
 from nanoaccel.exporters.recipe import Recipe, WeightType
 from nanoaccel.registry import EVICTION_POLICIES
@@ -79,7 +85,12 @@ def test_engine_defaults_are_those_of_llm() -> None:
     }
     del defaults["on_event"], defaults["max_waiting"]
     running = inspect.signature(generate).parameters["max_running"].default
-    shown = {**EngineOptions().arguments(), **ReuseOptions().arguments(), "max_running": running}
+    shown = {
+        **EngineOptions().arguments(),
+        **SpeculationOptions().arguments(),
+        **ReuseOptions().arguments(),
+        "max_running": running,
+    }
     assert shown == defaults
 
 

@@ -54,3 +54,10 @@ def test_check_completions_raises_what_failed() -> None:
     check_completions((_completion(1, 0.1, 0.1),))
     with pytest.raises(GenerationError, match="it broke"):
         check_completions((_completion(1, 0.1, 0.1), _completion(1, 0.1, 0.1, "error")))
+
+
+def test_speed_line_tells_tokens_a_step_where_guesses_were_right() -> None:
+    stats = RequestStats(0.0, 0.5, 2.5, 0, steps=4, drafted_tokens=9, accepted_tokens=6)
+    completion = Completion("", (), "stop", Usage(3, 10), stats)
+    assert "4.5 tokens/s, 2.5 a step, first token" in speed_line((completion,))
+    assert "a step" not in speed_line((_completion(10, 0.5, 2.5),))

@@ -11,6 +11,7 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed, scripted
 from nanoaccel.runtime.budget import PassCost, StepBudget
+from nanoaccel.runtime.drafters import Drafter
 from nanoaccel.runtime.engine import Engine
 from nanoaccel.runtime.events import Event
 from nanoaccel.runtime.kv import CacheEviction, DiskTier, PagedCache
@@ -18,6 +19,7 @@ from nanoaccel.runtime.output import Chunk, Completion, join_chunks
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduler import Scheduler
+from nanoaccel.runtime.speculation import Controller, Speculator
 from nanoaccel.runtime.text import Tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .\n!"
@@ -63,6 +65,8 @@ class Bench:
         attention_scores: Of the backend.
         folder: Of a disk tier; None for none.
         tier_bytes: What it may take.
+        drafters: Guess tokens.
+        controller: Chooses how many guesses are checked.
     """
 
     def __init__(
@@ -77,6 +81,8 @@ class Bench:
         attention_scores: bool = False,
         folder: Path | None = None,
         tier_bytes: int = 1 << 20,
+        drafters: Sequence[Drafter] = (),
+        controller: Controller | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.time = 0.0
@@ -100,8 +106,20 @@ class Bench:
             max_waiting=max_waiting,
             clock=self.now,
         )
+        self.speculator = Speculator(
+            drafters,
+            Controller(cost) if controller is None else controller,
+            vocab_size=VOCAB_SIZE,
+            max_tokens=max_step_tokens,
+        )
         self.engine = Engine(
-            self.backend, self.cache, self.scheduler, cost, emit=self._note, clock=self.now
+            self.backend,
+            self.cache,
+            self.scheduler,
+            cost,
+            self.speculator,
+            emit=self._note,
+            clock=self.now,
         )
         self.events: list[Event] = []
         self.chunks: dict[int, list[Chunk]] = {}
@@ -166,6 +184,8 @@ class Bench:
         kept = (
             self.engine._scores._sums,
             self.engine.recorder._last_token,
+            self.speculator._open,
+            *(learner.beliefs for learner in self.speculator._learners),
             self.scheduler._deadlines._live,
             self.cache._tables,
         )

@@ -37,3 +37,9 @@ def test_extension_point_names_the_extra_that_is_missing() -> None:
     point = ExtensionPoint("nanoaccel.things", {"openvino": "no_such_module_at_all:load"})
     with pytest.raises(MissingExtraError, match=r"no_such_module_at_all.*nanoaccel\[openvino\]"):
         point.resolve("openvino")
+
+
+def test_extension_point_takes_names_without_a_package(point: ExtensionPoint) -> None:
+    point.add("split", "os.path:split")
+    assert point.names() == ["join", "mine", "split"]
+    assert point.resolve("split")("a/b") == ("a", "b")

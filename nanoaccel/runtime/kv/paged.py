@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from nanoaccel.runtime.kv.block_pool import BlockId, BlockPool
+from nanoaccel.runtime.kv.block_table import BlockTable
 from nanoaccel.runtime.kv.eviction import EvictionPolicy, LeastRecentlyUsed
 from nanoaccel.runtime.kv.prefix_cache import PrefixCache, PrefixNode, block_key
 from nanoaccel.runtime.kv.tier import BlockTier
@@ -33,42 +32,6 @@ class CacheStats:
     restored_tokens: int = 0
     evictions: int = 0
     saved_blocks: int = 0
-
-
-class BlockTable:
-    """The blocks of one sequence, in the order of its tokens.
-
-    The first ``len(nodes)`` of them are full and were put into the prefix cache, or found there;
-    the others are the sequence's own.
-    """
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.nodes: list[PrefixNode] = []
-        self.dropped = False
-        self.ids: Int32Array = np.empty(16, np.int32)
-
-    def append(self, blocks: list[BlockId]) -> None:
-        """Add blocks at the end."""
-        end = self.count + len(blocks)
-        if end > self.ids.size:
-            longer = np.empty(2 * end, np.int32)
-            longer[: self.count] = self.ids[: self.count]
-            self.ids = longer
-        self.ids[self.count : end] = blocks
-        self.count = end
-
-    def private(self) -> list[BlockId]:
-        """The blocks that are the sequence's own."""
-        return [BlockId(block) for block in self.ids[len(self.nodes) : self.count].tolist()]
-
-    def remove(self, places: list[int]) -> None:
-        """Close up over the places, which grow."""
-        kept = np.delete(self.ids[: self.count], places)
-        self.count = len(kept)
-        self.ids[: self.count] = kept
-        gone = {place for place in places if place < len(self.nodes)}
-        self.nodes = [node for place, node in enumerate(self.nodes) if place not in gone]
 
 
 class PagedCache:
@@ -220,6 +183,11 @@ class PagedCache:
         assert count <= table.count, "a sequence has no room for its tokens"
         out[:count] = table.ids[:count]
         return count
+
+    def trim(self, sequence: int, length: int) -> None:
+        """Give back the blocks behind those of the first ``length`` tokens: room for guesses."""
+        table = self._tables[sequence]
+        self._pool.give_back(table.cut(self.blocks_for(length)))
 
     def drop(self, sequence: int, places: Sequence[int]) -> None:
         """Forget the blocks at some places of a sequence's table; the others close up.

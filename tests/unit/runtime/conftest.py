@@ -8,6 +8,7 @@ from support.engines import letter_tokenizer
 from support.fake_llms import WatchedBackend, write_bundle
 
 from nanoaccel import registry
+from nanoaccel.runtime import loading
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.text import Tokenizer
@@ -16,6 +17,12 @@ from nanoaccel.runtime.text import Tokenizer
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     return letter_tokenizer(tmp_path_factory.mktemp("letters"))
+
+
+@pytest.fixture(autouse=True)
+def uncalibrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No passes are run before those that a test asks for."""
+    monkeypatch.setattr(loading, "calibrate", lambda *_, **__: None)
 
 
 @pytest.fixture

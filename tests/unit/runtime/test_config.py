@@ -84,3 +84,11 @@ def test_request_options_refuse_a_timeout_that_is_none(seconds: float) -> None:
 def test_request_options_refuse_a_priority_that_is_no_number_of_a_rank(priority: object) -> None:
     with pytest.raises(ConfigError, match=r"priority=.* is not a whole number"):
         RequestOptions(priority=priority)  # type: ignore[arg-type]
+
+
+def test_config_refuses_a_drafter_that_does_not_exist() -> None:
+    for make in (EngineConfig, RequestOptions):
+        with pytest.raises(ConfigError, match="Did you mean 'ngram'"):
+            make(speculation="ngrm")
+    with pytest.raises(ConfigError, match="corpus_tokens=-1 is out of range"):
+        EngineConfig(corpus_tokens=-1)

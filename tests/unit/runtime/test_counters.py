@@ -35,15 +35,16 @@ def test_durations_take_percentiles_of_the_latest_values() -> None:
 
 def test_recorder_times_tokens_of_each_request_apart() -> None:
     recorder = Recorder()
-    recorder.token(1, submitted=0.0, now=2.0)
-    recorder.token(2, submitted=1.0, now=2.0)
-    recorder.token(1, submitted=0.0, now=5.0)
+    recorder.tokens(1, submitted=0.0, now=2.0, count=1)
+    recorder.tokens(2, submitted=1.0, now=2.0, count=1)
+    recorder.tokens(1, submitted=0.0, now=5.0, count=3)
     recorder.finish(1, "stop")
-    recorder.token(1, submitted=9.0, now=9.5)  # another one of that number
-    assert recorder.generated_tokens == 4
+    recorder.tokens(1, submitted=9.0, now=9.5, count=1)  # another one of that number
+    assert recorder.generated_tokens == 6
     first, later = recorder.first_token.snapshot(), recorder.per_token.snapshot()
     assert (first.count, first.total) == (3, 3.5)
-    assert (later.count, later.total) == (1, 3.0)
+    assert (later.count, later.total) == (3, 3.0)
+    assert later.p50 == 1.0
 
 
 def test_counters_tell_what_the_engine_did(tokenizer: Tokenizer) -> None:

@@ -11,6 +11,7 @@ from support.disk_tiers import wait_until
 from support.engines import VOCAB_SIZE
 from support.fake_llms import WatchedBackend
 
+from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ClosedError, QueueFullError
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.config import EngineConfig
@@ -27,7 +28,11 @@ class Bench:
     """A loop on a backend that can be held, and what its requests were given."""
 
     def __init__(
-        self, tokenizer: Tokenizer, on_event: EventListener | None = None, max_waiting: int = 100
+        self,
+        tokenizer: Tokenizer,
+        bundle: Bundle,
+        on_event: EventListener | None = None,
+        max_waiting: int = 100,
     ) -> None:
         self.tokenizer = tokenizer
         self.backend = WatchedBackend(BackendOptions(graph=Path("none")))
@@ -35,7 +40,7 @@ class Bench:
             self.backend,
             EngineConfig(max_waiting=max_waiting),
             num_blocks=50,
-            model_key=lambda: "none",
+            bundle=bundle,
             on_event=on_event,
         )
         self.chunks: dict[int, list[Chunk]] = {}
@@ -80,11 +85,12 @@ OpenBench = Callable[..., Bench]
 
 
 @pytest.fixture
-def open_bench(tokenizer: Tokenizer) -> Iterator[OpenBench]:
+def open_bench(tokenizer: Tokenizer, folder: Path) -> Iterator[OpenBench]:
     opened = []
+    bundle = Bundle.open(folder)
 
     def open_one(**options: object) -> Bench:
-        opened.append(Bench(tokenizer, **options))  # type: ignore[arg-type]
+        opened.append(Bench(tokenizer, bundle, **options))  # type: ignore[arg-type]
         return opened[-1]
 
     yield open_one

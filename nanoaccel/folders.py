@@ -1,0 +1,21 @@
+"""Where things are kept that can be made again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """``NANOACCEL_CACHE``, or the user's cache folder as the system has it; may not exist yet."""
+    chosen = os.environ.get("NANOACCEL_CACHE")
+    if chosen is not None:
+        return Path(chosen)
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path.home() / "AppData/Local" if local is None else Path(local)) / "nanoaccel"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/nanoaccel"
+    xdg = os.environ.get("XDG_CACHE_HOME")
+    return (Path(xdg) if xdg else Path.home() / ".cache") / "nanoaccel"

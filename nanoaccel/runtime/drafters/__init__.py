@@ -1,0 +1,5 @@
+"""Drafters: they guess how a text goes on."""
+
+from nanoaccel.runtime.drafters.base import Draft, Drafter, DrafterOptions
+
+__all__ = ["Draft", "Drafter", "DrafterOptions"]

@@ -1,0 +1,116 @@
+"""What a drafter is: it guesses how a text goes on, and the target model checks the guesses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nanoaccel.runtime.plan import Int64Array
+
+Belief = Callable[[int], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrafterOptions:
+    """What a drafter is made with.
+
+    Args:
+        vocab_size: Tokens of the target.
+        corpus_tokens: Tokens of other requests that it may remember; 0 keeps requests apart.
+    """
+
+    vocab_size: int
+    corpus_tokens: int = 0
+
+
+class Draft:
+    """A guess at the next tokens of one request, while it is written.
+
+    A drafter reads ``tokens`` and calls ``add`` until that says to stop.
+
+    Args:
+        request_id: Whose it is; the same number is the same text, grown.
+        tokens: i64[n], all known tokens; a view that is not to be kept or written to.
+        limit: Tokens that it may add at most.
+        belief: From evidence to the chance that the target agrees, given that it agreed before.
+        floor: A token that the target reaches less often is not worth the time of guessing on.
+
+    Attributes:
+        proposed: The tokens added.
+        evidence: What spoke for each.
+        survival: The chance that the target reaches and accepts each; it never rises.
+    """
+
+    __slots__ = (
+        "_belief",
+        "_floor",
+        "evidence",
+        "limit",
+        "proposed",
+        "request_id",
+        "survival",
+        "tokens",
+    )
+
+    def __init__(
+        self, request_id: int, tokens: Int64Array, limit: int, belief: Belief, floor: float
+    ) -> None:
+        self.request_id = request_id
+        self.tokens = _read_only(tokens)
+        self.limit = limit
+        self.proposed: list[int] = []
+        self.evidence: list[int] = []
+        self.survival: list[float] = []
+        self._belief = belief
+        self._floor = floor
+
+    def add(self, token: int, evidence: int) -> bool:
+        """Guess one token more; False when the draft is long enough.
+
+        Args:
+            token: Its id.
+            evidence: How strongly the drafter believes in it: 0 to ``num_levels - 1``.
+        """
+        if len(self.proposed) == self.limit:
+            return False
+        chance = self._belief(evidence)
+        if self.survival:  # the first guess stays, so that evidence once poor is judged again
+            chance *= self.survival[-1]
+            if chance < self._floor:
+                return False
+        self.proposed.append(token)
+        self.evidence.append(evidence)
+        self.survival.append(chance)
+        return len(self.proposed) < self.limit
+
+
+def _read_only(tokens: Int64Array) -> Int64Array:
+    view: Int64Array = tokens.view()
+    view.flags.writeable = False
+    return view
+
+
+class Drafter(Protocol):
+    """Guesses tokens. One thread calls it.
+
+    It need not be right, or even consistent: what is wrong costs time and never changes a text.
+    One that raises, or guesses a token that the model has not, is switched off.
+    """
+
+    @property
+    def name(self) -> str:
+        """As in the registry."""
+
+    @property
+    def priors(self) -> Sequence[float]:
+        """For each level of evidence, how often guesses are right, as far as is known before."""
+
+    def propose(self, drafts: Sequence[Draft]) -> None:
+        """Fill drafts, all of requests that write; one for which nothing is known stays empty."""
+
+    def finish(self, request_id: int, tokens: Int64Array, num_prompt: int) -> None:
+        """Forget a request that has ended with these tokens i64[n]; one it never saw is fine."""
+
+    def close(self) -> None:
+        """Free what it holds. Calling it twice is fine."""

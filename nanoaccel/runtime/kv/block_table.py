@@ -1,0 +1,52 @@
+"""The blocks of one sequence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nanoaccel.runtime.kv.block_pool import BlockId
+from nanoaccel.runtime.kv.prefix_cache import PrefixNode
+from nanoaccel.runtime.plan import Int32Array
+
+
+class BlockTable:
+    """The blocks of one sequence, in the order of its tokens.
+
+    The first ``len(nodes)`` of them are full and were put into the prefix cache, or found there;
+    the others are the sequence's own.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.nodes: list[PrefixNode] = []
+        self.dropped = False
+        self.ids: Int32Array = np.empty(16, np.int32)
+
+    def append(self, blocks: list[BlockId]) -> None:
+        """Add blocks at the end."""
+        end = self.count + len(blocks)
+        if end > self.ids.size:
+            longer = np.empty(2 * end, np.int32)
+            longer[: self.count] = self.ids[: self.count]
+            self.ids = longer
+        self.ids[self.count : end] = blocks
+        self.count = end
+
+    def private(self) -> list[BlockId]:
+        """The blocks that are the sequence's own."""
+        return [BlockId(block) for block in self.ids[len(self.nodes) : self.count].tolist()]
+
+    def cut(self, count: int) -> list[BlockId]:
+        """Take off the blocks from the place ``count`` on, which are its own."""
+        assert count >= len(self.nodes), "a shared block is cut off"
+        gone = [BlockId(block) for block in self.ids[count : self.count].tolist()]
+        self.count = min(count, self.count)
+        return gone
+
+    def remove(self, places: list[int]) -> None:
+        """Close up over the places, which grow."""
+        kept = np.delete(self.ids[: self.count], places)
+        self.count = len(kept)
+        self.ids[: self.count] = kept
+        gone = {place for place in places if place < len(self.nodes)}
+        self.nodes = [node for place, node in enumerate(self.nodes) if place not in gone]

@@ -1,0 +1,96 @@
+"""Measures what passes cost on this machine before the first request, and remembers it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import tempfile
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from nanoaccel.runtime.backends import Backend
+from nanoaccel.runtime.budget import PassCost
+from nanoaccel.runtime.plan import StepPlan
+
+# Passes over so many tokens, in some rounds, of which none begins after the time is up.
+_SIZES = (1, 2, 4, 8, 16)
+_ROUNDS = 8
+_MAX_SECONDS = 1.0
+
+
+def calibrate(backend: Backend, cost: PassCost, *, num_blocks: int, key: str, folder: Path) -> None:
+    """Teach ``cost`` what short passes cost: from ``folder`` if it was measured before, else now.
+
+    Args:
+        backend: Its cache is allocated and nothing is in it.
+        cost: Knows nothing yet.
+        num_blocks: Of the cache.
+        key: Names the graph; what else the cost depends on is added.
+        folder: Keeps one small file for each; one that cannot be read or written is no error.
+    """
+    info = backend.info
+    name = f"{key} {info.device} {info.threads} {info.cache_layout}"
+    file = folder / "pass-cost" / f"{sha256(name.encode()).hexdigest()[:32]}.json"
+    room = num_blocks * info.block_size
+    points = _read(file, {size for size in _SIZES if size <= room})
+    if points is None:
+        points = _measure(backend, room)
+        _write(file, points)
+    cost.restore(points)
+
+
+def _measure(backend: Backend, room: int) -> dict[int, float]:
+    """Seconds by tokens; the least of some rounds, as other programs only ever add to it."""
+    plans = {size: _plan(size, backend.info.block_size) for size in _SIZES if size <= room}
+    for plan in plans.values():  # the first pass of each size prepares its kernels
+        backend.forward(plan)
+    points = dict.fromkeys(plans, math.inf)
+    end = time.perf_counter() + _MAX_SECONDS
+    for _ in range(_ROUNDS):
+        for size, plan in plans.items():
+            begun = time.perf_counter()
+            backend.forward(plan)
+            points[size] = min(points[size], time.perf_counter() - begun)
+        if time.perf_counter() > end:
+            break
+    return points
+
+
+def _plan(size: int, block_size: int) -> StepPlan:
+    """One sequence of so many tokens, with logits for all."""
+    blocks = -(-size // block_size)
+    return StepPlan(
+        token_ids=np.zeros(size, np.int64),
+        positions=np.arange(size, dtype=np.int64),
+        seq_begins=np.array([0, size], np.int32),
+        past_lens=np.zeros(1, np.int32),
+        block_ids=np.arange(blocks, dtype=np.int32),
+        block_begins=np.array([0, blocks], np.int32),
+        logits_rows=np.arange(size, dtype=np.int64),
+    )
+
+
+def _read(file: Path, sizes: set[int]) -> dict[int, float] | None:
+    try:
+        found = json.loads(file.read_text())
+        points = {int(size): float(seconds) for size, seconds in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return None
+    sound = sizes <= set(points) <= set(_SIZES) and all(
+        0 < value < 1e6 for value in points.values()
+    )
+    return points if sound else None
+
+
+def _write(file: Path, points: dict[int, float]) -> None:
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.stem)
+        with os.fdopen(handle, "w") as out:
+            json.dump(points, out)
+        Path(name).replace(file)

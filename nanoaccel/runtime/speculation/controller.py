@@ -1,0 +1,130 @@
+"""How many guesses to check in a step: a state machine without clocks, tensors or tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nanoaccel.runtime.budget import PassCost
+from nanoaccel.runtime.speculation.ledger import Ledger
+
+# Speculation begins when it promises this share of time at least, and ends when it promises none.
+HYSTERESIS = 0.03
+# After so many steps with guesses comes one without, so that its cost stays known.
+PLAIN_EVERY = 64
+# Other programs make some passes longer: beyond this factor, it is not the guesses' fault.
+_MOST_SURPRISE = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class StepShape:
+    """A step as it would be without guesses.
+
+    Args:
+        writers: Requests that get a token from it, 1 or more.
+        tokens: Tokens that go through the graph; more than ``writers`` when prompts are among them.
+    """
+
+    writers: int
+    tokens: int
+
+
+class Controller:
+    """Chooses the guesses that promise the most tokens a second, none included.
+
+    All guesses of a step compete: those that are likeliest to be reached and accepted come first,
+    as each of them costs the same. With g of them a step gives ``E(g) = writers + S_1 + ... + S_g``
+    tokens and takes ``c(tokens + g)``; the best g maximises ``E(g) / c(g)`` (goodput, Liu et al.
+    2024), and a ``Ledger`` bounds what can be lost.
+
+    Args:
+        cost: What passes cost; learned by others.
+
+    Attributes:
+        ledger: The account.
+    """
+
+    def __init__(self, cost: PassCost) -> None:
+        self.ledger = Ledger()
+        self._cost = cost
+        self._on = False
+        self._in_row = 0
+
+    def choose(
+        self, survivals: Sequence[Sequence[float]], shape: StepShape, limit: int
+    ) -> list[int]:
+        """How many guesses of each draft to check.
+
+        Args:
+            survivals: For each draft, the chance that its first, second, ... guess is reached and
+                right; never rising.
+            shape: The step without them.
+            limit: Guesses in all at most.
+        """
+        ranked = sorted(
+            ((chance, draft) for draft, chances in enumerate(survivals) for chance in chances),
+            key=lambda guess: -guess[0],
+        )
+        count = self._count([chance for chance, _ in ranked[:limit]], shape)
+        self._on = count > 0
+        self._in_row = self._in_row + 1 if count > 0 else 0
+        counts = [0] * len(survivals)
+        for _, draft in ranked[:count]:
+            counts[draft] += 1
+        return counts
+
+    def settle(self, shape: StepShape, guesses: int, given: int, seconds: float) -> None:
+        """Note what a step brought.
+
+        Args:
+            shape: As it was chosen for.
+            guesses: Those that were checked.
+            given: Tokens that all requests got.
+            seconds: What the pass took.
+        """
+        unit, plain = self._cost.seconds(1), self._cost.seconds(shape.writers)
+        if unit is None or plain is None:
+            return
+        deserved = given * plain / shape.writers
+        if guesses == 0:
+            self.ledger.settle(plain / unit, plain / unit)
+            return
+        expected = self._cost.seconds(shape.tokens + guesses)
+        without = self._cost.seconds(shape.tokens)
+        assert expected is not None
+        assert without is not None
+        spent = max(min(seconds, _MOST_SURPRISE * expected), without) - without + plain
+        self.ledger.settle(deserved / unit, spent / unit)
+
+    def _count(self, chances: Sequence[float], shape: StepShape) -> int:
+        """The best number of guesses, likeliest first."""
+        unit, plain = self._cost.seconds(1), self._cost.seconds(shape.writers)
+        if unit is None or plain is None or not chances or self._in_row >= PLAIN_EVERY:
+            return 0
+        value = self._seconds_per_token(chances, shape.writers)
+        without = self._at(shape.tokens)
+        best = 0
+        most = (0.0 if self._on else HYSTERESIS) * plain
+        gained = 0.0
+        for count, chance in enumerate(chances, 1):
+            gained += chance
+            price = self._at(shape.tokens + count) - without
+            if not self.ledger.covers(price / unit):
+                break
+            if gained * value - price > most:
+                best, most = count, gained * value - price
+        return best
+
+    def _seconds_per_token(self, chances: Sequence[float], writers: int) -> float:
+        """Of decoding at its best: what a token is worth."""
+        given = float(writers)
+        best = self._at(writers) / given
+        for count, chance in enumerate(chances, 1):
+            given += chance
+            best = min(best, self._at(writers + count) / given)
+        return best
+
+    def _at(self, tokens: int) -> float:
+        seconds = self._cost.seconds(tokens)
+        assert seconds is not None, "the cost of a pass is known"
+        return seconds

@@ -1,0 +1,93 @@
+"""What speculation has brought, in numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nanoaccel.runtime.speculation.ledger import Ledger
+
+_POSITIONS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeculationCounters:
+    """A snapshot. All numbers are of steps in which some request got a token.
+
+    Args:
+        steps: Such steps.
+        draft_steps: Those that checked guesses.
+        rows: How often a request got tokens from a step.
+        tokens: Those tokens; without guesses one each time.
+        drafted_tokens: Guesses that were checked.
+        accepted_tokens: Those that were right, and so came for free.
+        reached: By position in a draft, from the first: guesses whose forerunners were all right.
+        accepted: By position: those of them that were right too.
+        saved_steps: Time saved so far, in plain steps of one request; below 0 when it was lost.
+        balance: Time that may still be lost, in the same unit.
+    """
+
+    steps: int = 0
+    draft_steps: int = 0
+    rows: int = 0
+    tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    reached: tuple[int, ...] = ()
+    accepted: tuple[int, ...] = ()
+    saved_steps: float = 0.0
+    balance: float = 0.0
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Tokens that a request gets from a step on average; 1 without guesses."""
+        return self.tokens / self.rows if self.rows else 1.0
+
+    @property
+    def acceptance(self) -> float:
+        """Share of the checked guesses that were right; 0 when there were none."""
+        return self.accepted_tokens / self.drafted_tokens if self.drafted_tokens else 0.0
+
+
+class SpeculationRecord:
+    """Counts what happens; all numbers rise."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+        self._draft_steps = 0
+        self._rows = 0
+        self._tokens = 0
+        self._drafted = 0
+        self._accepted_tokens = 0
+        self._reached = [0] * _POSITIONS
+        self._accepted = [0] * _POSITIONS
+
+    def note_step(self, guesses: int) -> None:
+        """Note a step that checked so many guesses."""
+        self._steps += 1
+        self._draft_steps += guesses > 0
+
+    def note_request(self, checked: int, accepted: int, tokens: int) -> None:
+        """Note that of so many guesses for a request so many were right, and what it got."""
+        self._rows += tokens > 0
+        self._tokens += tokens
+        self._drafted += checked
+        self._accepted_tokens += accepted
+        for position in range(min(accepted + 1, checked, _POSITIONS)):
+            self._reached[position] += 1
+            self._accepted[position] += position < accepted
+
+    def snapshot(self, ledger: Ledger) -> SpeculationCounters:
+        """What was noted so far."""
+        used = sum(count > 0 for count in self._reached)
+        return SpeculationCounters(
+            steps=self._steps,
+            draft_steps=self._draft_steps,
+            rows=self._rows,
+            tokens=self._tokens,
+            drafted_tokens=self._drafted,
+            accepted_tokens=self._accepted_tokens,
+            reached=tuple(self._reached[:used]),
+            accepted=tuple(self._accepted[:used]),
+            saved_steps=ledger.saved,
+            balance=ledger.balance,
+        )

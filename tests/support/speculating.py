@@ -1,0 +1,134 @@
+"""Speculation simulated: a controller, a target that costs what a curve says, and guesses."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nanoaccel.runtime.budget import PassCost
+from nanoaccel.runtime.speculation.acceptance import Belief, Experience
+from nanoaccel.runtime.speculation.controller import Controller, StepShape
+
+Curve = Callable[[int], float]
+# Whether the guess at a position of a draft is right, for the n-th token of a text; the last
+# argument says whether it is checked in this step.
+Truth = Callable[[int, int, bool], bool]
+
+_LONGEST = 16
+
+
+def flat(tokens: int) -> float:
+    """Milliseconds of a pass on a CPU with VNNI: eight tokens take twice as long as one."""
+    return 7.6 + 1.1 * tokens
+
+
+def steep(tokens: int) -> float:
+    """One without: compute soon counts for more than reading the weights."""
+    return 13.0 + 3.0 * tokens
+
+
+@dataclass
+class Outcome:
+    """Milliseconds in all, those of plain decoding, and the steps."""
+
+    unit: float
+    spent: float = 0.0
+    plain: float = 0.0
+    steps: int = 0
+    counts: list[int] = field(default_factory=list)
+
+    @property
+    def speedup(self) -> float:
+        return self.plain / self.spent
+
+    @property
+    def overrun(self) -> float:
+        """Plain steps lost beyond the allowance of 2 %."""
+        return (self.spent - 1.02 * self.plain) / self.unit
+
+
+class Simulation:
+    """Requests one batch after the other, through one controller.
+
+    Args:
+        curve: What a pass takes, milliseconds.
+        truth: Which guesses are right.
+        batch: Requests at once.
+        tokens: Tokens of each.
+        rounds: Batches.
+        wrong_by: What calibration measured is this many times the truth.
+        noise: Makes each pass longer by a factor drawn from it.
+        seed: Of all randomness.
+    """
+
+    def __init__(
+        self,
+        curve: Curve,
+        truth: Truth,
+        *,
+        batch: int = 1,
+        tokens: int = 400,
+        rounds: int = 1,
+        wrong_by: Callable[[int], float] = lambda _: 1.0,
+        noise: Callable[[random.Random], float] = lambda _: 1.0,
+        seed: int = 0,
+    ) -> None:
+        self._curve, self._truth = curve, truth
+        self._batch, self._tokens, self._rounds = batch, tokens, rounds
+        self._noise, self._random = noise, random.Random(seed)
+        self._cost = PassCost()
+        points = {size: curve(size) * wrong_by(size) for size in (1, 2, 4, 8, 16)}
+        self._cost.restore(points)
+        self.controller = Controller(self._cost)
+        self._experience = Experience([0.6] * _LONGEST)
+        self._outcome = Outcome(curve(1))
+
+    def run(self) -> Outcome:
+        for _ in range(self._rounds):
+            done = [0] * self._batch
+            beliefs = [Belief(self._experience) for _ in done]
+            while any(count < self._tokens for count in done):
+                self._step(done, beliefs)
+        return self._outcome
+
+    def _step(self, done: list[int], beliefs: list[Belief]) -> None:
+        live = [place for place, count in enumerate(done) if count < self._tokens]
+        survivals = [self._survival(beliefs[p], self._tokens - done[p] - 1) for p in live]
+        shape = StepShape(len(live), len(live))
+        counts = self.controller.choose(survivals, shape, 128)
+        given = 0
+        for place, count, survival in zip(live, counts, survivals, strict=True):
+            given += (accepted := self._check(done[place], count, len(survival), beliefs[place]))
+            done[place] += accepted
+        guesses = sum(counts)
+        seconds = self._curve(len(live) + guesses) * self._noise(self._random)
+        self._cost.observe(len(live) + guesses, seconds)
+        self.controller.settle(shape, guesses, given, seconds)
+        self._outcome.spent += seconds
+        self._outcome.plain += given * self._curve(len(live)) / len(live)
+        self._outcome.steps += 1
+        self._outcome.counts.append(guesses)
+
+    def _survival(self, belief: Belief, limit: int) -> list[float]:
+        found: list[float] = []
+        chance = 1.0
+        for position in range(min(_LONGEST, limit)):
+            chance *= belief.chance(position)
+            if chance < 0.02:
+                break
+            found.append(chance)
+        return found
+
+    def _check(self, token: int, count: int, known: int, belief: Belief) -> int:
+        """Tokens given: those guesses that are right, and one more."""
+        given = 1
+        for position in range(known):
+            if position > count:
+                break
+            right = self._truth(token, position, position < count)
+            belief.note(position, right)
+            if not right or position == count:
+                break
+            given += 1
+        return given

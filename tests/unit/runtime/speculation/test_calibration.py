@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nanoaccel.runtime.backends.fake import FakeBackend, hashed
+from nanoaccel.runtime.budget import PassCost
+from nanoaccel.runtime.plan import StepPlan, StepResult
+from nanoaccel.runtime.speculation.calibration import calibrate
+
+
+class CountingBackend(FakeBackend):
+    def __init__(self) -> None:
+        super().__init__(hashed(10), 10)
+        self.allocate_cache(10)
+        self.sizes: list[int] = []
+
+    def forward(self, plan: StepPlan) -> StepResult:
+        self.sizes.append(len(plan.token_ids))
+        return super().forward(plan)
+
+
+def learned(
+    backend: CountingBackend, folder: Path, *, key: str = "model", num_blocks: int = 10
+) -> PassCost:
+    cost = PassCost()
+    calibrate(backend, cost, num_blocks=num_blocks, key=key, folder=folder)
+    return cost
+
+
+def test_calibrate_measures_once_for_each_graph(tmp_path: Path) -> None:
+    backend = CountingBackend()
+    first = learned(backend, tmp_path)
+    assert set(backend.sizes) == {1, 2, 4, 8, 16}
+    backend.sizes.clear()
+    second = learned(backend, tmp_path)
+    assert backend.sizes == []
+    assert [first.seconds(n) for n in (1, 3, 16)] == [second.seconds(n) for n in (1, 3, 16)]
+    learned(backend, tmp_path, key="another")
+    assert backend.sizes != []
+
+
+def test_calibrate_keeps_to_the_cache(tmp_path: Path) -> None:
+    backend = CountingBackend()
+    learned(backend, tmp_path, num_blocks=1)
+    assert set(backend.sizes) == {1, 2, 4}
+    backend.sizes.clear()
+    learned(backend, tmp_path)
+    assert set(backend.sizes) == {1, 2, 4, 8, 16}, "what was kept does not reach far enough"
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"1": "x"}', '{"1": -1, "2": 1, "4": 1, "8": 1, "16": 1}', "{" * 9]
+)
+def test_calibrate_measures_again_when_the_file_is_damaged(tmp_path: Path, content: str) -> None:
+    backend = CountingBackend()
+    learned(backend, tmp_path)
+    (file,) = (tmp_path / "pass-cost").iterdir()
+    file.write_text(content)
+    backend.sizes.clear()
+    learned(backend, tmp_path)
+    assert backend.sizes != []
+    assert set(json.loads(file.read_text())) == {"1", "2", "4", "8", "16"}
+
+
+def test_calibrate_needs_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    cost = learned(CountingBackend(), tmp_path / "file")
+    assert cost.seconds(1) is not None

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from nanoaccel.folders import cache_folder
+
+
+@pytest.mark.parametrize(
+    ("system", "variables", "expected"),
+    [
+        ("linux", {"NANOACCEL_CACHE": "/chosen"}, "/chosen"),
+        ("linux", {}, "/home/me/.cache/nanoaccel"),
+        ("linux", {"XDG_CACHE_HOME": ""}, "/home/me/.cache/nanoaccel"),
+        ("linux", {"XDG_CACHE_HOME": "/xdg"}, "/xdg/nanoaccel"),
+        ("darwin", {"XDG_CACHE_HOME": "/xdg"}, "/home/me/Library/Caches/nanoaccel"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/nanoaccel"),
+        ("win32", {}, "/home/me/AppData/Local/nanoaccel"),
+    ],
+)
+def test_cache_folder_is_where_the_system_has_it(
+    monkeypatch: pytest.MonkeyPatch, system: str, variables: dict[str, str], expected: str
+) -> None:
+    for name in ("NANOACCEL_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(Path, "home", lambda: Path("/home/me"))
+    assert cache_folder() == Path(expected)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Mapping
 from itertools import pairwise
 
 # Prompts may make a step at most this many times as long as its decodes alone. Less would let
@@ -24,8 +23,6 @@ FIRST_CHUNK = 16
 _KNOTS = tuple(1 << power for power in range(14))
 # How far a pass moves the curve towards it.
 _GAIN = 0.35
-# How far it moves the rest of the curve: what makes one size slower mostly makes all slower.
-_DRIFT = 0.2
 # A pass may count as this many times what was expected at most: other programs and page faults
 # make some passes longer, nothing makes one shorter.
 _MOST_SURPRISE = 1.5
@@ -44,8 +41,7 @@ class PassCost:
 
     The curve is piecewise linear over 1, 2, 4, ... tokens. A pass moves the two knots beside it,
     each by its part in what was expected, towards what was measured (normalized least mean
-    squares, in logarithms), and the others a little, and as far as needed for the curve to never
-    fall.
+    squares, in logarithms), and the others no further than needed for the curve to never fall.
     Knots that no pass came near lie between their neighbours, or follow a typical curve beyond.
     """
 
@@ -54,20 +50,6 @@ class PassCost:
         self._curve: list[float] = []
         self._seen: list[int] = []
         self._num_passes = 0
-
-    def restore(self, points: Mapping[int, float]) -> None:
-        """Begin with what was measured before.
-
-        Args:
-            points: Seconds of passes over so many tokens, each a power of two; at least one.
-        """
-        self._curve = [0.0] * len(_KNOTS)
-        self._seen = [_KNOTS.index(tokens) for tokens in sorted(points)]
-        for tokens, seconds in points.items():
-            self._curve[_KNOTS.index(tokens)] = seconds
-        self._level(self._seen[0])
-        self._fill()
-        self._num_passes = 2
 
     def observe(self, tokens: int, seconds: float) -> None:
         """Note a pass over 1 or more tokens; a clock that stood still says nothing."""
@@ -86,9 +68,9 @@ class PassCost:
         upper = min(share * self._curve[low + 1] / expected, 1.0)
         nearest = low if upper < 0.5 else low + 1
         norm = upper**2 + (1 - upper) ** 2
-        near = {low: (1 - upper) / norm, low + 1: upper / norm}
-        for knot in self._seen:
-            self._curve[knot] *= ratio ** max(_GAIN * near.get(knot, 0.0), _DRIFT)
+        for knot, part in ((low, 1 - upper), (low + 1, upper)):
+            if knot in self._seen:
+                self._curve[knot] *= ratio ** (_GAIN * part / norm)
         if nearest not in self._seen:
             self._curve[nearest] *= ratio if ratio < 1 else ratio**_GAIN
             insort(self._seen, nearest)

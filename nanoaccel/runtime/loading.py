@@ -18,7 +18,7 @@ from nanoaccel.runtime.events import EventListener
 from nanoaccel.runtime.kv import DiskTier, PagedCache
 from nanoaccel.runtime.loop import EngineLoop
 from nanoaccel.runtime.scheduler import Scheduler
-from nanoaccel.runtime.speculation import Controller, Speculator
+from nanoaccel.runtime.speculation import Controller, Speculator, StepCost
 from nanoaccel.runtime.speculation.calibration import calibrate
 
 
@@ -85,7 +85,7 @@ def start_engine(
         share_prefixes=config.prefix_cache,
     )
 
-    speculator = _make_speculator(backend, config, num_blocks, bundle, cost)
+    speculator = _make_speculator(backend, config, num_blocks, bundle)
 
     def make_engine(emit: EventListener) -> Engine:
         return Engine(backend, cache, scheduler, cost, speculator, emit=emit)
@@ -111,10 +111,11 @@ def cache_blocks(bundle: Bundle, backend: Backend, config: EngineConfig) -> int:
 
 
 def _make_speculator(
-    backend: Backend, config: EngineConfig, num_blocks: int, bundle: Bundle, cost: PassCost
+    backend: Backend, config: EngineConfig, num_blocks: int, bundle: Bundle
 ) -> Speculator:
     names = {"auto": ["ngram"], "off": []}.get(config.speculation, [config.speculation])
     options = DrafterOptions(vocab_size=backend.info.vocab_size, corpus_tokens=config.corpus_tokens)
+    cost = StepCost()
     if names:
         key, folder = bundle.stamp(), cache_folder()
         calibrate(backend, cost, num_blocks=num_blocks, key=key, folder=folder)

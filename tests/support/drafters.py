@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
-from nanoaccel.runtime.budget import PassCost
 from nanoaccel.runtime.drafters import Draft
 from nanoaccel.runtime.plan import Int64Array
-from nanoaccel.runtime.speculation import Controller
+from nanoaccel.runtime.speculation import Controller, StepCost
 from nanoaccel.runtime.speculation.controller import StepShape
 
 Guess = Callable[[Draft], Iterable[int]]
@@ -84,7 +83,7 @@ class Always(Controller):
     """Has all guesses checked for which the step has room."""
 
     def __init__(self) -> None:
-        super().__init__(PassCost())
+        super().__init__(StepCost())
 
     def choose(
         self,

@@ -19,7 +19,7 @@ from nanoaccel.runtime.output import Chunk, Completion, join_chunks
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduler import Scheduler
-from nanoaccel.runtime.speculation import Controller, Speculator
+from nanoaccel.runtime.speculation import Controller, Speculator, StepCost
 from nanoaccel.runtime.text import Tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .\n!"
@@ -108,7 +108,7 @@ class Bench:
         )
         self.speculator = Speculator(
             drafters,
-            Controller(cost) if controller is None else controller,
+            Controller(StepCost()) if controller is None else controller,
             vocab_size=VOCAB_SIZE,
             max_tokens=max_step_tokens,
         )

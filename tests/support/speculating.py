@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nanoaccel.runtime.budget import PassCost
 from nanoaccel.runtime.speculation.acceptance import Belief, Experience
 from nanoaccel.runtime.speculation.controller import Controller, StepShape
+from nanoaccel.runtime.speculation.cost import StepCost
 
 Curve = Callable[[int], float]
 # Whether the guess at a position of a draft is right, for the n-th token of a text; the last
@@ -77,10 +77,9 @@ class Simulation:
         self._curve, self._truth = curve, truth
         self._batch, self._tokens, self._rounds = batch, tokens, rounds
         self._noise, self._random = noise, random.Random(seed)
-        self._cost = PassCost()
-        points = {size: curve(size) * wrong_by(size) for size in (1, 2, 4, 8, 16)}
-        self._cost.restore(points)
-        self.controller = Controller(self._cost)
+        cost = StepCost()
+        cost.restore({size: curve(size) * wrong_by(size) for size in (1, 2, 4, 8, 16)})
+        self.controller = Controller(cost)
         self._experience = Experience([0.6] * _LONGEST)
         self._outcome = Outcome(curve(1))
 
@@ -103,7 +102,6 @@ class Simulation:
             done[place] += accepted
         guesses = sum(counts)
         seconds = self._curve(len(live) + guesses) * self._noise(self._random)
-        self._cost.observe(len(live) + guesses, seconds)
         self.controller.settle(shape, guesses, given, seconds)
         self._outcome.spent += seconds
         self._outcome.plain += given * self._curve(len(live)) / len(live)

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from nanoaccel.runtime.backends import Backend
-from nanoaccel.runtime.budget import PassCost
 from nanoaccel.runtime.plan import StepPlan
+from nanoaccel.runtime.speculation.cost import StepCost
 
 # Passes over so many tokens, in some rounds, of which none begins after the time is up.
 _SIZES = (1, 2, 4, 8, 16)
@@ -23,7 +23,7 @@ _ROUNDS = 8
 _MAX_SECONDS = 1.0
 
 
-def calibrate(backend: Backend, cost: PassCost, *, num_blocks: int, key: str, folder: Path) -> None:
+def calibrate(backend: Backend, cost: StepCost, *, num_blocks: int, key: str, folder: Path) -> None:
     """Teach ``cost`` what short passes cost: from ``folder`` if it was measured before, else now.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nanoaccel.runtime.budget import PassCost
+from nanoaccel.runtime.speculation.cost import StepCost
 from nanoaccel.runtime.speculation.ledger import Ledger
 
 # Speculation begins when it promises this share of time at least, and ends when it promises none.
@@ -38,13 +38,13 @@ class Controller:
     2024), and a ``Ledger`` bounds what can be lost.
 
     Args:
-        cost: What passes cost; learned by others.
+        cost: What passes cost; goes on learning here.
 
     Attributes:
         ledger: The account.
     """
 
-    def __init__(self, cost: PassCost) -> None:
+    def __init__(self, cost: StepCost) -> None:
         self.ledger = Ledger()
         self._cost = cost
         self._on = False
@@ -86,6 +86,8 @@ class Controller:
         if unit is None or plain is None:
             return
         deserved = given * plain / shape.writers
+        if shape.tokens == shape.writers:  # rows of logits cost too, and prompts have none
+            self._cost.observe(shape.tokens + guesses, seconds)
         if guesses == 0:
             self.ledger.settle(plain / unit, plain / unit)
             return

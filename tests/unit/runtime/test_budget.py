@@ -148,24 +148,6 @@ def test_pass_cost_knows_passes_beyond_its_knots() -> None:
     assert seconds(cost, 40_000) > seconds(cost, 20_000) > seconds(cost, 8192)
 
 
-def test_pass_cost_restores_what_was_measured() -> None:
-    cost = PassCost()
-    cost.restore({1: 0.010, 2: 0.012, 4: 0.011, 16: 0.030})
-    assert [cost.seconds(tokens) for tokens in (1, 2, 16)] == [0.010, 0.012, 0.030]
-    assert cost.seconds(4) == 0.012, "more tokens never cost less"
-    assert 0.012 < seconds(cost, 8) < 0.030
-    assert seconds(cost, 64) > 0.030
-
-
-def test_pass_cost_moves_as_a_whole_when_the_machine_slows_down() -> None:
-    cost = PassCost()
-    cost.restore({1: 0.010, 2: 0.012, 4: 0.014, 8: 0.020, 16: 0.030})
-    for _ in range(200):
-        cost.observe(1, 0.020)
-    assert seconds(cost, 1) == pytest.approx(0.020, rel=0.01)
-    assert 0.028 < seconds(cost, 8) < 0.040
-
-
 def test_step_budget_without_decodes_is_all() -> None:
     for cost in (PassCost(), learned(affine)):
         assert StepBudget(cost, max_tokens=128, target=0.001).tokens(0, 1, 0) == 128

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
-from nanoaccel.runtime.budget import PassCost
 from nanoaccel.runtime.plan import StepPlan, StepResult
 from nanoaccel.runtime.speculation.calibration import calibrate
+from nanoaccel.runtime.speculation.cost import StepCost
 
 
 class CountingBackend(FakeBackend):
@@ -24,8 +24,8 @@ class CountingBackend(FakeBackend):
 
 def learned(
     backend: CountingBackend, folder: Path, *, key: str = "model", num_blocks: int = 10
-) -> PassCost:
-    cost = PassCost()
+) -> StepCost:
+    cost = StepCost()
     calibrate(backend, cost, num_blocks=num_blocks, key=key, folder=folder)
     return cost
 

@@ -5,8 +5,8 @@ import random
 import pytest
 from support.speculating import Curve, Outcome, Simulation, Truth, flat, steep
 
-from nanoaccel.runtime.budget import PassCost
 from nanoaccel.runtime.speculation.controller import PLAIN_EVERY, Controller, StepShape
+from nanoaccel.runtime.speculation.cost import StepCost
 from nanoaccel.runtime.speculation.ledger import CAP, START, Ledger
 
 # A step that begins with less than its worst case left does not speculate, so that the account
@@ -125,14 +125,14 @@ def test_controller_gains_in_batches(curve: Curve, batch: int) -> None:
     assert outcome.speedup > (1.15 if curve is flat else 1.0)
 
 
-def known(curve: Curve) -> PassCost:
-    cost = PassCost()
+def known(curve: Curve) -> StepCost:
+    cost = StepCost()
     cost.restore({size: curve(size) for size in (1, 2, 4, 8, 16)})
     return cost
 
 
 def test_controller_without_costs_checks_nothing() -> None:
-    assert Controller(PassCost()).choose([[0.9]], StepShape(1, 1), 16) == [0]
+    assert Controller(StepCost()).choose([[0.9]], StepShape(1, 1), 16) == [0]
 
 
 def test_controller_shares_guesses_by_what_they_promise() -> None:

@@ -20,6 +20,7 @@ from nanoaccel import registry
 from nanoaccel.bundle import MANIFEST, Manifest, ModelEntry, list_files
 from nanoaccel.cli.main import main
 from nanoaccel.cli.writing import Line
+from nanoaccel.runtime import loading
 from nanoaccel.runtime.backends.fake import FakeBackend, scripted
 
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}.{% endfor %}"
@@ -35,6 +36,12 @@ class Ended:
 
 
 RunCli = Callable[..., Ended]
+
+
+@pytest.fixture(autouse=True)
+def uncalibrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No passes are run before those that a test asks for."""
+    monkeypatch.setattr(loading, "calibrate", lambda *_, **__: None)
 
 
 @pytest.fixture

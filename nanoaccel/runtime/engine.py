@@ -18,7 +18,7 @@ from nanoaccel.runtime.plan import Float32Array, StepResult
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.scheduler import ScheduledChunk, Scheduler
 from nanoaccel.runtime.speculation import Speculator
-from nanoaccel.runtime.step_buffers import StepBuffers, num_rows
+from nanoaccel.runtime.step_buffers import StepBuffers
 
 
 class Engine:
@@ -188,8 +188,8 @@ class Engine:
         """Take what was computed; the number of tokens that requests got."""
         row = seen = given = 0
         for chunk in chunks:
-            request, rows = chunk.request, num_rows(chunk)
-            cached = chunk.end + len(chunk.drafts) - request.num_evicted
+            request, rows = chunk.request, chunk.num_rows
+            cached = chunk.last - request.num_evicted
             scores = None if result.scores is None else result.scores[seen : seen + cached]
             seen += cached
             logits = result.logits[row : row + rows]
@@ -203,8 +203,7 @@ class Engine:
                 self._cache.trim(request.id, request.num_cached)
             if request.eviction is not None and request.finish_reason is None:
                 self._evict_tokens(request, scores, restarted=chunk.start == 0)
-            self._deliver(request, written, now)
-            given += len(written)
+            given += self._deliver(request, written, now)
         return given
 
     def _verify(self, chunk: ScheduledChunk, logits: Float32Array, now: float) -> list[Chunk]:
@@ -230,8 +229,8 @@ class Engine:
         self._speculator.learn(chunk, tokens)
         return written
 
-    def _deliver(self, request: Request, written: Sequence[Chunk], now: float) -> None:
-        """Send what a request got in this step."""
+    def _deliver(self, request: Request, written: Sequence[Chunk], now: float) -> int:
+        """Send what a request got in this step; how many tokens that were."""
         tokens = sum(len(chunk.token_ids) for chunk in written)
         self.recorder.tokens(request.id, request.submitted, now, tokens)
         for chunk in written:
@@ -240,6 +239,7 @@ class Engine:
             else:
                 self._scheduler.remove(request)
                 self._end(request, chunk)
+        return tokens
 
     def _evict_tokens(
         self, request: Request, scores: Float32Array | None, *, restarted: bool

@@ -67,6 +67,8 @@ def start_engine(
     """
     policy = EVICTION_POLICIES.resolve(config.eviction_policy)()
     backend.allocate_cache(num_blocks)
+    speculator = _make_speculator(backend, config, num_blocks, bundle)
+    # Last of what can fail: it locks its folder.
     tier = _open_tier(backend, config, bundle)
     cache = PagedCache(
         num_blocks,
@@ -84,8 +86,6 @@ def start_engine(
         clock=time.perf_counter,
         share_prefixes=config.prefix_cache,
     )
-
-    speculator = _make_speculator(backend, config, num_blocks, bundle)
 
     def make_engine(emit: EventListener) -> Engine:
         return Engine(backend, cache, scheduler, cost, speculator, emit=emit)

@@ -33,6 +33,16 @@ class ScheduledChunk:
         """Whether all known tokens are computed after it, so that a new one can be sampled."""
         return self.end == self.request.num_known
 
+    @property
+    def last(self) -> int:
+        """Where its guesses end."""
+        return self.end + len(self.drafts)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of logits that it gets: behind its last token and behind each guess."""
+        return 1 + len(self.drafts) if self.completes else 0
+
 
 @dataclass(slots=True)
 class _Step:

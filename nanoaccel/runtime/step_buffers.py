@@ -32,7 +32,7 @@ class StepBuffers:
         self._reserve(chunks, cache)
         token = block = row = 0
         for place, chunk in enumerate(chunks):
-            request, start, end = chunk.request, chunk.start, _end(chunk)
+            request, start, end = chunk.request, chunk.start, chunk.last
             until = token + end - start
             guessed = until - len(chunk.drafts)
             self._token_ids[token:guessed] = request.tokens(start, chunk.end)
@@ -44,7 +44,7 @@ class StepBuffers:
             token = until
             self._seq_begins[place + 1] = token
             self._block_begins[place + 1] = block
-            rows = num_rows(chunk)
+            rows = chunk.num_rows
             self._logits_rows[row : row + rows] = self._ramp[token - rows : token]
             row += rows
         count = len(chunks)
@@ -59,9 +59,9 @@ class StepBuffers:
         )
 
     def _reserve(self, chunks: Sequence[ScheduledChunk], cache: PagedCache) -> None:
-        tokens = sum(_end(chunk) - chunk.start for chunk in chunks)
-        blocks = sum(cache.blocks_for(_end(chunk) - chunk.request.num_evicted) for chunk in chunks)
-        longest = max(tokens, *(_end(chunk) for chunk in chunks))
+        tokens = sum(chunk.last - chunk.start for chunk in chunks)
+        blocks = sum(cache.blocks_for(chunk.last - chunk.request.num_evicted) for chunk in chunks)
+        longest = max(tokens, *(chunk.last for chunk in chunks))
         if tokens > self._token_ids.size:
             self._token_ids = np.empty(_grown(tokens), np.int64)
             self._positions = np.empty(_grown(tokens), np.int64)
@@ -75,16 +75,6 @@ class StepBuffers:
             self._past_lens = np.empty(size, np.int32)
             self._seq_begins = np.zeros(size + 1, np.int32)
             self._block_begins = np.zeros(size + 1, np.int32)
-
-
-def num_rows(chunk: ScheduledChunk) -> int:
-    """Rows of logits that a chunk gets: behind its last token and behind each guess."""
-    return 1 + len(chunk.drafts) if chunk.completes else 0
-
-
-def _end(chunk: ScheduledChunk) -> int:
-    """Where its last guess ends."""
-    return chunk.end + len(chunk.drafts)
 
 
 def _grown(size: int) -> int:

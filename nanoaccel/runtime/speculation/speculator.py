@@ -83,7 +83,12 @@ class Speculator:
             for draft, count in zip(drafts, counts, strict=True)
             if count > 0
         }
-        return [_extended(chunk, chosen.get(chunk.request.id, ()), has_room) for chunk in chunks]
+        return [
+            _extended(chunk, chosen[chunk.request.id], has_room)
+            if chunk.request.id in chosen
+            else chunk
+            for chunk in chunks
+        ]
 
     def learn(self, chunk: ScheduledChunk, given: Sequence[int]) -> None:
         """Compare what was guessed with what the target drew.
@@ -92,17 +97,16 @@ class Speculator:
             chunk: Of a request that should get tokens, with or without guesses.
             given: The tokens that it got; none if sampling failed.
         """
-        request = chunk.request
-        right = _same(chunk.drafts, given)
-        self._record.note_request(len(chunk.drafts), right, len(given))
-        learner, draft = self._open.pop(request.id, (None, None))
-        if learner is None or draft is None:
-            return
-        belief = learner.belief(request.id)
-        for guess, evidence, token in zip(draft.proposed, draft.evidence, given, strict=False):
-            belief.note(evidence, guess == token)
-            if guess != token:
-                break
+        checked, right = len(chunk.drafts), 0
+        learner, draft = self._open.pop(chunk.request.id, (None, None))
+        if learner is not None and draft is not None:
+            belief = learner.belief(chunk.request.id)
+            for guess, evidence, token in zip(draft.proposed, draft.evidence, given, strict=False):
+                belief.note(evidence, guess == token)
+                if guess != token:
+                    break
+                right += 1
+        self._record.note_request(checked, min(right, checked), len(given))
 
     def settle(self, guesses: int, given: int, seconds: float) -> None:
         """Note what the step took in all.
@@ -195,21 +199,10 @@ class _Learner:
         return found
 
 
-def _same(guesses: Sequence[int], given: Sequence[int]) -> int:
-    """How many of the first guesses are what was given."""
-    count = 0
-    for guess, token in zip(guesses, given, strict=False):
-        if guess != token:
-            break
-        count += 1
-    return count
-
-
 def _extended(
     chunk: ScheduledChunk, guesses: tuple[int, ...], has_room: Callable[[Request, int], bool]
 ) -> ScheduledChunk:
     """A chunk with guesses, unless the cache has no room for them: nobody makes way for guesses."""
-    length = chunk.end - chunk.request.num_evicted + len(guesses)
-    if not guesses or not has_room(chunk.request, length):
-        return chunk
-    return replace(chunk, drafts=guesses)
+    longer = replace(chunk, drafts=guesses)
+    fits = has_room(chunk.request, longer.last - chunk.request.num_evicted)
+    return longer if fits else chunk

@@ -14,6 +14,7 @@ from nanoaccel.errors import (
     PromptCacheError,
     RequestError,
 )
+from nanoaccel.runtime import loading
 from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.llm import LLM
@@ -164,3 +165,17 @@ def test_session_that_scores_takes_any_eviction_of_a_request(folder: Path) -> No
         for eviction in (None, BY_SCORE, BY_POSITION, CacheEviction(20, start_tokens=0)):
             output = llm.generate("abc", LONG, RequestOptions(cache_eviction=eviction))
             assert output.finish_reason == "length"
+
+
+def test_session_that_cannot_be_opened_leaves_the_prompt_cache_to_others(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the graph broke")
+
+    cache = tmp_path / "prompts"
+    with monkeypatch.context() as patched:
+        patched.setattr(loading, "calibrate", broken)
+        with pytest.raises(RuntimeError, match="the graph broke"):
+            LLM(folder, prompt_cache=cache)
+    LLM(folder, prompt_cache=cache).close()

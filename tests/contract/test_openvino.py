@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,7 @@ def prompts(backend: Backend, lengths: list[int]) -> StepPlan:
 @pytest.mark.parametrize("scores", [False, True])
 def test_openvino_allocates_no_arrays_once_it_is_warm(tiny_bundle: Path, scores: bool) -> None:
     backend = make(tiny_bundle, attention_scores=scores)
+    warm_up(backend)
     backend.forward(prompts(backend, [1000, 500]))
     random = np.random.default_rng(0)
     plans = [
@@ -73,6 +76,61 @@ def test_openvino_grows_with_the_steps(tiny_bundle: Path) -> None:
         np.testing.assert_allclose(found, expected, atol=1e-4)
         fresh.close()
     warm.close()
+
+
+def test_openvino_second_copy_works_on_the_same_cache(tiny_bundle: Path) -> None:
+    backend = make(tiny_bundle)
+    makers = warm_up(backend)
+    fresh = make(tiny_bundle)
+    whole = prompts(fresh, [40])
+    expected = fresh.forward(replace(whole, logits_rows=np.arange(33, 40))).logits
+    first, rest = cut(whole, 33)
+    backend.forward(first)  # by one copy
+    found = backend.forward(rest).logits  # by the other
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert makers == 1
+    backend.close()
+    fresh.close()
+
+
+def warm_up(backend: Backend) -> int:
+    """Run passes of changing sizes; how many copies of the graph that made."""
+    begun = {thread.ident for thread in threading.enumerate()}
+    for length in [1, 5] * 20:
+        backend.forward(prompts(backend, [length]))
+    makers = [thread for thread in threading.enumerate() if thread.ident not in begun]
+    for thread in makers:
+        thread.join()
+    return len(makers)
+
+
+def cut(plan: StepPlan, place: int) -> tuple[StepPlan, StepPlan]:
+    """One sequence's step as two."""
+    first = replace(
+        plan,
+        token_ids=plan.token_ids[:place],
+        positions=plan.positions[:place],
+        seq_begins=np.array([0, place], np.int32),
+        logits_rows=np.array([place - 1]),
+    )
+    rest = len(plan.token_ids) - place
+    second = replace(
+        plan,
+        token_ids=plan.token_ids[place:],
+        positions=plan.positions[place:],
+        seq_begins=np.array([0, rest], np.int32),
+        past_lens=np.array([place], np.int32),
+        logits_rows=np.arange(rest),
+    )
+    return first, second
+
+
+def test_openvino_closes_while_a_copy_is_made(tiny_bundle: Path) -> None:
+    backend = make(tiny_bundle)
+    for length in [1, 2] * 8:
+        backend.forward(prompts(backend, [length]))
+    backend.close()
+    assert "nanoaccel-graph" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_openvino_refuses_a_cache_precision_that_it_cannot_do(tiny_bundle: Path) -> None:

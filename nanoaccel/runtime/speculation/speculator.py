@@ -16,7 +16,7 @@ from nanoaccel.runtime.speculation.controller import Controller, StepShape
 from nanoaccel.runtime.speculation.record import SpeculationCounters, SpeculationRecord
 
 # Guesses for one request in a step at most.
-MAX_DRAFT = 16
+MAX_DRAFT = 15
 # A guess that is reached less often pays on no machine: a token more costs some percent of a pass.
 _FLOOR = 0.02
 

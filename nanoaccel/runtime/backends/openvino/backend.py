@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import openvino as ov
@@ -13,12 +14,14 @@ from nanoaccel.errors import BundleDamagedError, BundleError, ConfigError
 from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.openvino.arena import CacheArena
 from nanoaccel.runtime.backends.openvino.cache_inputs import cache_inputs, describe
+from nanoaccel.runtime.backends.openvino.graph_copies import GraphCopies
 from nanoaccel.runtime.backends.openvino.paged_graph import make_paged
 from nanoaccel.runtime.backends.openvino.score_sum import ScoreSum
-from nanoaccel.runtime.backends.openvino.step_inputs import StepInputs
+from nanoaccel.runtime.cpu.memory import free_memory
 from nanoaccel.runtime.plan import StepPlan, StepResult
 
 _DEVICE = "CPU"
+_COPY_SHARE = 0.1
 _BLOCK_SIZE = 32  # of PagedAttention in OpenVINO's CPU plugin
 
 
@@ -44,8 +47,9 @@ def load(options: BackendOptions) -> OpenVINOBackend:
         raise BundleError(f"{options.graph} has no output logits", "Export a text decoder")
     make_paged(model, attention_scores=options.attention_scores)
     capabilities = core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    properties = _properties(options, capabilities)
     try:
-        compiled = core.compile_model(model, _DEVICE, _properties(options, capabilities))
+        compiled = core.compile_model(model, _DEVICE, properties)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ConfigError(
@@ -53,7 +57,20 @@ def load(options: BackendOptions) -> OpenVINOBackend:
             f"cache_precision={options.cache_precision!r}: {reason}",
             "Set both to 'auto', or export the model again",
         ) from error
-    return OpenVINOBackend(compiled, core.get_property(_DEVICE, "FULL_DEVICE_NAME"))
+    device = core.get_property(_DEVICE, "FULL_DEVICE_NAME").strip()
+    compile_again = None
+    if _affords_copy(options.graph):
+
+        def compile_again() -> ov.CompiledModel:
+            return core.compile_model(model, _DEVICE, properties)
+
+    return OpenVINOBackend(compiled, compile_again, device)
+
+
+def _affords_copy(graph: Path) -> bool:
+    """Whether a second copy of the weights would take but little of the free memory."""
+    weights = graph.with_suffix(".bin")
+    return weights.is_file() and _COPY_SHARE * free_memory() > weights.stat().st_size
 
 
 @cache
@@ -87,21 +104,25 @@ def _properties(options: BackendOptions, capabilities: Sequence[str]) -> dict[st
 
 
 class OpenVINOBackend:
-    """A compiled graph, its cache and its one inference request; made by ``load``."""
+    """A compiled graph, and its cache; made by ``load``."""
 
-    def __init__(self, compiled: ov.CompiledModel, device: str) -> None:
-        self._request: ov.InferRequest | None = compiled.create_infer_request()
-        self._inputs: StepInputs | None = StepInputs(self._request, compiled.inputs)
+    def __init__(
+        self,
+        compiled: ov.CompiledModel,
+        compile_again: Callable[[], ov.CompiledModel] | None,
+        device: str,
+    ) -> None:
+        self._caches = cache_inputs(compiled.inputs)
+        self._copies = GraphCopies(compiled, compile_again, self._caches)
         outputs = [value.get_any_name() for value in compiled.outputs]
         self._logits = outputs.index("logits")
         scores = [place for place, name in enumerate(outputs) if name.startswith("scores.")]
         self._scores = ScoreSum(scores) if scores else None
-        self._caches = cache_inputs(compiled.inputs)
         self._arena: CacheArena | None = None
         self.block_bytes = sum(cache.block_bytes for cache in self._caches)
         self.info = BackendInfo(
             name="openvino",
-            device=device.strip(),
+            device=device,
             vocab_size=compiled.output("logits").get_partial_shape()[-1].get_length(),
             block_size=_BLOCK_SIZE,
             bytes_per_block=self.block_bytes,
@@ -118,17 +139,10 @@ class OpenVINOBackend:
                 f"{num_blocks * self.block_bytes} bytes of cache do not fit in memory",
                 "Lower kv_cache_memory",
             ) from error
-        for tensor, memory in zip(self._caches, self._arena.slices, strict=True):
-            shape = (num_blocks, *tensor.block_shape)
-            self._live_request.set_input_tensor(
-                tensor.place, ov.Tensor(memory, shape, tensor.element_type)
-            )
+        self._copies.bind(self._arena.slices)
 
     def forward(self, plan: StepPlan) -> StepResult:
-        request = self._live_request
-        assert self._inputs is not None
-        self._inputs.set(plan)
-        request.infer(share_outputs=True)
+        request = self._copies.run(plan)
         logits = request.get_output_tensor(self._logits).data
         return StepResult(
             logits.reshape(len(plan.logits_rows), self.info.vocab_size),
@@ -142,12 +156,8 @@ class OpenVINOBackend:
         self._live_arena.write(block, data)
 
     def close(self) -> None:
-        self._request = self._inputs = self._arena = None
-
-    @property
-    def _live_request(self) -> ov.InferRequest:
-        assert self._request is not None, "the backend is closed"
-        return self._request
+        self._copies.close()
+        self._arena = None
 
     @property
     def _live_arena(self) -> CacheArena:

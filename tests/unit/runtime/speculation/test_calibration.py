@@ -33,7 +33,7 @@ def learned(
 def test_calibrate_measures_once_for_each_graph(tmp_path: Path) -> None:
     backend = CountingBackend()
     first = learned(backend, tmp_path)
-    assert set(backend.sizes) == {1, 2, 4, 8, 16}
+    assert set(backend.sizes) == {1, 2, 4, 8, 12, 16}
     backend.sizes.clear()
     second = learned(backend, tmp_path)
     assert backend.sizes == []
@@ -48,11 +48,11 @@ def test_calibrate_keeps_to_the_cache(tmp_path: Path) -> None:
     assert set(backend.sizes) == {1, 2, 4}
     backend.sizes.clear()
     learned(backend, tmp_path)
-    assert set(backend.sizes) == {1, 2, 4, 8, 16}, "what was kept does not reach far enough"
+    assert set(backend.sizes) == {1, 2, 4, 8, 12, 16}, "what was kept does not reach far enough"
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"1": "x"}', '{"1": -1, "2": 1, "4": 1, "8": 1, "16": 1}', "{" * 9]
+    "content", ["", "[]", "{}", '{"1": "x"}', '{"1": -1, "2": 1, "4": 1, "8": 1, "12": 1, "16": 1}', "{" * 9]
 )
 def test_calibrate_measures_again_when_the_file_is_damaged(tmp_path: Path, content: str) -> None:
     backend = CountingBackend()
@@ -62,7 +62,7 @@ def test_calibrate_measures_again_when_the_file_is_damaged(tmp_path: Path, conte
     backend.sizes.clear()
     learned(backend, tmp_path)
     assert backend.sizes != []
-    assert set(json.loads(file.read_text())) == {"1", "2", "4", "8", "16"}
+    assert set(json.loads(file.read_text())) == {"1", "2", "4", "8", "12", "16"}
 
 
 def test_calibrate_needs_no_folder(tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""A compiled graph with its one inference request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import openvino as ov
+from numpy.typing import NDArray
+
+from nanoaccel.runtime.backends.openvino.cache_inputs import CacheInput
+from nanoaccel.runtime.backends.openvino.step_inputs import StepInputs
+from nanoaccel.runtime.plan import StepPlan
+
+
+class GraphCopy:
+    """Runs steps, one at a time.
+
+    Args:
+        compiled: The graph.
+
+    Attributes:
+        request: Holds the outputs of the last step.
+        num_tokens: Tokens of the last step.
+    """
+
+    def __init__(self, compiled: ov.CompiledModel) -> None:
+        self.request = compiled.create_infer_request()
+        self.num_tokens = 0
+        self._inputs = StepInputs(self.request, compiled.inputs)
+
+    def bind(self, caches: Sequence[CacheInput], slices: Sequence[NDArray]) -> None:
+        """Let the graph work on a cache.
+
+        Args:
+            caches: The graph's cache inputs.
+            slices: u8[num_blocks, size] for each.
+        """
+        for cache, memory in zip(caches, slices, strict=True):
+            shape = (len(memory), *cache.block_shape)
+            self.request.set_input_tensor(cache.place, ov.Tensor(memory, shape, cache.element_type))
+
+    def run(self, plan: StepPlan) -> None:
+        """Compute a step."""
+        self._inputs.set(plan)
+        self.num_tokens = len(plan.token_ids)
+        self.request.infer(share_outputs=True)

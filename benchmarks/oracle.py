@@ -38,6 +38,7 @@ class OracleDrafter:
     """Guesses the recorded text; each guess is right with the same chance, whatever came before."""
 
     name = "oracle"
+    is_free = True
 
     def __init__(self, options: DrafterOptions) -> None:
         self.priors = (0.5,) * _POSITIONS

@@ -79,5 +79,10 @@ EVICTION_POLICIES = ExtensionPoint(
 )
 
 DRAFTERS = ExtensionPoint(
-    "nanoaccel.drafters", {"ngram": "nanoaccel.runtime.drafters.ngram:NgramDrafter"}
+    "nanoaccel.drafters",
+    {
+        "ngram": "nanoaccel.runtime.drafters.ngram:NgramDrafter",
+        "head": "nanoaccel.runtime.drafters.head:HeadDrafter",
+        "draft_model": "nanoaccel.runtime.drafters.draft_model:ModelDrafter",
+    },
 )

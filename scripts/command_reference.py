@@ -54,20 +54,24 @@ def render() -> str:
     sys.path.insert(0, str(_ROOT))
     from nanoaccel.cli.main import main as run
 
-    names = command_names()
-    parts = [_HEAD, _section("nanoaccel", _help(run, []))]
-    parts += [_section(f"nanoaccel {name}", _help(run, [name])) for name in names]
+    parts = [_HEAD]
+    parts += [
+        _section(" ".join(["nanoaccel", *path]), _help(run, path)) for path in command_paths()
+    ]
     return "\n".join(parts)
 
 
-def command_names() -> list[str]:
-    """The commands, in the order of the help."""
+def command_paths() -> list[list[str]]:
+    """The command, and all below it as they are typed, in the order of the help."""
     import typer
 
     from nanoaccel.cli.main import app
 
-    command = typer.main.get_command(app)
-    return list(command.commands)  # type: ignore[attr-defined]
+    def below(command: object, path: list[str]) -> list[list[str]]:
+        found = getattr(command, "commands", {})
+        return [path, *(deep for name in found for deep in below(found[name], [*path, name]))]
+
+    return below(typer.main.get_command(app), [])
 
 
 def _fix_terminal() -> None:

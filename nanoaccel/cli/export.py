@@ -32,6 +32,13 @@ def export(
     group_size: Annotated[
         int, typer.Option(help="With int4, weights that share a scale; -1 is a whole row.")
     ] = 64,
+    draft: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|none|PATH",
+            help="What guesses for it: a head, a bundle or a model; auto is what NanoAccel brings.",
+        ),
+    ] = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bundle that stands at OUT.")
     ] = False,
@@ -48,7 +55,9 @@ def export(
 
     recipe = Recipe(weights=weights, symmetric=symmetric, group_size=group_size)  # type: ignore[arg-type]
     with stages() as listener:
-        bundle = run_export(model, out, recipe=recipe, overwrite=overwrite, listener=listener)
+        bundle = run_export(
+            model, out, recipe=recipe, draft=draft, overwrite=overwrite, listener=listener
+        )
     report = json.loads((bundle.folder / "report.json").read_text(encoding="utf-8"))
     if as_json:
         typer.echo(json.dumps({**report, "bundle": str(bundle.folder)}))
@@ -58,7 +67,7 @@ def export(
 
 
 def describe_export(bundle: Bundle, report: dict[str, Any]) -> str:
-    """What was made and how close it is to the original, in two lines."""
+    """What was made and how close it is to the original, in three lines."""
     files = () if bundle.manifest is None else bundle.manifest.files
     size = sum(entry.size for entry in files)
     fidelity = report["fidelity"]
@@ -67,7 +76,8 @@ def describe_export(bundle: Bundle, report: dict[str, Any]) -> str:
         f"{report['bits_per_weight']:.2f} bits per weight\n"
         f"KL to the original {fidelity['kl']:.4f} nats a token, "
         f"same likeliest token {fidelity['top1_agreement']:.1%}, "
-        f"over {fidelity['tokens']} tokens"
+        f"over {fidelity['tokens']} tokens\n"
+        f"draft: {report['draft']['kind']}, {report['draft']['reason']}"
     )
 
 

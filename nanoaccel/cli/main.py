@@ -11,6 +11,7 @@ import typer
 from nanoaccel.cli.bench import bench
 from nanoaccel.cli.chat import chat
 from nanoaccel.cli.doctor import doctor
+from nanoaccel.cli.draft import rank, train
 from nanoaccel.cli.errors import guard, prepare_streams
 from nanoaccel.cli.export import export
 from nanoaccel.cli.generate import generate
@@ -34,6 +35,10 @@ app = typer.Typer(
 for _group, _commands in _GROUPS.items():
     for _command in _commands:
         app.command(rich_help_panel=_group)(with_options(_command))
+drafts = typer.Typer(help="Make drafts, which guess for a model, and choose among them.")
+for _command in (rank, train):
+    drafts.command()(with_options(_command))
+app.add_typer(drafts, name="draft", rich_help_panel="Make")
 
 
 def _print_version(wanted: bool) -> None:

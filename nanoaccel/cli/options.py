@@ -197,6 +197,10 @@ class SpeculationOptions:
             help="Who guesses tokens, so that one step can give several: auto, off, or a drafter.",
         ),
     ] = "auto"
+    draft: Annotated[
+        Path | None,
+        _engine(metavar="DIR", help="A draft instead of the bundle's: a head or another bundle."),
+    ] = None
     corpus_tokens: Annotated[
         int,
         _engine(help="Latest tokens of finished answers that guesses may come from; 0 is none."),
@@ -204,7 +208,11 @@ class SpeculationOptions:
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for ``LLM``."""
-        return {"speculation": self.speculation, "corpus_tokens": self.corpus_tokens}
+        return {
+            "speculation": self.speculation,
+            "draft": self.draft,
+            "corpus_tokens": self.corpus_tokens,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

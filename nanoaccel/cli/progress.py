@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nanoaccel.cli.sizes import bytes_text
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
     from nanoaccel.exporters.progress import StageEvent
 
@@ -42,7 +42,9 @@ def stages() -> Iterator[Callable[[StageEvent], None]]:
         task = spinner.add_task("load the export tools")
 
         def listen(event: StageEvent) -> None:
-            if event.seconds is None:
+            if event.done is not None:
+                spinner.update(task, description=f"{event.stage}: {_share(spinner, task, event)}")
+            elif event.seconds is None:
                 spinner.reset(task, description=event.stage)
             else:
                 spinner.console.print(
@@ -58,10 +60,17 @@ def _stage_lines() -> Iterator[Callable[[StageEvent], None]]:
     stream = sys.stderr
     unfinished = False
 
+    tenths = 0
+
     def listen(event: StageEvent) -> None:
-        nonlocal unfinished
+        nonlocal unfinished, tenths
         unfinished = event.seconds is None
-        if unfinished:
+        if event.done is not None:
+            if int(event.done * 10) > tenths:
+                tenths = int(event.done * 10)
+                print(f"{tenths}0% ", end="", file=stream, flush=True)
+        elif unfinished:
+            tenths = 0
             print(f"{event.stage} ... ", end="", file=stream, flush=True)
         else:
             print(_cost(event), file=stream, flush=True)
@@ -71,6 +80,15 @@ def _stage_lines() -> Iterator[Callable[[StageEvent], None]]:
     finally:
         if unfinished:
             print(file=stream, flush=True)
+
+
+def _share(spinner: Progress, task: TaskID, event: StageEvent) -> str:
+    """How much of a stage is done, and the time that is left."""
+    elapsed = spinner.tasks[task].elapsed
+    if elapsed is None or not event.done:
+        return "0%"
+    left = elapsed * (1 - event.done) / event.done
+    return f"{event.done:.0%}, {left / 60:.0f} min left"
 
 
 def _cost(event: StageEvent) -> str:

@@ -1,16 +1,18 @@
-"""Names and values in two aligned columns."""
+"""Values in aligned columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 
-def table(rows: Sequence[tuple[str, str]], indent: int = 0) -> str:
+def table(rows: Sequence[Sequence[str]], indent: int = 0) -> str:
     """The rows as lines; control characters of foreign values are shown escaped."""
-    width = max((len(name) for name, _ in rows), default=0)
+    cells = [[_plain(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip_longest(*cells, fillvalue="")]
     return "\n".join(
-        (" " * indent + f"{_plain(name):<{width}}  {_plain(value)}").rstrip()
-        for name, value in rows
+        (" " * indent + "  ".join(f"{v:<{w}}" for v, w in zip(row, widths, strict=False))).rstrip()
+        for row in cells
     )
 
 

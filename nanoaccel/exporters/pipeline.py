@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from nanoaccel.bundle import MANIFEST, Bundle, Manifest, ModelEntry, list_files
 from nanoaccel.errors import MissingExtraError
+from nanoaccel.exporters.drafts import choose_draft, place_draft
+from nanoaccel.exporters.fingerprint import fingerprint
 from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import check_space, publishing
 from nanoaccel.exporters.recipe import Recipe
@@ -40,6 +42,7 @@ def export(
     out: str | Path,
     *,
     recipe: Recipe | None = None,
+    draft: str = "auto",
     overwrite: bool = False,
     listener: Listener | None = None,
 ) -> Bundle:
@@ -49,6 +52,9 @@ def export(
         model: Hub id, folder, .gguf file, or "sample".
         out: The bundle's folder; it appears whole, when all is done.
         recipe: How the weights are stored; None is int4.
+        draft: Guesses for it: "auto" is a head that comes with NanoAccel, where there is one for
+            these weights; "none"; else a head, a bundle, or a model with the same tokenizer, which
+            is exported with the same recipe.
         overwrite: Whether a bundle that stands at ``out`` is replaced.
         listener: Is told of each stage.
 
@@ -66,11 +72,11 @@ def export(
     progress = Progress((lambda _: None) if listener is None else listener)
     target = Path(out).resolve()
     with publishing(target, overwrite=overwrite) as folder:
-        _run(str(model), folder, Recipe() if recipe is None else recipe, progress)
+        _run(str(model), folder, Recipe() if recipe is None else recipe, progress, draft)
     return Bundle.open(target)
 
 
-def _run(model: str, folder: Path, recipe: Recipe, progress: Progress) -> None:
+def _run(model: str, folder: Path, recipe: Recipe, progress: Progress, draft: str) -> None:
     from nanoaccel.exporters import source as sources
     from nanoaccel.exporters.openvino.build import build_graph
     from nanoaccel.exporters.openvino.genai_tokenizer import write_genai_tokenizer
@@ -90,6 +96,8 @@ def _run(model: str, folder: Path, recipe: Recipe, progress: Progress) -> None:
     with progress.stage("load the weights"), quiet():
         torch_model = sources.load_model(source, recipe.weights, end_ids)
         parameters = torch_model.num_parameters()
+        weights_name = fingerprint(torch_model)
+        choice = choose_draft(draft, weights_name)
         check_space(folder, recipe.bytes_for(parameters) + torch_model.get_memory_footprint())
     with progress.stage("run the original"), quiet():
         tokens = validation_tokens(folder, config.vocab_size)[:context]
@@ -103,6 +111,7 @@ def _run(model: str, folder: Path, recipe: Recipe, progress: Progress) -> None:
         shutil.rmtree(traced)
     with progress.stage("compare with the original"), quiet():
         fidelity = validate(graph.path, tokens, reference)
+    place_draft(choice, folder, lambda name, place: _run(name, place, recipe, progress, "none"))
     with progress.stage("write the bundle"), quiet():
         opens_in_genai = write_genai_tokenizer(folder, folder / _RUNTIME)
         generation = folder / _RUNTIME / "generation_config.json"
@@ -118,15 +127,22 @@ def _run(model: str, folder: Path, recipe: Recipe, progress: Progress) -> None:
             fused_projections=graph.fused_projections,
             fidelity=fidelity,
             opens_in_genai=opens_in_genai,
+            draft={"kind": choice.kind, "from": choice.place, "reason": choice.reason},
             seconds=progress.seconds,
             peak_memory=progress.peak_memory,
         )
         report.write(folder)
-        _write_manifest(folder, report, source, recipe, graph.path, context)
+        _write_manifest(folder, report, source, recipe, graph.path, context, weights_name)
 
 
 def _write_manifest(
-    folder: Path, report: Report, source: Source, recipe: Recipe, graph: Path, context: int
+    folder: Path,
+    report: Report,
+    source: Source,
+    recipe: Recipe,
+    graph: Path,
+    context: int,
+    weights_name: str,
 ) -> None:
     """Last of all: it lists every other file of the bundle."""
     manifest = Manifest(
@@ -136,12 +152,14 @@ def _write_manifest(
             architecture=report.architecture,
             context_length=context,
             parameters=report.parameters,
+            fingerprint=weights_name,
             weight_group_size=report.weights.group_size,
         ),
         source={"id": source.id, "revision": source.revision},
         recipe=asdict(recipe),
         tools=_tool_versions(),
         validation=asdict(report.fidelity),
+        draft=report.draft,
         files=list_files(folder),
     )
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")

@@ -10,17 +10,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StageEvent:
-    """A stage began or ended.
+    """A stage began, went on, or ended.
 
     Args:
         stage: What is done, in words.
         seconds: How long it took; None when it just began.
         memory: Resident memory of the process, bytes.
+        done: Share of the stage that is done, where it tells.
     """
 
     stage: str
     seconds: float | None
     memory: int
+    done: float | None = None
 
 
 Listener = Callable[[StageEvent], None]
@@ -30,7 +32,7 @@ class Progress:
     """Measures the stages and tells a listener.
 
     Args:
-        listener: Called at the begin and at the end of each stage.
+        listener: Called at the begin and at the end of each stage, and in long ones now and then.
     """
 
     def __init__(self, listener: Listener) -> None:
@@ -39,11 +41,14 @@ class Progress:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Everything inside belongs to the stage; an error passes through."""
+    def stage(self, name: str) -> Iterator[Callable[[float], None]]:
+        """Everything inside belongs to the stage; an error passes through.
+
+        It gives a function that may be told which share of the stage is done.
+        """
         begin = time.perf_counter()
         self._listener(StageEvent(name, None, self._memory()))
-        yield
+        yield lambda done: self._listener(StageEvent(name, None, self._memory(), done))
         self.seconds[name] = time.perf_counter() - begin
         self._listener(StageEvent(name, self.seconds[name], self._memory()))
 

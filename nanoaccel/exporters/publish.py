@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,23 +18,26 @@ _FULL = 1 << 20  # bytes that remain when a large write has failed
 
 
 @contextmanager
-def publishing(target: Path, *, overwrite: bool) -> Iterator[Path]:
+def publishing(
+    target: Path, *, overwrite: bool, manifests: Sequence[str] = (MANIFEST,)
+) -> Iterator[Path]:
     """Give a temporary folder beside ``target`` that becomes it when the block succeeds.
 
     Args:
         target: The folder to make.
-        overwrite: Whether a bundle that stands there may be replaced.
+        overwrite: Whether what stands there may be replaced, if it was published too.
+        manifests: Names of files of which one stands in a folder that was published.
 
     Raises:
         ExportError: Something else stands there, or the disk is full or read-only.
     """
-    _check_free(target, overwrite)
+    _check_free(target, overwrite, manifests)
     work = target.parent / f".{target.name}.{_PARTIAL}-{os.getpid()}"
     try:
         _remove_leftovers(target)
         work.mkdir(parents=True)
         yield work
-        _check_free(target, overwrite)
+        _check_free(target, overwrite, manifests)
         _swap(work, target)
     except Exception as error:
         if _disk_is_full(error, work):
@@ -69,14 +72,14 @@ def check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _check_free(target: Path, overwrite: bool) -> None:
+def _check_free(target: Path, overwrite: bool, manifests: Sequence[str]) -> None:
     if not target.exists():
         return
     if not target.is_dir():
         raise ExportError(f"{target} is a file", "Name a folder that does not exist yet")
     if not any(target.iterdir()):
         return
-    if not (target / MANIFEST).is_file():
+    if not any((target / name).is_file() for name in manifests):
         raise ExportError(f"{target} is in use: it is no bundle", "Name another folder")
     if not overwrite:
         raise ExportError(

@@ -24,6 +24,7 @@ class Report:
         fused_projections: Groups of parallel projections that became one.
         fidelity: Predictions against the original model's, over a short English and code text.
         opens_in_genai: Whether OpenVINO GenAI can use the tokenizer too.
+        draft: Kind of the bundle's draft, where it is from, and why it was chosen.
         seconds: By stage.
         peak_memory: Resident memory of the export at its stages' ends, bytes.
     """
@@ -37,6 +38,7 @@ class Report:
     fused_projections: int
     fidelity: Fidelity
     opens_in_genai: bool
+    draft: dict[str, str]
     seconds: dict[str, float]
     peak_memory: int
 
@@ -70,6 +72,7 @@ class Report:
                 f"{self.fidelity.reference_perplexity:.2f})",
             ),
             ("opens in OpenVINO GenAI", "yes" if self.opens_in_genai else "no"),
+            ("draft", f"{self.draft['kind']}: {self.draft['reason']}"),
             ("export time", f"{sum(self.seconds.values()):.0f} s"),
             ("export memory", f"{self.peak_memory / 1e9:.1f} GB"),
         ]

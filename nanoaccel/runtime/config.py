@@ -43,6 +43,8 @@ class EngineConfig:
         speculation: Who guesses tokens that a step then checks: "auto" is every drafter that this
             bundle has, "off" none, else the name of one. It never changes a text, and is used only
             where it pays.
+        draft: Folder of a draft for this model: a bundle with the same tokenizer, or what
+            ``nanoaccel draft train`` made; None is the one in the bundle, if it has one.
         corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0 keeps
             requests apart.
         cache_eviction: Lets each request keep only some of its tokens in the cache, unless the
@@ -66,6 +68,7 @@ class EngineConfig:
     prompt_cache_size: int = DEFAULT_PROMPT_CACHE_SIZE
     cache_eviction: CacheEviction | None = None
     speculation: str = "auto"
+    draft: Path | None = None
     corpus_tokens: int = 0
 
     def __post_init__(self) -> None:

@@ -119,6 +119,9 @@ class Engine:
         """
         with self.lock:
             chunks = self._schedule()
+        chunks = self._speculator.extend(chunks, self._has_room)
+        with self.lock:
+            chunks = [chunk for chunk in chunks if chunk.request.finish_reason is None]
             if not chunks:
                 return
             plan = self._buffers.assemble(chunks, self._cache)
@@ -135,8 +138,9 @@ class Engine:
             self._cost.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
             given = self._commit(chunks, result, now)
-            guesses = sum(len(chunk.drafts) for chunk in chunks)
-            self._speculator.settle(guesses, given, now - begun)
+        self._show(chunks, result)
+        guesses = sum(len(chunk.drafts) for chunk in chunks)
+        self._speculator.settle(guesses, given, now - begun)
 
     def counters(self) -> Counters:
         """How the engine does."""
@@ -178,11 +182,25 @@ class Engine:
         for chunk in chunks:
             if chunk.request.announce():
                 self._emit(Event("started", chunk.request.id))
-        return self._speculator.extend(chunks, self._has_room)
+        return chunks
 
     def _has_room(self, request: Request, length: int) -> bool:
         """Whether the cache has room for a request's first so many tokens."""
-        return self._cache.allocate(request.id, length)
+        with self.lock:
+            live = request.finish_reason is None
+            return live and self._cache.allocate(request.id, length)
+
+    def _show(self, chunks: list[ScheduledChunk], result: StepResult) -> None:
+        """Let drafters see what was computed for tokens that are part of a text."""
+        if result.hidden is None:
+            return
+        row = 0
+        for chunk in chunks:
+            request = chunk.request
+            if request.finish_reason is None:
+                count = request.num_computed - chunk.start
+                self._speculator.observe(request, chunk.start, result.hidden[row : row + count])
+            row += chunk.last - chunk.start
 
     def _commit(self, chunks: list[ScheduledChunk], result: StepResult, now: float) -> int:
         """Take what was computed; the number of tokens that requests got."""

@@ -42,7 +42,8 @@ class LLM:
             raises is logged and counted, and changes nothing else.
         threads, precision, cache_precision, kv_cache_memory, max_step_tokens, max_running,
         max_waiting, time_per_token, prefix_cache, eviction_policy, prompt_cache,
-        prompt_cache_size, cache_eviction, speculation, corpus_tokens: As in ``EngineConfig``.
+        prompt_cache_size, cache_eviction, speculation, draft, corpus_tokens: As in
+        ``EngineConfig``.
 
     Raises:
         BundleError: The folder is not a bundle, or is damaged.
@@ -71,6 +72,7 @@ class LLM:
         prompt_cache_size: int = DEFAULT_PROMPT_CACHE_SIZE,
         cache_eviction: CacheEviction | None = None,
         speculation: str = "auto",
+        draft: str | Path | None = None,
         corpus_tokens: int = 0,
     ) -> None:
         config = EngineConfig(
@@ -88,6 +90,7 @@ class LLM:
             prompt_cache_size=prompt_cache_size,
             cache_eviction=cache_eviction,
             speculation=speculation,
+            draft=None if draft is None else Path(draft),
             corpus_tokens=corpus_tokens,
         )
         self.session = Session(bundle, backend=backend, config=config, on_event=on_event)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
-from nanoaccel.bundle import Bundle
+from nanoaccel.bundle import Bundle, Head
 from nanoaccel.folders import cache_folder
 from nanoaccel.registry import BACKENDS, DRAFTERS, EVICTION_POLICIES
 from nanoaccel.runtime.backends import Backend, BackendOptions
 from nanoaccel.runtime.budget import PassCost, StepBudget
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.memory import free_memory
-from nanoaccel.runtime.drafters import DrafterOptions
+from nanoaccel.runtime.drafters import DrafterOptions, DraftOptions
+from nanoaccel.runtime.drafters.opening import kind_of
 from nanoaccel.runtime.engine import Engine
 from nanoaccel.runtime.events import EventListener
 from nanoaccel.runtime.kv import DiskTier, PagedCache
@@ -39,6 +41,7 @@ def load_backend(bundle: Bundle, name: str, config: EngineConfig) -> Backend:
             cache_precision=config.cache_precision,
             weight_group_size=bundle.weight_group_size,
             attention_scores=eviction is not None and eviction.by == "score",
+            hidden_layers=_hidden_layers(bundle, config),
         )
     )
     return made
@@ -113,8 +116,21 @@ def cache_blocks(bundle: Bundle, backend: Backend, config: EngineConfig) -> int:
 def _make_speculator(
     backend: Backend, config: EngineConfig, num_blocks: int, bundle: Bundle
 ) -> Speculator:
-    names = {"auto": ["ngram"], "off": []}.get(config.speculation, [config.speculation])
-    options = DrafterOptions(vocab_size=backend.info.vocab_size, corpus_tokens=config.corpus_tokens)
+    draft = _draft_of(bundle, config)
+    options = DrafterOptions(
+        vocab_size=backend.info.vocab_size,
+        corpus_tokens=config.corpus_tokens,
+        draft=None
+        if draft is None
+        else DraftOptions(
+            folder=draft,
+            target=bundle,
+            num_blocks=num_blocks,
+            threads=config.threads,
+            precision=config.precision,
+        ),
+    )
+    names = _drafters(config.speculation, draft)
     cost = StepCost()
     if names:
         key, folder = bundle.stamp(), cache_folder()
@@ -125,6 +141,27 @@ def _make_speculator(
         vocab_size=backend.info.vocab_size,
         max_tokens=config.max_step_tokens,
     )
+
+
+def _draft_of(bundle: Bundle, config: EngineConfig) -> Path | None:
+    return bundle.draft if config.draft is None else config.draft
+
+
+def _drafters(speculation: str, draft: Path | None) -> list[str]:
+    """The drafters that take part."""
+    if speculation == "off":
+        return []
+    if speculation != "auto":
+        return [speculation]
+    return ["ngram"] if draft is None else ["ngram", kind_of(draft)]
+
+
+def _hidden_layers(bundle: Bundle, config: EngineConfig) -> tuple[int, ...]:
+    """Layers of the target whose output a head reads."""
+    draft = _draft_of(bundle, config)
+    if draft is None or "head" not in _drafters(config.speculation, draft):
+        return ()
+    return Head.open(draft).manifest.layers
 
 
 def _open_tier(backend: Backend, config: EngineConfig, bundle: Bundle) -> DiskTier | None:

@@ -32,6 +32,7 @@ class StepPlan:
         block_ids: i32[N], the cache blocks of all sequences, one after the other.
         block_begins: i32[B+1]; sequence b owns ``block_ids[block_begins[b]:block_begins[b+1]]``.
         logits_rows: i64[R], the tokens (0..T-1) whose logits are wanted; R may be 0.
+        features: f32[T, F], what a head reads besides tokens; None for other graphs.
     """
 
     token_ids: Int64Array
@@ -41,6 +42,7 @@ class StepPlan:
     block_ids: Int32Array
     block_begins: Int32Array
     logits_rows: Int64Array
+    features: Float32Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,10 @@ class StepResult:
             that each of them drew in this step, after softmax, summed over the new tokens, layers
             and heads (what H2O, Zhang et al. 2023, accumulates). None unless the backend was
             asked for it. Valid as long as ``logits``.
+        hidden: f32[T, F], for each token what the layers gave that the backend was asked for, side
+            by side. None unless it was. Valid as long as ``logits``.
     """
 
     logits: Float32Array
     scores: Float32Array | None = None
+    hidden: Float32Array | None = None

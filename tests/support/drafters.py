@@ -28,6 +28,7 @@ class Guesser:
 
     def __init__(self, guess: Guess, *, name: str = "guesser", prior: float = 0.9) -> None:
         self.name = name
+        self.is_free = True
         self.priors: Sequence[float] = (prior,)
         self.asked: list[int] = []
         self.finished: list[int] = []
@@ -90,6 +91,7 @@ class Always(Controller):
         survivals: Sequence[Sequence[float]],
         shape: StepShape,  # noqa: ARG002
         limit: int,
+        drafting: float = 0.0,  # noqa: ARG002
     ) -> list[int]:
         assert limit >= 0, "the step has too many tokens already"
         counts = []

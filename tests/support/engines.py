@@ -181,11 +181,12 @@ class Bench:
             most -= 1
         assert not self.engine.has_work, "the engine makes no progress"
         assert not self._live, "a request has no end"
+        self.speculator.forget_ended()
         kept = (
             self.engine._scores._sums,
             self.engine.recorder._last_token,
             self.speculator._open,
-            *(learner.beliefs for learner in self.speculator._learners),
+            *(learner.students for learner in self.speculator._learners),
             self.scheduler._deadlines._live,
             self.cache._tables,
         )

@@ -47,14 +47,19 @@ def build_graph(traced: Path, folder: Path, recipe: Recipe) -> BuiltGraph:
         model.set_rt_info({}, "runtime_options")
     folder.mkdir()
     path = folder / GRAPH
-    _save(model, path)
+    save_graph(model, path)
     for name in _COMPANIONS:
         if (traced / name).is_file():
             shutil.copyfile(traced / name, folder / name)
     return BuiltGraph(path, weights, fused, path.with_suffix(".bin").stat().st_size)
 
 
-def _save(model: ov.Model, path: Path) -> None:
+def save_graph(model: ov.Model, path: Path) -> None:
+    """Write a graph.
+
+    Raises:
+        ExportError: It cannot be written whole.
+    """
     try:
         ov.save_model(model, path, compress_to_fp16=False)
     except RuntimeError as error:

@@ -26,6 +26,7 @@ class BackendOptions:
         cache_precision: Type of cached keys and values; "auto" is the runtime's choice.
         weight_group_size: Weights that share a scale, where the bundle says so.
         attention_scores: Tell with each step how much attention each cached token drew.
+        hidden_layers: Layers, from 0, whose output is told with each step.
     """
 
     graph: Path
@@ -34,6 +35,7 @@ class BackendOptions:
     cache_precision: CachePrecision = "auto"
     weight_group_size: int | None = None
     attention_scores: bool = False
+    hidden_layers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

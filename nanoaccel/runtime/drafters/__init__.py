@@ -1,5 +1,11 @@
 """Drafters: they guess how a text goes on."""
 
-from nanoaccel.runtime.drafters.base import Draft, Drafter, DrafterOptions
+from nanoaccel.runtime.drafters.base import (
+    Draft,
+    Drafter,
+    DrafterOptions,
+    DraftOptions,
+    StateReader,
+)
 
-__all__ = ["Draft", "Drafter", "DrafterOptions"]
+__all__ = ["Draft", "DraftOptions", "Drafter", "DrafterOptions", "StateReader"]

@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from nanoaccel.runtime.plan import Int64Array
+from nanoaccel.bundle import Bundle
+from nanoaccel.runtime.backends import Precision
+from nanoaccel.runtime.plan import Float32Array, Int64Array
 
 Belief = Callable[[int], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftOptions:
+    """What a drafter that runs a graph is made with.
+
+    Args:
+        folder: A bundle, or a head.
+        target: Whose tokens are guessed.
+        num_blocks: Of the target's cache; the draft's own is made as long.
+        threads: Threads for the graph; None lets its runtime choose.
+        precision: Of the graph.
+    """
+
+    folder: Path
+    target: Bundle
+    num_blocks: int
+    threads: int | None = None
+    precision: Precision = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,10 +40,12 @@ class DrafterOptions:
     Args:
         vocab_size: Tokens of the target.
         corpus_tokens: Tokens of other requests that it may remember; 0 keeps requests apart.
+        draft: The graph that it runs; None when there is none.
     """
 
     vocab_size: int
     corpus_tokens: int = 0
+    draft: DraftOptions | None = None
 
 
 class Draft:
@@ -34,7 +58,9 @@ class Draft:
         tokens: i64[n], all known tokens; a view that is not to be kept or written to.
         limit: Tokens that it may add at most.
         belief: From evidence to the chance that the target agrees, given that it agreed before.
-        floor: A token that the target reaches less often is not worth the time of guessing on.
+        floor: A token that the target reaches less often is not worth its time.
+        outlook: The chance that the next guess is right, as far as is known before it is made; 1
+            where guessing costs nothing.
 
     Attributes:
         proposed: The tokens added.
@@ -45,6 +71,7 @@ class Draft:
     __slots__ = (
         "_belief",
         "_floor",
+        "_outlook",
         "evidence",
         "limit",
         "proposed",
@@ -54,7 +81,13 @@ class Draft:
     )
 
     def __init__(
-        self, request_id: int, tokens: Int64Array, limit: int, belief: Belief, floor: float
+        self,
+        request_id: int,
+        tokens: Int64Array,
+        limit: int,
+        belief: Belief,
+        floor: float,
+        outlook: float = 1.0,
     ) -> None:
         self.request_id = request_id
         self.tokens = _read_only(tokens)
@@ -64,6 +97,7 @@ class Draft:
         self.survival: list[float] = []
         self._belief = belief
         self._floor = floor
+        self._outlook = outlook
 
     def add(self, token: int, evidence: int) -> bool:
         """Guess one token more; False when the draft is long enough.
@@ -82,13 +116,27 @@ class Draft:
         self.proposed.append(token)
         self.evidence.append(evidence)
         self.survival.append(chance)
-        return len(self.proposed) < self.limit
+        return len(self.proposed) < self.limit and chance * self._outlook >= self._floor
 
 
 def _read_only(tokens: Int64Array) -> Int64Array:
     view: Int64Array = tokens.view()
     view.flags.writeable = False
     return view
+
+
+@runtime_checkable
+class StateReader(Protocol):
+    """A drafter that reads what the target computed."""
+
+    def observe(self, request_id: int, start: int, hidden: Float32Array) -> None:
+        """Take the target's states for the tokens of a request from position ``start`` on.
+
+        Args:
+            request_id: Whose.
+            start: Position of the first.
+            hidden: f32[T, F], valid during the call.
+        """
 
 
 class Drafter(Protocol):
@@ -101,6 +149,10 @@ class Drafter(Protocol):
     @property
     def name(self) -> str:
         """As in the registry."""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether guessing takes no time worth counting; if not, it is asked where it may pay."""
 
     @property
     def priors(self) -> Sequence[float]:

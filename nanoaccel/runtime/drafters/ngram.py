@@ -28,6 +28,7 @@ class NgramDrafter:
     """
 
     name = "ngram"
+    is_free = True
 
     def __init__(self, options: DrafterOptions) -> None:
         self.priors = _PRIORS * 2

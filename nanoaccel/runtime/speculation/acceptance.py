@@ -26,6 +26,12 @@ class Experience:
     def __init__(self, priors: Sequence[float]) -> None:
         self._trials = [_PRIOR_WEIGHT] * len(priors)
         self._hits = [_PRIOR_WEIGHT * rate for rate in priors]
+        self._mean = sum(priors) / len(priors)
+
+    @property
+    def mean(self) -> float:
+        """Share of right guesses lately, whatever spoke for them."""
+        return self._mean
 
     def rate(self, level: int) -> float:
         """Share of right guesses lately."""
@@ -35,6 +41,7 @@ class Experience:
         """Learn from a guess that was checked."""
         self._trials[level] = self._trials[level] * _MEMORY + 1
         self._hits[level] = self._hits[level] * _MEMORY + right
+        self._mean += (1 - _MEMORY) * (right - self._mean)
 
 
 class Belief:
@@ -54,11 +61,18 @@ class Belief:
 
     def chance(self, level: int) -> float:
         """That a guess with this evidence is right, given that those before it were."""
-        rate = min(max(self._experience.rate(level), 1 - _SUREST), _SUREST)
-        odds = math.exp(self._lean) * rate / (1 - rate)
-        return min(odds / (1 + odds), _SUREST)
+        return self._leaning(self._experience.rate(level))
+
+    def outlook(self) -> float:
+        """That a guess is right whose evidence is not known yet."""
+        return self._leaning(self._experience.mean)
 
     def note(self, level: int, right: bool) -> None:
         """Learn from a guess that was checked."""
         self._lean = self._lean * _LEAN + _STEP * (right - self.chance(level))
         self._experience.note(level, right)
+
+    def _leaning(self, rate: float) -> float:
+        rate = min(max(rate, 1 - _SUREST), _SUREST)
+        odds = math.exp(self._lean) * rate / (1 - rate)
+        return min(odds / (1 + odds), _SUREST)

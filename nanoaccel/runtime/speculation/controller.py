@@ -14,6 +14,7 @@ HYSTERESIS = 0.03
 PLAIN_EVERY = 64
 # Other programs make some passes longer: beyond this factor, it is not the guesses' fault.
 _MOST_SURPRISE = 1.5
+_MANY = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,21 @@ class StepShape:
 
     writers: int
     tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What guesses for one request would bring.
+
+    Args:
+        count: Guesses that are best, 0 when none pay.
+        rate: Tokens a second of all requests, with them.
+        floor: A guess that is reached and right less often is not worth making.
+    """
+
+    count: int
+    rate: float
+    floor: float
 
 
 class Controller:
@@ -50,8 +66,44 @@ class Controller:
         self._on = False
         self._in_row = 0
 
+    def promise(self, survival: Sequence[float], shape: StepShape, seconds: float = 0.0) -> Promise:
+        """What guesses for one request would bring, the others getting none.
+
+        Args:
+            survival: The chance that its first, second, ... guess is reached and right.
+            shape: The step without them.
+            seconds: That it takes to make one of them.
+        """
+        unit = self._cost.seconds(1)
+        if unit is None:
+            return Promise(0, 0.0, 1.0)
+        without = self._at(shape.tokens)
+        plain = shape.writers / without
+        best = Promise(0, plain, 1.0)
+        given = float(shape.writers)
+        for count, chance in enumerate(survival, 1):
+            given += chance
+            spent = count * seconds + self._at(shape.tokens + count)
+            if not self.ledger.covers((spent - without) / unit):
+                break
+            if given / spent > max(best.rate, plain * self._threshold):
+                floor = (spent - without) / count * given / spent
+                best = Promise(count, given / spent, floor)
+        return best
+
+    def affordable(self, seconds: float) -> int:
+        """Guesses that may be made in a step when each takes so long."""
+        unit = self._cost.seconds(1)
+        if unit is None or seconds <= 0:
+            return _MANY
+        return min(_MANY, int(self.ledger.balance * unit / seconds))
+
     def choose(
-        self, survivals: Sequence[Sequence[float]], shape: StepShape, limit: int
+        self,
+        survivals: Sequence[Sequence[float]],
+        shape: StepShape,
+        limit: int,
+        drafting: float = 0.0,
     ) -> list[int]:
         """How many guesses of each draft to check.
 
@@ -60,12 +112,13 @@ class Controller:
                 right; never rising.
             shape: The step without them.
             limit: Guesses in all at most.
+            drafting: Seconds that making them took.
         """
         ranked = sorted(
             ((chance, draft) for draft, chances in enumerate(survivals) for chance in chances),
             key=lambda guess: -guess[0],
         )
-        count = self._count([chance for chance, _ in ranked[:limit]], shape)
+        count = self._count([chance for chance, _ in ranked[:limit]], shape, drafting)
         self._on = count > 0
         self._in_row = self._in_row + 1 if count > 0 else 0
         counts = [0] * len(survivals)
@@ -73,7 +126,14 @@ class Controller:
             counts[draft] += 1
         return counts
 
-    def settle(self, shape: StepShape, guesses: int, given: int, seconds: float) -> None:
+    def settle(
+        self,
+        shape: StepShape,
+        guesses: int,
+        given: int,
+        seconds: float,
+        drafting: float = 0.0,
+    ) -> None:
         """Note what a step brought.
 
         Args:
@@ -81,6 +141,7 @@ class Controller:
             guesses: Those that were checked.
             given: Tokens that all requests got.
             seconds: What the pass took.
+            drafting: Seconds that making guesses took.
         """
         unit, plain = self._cost.seconds(1), self._cost.seconds(shape.writers)
         if unit is None or plain is None:
@@ -89,16 +150,21 @@ class Controller:
         if shape.tokens == shape.writers:  # rows of logits cost too, and prompts have none
             self._cost.observe(shape.tokens + guesses, seconds)
         if guesses == 0:
-            self.ledger.settle(plain / unit, plain / unit)
+            self.ledger.settle(plain / unit, (plain + drafting) / unit)
             return
         expected = self._cost.seconds(shape.tokens + guesses)
         without = self._cost.seconds(shape.tokens)
         assert expected is not None
         assert without is not None
-        spent = max(min(seconds, _MOST_SURPRISE * expected), without) - without + plain
+        spent = max(min(seconds, _MOST_SURPRISE * expected), without) - without + plain + drafting
         self.ledger.settle(deserved / unit, spent / unit)
 
-    def _count(self, chances: Sequence[float], shape: StepShape) -> int:
+    @property
+    def _threshold(self) -> float:
+        """How much faster than plain decoding speculation must promise to be."""
+        return 1.0 if self._on else 1 + HYSTERESIS
+
+    def _count(self, chances: Sequence[float], shape: StepShape, drafting: float) -> int:
         """The best number of guesses, likeliest first."""
         unit, plain = self._cost.seconds(1), self._cost.seconds(shape.writers)
         if unit is None or plain is None or not chances or self._in_row >= PLAIN_EVERY:
@@ -111,7 +177,7 @@ class Controller:
         for count, chance in enumerate(chances, 1):
             gained += chance
             price = self._at(shape.tokens + count) - without
-            if not self.ledger.covers(price / unit):
+            if not self.ledger.covers((price + drafting) / unit):
                 break
             if gained * value - price > most:
                 best, most = count, gained * value - price

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from nanoaccel.runtime.speculation.ledger import Ledger
 
@@ -24,6 +25,8 @@ class SpeculationCounters:
         accepted: By position: those of them that were right too.
         saved_steps: Time saved so far, in plain steps of one request; below 0 when it was lost.
         balance: Time that may still be lost, in the same unit.
+        seconds_per_guess: By drafter that takes time to guess, what a guess costs it now for one
+            request.
     """
 
     steps: int = 0
@@ -36,6 +39,7 @@ class SpeculationCounters:
     accepted: tuple[int, ...] = ()
     saved_steps: float = 0.0
     balance: float = 0.0
+    seconds_per_guess: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def tokens_per_step(self) -> float:
@@ -76,8 +80,10 @@ class SpeculationRecord:
             self._reached[position] += 1
             self._accepted[position] += position < accepted
 
-    def snapshot(self, ledger: Ledger) -> SpeculationCounters:
-        """What was noted so far."""
+    def snapshot(
+        self, ledger: Ledger, seconds_per_guess: Mapping[str, float]
+    ) -> SpeculationCounters:
+        """What was noted so far, with the state of the account and of the drafters."""
         used = sum(count > 0 for count in self._reached)
         return SpeculationCounters(
             steps=self._steps,
@@ -90,4 +96,5 @@ class SpeculationRecord:
             accepted=tuple(self._accepted[:used]),
             saved_steps=ledger.saved,
             balance=ledger.balance,
+            seconds_per_guess=seconds_per_guess,
         )

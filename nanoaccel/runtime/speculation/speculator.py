@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from operator import eq
 
 from nanoaccel.errors import DrafterError
-from nanoaccel.runtime.drafters import Draft, Drafter
+from nanoaccel.runtime.drafters import Draft, Drafter, StateReader
+from nanoaccel.runtime.plan import Float32Array
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.scheduler import ScheduledChunk
-from nanoaccel.runtime.speculation.acceptance import Belief, Experience
 from nanoaccel.runtime.speculation.controller import Controller, StepShape
+from nanoaccel.runtime.speculation.learner import Learner
 from nanoaccel.runtime.speculation.record import SpeculationCounters, SpeculationRecord
 
-# Guesses for one request in a step at most.
-MAX_DRAFT = 15
-# A guess that is reached less often pays on no machine: a token more costs some percent of a pass.
-_FLOOR = 0.02
+_NOTHING = (0.0, 0.0)  # promised
 
 _log = logging.getLogger("nanoaccel")
 
@@ -32,11 +33,18 @@ class Speculator:
     rejection sampling, and since random numbers depend on seed and position only, even a sampled
     text is the one that plain decoding writes.
 
+    Of several drafters, those that cost nothing guess first; another one guesses where it promises
+    more than they did, and all are judged by what the target drew.
+
+    One thread calls it; only ``finish`` and ``counters`` may be called from others, with the
+    engine's lock held.
+
     Args:
-        drafters: Guess; the first one that promises the most is taken for each request.
+        drafters: Guess.
         controller: Chooses how many guesses to check.
         vocab_size: Tokens of the target.
         max_tokens: Tokens in a step at most, guesses included.
+        clock: Gives the time in seconds.
     """
 
     def __init__(
@@ -46,18 +54,27 @@ class Speculator:
         *,
         vocab_size: int,
         max_tokens: int,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._learners = [_Learner(drafter) for drafter in drafters]
+        free_first = sorted(drafters, key=lambda drafter: not drafter.is_free)
+        self._learners = [Learner(drafter, clock) for drafter in free_first]
         self._controller = controller
         self._vocab_size = vocab_size
         self._max_tokens = max_tokens
-        self._open: dict[int, tuple[_Learner, Draft]] = {}
+        self._open: dict[int, list[tuple[Learner, Draft]]] = {}
+        self._ended: deque[Request] = deque()
         self._shape: StepShape | None = None
+        self._drafting = 0.0
         self._record = SpeculationRecord()
 
     def counters(self) -> SpeculationCounters:
         """How it does."""
-        return self._record.snapshot(self._controller.ledger)
+        costs = {
+            learner.drafter.name: learner.seconds_per_guess
+            for learner in self._learners
+            if not learner.drafter.is_free
+        }
+        return self._record.snapshot(self._controller.ledger, costs)
 
     def extend(
         self, chunks: list[ScheduledChunk], has_room: Callable[[Request, int], bool]
@@ -68,19 +85,25 @@ class Speculator:
             chunks: What was scheduled.
             has_room: Whether the cache has room for a request's first so many tokens.
         """
+        self.forget_ended()
         writers = [chunk for chunk in chunks if chunk.completes]
         tokens = sum(chunk.end - chunk.start for chunk in chunks)
         self._shape = StepShape(len(writers), tokens) if writers else None
-        self._open = self._propose(writers)
-        if self._shape is None or not self._open:
+        self._open, self._drafting = {}, 0.0
+        if self._shape is None:
             return chunks
-        drafts = [draft for _, draft in self._open.values()]
+        best = self._propose(writers, self._shape)
+        if not best:
+            return chunks
         counts = self._controller.choose(
-            [draft.survival for draft in drafts], self._shape, self._max_tokens - tokens
+            [draft.survival for draft in best.values()],
+            self._shape,
+            self._max_tokens - tokens,
+            self._drafting,
         )
         chosen = {
-            draft.request_id: tuple(draft.proposed[:count])
-            for draft, count in zip(drafts, counts, strict=True)
+            request_id: tuple(draft.proposed[:count])
+            for (request_id, draft), count in zip(best.items(), counts, strict=True)
             if count > 0
         }
         return [
@@ -90,6 +113,19 @@ class Speculator:
             for chunk in chunks
         ]
 
+    def observe(self, request: Request, start: int, hidden: Float32Array) -> None:
+        """Show drafters what the target computed for a request's tokens from ``start`` on.
+
+        Args:
+            request: Whose.
+            start: Position of the first.
+            hidden: f32[T, F].
+        """
+        for learner in list(self._learners):
+            if isinstance(learner.drafter, StateReader) and request.may_use(learner.drafter.name):
+                with self._guard(learner):
+                    learner.drafter.observe(request.id, start, hidden)
+
     def learn(self, chunk: ScheduledChunk, given: Sequence[int]) -> None:
         """Compare what was guessed with what the target drew.
 
@@ -97,16 +133,10 @@ class Speculator:
             chunk: Of a request that should get tokens, with or without guesses.
             given: The tokens that it got; none if sampling failed.
         """
-        checked, right = len(chunk.drafts), 0
-        learner, draft = self._open.pop(chunk.request.id, (None, None))
-        if learner is not None and draft is not None:
-            belief = learner.belief(chunk.request.id)
-            for guess, evidence, token in zip(draft.proposed, draft.evidence, given, strict=False):
-                belief.note(evidence, guess == token)
-                if guess != token:
-                    break
-                right += 1
-        self._record.note_request(checked, min(right, checked), len(given))
+        for learner, draft in self._open.pop(chunk.request.id, ()):
+            learner.learn(draft, given)
+        accepted = sum(map(eq, given, chunk.drafts))  # only the last may be wrong
+        self._record.note_request(len(chunk.drafts), accepted, len(given))
 
     def settle(self, guesses: int, given: int, seconds: float) -> None:
         """Note what the step took in all.
@@ -117,59 +147,70 @@ class Speculator:
             seconds: Of the pass.
         """
         if self._shape is not None:
-            self._controller.settle(self._shape, guesses, given, seconds)
+            self._controller.settle(self._shape, guesses, given, seconds, self._drafting)
             self._record.note_step(guesses)
 
     def finish(self, request: Request) -> None:
-        """Forget a request that has ended."""
-        self._open.pop(request.id, None)
-        for learner in list(self._learners):
-            learner.beliefs.pop(request.id, None)
-            with self._guard(learner):
-                known = request.tokens(0, request.num_known).copy()
-                learner.drafter.finish(request.id, known, request.num_prompt)
+        """Note that a request has ended; it is forgotten with the next step."""
+        self._ended.append(request)
+
+    def forget_ended(self) -> None:
+        """Let drafters forget the requests that have ended."""
+        while self._ended:
+            request = self._ended.popleft()
+            self._open.pop(request.id, None)
+            for learner in list(self._learners):
+                learner.forget(request.id)
+                with self._guard(learner):
+                    known = request.tokens(0, request.num_known).copy()
+                    learner.drafter.finish(request.id, known, request.num_prompt)
 
     def close(self) -> None:
         """Free the drafters."""
         for learner in self._learners:
             learner.drafter.close()
 
-    def _propose(self, writers: Sequence[ScheduledChunk]) -> dict[int, tuple[_Learner, Draft]]:
-        """For each request the draft of the drafter that promises the most."""
-        best: dict[int, tuple[_Learner, Draft]] = {}
+    def _propose(self, writers: Sequence[ScheduledChunk], shape: StepShape) -> dict[int, Draft]:
+        """For each request the draft that promises the most."""
+        best: dict[int, Draft] = {}
+        promised: dict[int, tuple[float, float]] = {}
         for learner in list(self._learners):
             drafts = [
-                Draft(
-                    chunk.request.id,
-                    chunk.request.tokens(0, chunk.end),
-                    limit,
-                    learner.belief(chunk.request.id).chance,
-                    _FLOOR,
-                )
+                draft
                 for chunk in writers
                 if chunk.request.may_use(learner.drafter.name)
-                and (limit := min(MAX_DRAFT, chunk.request.draft_limit(chunk.end))) > 0
+                and (
+                    draft := learner.begin(
+                        chunk.request.id,
+                        chunk.request.tokens(0, chunk.end),
+                        chunk.request.draft_limit(chunk.end),
+                        self._controller,
+                        shape,
+                        promised.get(chunk.request.id, _NOTHING)[0],
+                    )
+                )
+                is not None
             ]
             with self._guard(learner):
-                self._fill(learner.drafter, drafts)
+                self._fill(learner, drafts)
                 for draft in drafts:
-                    other = best.get(draft.request_id)
-                    if draft.proposed and (
-                        other is None or sum(draft.survival) > sum(other[1].survival)
-                    ):
-                        best[draft.request_id] = (learner, draft)
+                    if draft.proposed:
+                        self._open.setdefault(draft.request_id, []).append((learner, draft))
+                        rate = self._controller.promise(draft.survival, shape).rate
+                        promise = rate, sum(draft.survival)
+                        if promise > promised.get(draft.request_id, _NOTHING):
+                            best[draft.request_id], promised[draft.request_id] = draft, promise
         return best
 
-    def _fill(self, drafter: Drafter, drafts: Sequence[Draft]) -> None:
-        if drafts:
-            drafter.propose(drafts)
+    def _fill(self, learner: Learner, drafts: Sequence[Draft]) -> None:
+        self._drafting += learner.propose(drafts)
         for draft in drafts:
             for token in draft.proposed:
                 if not 0 <= token < self._vocab_size:
                     raise ValueError(f"token {token} is not one of {self._vocab_size}")
 
     @contextmanager
-    def _guard(self, learner: _Learner) -> Iterator[None]:
+    def _guard(self, learner: Learner) -> Iterator[None]:
         """Where a drafter is called: one that fails is switched off."""
         try:
             yield
@@ -182,21 +223,6 @@ class Speculator:
                 "It is switched off until the bundle is opened again; no text is affected",
             )
             _log.warning("%s: %s", type(named).__name__, named, exc_info=error)
-
-
-class _Learner:
-    """A drafter with what is believed of its guesses."""
-
-    def __init__(self, drafter: Drafter) -> None:
-        self.drafter = drafter
-        self.beliefs: dict[int, Belief] = {}
-        self._experience = Experience(drafter.priors)
-
-    def belief(self, request_id: int) -> Belief:
-        found = self.beliefs.get(request_id)
-        if found is None:
-            found = self.beliefs[request_id] = Belief(self._experience)
-        return found
 
 
 def _extended(

@@ -119,6 +119,11 @@ class Tokenizer:
         text: str = self._backend.decode(ids, skip_special_tokens=skip_special_tokens)
         return text
 
+    def vocabulary(self) -> dict[str, int]:
+        """All tokens with their ids."""
+        tokens: dict[str, int] = self._backend.get_vocab()
+        return tokens
+
     def detokenizer(self) -> Detokenizer:
         """A new detokenizer, for the output of one request."""
         return self._new_detokenizer()

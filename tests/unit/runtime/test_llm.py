@@ -242,6 +242,7 @@ next(stream)
 def test_llm_ctrl_c_cancels_what_it_waits_for(llm: LLM, backend: WatchedBackend) -> None:
     def interrupt() -> None:
         wait_until(lambda: llm.counters().submitted == 40, "all requests")
+        backend.wait_until_held()
         signal.pthread_kill(main, signal.SIGINT)
         wait_until(lambda: len(llm.session.loop._cancelled) == 40, "the cancellation")
         backend.go_on()

@@ -15,10 +15,11 @@ from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.openvino.arena import CacheArena
 from nanoaccel.runtime.backends.openvino.cache_inputs import cache_inputs, describe
 from nanoaccel.runtime.backends.openvino.graph_copies import GraphCopies
+from nanoaccel.runtime.backends.openvino.hidden_states import HIDDEN, add_hidden
 from nanoaccel.runtime.backends.openvino.paged_graph import make_paged
 from nanoaccel.runtime.backends.openvino.score_sum import ScoreSum
 from nanoaccel.runtime.cpu.memory import free_memory
-from nanoaccel.runtime.plan import StepPlan, StepResult
+from nanoaccel.runtime.plan import Float32Array, StepPlan, StepResult
 
 _DEVICE = "CPU"
 _COPY_SHARE = 0.1
@@ -46,6 +47,8 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     if "logits" not in {name for value in model.outputs for name in value.names}:
         raise BundleError(f"{options.graph} has no output logits", "Export a text decoder")
     make_paged(model, attention_scores=options.attention_scores)
+    if options.hidden_layers:
+        add_hidden(model, options.hidden_layers)
     capabilities = core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
     properties = _properties(options, capabilities)
     try:
@@ -118,6 +121,7 @@ class OpenVINOBackend:
         self._logits = outputs.index("logits")
         scores = [place for place, name in enumerate(outputs) if name.startswith("scores.")]
         self._scores = ScoreSum(scores) if scores else None
+        self._hidden = outputs.index(HIDDEN) if HIDDEN in outputs else None
         self._arena: CacheArena | None = None
         self.block_bytes = sum(cache.block_bytes for cache in self._caches)
         self.info = BackendInfo(
@@ -145,9 +149,16 @@ class OpenVINOBackend:
         request = self._copies.run(plan)
         logits = request.get_output_tensor(self._logits).data
         return StepResult(
-            logits.reshape(len(plan.logits_rows), self.info.vocab_size),
-            None if self._scores is None else self._scores.of(request),
+            logits=logits.reshape(len(plan.logits_rows), self.info.vocab_size),
+            scores=None if self._scores is None else self._scores.of(request),
+            hidden=self._hidden_of(request, len(plan.token_ids)),
         )
+
+    def _hidden_of(self, request: ov.InferRequest, num_tokens: int) -> Float32Array | None:
+        if self._hidden is None:
+            return None
+        hidden: Float32Array = request.get_output_tensor(self._hidden).data
+        return hidden.reshape(num_tokens, -1)
 
     def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
         self._live_arena.read(block, out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
@@ -28,7 +29,7 @@ class GraphCopy:
         self.num_tokens = 0
         self._inputs = StepInputs(self.request, compiled.inputs)
 
-    def bind(self, caches: Sequence[CacheInput], slices: Sequence[NDArray]) -> None:
+    def bind(self, caches: Sequence[CacheInput], slices: Sequence[NDArray[np.uint8]]) -> None:
         """Let the graph work on a cache.
 
         Args:

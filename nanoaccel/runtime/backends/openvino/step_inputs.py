@@ -6,8 +6,9 @@ import numpy as np
 import openvino as ov
 
 from nanoaccel.runtime.backends.openvino.paged_graph import LOGITS_ROWS
-from nanoaccel.runtime.plan import Int32Array, Int64Array, StepPlan
+from nanoaccel.runtime.plan import Float32Array, Int32Array, Int64Array, StepPlan
 
+FEATURES = "features"
 _FIRST_CAPACITY = 64
 _FIELDS = {
     "input_ids": "token_ids",
@@ -17,6 +18,7 @@ _FIELDS = {
     "block_indices": "block_ids",
     "block_indices_begins": "block_begins",
     LOGITS_ROWS: "logits_rows",
+    FEATURES: "features",  # of a head
 }
 _SCORED_TOKENS = "score_aggregation_window"
 
@@ -36,7 +38,7 @@ class StepInputs:
 
         def bind(name: str) -> _GrowingTensor:
             place = names.index(name)
-            return _GrowingTensor(request, place, inputs[place].get_element_type())
+            return _GrowingTensor(request, place, inputs[place])
 
         self._fields = [(field, bind(name)) for name, field in _FIELDS.items() if name in names]
         self._scored_tokens = bind(_SCORED_TOKENS) if _SCORED_TOKENS in names else None
@@ -61,28 +63,29 @@ class StepInputs:
 
 
 class _GrowingTensor:
-    """A tensor [n] that is bound to an input of a request.
+    """A tensor [n, ...] that is bound to an input of a request.
 
     It keeps its memory when it shrinks, and the request sees its new shape.
     """
 
-    def __init__(self, request: ov.InferRequest, place: int, element_type: ov.Type) -> None:
+    def __init__(self, request: ov.InferRequest, place: int, value: ov.Output) -> None:
         self._request = request
         self._place = place
-        self._type = element_type
+        self._type = value.get_element_type()
+        self._row = tuple(size.get_length() for size in list(value.get_partial_shape())[1:])
         self._capacity = self._size = 0
         self._reserve(_FIRST_CAPACITY)
 
-    def fill(self, array: Int32Array | Int64Array) -> None:
+    def fill(self, array: Int32Array | Int64Array | Float32Array) -> None:
         size = len(array)
         if size > self._capacity:
             self._reserve(max(size, 2 * self._capacity))
         if size != self._size:
-            self._tensor.shape = (size,)
+            self._tensor.shape = (size, *self._row)
             self._size = size
         self._tensor.data[...] = array
 
     def _reserve(self, capacity: int) -> None:
-        self._tensor = ov.Tensor(self._type, (capacity,))
+        self._tensor = ov.Tensor(self._type, (capacity, *self._row))
         self._capacity = self._size = capacity
         self._request.set_input_tensor(self._place, self._tensor)

@@ -52,7 +52,8 @@ def test_calibrate_keeps_to_the_cache(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"1": "x"}', '{"1": -1, "2": 1, "4": 1, "8": 1, "12": 1, "16": 1}', "{" * 9]
+    "content",
+    ["", "[]", "{}", '{"1": "x"}', '{"1": -1, "2": 1, "4": 1, "8": 1, "12": 1, "16": 1}', "{" * 9],
 )
 def test_calibrate_measures_again_when_the_file_is_damaged(tmp_path: Path, content: str) -> None:
     backend = CountingBackend()

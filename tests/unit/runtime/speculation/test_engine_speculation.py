@@ -28,7 +28,7 @@ from nanoaccel.runtime.backends.fake import Rule
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.plan import Float32Array
 from nanoaccel.runtime.request import Request
-from nanoaccel.runtime.speculation import speculator
+from nanoaccel.runtime.speculation import learner
 from nanoaccel.runtime.text import Tokenizer
 
 _BY_POSITION = CacheEviction(16, start_tokens=4)
@@ -57,7 +57,7 @@ _ENDS: tuple[dict[str, object], ...] = (
 def _endless_hope() -> Iterator[None]:
     """Drafts do not get shorter when guesses are wrong, so that more of them are checked."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speculator, "_FLOOR", 0.0)
+        patch.setattr(learner, "_FLOOR", 0.0)
         yield
 
 

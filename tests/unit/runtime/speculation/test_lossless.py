@@ -30,7 +30,7 @@ from nanoaccel.runtime.plan import Float32Array
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.sampling import Sampled, SamplingParams
 from nanoaccel.runtime.scheduler import ScheduledChunk, Scheduler
-from nanoaccel.runtime.speculation import Speculator, speculator
+from nanoaccel.runtime.speculation import Speculator, learner
 from nanoaccel.runtime.text import Tokenizer
 
 VOCAB_SIZE = 5
@@ -50,7 +50,7 @@ Verify = Callable[[Engine, ScheduledChunk, Float32Array, float], list[Chunk]]
 def _endless_hope() -> Iterator[None]:
     """Drafts do not get shorter when guesses are wrong, so that more of them are checked."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speculator, "_FLOOR", 0.0)
+        patch.setattr(learner, "_FLOOR", 0.0)
         yield
 
 

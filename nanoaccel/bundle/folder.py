@@ -1,0 +1,143 @@
+"""A bundle's folder, opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nanoaccel.bundle.files import check_size, inside, read_text, sha256_of
+from nanoaccel.bundle.manifest import MANIFEST, Manifest
+from nanoaccel.errors import BundleDamagedError, BundleError
+
+DRAFT = "draft"
+_PLAIN_GRAPH = "openvino_model.xml"
+_CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened bundle: checked, not loaded.
+
+    Args:
+        folder: Where it is.
+        runtime: Name of the backend that it was made for.
+        graph: The file of the graph.
+        tokenizer_folder: Where tokenizer.json is.
+        context_length: Tokens that the model can attend to.
+        weight_group_size: Weights that share a scale; None when unknown or without groups.
+        manifest: None for a plain folder that optimum-intel exported.
+    """
+
+    folder: Path
+    runtime: str
+    graph: Path
+    tokenizer_folder: Path
+    context_length: int
+    weight_group_size: int | None
+    manifest: Manifest | None
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Bundle:
+        """Open a bundle, or a plain optimum-intel folder, and check that all files are there.
+
+        Raises:
+            BundleError: It is neither, or a newer NanoAccel wrote it.
+            BundleDamagedError: A file is missing or has another size.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise BundleError(f"{folder} is not a folder", "Make it: nanoaccel export MODEL OUT")
+        if (folder / MANIFEST).is_file():
+            return cls._open_bundle(folder)
+        if (folder / _PLAIN_GRAPH).is_file():
+            return cls._open_plain(folder)
+        raise BundleError(
+            f"{folder} holds neither {MANIFEST} nor {_PLAIN_GRAPH}",
+            f"Make a bundle: nanoaccel export {folder} OUT",
+        )
+
+    @classmethod
+    def _open_bundle(cls, folder: Path) -> Bundle:
+        path = folder / MANIFEST
+        manifest = Manifest.from_json(read_text(path), path)
+        for entry in manifest.files:
+            check_size(folder, entry)
+        return cls(
+            folder=folder,
+            runtime=manifest.target.runtime,
+            graph=inside(folder, manifest.target.graph),
+            tokenizer_folder=folder,
+            context_length=manifest.target.context_length,
+            weight_group_size=manifest.target.weight_group_size,
+            manifest=manifest,
+        )
+
+    @classmethod
+    def _open_plain(cls, folder: Path) -> Bundle:
+        path = folder / "config.json"
+        try:
+            config = json.loads(read_text(path))
+            context = find_context_length(config)
+        except (ValueError, AttributeError) as error:
+            raise BundleDamagedError(f"{path} is not JSON", "Export the model again") from error
+        if context is None:
+            raise BundleError(
+                f"{path} does not say how long the context is", "Add max_position_embeddings"
+            )
+        graph = folder / _PLAIN_GRAPH
+        return cls(folder, "openvino", graph, folder, context, None, None)
+
+    @property
+    def draft(self) -> Path | None:
+        """The folder of its draft, a bundle or a head; None when it has none."""
+        folder = self.folder / DRAFT
+        return folder if folder.is_dir() else None
+
+    def fingerprint(self) -> str | None:
+        """Names the weights that the graph was made from; None when its bundle does not say."""
+        return self.graph_key() if self.manifest is None else self.manifest.target.fingerprint
+
+    def graph_key(self) -> str:
+        """A name that no other graph has: a checksum of its structure and its weights.
+
+        From the manifest where there is one; the files of a plain folder are read.
+        """
+        beside = [self.graph, self.graph.with_suffix(".bin")]
+        known = {} if self.manifest is None else {e.path: e.sha256 for e in self.manifest.files}
+        digest = hashlib.sha256()
+        for path in beside:
+            name = path.relative_to(self.folder).as_posix()
+            digest.update((known[name] if name in known else sha256_of(path)).encode())
+        return digest.hexdigest()
+
+    def stamp(self) -> str:
+        """Names the graph's file as it is now, without reading it: place, size and time."""
+        file = self.graph.with_suffix(".bin")
+        found = (file if file.is_file() else self.graph).stat()
+        return f"{self.graph.resolve()} {found.st_size} {found.st_mtime_ns}"
+
+    def verify(self) -> None:
+        """Check the sha256 of every file; reads them all.
+
+        Raises:
+            BundleDamagedError: A file was altered.
+        """
+        for entry in () if self.manifest is None else self.manifest.files:
+            check_size(self.folder, entry)
+            found = sha256_of(self.folder / entry.path)
+            if found != entry.sha256:
+                raise BundleDamagedError(
+                    f"{self.folder / entry.path} was altered: sha256 {found[:12]}..., expected "
+                    f"{entry.sha256[:12]}...",
+                    "Copy the bundle again, or export it again",
+                )
+
+
+def find_context_length(config: Mapping[str, Any]) -> int | None:
+    """Tokens that a model can attend to, by its config.json; None when that does not say."""
+    found = (config.get(name) for name in _CONTEXT_KEYS)
+    return next((value for value in found if isinstance(value, int)), None)

@@ -1,0 +1,86 @@
+"""The folder of a head: a small graph that guesses tokens from what one certain target computes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from nanoaccel.bundle.files import FileEntry, check_size, checked, inside, read_text
+from nanoaccel.errors import BundleDamagedError
+
+HEAD = "nanoaccel-head.json"
+_SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadManifest:
+    """What stands in ``nanoaccel-head.json``.
+
+    Args:
+        runtime: Name of the backend that runs it.
+        graph: Path of the graph's file, relative to the folder.
+        target: Fingerprint of the target that it was trained for.
+        layers: Those of the target whose output it reads, from 0.
+        feature_size: Numbers that it reads for each token, of all layers together.
+        hidden_size: Numbers of its own state.
+        vocabulary: The target's tokens that it can guess, in the order of its logits.
+        weight_group_size: Weights that share a scale; None without groups.
+        training: How it was made, and how often its guesses were right.
+        files: All other files of the folder.
+    """
+
+    runtime: str
+    graph: str
+    target: str
+    layers: tuple[int, ...]
+    feature_size: int
+    hidden_size: int
+    vocabulary: tuple[int, ...]
+    weight_group_size: int | None
+    training: Mapping[str, object]
+    files: tuple[FileEntry, ...] = field(default=())
+
+    def to_json(self) -> str:
+        """The text of ``nanoaccel-head.json``."""
+        return json.dumps({"schema_version": _SCHEMA_VERSION, **asdict(self)}) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """An opened head: checked, not loaded.
+
+    Args:
+        folder: Where it is.
+        graph: The file of its graph.
+        manifest: What it is.
+    """
+
+    folder: Path
+    graph: Path
+    manifest: HeadManifest
+
+    @classmethod
+    def open(cls, folder: Path) -> Head:
+        """Open a head, and check that all files are there.
+
+        Raises:
+            BundleDamagedError: A file is missing, has another size, or is no manifest.
+        """
+        path = folder / HEAD
+        try:
+            content = json.loads(read_text(path))
+            if content.pop("schema_version") != _SCHEMA_VERSION:
+                raise KeyError("schema_version")
+            for name in ("layers", "vocabulary"):
+                content[name] = tuple(map(int, content[name]))
+            content["files"] = tuple(checked(FileEntry, entry) for entry in content["files"])
+            manifest = checked(HeadManifest, content)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleDamagedError(
+                f"{path} is not a head that this NanoAccel reads", "Train it again"
+            ) from error
+        for entry in manifest.files:
+            check_size(folder, entry)
+        return cls(folder, inside(folder, manifest.graph), manifest)

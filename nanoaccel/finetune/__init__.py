@@ -1,0 +1,1 @@
+"""Training: of drafts, on what their target writes."""

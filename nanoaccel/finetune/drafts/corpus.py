@@ -1,0 +1,104 @@
+"""What a draft learns from: text that its target writes when it is asked all sorts of things."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nanoaccel.errors import ConfigError
+from nanoaccel.finetune.drafts.prompts import make_prompt
+from nanoaccel.runtime.llm import LLM
+from nanoaccel.runtime.sampling import SamplingParams
+
+_GROUP = 96  # prompts that are answered together
+_TEMPERATURE = 0.8  # of every other group; the others are greedy
+_ANSWER = 256  # tokens at most
+_CHUNK = 512  # tokens of a given text that are learned from at once
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A prompt and its answer.
+
+    Args:
+        prompt: Token ids; not learned from, but read.
+        answer: Token ids.
+    """
+
+    prompt: list[int]
+    answer: list[int]
+
+
+def write_corpus(
+    llm: LLM, file: Path, *, num_tokens: int, seed: int, progress: Callable[[int], None]
+) -> None:
+    """Let a target write answers until they have ``num_tokens`` tokens.
+
+    What ``file`` holds already is kept and counted: a run that was stopped goes on.
+
+    Args:
+        llm: The target.
+        file: JSON lines, a ``Text`` each.
+        num_tokens: Of all answers.
+        seed: Of the prompts and of the sampling.
+        progress: Is told the tokens so far.
+    """
+    texts = list(read_corpus(file))
+    _write(file, texts, "w")  # without a line that was cut
+    written = sum(len(text.answer) for text in texts)
+    progress(written)
+    while written < num_tokens:
+        group = len(texts)
+        source = random.Random(f"{seed} {group}")
+        known = [llm.tokenizer.decode(text.answer) for text in texts[-4 * _GROUP :]]
+        asked = [_encoded(llm, make_prompt(source, known)) for _ in range(_GROUP)]
+        params = SamplingParams(
+            max_tokens=_ANSWER,
+            temperature=_TEMPERATURE if group // _GROUP % 2 == 1 else 0.0,
+            seed=seed + group,
+        )
+        outputs = llm.generate(asked, params)
+        new = [
+            Text(prompt, list(output.token_ids))
+            for prompt, output in zip(asked, outputs, strict=True)
+        ]
+        _write(file, new, "a")
+        texts += new
+        written += sum(len(text.answer) for text in new)
+        progress(written)
+
+
+def split_text(llm: LLM, text: str, file: Path) -> None:
+    """Make a corpus of a given text instead: pieces of it, without prompts."""
+    ids = llm.tokenizer.encode(text)
+    if len(ids) < _CHUNK:
+        raise ConfigError(
+            f"the text has {len(ids)} tokens", f"Give one of at least {_CHUNK}, better 200,000"
+        )
+    pieces = (ids[start : start + _CHUNK] for start in range(0, len(ids) - 1, _CHUNK))
+    _write(file, (Text(piece[:1], piece[1:]) for piece in pieces), "w")
+
+
+def read_corpus(file: Path) -> Iterator[Text]:
+    """The texts of a file that ``write_corpus`` wrote; a line that was cut ends it."""
+    if not file.is_file():
+        return
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            yield Text(*json.loads(line))
+        except (ValueError, TypeError):
+            return
+
+
+def _encoded(llm: LLM, prompt: str) -> list[int]:
+    if llm.tokenizer.has_chat_template:
+        return llm.tokenizer.encode_chat([{"role": "user", "content": prompt}])
+    return llm.tokenizer.encode(prompt + "\n")
+
+
+def _write(file: Path, texts: Iterable[Text], mode: str) -> None:
+    with file.open(mode, encoding="utf-8") as out:
+        out.writelines(json.dumps([text.prompt, text.answer]) + "\n" for text in texts)

@@ -1,0 +1,48 @@
+"""How often a draft's guesses are right, on text that it was not taught."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nanoaccel.finetune.drafts.batches import collate
+from nanoaccel.finetune.drafts.lessons import Lesson
+from nanoaccel.finetune.drafts.pupil import Pupil
+
+_HELD_OUT = 20  # one lesson in so many
+
+
+def split(lessons: Sequence[Lesson]) -> tuple[list[Lesson], list[Lesson]]:
+    """Those to learn from, and those to be judged on."""
+    held = [lesson for place, lesson in enumerate(lessons) if place % _HELD_OUT == 0]
+    return [lesson for place, lesson in enumerate(lessons) if place % _HELD_OUT != 0], held
+
+
+def survival(pupil: Pupil, lessons: Sequence[Lesson], depth: int) -> list[float]:
+    """Share of places where the first 1, 2, ... ``depth`` greedy guesses are all the target's.
+
+    Counted are places behind which the text is what the target finds likeliest.
+    """
+    pupil.eval()
+    kept, places = np.zeros(depth), np.zeros(depth)
+    for lesson in lessons:
+        with torch.no_grad():
+            batch = collate([lesson])
+            best, taught = batch.likeliest[0, :, 0], batch.taught[0]
+            alive, counts = torch.ones_like(taught), taught
+            for d, guesses in enumerate(pupil.guesses(batch, depth)):
+                if d > 0:  # the guess before it, and the text, were what the target would write
+                    alive, counts = _later(alive), _later(counts)
+                    counts = counts & (batch.tokens[0] == _later(best)) & taught
+                alive = alive & (guesses[0] == best)
+                kept[d] += (alive & counts).sum().item()
+                places[d] += counts.sum().item()
+    return [float(value) for value in kept / np.maximum(places, 1)]
+
+
+def _later(x: Tensor) -> Tensor:
+    """Each position gets what stood before it; the first one gets nothing."""
+    return torch.cat([torch.zeros_like(x[:1]), x[:-1]])

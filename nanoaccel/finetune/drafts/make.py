@@ -1,0 +1,324 @@
+"""Makes a draft for a target, stage by stage; what a stopped run has done is not done again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from nanoaccel.bundle import HEAD, MANIFEST, Bundle, HeadManifest, list_files
+from nanoaccel.errors import ConfigError, NanoAccelError
+from nanoaccel.exporters import source as sources
+from nanoaccel.exporters.pipeline import export
+from nanoaccel.exporters.progress import Listener, Progress
+from nanoaccel.exporters.publish import publishing
+from nanoaccel.exporters.quiet import quiet
+from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.finetune.drafts import corpus
+from nanoaccel.finetune.drafts.lessons import Lesson, Lessons, choose_vocabulary
+from nanoaccel.registry import BACKENDS
+from nanoaccel.runtime.backends import BackendOptions
+from nanoaccel.runtime.llm import LLM
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from nanoaccel.finetune.drafts.pupil import Pupil
+
+Kind: TypeAlias = Literal["head", "layers"]
+_GUESSES = 4  # in a row, that are judged
+_GRAPH = "head.xml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftRecipe:
+    """What to train and how long.
+
+    Args:
+        kind: "head" reads what the target computes; "layers" is a model of its own, some of the
+            target's layers.
+        tokens: That the target writes to learn from.
+        epochs: Times that they are learned.
+        vocabulary: Tokens that a head can guess.
+        layers: Those that a model keeps.
+        text: A file to learn from instead of what the target writes.
+        seed: Of prompts, sampling and order.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    kind: Kind = "head"
+    tokens: int = 300_000
+    epochs: int = 6
+    vocabulary: int = 8192
+    layers: int = 6
+    text: Path | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("head", "layers"):
+            raise ConfigError(f"kind={self.kind!r} is unknown", "Choose head or layers")
+        for name in ("tokens", "epochs", "vocabulary"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} is out of range", "Give 1 or more")
+        if self.text is not None and not self.text.is_file():
+            raise ConfigError(f"text={str(self.text)!r} is no file", "Name a text file")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedDraft:
+    """What was made.
+
+    Args:
+        folder: A head or a bundle.
+        survival: Share of held-out places where the first 1, 2, ... guesses are all right.
+        seconds: By stage.
+    """
+
+    folder: Path
+    survival: list[float]
+    seconds: dict[str, float]
+
+
+def train_draft(
+    target: str,
+    out: Path,
+    recipe: DraftRecipe,
+    *,
+    overwrite: bool = False,
+    listener: Listener | None = None,
+) -> TrainedDraft:
+    """Train a draft for a target.
+
+    A folder beside ``out`` keeps what is done, and goes when all is. Naming the same target and
+    recipe again goes on with it.
+
+    Args:
+        target: A bundle, or a model, which is then exported first: hub id, folder, .gguf file, or
+            "sample".
+        out: Folder of the draft.
+        recipe: What to train.
+        overwrite: Whether a draft that stands at ``out`` is replaced.
+        listener: Is told of each stage.
+
+    Raises:
+        ConfigError: An option is wrong, or another training stands beside ``out``.
+        NanoAccelError: As of ``export`` and ``LLM``.
+    """
+    progress = Progress((lambda _: None) if listener is None else listener)
+    out = out.resolve()
+    place = out.parent / f".{out.name}.training"
+    with (
+        publishing(out, overwrite=overwrite, manifests=(HEAD, MANIFEST)) as folder,
+        _working(place, target, recipe) as work,
+    ):
+        draft = _Training(_target(target, work, progress), recipe, work, progress)
+        survival = draft.run(folder)
+    return TrainedDraft(out, survival, progress.seconds)
+
+
+def _target(target: str, work: Path, progress: Progress) -> Bundle:
+    """The target as a bundle."""
+    with_manifest = Path(target)
+    if with_manifest.is_dir() and not (with_manifest / "config.json").is_file():
+        return Bundle.open(with_manifest)
+    bundle = work / "target"
+    if not bundle.is_dir():
+        with progress.stage("export the target"):
+            export(target, bundle)
+    return Bundle.open(bundle)
+
+
+@contextmanager
+def _working(work: Path, target: str, recipe: DraftRecipe) -> Iterator[Path]:
+    """A folder that stays until all is done."""
+    note = json.dumps({"target": target, **asdict(recipe)}, default=str, indent=2)
+    file = work / "recipe.json"
+    work.mkdir(parents=True, exist_ok=True)
+    if file.is_file() and file.read_text() != note:
+        raise ConfigError(
+            f"{work} holds a training with other options",
+            f"Give the same, or remove it: rm -r {work}",
+        )
+    file.write_text(note)
+    yield work
+    shutil.rmtree(work)
+
+
+class _Training:
+    """One run.
+
+    Args:
+        target: Whose draft it is.
+        recipe: What to train.
+        work: Where to keep what is done.
+        progress: Is told.
+    """
+
+    def __init__(self, target: Bundle, recipe: DraftRecipe, work: Path, progress: Progress) -> None:
+        from transformers import AutoConfig
+
+        self._target = target
+        self._recipe = recipe
+        self._work = work
+        self._progress = progress
+        self._config = AutoConfig.from_pretrained(target.graph.parent)
+
+    def run(self, folder: Path) -> list[float]:
+        """Train, write the draft into ``folder``, and tell how often it was right."""
+        from nanoaccel.finetune.drafts.judging import split, survival
+
+        texts = self._texts()
+        vocabulary = self._vocabulary(texts)
+        pupil = self._pupil(vocabulary)
+        taught, held = split(list(self._lessons(texts, vocabulary)))
+        self._train(pupil, taught)
+        with self._progress.stage("judge it on text that it has not seen"):
+            found = survival(pupil, held, _GUESSES)
+        with self._progress.stage("write the draft"), quiet():
+            self._write(pupil, vocabulary, folder, found)
+        return found
+
+    def _texts(self) -> list[corpus.Text]:
+        file = self._work / "corpus.jsonl"
+        with self._progress.stage("let the target write") as tell:
+            llm = LLM(self._target.folder, speculation="off", prefix_cache=False)
+            with llm:
+                if self._recipe.text is None:
+                    corpus.write_corpus(
+                        llm,
+                        file,
+                        num_tokens=self._recipe.tokens,
+                        seed=self._recipe.seed,
+                        progress=lambda done: tell(min(1.0, done / self._recipe.tokens)),
+                    )
+                elif not file.is_file():
+                    corpus.split_text(llm, self._recipe.text.read_text(encoding="utf-8"), file)
+        return list(corpus.read_corpus(file))
+
+    def _vocabulary(self, texts: Sequence[corpus.Text]) -> list[int]:
+        size = self._config.get_text_config().vocab_size
+        if self._recipe.kind == "layers":
+            return list(range(size))
+        return choose_vocabulary(texts, self._recipe.vocabulary, size)
+
+    def _lessons(self, texts: Sequence[corpus.Text], vocabulary: list[int]) -> Iterator[Lesson]:
+        from nanoaccel.finetune.drafts.head_start import layers_to_read
+
+        text = self._config.get_text_config()
+        layers = layers_to_read(text.num_hidden_layers) if self._recipe.kind == "head" else ()
+        lessons = Lessons(self._work / "lessons", len(layers) * text.hidden_size, len(vocabulary))
+        total = sum(len(text.prompt) + len(text.answer) for text in texts)
+        with self._progress.stage("let the target read it") as tell:
+            backend = BACKENDS.resolve(self._target.runtime)(
+                BackendOptions(
+                    graph=self._target.graph,
+                    weight_group_size=self._target.weight_group_size,
+                    hidden_layers=layers,
+                )
+            )
+            longest = max(len(text.prompt) + len(text.answer) for text in texts)
+            backend.allocate_cache(-(-longest // backend.info.block_size))
+            lessons.write(
+                texts,
+                backend,
+                vocabulary=vocabulary,
+                num_layers=len(layers),
+                progress=lambda done: tell(done / total),
+            )
+            backend.close()
+        return iter(lessons)
+
+    def _pupil(self, vocabulary: list[int]) -> Pupil:
+        with self._progress.stage("load the target's weights"), quiet():
+            model = self._original()
+        if self._recipe.kind == "layers":
+            from nanoaccel.finetune.drafts.student import Student
+
+            if model is None:
+                raise ConfigError(
+                    f"the weights that {self._target.folder} was made from are not there",
+                    "Name the model instead of the bundle",
+                )
+            return Student(model, self._recipe.layers)
+        import torch
+
+        from nanoaccel.finetune.drafts.head import DraftHead
+        from nanoaccel.finetune.drafts.head_start import head_shape, take_over
+
+        torch.manual_seed(self._recipe.seed)
+        head = DraftHead(head_shape(self._config, len(vocabulary)))
+        if model is not None:
+            take_over(head, model, vocabulary)
+        return head
+
+    def _original(self) -> PreTrainedModel | None:
+        """The target's own weights, if they can be had."""
+        source = self._source()
+        return None if source is None else sources.load_model(source, "f32")
+
+    def _source(self) -> sources.Source | None:
+        manifest = self._target.manifest
+        name = None if manifest is None else manifest.source.get("id")
+        if name is None:
+            return None
+        try:
+            return sources.resolve(name)
+        except NanoAccelError:
+            return None
+
+    def _train(self, pupil: Pupil, lessons: Sequence[Lesson]) -> None:
+        from nanoaccel.finetune.drafts.training import TrainingOptions, train
+
+        options = TrainingOptions(
+            epochs=self._recipe.epochs,
+            depth=3 if self._recipe.kind == "head" else 1,
+            seed=self._recipe.seed,
+        )
+        with self._progress.stage("train the draft") as tell:
+            train(pupil, lessons, options, self._work / "checkpoint.pt", tell)
+
+    def _write(
+        self, pupil: Pupil, vocabulary: list[int], folder: Path, survival: list[float]
+    ) -> None:
+        from nanoaccel.finetune.drafts.student import Student
+
+        recipe = Recipe()
+        if isinstance(pupil, Student):
+            source = self._source()
+            assert source is not None
+            pupil.save(self._work / "student")
+            sources.write_tokenizer(source, self._work / "student")
+            made = export(self._work / "student", self._work / "bundle", overwrite=True)
+            shutil.copytree(made.folder, folder, dirs_exist_ok=True)
+            return
+        from nanoaccel.finetune.drafts.head_graph import write_graph
+        from nanoaccel.finetune.drafts.head_start import layers_to_read
+
+        text = self._config.get_text_config()
+        layers = layers_to_read(text.num_hidden_layers)
+        write_graph(pupil, vocabulary, text.vocab_size, folder / _GRAPH, recipe)
+        fingerprint = self._target.fingerprint()
+        assert fingerprint is not None
+        manifest = HeadManifest(
+            runtime="openvino",
+            graph=_GRAPH,
+            target=fingerprint,
+            layers=layers,
+            feature_size=len(layers) * text.hidden_size,
+            hidden_size=text.hidden_size,
+            vocabulary=tuple(vocabulary),
+            weight_group_size=recipe.group_size,
+            training={
+                **{name: str(value) for name, value in asdict(self._recipe).items()},
+                "survival": survival,
+                "seconds": sum(self._progress.seconds.values()),
+            },
+            files=list_files(folder),
+        )
+        (folder / HEAD).write_text(manifest.to_json(), encoding="utf-8")

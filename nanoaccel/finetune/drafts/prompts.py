@@ -1,0 +1,81 @@
+"""What a target is asked to write about, so that its draft sees all it will be used for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from importlib.resources import files
+
+_TOPICS = (files(__package__) / "topics.txt").read_text(encoding="utf-8").splitlines()
+
+_ASKS = (
+    "Write a short story about {topic}.",
+    "Write a poem about {topic}.",
+    "Write an email to a colleague about {topic}.",
+    "Write a blog post about {topic} with a title and three sections.",
+    "Write a dialogue between two friends about {topic}.",
+    "Explain {topic} to a ten-year-old.",
+    "What should I know about {topic}?",
+    "What are the advantages and disadvantages of {topic}?",
+    "Give me {number} facts about {topic}.",
+    "Give me a list of {number} ideas for a project on {topic}.",
+    "How would you plan a lesson on {topic}? Answer step by step.",
+    "I feel uncertain about {topic}. What would you advise?",
+    "Compare {topic} with {other}.",
+    "What do {topic} and {other} have in common?",
+    "Write {number} questions about {topic} and answer each of them.",
+    "Make a table in Markdown about {topic} with three columns.",
+    "Describe {topic} in JSON with at least five fields.",
+    "Write a Python class that models {topic}, with docstrings.",
+    "Write a Python function that counts how often each word occurs in a text about {topic}.",
+    "Write a JavaScript function that filters a list of objects about {topic} by a field.",
+    "Write an SQL schema for an application about {topic}, and {number} queries.",
+    "Write a unit test for a program about {topic}.",
+    "Write an HTML page about {topic}.",
+    "Fix this code and explain what was wrong: def total(xs): for x in xs: s += x return s",
+    "A shop sells things for {topic}. {number} of them cost {price} dollars. What does one cost, "
+    "and what do {more} cost? Show your work.",
+    "Someone walks {more} km in {number} hours and rests {price} minutes. What is the speed? "
+    "Think step by step.",
+    "What is {price} times {number}? And {price} plus {more}? Explain how you get there.",
+    "Translate into French: I read a book about {topic} and told my friends about {other}.",
+    "Translate into Spanish: The most important thing about {topic} is patience.",
+    "Translate into German: Yesterday we talked about {topic} and about {other}.",
+)
+
+_ASKS_ABOUT_A_TEXT = (
+    "Summarize this text in three sentences.\n\n{text}",
+    "Summarize the following text as a list of bullet points.\n\n{text}",
+    "What is this text about? Who or what is named in it?\n\n{text}",
+    "Extract all names, numbers and places from this text as JSON.\n\n{text}",
+    "Rewrite this text so that it is easier to read.\n\n{text}",
+    "Correct the mistakes in this text.\n\n{text}",
+    "Translate this text into French.\n\n{text}",
+    "Read this text, then write three questions about it with their answers.\n\n{text}",
+    "Answer from the text: why does it matter, and what happens?\n\n{text}",
+    "Continue this text.\n\n{text}",
+)
+_ABOUT_A_TEXT = 0.35
+_WORDS = (40, 150)
+
+
+def make_prompt(source: random.Random, texts: Sequence[str]) -> str:
+    """A prompt, one in three about a text that was written before.
+
+    Args:
+        source: Chooses.
+        texts: What to ask about; may be empty.
+    """
+    if texts and source.random() < _ABOUT_A_TEXT:
+        words = source.choice(texts).split(" ")
+        text = " ".join(words[: source.randint(*_WORDS)])
+        return source.choice(_ASKS_ABOUT_A_TEXT).format(text=text)
+    topic, other = source.sample(_TOPICS, 2)
+    number = source.randint(3, 9)
+    return source.choice(_ASKS).format(
+        topic=topic,
+        other=other,
+        number=number,
+        price=source.randint(2, 60),
+        more=number * source.randint(2, 12),
+    )

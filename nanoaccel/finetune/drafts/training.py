@@ -1,0 +1,119 @@
+"""Trains a draft on lessons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+from nanoaccel.finetune.drafts.batches import collate, plan_batches
+from nanoaccel.finetune.drafts.lessons import Lesson
+from nanoaccel.finetune.drafts.pupil import Pupil
+
+_WARM_UP = 40  # batches
+_DEPTH_WEIGHT = 0.8
+_SAVE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """How long and how deep.
+
+    Args:
+        epochs: Times that each lesson is taught.
+        depth: Guesses in a row that the last part of the training unrolls.
+        deep_share: How large that part is.
+        seed: Of the order.
+    """
+
+    epochs: int = 6
+    depth: int = 3
+    deep_share: float = 0.4
+    seed: int = 0
+
+
+def train(
+    pupil: Pupil,
+    lessons: Sequence[Lesson],
+    options: TrainingOptions,
+    checkpoint: Path,
+    progress: Callable[[float], None],
+) -> None:
+    """Teach a draft, in place; a run that was stopped goes on from its checkpoint.
+
+    The loss is the cross entropy to the target's own distribution, at each depth.
+
+    Args:
+        pupil: What learns.
+        lessons: To learn from.
+        options: How long and how deep.
+        checkpoint: Where it is saved every minute.
+        progress: Is told after each batch which share is done.
+    """
+    optimizer = torch.optim.AdamW(
+        pupil.parameters(), lr=pupil.rate, betas=(0.9, 0.95), weight_decay=0.01
+    )
+    batches = [
+        batch
+        for epoch in range(options.epochs)
+        for batch in plan_batches(lessons, options.seed, epoch)
+    ]
+    begin = _restore(checkpoint, pupil, optimizer, options)
+    saved = perf_counter()
+    pupil.train()
+    for step in range(begin, len(batches)):
+        done = step / len(batches)
+        for group in optimizer.param_groups:
+            group["lr"] = pupil.rate * _share(step, len(batches))
+        depth = options.depth if done >= 1 - options.deep_share else 1
+        losses = pupil.losses(collate([lessons[place] for place in batches[step]]), depth)
+        optimizer.zero_grad()
+        torch.stack([_DEPTH_WEIGHT**d * one for d, one in enumerate(losses)]).sum().backward()
+        torch.nn.utils.clip_grad_norm_(pupil.parameters(), 1.0)
+        optimizer.step()
+        progress((step + 1) / len(batches))
+        if perf_counter() - saved > _SAVE_SECONDS or step + 1 == len(batches):
+            saved = perf_counter()
+            _save(checkpoint, pupil, optimizer, options, step + 1)
+
+
+def _share(step: int, steps: int) -> float:
+    """Of the learning rate: a short warm-up, then a cosine."""
+    falling = 0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2
+    return min(1.0, (step + 1) / _WARM_UP) * falling
+
+
+def _save(
+    path: Path,
+    pupil: Pupil,
+    optimizer: torch.optim.Optimizer,
+    options: TrainingOptions,
+    step: int,
+) -> None:
+    partial = path.with_suffix(".partial")
+    state = {
+        "pupil": pupil.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "options": asdict(options),
+        "step": step,
+    }
+    torch.save(state, partial)
+    partial.replace(path)
+
+
+def _restore(
+    path: Path, pupil: Pupil, optimizer: torch.optim.Optimizer, options: TrainingOptions
+) -> int:
+    """Steps that were done already."""
+    if not path.is_file():
+        return 0
+    state = torch.load(path, weights_only=True)
+    if state["options"] != asdict(options):
+        return 0
+    pupil.load_state_dict(state["pupil"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])

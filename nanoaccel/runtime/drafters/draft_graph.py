@@ -1,0 +1,90 @@
+"""A draft's own graph and cache, and the way tokens of several requests go through it together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nanoaccel.runtime.backends import Backend
+from nanoaccel.runtime.kv import PagedCache
+from nanoaccel.runtime.plan import Float32Array, Int64Array, StepPlan, StepResult
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Tokens of one request; T of them.
+
+    Args:
+        request_id: Whose.
+        place: Where the first one stands in the draft's cache; what stood there is replaced.
+        position: Where it stands in the text.
+        tokens: i64[T].
+        features: f32[T, F], for a head.
+    """
+
+    request_id: int
+    place: int
+    position: int
+    tokens: Int64Array
+    features: Float32Array | None = None
+
+    @property
+    def end(self) -> int:
+        """Place behind the last."""
+        return self.place + len(self.tokens)
+
+
+class DraftGraph:
+    """Runs a draft.
+
+    Args:
+        backend: The draft; it is closed with this.
+        num_blocks: Of its cache.
+    """
+
+    def __init__(self, backend: Backend, num_blocks: int) -> None:
+        backend.allocate_cache(num_blocks)
+        self._backend = backend
+        self._cache = PagedCache(num_blocks, backend.info.block_size, sharing=False)
+
+    def has_room(self, rows: Rows) -> bool:
+        """Whether rows fit the cache; if so, they have their place from now on."""
+        return self._cache.allocate(rows.request_id, rows.end)
+
+    def run(self, batch: Sequence[Rows]) -> StepResult:
+        """Compute rows that have room, with logits behind the last of each.
+
+        Returns:
+            As of a backend: logits f32[B, V], hidden f32[sum of T, H] for a head.
+        """
+        blocks = [self._cache.blocks_for(rows.end) for rows in batch]
+        ends = np.cumsum([len(rows.tokens) for rows in batch])
+        block_begins = np.cumsum([0, *blocks]).astype(np.int32)
+        block_ids = np.empty(block_begins[-1], np.int32)
+        for rows, begin in zip(batch, block_begins, strict=False):
+            self._cache.block_ids(rows.request_id, rows.end, block_ids[begin:])
+        features = [rows.features for rows in batch if rows.features is not None]
+        return self._backend.forward(
+            StepPlan(
+                token_ids=np.concatenate([rows.tokens for rows in batch]),
+                positions=np.concatenate(
+                    [np.arange(rows.position, rows.position + len(rows.tokens)) for rows in batch]
+                ),
+                seq_begins=np.concatenate([[0], ends]).astype(np.int32),
+                past_lens=np.array([rows.place for rows in batch], np.int32),
+                block_ids=block_ids,
+                block_begins=block_begins,
+                logits_rows=ends - 1,
+                features=np.concatenate(features) if features else None,
+            )
+        )
+
+    def forget(self, request_id: int) -> None:
+        """Free what a request holds; one that holds nothing is fine."""
+        self._cache.free(request_id)
+
+    def close(self) -> None:
+        """Free the draft. Calling it twice is fine."""
+        self._backend.close()

@@ -1,0 +1,124 @@
+"""Opens the draft of a target, and refuses one that does not fit it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nanoaccel.bundle import HEAD, Bundle, Head, HeadManifest
+from nanoaccel.errors import ConfigError
+from nanoaccel.registry import BACKENDS
+from nanoaccel.runtime.backends import Backend, BackendOptions
+from nanoaccel.runtime.cpu.memory import free_memory
+from nanoaccel.runtime.drafters.base import DrafterOptions, DraftOptions
+from nanoaccel.runtime.drafters.draft_graph import DraftGraph
+from nanoaccel.runtime.text import Tokenizer
+
+_REMEDY = "Name another draft, or none"
+# Memory that a graph takes, in sizes of its file: the runtime packs the weights once more.
+_PACKED = 2
+
+
+def kind_of(draft: Path) -> str:
+    """The drafter that runs what is in a folder.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
+    if not draft.is_dir():
+        raise ConfigError(f"draft={str(draft)!r} is not a folder", _REMEDY)
+    return "head" if (draft / HEAD).is_file() else "draft_model"
+
+
+def open_head(options: DrafterOptions) -> tuple[HeadManifest, DraftGraph]:
+    """Load the head that the options name.
+
+    Raises:
+        ConfigError: It was trained for another target, or does not fit in memory.
+        BundleError: A file of it is missing or damaged.
+    """
+    draft = _given(options, "head")
+    head, target = Head.open(draft.folder), draft.target.fingerprint()
+    if target is None:
+        raise ConfigError(
+            f"{draft.target.folder} does not say which weights it was made from, so no head is "
+            "known to fit it",
+            "Export it again",
+        )
+    if head.manifest.target != target:
+        raise ConfigError(
+            f"{head.folder} is a head for another target: it was trained for the weights "
+            f"{head.manifest.target[:12]}, {draft.target.folder} has {target[:12]}",
+            "Train one: nanoaccel draft train",
+        )
+    return head.manifest, _load(
+        head.manifest.runtime, head.graph, head.manifest.weight_group_size, draft
+    )
+
+
+def open_draft_model(options: DrafterOptions) -> DraftGraph:
+    """Load the draft model that the options name.
+
+    Raises:
+        ConfigError: Its tokens are not the target's, or it does not fit in memory.
+        BundleError: It is not a bundle, or a file of it is missing or damaged.
+    """
+    draft = _given(options, "draft_model")
+    bundle = Bundle.open(draft.folder)
+    if _tokens(bundle) != _tokens(draft.target):
+        raise ConfigError(
+            f"{bundle.folder} has another tokenizer than {draft.target.folder}",
+            "A draft must read and write the same tokens: name another one",
+        )
+    return _load(bundle.runtime, bundle.graph, bundle.weight_group_size, draft)
+
+
+def _given(options: DrafterOptions, drafter: str) -> DraftOptions:
+    if options.draft is None:
+        raise ConfigError(
+            f"speculation={drafter!r} needs a draft, and the bundle has none",
+            "Name one with draft=",
+        )
+    found = kind_of(options.draft.folder)
+    if found != drafter:
+        raise ConfigError(
+            f"speculation={drafter!r} cannot run {options.draft.folder}: it is for {found!r}",
+            _REMEDY,
+        )
+    return options.draft
+
+
+def memory_of(draft: Path) -> int:
+    """About the bytes that a draft takes in memory, without its cache.
+
+    Raises:
+        BundleError: It is damaged.
+    """
+    head = (draft / HEAD).is_file()
+    return _needed(Head.open(draft).graph if head else Bundle.open(draft).graph)
+
+
+def _needed(graph: Path) -> int:
+    weights = graph.with_suffix(".bin")
+    return _PACKED * (weights if weights.is_file() else graph).stat().st_size
+
+
+def _load(runtime: str, graph: Path, group_size: int | None, draft: DraftOptions) -> DraftGraph:
+    needed, free = _needed(graph), free_memory()
+    if needed > free:
+        raise ConfigError(
+            f"the draft {draft.folder} needs about {needed} bytes of memory, {free} are free",
+            _REMEDY,
+        )
+    backend: Backend = BACKENDS.resolve(runtime)(
+        BackendOptions(
+            graph=graph,
+            threads=draft.threads,
+            precision=draft.precision,
+            weight_group_size=group_size,
+        )
+    )
+    return DraftGraph(backend, draft.num_blocks)
+
+
+def _tokens(bundle: Bundle) -> dict[str, int]:
+    return Tokenizer.load(bundle.tokenizer_folder).vocabulary()

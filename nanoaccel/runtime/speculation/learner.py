@@ -1,0 +1,119 @@
+"""A drafter with what is known of it: how often it is right, what it costs, when to try it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from nanoaccel.runtime.drafters import Draft, Drafter
+from nanoaccel.runtime.plan import Int64Array
+from nanoaccel.runtime.speculation.acceptance import Belief, Experience
+from nanoaccel.runtime.speculation.controller import Controller, StepShape
+from nanoaccel.runtime.speculation.draft_cost import DraftCost, Probe
+
+# Guesses for one request in a step at most.
+MAX_DRAFT = 15
+# A guess that is reached less often pays on no machine: a token more costs some percent of a pass.
+_FLOOR = 0.02
+
+
+@dataclass(slots=True)
+class _Student:
+    """What is known of a drafter for one request."""
+
+    belief: Belief
+    probe: Probe = field(default_factory=Probe)
+
+
+class Learner:
+    """Asks a drafter for guesses where they promise to pay.
+
+    Args:
+        drafter: Which.
+        clock: Gives the time in seconds.
+    """
+
+    def __init__(self, drafter: Drafter, clock: Callable[[], float]) -> None:
+        self.drafter = drafter
+        self.students: dict[int, _Student] = {}
+        self._clock = clock
+        self._experience = Experience(drafter.priors)
+        self._cost = DraftCost()
+
+    @property
+    def seconds_per_guess(self) -> float:
+        """What a guess for one request costs; 0 before there was one."""
+        return self._cost.seconds(1)
+
+    def begin(
+        self,
+        request_id: int,
+        tokens: Int64Array,
+        limit: int,
+        controller: Controller,
+        shape: StepShape,
+        rival: float,
+    ) -> Draft | None:
+        """An empty draft for a request, unless it would not pay.
+
+        Args:
+            request_id: Whose.
+            tokens: i64[n], all it has.
+            limit: Guesses at most.
+            controller: Knows what pays.
+            shape: The step.
+            rival: Tokens a second that other guesses for this request promise.
+        """
+        limit = min(limit, MAX_DRAFT)
+        if limit < 1:
+            return None
+        student = self._student(request_id)
+        if self.drafter.is_free:
+            return Draft(request_id, tokens, limit, student.belief.chance, _FLOOR)
+        seconds = self._cost.seconds(shape.writers)
+        outlook = student.belief.outlook()
+        expected = [outlook**count for count in range(1, limit + 1)]
+        promise = controller.promise(expected, shape, seconds / shape.writers)
+        limit = min(limit, controller.affordable(seconds))
+        if limit > 0 and promise.count > 0 and promise.rate > rival:
+            student.probe.reset()
+        elif limit > 0 and student.probe.due():
+            limit = 1
+        else:
+            return None
+        return Draft(request_id, tokens, limit, student.belief.chance, promise.floor, outlook)
+
+    def propose(self, drafts: Sequence[Draft]) -> float:
+        """Let the drafter fill drafts; the seconds that count."""
+        if not drafts:
+            return 0.0
+        begun = self._clock()
+        self.drafter.propose(drafts)
+        if self.drafter.is_free:
+            return 0.0
+        seconds = self._clock() - begun
+        guesses = max(len(draft.proposed) for draft in drafts)
+        if guesses > 0:
+            self._cost.observe(len(drafts), guesses, seconds)
+        return seconds
+
+    def learn(self, draft: Draft, given: Sequence[int]) -> int:
+        """Compare guesses with what the target drew; how many were right before the first wrong."""
+        belief = self._student(draft.request_id).belief
+        right = 0
+        for guess, evidence, token in zip(draft.proposed, draft.evidence, given, strict=False):
+            belief.note(evidence, guess == token)
+            if guess != token:
+                break
+            right += 1
+        return right
+
+    def forget(self, request_id: int) -> None:
+        """A request has ended."""
+        self.students.pop(request_id, None)
+
+    def _student(self, request_id: int) -> _Student:
+        found = self.students.get(request_id)
+        if found is None:
+            found = self.students[request_id] = _Student(Belief(self._experience))
+        return found

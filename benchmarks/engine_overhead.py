@@ -2,7 +2,7 @@
 
     python benchmarks/engine_overhead.py BUNDLE
 
-Both are timed in the same steps: the whole step from outside, and the graph call inside it.
+The whole step is timed from outside, and the graph call and all of speculation inside it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 from workers import machine
@@ -19,46 +20,55 @@ from nanoaccel import LLM, SamplingParams
 SAMPLING = {"temperature": 0.8, "top_k": 50, "top_p": 0.95, "repetition_penalty": 1.1, "seed": 1}
 
 
-class TimedRequest:
-    """OpenVINO's inference request, with the time of its calls added up."""
+class Stopwatch:
+    """Adds up the time of calls."""
 
-    def __init__(self, request: Any) -> None:
-        self._request = request
+    def __init__(self) -> None:
         self.seconds = 0.0
 
-    def infer(self, **options: Any) -> None:
-        begin = time.perf_counter()
-        self._request.infer(**options)
-        self.seconds += time.perf_counter() - begin
+    def around(self, owner: Any, name: str) -> None:
+        """Time a method of an object from now on."""
+        method: Callable[..., Any] = getattr(owner, name)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._request, name)
+        def timed(*arguments: Any, **options: Any) -> Any:
+            begin = time.perf_counter()
+            try:
+                return method(*arguments, **options)
+            finally:
+                self.seconds += time.perf_counter() - begin
+
+        setattr(owner, name, timed)
 
 
 class TimedSteps:
-    """Steps of the engine, in its own thread, with the share that is not the graph call."""
+    """Steps of the engine, in its own thread, with the shares of their parts."""
 
     def __init__(self, llm: LLM) -> None:
-        engine = llm.session.loop.engine
-        backend: Any = engine._backend  # the seam under test
-        self._timed = backend._request = TimedRequest(backend._request)
+        engine: Any = llm.session.loop.engine
+        self._graph, self._speculation = Stopwatch(), Stopwatch()
+        self._graph.around(engine._backend._copies, "run")  # the seam under test
+        for name in ("extend", "learn", "settle"):
+            self._speculation.around(engine._speculator, name)
         self._step = engine.step
-        self.shares: list[float] = []
-        engine.step = self._measure  # type: ignore[method-assign]
+        self.outside: list[float] = []
+        self.speculation: list[float] = []
+        engine.step = self._measure
 
     def _measure(self) -> None:
-        self._timed.seconds = 0.0
+        self._graph.seconds = self._speculation.seconds = 0.0
         begin = time.perf_counter()
         self._step()
         whole = time.perf_counter() - begin
-        self.shares.append((whole - self._timed.seconds) / whole)
+        self.outside.append((whole - self._graph.seconds) / whole)
+        self.speculation.append(self._speculation.seconds / whole)
 
 
-def overhead(llm: LLM, steps: TimedSteps, batch: int, params: SamplingParams) -> float:
-    """Median share of a step outside of the graph call, ``batch`` sequences decoding."""
-    steps.shares.clear()
+def shares(llm: LLM, steps: TimedSteps, batch: int, params: SamplingParams) -> tuple[float, float]:
+    """Of steps with ``batch`` sequences decoding, medians: outside the graph call, speculation."""
+    steps.outside.clear()
+    steps.speculation.clear()
     llm.generate([[1000 + place] * 64 for place in range(batch)], params)
-    return statistics.median(steps.shares)
+    return statistics.median(steps.outside), statistics.median(steps.speculation)
 
 
 def main() -> None:
@@ -67,14 +77,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150)
     arguments = parser.parse_args()
     print(f"{machine()}; medians of {arguments.steps} steps\n")
-    print("| batch | sampling | outside the graph call |\n| --- | --- | --- |")
-    with LLM(arguments.bundle, prefix_cache=False, speculation="off") as llm:
+    print("| batch | sampling | outside the graph call | of that speculation |")
+    print("| --- | --- | --- | --- |")
+    with LLM(arguments.bundle, prefix_cache=False, speculation="ngram") as llm:
         steps = TimedSteps(llm)
         for batch in (1, 4, 16):
             for name, options in (("greedy", {}), ("top-k, top-p, penalty", SAMPLING)):
                 params = SamplingParams(max_tokens=arguments.steps, ignore_eos=True, **options)
-                share = overhead(llm, steps, batch, params)
-                print(f"| {batch} | {name} | {share:.1%} |")
+                outside, speculation = shares(llm, steps, batch, params)
+                print(f"| {batch} | {name} | {outside:.1%} | {speculation:.1%} |")
 
 
 if __name__ == "__main__":

@@ -31,9 +31,10 @@ def calls(paper_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
         *,
         listener: Callable[[StageEvent], None],
         recipe: Recipe | None = None,
+        draft: str = "auto",
         overwrite: bool = False,
     ) -> Bundle:
-        seen.append({"model": model, "recipe": recipe, "overwrite": overwrite})
+        seen.append({"model": model, "recipe": recipe, "draft": draft, "overwrite": overwrite})
         listener(StageEvent("trace the graph", None, 0))
         listener(StageEvent("trace the graph", 2.0, 10**9))
         shutil.copytree(paper_bundle, out)
@@ -61,7 +62,9 @@ def test_export_tells_what_was_made_and_what_to_try(
     out = tmp_path / "my bundle"
     ended = run_cli("export", "org/model", out)
     assert ended.code == 0
-    assert calls == [{"model": "org/model", "recipe": Recipe(), "overwrite": False}]
+    assert calls == [
+        {"model": "org/model", "recipe": Recipe(), "draft": "auto", "overwrite": False}
+    ]
     assert f"{out}: int4 symmetric, " in ended.out
     assert "4.50 bits per weight" in ended.out
     assert "KL to the original 0.0123 nats a token, same likeliest token 87.5%" in ended.out
@@ -85,9 +88,10 @@ def test_export_passes_the_recipe_on(
 ) -> None:
     ended = run_cli(
         *("export", "m", tmp_path / "out", "--weights", "int8", "--asymmetric"),
-        *("--group-size", 32, "--overwrite", "--json"),
+        *("--group-size", 32, "--draft", "my draft", "--overwrite", "--json"),
     )
     assert calls[0]["recipe"] == Recipe(weights="int8", symmetric=False, group_size=32)
+    assert calls[0]["draft"] == "my draft"
     assert calls[0]["overwrite"]
     assert json.loads(ended.out) == {**REPORT, "bundle": str(tmp_path / "out")}
 

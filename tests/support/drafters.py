@@ -8,7 +8,7 @@ from random import Random
 from nanoaccel.runtime.drafters import Draft
 from nanoaccel.runtime.plan import Int64Array
 from nanoaccel.runtime.speculation import Controller, StepCost
-from nanoaccel.runtime.speculation.controller import StepShape
+from nanoaccel.runtime.speculation.controller import Promise, StepShape
 
 Guess = Callable[[Draft], Iterable[int]]
 
@@ -81,10 +81,21 @@ def knowing(texts: Mapping[int, Sequence[int]], right: float, seed: int = 0) -> 
 
 
 class Always(Controller):
-    """Has all guesses checked for which the step has room."""
+    """Has all guesses made and checked for which the step has room."""
 
-    def __init__(self) -> None:
-        super().__init__(StepCost())
+    def __init__(self, cost: StepCost | None = None) -> None:
+        super().__init__(StepCost() if cost is None else cost)
+
+    def promise(
+        self,
+        survival: Sequence[float],
+        shape: StepShape,
+        seconds: float = 0.0,  # noqa: ARG002
+    ) -> Promise:
+        return Promise(len(survival), shape.writers + sum(survival), 0.0)
+
+    def affordable(self, seconds: float) -> int:  # noqa: ARG002
+        return 1 << 16
 
     def choose(
         self,

@@ -63,6 +63,7 @@ class Bench:
         max_running: Of the scheduler.
         max_waiting: Of the scheduler.
         attention_scores: Of the backend.
+        hidden_states: Of the backend.
         folder: Of a disk tier; None for none.
         tier_bytes: What it may take.
         drafters: Guess tokens.
@@ -79,6 +80,7 @@ class Bench:
         max_running: int = 8,
         max_waiting: int = 10_000,
         attention_scores: bool = False,
+        hidden_states: bool = False,
         folder: Path | None = None,
         tier_bytes: int = 1 << 20,
         drafters: Sequence[Drafter] = (),
@@ -90,6 +92,7 @@ class Bench:
             hashed(VOCAB_SIZE) if rule is None else rule,
             VOCAB_SIZE,
             attention_scores=attention_scores,
+            hidden_states=hidden_states,
         )
         self.backend.allocate_cache(num_blocks)
         self.tier = (

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.finetune.drafts.prompts import make_prompt
+from nanoaccel.finetune.drafts.prompts import Task, make_task
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
 
-_GROUP = 96  # prompts that are answered together
+_GROUP = 384  # prompts that are answered together
+_ATTEMPTS = 8  # at a prompt that is new
 _TEMPERATURE = 0.8  # of every other group; the others are greedy
 _ANSWER = 256  # tokens at most
 _CHUNK = 512  # tokens of a given text that are learned from at once
@@ -50,11 +51,10 @@ def write_corpus(
     _write(file, texts, "w")  # without a line that was cut
     written = sum(len(text.answer) for text in texts)
     progress(written)
+    known = {tuple(text.prompt) for text in texts}
     while written < num_tokens:
         group = len(texts)
-        source = random.Random(f"{seed} {group}")
-        known = [llm.tokenizer.decode(text.answer) for text in texts[-4 * _GROUP :]]
-        asked = [_encoded(llm, make_prompt(source, known)) for _ in range(_GROUP)]
+        asked = _new_prompts(llm, texts[-_GROUP:], random.Random(f"{seed} {group}"), known)
         params = SamplingParams(
             max_tokens=_ANSWER,
             temperature=_TEMPERATURE if group // _GROUP % 2 == 1 else 0.0,
@@ -93,10 +93,26 @@ def read_corpus(file: Path) -> Iterator[Text]:
             return
 
 
-def _encoded(llm: LLM, prompt: str) -> list[int]:
-    if llm.tokenizer.has_chat_template:
-        return llm.tokenizer.encode_chat([{"role": "user", "content": prompt}])
-    return llm.tokenizer.encode(prompt + "\n")
+def _new_prompts(
+    llm: LLM, texts: Sequence[Text], source: random.Random, known: set[tuple[int, ...]]
+) -> list[list[int]]:
+    """Prompts that were not asked before: what a draft is judged on is nothing that it learned."""
+    written = [llm.tokenizer.decode(text.answer) for text in texts]
+    prompts: list[list[int]] = []
+    for _ in range(_GROUP * _ATTEMPTS):
+        prompt = _encoded(llm, make_task(source, written))
+        if tuple(prompt) not in known:
+            known.add(tuple(prompt))
+            prompts.append(prompt)
+        if len(prompts) == _GROUP:
+            break
+    return prompts
+
+
+def _encoded(llm: LLM, task: Task) -> list[int]:
+    if task.is_message and llm.tokenizer.has_chat_template:
+        return llm.tokenizer.encode_chat([{"role": "user", "content": task.text}])
+    return llm.tokenizer.encode(task.text + "\n" * task.is_message)
 
 
 def _write(file: Path, texts: Iterable[Text], mode: str) -> None:

@@ -29,7 +29,8 @@ class Lesson:
     Args:
         tokens: i32[T], rows of the vocabulary; ``len(vocabulary)`` for all others.
         features: f16[T, L * H], each layer's states scaled to a mean square of 1.
-        likeliest: i32[T, K], rows of the vocabulary that the target gave the most, best first.
+        likeliest: i32[T, K], rows of the vocabulary that the target gave the most, best first;
+            zeros where it is not taught.
         chances: f16[T, K], what it gave them.
         taught: bool[T], those whose successor the target wrote.
     """
@@ -148,26 +149,26 @@ def _study(
     num_layers: int,
 ) -> Lesson:
     ids = np.array([*text.prompt, *text.answer], np.int64)
-    features, likeliest, chances = [], [], []
-    for start in range(0, len(ids), _CHUNK):
-        chunk = ids[start : start + _CHUNK]
-        result = backend.forward(_plan(chunk, start, backend.info.block_size))
-        features.append(_scaled(result.hidden, num_layers, len(chunk)))
-        best, given = _best(result.logits, vocabulary)
-        likeliest.append(best)
-        chances.append(given)
     taught = np.zeros(len(ids), bool)
     taught[max(len(text.prompt) - 1, 0) : -1] = True
-    return Lesson(
-        rows[ids],
-        np.concatenate(features),
-        np.concatenate(likeliest),
-        np.concatenate(chances),
-        taught,
-    )
+    count = min(_LIKELIEST, len(vocabulary))
+    likeliest = np.zeros((len(ids), count), np.int32)
+    chances = np.zeros((len(ids), count), np.float16)
+    features = []
+    for start in range(0, len(ids), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        wanted = np.flatnonzero(taught[chunk])
+        result = backend.forward(_plan(ids[chunk], start, wanted, backend.info.block_size))
+        features.append(_scaled(result.hidden, num_layers, len(ids[chunk])))
+        if len(wanted) > 0:
+            best = _best(result.logits, vocabulary, count)
+            likeliest[start + wanted], chances[start + wanted] = best
+    return Lesson(rows[ids], np.concatenate(features), likeliest, chances, taught)
 
 
-def _plan(ids: NDArray[np.int64], start: int, block_size: int) -> StepPlan:
+def _plan(
+    ids: NDArray[np.int64], start: int, wanted: NDArray[np.int64], block_size: int
+) -> StepPlan:
     blocks = -(-(start + len(ids)) // block_size)
     return StepPlan(
         token_ids=ids,
@@ -176,7 +177,7 @@ def _plan(ids: NDArray[np.int64], start: int, block_size: int) -> StepPlan:
         past_lens=np.array([start], np.int32),
         block_ids=np.arange(blocks, dtype=np.int32),
         block_begins=np.array([0, blocks], np.int32),
-        logits_rows=np.arange(len(ids)),
+        logits_rows=wanted,
     )
 
 
@@ -191,12 +192,12 @@ def _scaled(hidden: NDArray[np.float32] | None, num_layers: int, num_tokens: int
 
 
 def _best(
-    logits: NDArray[np.float32], vocabulary: Sequence[int]
+    logits: NDArray[np.float32], vocabulary: Sequence[int], count: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float16]]:
-    total = np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1, keepdims=True))
-    total += logits.max(-1, keepdims=True)
+    """The likeliest tokens of each row, best first, and their chances."""
+    logits = logits - logits.max(-1, keepdims=True)
+    total = np.log(np.exp(logits).sum(-1, keepdims=True))
     known = logits[:, list(vocabulary)]
-    count = min(_LIKELIEST, known.shape[1])
     best = np.argpartition(known, -count, -1)[:, -count:]
     order = np.argsort(-np.take_along_axis(known, best, -1), -1)
     best = np.take_along_axis(best, order, -1)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nanoaccel.finetune.drafts.pupil import Pupil
 
 Kind: TypeAlias = Literal["head", "layers"]
+_AT_ONCE = 64  # answers that the target writes side by side
 _GUESSES = 4  # in a row, that are judged
 _GRAPH = "head.xml"
 
@@ -187,7 +188,12 @@ class _Training:
     def _texts(self) -> list[corpus.Text]:
         file = self._work / "corpus.jsonl"
         with self._progress.stage("let the target write") as tell:
-            llm = LLM(self._target.folder, speculation="off", prefix_cache=False)
+            llm = LLM(
+                self._target.folder,
+                speculation="off",
+                prefix_cache=False,
+                max_running=_AT_ONCE,
+            )
             with llm:
                 if self._recipe.text is None:
                     corpus.write_corpus(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 
 _TOPICS = (files(__package__) / "topics.txt").read_text(encoding="utf-8").splitlines()
@@ -41,6 +42,45 @@ _ASKS = (
     "Translate into French: I read a book about {topic} and told my friends about {other}.",
     "Translate into Spanish: The most important thing about {topic} is patience.",
     "Translate into German: Yesterday we talked about {topic} and about {other}.",
+    "Who would be interested in {topic}, and why?",
+    "What is the most common mistake people make with {topic}?",
+    "Tell me something surprising about {topic}.",
+    "How did {topic} change in the last hundred years?",
+    "Write a product description for something to do with {topic}.",
+    "Write a formal letter of complaint about {topic}.",
+    "Write a short speech about {topic}.",
+    "Write the first page of a novel that begins with {topic}.",
+    "Write a haiku about {topic}, then explain it.",
+    "Write a recipe, a plan or instructions for {topic}, in numbered steps.",
+    "Write a diary entry of somebody who has to do with {topic}.",
+    "Write a Python program that asks the user about {topic} and prints the answers as a table.",
+    "Write a shell script that backs up files about {topic}.",
+    "Write a C function that stores {number} records about {topic} in an array.",
+    "What does this regular expression match, and how could it be used for {topic}? ^[a-z]+[0-9]$",
+    "There are {more} people at an event about {topic}. {number} of them leave every hour. "
+    "How many are left after {number} hours?",
+    "Solve for x: {number}x + {price} = {more}. Explain each step.",
+    "What percentage of {more} is {number}?",
+    "Which of these two is older: {topic} or {other}? Say why you think so.",
+    "My friend says that {topic} is a waste of time. What would you answer?",
+    "Positive, negative or neutral? I was disappointed by {topic}, but I liked {other}.",
+    "Complete the sentence: When I think of {topic}, I",
+    "Define {topic} in one sentence, then give an example.",
+    "Translate into Italian: Could you tell me more about {topic}?",
+    "Translate into English: ¿Dónde puedo aprender algo sobre {topic}?",
+    "Hi! Can we talk about {topic}?",
+)
+
+# Texts that are continued as they are, also by a chat model.
+_BEGINNINGS = (
+    "The history of {topic} begins",
+    "# {topic}\n\n",
+    "Once upon a time, far from {topic} and even farther from {other}, there lived",
+    "import json\n\n\nclass",
+    "Q: What is {topic}?\nA:",
+    "In a recent study of {topic}, researchers found that",
+    "Dear editor,\n\nYour article about {topic}",
+    "{number} reasons why {topic} matters:\n\n1.",
 )
 
 _ASKS_ABOUT_A_TEXT = (
@@ -56,11 +96,25 @@ _ASKS_ABOUT_A_TEXT = (
     "Continue this text.\n\n{text}",
 )
 _ABOUT_A_TEXT = 0.35
+_PLAIN = 0.08
 _WORDS = (40, 150)
 
 
-def make_prompt(source: random.Random, texts: Sequence[str]) -> str:
-    """A prompt, one in three about a text that was written before.
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a target is to write.
+
+    Args:
+        text: A prompt.
+        is_message: Whether it is what a user says, not a text to be continued.
+    """
+
+    text: str
+    is_message: bool = True
+
+
+def make_task(source: random.Random, texts: Sequence[str]) -> Task:
+    """A prompt; one in three is about a text that was written before.
 
     Args:
         source: Chooses.
@@ -69,13 +123,15 @@ def make_prompt(source: random.Random, texts: Sequence[str]) -> str:
     if texts and source.random() < _ABOUT_A_TEXT:
         words = source.choice(texts).split(" ")
         text = " ".join(words[: source.randint(*_WORDS)])
-        return source.choice(_ASKS_ABOUT_A_TEXT).format(text=text)
+        return Task(source.choice(_ASKS_ABOUT_A_TEXT).format(text=text))
+    is_message = source.random() >= _PLAIN
     topic, other = source.sample(_TOPICS, 2)
     number = source.randint(3, 9)
-    return source.choice(_ASKS).format(
+    text = source.choice(_ASKS if is_message else _BEGINNINGS).format(
         topic=topic,
         other=other,
         number=number,
         price=source.randint(2, 60),
         more=number * source.randint(2, 12),
     )
+    return Task(text, is_message)

@@ -47,13 +47,21 @@ class FakeBackend:
         vocab_size: V.
         block_size: Tokens in a cache block.
         attention_scores: Give scores: a token draws attention for its id, and the more the nearer.
+        hidden_states: Give states: each token's id and its position.
     """
 
     def __init__(
-        self, rule: Rule, vocab_size: int, block_size: int = 4, *, attention_scores: bool = False
+        self,
+        rule: Rule,
+        vocab_size: int,
+        block_size: int = 4,
+        *,
+        attention_scores: bool = False,
+        hidden_states: bool = False,
     ) -> None:
         self._rule = rule
         self._attention_scores = attention_scores
+        self._hidden_states = hidden_states
         self._cache: Int32Array = np.zeros((0, block_size, 2), np.int32)  # token and position
         self.block_bytes = 2 * 4 * block_size
         self.info = BackendInfo(
@@ -88,7 +96,12 @@ class FakeBackend:
                     logits[rows[token]] = self._rule(seen.tolist())
             if self._attention_scores:
                 scores.append(_attention(history, past))
-        return StepResult(logits, np.concatenate(scores) if self._attention_scores else None)
+        states = np.stack([plan.token_ids, plan.positions], -1).astype(np.float32)
+        return StepResult(
+            logits,
+            np.concatenate(scores) if self._attention_scores else None,
+            states if self._hidden_states else None,
+        )
 
     def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
         out[:] = self._cache[block].view(np.uint8).reshape(-1)

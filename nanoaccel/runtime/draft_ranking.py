@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nanoaccel.bundle import Bundle
 from nanoaccel.runtime.config import RequestOptions
-from nanoaccel.runtime.drafters.opening import memory_of
+from nanoaccel.runtime.drafters.opening import check_draft, memory_of
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.output import RequestOutput
 from nanoaccel.runtime.prompts import Prompt
@@ -70,6 +71,8 @@ def rank_drafts(
         ConfigError: A candidate is no draft for the target.
         BundleError: A folder is damaged.
     """
+    for draft in candidates:
+        check_draft(draft, Bundle.open(target))
     ranked = []
     for draft in (None, *candidates):
         progress("ngram" if draft is None else str(draft))

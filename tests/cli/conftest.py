@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 from support.engines import EOS, LETTERS, VOCAB_SIZE, letter_tokenizer
+from support.paper import write_paper_bundle
 
 import nanoaccel
 from nanoaccel import registry
-from nanoaccel.bundle import MANIFEST, Manifest, ModelEntry, list_files
 from nanoaccel.cli.main import main
 from nanoaccel.cli.writing import Line
 from nanoaccel.runtime import loading
@@ -124,28 +124,7 @@ def letters(alphabet: Alphabet, tmp_path: Path) -> Path:  # noqa: ARG001 - its m
 @pytest.fixture
 def paper_bundle(tmp_path: Path) -> Path:
     """A whole bundle whose graph is only bytes."""
-    folder = tmp_path / "paper"
-    (folder / "openvino").mkdir(parents=True)
-    letter_tokenizer(folder)
-    (folder / "openvino" / "openvino_model.xml").write_text("<net/>")
-    (folder / "openvino" / "openvino_model.bin").write_bytes(bytes(5000))
-    manifest = Manifest(
-        target=ModelEntry(
-            runtime="openvino",
-            graph="openvino/openvino_model.xml",
-            architecture="llama",
-            context_length=4096,
-            parameters=10_000,
-            weight_group_size=64,
-        ),
-        source={"id": "org/model", "revision": "abc123"},
-        recipe={"weights": "int4", "symmetric": True, "group_size": 64},
-        tools={"openvino": "2026.1"},
-        validation={"kl": 0.25, "top1_agreement": 0.875},
-        files=list_files(folder),
-    )
-    (folder / MANIFEST).write_text(manifest.to_json())
-    return folder
+    return write_paper_bundle(tmp_path / "paper")
 
 
 def command_line(*arguments: object) -> list[str]:

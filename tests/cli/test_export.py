@@ -17,6 +17,7 @@ REPORT = {
     "recipe": "int4 symmetric",
     "bits_per_weight": 4.5,
     "fidelity": {"kl": 0.0123, "top1_agreement": 0.875, "tokens": 200},
+    "draft": {"kind": "none", "from": "", "reason": "none was wanted"},
 }
 
 
@@ -68,6 +69,7 @@ def test_export_tells_what_was_made_and_what_to_try(
     assert f"{out}: int4 symmetric, " in ended.out
     assert "4.50 bits per weight" in ended.out
     assert "KL to the original 0.0123 nats a token, same likeliest token 87.5%" in ended.out
+    assert "draft: none, none was wanted\n" in ended.out
     assert ended.out.endswith(f"nanoaccel generate '{out}' \"Once upon a time\"\n")
     assert ended.err == "trace the graph ...    2.0 s     1.0 GB\n"
 

@@ -29,6 +29,20 @@ def kind_of(draft: Path) -> str:
     return "head" if (draft / HEAD).is_file() else "draft_model"
 
 
+def check_draft(folder: Path, target: Bundle) -> None:
+    """Refuse what cannot be the draft of a target; nothing is loaded.
+
+    Raises:
+        ConfigError: There is no such folder, its tokens are not the target's, or it is a head for
+            another target.
+        BundleError: It is not a bundle, or a file of it is missing or damaged.
+    """
+    if kind_of(folder) == "head":
+        _fitting_head(folder, target)
+    else:
+        _fitting_model(folder, target)
+
+
 def open_head(options: DrafterOptions) -> tuple[HeadManifest, DraftGraph]:
     """Load the head that the options name.
 
@@ -37,22 +51,9 @@ def open_head(options: DrafterOptions) -> tuple[HeadManifest, DraftGraph]:
         BundleError: A file of it is missing or damaged.
     """
     draft = _given(options, "head")
-    head, target = Head.open(draft.folder), draft.target.fingerprint()
-    if target is None:
-        raise ConfigError(
-            f"{draft.target.folder} does not say which weights it was made from, so no head is "
-            "known to fit it",
-            "Export it again",
-        )
-    if head.manifest.target != target:
-        raise ConfigError(
-            f"{head.folder} is a head for another target: it was trained for the weights "
-            f"{head.manifest.target[:12]}, {draft.target.folder} has {target[:12]}",
-            "Train one: nanoaccel draft train",
-        )
-    return head.manifest, _load(
-        head.manifest.runtime, head.graph, head.manifest.weight_group_size, draft
-    )
+    head = _fitting_head(draft.folder, draft.target)
+    about = head.manifest
+    return about, _load(about.runtime, head.graph, about.weight_group_size, draft)
 
 
 def open_draft_model(options: DrafterOptions) -> DraftGraph:
@@ -63,13 +64,35 @@ def open_draft_model(options: DrafterOptions) -> DraftGraph:
         BundleError: It is not a bundle, or a file of it is missing or damaged.
     """
     draft = _given(options, "draft_model")
-    bundle = Bundle.open(draft.folder)
-    if _tokens(bundle) != _tokens(draft.target):
+    bundle = _fitting_model(draft.folder, draft.target)
+    return _load(bundle.runtime, bundle.graph, bundle.weight_group_size, draft)
+
+
+def _fitting_head(folder: Path, target: Bundle) -> Head:
+    head, weights = Head.open(folder), target.fingerprint()
+    if weights is None:
         raise ConfigError(
-            f"{bundle.folder} has another tokenizer than {draft.target.folder}",
+            f"{target.folder} does not say which weights it was made from, so no head is known to "
+            "fit it",
+            "Export it again",
+        )
+    if head.manifest.target != weights:
+        raise ConfigError(
+            f"{folder} is a head for another target: it was trained for the weights "
+            f"{head.manifest.target[:12]}, {target.folder} has {weights[:12]}",
+            "Train one: nanoaccel draft train",
+        )
+    return head
+
+
+def _fitting_model(folder: Path, target: Bundle) -> Bundle:
+    bundle = Bundle.open(folder)
+    if _tokens(bundle) != _tokens(target):
+        raise ConfigError(
+            f"{folder} has another tokenizer than {target.folder}",
             "A draft must read and write the same tokens: name another one",
         )
-    return _load(bundle.runtime, bundle.graph, bundle.weight_group_size, draft)
+    return bundle
 
 
 def _given(options: DrafterOptions, drafter: str) -> DraftOptions:
@@ -103,12 +126,7 @@ def _needed(graph: Path) -> int:
 
 
 def _load(runtime: str, graph: Path, group_size: int | None, draft: DraftOptions) -> DraftGraph:
-    needed, free = _needed(graph), free_memory()
-    if needed > free:
-        raise ConfigError(
-            f"the draft {draft.folder} needs about {needed} bytes of memory, {free} are free",
-            _REMEDY,
-        )
+    _check_memory("", _needed(graph), draft)
     backend: Backend = BACKENDS.resolve(runtime)(
         BackendOptions(
             graph=graph,
@@ -117,7 +135,22 @@ def _load(runtime: str, graph: Path, group_size: int | None, draft: DraftOptions
             weight_group_size=group_size,
         )
     )
-    return DraftGraph(backend, draft.num_blocks)
+    try:
+        cache = draft.num_blocks * backend.info.bytes_per_block
+        _check_memory("the cache of ", cache, draft)
+        return DraftGraph(backend, draft.num_blocks)
+    except BaseException:
+        backend.close()
+        raise
+
+
+def _check_memory(part: str, needed: int, draft: DraftOptions) -> None:
+    free = free_memory()
+    if needed > free:
+        raise ConfigError(
+            f"{part}the draft {draft.folder} needs about {needed} bytes of memory, {free} are free",
+            _REMEDY,
+        )
 
 
 def _tokens(bundle: Bundle) -> dict[str, int]:

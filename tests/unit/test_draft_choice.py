@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from support.heads import write_head
+from support.paper import write_paper_bundle
+
+from nanoaccel.errors import BundleDamagedError, ExportError
+from nanoaccel.exporters import drafts
+from nanoaccel.exporters.drafts import DraftChoice, choose_draft, place_draft
+
+
+def no_export(model: str, out: Path) -> None:
+    raise AssertionError(f"{model} is exported to {out}")
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of heads that come with NanoAccel, with two of them."""
+    folder = tmp_path / "own"
+    write_head(folder / "one", target="weights-1")
+    write_head(folder / "two", target="weights-2")
+    monkeypatch.setattr(drafts, "_OWN", folder)
+    return folder
+
+
+def test_choose_draft_auto_takes_the_head_for_these_weights(own: Path) -> None:
+    choice = choose_draft("auto", "weights-2")
+    assert (choice.kind, choice.place) == ("head", str(own / "two"))
+    assert choice.reason == "it comes with NanoAccel for these weights"
+
+
+def test_choose_draft_auto_says_why_there_is_none(own: Path) -> None:  # noqa: ARG001
+    choice = choose_draft("auto", "weights-3")
+    assert choice.kind == "none"
+    assert "no head for these weights" in choice.reason
+    assert choose_draft("none", "weights-1") == DraftChoice("none", "", "none was wanted")
+
+
+def test_choose_draft_tells_what_a_place_holds(tmp_path: Path) -> None:
+    head = write_head(tmp_path / "head", target="weights")
+    bundle = write_paper_bundle(tmp_path / "bundle")
+    assert choose_draft(str(head), "weights").kind == "head"
+    assert choose_draft(str(bundle), "weights").kind == "bundle"
+    assert choose_draft("org/small-model", "weights").kind == "model"
+
+
+def test_choose_draft_refuses_a_head_for_other_weights(tmp_path: Path) -> None:
+    head = write_head(tmp_path / "head", target="others")
+    with pytest.raises(ExportError, match="trained for the weights others, these are weights"):
+        choose_draft(str(head), "weights")
+    (head / "head.bin").unlink()
+    with pytest.raises(BundleDamagedError):
+        choose_draft(str(head), "others")
+
+
+@pytest.mark.parametrize("kind", ["head", "bundle"])
+def test_place_draft_copies_what_was_chosen(tmp_path: Path, kind: str) -> None:
+    target = write_paper_bundle(tmp_path / "target")
+    chosen = (
+        write_head(tmp_path / "draft") if kind == "head" else write_paper_bundle(tmp_path / "draft")
+    )
+    place_draft(DraftChoice(kind, str(chosen), ""), target, no_export)
+    names = {path.relative_to(chosen) for path in chosen.rglob("*")}
+    assert {path.relative_to(target / "draft") for path in (target / "draft").rglob("*")} == names
+
+
+def test_place_draft_exports_a_model(tmp_path: Path) -> None:
+    target, made = write_paper_bundle(tmp_path / "target"), write_paper_bundle(tmp_path / "made")
+
+    def export(model: str, out: Path) -> None:
+        assert model == "org/small-model"
+        shutil.copytree(made, out, dirs_exist_ok=True)
+
+    place_draft(DraftChoice("model", "org/small-model", ""), target, export)
+    assert (target / "draft" / "nanoaccel.json").is_file()
+
+
+def test_place_draft_refuses_another_tokenizer(tmp_path: Path) -> None:
+    target = write_paper_bundle(tmp_path / "target")
+    other = write_paper_bundle(tmp_path / "other", more_tokens=["more"])
+    with pytest.raises(ExportError, match="has another tokenizer than the model"):
+        place_draft(DraftChoice("bundle", str(other), ""), target, no_export)
+
+
+def test_place_draft_leaves_a_bundle_without_one_alone(tmp_path: Path) -> None:
+    target = write_paper_bundle(tmp_path / "target")
+    place_draft(DraftChoice("none", "", ""), target, no_export)
+    assert not (target / "draft").exists()

@@ -99,7 +99,8 @@ class DraftHead(Pupil):
     def states(self, batch: Batch, depth: int) -> Iterator[Tensor]:
         attention = DepthAttention(self.shape, batch.tokens.shape[1])
         embedded = self.embed(batch.tokens)
-        x = self.layer(self.features_in(batch.features) + embedded, attention)
+        # The sums stay in f32, also where products are bf16.
+        x = self.layer(self.features_in(batch.features).float() + embedded, attention)
         yield x
         for _ in range(depth - 1):
             x = self.layer(F.pad(x, (0, 0, 1, 0))[:, :-1] + embedded, attention)

@@ -1,0 +1,94 @@
+"""The exported head computes what the trained one does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.lessons import make_lesson
+
+torch = pytest.importorskip("torch")
+
+from nanoaccel.exporters.quiet import quiet  # noqa: E402
+from nanoaccel.exporters.recipe import Recipe  # noqa: E402
+from nanoaccel.finetune.drafts.batches import collate  # noqa: E402
+from nanoaccel.finetune.drafts.head import DraftHead, HeadShape  # noqa: E402
+from nanoaccel.finetune.drafts.head_graph import write_graph  # noqa: E402
+from nanoaccel.runtime.backends import BackendOptions  # noqa: E402
+from nanoaccel.runtime.backends.openvino import load  # noqa: E402
+from nanoaccel.runtime.drafters.draft_graph import DraftGraph, Rows  # noqa: E402
+
+pytestmark = pytest.mark.export
+
+VOCAB_SIZE = 100
+VOCABULARY = tuple(range(3, 90, 2))
+SHAPE = HeadShape(
+    hidden=32,
+    num_layers=2,
+    vocab_size=len(VOCABULARY),
+    heads=4,
+    kv_heads=2,
+    head_dim=8,
+    intermediate=48,
+    rope_theta=10_000.0,
+    norm_eps=1e-5,
+)
+LENGTH = 20
+WIDTH = SHAPE.num_layers * SHAPE.hidden
+
+
+@pytest.fixture(scope="module")
+def head() -> DraftHead:
+    torch.manual_seed(0)
+    made = DraftHead(SHAPE).eval()
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.add_(0.2 * torch.randn_like(weight))
+    return made
+
+
+@pytest.fixture(scope="module")
+def graph(head: DraftHead, tmp_path_factory: pytest.TempPathFactory) -> DraftGraph:
+    path = tmp_path_factory.mktemp("head") / "head.xml"
+    with quiet():
+        write_graph(head, VOCABULARY, VOCAB_SIZE, path, Recipe(weights="f32"))
+    backend = load(BackendOptions(graph=path, precision="f32"))
+    for_rows = DraftGraph(backend, 8)
+    assert for_rows.has_room(Rows(0, 0, 0, np.zeros(LENGTH + 1, np.int64)))
+    return for_rows
+
+
+def test_head_graph_guesses_as_torch_does_from_each_position(
+    head: DraftHead, graph: DraftGraph
+) -> None:
+    lesson = make_lesson(3, LENGTH + 1, width=WIDTH, vocab_size=len(VOCABULARY))
+    scale = np.sqrt((lesson.features.reshape(-1, 2, 32).astype("f4") ** 2).mean(-1, keepdims=True))
+    scaled = lesson.features.reshape(-1, 2, 32) / scale  # as lessons of a target are
+    with torch.no_grad():
+        batch = collate([lesson])
+        features = torch.from_numpy(scaled.reshape(LENGTH + 1, -1)[None, :-1]).float()
+        known = type(batch)(
+            batch.first, batch.tokens, features, batch.likeliest, batch.chances, batch.taught
+        )
+        first, second = (head.logits(x)[0].numpy() for x in head.states(known, 2))
+    tokens = np.array(VOCABULARY)[lesson.tokens[1:]]
+    fed = np.pad(3.7 * features[0].numpy(), ((0, 0), (0, SHAPE.hidden)))  # raw ones have any size
+    for place in range(1, LENGTH - 1):
+        result = graph.run([Rows(0, 0, 0, tokens[:place], fed[:place])])
+        assert result.logits.shape == (1, len(VOCABULARY) + 1)
+        np.testing.assert_allclose(result.logits[0, :-1], first[place - 1], atol=2e-3)
+        assert result.hidden is not None
+        own = np.zeros((1, WIDTH + SHAPE.hidden), np.float32)
+        own[0, WIDTH:] = result.hidden[-1]
+        after = graph.run([Rows(0, place, place, tokens[place : place + 1], own)])
+        np.testing.assert_allclose(after.logits[0, :-1], second[place], atol=2e-3)
+
+
+def test_head_graph_reads_tokens_that_it_cannot_guess_as_one(graph: DraftGraph) -> None:
+    features = np.ones((1, WIDTH + SHAPE.hidden), np.float32)
+    features[:, WIDTH:] = 0
+
+    def logits(token: int) -> np.ndarray:
+        return graph.run([Rows(0, 0, 0, np.array([token]), features)]).logits[0].copy()
+
+    assert (logits(4) == logits(98)).all()
+    assert not np.allclose(logits(3), logits(4))

@@ -42,3 +42,16 @@ def sample_bundle_f32(sample_gguf: Path, tmp_path_factory: pytest.TempPathFactor
     out = tmp_path_factory.mktemp("bundles") / "sample-f32"
     export(sample_gguf, out, recipe=Recipe(weights="f32"))
     return out
+
+
+@pytest.fixture(scope="session")
+def tiny_head(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A head for the tiny Llama, hardly trained."""
+    from nanoaccel.finetune.drafts.make import DraftRecipe, train_draft
+
+    folder = tmp_path_factory.mktemp("heads")
+    text = folder / "text.txt"
+    text.write_text("The tide comes in twice a day, and the keeper writes it down.\n" * 60)
+    recipe = DraftRecipe(epochs=1, vocabulary=200, text=text)
+    train_draft(str(tiny_bundle), folder / "tiny-head", recipe)
+    return folder / "tiny-head"

@@ -89,6 +89,34 @@ def check_parity(folder: Path, model, vocab_size: int, batches: tuple[int, ...])
             assert [output.token_ids for output in outputs] == expected_text[:count]
 
 
+def check_hidden_states(folder: Path, model, vocab_size: int) -> None:
+    """What the graph tells of its first and its last layer is what they give in torch."""
+    decoder = model.get_decoder()
+    layers = decoder.h if hasattr(decoder, "h") else decoder.layers
+    told = (0, len(layers) - 1)
+    seen: dict[int, np.ndarray] = {}
+
+    def note(place: int, output) -> None:
+        states = output[0] if isinstance(output, tuple) else output
+        seen[place] = states.reshape(-1, states.shape[-1]).numpy().copy()
+
+    for place in told:
+        layers[place].register_forward_hook(lambda _, __, output, at=place: note(at, output))
+    backend = load(
+        BackendOptions(graph=Bundle.open(folder).graph, precision="f32", hidden_layers=told)
+    )
+    backend.allocate_cache(16)
+    (ids,) = prompts(1, vocab_size)
+    ids = ids * 40
+    with torch.inference_mode():
+        model(torch.tensor([ids]))
+    found = backend.forward(whole_prompts([ids], backend.info.block_size)).hidden
+    backend.close()
+    expected = np.concatenate([seen[place] for place in told], -1)
+    assert found is not None
+    np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("kind", sorted(tiny_models.CONFIGS))
 def test_export_gives_torch_logits_and_text(kind: str, tmp_path: Path) -> None:
     source = tiny_models.write_model(tmp_path / "model", kind)
@@ -100,6 +128,7 @@ def test_export_gives_torch_logits_and_text(kind: str, tmp_path: Path) -> None:
         raise
     model = tiny_models.make_model(kind)
     check_parity(tmp_path / "bundle", model, tiny_models.VOCAB_SIZE, (1, 4, 9))
+    check_hidden_states(tmp_path / "bundle", model, tiny_models.VOCAB_SIZE)
 
 
 @pytest.mark.sample

@@ -114,6 +114,7 @@ class Bench:
             Controller(StepCost()) if controller is None else controller,
             vocab_size=VOCAB_SIZE,
             max_tokens=max_step_tokens,
+            clock=self.now,
         )
         self.engine = Engine(
             self.backend,

@@ -18,6 +18,30 @@ Truth = Callable[[int, int, bool], bool]
 _LONGEST = 16
 
 
+def independent(rate: float, seed: int = 1) -> Truth:
+    """Each guess is right with the same chance."""
+    source = random.Random(seed)
+    return lambda *_: source.random() < rate
+
+
+def decaying(seed: int = 2) -> Truth:
+    """The farther ahead, the less often right."""
+    source = random.Random(seed)
+    return lambda _token, position, _checked: source.random() < 0.85 * 0.8**position
+
+
+def switching(every: int, seed: int = 3) -> Truth:
+    """Good and bad stretches."""
+    source = random.Random(seed)
+    return lambda token, *_: source.random() < (0.9 if token // every % 2 == 0 else 0.05)
+
+
+def teasing(seed: int = 4) -> Truth:
+    """Good for 40 tokens, then nothing for 200."""
+    source = random.Random(seed)
+    return lambda token, *_: token % 240 < 40 and source.random() < 0.95
+
+
 def flat(tokens: int) -> float:
     """Milliseconds of a pass on a CPU with VNNI: eight tokens take twice as long as one."""
     return 7.6 + 1.1 * tokens

@@ -3,7 +3,18 @@ from __future__ import annotations
 import random
 
 import pytest
-from support.speculating import Curve, Outcome, Simulation, Truth, flat, steep
+from support.speculating import (
+    Curve,
+    Outcome,
+    Simulation,
+    Truth,
+    decaying,
+    flat,
+    independent,
+    steep,
+    switching,
+    teasing,
+)
 
 from nanoaccel.runtime.speculation.controller import PLAIN_EVERY, Controller, StepShape
 from nanoaccel.runtime.speculation.cost import StepCost
@@ -12,29 +23,6 @@ from nanoaccel.runtime.speculation.ledger import CAP, START, Ledger
 # A step that begins with less than its worst case left does not speculate, so that the account
 # never falls below zero; what it measures itself by is learned, hence the slack.
 SLACK = 0.25
-
-
-def independent(rate: float, seed: int = 1) -> Truth:
-    """Each guess is right with the same chance."""
-    source = random.Random(seed)
-    return lambda *_: source.random() < rate
-
-
-def decaying(seed: int = 2) -> Truth:
-    source = random.Random(seed)
-    return lambda _token, position, _checked: source.random() < 0.85 * 0.8**position
-
-
-def switching(every: int, seed: int = 3) -> Truth:
-    """Good and bad stretches."""
-    source = random.Random(seed)
-    return lambda token, *_: source.random() < (0.9 if token // every % 2 == 0 else 0.05)
-
-
-def teasing(seed: int = 4) -> Truth:
-    """Good for 40 tokens, then nothing for 200."""
-    source = random.Random(seed)
-    return lambda token, *_: token % 240 < 40 and source.random() < 0.95
 
 
 def adversary(_token: int, _position: int, checked: bool) -> bool:

@@ -1,14 +1,14 @@
 """Speculative decoding beside plain decoding: the same prompts on the same engine, in turn.
 
-    python benchmarks/speculation.py [--model sample] [--rounds 1] [--batch 1]
+    python benchmarks/speculation.py [--model sample] [--ways ngram auto] [--batch 1]
 
 The prompts are in benchmarks/prompts, ten of each kind; random tokens are the worst case. Each is
-answered greedily, plain and with speculation one right after the other, the order changing from
+answered greedily, plain and in each of the ways one right after the other, the order changing from
 prompt to prompt. What is compared is the time from the first token to the last; with --batch, so
 many prompts of all kinds run at once, and the time is that of all of them from start to end.
 
 With --oracle-acceptance, guesses come from the plain text and are right that often: the gain that
-a drafter without cost would have on any target.
+a drafter without cost would have on any target. --model random-1.1b is a Llama of that size.
 """
 
 from __future__ import annotations
@@ -19,104 +19,21 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from against_openvino_genai import prepare
 from figures import table
 from loads import random_tokens
 from oracle import record
+from random_llama import write_random_llama
+from turns import PLAIN, Asker, Turn
 from workers import machine
 
-from nanoaccel import LLM, RequestOptions, RequestOutput, SamplingParams
+from nanoaccel import LLM
 from nanoaccel.registry import DRAFTERS
 
 PROMPTS = Path(__file__).parent / "prompts"
 RANDOM = "random tokens"
 _RANDOM_LENGTHS = (8, 256)
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A prompt, or a batch of them, answered plain and with speculation.
-
-    Args:
-        kind: Of the prompts.
-        plain: Seconds without.
-        seconds: Seconds with.
-        tokens: Generated tokens without, then with.
-        steps: Steps that gave tokens, with speculation.
-        drafted: Guesses that were checked.
-        accepted: Those that were right.
-        same: Requests whose texts are equal, of how many.
-    """
-
-    kind: str
-    plain: float
-    seconds: float
-    tokens: tuple[int, int]
-    steps: int
-    drafted: int
-    accepted: int
-    same: tuple[int, int]
-
-
-class Bench:
-    """Answers prompts both ways on one engine.
-
-    Args:
-        llm: With a drafter.
-        generate: Tokens at most.
-    """
-
-    def __init__(self, llm: LLM, generate: int) -> None:
-        self._llm = llm
-        self._generate = generate
-        self._count = 0
-
-    def pair(self, kind: str, prompts: Sequence[list[int]]) -> Pair:
-        """Answer prompts at once, plain and with speculation, or the other way round."""
-        self._count += 1
-        order = (
-            ("off", "auto")
-            if self._count % 2 == 1 or record.acceptance is not None
-            else ("auto", "off")
-        )
-        found = {how: self._answer(prompts, how, kind == RANDOM) for how in order}
-        plain, ours = found["off"], found["auto"]
-        return Pair(
-            kind,
-            _seconds(plain),
-            _seconds(ours),
-            (_tokens(plain), _tokens(ours)),
-            sum(output.stats.steps for output in ours),
-            sum(output.stats.drafted_tokens for output in ours),
-            sum(output.stats.accepted_tokens for output in ours),
-            (sum(a.text == b.text for a, b in zip(plain, ours, strict=True)), len(ours)),
-        )
-
-    def _answer(
-        self, prompts: Sequence[list[int]], speculation: str, ignore_eos: bool
-    ) -> list[RequestOutput]:
-        params = SamplingParams(max_tokens=self._generate, ignore_eos=ignore_eos)
-        outputs = self._llm.generate(list(prompts), params, RequestOptions(speculation=speculation))
-        if speculation == "off":
-            for prompt, output in zip(prompts, outputs, strict=True):
-                record.remember(prompt, output.token_ids)
-        return outputs
-
-
-def _seconds(outputs: Sequence[RequestOutput]) -> float:
-    """Of one request from its first token on; of several, until all have ended."""
-    total = max(output.stats.total for output in outputs)
-    first = outputs[0].stats.first_token
-    assert first is not None
-    return total - first if len(outputs) == 1 else total
-
-
-def _tokens(outputs: Sequence[RequestOutput]) -> int:
-    count = sum(output.usage.completion_tokens for output in outputs)
-    return count - 1 if len(outputs) == 1 else count
 
 
 def prompts_of(kind: str) -> list[str]:
@@ -136,39 +53,44 @@ def encoded(llm: LLM, kinds: Sequence[str]) -> Iterator[tuple[str, list[int]]]:
                 yield kind, llm.tokenizer.encode_chat([{"role": "user", "content": prompt}])
 
 
-def run(arguments: argparse.Namespace, bundle: Path) -> list[Pair]:
+def run(arguments: argparse.Namespace, bundle: Path) -> list[Turn]:
     """All prompts, so many rounds."""
-    pairs = []
+    turns = []
     with opened(arguments, bundle) as llm:
-        bench = Bench(llm, arguments.generate)
+        asker = Asker(llm, arguments.ways, arguments.generate)
         prompts = list(encoded(llm, arguments.kinds))
         if arguments.batch > 1:
             random.Random(0).shuffle(prompts)
-        bench.pair("warm-up", [ids for _, ids in prompts[: arguments.batch]])
+        asker.turn("warm-up", [ids for _, ids in prompts[: arguments.batch]], ignore_eos=False)
         for _ in range(arguments.rounds):
             for start in range(0, len(prompts), arguments.batch):
                 group = prompts[start : start + arguments.batch]
                 kind = group[0][0] if arguments.batch == 1 else f"{len(group)} at once"
-                pairs.append(bench.pair(kind, [ids for _, ids in group]))
-                print(f"{kind}: {pairs[-1].plain / pairs[-1].seconds:.2f}x", file=sys.stderr)
+                endless = kind == RANDOM
+                turns.append(asker.turn(kind, [ids for _, ids in group], ignore_eos=endless))
+                speeds = [f"{way} {_speed(turns[-1:], way):.2f}x" for way in arguments.ways]
+                print(f"{kind}: {', '.join(speeds)}", file=sys.stderr)
         counters = llm.counters().speculation
     print(f"\nsaved {counters.saved_steps:.0f} plain steps, balance {counters.balance:.1f}")
     positions = zip(counters.accepted, counters.reached, strict=True)
     print("acceptance by position:", " ".join(f"{a / r:.2f}" for a, r in positions))
-    return pairs
+    for name, seconds in counters.seconds_per_guess.items():
+        print(f"a guess of {name}: {1e3 * seconds:.2f} ms")
+    return turns
 
 
 @contextmanager
 def opened(arguments: argparse.Namespace, bundle: Path) -> Iterator[LLM]:
-    """The engine, with the drafter that is asked for."""
-    drafter = arguments.drafter
+    """The engine, with the drafters that are asked for."""
+    speculation = "auto"
     if arguments.oracle_acceptance is not None:
         record.acceptance = arguments.oracle_acceptance
         DRAFTERS.add("oracle", "oracle:OracleDrafter")
-        drafter = "oracle"
+        speculation = "oracle"
     llm = LLM(
         bundle,
-        speculation=drafter,
+        speculation=speculation,
+        draft=arguments.draft,
         prefix_cache=False,
         precision=arguments.precision,
         max_running=max(arguments.batch, 1),
@@ -179,43 +101,78 @@ def opened(arguments: argparse.Namespace, bundle: Path) -> Iterator[LLM]:
         llm.close()
 
 
-def report(pairs: Sequence[Pair]) -> str:
-    """A row for each kind, and one for all."""
-    header = ["prompts", "plain tokens/s", "with", "speed", "tokens a step", "accepted", "equal"]
-    kinds = list(dict.fromkeys(pair.kind for pair in pairs))
-    rows = [[kind, *_cells([pair for pair in pairs if pair.kind == kind])] for kind in kinds]
-    useful = [pair for pair in pairs if pair.kind != RANDOM]
+def report(turns: Sequence[Turn], ways: Sequence[str]) -> str:
+    """A table for each way: a row for each kind, and one for all."""
+    kinds = list(dict.fromkeys(turn.kind for turn in turns))
+    groups = {kind: [turn for turn in turns if turn.kind == kind] for kind in kinds}
     if len(kinds) > 1:
-        rows.append([f"all but {RANDOM}", *_cells(useful)])
+        groups[f"all but {RANDOM}"] = [turn for turn in turns if turn.kind != RANDOM]
+    parts = [_table(groups, way, None if way == ways[0] else ways[0]) for way in ways]
+    return "\n\n".join(f"{way}:\n\n{part}" for way, part in zip(ways, parts, strict=True))
+
+
+def _table(groups: dict[str, list[Turn]], way: str, other: str | None) -> str:
+    header = [
+        *("prompts", "plain tokens/s", "with", "speed", "tokens a step", "right"),
+        *("steps with guesses", "equal", "largest gap"),
+    ]
+    rows = [[kind, *_cells(turns, way)] for kind, turns in groups.items()]
+    if other is not None:
+        header.insert(4, f"over {other}")
+        for row, turns in zip(rows, groups.values(), strict=True):
+            row.insert(4, f"{_speed(turns, way) / _speed(turns, other):.2f}x")
     return table(header, rows)
 
 
-def _cells(pairs: Sequence[Pair]) -> list[str]:
-    plain = sum(pair.tokens[0] for pair in pairs) / sum(pair.plain for pair in pairs)
-    ours = sum(pair.tokens[1] for pair in pairs) / sum(pair.seconds for pair in pairs)
-    steps, accepted = sum(p.steps for p in pairs), sum(p.accepted for p in pairs)
-    drafted = sum(pair.drafted for pair in pairs)
-    same = [sum(pair.same[place] for pair in pairs) for place in (0, 1)]
+def _cells(turns: Sequence[Turn], way: str) -> list[str]:
+    ours = [turn.answers[way] for turn in turns]
+    rows, drafted = sum(answer.rows for answer in ours), sum(answer.drafted for answer in ours)
+    accepted = sum(answer.accepted for answer in ours)
+    gaps = [gap for turn in turns for gap in turn.gaps[way]]
     return [
-        f"{plain:.1f}",
-        f"{ours:.1f}",
-        f"{ours / plain:.2f}x",
-        f"{1 + accepted / steps:.2f}",
+        f"{_rate(turns, PLAIN):.1f}",
+        f"{_rate(turns, way):.1f}",
+        f"{_speed(turns, way):.2f}x",
+        f"{1 + accepted / rows:.2f}",
         f"{accepted / drafted:.0%}" if drafted else "-",
-        f"{same[0]} of {same[1]}",
+        f"{sum(answer.draft_rows for answer in ours) / rows:.0%}",
+        f"{sum(turn.same[way] for turn in turns)} of {sum(turn.texts for turn in turns)}",
+        f"{max(gaps):.2f}" if gaps else "-",
     ]
+
+
+def _rate(turns: Sequence[Turn], way: str) -> float:
+    """Tokens a second."""
+    answers = [turn.answers[way] for turn in turns]
+    return sum(answer.tokens for answer in answers) / sum(answer.seconds for answer in answers)
+
+
+def _speed(turns: Sequence[Turn], way: str) -> float:
+    return _rate(turns, way) / _rate(turns, PLAIN)
+
+
+def exported(model: str, work: Path) -> Path:
+    """The bundle of a model, made unless it is there."""
+    from nanoaccel.exporters.pipeline import export
+
+    if not (work / "bundle").exists():
+        if model == "random-1.1b":
+            model = str(write_random_llama(work / "random-llama"))
+        export(model, work / "bundle")
+    return work / "bundle"
 
 
 def main() -> None:
     kinds = sorted(path.stem for path in PROMPTS.glob("*.txt"))
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="sample", help="hub id, folder, .gguf file or sample")
+    parser.add_argument("--model", default="sample", help="as for export, or random-1.1b")
     parser.add_argument("--bundle", type=Path, help="an exported bundle instead")
+    parser.add_argument("--draft", type=Path, help="a draft instead of the bundle's")
     parser.add_argument("--work", type=Path, help="folder to keep the exports in")
     parser.add_argument("--rounds", type=int, default=1, help="times that all prompts are answered")
     parser.add_argument("--generate", type=int, default=128, help="tokens of an answer at most")
     parser.add_argument("--batch", type=int, default=1, help="prompts at once")
-    parser.add_argument("--drafter", default="auto", help="who guesses")
+    parser.add_argument("--ways", nargs="+", default=["auto"], help="who guesses: ngram, auto, ...")
     parser.add_argument("--precision", default="auto", choices=["auto", "f32"])
     parser.add_argument("--kinds", nargs="+", default=[*kinds, RANDOM], help="of prompts")
     parser.add_argument(
@@ -223,13 +180,11 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary) if arguments.work is None else arguments.work
         bundle = arguments.bundle
-        if bundle is None:
-            work = Path(temporary) if arguments.work is None else arguments.work
-            prepare(arguments.model, work)
-            bundle = work / "bundle"
-        pairs = run(arguments, bundle)
-    print(f"\n{machine()}; {arguments.rounds} interleaved runs\n\n{report(pairs)}")
+        turns = run(arguments, exported(arguments.model, work) if bundle is None else bundle)
+    print(f"\n{machine()}; {arguments.rounds} interleaved runs\n")
+    print(report(turns, arguments.ways))
 
 
 if __name__ == "__main__":

@@ -71,8 +71,8 @@ def rank_drafts(
         ConfigError: A candidate is no draft for the target.
         BundleError: A folder is damaged.
     """
-    for draft in candidates:
-        check_draft(draft, Bundle.open(target))
+    for candidate in candidates:
+        check_draft(candidate, Bundle.open(target))
     ranked = []
     for draft in (None, *candidates):
         progress("ngram" if draft is None else str(draft))

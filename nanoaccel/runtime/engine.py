@@ -17,7 +17,7 @@ from nanoaccel.runtime.output import Chunk
 from nanoaccel.runtime.plan import Float32Array, StepResult
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.scheduler import ScheduledChunk, Scheduler
-from nanoaccel.runtime.speculation import Speculator
+from nanoaccel.runtime.speculation import Speculator, Worth
 from nanoaccel.runtime.step_buffers import StepBuffers
 
 
@@ -137,9 +137,10 @@ class Engine:
         with self.lock:
             self._cost.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
-            given = self._commit(chunks, result, now)
+            guesses = sum(len(chunk.drafts) for chunk in chunks)
+            worth = self._speculator.worth(guesses, now - begun)
+            given = self._commit(chunks, result, now, worth)
         self._show(chunks, result)
-        guesses = sum(len(chunk.drafts) for chunk in chunks)
         self._speculator.settle(guesses, given, now - begun)
 
     def counters(self) -> Counters:
@@ -202,7 +203,9 @@ class Engine:
                 self._speculator.observe(request, chunk.start, result.hidden[row : row + count])
             row += chunk.last - chunk.start
 
-    def _commit(self, chunks: list[ScheduledChunk], result: StepResult, now: float) -> int:
+    def _commit(
+        self, chunks: list[ScheduledChunk], result: StepResult, now: float, worth: Worth
+    ) -> int:
         """Take what was computed; the number of tokens that requests got."""
         row = seen = given = 0
         for chunk in chunks:
@@ -215,7 +218,7 @@ class Engine:
             if request.finish_reason is not None:  # cancelled during the pass
                 continue
             request.num_computed = chunk.end
-            written = self._verify(chunk, logits, now) if chunk.completes else []
+            written = self._verify(chunk, logits, now, worth) if chunk.completes else []
             self._cache.commit(request.id, request.tokens(0, request.num_computed))
             if chunk.drafts:
                 self._cache.trim(request.id, request.num_cached)
@@ -224,7 +227,9 @@ class Engine:
             given += self._deliver(request, written, now)
         return given
 
-    def _verify(self, chunk: ScheduledChunk, logits: Float32Array, now: float) -> list[Chunk]:
+    def _verify(
+        self, chunk: ScheduledChunk, logits: Float32Array, now: float, worth: Worth
+    ) -> list[Chunk]:
         """Sample behind the last token, and on as long as that gives what was guessed."""
         request = chunk.request
         written: list[Chunk] = []
@@ -234,9 +239,9 @@ class Engine:
                 sampled = request.sample(row)
                 right = sampled.token_id == guess
                 if not tokens:
-                    request.note_step(len(chunk.drafts))
+                    request.note_step(len(chunk.drafts), worth.token - len(logits) * worth.row)
                 if right:
-                    request.note_accepted()
+                    request.note_accepted(worth.token)
                 tokens.append(sampled.token_id)
                 written.append(request.append(sampled, now))
                 if request.finish_reason is not None or not right:

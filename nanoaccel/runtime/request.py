@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nanoaccel.runtime.guesses import GuessCounter
 from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.output import Chunk, FinishReason, RequestStats, TokenLogprobs, Usage
 from nanoaccel.runtime.plan import Int64Array
@@ -85,9 +86,8 @@ class Request:
         self.first_token: float | None = None
         self._started: float | None = None
         self._announced = False
-        self._num_steps = 0
-        self._num_drafted = 0
-        self._num_accepted = 0
+        self._guesses = GuessCounter()
+        self._saved = 0.0
 
     @property
     def num_generated(self) -> int:
@@ -156,14 +156,20 @@ class Request:
         self.num_evicted = 0
         self.num_preemptions += 1
 
-    def note_step(self, drafted: int) -> None:
-        """Count a step that gives it tokens and checked so many guesses."""
-        self._num_steps += 1
-        self._num_drafted += drafted
+    def note_step(self, drafted: int, saved: float) -> None:
+        """Count a step that gives it a token.
 
-    def note_accepted(self) -> None:
-        """Count a guess that was right."""
-        self._num_accepted += 1
+        Args:
+            drafted: Guesses that it checks.
+            saved: Seconds that they save, if none is right.
+        """
+        self._guesses.begin(drafted)
+        self._saved += saved
+
+    def note_accepted(self, saved: float) -> None:
+        """Count a guess that was right, and the seconds that it saves."""
+        self._guesses.accept()
+        self._saved += saved
 
     def sample(self, row: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Sampled:
         """Choose the next token from logits f32[V]; may write to ``row``.
@@ -210,15 +216,20 @@ class Request:
         self.finish_reason = reason
         started = now if self._started is None else self._started
         first = None if self.first_token is None else self.first_token - self.submitted
+        reached, accepted = self._guesses.by_position()
         stats = RequestStats(
             queued=started - self.submitted,
             first_token=first,
             total=now - self.submitted,
             preemptions=self.num_preemptions,
             cached_tokens=self.num_cached_at_start,
-            steps=self._num_steps,
-            drafted_tokens=self._num_drafted,
-            accepted_tokens=self._num_accepted,
+            steps=self._guesses.steps,
+            draft_steps=self._guesses.draft_steps,
+            drafted_tokens=self._guesses.drafted,
+            accepted_tokens=self._guesses.accepted,
+            reached=reached,
+            accepted=accepted,
+            saved=self._saved,
         )
         usage = Usage(self.num_prompt, self.num_generated)
         return Chunk(text, token_ids, logprobs, self._index, reason, error, usage, stats)

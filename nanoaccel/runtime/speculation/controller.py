@@ -45,6 +45,19 @@ class Promise:
     floor: float
 
 
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What a step with guesses is measured by, in seconds.
+
+    Args:
+        token: What a token takes in plain decoding.
+        row: What a row of logits took in this step.
+    """
+
+    token: float = 0.0
+    row: float = 0.0
+
+
 class Controller:
     """Chooses the guesses that promise the most tokens a second, none included.
 
@@ -125,6 +138,20 @@ class Controller:
         for _, draft in ranked[:count]:
             counts[draft] += 1
         return counts
+
+    def worth(self, shape: StepShape, guesses: int, seconds: float) -> Worth:
+        """How to tell what guesses save each request; nothing without guesses.
+
+        Args:
+            shape: As it was chosen for.
+            guesses: Those that were checked.
+            seconds: What the pass and making guesses took.
+        """
+        plain = self._cost.seconds(shape.writers)
+        if plain is None or guesses == 0:
+            return Worth()
+        prompts = self._at(shape.tokens) - plain
+        return Worth(plain / shape.writers, (seconds - prompts) / (shape.writers + guesses))
 
     def settle(
         self,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nanoaccel.runtime.guesses import GuessCounter
 from nanoaccel.runtime.speculation.ledger import Ledger
-
-_POSITIONS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +57,8 @@ class SpeculationRecord:
     def __init__(self) -> None:
         self._steps = 0
         self._draft_steps = 0
-        self._rows = 0
         self._tokens = 0
-        self._drafted = 0
-        self._accepted_tokens = 0
-        self._reached = [0] * _POSITIONS
-        self._accepted = [0] * _POSITIONS
+        self._requests = GuessCounter()
 
     def note_step(self, guesses: int) -> None:
         """Note a step that checked so many guesses."""
@@ -72,28 +67,28 @@ class SpeculationRecord:
 
     def note_request(self, checked: int, accepted: int, tokens: int) -> None:
         """Note that of so many guesses for a request so many were right, and what it got."""
-        self._rows += tokens > 0
+        if tokens == 0:
+            return
         self._tokens += tokens
-        self._drafted += checked
-        self._accepted_tokens += accepted
-        for position in range(min(accepted + 1, checked, _POSITIONS)):
-            self._reached[position] += 1
-            self._accepted[position] += position < accepted
+        self._requests.begin(checked)
+        for _ in range(accepted):
+            self._requests.accept()
 
     def snapshot(
         self, ledger: Ledger, seconds_per_guess: Mapping[str, float]
     ) -> SpeculationCounters:
         """What was noted so far, with the state of the account and of the drafters."""
-        used = sum(count > 0 for count in self._reached)
+        requests = self._requests
+        reached, accepted = requests.by_position()
         return SpeculationCounters(
             steps=self._steps,
             draft_steps=self._draft_steps,
-            rows=self._rows,
+            rows=requests.steps,
             tokens=self._tokens,
-            drafted_tokens=self._drafted,
-            accepted_tokens=self._accepted_tokens,
-            reached=tuple(self._reached[:used]),
-            accepted=tuple(self._accepted[:used]),
+            drafted_tokens=requests.drafted,
+            accepted_tokens=requests.accepted,
+            reached=reached,
+            accepted=accepted,
             saved_steps=ledger.saved,
             balance=ledger.balance,
             seconds_per_guess=seconds_per_guess,

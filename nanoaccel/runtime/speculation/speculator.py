@@ -15,7 +15,7 @@ from nanoaccel.runtime.drafters import Draft, Drafter, StateReader
 from nanoaccel.runtime.plan import Float32Array
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.scheduler import ScheduledChunk
-from nanoaccel.runtime.speculation.controller import Controller, StepShape
+from nanoaccel.runtime.speculation.controller import Controller, StepShape, Worth
 from nanoaccel.runtime.speculation.learner import Learner
 from nanoaccel.runtime.speculation.record import SpeculationCounters, SpeculationRecord
 
@@ -137,6 +137,17 @@ class Speculator:
             learner.learn(draft, given)
         accepted = sum(map(eq, given, chunk.drafts))  # only the last may be wrong
         self._record.note_request(len(chunk.drafts), accepted, len(given))
+
+    def worth(self, guesses: int, seconds: float) -> Worth:
+        """How to tell what the step's guesses save each request.
+
+        Args:
+            guesses: Those that were checked.
+            seconds: Of the pass.
+        """
+        if self._shape is None:
+            return Worth()
+        return self._controller.worth(self._shape, guesses, seconds + self._drafting)
 
     def settle(self, guesses: int, given: int, seconds: float) -> None:
         """Note what the step took in all.

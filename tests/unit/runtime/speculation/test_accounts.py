@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import numpy as np
 import pytest
 from support.drafters import Always, Guesser, knowing, same
@@ -25,6 +27,11 @@ def test_request_stats_of_guesses_add_up(tokenizer: Tokenizer, right: float) -> 
     assert sum(entry.steps for entry in stats) == found.rows
     assert sum(entry.drafted_tokens for entry in stats) == found.drafted_tokens
     assert sum(entry.accepted_tokens for entry in stats) == found.accepted_tokens
+    for name in ("reached", "accepted"):
+        by_position = zip_longest(*(getattr(entry, name) for entry in stats), fillvalue=0)
+        assert [sum(counts) for counts in by_position] == list(getattr(found, name))
+    assert all(sum(entry.accepted) == entry.accepted_tokens for entry in stats)
+    assert all(0 < entry.draft_steps <= entry.steps for entry in stats)
     assert found.tokens == 60
     assert found.tokens_per_step == 60 / found.rows
 

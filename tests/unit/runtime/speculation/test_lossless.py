@@ -30,7 +30,7 @@ from nanoaccel.runtime.plan import Float32Array
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.sampling import Sampled, SamplingParams
 from nanoaccel.runtime.scheduler import ScheduledChunk, Scheduler
-from nanoaccel.runtime.speculation import Speculator, learner
+from nanoaccel.runtime.speculation import Speculator, Worth, learner
 from nanoaccel.runtime.text import Tokenizer
 
 VOCAB_SIZE = 5
@@ -43,7 +43,7 @@ Z = 3.72
 
 Text = tuple[int, ...]
 Accepts = Callable[[float, int], bool]
-Verify = Callable[[Engine, ScheduledChunk, Float32Array, float], list[Chunk]]
+Verify = Callable[[Engine, ScheduledChunk, Float32Array, float, Worth], list[Chunk]]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -257,7 +257,9 @@ def test_engine_samples_from_the_distribution_of_the_model(
 def lossy(accepts: Accepts) -> Verify:
     """A wrong rule: it takes a guess for what the guess's probability and place are."""
 
-    def verify(_: Engine, chunk: ScheduledChunk, logits: Float32Array, now: float) -> list[Chunk]:
+    def verify(
+        _: Engine, chunk: ScheduledChunk, logits: Float32Array, now: float, __: Worth
+    ) -> list[Chunk]:
         request = chunk.request
         written: list[Chunk] = []
         for place, (row, guess) in enumerate(zip_longest(logits, chunk.drafts)):

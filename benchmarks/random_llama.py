@@ -1,0 +1,44 @@
+"""A Llama of 1.1 billion random weights, to measure speed at the size of TinyLlama.
+
+    python benchmarks/random_llama.py OUT
+
+OUT becomes a folder that can be exported; its tokenizer is the sample model's. Takes 2.5 GB.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def write_random_llama(out: Path) -> Path:
+    """Write the model, unless it is there."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from nanoaccel.exporters.source import resolve, write_tokenizer
+
+    if (out / "config.json").is_file():
+        return out
+    out.mkdir(parents=True)
+    write_tokenizer(resolve("sample"), out)
+    config = LlamaConfig(
+        vocab_size=49152,
+        hidden_size=2048,
+        intermediate_size=5632,
+        num_hidden_layers=22,
+        num_attention_heads=32,
+        num_key_value_heads=4,
+        max_position_embeddings=2048,
+        tie_word_embeddings=False,
+        eos_token_id=2,
+    )
+    torch.manual_seed(0)
+    torch.set_default_dtype(torch.bfloat16)
+    LlamaForCausalLM(config).save_pretrained(out)
+    torch.set_default_dtype(torch.float32)
+    return out
+
+
+if __name__ == "__main__":
+    write_random_llama(Path(sys.argv[1]))

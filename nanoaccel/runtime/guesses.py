@@ -1,0 +1,47 @@
+"""Counts what became of guesses, for one request or for all."""
+
+from __future__ import annotations
+
+_POSITIONS = 16
+
+
+class GuessCounter:
+    """All numbers rise.
+
+    Attributes:
+        steps: How often a request got tokens from a pass.
+        draft_steps: Those times that it had guesses to check.
+        drafted: Guesses that were checked.
+        accepted: Those that were right: tokens that needed no pass of their own.
+    """
+
+    def __init__(self) -> None:
+        self.steps = self.draft_steps = self.drafted = self.accepted = 0
+        self._reached = [0] * _POSITIONS
+        self._accepted = [0] * _POSITIONS
+        self._checked = self._position = 0
+
+    def begin(self, checked: int) -> None:
+        """Note a step that gives a request tokens and checks so many guesses for it."""
+        self.steps += 1
+        self.draft_steps += checked > 0
+        self.drafted += checked
+        self._checked, self._position = checked, 0
+        self._reach()
+
+    def accept(self) -> None:
+        """Note that the next of them was right."""
+        self.accepted += 1
+        if self._position < _POSITIONS:
+            self._accepted[self._position] += 1
+        self._position += 1
+        self._reach()
+
+    def by_position(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """By position in a draft: guesses whose forerunners were all right, and the right ones."""
+        used = sum(count > 0 for count in self._reached)
+        return tuple(self._reached[:used]), tuple(self._accepted[:used])
+
+    def _reach(self) -> None:
+        if self._position < min(self._checked, _POSITIONS):
+            self._reached[self._position] += 1

@@ -28,7 +28,7 @@ def train(
         ),
     ] = "head",
     tokens: Annotated[int, typer.Option(help="Tokens that the target writes to learn from.")] = (
-        300_000
+        700_000
     ),
     epochs: Annotated[int, typer.Option(help="Times that they are learned.")] = 6,
     vocabulary: Annotated[int, typer.Option(help="Most frequent tokens, that a head guesses.")] = (

@@ -124,7 +124,9 @@ class Engine:
             chunks = [chunk for chunk in chunks if chunk.request.finish_reason is None]
             if not chunks:
                 return
-            plan = self._buffers.assemble(chunks, self._cache)
+            guesses = sum(len(chunk.drafts) for chunk in chunks)
+            pad_to = self._speculator.pass_size(guesses)
+            plan = self._buffers.assemble(chunks, self._cache, pad_to)
         begun = self._clock()
         try:
             result = self._backend.forward(plan)
@@ -137,7 +139,6 @@ class Engine:
         with self.lock:
             self._cost.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
-            guesses = sum(len(chunk.drafts) for chunk in chunks)
             worth = self._speculator.worth(guesses, now - begun)
             given = self._commit(chunks, result, now, worth)
         self._show(chunks, result)

@@ -137,7 +137,7 @@ def _make_speculator(
         calibrate(backend, cost, num_blocks=num_blocks, key=key, folder=folder)
     return Speculator(
         [DRAFTERS.resolve(name)(options) for name in names],
-        Controller(cost),
+        Controller(cost, backend.info.pass_size),
         vocab_size=backend.info.vocab_size,
         max_tokens=config.max_step_tokens,
     )

@@ -33,6 +33,8 @@ class StepPlan:
         block_begins: i32[B+1]; sequence b owns ``block_ids[block_begins[b]:block_begins[b+1]]``.
         logits_rows: i64[R], the tokens (0..T-1) whose logits are wanted; R may be 0.
         features: f32[T, F], what a head reads besides tokens; None for other graphs.
+        pad_to: Tokens that the pass may have, T or more: a size that the backend is prepared for.
+            What it computes beyond T is nobody's.
     """
 
     token_ids: Int64Array
@@ -43,6 +45,7 @@ class StepPlan:
     block_begins: Int32Array
     logits_rows: Int64Array
     features: Float32Array | None = None
+    pad_to: int = 0
 
 
 @dataclass(frozen=True, slots=True)

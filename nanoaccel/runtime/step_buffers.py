@@ -24,10 +24,17 @@ class StepBuffers:
         self._block_begins = np.zeros(1, np.int32)
         self._block_ids = np.empty(0, np.int32)
 
-    def assemble(self, chunks: Sequence[ScheduledChunk], cache: PagedCache) -> StepPlan:
+    def assemble(
+        self, chunks: Sequence[ScheduledChunk], cache: PagedCache, pad_to: int = 0
+    ) -> StepPlan:
         """Pack chunks, in order, into one ragged batch; those that complete get rows of logits.
 
         The plan is valid until the next call.
+
+        Args:
+            chunks: Of different requests.
+            cache: Has room for them.
+            pad_to: As in the plan.
         """
         self._reserve(chunks, cache)
         token = block = row = 0
@@ -56,6 +63,7 @@ class StepBuffers:
             block_ids=self._block_ids[:block],
             block_begins=self._block_begins[: count + 1],
             logits_rows=self._logits_rows[:row],
+            pad_to=pad_to,
         )
 
     def _reserve(self, chunks: Sequence[ScheduledChunk], cache: PagedCache) -> None:

@@ -27,7 +27,10 @@ def make(name: str, bundle: Path, **options: object) -> Backend:
     if name == "fake":
         scores = bool(options.get("attention_scores", False))
         vocabulary = tiny_models.VOCAB_SIZE
-        made = FakeBackend(hashed(vocabulary), vocabulary, attention_scores=scores)
+        hidden = bool(options.get("hidden_layers", ()))
+        made = FakeBackend(
+            hashed(vocabulary), vocabulary, attention_scores=scores, hidden_states=hidden
+        )
     else:
         chosen = {"precision": "f32", **options}
         made = BACKENDS.resolve(name)(BackendOptions(graph=Bundle.open(bundle).graph, **chosen))
@@ -55,6 +58,14 @@ def scoring(name: str, tiny_bundle: Path) -> Iterator[Backend]:
     made.close()
 
 
+@pytest.fixture(scope="module")
+def telling(name: str, tiny_bundle: Path) -> Iterator[Backend]:
+    """A backend that tells scores and states."""
+    made = make(name, tiny_bundle, attention_scores=True, hidden_layers=(0, 2))
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="module", params=get_args(CachePrecision))
 def compact(name: str, request: pytest.FixtureRequest, tiny_bundle: Path) -> Iterator[Backend]:
     """A backend with each cache precision that it offers on this CPU."""
@@ -76,6 +87,7 @@ class Sequences:
         self.backend = backend
         self.tokens = [random.integers(3, tiny_models.VOCAB_SIZE, n) for n in lengths]
         self.dropped = [0] * len(lengths)
+        self.pad_to = 0
         self.free = random.permutation(BLOCKS)
         self.blocks = [self.take(-(-length // backend.info.block_size)) for length in lengths]
 
@@ -102,6 +114,7 @@ class Sequences:
             block_ids=np.concatenate(blocks).astype(np.int32),
             block_begins=np.cumsum([0, *map(len, blocks)]).astype(np.int32),
             logits_rows=np.array(ends - 1 if rows is None else rows, np.int64),
+            pad_to=self.pad_to,
         )
         return self.backend.forward(plan)
 
@@ -175,6 +188,35 @@ def test_backend_may_be_asked_for_no_row(backend: Backend) -> None:
     whole = sequences.run([(0, 0, 10)])
     assert sequences.run([(0, 0, 5)], rows=[]).shape == (0, backend.info.vocab_size)
     assert same(sequences.run([(0, 5, 10)]), whole)
+
+
+def test_backend_pass_sizes_rise_from_one(backend: Backend) -> None:
+    sizes = backend.info.pass_sizes
+    assert list(sizes) == sorted(set(sizes))
+    assert sizes == () or sizes[0] == 1
+    for tokens in (1, 3, 16, 500):
+        assert backend.info.pass_size(tokens) >= tokens
+
+
+@pytest.mark.parametrize("pads", [1, 9, 32])
+def test_backend_gives_the_same_when_a_pass_is_padded(telling: Backend, pads: int) -> None:
+    lengths = [3, 40, 1]
+    plain, padded = Sequences(telling, lengths), Sequences(telling, lengths)
+    first, then = [(0, 0, 2), (1, 0, 30)], [(0, 2, 3), (1, 30, 40), (2, 0, 1)]
+    plain.step(first)
+    expected = plain.step(then, rows=[0, 10, 11])
+    logits, scores, hidden = (
+        np.array(part) for part in (expected.logits, expected.scores, expected.hidden)
+    )
+    padded.pad_to = 32 + pads
+    padded.step(first)
+    padded.pad_to = 12 + pads
+    found = padded.step(then, rows=[0, 10, 11])
+    assert found.scores is not None
+    assert found.hidden is not None
+    assert same(found.logits, logits)
+    np.testing.assert_allclose(found.scores, scores, atol=1e-3)
+    assert same(found.hidden, hidden)
 
 
 def test_backend_goes_on_after_blocks_were_dropped(backend: Backend) -> None:

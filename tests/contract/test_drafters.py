@@ -16,7 +16,7 @@ from nanoaccel.registry import DRAFTERS
 from nanoaccel.runtime import loading
 from nanoaccel.runtime.drafters import Draft, Drafter, DrafterOptions, DraftOptions, StateReader
 from nanoaccel.runtime.drafters.opening import kind_of
-from nanoaccel.runtime.speculation import StepCost, learner
+from nanoaccel.runtime.speculation import learner
 
 pytestmark = pytest.mark.export
 
@@ -91,7 +91,7 @@ def test_drafter_forgets_what_it_never_saw_and_closes_twice(drafter: Drafter) ->
 def test_drafter_leaves_every_text_as_it_is(
     name: str, tiny_bundle: Path, tiny_head: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "Controller", lambda _: Always(StepCost()))
+    monkeypatch.setattr(loading, "Controller", lambda _, pad: Always(pad))
     monkeypatch.setattr(learner, "_FLOOR", 0.0)
     folder = draft_folder(name, tiny_bundle, tiny_head)
     random = np.random.default_rng(3)

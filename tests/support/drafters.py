@@ -83,8 +83,8 @@ def knowing(texts: Mapping[int, Sequence[int]], right: float, seed: int = 0) -> 
 class Always(Controller):
     """Has all guesses made and checked for which the step has room."""
 
-    def __init__(self, cost: StepCost | None = None) -> None:
-        super().__init__(StepCost() if cost is None else cost)
+    def __init__(self, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
+        super().__init__(StepCost(), pad)
 
     def promise(
         self,

@@ -95,6 +95,9 @@ class DraftHead(Pupil):
         self.norm = nn.RMSNorm(size, shape.norm_eps)
         nn.init.normal_(self.table.weight, std=0.02)
         nn.init.eye_(self.token_in.weight)
+        # Begin with the last layer's states, and a little of the others: it learns far sooner.
+        with torch.no_grad():
+            self.features_in.weight.mul_(0.3)[:, -size:].add_(torch.eye(size))
 
     def states(self, batch: Batch, depth: int) -> Iterator[Tensor]:
         attention = DepthAttention(self.shape, batch.tokens.shape[1])

@@ -13,6 +13,7 @@ from nanoaccel.finetune.drafts.head import DraftHead, HeadShape
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
+_QUIETER = 0.15
 _LAYER = {
     "q": "self_attn.q_proj",
     "k": "self_attn.k_proj",
@@ -72,6 +73,9 @@ def take_over(head: DraftHead, model: PreTrainedModel, vocabulary: Sequence[int]
         return
     last = {name: tensor.float() for name, tensor in layers[-1].state_dict().items()}
     _copy(head, {ours: last.get(f"{theirs}.weight") for ours, theirs in _LAYER.items()})
+    with torch.no_grad():  # the states that it reads are scaled, so what it adds is too
+        head.o.weight.mul_(_QUIETER)
+        head.down.weight.mul_(_QUIETER)
     norm = getattr(model.get_decoder(), "norm", None)
     _copy(head, {"norm": None if norm is None else norm.weight.detach().float()})
 

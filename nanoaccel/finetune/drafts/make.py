@@ -54,7 +54,7 @@ class DraftRecipe:
     """
 
     kind: Kind = "head"
-    tokens: int = 300_000
+    tokens: int = 700_000
     epochs: int = 6
     vocabulary: int = 8192
     layers: int = 6

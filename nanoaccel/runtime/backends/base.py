@@ -52,6 +52,8 @@ class BackendInfo:
         threads: Threads that compute.
         cache_layout: All that decides what the bytes of a block mean: runtime and version,
             precisions, shapes. Blocks move only between backends where it is equal.
+        pass_sizes: Tokens of passes that may follow each other at no cost, rising; another size may
+            have to be prepared. Empty where all sizes are alike.
     """
 
     name: str
@@ -62,6 +64,11 @@ class BackendInfo:
     cache_precision: str
     threads: int
     cache_layout: str
+    pass_sizes: tuple[int, ...] = ()
+
+    def pass_size(self, tokens: int) -> int:
+        """The tokens that a short pass is best padded to; beyond the largest size, ``tokens``."""
+        return next((size for size in self.pass_sizes if size >= tokens), tokens)
 
 
 class Backend(Protocol):

@@ -66,6 +66,7 @@ class DraftGraph:
         for rows, begin in zip(batch, block_begins, strict=False):
             self._cache.block_ids(rows.request_id, rows.end, block_ids[begin:])
         features = [rows.features for rows in batch if rows.features is not None]
+        pad_to = self._backend.info.pass_size(int(ends[-1]))
         return self._backend.forward(
             StepPlan(
                 token_ids=np.concatenate([rows.tokens for rows in batch]),
@@ -78,6 +79,7 @@ class DraftGraph:
                 block_begins=block_begins,
                 logits_rows=ends - 1,
                 features=np.concatenate(features) if features else None,
+                pad_to=pad_to,
             )
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nanoaccel.runtime.speculation.cost import StepCost
@@ -68,16 +68,23 @@ class Controller:
 
     Args:
         cost: What passes cost; goes on learning here.
+        pad: From the tokens of a pass with guesses to those that it is padded to. What fits in
+            beside them is for nothing.
 
     Attributes:
         ledger: The account.
     """
 
-    def __init__(self, cost: StepCost) -> None:
+    def __init__(self, cost: StepCost, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
         self.ledger = Ledger()
         self._cost = cost
+        self._pad = pad
         self._on = False
         self._in_row = 0
+
+    def pass_size(self, shape: StepShape, guesses: int) -> int:
+        """Tokens that the pass of a step has with so many guesses."""
+        return self._pad(shape.tokens + guesses) if guesses > 0 else shape.tokens
 
     def promise(self, survival: Sequence[float], shape: StepShape, seconds: float = 0.0) -> Promise:
         """What guesses for one request would bring, the others getting none.
@@ -96,7 +103,7 @@ class Controller:
         given = float(shape.writers)
         for count, chance in enumerate(survival, 1):
             given += chance
-            spent = count * seconds + self._at(shape.tokens + count)
+            spent = count * seconds + self._with(shape, count)
             if not self.ledger.covers((spent - without) / unit):
                 break
             if given / spent > max(best.rate, plain * self._threshold):
@@ -175,14 +182,11 @@ class Controller:
             return
         deserved = given * plain / shape.writers
         if shape.tokens == shape.writers:  # rows of logits cost too, and prompts have none
-            self._cost.observe(shape.tokens + guesses, seconds)
+            self._cost.observe(self.pass_size(shape, guesses), seconds)
         if guesses == 0:
             self.ledger.settle(plain / unit, (plain + drafting) / unit)
             return
-        expected = self._cost.seconds(shape.tokens + guesses)
-        without = self._cost.seconds(shape.tokens)
-        assert expected is not None
-        assert without is not None
+        expected, without = self._with(shape, guesses), self._at(shape.tokens)
         spent = max(min(seconds, _MOST_SURPRISE * expected), without) - without + plain + drafting
         self.ledger.settle(deserved / unit, spent / unit)
 
@@ -203,7 +207,7 @@ class Controller:
         gained = 0.0
         for count, chance in enumerate(chances, 1):
             gained += chance
-            price = self._at(shape.tokens + count) - without
+            price = self._with(shape, count) - without
             if not self.ledger.covers((price + drafting) / unit):
                 break
             if gained * value - price > most:
@@ -214,10 +218,14 @@ class Controller:
         """Of decoding at its best: what a token is worth."""
         given = float(writers)
         best = self._at(writers) / given
+        alone = StepShape(writers, writers)
         for count, chance in enumerate(chances, 1):
             given += chance
-            best = min(best, self._at(writers + count) / given)
+            best = min(best, self._with(alone, count) / given)
         return best
+
+    def _with(self, shape: StepShape, guesses: int) -> float:
+        return self._at(self.pass_size(shape, guesses))
 
     def _at(self, tokens: int) -> float:
         seconds = self._cost.seconds(tokens)

@@ -22,7 +22,11 @@ from nanoaccel.runtime.cpu.memory import free_memory
 from nanoaccel.runtime.plan import Float32Array, StepPlan, StepResult
 
 _DEVICE = "CPU"
+# Copies beside the first, and the share of the free memory that they may take.
+_MOST_COPIES = 3
 _COPY_SHARE = 0.1
+# Sizes that those copies are kept prepared for; a few tokens cost hardly more than one.
+_PASS_SIZES = (1, 4, 8, 16, 24, 32, 48, 64)
 _BLOCK_SIZE = 32  # of PagedAttention in OpenVINO's CPU plugin
 
 
@@ -61,19 +65,18 @@ def load(options: BackendOptions) -> OpenVINOBackend:
             "Set both to 'auto', or export the model again",
         ) from error
     device = core.get_property(_DEVICE, "FULL_DEVICE_NAME").strip()
-    compile_again = None
-    if _affords_copy(options.graph):
 
-        def compile_again() -> ov.CompiledModel:
-            return core.compile_model(model, _DEVICE, properties)
+    def compile_again() -> ov.CompiledModel:
+        return core.compile_model(model, _DEVICE, properties)
 
-    return OpenVINOBackend(compiled, compile_again, device)
+    return OpenVINOBackend(compiled, compile_again, _affordable_copies(options.graph), device)
 
 
-def _affords_copy(graph: Path) -> bool:
-    """Whether a second copy of the weights would take but little of the free memory."""
+def _affordable_copies(graph: Path) -> int:
+    """Further copies of the weights that would together take but little of the free memory."""
     weights = graph.with_suffix(".bin")
-    return weights.is_file() and _COPY_SHARE * free_memory() > weights.stat().st_size
+    size = weights.stat().st_size if weights.is_file() else 0
+    return min(_MOST_COPIES, int(_COPY_SHARE * free_memory() / size)) if size > 0 else 0
 
 
 @cache
@@ -112,11 +115,12 @@ class OpenVINOBackend:
     def __init__(
         self,
         compiled: ov.CompiledModel,
-        compile_again: Callable[[], ov.CompiledModel] | None,
+        compile_again: Callable[[], ov.CompiledModel],
+        most_copies: int,
         device: str,
     ) -> None:
         self._caches = cache_inputs(compiled.inputs)
-        self._copies = GraphCopies(compiled, compile_again, self._caches)
+        self._copies = GraphCopies(compiled, compile_again, most_copies, self._caches)
         outputs = [value.get_any_name() for value in compiled.outputs]
         self._logits = outputs.index("logits")
         scores = [place for place, name in enumerate(outputs) if name.startswith("scores.")]
@@ -133,11 +137,13 @@ class OpenVINOBackend:
             cache_precision=self._caches[0].element_type.get_type_name(),
             threads=compiled.get_property("INFERENCE_NUM_THREADS"),
             cache_layout=self._cache_layout(compiled),
+            pass_sizes=_PASS_SIZES,
         )
 
     def allocate_cache(self, num_blocks: int) -> None:
         try:
-            self._arena = CacheArena(num_blocks, [cache.block_bytes for cache in self._caches])
+            sizes = [cache.block_bytes for cache in self._caches]
+            self._arena = CacheArena(num_blocks + 1, sizes)  # one for what passes are padded with
         except MemoryError as error:
             raise ConfigError(
                 f"{num_blocks * self.block_bytes} bytes of cache do not fit in memory",
@@ -148,17 +154,22 @@ class OpenVINOBackend:
     def forward(self, plan: StepPlan) -> StepResult:
         request = self._copies.run(plan)
         logits = request.get_output_tensor(self._logits).data
+        num_tokens = len(plan.token_ids)
+        num_pads = max(0, plan.pad_to - num_tokens)
+        scores = None if self._scores is None else self._scores.of(request)
         return StepResult(
             logits=logits.reshape(len(plan.logits_rows), self.info.vocab_size),
-            scores=None if self._scores is None else self._scores.of(request),
-            hidden=self._hidden_of(request, len(plan.token_ids)),
+            scores=None if scores is None else scores[: len(scores) - num_pads],
+            hidden=self._hidden_of(request, num_tokens + num_pads, num_tokens),
         )
 
-    def _hidden_of(self, request: ov.InferRequest, num_tokens: int) -> Float32Array | None:
+    def _hidden_of(
+        self, request: ov.InferRequest, computed: int, num_tokens: int
+    ) -> Float32Array | None:
         if self._hidden is None:
             return None
         hidden: Float32Array = request.get_output_tensor(self._hidden).data
-        return hidden.reshape(num_tokens, -1)
+        return hidden.reshape(computed, -1)[:num_tokens]
 
     def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
         self._live_arena.read(block, out)

@@ -1,4 +1,4 @@
-"""One graph, compiled a second time when the work would gain by it."""
+"""One graph, compiled several times when the work gains by it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nanoaccel.runtime.backends.openvino.cache_inputs import CacheInput
 from nanoaccel.runtime.backends.openvino.graph_copy import GraphCopy
 from nanoaccel.runtime.plan import StepPlan
 
-# Passes of a new size before a second copy is worth the seconds and the memory that it takes.
+# Passes of a new size before another copy is worth the seconds and the memory that it takes.
 _PATIENCE = 16
 
 _log = logging.getLogger("nanoaccel")
@@ -25,25 +25,28 @@ class GraphCopies:
     """Runs each pass on the copy of a graph that is prepared for its size.
 
     OpenVINO prepares every node anew when a pass has more or fewer tokens than the one before. For
-    30 layers that takes 6-10 ms, half of what a token costs, each time that guesses are checked
-    and each time that none are. So a pass goes to the copy that ran one of the same size last, else
-    to the one that rested longest. The second copy is made beside the work, by a thread of its
-    own, and is used once it has run.
+    30 layers that takes 3-10 ms, up to half of what a token costs, each time that guesses are
+    checked and each time that none are. So a pass goes to the copy that ran one of the same size
+    last, else to the one that rested longest. Further copies are made beside the work, one at a
+    time by a thread of its own, and each is used once it has run.
 
     Args:
         compiled: The first copy.
-        compile_again: Makes another; None when there shall be none.
+        compile_again: Makes another.
+        most: Copies to make at most.
         caches: The graph's cache inputs.
     """
 
     def __init__(
         self,
         compiled: ov.CompiledModel,
-        compile_again: Callable[[], ov.CompiledModel] | None,
+        compile_again: Callable[[], ov.CompiledModel],
+        most: int,
         caches: Sequence[CacheInput],
     ) -> None:
         self._copies = [GraphCopy(compiled)]  # the one used last comes first
         self._compile_again = compile_again
+        self._left = most
         self._caches = caches
         self._slices: Sequence[NDArray[np.uint8]] = ()
         self._changes = 0
@@ -51,14 +54,14 @@ class GraphCopies:
         self._made: GraphCopy | None = None
 
     def bind(self, slices: Sequence[NDArray[np.uint8]]) -> None:
-        """Work on a cache: u8[num_blocks, size] for each of its inputs."""
+        """Work on a cache: u8[num_blocks, size] for each of its inputs, the last block spare."""
         self._slices = slices
         for copy in self._copies:
             copy.bind(self._caches, slices)
 
     def run(self, plan: StepPlan) -> Any:
         """Compute a step; the request that holds its outputs until the next."""
-        copy = self._pick(len(plan.token_ids))
+        copy = self._pick(max(len(plan.token_ids), plan.pad_to))
         copy.run(plan)
         return copy.request
 
@@ -73,7 +76,7 @@ class GraphCopies:
         if self._made is not None:
             self._made.bind(self._caches, self._slices)
             self._copies.append(self._made)
-            self._made = None
+            self._made = self._maker = None
         place = next(
             (i for i, copy in enumerate(self._copies) if copy.num_tokens == num_tokens), None
         )
@@ -85,19 +88,19 @@ class GraphCopies:
 
     def _change(self) -> None:
         self._changes += 1
-        if self._changes == _PATIENCE and self._compile_again is not None:
+        if self._changes >= _PATIENCE and self._left > 0 and self._maker is None:
+            self._changes, self._left = 0, self._left - 1
             self._maker = threading.Thread(target=self._make, name="nanoaccel-graph", daemon=True)
             self._maker.start()
 
     def _make(self) -> None:
-        assert self._compile_again is not None
         try:
             copy = GraphCopy(self._compile_again())
             block = [np.zeros((1, cache.block_bytes), np.uint8) for cache in self._caches]
             copy.bind(self._caches, block)
             copy.run(_one_token())  # packs its weights
         except Exception as error:  # it is a luxury
-            _log.debug("no second copy of the graph: %s", error)
+            _log.debug("no further copy of the graph: %s", error)
         else:
             self._made = copy
 

@@ -21,7 +21,7 @@ class GraphCopy:
 
     Attributes:
         request: Holds the outputs of the last step.
-        num_tokens: Tokens of the last step.
+        num_tokens: Tokens of the last step, with those that it was padded with.
     """
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
@@ -34,8 +34,9 @@ class GraphCopy:
 
         Args:
             caches: The graph's cache inputs.
-            slices: u8[num_blocks, size] for each.
+            slices: u8[num_blocks, size] for each; the last block takes what passes are padded with.
         """
+        self._inputs.spare_block = len(slices[0]) - 1
         for cache, memory in zip(caches, slices, strict=True):
             shape = (len(memory), *cache.block_shape)
             self.request.set_input_tensor(cache.place, ov.Tensor(memory, shape, cache.element_type))
@@ -43,5 +44,5 @@ class GraphCopy:
     def run(self, plan: StepPlan) -> None:
         """Compute a step."""
         self._inputs.set(plan)
-        self.num_tokens = len(plan.token_ids)
+        self.num_tokens = max(len(plan.token_ids), plan.pad_to)
         self.request.infer(share_outputs=True)

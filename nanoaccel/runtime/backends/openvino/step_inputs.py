@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends.openvino.paged_graph import LOGITS_ROWS
 from nanoaccel.runtime.plan import Float32Array, Int32Array, Int64Array, StepPlan
@@ -22,15 +25,25 @@ _FIELDS = {
 }
 _SCORED_TOKENS = "score_aggregation_window"
 
+_Pads: TypeAlias = NDArray[Any]
+_MOST_PADS = 32  # tokens of the spare block
+_ZEROS, _RAMP = np.zeros(_MOST_PADS, np.int64), np.arange(_MOST_PADS)
+_NO_PADS = _ZEROS[:0]
+
 
 class StepInputs:
     """The inputs of a graph that differ from step to step.
 
     Each has memory for the largest step so far, and only a larger one allocates.
 
+    A pass that is padded has one sequence more, of tokens that nobody asked for.
+
     Args:
         request: What runs the graph.
         inputs: The graph's inputs; cache inputs are left alone.
+
+    Attributes:
+        spare_block: A cache block that belongs to no sequence, for that one.
     """
 
     def __init__(self, request: ov.InferRequest, inputs: list[ov.Output]) -> None:
@@ -46,20 +59,37 @@ class StepInputs:
         shared = ov.Tensor(self._longest, shared_memory=True)
         request.set_input_tensor(names.index("max_context_len"), shared)
         self._lengths = np.empty(_FIRST_CAPACITY, np.int32)
+        self.spare_block = 0
 
     def set(self, plan: StepPlan) -> None:
         """Copy a step into the graph's inputs."""
+        num_pads = max(0, plan.pad_to - len(plan.token_ids))
+        pads = self._pads(plan, num_pads) if num_pads > 0 else {}
         for field, tensor in self._fields:
-            tensor.fill(getattr(plan, field))
+            tensor.fill(getattr(plan, field), pads.get(field, _NO_PADS))
         size = len(plan.past_lens)
         if size > len(self._lengths):
             self._lengths = np.empty(2 * size, np.int32)
         lengths = self._lengths[:size]
         np.subtract(plan.seq_begins[1:], plan.seq_begins[:-1], out=lengths)
         if self._scored_tokens is not None:
-            self._scored_tokens.fill(lengths)
+            self._scored_tokens.fill(lengths, pads.get("lengths", _NO_PADS))
         lengths += plan.past_lens
-        self._longest[...] = lengths.max()
+        self._longest[...] = max(num_pads, lengths.max())
+
+    def _pads(self, plan: StepPlan, count: int) -> dict[str, _Pads]:
+        """What follows each array in a pass that is padded by ``count`` tokens."""
+        assert count <= _MOST_PADS, "they go into one block"
+        return {
+            "token_ids": _ZEROS[:count],
+            "positions": _RAMP[:count],
+            "past_lens": _ZEROS[:1],
+            "seq_begins": np.array([plan.pad_to]),
+            "block_ids": np.array([self.spare_block]),
+            "block_begins": plan.block_begins[-1:] + 1,
+            "features": _ZEROS[:count, None],
+            "lengths": np.array([count]),
+        }
 
 
 class _GrowingTensor:
@@ -76,14 +106,17 @@ class _GrowingTensor:
         self._capacity = self._size = 0
         self._reserve(_FIRST_CAPACITY)
 
-    def fill(self, array: Int32Array | Int64Array | Float32Array) -> None:
-        size = len(array)
+    def fill(self, array: Int32Array | Int64Array | Float32Array, pads: _Pads) -> None:
+        size = len(array) + len(pads)
         if size > self._capacity:
             self._reserve(max(size, 2 * self._capacity))
         if size != self._size:
             self._tensor.shape = (size, *self._row)
             self._size = size
-        self._tensor.data[...] = array
+        data = self._tensor.data
+        data[: len(array)] = array
+        if len(pads) > 0:
+            data[len(array) :] = pads
 
     def _reserve(self, capacity: int) -> None:
         self._tensor = ov.Tensor(self._type, (capacity, *self._row))

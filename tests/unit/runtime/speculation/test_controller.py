@@ -137,6 +137,17 @@ def test_controller_keeps_the_limit() -> None:
     assert controller.choose([[0.9] * 9], StepShape(1, 1), 0) == [0]
 
 
+def test_controller_fills_a_pass_that_is_padded_anyway() -> None:
+    def pad(tokens: int) -> int:
+        return next(size for size in (1, 4, 8, 16) if size >= tokens)
+
+    shape, chances = StepShape(1, 1), [0.9, 0.3, 0.05, 0.04, 0.03]
+    assert Controller(known(flat)).choose([chances], shape, 16) == [2]
+    controller = Controller(known(flat), pad)
+    assert controller.choose([chances], shape, 16) == [3]
+    assert [controller.pass_size(shape, guesses) for guesses in (0, 1, 3, 4)] == [1, 4, 4, 8]
+
+
 def test_controller_takes_a_plain_step_now_and_then() -> None:
     controller = Controller(known(flat))
     counts = []

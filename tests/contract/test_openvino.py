@@ -94,6 +94,12 @@ def test_openvino_second_copy_works_on_the_same_cache(tiny_bundle: Path) -> None
     fresh.close()
 
 
+def test_openvino_makes_no_copy_for_prompts_and_single_tokens(tiny_bundle: Path) -> None:
+    backend = make(tiny_bundle)
+    assert warm_up(backend, [1, 100, 1, 200]) == 0
+    backend.close()
+
+
 def warm_up(backend: Backend, lengths: list[int]) -> int:
     """Run passes of changing sizes until all copies are there; how many that made."""
     copies = backend._copies._copies  # type: ignore[attr-defined]
@@ -132,8 +138,9 @@ def cut(plan: StepPlan, place: int) -> tuple[StepPlan, StepPlan]:
 
 def test_openvino_closes_while_a_copy_is_made(tiny_bundle: Path) -> None:
     backend = make(tiny_bundle)
-    for length in [1, 2] * 8:
+    for length in [3, 2] * 8:
         backend.forward(prompts(backend, [length]))
+    assert "nanoaccel-graph" in {thread.name for thread in threading.enumerate()}
     backend.close()
     assert "nanoaccel-graph" not in {thread.name for thread in threading.enumerate()}
 

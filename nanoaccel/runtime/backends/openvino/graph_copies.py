@@ -15,8 +15,10 @@ from nanoaccel.runtime.backends.openvino.cache_inputs import CacheInput
 from nanoaccel.runtime.backends.openvino.graph_copy import GraphCopy
 from nanoaccel.runtime.plan import StepPlan
 
-# Passes of a new size before another copy is worth the seconds and the memory that it takes.
+# Short passes of a new size before another copy is worth the seconds and the memory that it takes.
+# Prompts, and single tokens after them, are not worth any.
 _PATIENCE = 16
+_SHORT = range(2, 65)
 
 _log = logging.getLogger("nanoaccel")
 
@@ -82,7 +84,8 @@ class GraphCopies:
         )
         if place is None:
             place = len(self._copies) - 1
-            self._change()
+            if num_tokens in _SHORT:
+                self._change()
         self._copies.insert(0, self._copies.pop(place))
         return self._copies[0]
 

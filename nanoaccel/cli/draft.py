@@ -47,8 +47,9 @@ def train(
 ) -> None:
     """Train a draft for a model, on what the model itself writes.
 
-    TARGET is a bundle, or a model, which is then exported first. A run that was stopped goes on
-    when it is started again.
+    TARGET is a bundle, or a model, which is exported first.
+
+    A training that was stopped goes on when the same command is given again.
     """
     from nanoaccel.finetune.drafts.make import DraftRecipe, train_draft
 

@@ -8,10 +8,12 @@ from support.lessons import make_lesson
 
 torch = pytest.importorskip("torch")
 
+from support.small_heads import small_shape  # noqa: E402
+
 from nanoaccel.exporters.quiet import quiet  # noqa: E402
 from nanoaccel.exporters.recipe import Recipe  # noqa: E402
 from nanoaccel.finetune.drafts.batches import collate  # noqa: E402
-from nanoaccel.finetune.drafts.head import DraftHead, HeadShape  # noqa: E402
+from nanoaccel.finetune.drafts.head import DraftHead  # noqa: E402
 from nanoaccel.finetune.drafts.head_graph import write_graph  # noqa: E402
 from nanoaccel.runtime.backends import BackendOptions  # noqa: E402
 from nanoaccel.runtime.backends.openvino import load  # noqa: E402
@@ -21,17 +23,7 @@ pytestmark = pytest.mark.export
 
 VOCAB_SIZE = 100
 VOCABULARY = tuple(range(3, 90, 2))
-SHAPE = HeadShape(
-    hidden=32,
-    num_layers=2,
-    vocab_size=len(VOCABULARY),
-    heads=4,
-    kv_heads=2,
-    head_dim=8,
-    intermediate=48,
-    rope_theta=10_000.0,
-    norm_eps=1e-5,
-)
+SHAPE = small_shape(len(VOCABULARY))
 LENGTH = 20
 WIDTH = SHAPE.num_layers * SHAPE.hidden
 

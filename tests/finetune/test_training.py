@@ -10,9 +10,11 @@ from support.lessons import make_lesson
 
 torch = pytest.importorskip("torch")
 
+from support.small_heads import small_shape  # noqa: E402
+
 from nanoaccel.finetune.drafts import training  # noqa: E402
 from nanoaccel.finetune.drafts.batches import Batch, collate, plan_batches  # noqa: E402
-from nanoaccel.finetune.drafts.head import DraftHead, HeadShape  # noqa: E402
+from nanoaccel.finetune.drafts.head import DraftHead  # noqa: E402
 from nanoaccel.finetune.drafts.judging import split, survival  # noqa: E402
 from nanoaccel.finetune.drafts.pupil import Pupil  # noqa: E402
 from nanoaccel.finetune.drafts.training import TrainingOptions, train  # noqa: E402
@@ -20,17 +22,7 @@ from nanoaccel.finetune.drafts.training import TrainingOptions, train  # noqa: E
 pytestmark = pytest.mark.export
 
 VOCAB_SIZE = 16
-SHAPE = HeadShape(
-    hidden=32,
-    num_layers=2,
-    vocab_size=VOCAB_SIZE,
-    heads=4,
-    kv_heads=2,
-    head_dim=8,
-    intermediate=48,
-    rope_theta=10_000.0,
-    norm_eps=1e-5,
-)
+SHAPE = small_shape(VOCAB_SIZE)
 LESSONS = [make_lesson(seed, 24, width=64, vocab_size=VOCAB_SIZE, prompt=3) for seed in range(60)]
 OPTIONS = TrainingOptions(epochs=250, depth=3)
 

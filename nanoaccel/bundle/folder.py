@@ -40,6 +40,11 @@ class Bundle:
     weight_group_size: int | None
     manifest: Manifest | None
 
+    @staticmethod
+    def is_one(folder: str | Path) -> bool:
+        """Whether ``open`` would take a folder, whole or damaged."""
+        return any((Path(folder) / name).is_file() for name in (MANIFEST, _PLAIN_GRAPH))
+
     @classmethod
     def open(cls, folder: str | Path) -> Bundle:
         """Open a bundle, or a plain optimum-intel folder, and check that all files are there.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from nanoaccel.bundle import DRAFT, HEAD, MANIFEST, Bundle, Head
+from nanoaccel.bundle import DRAFT, HEAD, Bundle, Head
 from nanoaccel.errors import ExportError
 
 # Heads that come with NanoAccel, a folder each.
@@ -56,7 +56,7 @@ def choose_draft(asked: str, fingerprint: str) -> DraftChoice:
                 "Train one: nanoaccel draft train",
             )
         return DraftChoice("head", asked, "it was named")
-    kind = "bundle" if (folder / MANIFEST).is_file() else "model"
+    kind = "bundle" if Bundle.is_one(folder) else "model"
     return DraftChoice(kind, asked, "it was named")
 
 

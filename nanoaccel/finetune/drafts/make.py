@@ -125,9 +125,8 @@ def train_draft(
 
 def _target(target: str, work: Path, progress: Progress) -> Bundle:
     """The target as a bundle."""
-    with_manifest = Path(target)
-    if with_manifest.is_dir() and not (with_manifest / "config.json").is_file():
-        return Bundle.open(with_manifest)
+    if Bundle.is_one(target):
+        return Bundle.open(target)
     bundle = work / "target"
     if not bundle.is_dir():
         with progress.stage("export the target"):

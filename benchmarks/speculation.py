@@ -68,8 +68,8 @@ def run(arguments: argparse.Namespace, bundle: Path) -> list[Turn]:
                 kind = group[0][0] if arguments.batch == 1 else f"{len(group)} at once"
                 endless = kind == RANDOM
                 turns.append(asker.turn(kind, [ids for _, ids in group], ignore_eos=endless))
-                speeds = [f"{way} {_speed(turns[-1:], way):.2f}x" for way in arguments.ways]
-                print(f"{kind}: {', '.join(speeds)}", file=sys.stderr)
+                rates = [f"{way} {_rate(turns[-1:], way):.0f}" for way in (PLAIN, *arguments.ways)]
+                print(f"{kind}: {', '.join(rates)} tokens/s", file=sys.stderr)
         counters = llm.counters().speculation
     print(f"\nsaved {counters.saved_steps:.0f} plain steps, balance {counters.balance:.1f}")
     positions = zip(counters.accepted, counters.reached, strict=True)
@@ -144,7 +144,8 @@ def _cells(turns: Sequence[Turn], way: str) -> list[str]:
 def _rate(turns: Sequence[Turn], way: str) -> float:
     """Tokens a second."""
     answers = [turn.answers[way] for turn in turns]
-    return sum(answer.tokens for answer in answers) / sum(answer.seconds for answer in answers)
+    seconds = sum(answer.seconds for answer in answers)
+    return sum(answer.tokens for answer in answers) / seconds if seconds > 0 else 0.0
 
 
 def _speed(turns: Sequence[Turn], way: str) -> float:

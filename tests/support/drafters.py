@@ -9,6 +9,7 @@ from nanoaccel.runtime.drafters import Draft
 from nanoaccel.runtime.plan import Int64Array
 from nanoaccel.runtime.speculation import Controller, StepCost
 from nanoaccel.runtime.speculation.controller import Promise, StepShape
+from nanoaccel.runtime.speculation.draft_cost import GuessCost
 
 Guess = Callable[[Draft], Iterable[int]]
 
@@ -90,11 +91,11 @@ class Always(Controller):
         self,
         survival: Sequence[float],
         shape: StepShape,
-        seconds: float = 0.0,  # noqa: ARG002
+        cost: GuessCost | None = None,  # noqa: ARG002
     ) -> Promise:
-        return Promise(len(survival), shape.writers + sum(survival), 0.0)
+        return Promise(len(survival), shape.writers + sum(survival), 0.0, shape.writers)
 
-    def affordable(self, seconds: float) -> int:  # noqa: ARG002
+    def affordable(self, cost: GuessCost, before: float = 0.0) -> int:  # noqa: ARG002
         return 1 << 16
 
     def choose(

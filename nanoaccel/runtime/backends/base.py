@@ -27,6 +27,7 @@ class BackendOptions:
         weight_group_size: Weights that share a scale, where the bundle says so.
         attention_scores: Tell with each step how much attention each cached token drew.
         hidden_layers: Layers, from 0, whose output is told with each step.
+        copies: Whether the weights may be held several times, for passes of several sizes.
     """
 
     graph: Path
@@ -36,6 +37,7 @@ class BackendOptions:
     weight_group_size: int | None = None
     attention_scores: bool = False
     hidden_layers: tuple[int, ...] = ()
+    copies: bool = True
 
 
 @dataclass(frozen=True, slots=True)

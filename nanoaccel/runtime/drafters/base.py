@@ -66,6 +66,7 @@ class Draft:
         proposed: The tokens added.
         evidence: What spoke for each.
         survival: The chance that the target reaches and accepts each; it never rises.
+        lag: Tokens that the drafter had to read first; set by one that follows a text.
     """
 
     __slots__ = (
@@ -73,6 +74,7 @@ class Draft:
         "_floor",
         "_outlook",
         "evidence",
+        "lag",
         "limit",
         "proposed",
         "request_id",
@@ -95,6 +97,7 @@ class Draft:
         self.proposed: list[int] = []
         self.evidence: list[int] = []
         self.survival: list[float] = []
+        self.lag = 0
         self._belief = belief
         self._floor = floor
         self._outlook = outlook

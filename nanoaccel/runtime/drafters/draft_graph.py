@@ -11,6 +11,10 @@ from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.plan import Float32Array, Int64Array, StepPlan, StepResult
 
+_NOBODY = -1
+# Tokens of a pass at least, where sizes matter: most are then alike, and need no preparing.
+_LEAST = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -49,6 +53,18 @@ class DraftGraph:
         self._backend = backend
         self._cache = PagedCache(num_blocks, backend.info.block_size, sharing=False)
 
+    def warm_up(self, feature_size: int = 0) -> None:
+        """Run a pass, so that the first one that counts need not prepare the graph.
+
+        Args:
+            feature_size: Numbers of a row of features; 0 for none.
+        """
+        features = np.zeros((1, feature_size), np.float32) if feature_size > 0 else None
+        rows = Rows(_NOBODY, 0, 0, np.zeros(1, np.int64), features)
+        if self.has_room(rows):
+            self.run([rows])
+        self.forget(_NOBODY)
+
     def has_room(self, rows: Rows) -> bool:
         """Whether rows fit the cache; if so, they have their place from now on."""
         return self._cache.allocate(rows.request_id, rows.end)
@@ -66,7 +82,7 @@ class DraftGraph:
         for rows, begin in zip(batch, block_begins, strict=False):
             self._cache.block_ids(rows.request_id, rows.end, block_ids[begin:])
         features = [rows.features for rows in batch if rows.features is not None]
-        pad_to = self._backend.info.pass_size(int(ends[-1]))
+        pad_to = self._backend.info.pass_size(max(_LEAST, int(ends[-1])))
         return self._backend.forward(
             StepPlan(
                 token_ids=np.concatenate([rows.tokens for rows in batch]),

@@ -43,6 +43,7 @@ class ModelDrafter(GraphDrafter):
             return rows
         if self._graph.has_room(rows):
             self._graph.run([rows])
+            draft.lag = len(rows.tokens)
             self._done(draft, rows)
         return None
 

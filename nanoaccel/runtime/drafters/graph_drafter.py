@@ -42,6 +42,8 @@ class GraphDrafter(ABC):
             going_on = []
             ends = np.cumsum([len(rows.tokens) for _, rows in live])
             for place, (draft, rows) in enumerate(live):
+                if not draft.proposed:
+                    draft.lag = len(rows.tokens)
                 self._done(draft, rows)
                 choice, chance = _likeliest(result.logits[place])
                 token = self._token(choice)

@@ -13,7 +13,7 @@ from nanoaccel.runtime.drafters.opening import open_head
 from nanoaccel.runtime.plan import Float32Array, Int64Array, StepResult
 
 # Positions of which the head is behind at most: it forgets what is farther back.
-_MOST_BEHIND = 256
+_MOST_BEHIND = 128
 
 
 @dataclass(slots=True)

@@ -53,7 +53,9 @@ def open_head(options: DrafterOptions) -> tuple[HeadManifest, DraftGraph]:
     draft = _given(options, "head")
     head = _fitting_head(draft.folder, draft.target)
     about = head.manifest
-    return about, _load(about.runtime, head.graph, about.weight_group_size, draft)
+    graph = _load(about.runtime, head.graph, about.weight_group_size, draft)
+    graph.warm_up(about.feature_size + about.hidden_size)
+    return about, graph
 
 
 def open_draft_model(options: DrafterOptions) -> DraftGraph:
@@ -65,7 +67,9 @@ def open_draft_model(options: DrafterOptions) -> DraftGraph:
     """
     draft = _given(options, "draft_model")
     bundle = _fitting_model(draft.folder, draft.target)
-    return _load(bundle.runtime, bundle.graph, bundle.weight_group_size, draft)
+    graph = _load(bundle.runtime, bundle.graph, bundle.weight_group_size, draft)
+    graph.warm_up()
+    return graph
 
 
 def _fitting_head(folder: Path, target: Bundle) -> Head:
@@ -133,6 +137,7 @@ def _load(runtime: str, graph: Path, group_size: int | None, draft: DraftOptions
             threads=draft.threads,
             precision=draft.precision,
             weight_group_size=group_size,
+            copies=False,  # one, so that more of it stays in the CPU's caches
         )
     )
     try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nanoaccel.runtime.speculation.cost import StepCost
+from nanoaccel.runtime.speculation.draft_cost import GuessCost
 from nanoaccel.runtime.speculation.ledger import Ledger
 
 # Speculation begins when it promises this share of time at least, and ends when it promises none.
@@ -15,6 +16,7 @@ PLAIN_EVERY = 64
 # Other programs make some passes longer: beyond this factor, it is not the guesses' fault.
 _MOST_SURPRISE = 1.5
 _MANY = 1 << 16
+_FREE = GuessCost()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,18 @@ class Promise:
         count: Guesses that are best, 0 when none pay.
         rate: Tokens a second of all requests, with them.
         floor: A guess that is reached and right less often is not worth making.
+        plain: Tokens a second without any.
     """
 
     count: int
     rate: float
     floor: float
+    plain: float = 0.0
+
+    def saving(self, rival: float) -> float:
+        """Seconds a token, against plain decoding or against other guesses at this rate."""
+        other = max(self.plain, rival)
+        return 1 / other - 1 / self.rate if other > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,37 +95,48 @@ class Controller:
         """Tokens that the pass of a step has with so many guesses."""
         return self._pad(shape.tokens + guesses) if guesses > 0 else shape.tokens
 
-    def promise(self, survival: Sequence[float], shape: StepShape, seconds: float = 0.0) -> Promise:
+    def promise(
+        self, survival: Sequence[float], shape: StepShape, cost: GuessCost = _FREE
+    ) -> Promise:
         """What guesses for one request would bring, the others getting none.
 
         Args:
             survival: The chance that its first, second, ... guess is reached and right.
             shape: The step without them.
-            seconds: That it takes to make one of them.
+            cost: What it takes to make them.
         """
         unit = self._cost.seconds(1)
         if unit is None:
             return Promise(0, 0.0, 1.0)
         without = self._at(shape.tokens)
         plain = shape.writers / without
-        best = Promise(0, plain, 1.0)
+        best = Promise(0, plain, 1.0, plain)
         given = float(shape.writers)
         for count, chance in enumerate(survival, 1):
             given += chance
-            spent = count * seconds + self._with(shape, count)
+            spent = cost.seconds(count) + self._with(shape, count)
             if not self.ledger.covers((spent - without) / unit):
                 break
             if given / spent > max(best.rate, plain * self._threshold):
-                floor = (spent - without) / count * given / spent
-                best = Promise(count, given / spent, floor)
+                each = cost.more + (self._with(shape, count) - without) / count
+                floor = each * given / spent
+                best = Promise(count, given / spent, floor, plain)
         return best
 
-    def affordable(self, seconds: float) -> int:
-        """Guesses that may be made in a step when each takes so long."""
+    def affordable(self, cost: GuessCost, before: float = 0.0) -> int:
+        """Guesses that may be made in a step.
+
+        Args:
+            cost: What it takes to make them.
+            before: Seconds that it takes before there is one.
+        """
         unit = self._cost.seconds(1)
-        if unit is None or seconds <= 0:
+        if unit is None:
             return _MANY
-        return min(_MANY, int(self.ledger.balance * unit / seconds))
+        left = self.ledger.balance * unit - before - cost.first
+        if left < 0:
+            return 0
+        return 1 + int(min(_MANY, left / cost.more)) if cost.more > 0 else _MANY
 
     def choose(
         self,

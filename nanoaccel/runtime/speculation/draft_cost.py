@@ -2,45 +2,100 @@
 
 from __future__ import annotations
 
-_GAIN = 0.1
+from dataclasses import dataclass
+
+_GAIN = 0.15
+# One more guess, against the first one, before there was a second: little, so that it is tried.
+_HOPED = 0.4
 _MOST_SURPRISE = 2.0
+# Tokens that a drafter is behind in the run of things: what they cost belongs to its guesses.
+NEAR = 16
 # Steps from one attempt to the next, at first and at most.
 _SOON = 16
 _LATE = 128
 
 
-class DraftCost:
-    """Seconds of one guess for each of some requests, which a drafter makes together.
+@dataclass(frozen=True, slots=True)
+class GuessCost:
+    """Seconds to make guesses in a row.
 
-    A running mean for about 1, 2, 4, 8, ... requests.
+    Args:
+        first: For the first one. What the draft needs was driven out of the caches by the target.
+        more: For each one more.
+    """
+
+    first: float = 0.0
+    more: float = 0.0
+
+    def seconds(self, count: int) -> float:
+        """Of so many guesses."""
+        return self.first + (count - 1) * self.more if count > 0 else 0.0
+
+    def shared(self, requests: int) -> GuessCost:
+        """What each of some requests bears of guesses that are made for all of them together."""
+        return GuessCost(self.first / requests, self.more / requests)
+
+    def moved(self, count: int, seconds: float) -> GuessCost:
+        """A little closer to what a draft took (normalized least mean squares)."""
+        expected = self.seconds(count)
+        surprise = min(seconds, _MOST_SURPRISE * expected) - expected
+        step = _GAIN * surprise / (1 + (count - 1) ** 2)
+        first = max(0.0, self.first + step)
+        return GuessCost(first, min(max(0.0, self.more + step * (count - 1)), first))
+
+
+class DraftCost:
+    """What the guesses cost that a drafter makes for some requests together.
+
+    Learned for about 1, 2, 4, 8, ... requests. Apart from that, seconds to read a token of a text
+    that it is far behind on: a prompt, or what was written while it was not asked.
     """
 
     def __init__(self) -> None:
-        self._seconds: dict[int, float] = {}
+        self._guesses: dict[int, GuessCost] = {}
+        self._reading: float | None = None
+        self._longest = 0
 
-    def observe(self, requests: int, guesses: int, seconds: float) -> None:
+    @property
+    def is_known(self) -> bool:
+        """Whether any draft was observed."""
+        return bool(self._guesses) or self._reading is not None
+
+    def observe(self, requests: int, guesses: int, lag: int, seconds: float) -> None:
         """Learn from a draft.
 
         Args:
             requests: For which it was.
-            guesses: Of the longest of them, 1 or more.
+            guesses: Of the longest of them.
+            lag: Tokens that were read first, of the request that was farthest behind.
             seconds: In all.
         """
-        each = seconds / guesses
-        size = requests.bit_length()
-        known = self._seconds.get(size)
-        if known is None:
-            self._seconds[size] = each
-        else:
-            self._seconds[size] += _GAIN * (min(each, _MOST_SURPRISE * known) - known)
+        if lag > NEAR:
+            reading = max(0.0, seconds - self.guesses(requests).seconds(guesses)) / lag
+            known = reading if self._reading is None else self._reading
+            self._reading = known + _GAIN * (min(reading, _MOST_SURPRISE * known) - known)
+            self._longest = max(self._longest, lag)
+        elif guesses > 0:
+            size = requests.bit_length()
+            if size in self._guesses:
+                self._guesses[size] = self._guesses[size].moved(guesses, seconds)
+            else:
+                each = seconds / guesses
+                self._guesses[size] = GuessCost(each, _HOPED * each if guesses == 1 else each)
 
-    def seconds(self, requests: int) -> float:
-        """Expected; 0 when nothing is known, so that it is tried."""
-        if not self._seconds:
-            return 0.0
+    def guesses(self, requests: int) -> GuessCost:
+        """For each of so many requests; nothing when nothing is known, so that it is tried."""
+        if not self._guesses:
+            return GuessCost()
         size = requests.bit_length()
-        nearest = min(self._seconds, key=lambda known: abs(known - size))
-        return self._seconds[nearest]
+        nearest = min(self._guesses, key=lambda known: abs(known - size))
+        return self._guesses[nearest]
+
+    def reading(self, lag: int) -> float:
+        """Seconds to catch up, expected; 0 when nothing is known, or nothing is to be read."""
+        if lag <= NEAR or self._reading is None:
+            return 0.0
+        return self._reading * min(lag, self._longest)
 
 
 class Probe:

@@ -13,16 +13,27 @@ from nanoaccel.runtime.speculation.draft_cost import DraftCost, Probe
 
 # Guesses for one request in a step at most.
 MAX_DRAFT = 15
+# Tokens over which reading a long text must pay: it may end any time.
+_HORIZON = 64
+# Guesses that are tried when nothing is known of what they cost.
+_FIRST_TRY = 3
 # A guess that is reached less often pays on no machine: a token more costs some percent of a pass.
 _FLOOR = 0.02
 
 
 @dataclass(slots=True)
 class _Student:
-    """What is known of a drafter for one request."""
+    """What is known of a drafter for one request.
+
+    Args:
+        belief: In its guesses.
+        probe: When to try it.
+        read: Tokens of the text that it has read.
+    """
 
     belief: Belief
     probe: Probe = field(default_factory=Probe)
+    read: int = 0
 
 
 class Learner:
@@ -42,8 +53,8 @@ class Learner:
 
     @property
     def seconds_per_guess(self) -> float:
-        """What a guess for one request costs; 0 before there was one."""
-        return self._cost.seconds(1)
+        """What each of three guesses in a row for one request costs; 0 before there was one."""
+        return self._cost.guesses(1).seconds(3) / 3
 
     def begin(
         self,
@@ -59,29 +70,32 @@ class Learner:
         Args:
             request_id: Whose.
             tokens: i64[n], all it has.
-            limit: Guesses at most.
+            limit: Tokens that it may still get, less one.
             controller: Knows what pays.
             shape: The step.
             rival: Tokens a second that other guesses for this request promise.
         """
-        limit = min(limit, MAX_DRAFT)
         if limit < 1:
             return None
-        student = self._student(request_id)
+        student, most = self._student(request_id), min(limit, MAX_DRAFT)
         if self.drafter.is_free:
-            return Draft(request_id, tokens, limit, student.belief.chance, _FLOOR)
-        seconds = self._cost.seconds(shape.writers)
+            return Draft(request_id, tokens, most, student.belief.chance, _FLOOR)
+        cost = self._cost.guesses(shape.writers)
+        reading = self._cost.reading(len(tokens) - student.read)
         outlook = student.belief.outlook()
-        expected = [outlook**count for count in range(1, limit + 1)]
-        promise = controller.promise(expected, shape, seconds / shape.writers)
-        limit = min(limit, controller.affordable(seconds))
-        if limit > 0 and promise.count > 0 and promise.rate > rival:
+        expected = [outlook**count for count in range(1, most + 1)]
+        promise = controller.promise(expected, shape, cost.shared(shape.writers))
+        most = min(
+            most, controller.affordable(cost, reading) if self._cost.is_known else _FIRST_TRY
+        )
+        saves = promise.saving(rival) * min(limit, _HORIZON)
+        if most > 0 and promise.count > 0 and saves > reading:
             student.probe.reset()
-        elif limit > 0 and student.probe.due():
-            limit = 1
+        elif most > 0 and student.probe.due():
+            most = 1
         else:
             return None
-        return Draft(request_id, tokens, limit, student.belief.chance, promise.floor, outlook)
+        return Draft(request_id, tokens, most, student.belief.chance, promise.floor, outlook)
 
     def propose(self, drafts: Sequence[Draft]) -> float:
         """Let the drafter fill drafts; the seconds that count."""
@@ -93,8 +107,11 @@ class Learner:
             return 0.0
         seconds = self._clock() - begun
         guesses = max(len(draft.proposed) for draft in drafts)
-        if guesses > 0:
-            self._cost.observe(len(drafts), guesses, seconds)
+        lag = max(draft.lag for draft in drafts)
+        self._cost.observe(len(drafts), guesses, lag, seconds)
+        for draft in drafts:
+            student = self._student(draft.request_id)
+            student.read = len(draft.tokens) if draft.proposed else student.read + draft.lag
         return seconds
 
     def learn(self, draft: Draft, given: Sequence[int]) -> int:

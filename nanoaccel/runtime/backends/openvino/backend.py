@@ -69,7 +69,8 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     def compile_again() -> ov.CompiledModel:
         return core.compile_model(model, _DEVICE, properties)
 
-    return OpenVINOBackend(compiled, compile_again, _affordable_copies(options.graph), device)
+    most_copies = _affordable_copies(options.graph) if options.copies else 0
+    return OpenVINOBackend(compiled, compile_again, most_copies, device)
 
 
 def _affordable_copies(graph: Path) -> int:

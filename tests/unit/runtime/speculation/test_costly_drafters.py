@@ -39,17 +39,23 @@ class Costly(Guesser):
     Args:
         truth: Which guesses are right.
         cost: Milliseconds of a pass, which guesses a token for each request.
+        reading: Milliseconds to read a token of a text.
     """
 
-    def __init__(self, truth: Truth, cost: float) -> None:
+    def __init__(self, truth: Truth, cost: float, reading: float = 0.0) -> None:
         super().__init__(lambda _: [], name="costly", prior=0.5)
         self.is_free = False
         self.bench: Bench | None = None
         self.guesses = 0
-        self._truth, self._cost = truth, cost
+        self._truth, self._cost, self._reading = truth, cost, reading
+        self._read: dict[int, int] = {}
 
     def propose(self, drafts: Sequence[Draft]) -> None:
         assert self.bench is not None
+        for draft in drafts:
+            draft.lag = len(draft.tokens) - self._read.get(draft.request_id, 0)
+            self._read[draft.request_id] = len(draft.tokens)
+            self.bench.time += draft.lag * self._reading
         live = [(draft, draft.tokens.tolist()) for draft in drafts]
         while live:
             self.bench.time += self._cost
@@ -73,6 +79,7 @@ class Timed:
         drafters: Sequence[Guesser],
         batch: int = 1,
         tokens: int = TOKENS,
+        prompt: int = 1,
     ) -> None:
         cost = StepCost()
         cost.restore({size: curve(size) for size in (1, 2, 4, 8, 16)})
@@ -91,7 +98,8 @@ class Timed:
         self._forward = self.bench.backend.forward
         self.bench.backend.forward = self._timed  # type: ignore[method-assign]
         self.requests = [
-            self.bench.submit([place], max_tokens=tokens, ignore_eos=True) for place in range(batch)
+            self.bench.submit([place] * prompt, max_tokens=tokens, ignore_eos=True)
+            for place in range(batch)
         ]
 
     def _timed(self, plan: StepPlan) -> StepResult:
@@ -165,6 +173,19 @@ def test_costly_drafter_leaves_good_guesses_that_cost_nothing_alone(tokenizer: T
     speed, _ = Timed(tokenizer, flat, [costly, free]).run()
     assert costly.guesses < TOKENS / 20
     assert speed > 2
+
+
+def test_costly_drafter_reads_a_long_prompt_once_where_that_pays(tokenizer: Tokenizer) -> None:
+    drafter = Costly(independent(0.8), HEAD * flat(1), reading=flat(1) / 200)
+    timed = Timed(tokenizer, flat, [drafter], tokens=300, prompt=200)
+    speed, overrun = timed.run()
+    assert speed > 1.4
+    assert overrun <= START + SLACK
+    # Such a prompt costs a plain step to read: too much where one guess could be right.
+    guesses = drafter.guesses
+    timed.bench.submit([3] * 200, max_tokens=2, ignore_eos=True)
+    timed.bench.run()
+    assert drafter.guesses == guesses
 
 
 @pytest.mark.parametrize("batch", [1, 4])

@@ -10,15 +10,19 @@ from nanoaccel.runtime.plan import StepPlan, StepResult
 from nanoaccel.runtime.speculation.calibration import calibrate
 from nanoaccel.runtime.speculation.cost import StepCost
 
+PAST = 40 - 16  # what the cache holds before the longest pass
+
 
 class CountingBackend(FakeBackend):
     def __init__(self) -> None:
         super().__init__(hashed(10), 10)
         self.allocate_cache(10)
         self.sizes: list[int] = []
+        self.pasts: set[int] = set()
 
     def forward(self, plan: StepPlan) -> StepResult:
         self.sizes.append(len(plan.token_ids))
+        self.pasts.update(plan.past_lens.tolist())
         return super().forward(plan)
 
 
@@ -33,11 +37,12 @@ def learned(
 def test_calibrate_measures_once_for_each_graph(tmp_path: Path) -> None:
     backend = CountingBackend()
     first = learned(backend, tmp_path)
-    assert set(backend.sizes) == {1, 2, 4, 8, 12, 16}
+    assert set(backend.sizes) == {1, 2, 4, 8, 12, 16, PAST}
     backend.sizes.clear()
     second = learned(backend, tmp_path)
     assert backend.sizes == []
     assert [first.seconds(n) for n in (1, 3, 16)] == [second.seconds(n) for n in (1, 3, 16)]
+    assert backend.pasts == {0, PAST}
     learned(backend, tmp_path, key="another")
     assert backend.sizes != []
 
@@ -48,7 +53,7 @@ def test_calibrate_keeps_to_the_cache(tmp_path: Path) -> None:
     assert set(backend.sizes) == {1, 2, 4}
     backend.sizes.clear()
     learned(backend, tmp_path)
-    assert set(backend.sizes) == {1, 2, 4, 8, 12, 16}, "what was kept does not reach far enough"
+    assert set(backend.sizes) == {1, 2, 4, 8, 12, 16, PAST}, "it reaches farther"
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from nanoaccel.registry import DRAFTERS
 PROMPTS = Path(__file__).parent / "prompts"
 RANDOM = "random tokens"
 _RANDOM_LENGTHS = (8, 256)
+_WARM_UP = 4  # turns: a graph is compiled several times when sizes of passes change
 
 
 def prompts_of(kind: str) -> list[str]:
@@ -61,7 +62,8 @@ def run(arguments: argparse.Namespace, bundle: Path) -> list[Turn]:
         prompts = list(encoded(llm, arguments.kinds))
         if arguments.batch > 1:
             random.Random(0).shuffle(prompts)
-        asker.turn("warm-up", [ids for _, ids in prompts[: arguments.batch]], ignore_eos=False)
+        for _ in range(_WARM_UP):
+            asker.turn("warm-up", [ids for _, ids in prompts[: arguments.batch]], ignore_eos=False)
         for _ in range(arguments.rounds):
             for start in range(0, len(prompts), arguments.batch):
                 group = prompts[start : start + arguments.batch]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.kv import PagedCache
@@ -38,6 +41,11 @@ class Rows:
     def end(self) -> int:
         """Place behind the last."""
         return self.place + len(self.tokens)
+
+    @property
+    def positions(self) -> Int64Array:
+        """Where each stands in the text: i64[T]."""
+        return np.arange(self.position, self.position + len(self.tokens))
 
 
 class DraftGraph:
@@ -75,27 +83,23 @@ class DraftGraph:
         Returns:
             As of a backend: logits f32[B, V], hidden f32[sum of T, H] for a head.
         """
-        blocks = [self._cache.blocks_for(rows.end) for rows in batch]
-        ends = np.cumsum([len(rows.tokens) for rows in batch])
-        block_begins = np.cumsum([0, *blocks]).astype(np.int32)
+        ends = list(accumulate(len(rows.tokens) for rows in batch))
+        block_begins = [0, *accumulate(self._cache.blocks_for(rows.end) for rows in batch)]
         block_ids = np.empty(block_begins[-1], np.int32)
         for rows, begin in zip(batch, block_begins, strict=False):
             self._cache.block_ids(rows.request_id, rows.end, block_ids[begin:])
         features = [rows.features for rows in batch if rows.features is not None]
-        pad_to = self._backend.info.pass_size(max(_LEAST, int(ends[-1])))
         return self._backend.forward(
             StepPlan(
-                token_ids=np.concatenate([rows.tokens for rows in batch]),
-                positions=np.concatenate(
-                    [np.arange(rows.position, rows.position + len(rows.tokens)) for rows in batch]
-                ),
-                seq_begins=np.concatenate([[0], ends]).astype(np.int32),
+                token_ids=_joined([rows.tokens for rows in batch]),
+                positions=_joined([rows.positions for rows in batch]),
+                seq_begins=np.array([0, *ends], np.int32),
                 past_lens=np.array([rows.place for rows in batch], np.int32),
                 block_ids=block_ids,
-                block_begins=block_begins,
-                logits_rows=ends - 1,
-                features=np.concatenate(features) if features else None,
-                pad_to=pad_to,
+                block_begins=np.array(block_begins, np.int32),
+                logits_rows=np.array(ends) - 1,
+                features=_joined(features) if features else None,
+                pad_to=self._backend.info.pass_size(max(_LEAST, ends[-1])),
             )
         )
 
@@ -106,3 +110,8 @@ class DraftGraph:
     def close(self) -> None:
         """Free the draft. Calling it twice is fine."""
         self._backend.close()
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """One after the other; the array itself when there is only one."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

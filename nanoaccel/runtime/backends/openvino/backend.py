@@ -15,7 +15,7 @@ from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.openvino.arena import CacheArena
 from nanoaccel.runtime.backends.openvino.cache_inputs import cache_inputs, describe
 from nanoaccel.runtime.backends.openvino.graph_copies import GraphCopies
-from nanoaccel.runtime.backends.openvino.hidden_states import HIDDEN, add_hidden
+from nanoaccel.runtime.backends.openvino.hidden_states import add_hidden, hidden_outputs
 from nanoaccel.runtime.backends.openvino.paged_graph import make_paged
 from nanoaccel.runtime.backends.openvino.score_sum import ScoreSum
 from nanoaccel.runtime.cpu.memory import free_memory
@@ -126,7 +126,7 @@ class OpenVINOBackend:
         self._logits = outputs.index("logits")
         scores = [place for place, name in enumerate(outputs) if name.startswith("scores.")]
         self._scores = ScoreSum(scores) if scores else None
-        self._hidden = outputs.index(HIDDEN) if HIDDEN in outputs else None
+        self._hidden = hidden_outputs(outputs)
         self._arena: CacheArena | None = None
         self.block_bytes = sum(cache.block_bytes for cache in self._caches)
         self.info = BackendInfo(
@@ -167,10 +167,13 @@ class OpenVINOBackend:
     def _hidden_of(
         self, request: ov.InferRequest, computed: int, num_tokens: int
     ) -> Float32Array | None:
-        if self._hidden is None:
+        if not self._hidden:
             return None
-        hidden: Float32Array = request.get_output_tensor(self._hidden).data
-        return hidden.reshape(computed, -1)[:num_tokens]
+        states = [
+            request.get_output_tensor(place).data.reshape(computed, -1)[:num_tokens]
+            for place in self._hidden
+        ]
+        return states[0] if len(states) == 1 else np.concatenate(states, axis=1)
 
     def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
         self._live_arena.read(block, out)

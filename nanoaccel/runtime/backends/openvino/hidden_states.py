@@ -5,22 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
 from nanoaccel.errors import BundleError
 
-HIDDEN = "hidden"
+_HIDDEN = "hidden"
 # The sums that belong to a layer itself, and to none of its parts, as tracing names them.
 _OF_LAYER = re.compile(r"__module\.(?:\w+\.)*(\d+)/aten::add_?/Add")
 
 
 def add_hidden(model: ov.Model, layers: Sequence[int]) -> None:
-    """Add an output hidden f32[T, len(layers) * H]: what layers give to the next, side by side.
+    """Add outputs hidden.0, hidden.1, ...: what layers give to the next, H numbers a token.
+
+    Each is an output of its own: to join them in the graph costs some percent of a short pass.
 
     Args:
-        model: A paged graph.
+        model: A graph.
         layers: Numbers of layers, from 0.
 
     Raises:
@@ -33,18 +34,16 @@ def add_hidden(model: ov.Model, layers: Sequence[int]) -> None:
             f"the graph tells nothing of layer {missing[0]}: its head cannot run",
             "Export the model again, without a head",
         )
-    joined = ops.concat([found[layer] for layer in layers], axis=-1)
-    width = joined.get_output_partial_shape(0)[-1].get_length()
-    rows = ops.reshape(joined, ops.constant(np.array([-1, width], np.int64)), special_zero=False)
-    rows = ops.convert(rows, ov.Type.f32)
-    rows.output(0).set_names({HIDDEN})
-    model.add_results([ops.result(rows)])
+    for place, layer in enumerate(layers):
+        states = ops.result(found[layer])
+        states.output(0).set_names({f"{_HIDDEN}.{place}"})
+        model.add_results([states])
     model.validate_nodes_and_infer_types()
 
 
-def count_layers(model: ov.Model) -> int:
-    """Layers whose output can be told."""
-    return len(_layer_outputs(model))
+def hidden_outputs(names: Sequence[str]) -> list[int]:
+    """Which of a graph's outputs are states, in the order in which they were added."""
+    return [place for place, name in enumerate(names) if name.partition(".")[0] == _HIDDEN]
 
 
 def _layer_outputs(model: ov.Model) -> dict[int, ov.Output]:

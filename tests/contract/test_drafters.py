@@ -49,7 +49,7 @@ def drafter(name: str, tiny_bundle: Path, tiny_head: Path) -> Iterator[Drafter]:
 def propose(drafter: Drafter, texts: dict[int, list[int]], limit: int = 4) -> dict[int, Draft]:
     """Guesses for several requests, whose states a drafter that reads them is shown."""
     drafts = {
-        number: Draft(number, np.array(text), limit, lambda _: 0.9, 0.0)
+        number: Draft(number, np.array(text), limit, lambda _: 0.9, (0.0,))
         for number, text in texts.items()
     }
     if isinstance(drafter, StateReader):

@@ -93,7 +93,7 @@ class Always(Controller):
         shape: StepShape,
         cost: GuessCost | None = None,  # noqa: ARG002
     ) -> Promise:
-        return Promise(len(survival), shape.writers + sum(survival), 0.0, shape.writers)
+        return Promise(len(survival), shape.writers + sum(survival), (0.0,), shape.writers)
 
     def affordable(self, cost: GuessCost, before: float = 0.0) -> int:  # noqa: ARG002
         return 1 << 16

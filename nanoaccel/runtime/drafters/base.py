@@ -58,7 +58,8 @@ class Draft:
         tokens: i64[n], all known tokens; a view that is not to be kept or written to.
         limit: Tokens that it may add at most.
         belief: From evidence to the chance that the target agrees, given that it agreed before.
-        floor: A token that the target reaches less often is not worth its time.
+        floors: By position, how often the target must reach a guess for it to be worth making;
+            the last goes for all behind it.
         outlook: The chance that the next guess is right, as far as is known before it is made; 1
             where guessing costs nothing.
 
@@ -71,7 +72,7 @@ class Draft:
 
     __slots__ = (
         "_belief",
-        "_floor",
+        "_floors",
         "_outlook",
         "evidence",
         "lag",
@@ -88,7 +89,7 @@ class Draft:
         tokens: Int64Array,
         limit: int,
         belief: Belief,
-        floor: float,
+        floors: Sequence[float],
         outlook: float = 1.0,
     ) -> None:
         self.request_id = request_id
@@ -99,11 +100,11 @@ class Draft:
         self.survival: list[float] = []
         self.lag = 0
         self._belief = belief
-        self._floor = floor
+        self._floors = floors
         self._outlook = outlook
 
     def add(self, token: int, evidence: int) -> bool:
-        """Guess one token more; False when the draft is long enough.
+        """Guess one token more; False when the draft is long enough, or the next is not worth it.
 
         Args:
             token: Its id.
@@ -111,15 +112,13 @@ class Draft:
         """
         if len(self.proposed) == self.limit:
             return False
-        chance = self._belief(evidence)
-        if self.survival:  # the first guess stays, so that evidence once poor is judged again
-            chance *= self.survival[-1]
-            if chance < self._floor:
-                return False
+        chance = self._belief(evidence) * (self.survival[-1] if self.survival else 1.0)
         self.proposed.append(token)
         self.evidence.append(evidence)
         self.survival.append(chance)
-        return len(self.proposed) < self.limit and chance * self._outlook >= self._floor
+        count = len(self.proposed)
+        floor = self._floors[min(count, len(self._floors) - 1)]
+        return count < self.limit and chance * self._outlook >= floor
 
 
 def _read_only(tokens: Int64Array) -> Int64Array:

@@ -88,7 +88,8 @@ class HeadDrafter(GraphDrafter):
             return None
         if reader.seen - reader.read > _MOST_BEHIND:
             self._skip(draft.request_id, reader)
-        states = np.concatenate(reader.waiting)
+        waiting = reader.waiting
+        states = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
         tokens = draft.tokens[reader.read + 1 :]
         return Rows(
             draft.request_id,
@@ -117,4 +118,6 @@ class HeadDrafter(GraphDrafter):
 
     def _features(self, states: Float32Array) -> Float32Array:
         """States of the target, beside no state of the head's own."""
-        return np.pad(states, ((0, 0), (0, self._own_size)))
+        features = np.zeros((len(states), self._feature_size + self._own_size), np.float32)
+        features[:, : self._feature_size] = states
+        return features

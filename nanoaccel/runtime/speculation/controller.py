@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from nanoaccel.runtime.speculation.cost import StepCost
 from nanoaccel.runtime.speculation.draft_cost import GuessCost
@@ -39,13 +40,13 @@ class Promise:
     Args:
         count: Guesses that are best, 0 when none pay.
         rate: Tokens a second of all requests, with them.
-        floor: A guess that is reached and right less often is not worth making.
+        floors: By position, how often a guess must be reached and right to be worth making.
         plain: Tokens a second without any.
     """
 
     count: int
     rate: float
-    floor: float
+    floors: tuple[float, ...] = (1.0,)
     plain: float = 0.0
 
     def saving(self, rival: float) -> float:
@@ -107,21 +108,22 @@ class Controller:
         """
         unit = self._cost.seconds(1)
         if unit is None:
-            return Promise(0, 0.0, 1.0)
+            return Promise(0, 0.0)
         without = self._at(shape.tokens)
         plain = shape.writers / without
-        best = Promise(0, plain, 1.0, plain)
+        best, rate = 0, plain
         given = float(shape.writers)
+        passes = [without]
         for count, chance in enumerate(survival, 1):
             given += chance
-            spent = cost.seconds(count) + self._with(shape, count)
+            passes.append(self._with(shape, count))
+            spent = cost.seconds(count) + passes[count]
             if not self.ledger.covers((spent - without) / unit):
                 break
-            if given / spent > max(best.rate, plain * self._threshold):
-                each = cost.more + (self._with(shape, count) - without) / count
-                floor = each * given / spent
-                best = Promise(count, given / spent, floor, plain)
-        return best
+            if given / spent > max(rate, plain * self._threshold):
+                best, rate = count, given / spent
+        floors = tuple((cost.more + each) * rate for each in _shares(passes))
+        return Promise(best, rate, floors, plain)
 
     def affordable(self, cost: GuessCost, before: float = 0.0) -> int:
         """Guesses that may be made in a step.
@@ -251,3 +253,18 @@ class Controller:
         seconds = self._cost.seconds(tokens)
         assert seconds is not None, "the cost of a pass is known"
         return seconds
+
+
+def _shares(passes: Sequence[float]) -> list[float]:
+    """What each guess bears of a pass; those that fit in for one price share it.
+
+    Args:
+        passes: Seconds of the pass with 0, 1, 2, ... guesses.
+    """
+    shares: list[float] = []
+    before = passes[0]
+    for price, equal in groupby(passes[1:]):
+        count = sum(1 for _ in equal)
+        shares += [(price - before) / count] * count
+        before = price
+    return shares or [0.0]

@@ -72,14 +72,14 @@ class Learner:
             tokens: i64[n], all it has.
             limit: Tokens that it may still get, less one.
             controller: Knows what pays.
-            shape: The step.
+            shape: The step, without prompts.
             rival: Tokens a second that other guesses for this request promise.
         """
         if limit < 1:
             return None
         student, most = self._student(request_id), min(limit, MAX_DRAFT)
         if self.drafter.is_free:
-            return Draft(request_id, tokens, most, student.belief.chance, _FLOOR)
+            return Draft(request_id, tokens, most, student.belief.chance, (_FLOOR,))
         cost = self._cost.guesses(shape.writers)
         reading = self._cost.reading(len(tokens) - student.read)
         outlook = student.belief.outlook()
@@ -95,7 +95,7 @@ class Learner:
             most = 1
         else:
             return None
-        return Draft(request_id, tokens, most, student.belief.chance, promise.floor, outlook)
+        return Draft(request_id, tokens, most, student.belief.chance, promise.floors, outlook)
 
     def propose(self, drafts: Sequence[Draft]) -> float:
         """Let the drafter fill drafts; the seconds that count."""

@@ -186,7 +186,8 @@ class Speculator:
             learner.drafter.close()
 
     def _propose(self, writers: Sequence[ScheduledChunk], shape: StepShape) -> dict[int, Draft]:
-        """For each request the draft that promises the most."""
+        """For each request the draft that promises the most, with no prompts in the step."""
+        shape = StepShape(shape.writers, shape.writers)
         best: dict[int, Draft] = {}
         promised: dict[int, tuple[float, float]] = {}
         for learner in list(self._learners):

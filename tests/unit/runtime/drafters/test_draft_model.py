@@ -26,7 +26,7 @@ def written(text: Sequence[int], count: int) -> list[int]:
 
 
 def draft_for(text: Sequence[int], *, request: int = 0, limit: int = 3) -> Draft:
-    return Draft(request, np.array(text, np.int64), limit, lambda _: 0.5, 0.0)
+    return Draft(request, np.array(text, np.int64), limit, lambda _: 0.5, (0.0,))
 
 
 def guesses(drafter: ModelDrafter, text: Sequence[int], **options: int) -> list[int]:

@@ -26,7 +26,7 @@ def text_of(length: int) -> list[int]:
 
 
 def guesses(drafter: HeadDrafter, text: list[int], limit: int = 3) -> list[int]:
-    draft = Draft(0, np.array(text, np.int64), limit, lambda _: 0.5, 0.0)
+    draft = Draft(0, np.array(text, np.int64), limit, lambda _: 0.5, (0.0,))
     drafter.propose([draft])
     return draft.proposed
 

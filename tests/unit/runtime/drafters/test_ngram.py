@@ -24,7 +24,7 @@ def draft_for(
     text: Sequence[int], *, request: int = 0, limit: int = 8, floor: float = 0.0
 ) -> Draft:
     """An empty draft for which a guess is right half of the time."""
-    return Draft(request, np.array(text, np.int64), limit, lambda _: 0.5, floor)
+    return Draft(request, np.array(text, np.int64), limit, lambda _: 0.5, (floor,))
 
 
 def guesses(
@@ -92,8 +92,8 @@ def test_ngram_drafter_keeps_the_limit(limit: int) -> None:
 def test_ngram_drafter_stops_where_a_draft_is_long_enough() -> None:
     draft = draft_for([1, 2, 3, 1, 2], limit=16, floor=0.2)
     drafter().propose([draft])
-    assert draft.proposed == [3, 1]
-    assert draft.survival == [0.5, 0.25]
+    assert draft.proposed == [3, 1, 2]
+    assert draft.survival == [0.5, 0.25, 0.125]
 
 
 @pytest.mark.parametrize(("level", "length"), enumerate(LEAST_MATCHES))

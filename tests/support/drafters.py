@@ -93,7 +93,16 @@ class Always(Controller):
         shape: StepShape,
         cost: GuessCost | None = None,  # noqa: ARG002
     ) -> Promise:
-        return Promise(len(survival), shape.writers + sum(survival), (0.0,), shape.writers)
+        return Promise(len(survival), shape.writers + sum(survival), shape.writers)
+
+    def floors(
+        self,
+        most: int,
+        shape: StepShape,  # noqa: ARG002
+        cost: GuessCost,  # noqa: ARG002
+        rate: float,  # noqa: ARG002
+    ) -> list[float]:
+        return [0.0] * most
 
     def affordable(self, cost: GuessCost, before: float = 0.0) -> int:  # noqa: ARG002
         return 1 << 16

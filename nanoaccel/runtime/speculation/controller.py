@@ -40,13 +40,11 @@ class Promise:
     Args:
         count: Guesses that are best, 0 when none pay.
         rate: Tokens a second of all requests, with them.
-        floors: By position, how often a guess must be reached and right to be worth making.
         plain: Tokens a second without any.
     """
 
     count: int
     rate: float
-    floors: tuple[float, ...] = (1.0,)
     plain: float = 0.0
 
     def saving(self, rival: float) -> float:
@@ -113,17 +111,26 @@ class Controller:
         plain = shape.writers / without
         best, rate = 0, plain
         given = float(shape.writers)
-        passes = [without]
         for count, chance in enumerate(survival, 1):
             given += chance
-            passes.append(self._with(shape, count))
-            spent = cost.seconds(count) + passes[count]
+            spent = cost.seconds(count) + self._with(shape, count)
             if not self.ledger.covers((spent - without) / unit):
                 break
             if given / spent > max(rate, plain * self._threshold):
                 best, rate = count, given / spent
-        floors = tuple((cost.more + each) * rate for each in _shares(passes))
-        return Promise(best, rate, floors, plain)
+        return Promise(best, rate, plain)
+
+    def floors(self, most: int, shape: StepShape, cost: GuessCost, rate: float) -> list[float]:
+        """By position, how often a guess must be reached and right to be worth making.
+
+        Args:
+            most: Guesses.
+            shape: The step without them.
+            cost: What it takes to make them.
+            rate: Tokens a second that they shall bring at least.
+        """
+        passes = [self._with(shape, count) for count in range(most + 1)]
+        return [(cost.more + share) * rate for share in _shares(passes)]
 
     def affordable(self, cost: GuessCost, before: float = 0.0) -> int:
         """Guesses that may be made in a step.

@@ -30,6 +30,7 @@ class StepCost:
         self._own: list[float] = []
         self._scale = 0.0
         self._curve: list[float] = []
+        self._found: dict[int, float] = {}
 
     def restore(self, points: Mapping[int, float]) -> None:
         """Begin with what was measured.
@@ -60,7 +61,11 @@ class StepCost:
         """Of a pass over 1 or more tokens; None before ``restore``."""
         if not self._curve:
             return None
-        return sum(share * self._curve[place] for place, share in self._neighbors(tokens))
+        found = self._found.get(tokens)
+        if found is None:
+            found = sum(share * self._curve[place] for place, share in self._neighbors(tokens))
+            self._found[tokens] = found
+        return found
 
     def _neighbors(self, tokens: int) -> tuple[tuple[int, float], tuple[int, float]]:
         """The measured sizes below and above, each with its share; beyond the last, the slope."""
@@ -77,3 +82,4 @@ class StepCost:
             shape + own + self._scale for shape, own in zip(self._shape, self._own, strict=True)
         )
         self._curve = list(accumulate((math.exp(value) for value in logs), max))
+        self._found.clear()

@@ -9,7 +9,7 @@ from nanoaccel.runtime.drafters import Draft, Drafter
 from nanoaccel.runtime.plan import Int64Array
 from nanoaccel.runtime.speculation.acceptance import Belief, Experience
 from nanoaccel.runtime.speculation.controller import Controller, StepShape
-from nanoaccel.runtime.speculation.draft_cost import DraftCost, Probe
+from nanoaccel.runtime.speculation.draft_cost import NEAR, DraftCost, Probe
 
 # Guesses for one request in a step at most.
 MAX_DRAFT = 15
@@ -50,6 +50,7 @@ class Learner:
         self._clock = clock
         self._experience = Experience(drafter.priors)
         self._cost = DraftCost()
+        self._newcomer = False  # one text a step is read from far behind: that takes its time
 
     @property
     def seconds_per_guess(self) -> float:
@@ -81,13 +82,17 @@ class Learner:
         if self.drafter.is_free:
             return Draft(request_id, tokens, most, student.belief.chance, (_FLOOR,))
         cost = self._cost.guesses(shape.writers)
-        reading = self._cost.reading(len(tokens) - student.read)
+        lag = len(tokens) - student.read
+        if lag > NEAR and self._newcomer:
+            return None
+        reading = self._cost.reading(lag)
         outlook = student.belief.outlook()
         expected = [outlook**count for count in range(1, most + 1)]
         promise = controller.promise(expected, shape, cost.shared(shape.writers))
-        most = min(
-            most, controller.affordable(cost, reading) if self._cost.is_known else _FIRST_TRY
-        )
+        if promise.rate == 0:
+            return None  # nothing is known of the target's passes
+        affordable = controller.affordable(cost, reading) if self._cost.is_known else _FIRST_TRY
+        most = min(most, affordable)
         saves = promise.saving(rival) * min(limit, _HORIZON)
         if most > 0 and promise.count > 0 and saves > reading:
             student.probe.reset()
@@ -95,12 +100,15 @@ class Learner:
             most = 1
         else:
             return None
-        return Draft(request_id, tokens, most, student.belief.chance, promise.floors, outlook)
+        self._newcomer |= lag > NEAR
+        floors = controller.floors(most, shape, cost, promise.rate)
+        return Draft(request_id, tokens, most, student.belief.chance, floors, outlook)
 
     def propose(self, drafts: Sequence[Draft]) -> float:
         """Let the drafter fill drafts; the seconds that count."""
         if not drafts:
             return 0.0
+        self._newcomer = False
         begun = self._clock()
         self.drafter.propose(drafts)
         if self.drafter.is_free:

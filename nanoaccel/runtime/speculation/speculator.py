@@ -212,11 +212,16 @@ class Speculator:
                 for draft in drafts:
                     if draft.proposed:
                         self._open.setdefault(draft.request_id, []).append((learner, draft))
-                        rate = self._controller.promise(draft.survival, shape).rate
-                        promise = rate, sum(draft.survival)
+                        promise = self._promise(draft, shape)
                         if promise > promised.get(draft.request_id, _NOTHING):
                             best[draft.request_id], promised[draft.request_id] = draft, promise
         return best
+
+    def _promise(self, draft: Draft, shape: StepShape) -> tuple[float, float]:
+        """Tokens a second, and guesses that will be right; where nothing rivals, any will do."""
+        alone = len(self._learners) == 1
+        rate = 0.0 if alone else self._controller.promise(draft.survival, shape).rate
+        return rate, sum(draft.survival)
 
     def _fill(self, learner: Learner, drafts: Sequence[Draft]) -> None:
         self._drafting += learner.propose(drafts)

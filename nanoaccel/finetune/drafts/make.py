@@ -322,7 +322,6 @@ class _Training:
             training={
                 **{name: str(value) for name, value in asdict(self._recipe).items()},
                 "survival": survival,
-                "seconds": sum(self._progress.seconds.values()),
             },
             files=list_files(folder),
         )

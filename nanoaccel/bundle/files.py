@@ -16,7 +16,6 @@ _TYPES: dict[str, Any] = {
     "int | None": (int, type(None)),
     "str | None": (str, type(None)),
     "ModelEntry": object,
-    "HeadEntry": object,
     "tuple[FileEntry, ...]": tuple,
     "tuple[int, ...]": tuple,
 }

@@ -122,16 +122,13 @@ class Learner:
             student.read = len(draft.tokens) if draft.proposed else student.read + draft.lag
         return seconds
 
-    def learn(self, draft: Draft, given: Sequence[int]) -> int:
-        """Compare guesses with what the target drew; how many were right before the first wrong."""
+    def learn(self, draft: Draft, given: Sequence[int]) -> None:
+        """Compare guesses with what the target drew, up to the first wrong one."""
         belief = self._student(draft.request_id).belief
-        right = 0
         for guess, evidence, token in zip(draft.proposed, draft.evidence, given, strict=False):
             belief.note(evidence, guess == token)
             if guess != token:
                 break
-            right += 1
-        return right
 
     def forget(self, request_id: int) -> None:
         """A request has ended."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.drafters import Always
 
 from nanoaccel import LLM, RequestOptions, SamplingParams
+from nanoaccel.runtime import loading
 
 pytestmark = [pytest.mark.export, pytest.mark.sample]
 
@@ -25,8 +27,9 @@ PARAMS = SamplingParams(max_tokens=40, ignore_eos=True)
 
 @pytest.mark.parametrize("drafter", ["ngram", "head", "auto"])
 def test_sample_model_writes_the_same_text_with_every_drafter(
-    sample_bundle_f32: Path, drafter: str
+    sample_bundle_f32: Path, drafter: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(loading, "Controller", lambda _, pad: Always(pad))
     with LLM(sample_bundle_f32, precision="f32", speculation=drafter) as llm:
         prompts = [
             llm.tokenizer.encode_chat([{"role": "user", "content": text}]) for text in PROMPTS

@@ -2,7 +2,8 @@
 
     python benchmarks/random_llama.py OUT
 
-OUT becomes a folder that can be exported; its tokenizer is the sample model's. Takes 2.5 GB.
+OUT becomes a folder that can be exported; its tokenizer is the sample model's. Takes 2.5 GB. It
+counts: the token after number n is number n + 1, whatever is rounded on the way.
 """
 
 from __future__ import annotations
@@ -35,7 +36,11 @@ def write_random_llama(out: Path) -> Path:
     )
     torch.manual_seed(0)
     torch.set_default_dtype(torch.bfloat16)
-    LlamaForCausalLM(config).save_pretrained(out)
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():  # else all tokens are equally likely, and any rounding changes the text
+        table = model.get_input_embeddings().weight.normal_(std=4.0)
+        model.get_output_embeddings().weight.copy_(0.05 * table.roll(1, 0))
+    model.save_pretrained(out)
     torch.set_default_dtype(torch.float32)
     return out
 

@@ -125,7 +125,8 @@ class Engine:
             if not chunks:
                 return
             guesses = sum(len(chunk.drafts) for chunk in chunks)
-            pad_to = self._speculator.pass_size(guesses)
+            tokens = sum(chunk.last - chunk.start for chunk in chunks)
+            pad_to = self._speculator.pass_size(tokens) if guesses > 0 else 0
             plan = self._buffers.assemble(chunks, self._cache, pad_to)
         begun = self._clock()
         try:

@@ -47,6 +47,16 @@ class StepPlan:
     features: Float32Array | None = None
     pad_to: int = 0
 
+    @property
+    def num_pads(self) -> int:
+        """Tokens that the pass is padded with."""
+        return max(0, self.pad_to - len(self.token_ids))
+
+    @property
+    def num_computed(self) -> int:
+        """Tokens of the pass, those that it is padded with among them."""
+        return len(self.token_ids) + self.num_pads
+
 
 @dataclass(frozen=True, slots=True)
 class StepResult:

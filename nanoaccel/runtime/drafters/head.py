@@ -88,8 +88,7 @@ class HeadDrafter(GraphDrafter):
             return None
         if reader.seen - reader.read > _MOST_BEHIND:
             self._skip(draft.request_id, reader)
-        waiting = reader.waiting
-        states = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+        states = np.concatenate(reader.waiting)
         tokens = draft.tokens[reader.read + 1 :]
         return Rows(
             draft.request_id,

@@ -81,18 +81,19 @@ class Controller:
 
     Attributes:
         ledger: The account.
+        pad: As given.
     """
 
     def __init__(self, cost: StepCost, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
         self.ledger = Ledger()
         self._cost = cost
-        self._pad = pad
+        self.pad = pad
         self._on = False
         self._in_row = 0
 
     def pass_size(self, shape: StepShape, guesses: int) -> int:
         """Tokens that the pass of a step has with so many guesses."""
-        return self._pad(shape.tokens + guesses) if guesses > 0 else shape.tokens
+        return self.pad(shape.tokens + guesses) if guesses > 0 else shape.tokens
 
     def promise(
         self, survival: Sequence[float], shape: StepShape, cost: GuessCost = _FREE

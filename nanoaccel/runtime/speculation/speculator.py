@@ -113,9 +113,9 @@ class Speculator:
             for chunk in chunks
         ]
 
-    def pass_size(self, guesses: int) -> int:
-        """Tokens that the pass of this step is best padded to, with so many guesses in it."""
-        return 0 if self._shape is None else self._controller.pass_size(self._shape, guesses)
+    def pass_size(self, tokens: int) -> int:
+        """The tokens that a pass with guesses is best padded to."""
+        return self._controller.pad(tokens)
 
     def observe(self, request: Request, start: int, hidden: Float32Array) -> None:
         """Show drafters what the target computed for a request's tokens from ``start`` on.

@@ -155,22 +155,20 @@ class OpenVINOBackend:
     def forward(self, plan: StepPlan) -> StepResult:
         request = self._copies.run(plan)
         logits = request.get_output_tensor(self._logits).data
-        num_tokens = len(plan.token_ids)
-        num_pads = max(0, plan.pad_to - num_tokens)
         scores = None if self._scores is None else self._scores.of(request)
         return StepResult(
             logits=logits.reshape(len(plan.logits_rows), self.info.vocab_size),
-            scores=None if scores is None else scores[: len(scores) - num_pads],
-            hidden=self._hidden_of(request, num_tokens + num_pads, num_tokens),
+            scores=None if scores is None else scores[: len(scores) - plan.num_pads],
+            hidden=self._hidden_of(request, plan),
         )
 
-    def _hidden_of(
-        self, request: ov.InferRequest, computed: int, num_tokens: int
-    ) -> Float32Array | None:
+    def _hidden_of(self, request: ov.InferRequest, plan: StepPlan) -> Float32Array | None:
         if not self._hidden:
             return None
         states = [
-            request.get_output_tensor(place).data.reshape(computed, -1)[:num_tokens]
+            request.get_output_tensor(place).data.reshape(plan.num_computed, -1)[
+                : len(plan.token_ids)
+            ]
             for place in self._hidden
         ]
         return states[0] if len(states) == 1 else np.concatenate(states, axis=1)

@@ -63,7 +63,7 @@ class GraphCopies:
 
     def run(self, plan: StepPlan) -> Any:
         """Compute a step; the request that holds its outputs until the next."""
-        copy = self._pick(max(len(plan.token_ids), plan.pad_to))
+        copy = self._pick(plan.num_computed)
         copy.run(plan)
         return copy.request
 

@@ -44,5 +44,5 @@ class GraphCopy:
     def run(self, plan: StepPlan) -> None:
         """Compute a step."""
         self._inputs.set(plan)
-        self.num_tokens = max(len(plan.token_ids), plan.pad_to)
+        self.num_tokens = plan.num_computed
         self.request.infer(share_outputs=True)

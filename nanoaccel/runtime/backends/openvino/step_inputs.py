@@ -63,8 +63,7 @@ class StepInputs:
 
     def set(self, plan: StepPlan) -> None:
         """Copy a step into the graph's inputs."""
-        num_pads = max(0, plan.pad_to - len(plan.token_ids))
-        pads = self._pads(plan, num_pads) if num_pads > 0 else {}
+        pads = self._pads(plan) if plan.num_pads > 0 else {}
         for field, tensor in self._fields:
             tensor.fill(getattr(plan, field), pads.get(field, _NO_PADS))
         size = len(plan.past_lens)
@@ -75,10 +74,11 @@ class StepInputs:
         if self._scored_tokens is not None:
             self._scored_tokens.fill(lengths, pads.get("lengths", _NO_PADS))
         lengths += plan.past_lens
-        self._longest[...] = max(num_pads, lengths.max())
+        self._longest[...] = max(plan.num_pads, lengths.max())
 
-    def _pads(self, plan: StepPlan, count: int) -> dict[str, _Pads]:
-        """What follows each array in a pass that is padded by ``count`` tokens."""
+    def _pads(self, plan: StepPlan) -> dict[str, _Pads]:
+        """What follows each array in a pass that is padded."""
+        count = plan.num_pads
         assert count <= _MOST_PADS, "they go into one block"
         return {
             "token_ids": _ZEROS[:count],

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from support.drafters import Always, Guesser, same
-from support.engines import EOS, VOCAB_SIZE, Bench
+from support.engines import EOS, VOCAB_SIZE, Bench, quick
 from support.guessed_texts import (
     DRAFTERS,
     Job,
@@ -26,10 +26,13 @@ from support.guessed_texts import (
 
 from nanoaccel.runtime.backends.fake import Rule
 from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.plan import Float32Array
+from nanoaccel.runtime.plan import Float32Array, StepPlan, StepResult
 from nanoaccel.runtime.request import Request
+from nanoaccel.runtime.scheduler import ScheduledChunk
 from nanoaccel.runtime.speculation import learner
 from nanoaccel.runtime.text import Tokenizer
+
+HasRoom = Callable[[Request, int], bool]
 
 _BY_POSITION = CacheEviction(16, start_tokens=4)
 _BY_SCORE = CacheEviction(24, start_tokens=4, recent_tokens=5, by="score")
@@ -247,3 +250,35 @@ def test_engine_cancels_a_request_with_guesses(tokenizer: Tokenizer, during: boo
     count = first.num_known
     assert first.tokens(0, count).tolist() == whole_texts(expected)[0][:count]
     check_cached_blocks(bench, [first, second])
+
+
+def test_engine_pads_for_the_requests_that_are_left(tokenizer: Tokenizer) -> None:
+    bench = Bench(
+        tokenizer,
+        quick(),
+        max_step_tokens=128,
+        num_blocks=64,
+        drafters=[Guesser(same(3))],
+        controller=Always(lambda tokens: -(-tokens // 64) * 64),
+    )
+    stays = bench.submit([1], max_tokens=30, ignore_eos=True)
+    bench.step()
+    leaves = bench.submit([2] * 90, max_tokens=3, ignore_eos=True)
+    extend, forward = bench.speculator.extend, bench.backend.forward
+    padded: list[tuple[int, int]] = []
+
+    def cancelling(chunks: list[ScheduledChunk], has_room: HasRoom) -> list[ScheduledChunk]:
+        longer = extend(chunks, has_room)
+        bench.engine.cancel(leaves)
+        return longer
+
+    def noting(plan: StepPlan) -> StepResult:
+        padded.append((len(plan.token_ids), plan.pad_to))
+        return forward(plan)
+
+    bench.speculator.extend = cancelling  # type: ignore[method-assign]
+    bench.backend.forward = noting  # type: ignore[method-assign]
+    bench.step()
+    assert padded == [(16, 64)]
+    bench.run()
+    assert bench.result(stays).finish_reason == "length"

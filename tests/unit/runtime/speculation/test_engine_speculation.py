@@ -259,7 +259,7 @@ def test_engine_pads_for_the_requests_that_are_left(tokenizer: Tokenizer) -> Non
         max_step_tokens=128,
         num_blocks=64,
         drafters=[Guesser(same(3))],
-        controller=Always(lambda tokens: -(-tokens // 64) * 64),
+        controller=Always(lambda tokens: -(-tokens // 16) * 16),
     )
     stays = bench.submit([1], max_tokens=30, ignore_eos=True)
     bench.step()
@@ -279,6 +279,6 @@ def test_engine_pads_for_the_requests_that_are_left(tokenizer: Tokenizer) -> Non
     bench.speculator.extend = cancelling  # type: ignore[method-assign]
     bench.backend.forward = noting  # type: ignore[method-assign]
     bench.step()
-    assert padded == [(16, 64)]
+    assert padded == [(16, 16)]
     bench.run()
     assert bench.result(stays).finish_reason == "length"

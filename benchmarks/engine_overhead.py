@@ -2,7 +2,8 @@
 
     python benchmarks/engine_overhead.py BUNDLE
 
-The whole step is timed from outside, and the graph call and all of speculation inside it.
+The whole step is timed from outside, and inside it the graph call, all of speculation, and the
+drafter's own work, which is not the controller's.
 """
 
 from __future__ import annotations
@@ -45,30 +46,35 @@ class TimedSteps:
 
     def __init__(self, llm: LLM) -> None:
         engine: Any = llm.session.loop.engine
-        self._graph, self._speculation = Stopwatch(), Stopwatch()
+        self._graph, self._speculation, self._drafter = Stopwatch(), Stopwatch(), Stopwatch()
         self._graph.around(engine._backend._copies, "run")  # the seam under test
         for name in ("extend", "learn", "settle"):
             self._speculation.around(engine._speculator, name)
+        for learner in engine._speculator._learners:
+            self._drafter.around(learner.drafter, "propose")
         self._step = engine.step
         self.outside: list[float] = []
-        self.speculation: list[float] = []
+        self.controller: list[float] = []
+        self.drafter: list[float] = []
         engine.step = self._measure
 
     def _measure(self) -> None:
-        self._graph.seconds = self._speculation.seconds = 0.0
+        self._graph.seconds = self._speculation.seconds = self._drafter.seconds = 0.0
         begin = time.perf_counter()
         self._step()
         whole = time.perf_counter() - begin
         self.outside.append((whole - self._graph.seconds) / whole)
-        self.speculation.append(self._speculation.seconds / whole)
+        self.controller.append((self._speculation.seconds - self._drafter.seconds) / whole)
+        self.drafter.append(self._drafter.seconds / whole)
 
 
-def shares(llm: LLM, steps: TimedSteps, batch: int, params: SamplingParams) -> tuple[float, float]:
-    """Of steps with ``batch`` sequences decoding, medians: outside the graph call, speculation."""
-    steps.outside.clear()
-    steps.speculation.clear()
+def shares(llm: LLM, steps: TimedSteps, batch: int, params: SamplingParams) -> list[float]:
+    """Of decode steps, medians: outside the graph call, controller, drafter."""
+    kinds = (steps.outside, steps.controller, steps.drafter)
+    for kind in kinds:
+        kind.clear()
     llm.generate([[1000 + place] * 64 for place in range(batch)], params)
-    return statistics.median(steps.outside), statistics.median(steps.speculation)
+    return [statistics.median(kind) for kind in kinds]
 
 
 def main() -> None:
@@ -77,15 +83,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=150)
     arguments = parser.parse_args()
     print(f"{machine()}; medians of {arguments.steps} steps\n")
-    print("| batch | sampling | outside the graph call | of that speculation |")
-    print("| --- | --- | --- | --- |")
+    print("| batch | sampling | outside the graph call | of that controller | n-gram lookup |")
+    print("| --- | --- | --- | --- | --- |")
     with LLM(arguments.bundle, prefix_cache=False, speculation="ngram") as llm:
         steps = TimedSteps(llm)
         for batch in (1, 4, 16):
             for name, options in (("greedy", {}), ("top-k, top-p, penalty", SAMPLING)):
                 params = SamplingParams(max_tokens=arguments.steps, ignore_eos=True, **options)
-                outside, speculation = shares(llm, steps, batch, params)
-                print(f"| {batch} | {name} | {outside:.1%} | {speculation:.1%} |")
+                outside, controller, drafter = shares(llm, steps, batch, params)
+                print(f"| {batch} | {name} | {outside:.1%} | {controller:.1%} | {drafter:.1%} |")
 
 
 if __name__ == "__main__":

@@ -26,22 +26,20 @@ class GuessCounter:
         self.steps += 1
         self.draft_steps += checked > 0
         self.drafted += checked
-        self._checked, self._position = checked, 0
-        self._reach()
+        self._checked, self._position = min(checked, _POSITIONS), 0
+        if checked > 0:
+            self._reached[0] += 1
 
-    def accept(self) -> None:
-        """Note that the next of them was right."""
-        self.accepted += 1
-        if self._position < _POSITIONS:
-            self._accepted[self._position] += 1
-        self._position += 1
-        self._reach()
+    def accept(self, count: int = 1) -> None:
+        """Note that the next of them were right."""
+        self.accepted += count
+        for position in range(self._position, min(self._position + count, _POSITIONS)):
+            self._accepted[position] += 1
+            if position + 1 < self._checked:
+                self._reached[position + 1] += 1
+        self._position += count
 
     def by_position(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """By position in a draft: guesses whose forerunners were all right, and the right ones."""
         used = sum(count > 0 for count in self._reached)
         return tuple(self._reached[:used]), tuple(self._accepted[:used])
-
-    def _reach(self) -> None:
-        if self._position < min(self._checked, _POSITIONS):
-            self._reached[self._position] += 1

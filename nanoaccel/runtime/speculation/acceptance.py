@@ -57,7 +57,7 @@ class Belief:
 
     def __init__(self, experience: Experience) -> None:
         self._experience = experience
-        self._lean = 0.0
+        self._lean, self._factor = 0.0, 1.0
 
     def chance(self, level: int) -> float:
         """That a guess with this evidence is right, given that those before it were."""
@@ -70,9 +70,10 @@ class Belief:
     def note(self, level: int, right: bool) -> None:
         """Learn from a guess that was checked."""
         self._lean = self._lean * _LEAN + _STEP * (right - self.chance(level))
+        self._factor = math.exp(self._lean)
         self._experience.note(level, right)
 
     def _leaning(self, rate: float) -> float:
         rate = min(max(rate, 1 - _SUREST), _SUREST)
-        odds = math.exp(self._lean) * rate / (1 - rate)
+        odds = self._factor * rate / (1 - rate)
         return min(odds / (1 + odds), _SUREST)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from nanoaccel.runtime.speculation.cost import StepCost
 from nanoaccel.runtime.speculation.draft_cost import GuessCost
@@ -112,9 +112,10 @@ class Controller:
         plain = shape.writers / without
         best, rate = 0, plain
         given = float(shape.writers)
+        passes = self._passes(shape, len(survival))
         for count, chance in enumerate(survival, 1):
             given += chance
-            spent = cost.seconds(count) + self._with(shape, count)
+            spent = cost.seconds(count) + passes[count]
             if not self.ledger.covers((spent - without) / unit):
                 break
             if given / spent > max(rate, plain * self._threshold):
@@ -130,8 +131,7 @@ class Controller:
             cost: What it takes to make them.
             rate: Tokens a second that they shall bring at least.
         """
-        passes = [self._with(shape, count) for count in range(most + 1)]
-        return [(cost.more + share) * rate for share in _shares(passes)]
+        return [(cost.more + share) * rate for share in _shares(self._passes(shape, most))]
 
     def affordable(self, cost: GuessCost, before: float = 0.0) -> int:
         """Guesses that may be made in a step.
@@ -230,29 +230,43 @@ class Controller:
         unit, plain = self._cost.seconds(1), self._cost.seconds(shape.writers)
         if unit is None or plain is None or not chances or self._in_row >= PLAIN_EVERY:
             return 0
-        value = self._seconds_per_token(chances, shape.writers)
+        given = list(accumulate(chances))
+        value = self._seconds_per_token(given, shape.writers)
         without = self._at(shape.tokens)
         best = 0
         most = (0.0 if self._on else HYSTERESIS) * plain
-        gained = 0.0
-        for count, chance in enumerate(chances, 1):
-            gained += chance
-            price = self._with(shape, count) - without
+        for count, seconds in self._full_passes(shape, len(chances)):
+            price = seconds - without
             if not self.ledger.covers((price + drafting) / unit):
                 break
-            if gained * value - price > most:
-                best, most = count, gained * value - price
+            gain = given[count - 1] * value - price
+            if gain > most:
+                best, most = count, gain
         return best
 
-    def _seconds_per_token(self, chances: Sequence[float], writers: int) -> float:
+    def _seconds_per_token(self, given: Sequence[float], writers: int) -> float:
         """Of decoding at its best: what a token is worth."""
-        given = float(writers)
-        best = self._at(writers) / given
         alone = StepShape(writers, writers)
-        for count, chance in enumerate(chances, 1):
-            given += chance
-            best = min(best, self._with(alone, count) / given)
-        return best
+        rates = (
+            seconds / (writers + given[count - 1])
+            for count, seconds in self._full_passes(alone, len(given))
+        )
+        return min(self._at(writers) / writers, *rates)
+
+    def _passes(self, shape: StepShape, most: int) -> list[float]:
+        """Seconds of the pass with 0, 1, 2, ... guesses."""
+        passes = [self._at(shape.tokens)]
+        for count, seconds in self._full_passes(shape, most):
+            passes += [seconds] * (count + 1 - len(passes))
+        return passes
+
+    def _full_passes(self, shape: StepShape, most: int) -> Iterator[tuple[int, float]]:
+        """Up to ``most``, the guesses after which one more needs a larger pass; seconds of each."""
+        count = 0
+        while count < most:
+            size = self.pad(shape.tokens + count + 1)
+            count = min(most, size - shape.tokens)
+            yield count, self._at(size)
 
     def _with(self, shape: StepShape, guesses: int) -> float:
         return self._at(self.pass_size(shape, guesses))

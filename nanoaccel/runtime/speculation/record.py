@@ -71,8 +71,7 @@ class SpeculationRecord:
             return
         self._tokens += tokens
         self._requests.begin(checked)
-        for _ in range(accepted):
-            self._requests.accept()
+        self._requests.accept(accepted)
 
     def snapshot(
         self, ledger: Ledger, seconds_per_guess: Mapping[str, float]

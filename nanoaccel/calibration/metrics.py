@@ -1,4 +1,4 @@
-"""How far one model's predictions are from another's."""
+"""How far one model's predictions are from another's, in llama.cpp's terms."""
 
 from __future__ import annotations
 
@@ -7,58 +7,191 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+# Rows that are worked on at once: over 128,000 words they take 33 MB, not a gigabyte.
+_ROWS = 64
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Perplexity:
+    """How well a model predicts a text.
+
+    Args:
+        text: What was read.
+        tokens: Positions that were predicted.
+        perplexity: exp of the mean of -ln p(right token).
+        perplexity_error: Its standard error.
+    """
+
+    text: str
+    tokens: int
+    perplexity: float
+    perplexity_error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fidelity:
     """Predictions of a model against those of its reference, over the same text.
 
+    The ``..._error`` of a mean is its standard error over positions.
+
     Args:
-        kl: Kullback-Leibler divergence from the reference, nats a token, mean.
-        top1_agreement: Share of positions where both have the same likeliest token.
-        perplexity: Of the model on the text.
-        reference_perplexity: Of the reference on the text.
-        max_logit_difference: Largest absolute difference of two logits.
+        text: What was read.
         tokens: Positions that were compared.
+        kl: Kullback-Leibler divergence from the reference, nats a token, mean.
+        kl_error: Of that mean.
+        kl_median: Of all positions.
+        kl_99: Only one position in a hundred diverges more.
+        top1_agreement: Share of positions where both have the same likeliest token.
+        top1_error: Of that share.
+        perplexity: Of the model on the text.
+        perplexity_error: Of that perplexity.
+        reference_perplexity: Of the reference on the text.
+        log_ratio: ln(perplexity / reference perplexity).
+        log_ratio_error: Of that; small where each is uncertain, as both read the same text.
+        probability_change: By how much the right token's probability changed, mean.
+        probability_change_error: Of that mean.
+        probability_change_rms: Root mean square of that change.
     """
 
-    kl: float
-    top1_agreement: float
-    perplexity: float
-    reference_perplexity: float
-    max_logit_difference: float
+    text: str
     tokens: int
+    kl: float
+    kl_error: float
+    kl_median: float
+    kl_99: float
+    top1_agreement: float
+    top1_error: float
+    perplexity: float
+    perplexity_error: float
+    reference_perplexity: float
+    log_ratio: float
+    log_ratio_error: float
+    probability_change: float
+    probability_change_error: float
+    probability_change_rms: float
 
 
-def fidelity(
-    logits: NDArray[np.float32], reference: NDArray[np.float32], token_ids: NDArray[np.int64]
-) -> Fidelity:
-    """Compare logits with reference logits.
+class PerplexityMeter:
+    """Reads window after window; one number a position is kept."""
 
-    Args:
-        logits: f32[T, V].
-        reference: f32[T, V].
-        token_ids: i64[T]; row t predicts token t+1.
-    """
-    found, expected = log_softmax(logits), log_softmax(reference)
-    divergence = (np.exp(expected) * (expected - found)).sum(axis=-1)
-    same = logits.argmax(axis=-1) == reference.argmax(axis=-1)
-    return Fidelity(
-        kl=float(divergence.mean()),
-        top1_agreement=float(same.mean()),
-        perplexity=_perplexity(found, token_ids),
-        reference_perplexity=_perplexity(expected, token_ids),
-        max_logit_difference=float(np.abs(logits - reference).max()),
-        tokens=len(token_ids),
-    )
+    def __init__(self) -> None:
+        self._right: list[NDArray[np.float32]] = []
+
+    def add(self, logits: NDArray[np.float32], token_ids: NDArray[np.int64]) -> None:
+        """Read a window.
+
+        Args:
+            logits: f32[T, V] of the model.
+            token_ids: i64[T]; row t predicts token t+1.
+        """
+        for begin in range(0, len(token_ids) - 1, _ROWS):
+            right = token_ids[begin + 1 : begin + 1 + _ROWS]
+            logs = log_softmax(logits[begin : begin + len(right)])
+            self._right.append(logs[np.arange(len(right)), right])
+
+    def result(self, text: str) -> Perplexity:
+        """What was found.
+
+        Args:
+            text: Name of what was read, two tokens or more.
+        """
+        right = np.concatenate(self._right).astype(np.float64)
+        perplexity, error = _perplexity(right)
+        return Perplexity(
+            text=text, tokens=len(right), perplexity=perplexity, perplexity_error=error
+        )
 
 
-def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Log-probabilities f64[..., V] of logits f32[..., V]."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    normalized: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return normalized
+class FidelityMeter:
+    """Compares window after window; only a few numbers a position are kept."""
+
+    def __init__(self) -> None:
+        self._kl: list[NDArray[np.float32]] = []
+        self._same: list[NDArray[np.bool_]] = []
+        self._right: list[NDArray[np.float32]] = []
+        self._right_reference: list[NDArray[np.float32]] = []
+
+    def add(
+        self,
+        logits: NDArray[np.float32],
+        reference: NDArray[np.float32],
+        token_ids: NDArray[np.int64],
+    ) -> None:
+        """Compare logits over a window of text.
+
+        Args:
+            logits: f32[T, V] of the model.
+            reference: f32[T, V], logits or log-probabilities.
+            token_ids: i64[T]; row t predicts token t+1.
+        """
+        for begin in range(0, len(token_ids), _ROWS):
+            rows = slice(begin, begin + _ROWS)
+            right = token_ids[begin + 1 : begin + 1 + _ROWS]
+            self._add_rows(logits[rows], reference[rows], right)
+
+    def _add_rows(
+        self,
+        logits: NDArray[np.float32],
+        reference: NDArray[np.float32],
+        right: NDArray[np.int64],
+    ) -> None:
+        """Compare f32[R, V] with f32[R, V]; the last row of a window has no right token."""
+        found, expected = log_softmax(logits), log_softmax(reference)
+        self._same.append(found.argmax(axis=-1) == expected.argmax(axis=-1))
+        places = (np.arange(len(right)), right)
+        self._right.append(found[places])
+        self._right_reference.append(expected[places])
+        np.subtract(expected, found, out=found)
+        np.exp(expected, out=expected)
+        self._kl.append(np.einsum("tv,tv->t", expected, found))
+
+    def result(self, text: str) -> Fidelity:
+        """What was found.
+
+        Args:
+            text: Name of what was read, two tokens or more.
+        """
+        kl = np.concatenate(self._kl).astype(np.float64)
+        same = np.concatenate(self._same).astype(np.float64)
+        right = np.concatenate(self._right).astype(np.float64)
+        expected = np.concatenate(self._right_reference).astype(np.float64)
+        change = np.exp(right) - np.exp(expected)
+        perplexity, perplexity_error = _perplexity(right)
+        return Fidelity(
+            text=text,
+            tokens=len(kl),
+            kl=float(kl.mean()),
+            kl_error=_error(kl),
+            kl_median=float(np.median(kl)),
+            kl_99=float(np.quantile(kl, 0.99)),
+            top1_agreement=float(same.mean()),
+            top1_error=_error(same),
+            perplexity=perplexity,
+            perplexity_error=perplexity_error,
+            reference_perplexity=_perplexity(expected)[0],
+            log_ratio=float((expected - right).mean()),
+            log_ratio_error=_error(expected - right),
+            probability_change=float(change.mean()),
+            probability_change_error=_error(change),
+            probability_change_rms=float(np.sqrt(np.square(change).mean())),
+        )
 
 
-def _perplexity(log_probabilities: NDArray[np.float64], token_ids: NDArray[np.int64]) -> float:
-    next_tokens = log_probabilities[np.arange(len(token_ids) - 1), token_ids[1:]]
-    return float(np.exp(-next_tokens.mean()))
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Log-probabilities f32[..., V] of logits f32[..., V]; what is given stays as it is."""
+    shifted: NDArray[np.float32] = logits - logits.max(axis=-1, keepdims=True)
+    total = np.exp(shifted).sum(axis=-1, keepdims=True, dtype=np.float64)
+    shifted -= np.log(total).astype(np.float32)
+    return shifted
+
+
+def _perplexity(right: NDArray[np.float64]) -> tuple[float, float]:
+    """Perplexity and its standard error, of log-probabilities of right tokens."""
+    perplexity = float(np.exp(-right.mean()))
+    # The error of exp(x) is exp(x) times that of x, as long as that is small.
+    return perplexity, perplexity * _error(right)
+
+
+def _error(values: NDArray[np.float64]) -> float:
+    """Standard error of the mean."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0

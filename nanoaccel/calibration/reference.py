@@ -1,0 +1,216 @@
+"""What the original model predicts over a text, kept small.
+
+Log-probabilities of 16,000 tokens over 50,000 words would take gigabytes. The states that the last
+projection reads take megabytes, and give them back as exactly as the model computes; so states and
+projection are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoaccel.calibration.metrics import Fidelity, FidelityMeter
+from nanoaccel.folders import cache_folder
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+Logits = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+
+_TOLERANCE = 1e-4  # of logits in f32 that the projection gives, and the model
+_NAME = "nanoaccel.text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """From states to logits: ``cap * tanh((states @ weight.T + bias) * scale / cap)``.
+
+    Args:
+        weight: [V, H].
+        bias: [V], or None.
+        scale: As Granite and Cohere have it.
+        cap: As Gemma 2 has it; None without.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor | None = None
+    scale: float = 1.0
+    cap: float | None = None
+
+    def __call__(self, states: torch.Tensor) -> torch.Tensor:
+        """Logits f32[T, V] of states [T, H]."""
+        logits = states.float() @ self.weight.float().T
+        if self.bias is not None:
+            logits += self.bias.float()
+        if self.scale != 1.0:
+            logits *= self.scale
+        return logits if self.cap is None else self.cap * (logits / self.cap).tanh()
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The original's predictions over windows of text.
+
+    Args:
+        text: What the text is.
+        windows: i64[T] each.
+        states: [T, H] each, in the model's own type; f32[T, V], logits themselves, where there is
+            no projection.
+        projection: From states to logits; None where the model does something else with them.
+    """
+
+    text: str
+    windows: Sequence[NDArray[np.int64]]
+    states: Sequence[torch.Tensor]
+    projection: Projection | None
+
+    @property
+    def vocab_size(self) -> int:
+        """Width of a row of logits."""
+        last = self.states[0].shape[1] if self.projection is None else len(self.projection.weight)
+        return int(last)
+
+    def logits(self, place: int) -> NDArray[np.float32]:
+        """Logits f32[T, V] over a window."""
+        states = self.states[place]
+        logits = states if self.projection is None else self.projection(states)
+        found: NDArray[np.float32] = logits.float().numpy()
+        return found
+
+    def judge(
+        self, logits: Logits, most: int | None = None, tell: Callable[[float], None] | None = None
+    ) -> Fidelity:
+        """Compare a model with the original.
+
+        Args:
+            logits: Gives its logits f32[T, V] over tokens i64[T].
+            most: Windows to compare; None is all.
+            tell: Is told which share is done.
+        """
+        meter = FidelityMeter()
+        windows = self.windows[:most]
+        for place, window in enumerate(windows):
+            meter.add(logits(window), self.logits(place), window)
+            if tell is not None:
+                tell((place + 1) / len(windows))
+        return meter.result(self.text)
+
+    def save(self, path: Path) -> None:
+        """Write it to a file that appears whole; nothing is written without a projection."""
+        from safetensors.torch import save_file
+
+        if self.projection is None:
+            return
+        tensors = {"weight": self.projection.weight.contiguous()}
+        if self.projection.bias is not None:
+            tensors["bias"] = self.projection.bias
+        for place, states in enumerate(self.states):
+            tensors[f"states.{place}"] = states
+        about = {
+            _NAME: self.text,
+            "scale": repr(self.projection.scale),
+            "cap": repr(self.projection.cap),
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        save_file(tensors, partial, metadata=about)
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path, windows: Sequence[NDArray[np.int64]]) -> Reference | None:
+        """Read a file; None when there is none, or it is damaged, or of other windows."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call, unused-ignore]
+                about = file.metadata()
+                states = [file.get_tensor(f"states.{place}") for place in range(len(windows))]
+                if [len(part) for part in states] != [len(window) for window in windows]:
+                    return None
+                bias = file.get_tensor("bias") if "bias" in file.keys() else None  # noqa: SIM118
+                cap = None if about["cap"] == "None" else float(about["cap"])
+                weight = file.get_tensor("weight")
+                projection = Projection(
+                    weight=weight, bias=bias, scale=float(about["scale"]), cap=cap
+                )
+                return cls(about[_NAME], windows, states, projection)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+            return None
+
+
+def reference_path(fingerprint: str, dtype: str, windows: str) -> Path:
+    """Where the predictions of a model over a text are kept.
+
+    Args:
+        fingerprint: Of its weights.
+        dtype: What it computed in, as torch names it: rounding is part of what it predicts.
+        windows: Digest of the text's windows.
+    """
+    name = f"{fingerprint[:16]}-{dtype.removeprefix('torch.')}-{windows[:16]}.safetensors"
+    return cache_folder() / "references" / name
+
+
+def record(
+    model: PreTrainedModel,
+    text: str,
+    windows: Sequence[NDArray[np.int64]],
+    tell: Callable[[float], None],
+) -> Reference:
+    """Run the original over windows.
+
+    Args:
+        model: The original.
+        text: What the text is.
+        windows: i64[T] each.
+        tell: Is told which share is done.
+    """
+    import torch
+
+    states: list[torch.Tensor] = []
+    projection: Projection | None = None
+    with torch.inference_mode():
+        for place, window in enumerate(windows):
+            result = model(
+                torch.from_numpy(window)[None], use_cache=False, output_hidden_states=True
+            )
+            last, logits = result.hidden_states[-1][0], result.logits[0].float()
+            if place == 0:
+                projection = _projection(model, last, logits)
+            states.append(logits if projection is None else last)
+            tell((place + 1) / len(windows))
+    return Reference(text, windows, states, projection)
+
+
+def _projection(
+    model: PreTrainedModel, states: torch.Tensor, logits: torch.Tensor
+) -> Projection | None:
+    """How the model makes its logits, if that is one product and what is known to follow it."""
+    import torch
+
+    head: Any = model.get_output_embeddings()
+    if head is None:
+        return None
+    bias = getattr(head, "bias", None)
+    found = Projection(
+        weight=head.weight.detach().clone(), bias=None if bias is None else bias.detach().clone()
+    )
+    config = model.config
+    scales = [1.0]
+    if getattr(config, "logits_scaling", None):
+        scales.append(1 / config.logits_scaling)
+    if getattr(config, "logit_scale", None):
+        scales.append(config.logit_scale)
+    cap = getattr(config, "final_logit_softcapping", None)
+    tolerance = max(_TOLERANCE, 2 * torch.finfo(states.dtype).eps) * float(logits.abs().max())
+    for scale in scales:
+        tried = replace(found, scale=float(scale), cap=None if cap is None else float(cap))
+        if torch.allclose(tried(states), logits, atol=tolerance):
+            return tried
+    return None

@@ -1,0 +1,172 @@
+"""The logits of a bundle over given tokens, from the backend that also generates with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+
+from nanoaccel.bundle import Bundle
+from nanoaccel.errors import ConfigError
+from nanoaccel.runtime.backends import Backend, Precision
+from nanoaccel.runtime.config import EngineConfig
+from nanoaccel.runtime.loading import load_backend
+from nanoaccel.runtime.plan import Float32Array, Int64Array, StepPlan
+
+# Tokens of a pass: enough to read each weight once for many, few enough for rows of 256,000 logits.
+_PASS_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Tokens to read, and those behind which logits are wanted.
+
+    Args:
+        token_ids: i64[T], 1 or more.
+        first: Place of the first token whose logits are wanted, 0 to T-1.
+    """
+
+    token_ids: Int64Array
+    first: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Logits behind some tokens of a passage.
+
+    Args:
+        passage: Its number.
+        begin: Place of the first token.
+        logits: f32[R, V]. Valid until the next rows are asked for.
+    """
+
+    passage: int
+    begin: int
+    logits: Float32Array
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Tokens ``begin`` to ``end`` of a passage, in one pass."""
+
+    passage: int
+    begin: int
+    end: int
+
+
+class BundleLogits:
+    """An opened bundle that reads passages, each for itself.
+
+    Args:
+        bundle: What is opened.
+        length: Tokens of the longest passage.
+        backend: Name of a backend, or "auto" for the one that the bundle was made for.
+        precision: "f32" shows what compression costs alone, "auto" all that happens when the
+            bundle runs on this CPU.
+        threads: Threads for it; None lets the runtime choose.
+
+    Raises:
+        ConfigError: The length is beyond the context, or an option is wrong.
+        BundleError: The graph cannot be run.
+        MissingExtraError: The backend is not installed.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        length: int,
+        backend: str = "auto",
+        precision: Precision = "f32",
+        threads: int | None = None,
+    ) -> None:
+        if length > bundle.context_length:
+            raise ConfigError(
+                f"length={length} is longer than the context of {bundle.folder}, "
+                f"{bundle.context_length}",
+                f"Choose at most {bundle.context_length}",
+            )
+        config = EngineConfig(precision=precision, threads=threads, speculation="off")
+        self._backend: Backend = load_backend(bundle, backend, config)
+        info = self._backend.info
+        self.vocab_size = info.vocab_size
+        self._block_size = info.block_size
+        self._num_blocks = -(-max(length, _PASS_TOKENS) // info.block_size)
+        try:
+            self._backend.allocate_cache(self._num_blocks)
+        except BaseException:
+            self.close()
+            raise
+
+    def __call__(self, token_ids: Int64Array) -> Float32Array:
+        """Logits f32[T, V] of tokens i64[T]; row t predicts token t+1."""
+        logits = np.empty((len(token_ids), self.vocab_size), np.float32)
+        for rows in self.read([Passage(token_ids)]):
+            logits[rows.begin : rows.begin + len(rows.logits)] = rows.logits
+        return logits
+
+    def read(self, passages: Sequence[Passage]) -> Iterator[Rows]:
+        """Read passages, as many at once as make a pass; rows come in order of passages."""
+        for chunks in self._passes([len(passage.token_ids) for passage in passages]):
+            yield from self._run(chunks, passages)
+
+    def _passes(self, lengths: Sequence[int]) -> Iterator[list[_Chunk]]:
+        """Whole short passages together; a long one alone, chunk by chunk."""
+        waiting: list[_Chunk] = []
+        for passage, length in enumerate(lengths):
+            tokens = length + sum(chunk.end for chunk in waiting)
+            blocks = sum(map(self._blocks_for, [length, *(chunk.end for chunk in waiting)]))
+            if waiting and (tokens > _PASS_TOKENS or blocks > self._num_blocks):
+                yield waiting
+                waiting = []
+            if length <= _PASS_TOKENS:
+                waiting.append(_Chunk(passage, 0, length))
+                continue
+            for begin in range(0, length, _PASS_TOKENS):
+                yield [_Chunk(passage, begin, min(begin + _PASS_TOKENS, length))]
+        if waiting:
+            yield waiting
+
+    def _run(self, chunks: Sequence[_Chunk], passages: Sequence[Passage]) -> Iterator[Rows]:
+        begins = [0, *accumulate(chunk.end - chunk.begin for chunk in chunks)]
+        # A row for each token from the first that is wanted on; chunks before it have none.
+        firsts = [
+            min(max(passages[chunk.passage].first, chunk.begin), chunk.end) for chunk in chunks
+        ]
+        rows = [
+            np.arange(begin + first - chunk.begin, begin + chunk.end - chunk.begin)
+            for chunk, first, begin in zip(chunks, firsts, begins, strict=False)
+        ]
+        blocks = [0, *accumulate(self._blocks_for(chunk.end) for chunk in chunks)]
+        result = self._backend.forward(
+            StepPlan(
+                token_ids=np.concatenate(
+                    [passages[chunk.passage].token_ids[chunk.begin : chunk.end] for chunk in chunks]
+                ),
+                positions=np.concatenate([np.arange(chunk.begin, chunk.end) for chunk in chunks]),
+                seq_begins=np.array(begins, np.int32),
+                past_lens=np.array([chunk.begin for chunk in chunks], np.int32),
+                block_ids=np.arange(blocks[-1], dtype=np.int32),
+                block_begins=np.array(blocks, np.int32),
+                logits_rows=np.concatenate(rows),
+            )
+        )
+        ends = [0, *accumulate(map(len, rows))]
+        for chunk, first, begin, end in zip(chunks, firsts, ends, ends[1:], strict=False):
+            if end > begin:
+                yield Rows(chunk.passage, first, result.logits[begin:end])
+
+    def _blocks_for(self, tokens: int) -> int:
+        return -(-tokens // self._block_size)
+
+    def close(self) -> None:
+        """Free the graph. Calling it twice is fine."""
+        self._backend.close()
+
+    def __enter__(self) -> BundleLogits:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

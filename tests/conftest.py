@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support import tiny_models
+
+from nanoaccel.folders import cache_folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Nothing is remembered from one run to the next but the sample model, if it is there."""
+    folder = tmp_path_factory.mktemp("cache")
+    name = "SmolLM2-135M-Instruct.Q4_1.gguf"
+    (folder / name).symlink_to(cache_folder() / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NANOACCEL_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +41,7 @@ def tiny_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="session")
 def sample_gguf() -> Path:
-    """The sample model's GGUF file, downloaded once into the user's cache."""
+    """The sample model's GGUF file, downloaded if the user's cache has it not."""
     from nanoaccel.exporters.sample import fetch_sample
 
     return fetch_sample()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nanoaccel.cli.progress import stages
+from nanoaccel.cli.recipe import LIMITS, TEXT, CalibrationFlags, RecipeFlags
 from nanoaccel.cli.sizes import bytes_text
 
 if TYPE_CHECKING:
@@ -18,20 +19,26 @@ if TYPE_CHECKING:
 def export(
     model: str,
     out: Path,
-    weights: Annotated[
-        str,
-        typer.Option(metavar="int4|int8|bf16|f16|f32", help="Type of the projections' weights."),
-    ] = "int4",
-    symmetric: Annotated[
+    recipe: RecipeFlags,
+    calibration: CalibrationFlags,
+    auto: Annotated[
         bool,
+        typer.Option("--auto", help="Try recipes and take the best one.", rich_help_panel=LIMITS),
+    ] = False,
+    time_budget: Annotated[
+        float,
         typer.Option(
-            "--symmetric/--asymmetric",
-            help="Integers centered on zero: faster; not centered: a little more accurate.",
+            metavar="MINUTES", help="With --auto, time for the export.", rich_help_panel=LIMITS
         ),
-    ] = True,
-    group_size: Annotated[
-        int, typer.Option(help="With int4, weights that share a scale; -1 is a whole row.")
-    ] = 64,
+    ] = 15.0,
+    judge_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens over which the result is compared with the original.  [default: 4096, or "
+            "16384 where limits depend on it]",
+            rich_help_panel=TEXT,
+        ),
+    ] = None,
     draft: Annotated[
         str,
         typer.Option(
@@ -51,12 +58,21 @@ def export(
     MODEL is a hub id, a folder, a .gguf file, or 'sample'. OUT is the bundle's folder, made new.
     """
     from nanoaccel.exporters.pipeline import export as run_export
-    from nanoaccel.exporters.recipe import Recipe
 
-    recipe = Recipe(weights=weights, symmetric=symmetric, group_size=group_size)  # type: ignore[arg-type]
+    wanted = recipe.build()
+    if wanted.note:
+        typer.echo(wanted.note, err=True)
     with stages() as listener:
         bundle = run_export(
-            model, out, recipe=recipe, draft=draft, overwrite=overwrite, listener=listener
+            model,
+            out,
+            recipe=wanted,
+            calibration=calibration.build(),
+            judge_tokens=judge_tokens,
+            search_seconds=time_budget * 60 if auto else None,
+            draft=draft,
+            overwrite=overwrite,
+            listener=listener,
         )
     report = json.loads((bundle.folder / "report.json").read_text(encoding="utf-8"))
     if as_json:
@@ -67,16 +83,16 @@ def export(
 
 
 def describe_export(bundle: Bundle, report: dict[str, Any]) -> str:
-    """What was made and how close it is to the original, in three lines."""
+    """What was made and how close it is to the original, in a few lines."""
     files = () if bundle.manifest is None else bundle.manifest.files
     size = sum(entry.size for entry in files)
     fidelity = report["fidelity"]
     return (
         f"{bundle.folder}: {report['recipe']}, {bytes_text(size)}, "
         f"{report['bits_per_weight']:.2f} bits per weight\n"
-        f"KL to the original {fidelity['kl']:.4f} nats a token, "
-        f"same likeliest token {fidelity['top1_agreement']:.1%}, "
-        f"over {fidelity['tokens']} tokens\n"
+        f"KL to the original {fidelity['kl']:.4f} ± {fidelity['kl_error']:.4f} nats a token, "
+        f"same likeliest token {fidelity['top1_agreement']:.1%} ± {fidelity['top1_error']:.1%},\n"
+        f"over {fidelity['tokens']} tokens of {fidelity['text']}\n"
         f"draft: {report['draft']['kind']}, {report['draft']['reason']}"
     )
 

@@ -13,6 +13,7 @@ from nanoaccel.cli.chat import chat
 from nanoaccel.cli.doctor import doctor
 from nanoaccel.cli.draft import rank, train
 from nanoaccel.cli.errors import guard, prepare_streams
+from nanoaccel.cli.eval import eval
 from nanoaccel.cli.export import export
 from nanoaccel.cli.generate import generate
 from nanoaccel.cli.inspect import inspect
@@ -23,7 +24,7 @@ _DEBUG = "--debug"
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Make": (quickstart, export),
     "Use": (generate, chat),
-    "Measure": (bench,),
+    "Measure": (eval, bench),
     "Look": (inspect, doctor),
 }
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from nanoaccel.cli.sizes import parse_bytes
 from nanoaccel.errors import ConfigError
+from nanoaccel.sizes import parse_bytes
 
 if TYPE_CHECKING:
     from nanoaccel.runtime.kv import CacheEviction

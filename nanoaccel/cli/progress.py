@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from nanoaccel.exporters.progress import StageEvent
+
+# Seconds between signs of life without a terminal; stages tell every two seconds.
+_LINE_EVERY = 3.0
 
 
 @contextmanager
@@ -41,15 +45,21 @@ def stages() -> Iterator[Callable[[StageEvent], None]]:
     with _spinner() as spinner:
         task = spinner.add_task("load the export tools")
 
+        shown = ""
+
         def listen(event: StageEvent) -> None:
-            if event.done is not None:
-                spinner.update(task, description=f"{event.stage}: {_share(spinner, task, event)}")
-            elif event.seconds is None:
-                spinner.reset(task, description=event.stage)
-            else:
+            nonlocal shown
+            if event.seconds is not None:
+                shown = ""
                 spinner.console.print(
                     f"  {event.stage:<44} {_cost(event)}", markup=False, highlight=False
                 )
+                return
+            if (name := f"{event.stage} {event.part}") != shown:
+                shown = name
+                spinner.reset(task, description=event.stage)
+            if event.done is not None:
+                spinner.update(task, description=_share(spinner, task, event))
 
         yield listen
 
@@ -59,21 +69,20 @@ def _stage_lines() -> Iterator[Callable[[StageEvent], None]]:
     # The stream of now: the export replaces sys.stderr while its libraries work.
     stream = sys.stderr
     unfinished = False
-
-    tenths = 0
+    stage, told = "", 0.0
 
     def listen(event: StageEvent) -> None:
-        nonlocal unfinished, tenths
+        nonlocal unfinished, stage, told
         unfinished = event.seconds is None
-        if event.done is not None:
-            if int(event.done * 10) > tenths:
-                tenths = int(event.done * 10)
-                print(f"{tenths}0% ", end="", file=stream, flush=True)
-        elif unfinished:
-            tenths = 0
-            print(f"{event.stage} ... ", end="", file=stream, flush=True)
-        else:
+        if not unfinished:
+            stage = ""
             print(_cost(event), file=stream, flush=True)
+        elif event.stage != stage:
+            stage, told = event.stage, time.monotonic()
+            print(f"{event.stage} ... ", end="", file=stream, flush=True)
+        elif time.monotonic() - told >= _LINE_EVERY:
+            told = time.monotonic()
+            print(f"{_so_far(event)} ", end="", file=stream, flush=True)
 
     try:
         yield listen
@@ -83,12 +92,19 @@ def _stage_lines() -> Iterator[Callable[[StageEvent], None]]:
 
 
 def _share(spinner: Progress, task: TaskID, event: StageEvent) -> str:
-    """How much of a stage is done, and the time that is left."""
+    """What is done of a stage, how much of it, and the time that is left."""
     elapsed = spinner.tasks[task].elapsed
-    if elapsed is None or not event.done:
-        return "0%"
-    left = elapsed * (1 - event.done) / event.done
-    return f"{event.done:.0%}, {left / 60:.0f} min left"
+    left = ""
+    if elapsed is not None and event.done:
+        seconds = elapsed * (1 - event.done) / event.done
+        left = f", {seconds / 60:.0f} min left" if seconds >= 60 else f", {seconds:.0f} s left"
+    return f"{event.stage}: {_so_far(event)}{left}"
+
+
+def _so_far(event: StageEvent) -> str:
+    """How much of a stage is done, where it tells."""
+    share = "." if event.done is None else f"{event.done:.0%}"
+    return f"{event.part} {share}" if event.part else share
 
 
 def _cost(event: StageEvent) -> str:

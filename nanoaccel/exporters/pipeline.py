@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanoaccel.bundle import MANIFEST, Bundle, Manifest, ModelEntry, list_files
+from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.errors import MissingExtraError
 from nanoaccel.exporters.drafts import choose_draft, place_draft
-from nanoaccel.exporters.fingerprint import fingerprint
 from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import check_space, publishing
 from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.folders import cache_folder
 
 if TYPE_CHECKING:
+    from nanoaccel.exporters.material import Material
     from nanoaccel.exporters.report import Report
+    from nanoaccel.exporters.search import Tried
     from nanoaccel.exporters.source import Source
+    from nanoaccel.exporters.workshop import Trial
 
 _RUNTIME = "openvino"
+_GRAPH = "openvino/openvino_model.xml"
+# Tokens over which a model is judged: to see that it is sound, and to choose by.
+_QUICK = 4096
+_CAREFUL = 16384
 _NEEDED = (
     "torch",
     "transformers",
@@ -42,6 +50,9 @@ def export(
     out: str | Path,
     *,
     recipe: Recipe | None = None,
+    calibration: CalibrationOptions | None = None,
+    judge_tokens: int | None = None,
+    search_seconds: float | None = None,
     draft: str = "auto",
     overwrite: bool = False,
     listener: Listener | None = None,
@@ -51,7 +62,13 @@ def export(
     Args:
         model: Hub id, folder, .gguf file, or "sample".
         out: The bundle's folder; it appears whole, when all is done.
-        recipe: How the weights are stored; None is int4.
+        recipe: How the weights are stored; None is int4, rounded to nearest.
+        calibration: Text for calibrated recipes; None is Python's language reference.
+        judge_tokens: Tokens over which the result is compared with the original; None is 4,096,
+            and 16,384 where limits or a search depend on it.
+        search_seconds: Time for the export, in which recipes are tried and the best under the
+            recipe's limits is taken; None makes what the recipe says. A search that was stopped
+            goes on.
         draft: Guesses for it: "auto" is a head that comes with NanoAccel, where there is one for
             these weights; "none"; else a head, a bundle, or a model with the same tokenizer, which
             is exported with the same recipe.
@@ -59,9 +76,11 @@ def export(
         listener: Is told of each stage.
 
     Raises:
-        SourceError: The model cannot be found or read.
+        SourceError: The model or the text cannot be found or read.
         UnsupportedModelError: Its architecture cannot be exported.
-        ExportError: The output cannot be written, or the graph does not work.
+        ConfigError: The recipe or the text does not fit the model.
+        ExportError: The output cannot be written, the graph does not work, it does not fit into
+            memory, or no model keeps the limits.
         MissingExtraError: The extra "export" is not installed.
     """
     missing = [name for name in _NEEDED if not _is_installed(name)]
@@ -69,70 +88,141 @@ def export(
         raise MissingExtraError(
             f"export needs {', '.join(missing)}", 'Install them: pip install "nanoaccel[export]"'
         )
+    recipe = Recipe() if recipe is None else recipe
+    careful = recipe.limited or search_seconds is not None
+    order = Order(
+        recipe=recipe,
+        calibration=calibration,
+        judge_tokens=(_CAREFUL if careful else _QUICK) if judge_tokens is None else judge_tokens,
+        search_seconds=search_seconds,
+        draft=draft,
+    )
     progress = Progress((lambda _: None) if listener is None else listener)
     target = Path(out).resolve()
     with publishing(target, overwrite=overwrite) as folder:
-        _run(str(model), folder, Recipe() if recipe is None else recipe, progress, draft)
+        _run(str(model), folder, order, progress)
     return Bundle.open(target)
 
 
-def _run(model: str, folder: Path, recipe: Recipe, progress: Progress, draft: str) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What an export shall make; see ``export``."""
+
+    recipe: Recipe
+    calibration: CalibrationOptions | None
+    judge_tokens: int
+    search_seconds: float | None
+    draft: str
+
+
+def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
     from nanoaccel.exporters import source as sources
-    from nanoaccel.exporters.openvino.build import build_graph
+    from nanoaccel.exporters.material import Wanted, gather
+    from nanoaccel.exporters.memory import check_memory, count_parameters, weight_bytes
     from nanoaccel.exporters.openvino.genai_tokenizer import write_genai_tokenizer
-    from nanoaccel.exporters.openvino.trace import check_supported, context_length, trace
+    from nanoaccel.exporters.openvino.trace import check_supported, context_length
     from nanoaccel.exporters.quiet import quiet
     from nanoaccel.exporters.report import Report
-    from nanoaccel.exporters.validate import reference_logits, validate, validation_tokens
 
-    traced = folder / "traced"
+    recipe = order.recipe
     with progress.stage("find the model"), quiet():
         source = sources.resolve(model)
         config = sources.load_config(source)
         check_supported(config)
         context = context_length(config)
+        checkpoint = sources.find_checkpoint(source)
+        parameters = count_parameters(config)
+        expected = check_memory(source, config, parameters, recipe)
+        traced = parameters * weight_bytes(source, config, recipe)
+        check_space(folder, recipe.bytes_for(parameters) + traced)
     with progress.stage("write the tokenizer"), quiet():
         end_ids = sources.write_tokenizer(source, folder)
-    with progress.stage("load the weights"), quiet():
-        torch_model = sources.load_model(source, recipe.weights, end_ids)
-        parameters = torch_model.num_parameters()
-        weights_name = fingerprint(torch_model)
-        choice = choose_draft(draft, weights_name)
-        check_space(folder, recipe.bytes_for(parameters) + torch_model.get_memory_footprint())
-    with progress.stage("run the original"), quiet():
-        tokens = validation_tokens(folder, config.vocab_size)[:context]
-        reference = reference_logits(torch_model, tokens)
-    with progress.stage("trace the graph"), quiet():
-        trace(torch_model, traced)
-        del torch_model
-        gc.collect()
-    with progress.stage(f"make it {recipe.describe()}"), quiet():
-        graph = build_graph(traced, folder / _RUNTIME, recipe)
-        shutil.rmtree(traced)
-    with progress.stage("compare with the original"), quiet():
-        fidelity = validate(graph.path, tokens, reference)
-    place_draft(choice, folder, lambda name, place: _run(name, place, recipe, progress, "none"))
+    searching = order.search_seconds is not None
+    wanted = Wanted(
+        recipe=recipe,
+        calibration=recipe.calibrated or searching,
+        sensitivity=recipe.mixed or searching,
+        options=_calibration_options(order.calibration, context),
+        judge_tokens=order.judge_tokens,
+    )
+    material = gather(source, config, folder, wanted, end_ids, context, progress)
+    choice = choose_draft(order.draft, material.fingerprint)
+    made = _make(material, order, folder, progress)
+    plain = replace(order, draft="none", search_seconds=None)
+    place_draft(choice, folder, lambda name, place: _run(name, place, plain, progress))
     with progress.stage("write the bundle"), quiet():
+        shutil.rmtree(material.traced)
         opens_in_genai = write_genai_tokenizer(folder, folder / _RUNTIME)
         generation = folder / _RUNTIME / "generation_config.json"
         if generation.is_file():
             shutil.copyfile(generation, folder / generation.name)
+        graph = made.trial.graph
         report = Report(
             model=model,
-            recipe=recipe.describe(),
+            recipe=made.trial.recipe.describe(),
+            note=made.trial.recipe.note,
             architecture=config.model_type,
-            parameters=parameters,
+            parameters=material.parameters,
             graph_bytes=graph.bytes,
             weights=graph.weights,
+            storage=graph.storage,
+            checkpoint="" if checkpoint is None else checkpoint.describe(),
+            kept=graph.kept,
             fused_projections=graph.fused_projections,
-            fidelity=fidelity,
+            calibration=(material.text or "") if made.trial.recipe.calibrated else "",
+            fidelity=made.trial.fidelity,
+            tried=made.tried,
+            left_out=made.left_out,
             opens_in_genai=opens_in_genai,
             draft={"kind": choice.kind, "from": choice.place, "reason": choice.reason},
             seconds=progress.seconds,
             peak_memory=progress.peak_memory,
+            expected_memory=expected,
         )
         report.write(folder)
-        _write_manifest(folder, report, source, recipe, graph.path, context, weights_name)
+        _write_manifest(folder, report, source, made.trial.recipe, context, material.fingerprint)
+
+
+def _calibration_options(asked: CalibrationOptions | None, context: int) -> CalibrationOptions:
+    """What was asked for, or windows that fit the model."""
+    if asked is not None:
+        return asked
+    usual = CalibrationOptions()
+    return replace(usual, length=min(usual.length, context))
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The graph that was made, and what else was tried."""
+
+    trial: Trial
+    tried: Sequence[Tried] = ()
+    left_out: Sequence[str] = ()
+
+
+def _make(material: Material, order: Order, folder: Path, progress: Progress) -> _Made:
+    """Make the graph, by one recipe or by the best of several, in its place in the bundle."""
+    from nanoaccel.exporters.limits import smallest_within
+    from nanoaccel.exporters.search import search
+    from nanoaccel.exporters.workshop import Workshop
+
+    workshop = Workshop(material, progress)
+    trials = folder / "trials"
+    if order.search_seconds is not None:
+        name = f"{material.fingerprint[:16]}-{material.digest[:16]}"
+        memory = cache_folder() / "searches" / name
+        left = order.search_seconds - sum(progress.seconds.values())
+        found = search(workshop.make, order.recipe, workshop.budget, trials, memory, left)
+        trial = found.trial or workshop.make(found.recipe, trials / "best")
+        made = _Made(trial, found.tried, found.left_out)
+    elif order.recipe.limited:
+        made = _Made(smallest_within(workshop.make, order.recipe, workshop.budget, trials)[-1])
+    else:
+        made = _Made(workshop.make(order.recipe, trials / "only"))
+    path = made.trial.graph.path
+    path.parent.rename(folder / _RUNTIME)
+    shutil.rmtree(trials)
+    return made
 
 
 def _write_manifest(
@@ -140,7 +230,6 @@ def _write_manifest(
     report: Report,
     source: Source,
     recipe: Recipe,
-    graph: Path,
     context: int,
     weights_name: str,
 ) -> None:
@@ -148,7 +237,7 @@ def _write_manifest(
     manifest = Manifest(
         target=ModelEntry(
             runtime=_RUNTIME,
-            graph=graph.relative_to(folder).as_posix(),
+            graph=_GRAPH,
             architecture=report.architecture,
             context_length=context,
             parameters=report.parameters,
@@ -156,7 +245,7 @@ def _write_manifest(
             weight_group_size=report.weights.group_size,
         ),
         source={"id": source.id, "revision": source.revision},
-        recipe=asdict(recipe),
+        recipe=recipe.to_json(),
         tools=_tool_versions(),
         validation=asdict(report.fidelity),
         draft=report.draft,

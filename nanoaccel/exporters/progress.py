@@ -2,55 +2,96 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
+
+_HEARTBEAT = 2.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class StageEvent:
-    """A stage began, went on, or ended.
+    """A stage began, goes on, or ended.
 
     Args:
         stage: What is done, in words.
-        seconds: How long it took; None when it just began.
+        seconds: How long it took; None as long as it goes on.
         memory: Resident memory of the process, bytes.
-        done: Share of the stage that is done, where it tells.
+        done: Share of its part that is done, where it tells.
+        part: What of the stage is done just now, where it tells.
     """
 
     stage: str
     seconds: float | None
     memory: int
     done: float | None = None
+    part: str = ""
 
 
 Listener = Callable[[StageEvent], None]
 
 
+class Tell(Protocol):
+    """Says how far a stage is."""
+
+    def __call__(self, done: float, part: str = "") -> None:
+        """Say which share of it, or of a part of it, is done."""
+
+
+def silence(done: float, part: str = "") -> None:
+    """Say nothing."""
+
+
 class Progress:
-    """Measures the stages and tells a listener.
+    """Measures the stages and tells a listener, at least every two seconds.
 
     Args:
-        listener: Called at the begin and at the end of each stage, and in long ones now and then.
+        listener: Called at the begin and at the end of each stage, and in between; by one thread
+            at a time.
     """
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
+        self._lock = threading.Lock()
         self.peak_memory = 0
         self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Callable[[float], None]]:
+    def stage(self, name: str) -> Iterator[Tell]:
         """Everything inside belongs to the stage; an error passes through.
 
         It gives a function that may be told which share of the stage is done.
         """
         begin = time.perf_counter()
-        self._listener(StageEvent(name, None, self._memory()))
-        yield lambda done: self._listener(StageEvent(name, None, self._memory(), done))
-        self.seconds[name] = time.perf_counter() - begin
-        self._listener(StageEvent(name, self.seconds[name], self._memory()))
+        known: tuple[float | None, str] = (None, "")
+        ended = threading.Event()
+
+        def tell(done: float, part: str = "") -> None:
+            nonlocal known
+            known = (done, part)
+            self._say(StageEvent(name, None, self._memory(), done, part))
+
+        def beat() -> None:
+            while not ended.wait(_HEARTBEAT):
+                self._say(StageEvent(name, None, self._memory(), *known))
+
+        self._say(StageEvent(name, None, self._memory()))
+        heart = threading.Thread(target=beat, name="progress", daemon=True)
+        heart.start()
+        try:
+            yield tell
+        finally:
+            ended.set()
+            heart.join()
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
+        self._say(StageEvent(name, time.perf_counter() - begin, self._memory()))
+
+    def _say(self, event: StageEvent) -> None:
+        with self._lock:
+            self._listener(event)
 
     def _memory(self) -> int:
         import psutil

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from nanoaccel.errors import NanoAccelError, SourceError
 from nanoaccel.exporters.gguf import GGUFMetadata, build_tokenizer, read_metadata
-from nanoaccel.exporters.recipe import WeightType
+from nanoaccel.exporters.prequantized import Checkpoint, PackedWeight, detect, load_quantized
 from nanoaccel.exporters.sample import fetch_sample
+from nanoaccel.exporters.weight_types import FLOATS, WeightType
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -125,6 +127,48 @@ def load_config(source: Source) -> PretrainedConfig:
 
     with _reading(source):
         return AutoConfig.from_pretrained(source.folder, **_gguf_arguments(source))
+
+
+def find_checkpoint(source: Source) -> Checkpoint | None:
+    """How a model's weights were quantized before it came here; None when they were not.
+
+    Raises:
+        UnsupportedModelError: In a way that cannot be read.
+    """
+    if source.gguf is not None:
+        return None
+    try:
+        config = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SourceError(
+            f"{source.folder / 'config.json'} is no JSON: {error}", "Download the model again"
+        ) from error
+    return detect(config)
+
+
+def load(
+    source: Source, weights: WeightType, end_ids: tuple[int, ...] = ()
+) -> tuple[PreTrainedModel, Mapping[str, PackedWeight]]:
+    """Load a model, quantized or not.
+
+    Args:
+        source: Where it is.
+        weights: The recipe's type.
+        end_ids: Tokens that end the text; none keeps what the model's own files say.
+
+    Returns:
+        The model, with float weights, and the weights that can stay as they were quantized, by
+        module.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    checkpoint = find_checkpoint(source)
+    if checkpoint is None:
+        return load_model(source, weights, end_ids), {}
+    with _reading(source):
+        model, packed = load_quantized(source.folder, checkpoint)
+    return model.eval(), {} if weights in FLOATS else packed
 
 
 def load_model(

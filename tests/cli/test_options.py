@@ -9,7 +9,6 @@ from typing import Annotated, Any, get_args, get_type_hints
 import pytest
 import typer
 
-from nanoaccel.cli.export import export
 from nanoaccel.cli.generate import generate
 from nanoaccel.cli.options import (
     EngineOptions,
@@ -18,8 +17,10 @@ from nanoaccel.cli.options import (
     SpeculationOptions,
     with_options,
 )
+from nanoaccel.cli.recipe import CalibrationFlags, RecipeFlags
 from nanoaccel.errors import ConfigError, SamplingError
-from nanoaccel.exporters.recipe import Recipe, WeightType
+from nanoaccel.exporters.recipe import PRESETS, Backup, EndType, Recipe
+from nanoaccel.exporters.weight_types import METHODS, WeightType
 from nanoaccel.registry import EVICTION_POLICIES
 from nanoaccel.runtime.backends import CachePrecision, Precision
 from nanoaccel.runtime.kv import CacheEviction
@@ -44,7 +45,7 @@ def _metavar(function: object, name: str) -> str:
 
 def _help(function: object, name: str) -> list[str]:
     """Its words."""
-    return re.findall(r"\w+", _option(function, name).help)
+    return re.findall(r"[\w-]+", _option(function, name).help)
 
 
 def test_sampling_defaults_are_those_of_sampling_params() -> None:
@@ -118,13 +119,21 @@ def test_choices_in_the_help_are_those_that_exist() -> None:
         assert precision in _help(EngineOptions, "cache_precision")
     for policy in EVICTION_POLICIES.names():
         assert policy in _help(ReuseOptions, "eviction_policy")
-    assert set(_metavar(export, "weights").split("|")) == set(get_args(WeightType))
+    for weights in get_args(WeightType):
+        assert weights in _help(RecipeFlags, "weights")
+    for method in METHODS:
+        assert method in _help(RecipeFlags, "method")
+    for preset in PRESETS:
+        assert preset in _help(RecipeFlags, "recipe")
+    assert _metavar(RecipeFlags, "backup") == "|".join(get_args(Backup))
+    for end in ("embeddings", "last_layer"):
+        assert _metavar(RecipeFlags, end) == "|".join(get_args(EndType))
 
 
-def test_export_defaults_are_those_of_the_recipe() -> None:
-    parameters = inspect.signature(export).parameters
-    names = [item.name for item in fields(Recipe)]
-    assert Recipe(**{name: parameters[name].default for name in names}) == Recipe()
+def test_recipe_flags_that_are_not_given_change_nothing() -> None:
+    assert RecipeFlags().build() == Recipe()
+    assert RecipeFlags(recipe="smallest").build() == PRESETS["smallest"]
+    assert CalibrationFlags().build() is None
 
 
 def test_with_options_spreads_and_gathers_a_dataclass() -> None:

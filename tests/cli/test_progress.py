@@ -65,3 +65,28 @@ def test_stages_spin_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         listener(StageEvent("trace", 1.25, 1_500_000_000))
     assert "trace" in terminal.getvalue()
     assert "1.2 s     1.5 GB" in terminal.getvalue()
+
+
+def test_stages_show_signs_of_life_without_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("nanoaccel.cli.progress.time.monotonic", lambda: now)
+    with stages() as listener:
+        for second in range(0, 14, 2):
+            now = float(second)
+            listener(StageEvent("tune", None, 0, second / 14, "statistics"))
+        listener(StageEvent("tune", 14.0, 10**6))
+    line = capsys.readouterr().err
+    assert line.startswith("tune ... statistics 29% statistics 57% ")
+    assert line.endswith("   14.0 s     1.0 MB\n")
+
+
+def test_stages_foretell_the_time_that_is_left_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = _on_terminal(monkeypatch)
+    with stages() as listener:
+        listener(StageEvent("tune", None, 0))
+        listener(StageEvent("tune", None, 0, 0.5, "statistics"))
+    assert "tune: statistics 50%, 0 s left" in terminal.getvalue()

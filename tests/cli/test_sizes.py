@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from nanoaccel.cli.sizes import binary_bytes_text, bytes_text, count_text, parse_bytes
+from nanoaccel.cli.sizes import binary_bytes_text, bytes_text, count_text
 from nanoaccel.cli.table import table
 from nanoaccel.errors import ConfigError
+from nanoaccel.sizes import parse_bytes
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,12 @@ import pytest
 from openvino import opset13 as ops
 from support import tiny_models
 
-from nanoaccel.exporters.compression import compress, weight_statistics
+from nanoaccel.exporters.compression import (
+    compress,
+    find_layers,
+    storage_of,
+    weight_statistics,
+)
 from nanoaccel.exporters.openvino.passes.fuse_projections import fuse_projections
 from nanoaccel.exporters.openvino.trace import trace
 from nanoaccel.exporters.quiet import quiet
@@ -42,6 +47,13 @@ def traced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         return trace(model, tmp_path_factory.mktemp(kind))
 
 
+def compressed(graph: Path, recipe: Recipe) -> ov.Model:
+    model = ov.Core().read_model(graph)
+    layers = find_layers(model)
+    with quiet():
+        return compress(model, recipe, layers, storage_of(layers, recipe))
+
+
 def kinds(model: ov.Model) -> Counter[str]:
     return Counter(node.get_type_name() for node in model.get_ops())
 
@@ -61,8 +73,7 @@ def logits(model: ov.Model) -> np.ndarray:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.describe())
 def test_fuse_projections_leaves_the_numbers_as_they_are(traced: Path, recipe: Recipe) -> None:
-    with quiet():
-        model = compress(ov.Core().read_model(traced), recipe)
+    model = compressed(traced, recipe)
     before, products = logits(model), kinds(model)["MatMul"]
     assert fuse_projections(model) == 6
     assert kinds(model)["MatMul"] == products - 3 * 3
@@ -90,8 +101,7 @@ def test_fuse_projections_leaves_unlike_weights_apart() -> None:
 
 
 def test_compress_int4_keeps_embedding_and_last_projection_at_int8(traced: Path) -> None:
-    with quiet():
-        model = compress(ov.Core().read_model(traced), Recipe(group_size=32))
+    model = compressed(traced, Recipe(group_size=32))
     statistics = weight_statistics(model)
     vocabulary = tiny_models.VOCAB_SIZE * 64
     assert statistics.group_size == 32
@@ -107,7 +117,8 @@ def test_compress_falls_back_where_the_group_size_does_not_divide(
 ) -> None:
     model = tiny_models.make_model("llama", hidden_size=hidden, intermediate_size=intermediate)
     with quiet():
-        graph = compress(ov.Core().read_model(trace(model, tmp_path)), Recipe(group_size=64))
+        traced = trace(model, tmp_path)
+    graph = compressed(traced, Recipe(group_size=64))
     assert weight_statistics(graph).group_size == smallest
     fuse_projections(graph)
     assert np.isfinite(logits(graph)).all()

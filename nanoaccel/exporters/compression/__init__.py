@@ -1,5 +1,16 @@
 """Makes the weights of a graph smaller."""
 
-from nanoaccel.exporters.compression.weights import WeightStatistics, compress, weight_statistics
+from nanoaccel.exporters.compression.compress import Calibration, compress
+from nanoaccel.exporters.compression.layers import Layer, find_layers, group_of, storage_of
+from nanoaccel.exporters.compression.statistics import WeightStatistics, weight_statistics
 
-__all__ = ["WeightStatistics", "compress", "weight_statistics"]
+__all__ = [
+    "Calibration",
+    "Layer",
+    "WeightStatistics",
+    "compress",
+    "find_layers",
+    "group_of",
+    "storage_of",
+    "weight_statistics",
+]

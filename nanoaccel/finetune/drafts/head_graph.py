@@ -11,7 +11,7 @@ import openvino as ov
 import torch
 from openvino import opset13 as ops
 
-from nanoaccel.exporters.compression import compress
+from nanoaccel.exporters.compression import compress, find_layers, storage_of
 from nanoaccel.exporters.openvino.build import save_graph
 from nanoaccel.exporters.openvino.trace import trace
 from nanoaccel.exporters.recipe import Recipe
@@ -43,7 +43,8 @@ def write_graph(
         model = ov.Core().read_model(graph)
         _feed_states(model, head, vocabulary, vocab_size)
         add_hidden(model, [0])
-        save_graph(compress(model, recipe), path)
+        layers = find_layers(model)
+        save_graph(compress(model, recipe, layers, storage_of(layers, recipe)), path)
 
 
 def _as_llama(head: DraftHead):  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""Weight compression with NNCF, and what became of each weight."""
+"""What became of the weights of a graph."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nanoaccel.exporters.recipe import Recipe
-
 if TYPE_CHECKING:
     import openvino as ov
 
-_SMALLEST_GROUP = 16
 _MATRIX = 4096  # constants with fewer numbers are shapes, norms and scales
+_GROUPED = ("i4", "u4", "u3", "u2", "nf4", "f4e2m1", "f8e4m3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,38 +33,6 @@ class WeightStatistics:
         return sum(self.parameters.values())
 
 
-def compress(model: ov.Model, recipe: Recipe) -> ov.Model:
-    """Compress the weights as the recipe says; a recipe without integers changes nothing.
-
-    The embedding and the last projection get int8 under int4. Where the group size does not
-    divide a layer, a smaller power of two is taken, or int8.
-    """
-    import nncf
-
-    if not recipe.compressed:
-        return model
-    mode = nncf.CompressWeightsMode[_mode(recipe)]
-    if recipe.weights == "int8":
-        return nncf.compress_weights(model, mode=mode)
-    backup = nncf.BackupMode.INT8_SYM if recipe.symmetric else nncf.BackupMode.INT8_ASYM
-    advanced = nncf.AdvancedCompressionParameters(
-        group_size_fallback_mode=nncf.GroupSizeFallbackMode.ADJUST,
-        min_adjusted_group_size=_SMALLEST_GROUP,
-    )
-    return nncf.compress_weights(
-        model,
-        mode=mode,
-        ratio=1.0,
-        group_size=recipe.group_size,
-        backup_mode=backup,
-        advanced_parameters=advanced,
-    )
-
-
-def _mode(recipe: Recipe) -> str:
-    return f"{recipe.weights.upper()}_{'SYM' if recipe.symmetric else 'ASYM'}"
-
-
 def weight_statistics(model: ov.Model) -> WeightStatistics:
     """Count the weights of a graph by element type, and find its smallest group."""
     counts: Counter[str] = Counter()
@@ -81,6 +47,6 @@ def weight_statistics(model: ov.Model) -> WeightStatistics:
         if shape[-1] == 1:
             continue  # scales and zero points of groups
         counts[name] += math.prod(shape)
-        if len(shape) == 3 and name in ("i4", "u4"):
+        if len(shape) == 3 and name in _GROUPED:
             groups.add(shape[-1])
     return WeightStatistics(dict(counts), min(groups) if groups else None)

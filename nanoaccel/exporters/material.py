@@ -1,0 +1,250 @@
+"""All that an export needs of the original model, taken while it is loaded."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nanoaccel.calibration.datasets import (
+    CalibrationData,
+    CalibrationOptions,
+    Script,
+    TextEncoder,
+    cached_windows,
+    judging_windows,
+    load_calibration,
+    token_cache_folder,
+    write_own_text,
+)
+from nanoaccel.calibration.reference import Reference, record, reference_path
+from nanoaccel.calibration.sensitivity import Rounding, Sensitivity, measure_sensitivity
+from nanoaccel.errors import SourceError
+from nanoaccel.exporters import source as sources
+from nanoaccel.exporters.compression import Calibration
+from nanoaccel.exporters.encoder import HubEncoder
+from nanoaccel.exporters.fingerprint import fingerprint
+from nanoaccel.exporters.progress import Progress, Tell
+from nanoaccel.exporters.quiet import quiet
+from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.folders import cache_folder
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+    from nanoaccel.exporters.prequantized import PackedWeight
+    from nanoaccel.exporters.source import Source
+
+# Tokens over which each unit is measured: about a second for a small model.
+_SENSITIVITY_TOKENS = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What recipes will ask for.
+
+    Args:
+        recipe: Types and layout; the first that is tried.
+        calibration: Whether any recipe is calibrated.
+        sensitivity: Whether any gives layers different types.
+        options: Which text to calibrate with.
+        judge_tokens: Tokens to judge with.
+    """
+
+    recipe: Recipe
+    calibration: bool
+    sensitivity: bool
+    options: CalibrationOptions
+    judge_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What is left when the original is freed.
+
+    Args:
+        traced: Folder of the graph with its original weights.
+        parameters: Weights of the original.
+        fingerprint: Names these weights.
+        reference: What the original predicts over the text that judges.
+        calibration: Samples, where a recipe needs them.
+        text: What the samples are.
+        digest: Names the text that judges and the samples.
+        sensitivity: Of each unit, where it was measured.
+        packed: Weights that stay as a checkpoint had them, by module.
+    """
+
+    traced: Path
+    parameters: int
+    fingerprint: str
+    reference: Reference
+    calibration: Calibration | None
+    text: str | None
+    digest: str
+    sensitivity: Sequence[Sensitivity]
+    packed: Mapping[str, PackedWeight]
+
+
+def gather(
+    source: Source,
+    config: PretrainedConfig,
+    folder: Path,
+    wanted: Wanted,
+    end_ids: tuple[int, ...],
+    context: int,
+    progress: Progress,
+) -> Material:
+    """Load the original, run it, trace it, and free it.
+
+    Args:
+        source: Where it is.
+        config: Its configuration.
+        folder: Of the bundle in the making; its tokenizer is there.
+        wanted: What recipes will ask for.
+        end_ids: Tokens that end a text, where the tokenizer's source says so.
+        context: Tokens that it can attend to.
+        progress: Is told.
+
+    Raises:
+        SourceError: The weights cannot be read, or are no numbers.
+        ConfigError: The text does not fit.
+    """
+    from nanoaccel.exporters.openvino.trace import trace
+
+    with progress.stage("load the weights"), quiet():
+        model, packed = sources.load(source, wanted.recipe.weights, end_ids)
+        _check_finite(model)
+        name = fingerprint(model)
+        parameters = model.num_parameters()
+    encoder = HubEncoder(folder)
+    data = None
+    with progress.stage("choose the text") as tell, quiet():
+        judge = judging_windows(wanted.options, encoder, wanted.judge_tokens, context)
+        if wanted.calibration or wanted.sensitivity:
+            data = _samples(model, encoder, wanted.options, end_ids, context, name, tell)
+        _check_tokens(config, judge, data)
+    with progress.stage("run the original") as tell, quiet():
+        reference = _reference(model, judge, name, tell)
+    sensitivity: Sequence[Sensitivity] = ()
+    if wanted.sensitivity and data is not None:
+        with progress.stage("measure how sensitive layers are") as tell, quiet():
+            sensitivity = _sensitivity(model, wanted.recipe, data, name, tell)
+    traced = folder / "traced"
+    with progress.stage("trace the graph"), quiet():
+        trace(model, traced)
+        del model
+        gc.collect()
+    return Material(
+        traced=traced,
+        parameters=parameters,
+        fingerprint=name,
+        reference=reference,
+        calibration=None if data is None else _calibration(data, name),
+        text=None if data is None else data.name,
+        digest=sha256(f"{judge.digest} {data and data.digest}".encode()).hexdigest(),
+        sensitivity=sensitivity,
+        packed=packed,
+    )
+
+
+def _samples(
+    model: PreTrainedModel,
+    encoder: TextEncoder,
+    options: CalibrationOptions,
+    end_ids: tuple[int, ...],
+    context: int,
+    name: str,
+    tell: Tell,
+) -> CalibrationData:
+    """Windows to calibrate with."""
+    script = Script.of(encoder, end_ids or _end_ids(model))
+
+    def own_text(windows: int) -> Sequence[object]:
+        key = f"{name} {model.dtype} {script} {windows} {options.length} {options.seed}"
+        return cached_windows(
+            token_cache_folder(),
+            key,
+            (windows, options.length),
+            lambda: write_own_text(
+                model,
+                script,
+                windows=windows,
+                length=options.length,
+                seed=options.seed,
+                tick=lambda done: tell(done, "the model writes it"),
+            ),
+        )
+
+    return load_calibration(options, encoder, context=context, own_text=own_text)  # type: ignore[arg-type]
+
+
+def _reference(model: PreTrainedModel, judge: CalibrationData, name: str, tell: Tell) -> Reference:
+    """What the original predicts, from an earlier run where there was one."""
+    path = reference_path(name, str(model.dtype), judge.digest)
+    known = Reference.load(path, judge.held_out)
+    if known is not None:
+        return known
+    found = record(model, judge.name, judge.held_out, tell)
+    found.save(path)
+    return found
+
+
+def _sensitivity(
+    model: PreTrainedModel, recipe: Recipe, data: CalibrationData, name: str, tell: Tell
+) -> list[Sensitivity]:
+    """Of each unit, from an earlier run where there was one."""
+    few = Rounding(int(recipe.traits.bits), recipe.group, recipe.symmetric)
+    backup = Rounding(8, -1, recipe.symmetric)
+    count = max(1, _SENSITIVITY_TOKENS // len(data.samples[0]))
+    what = json.dumps([name, data.digest, asdict(few), asdict(backup), count])
+    file = cache_folder() / "sensitivity" / f"{sha256(what.encode()).hexdigest()[:32]}.json"
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        return [Sensitivity(tuple(unit["layers"]), unit["kl"], unit["kl_backup"]) for unit in known]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    found = measure_sensitivity(model, data.samples[:count], few, backup, tell)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text(json.dumps([asdict(unit) for unit in found]), encoding="utf-8")
+    partial.replace(file)
+    return found
+
+
+def _calibration(data: CalibrationData, name: str) -> Calibration:
+    folder = cache_folder() / "calibration" / f"{name[:16]}-{data.digest[:16]}"
+    return Calibration(data.samples, folder)
+
+
+def _end_ids(model: PreTrainedModel) -> tuple[int, ...]:
+    found = model.generation_config.eos_token_id if model.generation_config else None
+    if found is None:
+        return ()
+    return tuple(found) if isinstance(found, list) else (found,)
+
+
+def _check_finite(model: PreTrainedModel) -> None:
+    for name, weight in model.named_parameters():
+        if not bool(weight.isfinite().all()):
+            raise SourceError(
+                f"the weights of {name} are not all numbers (NaN or infinite)",
+                "The checkpoint is damaged, or was trained to overflow: take another one",
+            )
+
+
+def _check_tokens(
+    config: PretrainedConfig, judge: CalibrationData, data: CalibrationData | None
+) -> None:
+    """Refuse a tokenizer that gives tokens that the model has not."""
+    windows = [*judge.held_out, *(() if data is None else data.samples)]
+    highest = max(int(window.max()) for window in windows)
+    size = config.get_text_config().vocab_size
+    if highest >= size:
+        raise SourceError(
+            f"the tokenizer gives token {highest}, and the model has {size} tokens",
+            "The tokenizer is another model's",
+        )

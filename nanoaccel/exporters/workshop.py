@@ -1,0 +1,91 @@
+"""Makes graphs of one model by different recipes, and judges each."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import openvino as ov
+
+from nanoaccel.calibration.metrics import Fidelity
+from nanoaccel.exporters.budget import Budget
+from nanoaccel.exporters.compression import find_layers
+from nanoaccel.exporters.material import Material
+from nanoaccel.exporters.openvino.build import BuiltGraph, build_graph
+from nanoaccel.exporters.openvino.runner import GraphRunner
+from nanoaccel.exporters.openvino.trace import GRAPH
+from nanoaccel.exporters.progress import Progress
+from nanoaccel.exporters.quiet import quiet
+from nanoaccel.exporters.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A graph, and what it is worth.
+
+    Args:
+        recipe: What made it.
+        graph: Where it is.
+        fidelity: To the original.
+        seconds: That making and judging it took.
+    """
+
+    recipe: Recipe
+    graph: BuiltGraph
+    fidelity: Fidelity
+    seconds: float
+
+
+class Workshop:
+    """Makes graphs from the material of one model.
+
+    Args:
+        material: What was taken from the original.
+        progress: Is told.
+    """
+
+    def __init__(self, material: Material, progress: Progress) -> None:
+        graph = ov.Core().read_model(material.traced / GRAPH)
+        layers = [layer for layer in find_layers(graph) if layer.name not in material.packed]
+        size = (material.traced / GRAPH).with_suffix(".bin").stat().st_size
+        self.budget = Budget(layers, material.sensitivity, size, _weight_bytes(graph))
+        self._material = material
+        self._progress = progress
+
+    def make(self, recipe: Recipe, folder: Path, windows: int | None = None) -> Trial:
+        """Make a graph and judge it.
+
+        Args:
+            recipe: What to do.
+            folder: Where the graph goes; made new.
+            windows: Of the text that judges, the first so many; None is all.
+
+        Raises:
+            ExportError: It cannot be made, or does not work.
+            ConfigError: The recipe does not fit the model.
+        """
+        begin = time.perf_counter()
+        material = self._material
+        with self._progress.stage(f"make it {recipe.describe()}") as tell, quiet():
+            graph = build_graph(
+                material.traced,
+                folder,
+                recipe,
+                self.budget.sensitive(recipe),
+                material.calibration,
+                material.packed,
+                tell,
+            )
+        with self._progress.stage("compare with the original") as tell, quiet():
+            fidelity = material.reference.judge(GraphRunner(graph.path).logits, windows, tell)
+        return Trial(recipe, graph, fidelity, time.perf_counter() - begin)
+
+
+def _weight_bytes(graph: ov.Model) -> int:
+    """Bytes of one original weight, by the largest constant."""
+    largest = max(
+        (node for node in graph.get_ops() if node.get_type_name() == "Constant"),
+        key=lambda node: node.get_byte_size(),
+    )
+    return int(largest.get_output_element_type(0).size)

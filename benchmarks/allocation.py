@@ -1,0 +1,127 @@
+"""Layers chosen by measured sensitivity, against NNCF's ratio with each of its metrics.
+
+    python benchmarks/allocation.py [--model sample] [--noise 0.02] [--ratio 0.8]
+
+NNCF puts a share of the weights into int4 and the rest into int8, by a metric of its own. Then the
+same bytes are allocated by what rounding each unit did to the model. All round to nearest, so that
+only the choice of layers differs; KL is measured over text that neither has seen. ``--noise`` adds
+noise to the weights, as a share of their spread: such weights never lay on a grid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from workers import machine
+
+from nanoaccel.calibration.datasets import CalibrationOptions
+from nanoaccel.exporters import source as sources
+from nanoaccel.exporters.material import Material, Wanted, gather
+from nanoaccel.exporters.openvino.build import save_graph
+from nanoaccel.exporters.openvino.runner import GraphRunner, graph_inputs
+from nanoaccel.exporters.openvino.trace import GRAPH, context_length
+from nanoaccel.exporters.progress import Progress
+from nanoaccel.exporters.quiet import quiet
+from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.workshop import Workshop
+
+METRICS = (
+    "WEIGHT_QUANTIZATION_ERROR",
+    "HESSIAN_INPUT_ACTIVATION",
+    "MEAN_ACTIVATION_VARIANCE",
+    "MAX_ACTIVATION_VARIANCE",
+    "MEAN_ACTIVATION_MAGNITUDE",
+)
+
+
+def perturbed(model: str, noise: float, folder: Path) -> str:
+    """A copy of the model with noisy matrices."""
+    import torch
+
+    source = sources.resolve(model)
+    loaded = sources.load_model(source, "f32", sources.write_tokenizer(source, folder))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weight in loaded.parameters():
+            if weight.ndim == 2:
+                weight += noise * weight.std() * torch.randn_like(weight)
+    loaded.save_pretrained(folder)
+    return str(folder)
+
+
+def material_of(model: str, folder: Path, tokens: int) -> Material:
+    """The traced graph, the samples and the sensitivities of a model."""
+    source = sources.resolve(model)
+    config = sources.load_config(source)
+    wanted = Wanted(
+        recipe=Recipe(),
+        calibration=True,
+        sensitivity=True,
+        options=CalibrationOptions(),
+        judge_tokens=tokens,
+    )
+    end_ids = sources.write_tokenizer(source, folder)
+    progress = Progress(lambda _: None)
+    return gather(source, config, folder, wanted, end_ids, context_length(config), progress)
+
+
+def by_nncf(material: Material, metric: str, ratio: float, folder: Path) -> tuple[int, float]:
+    """Bytes and KL of what NNCF makes by one of its metrics."""
+    import nncf
+    import openvino as ov
+
+    model = ov.Core().read_model(material.traced / GRAPH)
+    assert material.calibration is not None
+    samples = [graph_inputs(model, window) for window in material.calibration.samples]
+    data = None if metric == "WEIGHT_QUANTIZATION_ERROR" else nncf.Dataset(samples)
+    with quiet():
+        model = nncf.compress_weights(
+            model,
+            mode=nncf.CompressWeightsMode.INT4_SYM,
+            group_size=64,
+            ratio=ratio,
+            dataset=data,
+            subset_size=len(samples),
+            sensitivity_metric=nncf.SensitivityMetric[metric],
+            backup_mode=nncf.BackupMode.INT8_SYM,
+        )
+    folder.mkdir()
+    save_graph(model, folder / GRAPH)
+    fidelity = material.reference.judge(GraphRunner(folder / GRAPH).logits)
+    return (folder / GRAPH).with_suffix(".bin").stat().st_size, fidelity.kl
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="sample")
+    parser.add_argument("--noise", type=float, default=0.0)
+    parser.add_argument("--ratio", type=float, default=0.8)
+    parser.add_argument("--tokens", type=int, default=16384)
+    arguments = parser.parse_args()
+    print(f"{machine()}; {arguments.tokens} held-out tokens; int4 for {arguments.ratio:.0%}\n")
+    with tempfile.TemporaryDirectory() as place:
+        work = Path(place)
+        model = arguments.model
+        if arguments.noise:
+            (work / "noisy").mkdir()
+            with quiet():
+                model = perturbed(model, arguments.noise, work / "noisy")
+        (work / "model").mkdir()
+        material = material_of(model, work / "model", arguments.tokens)
+        workshop = Workshop(material, Progress(lambda _: None))
+        print("| layers in int8 by | MB | KL |\n| --- | --- | --- |")
+        sizes = []
+        for metric in METRICS:
+            size, kl = by_nncf(material, metric, arguments.ratio, work / metric)
+            sizes.append(size)
+            print(f"| NNCF, {metric.lower()} | {size / 1e6:.1f} | {kl:.4f} |", flush=True)
+        recipe = replace(Recipe(), target_size=min(sizes))
+        trial = workshop.make(recipe, work / "measured")
+        print(f"| measured sensitivity | {trial.graph.bytes / 1e6:.1f} | {trial.fidelity.kl:.4f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -34,8 +34,8 @@ def export(
     judge_tokens: Annotated[
         int | None,
         typer.Option(
-            help="Tokens over which the result is compared with the original.  [default: 4096, or "
-            "16384 where limits depend on it]",
+            help="Tokens over which the result is compared with the original.",
+            show_default="4096, or 16384 where limits depend on it",
             rich_help_panel=TEXT,
         ),
     ] = None,

@@ -37,7 +37,8 @@ class RecipeFlags:
         typer.Option(
             metavar="TYPE",
             help="Type of the projections' weights: int4, int8, nf4, mxfp4, fp4, nvfp4, int2, "
-            "bf16, f16, f32; int3, cb4, fp8 and mxfp8 save disk only.  [default: int4]",
+            "bf16, f16, f32; int3, cb4, fp8 and mxfp8 save disk only.",
+            show_default="int4",
             rich_help_panel=_RECIPE,
         ),
     ] = None
@@ -52,7 +53,8 @@ class RecipeFlags:
     group_size: Annotated[
         int | None,
         typer.Option(
-            help="Weights that share a scale; -1 is a whole row.  [default: 64]",
+            help="Weights that share a scale; -1 is a whole row.",
+            show_default="64",
             rich_help_panel=_RECIPE,
         ),
     ] = None
@@ -61,7 +63,8 @@ class RecipeFlags:
         typer.Option(
             metavar="A+B",
             help="How numbers are chosen: rtn, or of awq, scale-estimation, gptq, lora-correction "
-            "those that you want.  [default: rtn]",
+            "those that you want.",
+            show_default="rtn",
             rich_help_panel=_RECIPE,
         ),
     ] = None
@@ -69,7 +72,8 @@ class RecipeFlags:
         str | None,
         typer.Option(
             metavar="int8|same|float",
-            help="Type of the embedding; same is that of the projections.  [default: int8]",
+            help="Type of the embedding; same is that of the projections.",
+            show_default="int8",
             rich_help_panel=_RECIPE,
         ),
     ] = None
@@ -77,7 +81,8 @@ class RecipeFlags:
         str | None,
         typer.Option(
             metavar="int8|same|float",
-            help="Type of the last projection.  [default: int8]",
+            help="Type of the last projection.",
+            show_default="int8",
             rich_help_panel=_RECIPE,
         ),
     ] = None
@@ -85,7 +90,8 @@ class RecipeFlags:
         str | None,
         typer.Option(
             metavar="int8|float",
-            help="Type of layers that are kept out of the smaller one.  [default: int8]",
+            help="Type of layers that are kept out of the smaller one.",
+            show_default="int8",
             rich_help_panel=_RECIPE,
         ),
     ] = None
@@ -167,8 +173,8 @@ class CalibrationFlags:
         typer.Option(
             metavar="SOURCE",
             help="Text that chooses numbers: docs (Python's language reference), self (the model "
-            "writes it), a .txt, .jsonl or .parquet file, or a data set on the hub."
-            "  [default: docs]",
+            "writes it), a .txt, .jsonl or .parquet file, or a data set on the hub.",
+            show_default="docs",
             rich_help_panel=TEXT,
         ),
     ] = None
@@ -176,13 +182,14 @@ class CalibrationFlags:
         str | None, typer.Option(help="Column of its rows.", rich_help_panel=TEXT)
     ] = None
     calibration_samples: Annotated[
-        int | None, typer.Option(help="Samples.  [default: 64]", rich_help_panel=TEXT)
+        int | None, typer.Option(help="Samples.", show_default="64", rich_help_panel=TEXT)
     ] = None
     calibration_length: Annotated[
-        int | None, typer.Option(help="Tokens in each.  [default: 256]", rich_help_panel=TEXT)
+        int | None, typer.Option(help="Tokens in each.", show_default="256", rich_help_panel=TEXT)
     ] = None
     seed: Annotated[
-        int | None, typer.Option(help="Chooses the samples.  [default: 0]", rich_help_panel=TEXT)
+        int | None,
+        typer.Option(help="Chooses the samples.", show_default="0", rich_help_panel=TEXT),
     ] = None
 
     def build(self) -> CalibrationOptions | None:

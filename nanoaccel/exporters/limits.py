@@ -16,7 +16,7 @@ from nanoaccel.exporters.workshop import Trial
 _ERRORS = 2.0
 _MOST_TRIALS = 5
 # A model this close to the smallest one that fails is small enough, as a share of its size.
-_CLOSE = 0.01
+_CLOSE = 0.02
 
 Make = Callable[[Recipe, Path], Trial]
 

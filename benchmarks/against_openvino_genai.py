@@ -65,19 +65,23 @@ def measure_fidelity(work: Path) -> dict[str, float]:
     """KL divergence of each graph from the original model, nats a token."""
     from transformers import AutoModelForCausalLM
 
-    from nanoaccel.exporters.validate import reference_logits, validate, validation_tokens
+    from nanoaccel.calibration.datasets import CalibrationOptions, judging_windows
+    from nanoaccel.calibration.reference import record
+    from nanoaccel.exporters.encoder import HubEncoder
+    from nanoaccel.exporters.openvino.runner import GraphRunner
 
     source = work / "source"
     with quiet():
         model = AutoModelForCausalLM.from_pretrained(source)
-        tokens = validation_tokens(source, model.config.vocab_size)
-        reference = reference_logits(model, tokens)
+        context = model.config.max_position_embeddings
+        judge = judging_windows(CalibrationOptions(), HubEncoder(source), 4096, context)
+        reference = record(model, judge.name, judge.held_out, lambda _: None)
     graphs = {
         "nanoaccel": work / "bundle" / "openvino",
         **{name: work / folder for name, (kind, folder) in ENGINES.items() if kind == "genai"},
     }
     return {
-        name: validate(folder / "openvino_model.xml", tokens, reference).kl
+        name: reference.judge(GraphRunner(folder / "openvino_model.xml").logits).kl
         for name, folder in graphs.items()
     }
 

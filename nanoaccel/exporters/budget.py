@@ -12,6 +12,8 @@ from nanoaccel.exporters.compression import Layer, group_of, storage_of
 from nanoaccel.exporters.recipe import Recipe
 from nanoaccel.exporters.weight_types import TRAITS
 
+_SLACK = 4096  # bytes that compression adds apart from the layers: shapes and the like
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -114,7 +116,7 @@ class Budget:
         free = {name for unit in units for name in _names(unit)}
         plain = storage_of(self.layers, recipe)
         rest = [layer for layer in self.layers if layer.name not in free]
-        other = self.graph_bytes - self.parameters * self.original_bytes
+        other = self.graph_bytes - self.parameters * self.original_bytes + _SLACK
         return other + sum(self._size([layer], plain[layer.name], recipe) for layer in rest)
 
     def _size(self, layers: Sequence[Layer], kind: str, recipe: Recipe) -> int:
@@ -125,8 +127,11 @@ class Budget:
             return layer.parameters * self.original_bytes
         group = (group_of(layer, recipe) or -1) if kind == recipe.weights else -1
         bits = TRAITS[kind].bits_with_scales(group, recipe.symmetric)
-        rows = layer.outputs * 2 if group == -1 else 0  # a scale of 16 bits each
-        return int(layer.parameters * bits / 8) + rows
+        size = int(layer.parameters * bits / 8)
+        if group == -1:  # a scale of 16 bits a row, and a zero point
+            zero_point = 0 if recipe.symmetric or not TRAITS[kind].asymmetric else 1
+            size += layer.outputs * (2 + zero_point)
+        return size
 
     @property
     def _named(self) -> Mapping[str, Layer]:

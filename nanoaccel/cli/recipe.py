@@ -138,11 +138,12 @@ class RecipeFlags:
     ] = None
 
     def build(self) -> Recipe:
-        """The recipe.
+        """The recipe; a limit takes the place of those of the preset or file.
 
         Raises:
             ConfigError: A value is wrong, or values do not go together.
         """
+        from nanoaccel.exporters.recipe import LIMITS as limits
         from nanoaccel.exporters.recipe import Recipe
         from nanoaccel.exporters.recipe_file import read_recipe
 
@@ -161,6 +162,8 @@ class RecipeFlags:
             changes["overrides"] = (*base.overrides, *map(_override, self.override))
         if self.target_size is not None:
             changes["target_size"] = parse_bytes("--target-size", self.target_size)
+        if any(name in changes for name in limits):
+            base = base.without_limits()
         return replace(base, **changes)
 
 

@@ -13,6 +13,8 @@ EndType: TypeAlias = Literal["int8", "same", "float"]
 Backup: TypeAlias = Literal["int8", "float"]
 Fallback: TypeAlias = Literal["smaller", "backup", "error"]
 
+LIMITS = ("share", "target_bits", "target_size", "max_kl", "min_agreement")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Override:
@@ -128,16 +130,14 @@ class Recipe:
             return f"{self.weights} saves disk, not memory: the runtime expands it when it loads"
         return ""
 
+    def without_limits(self) -> Recipe:
+        """The same under no limit of size or fidelity."""
+        free: dict[str, Any] = dict.fromkeys(LIMITS)
+        return replace(self, **{**free, "share": 1.0})
+
     def with_target(self, size: int) -> Recipe:
         """The same under a budget of so many bytes, and no other limit."""
-        return replace(
-            self,
-            share=1.0,
-            target_bits=None,
-            target_size=size,
-            max_kl=None,
-            min_agreement=None,
-        )
+        return replace(self.without_limits(), target_size=size)
 
     def to_json(self) -> dict[str, Any]:
         """The fields that say something: type and layout, and those that are not the usual."""

@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.exporters.recipe import PRESET_MEANINGS, PRESETS, Override, Recipe
+from nanoaccel.exporters.recipe import LIMITS, PRESET_MEANINGS, PRESETS, Override, Recipe
 from nanoaccel.registry import did_you_mean
 from nanoaccel.sizes import parse_bytes
 
 _LINE = re.compile(r"line (\d+)")
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Recipe)}
-_LIMITS = ("share", "target_bits", "target_size", "max_kl", "min_agreement")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +113,8 @@ def recipe_from(values: Mapping[str, Any], where: str = "the recipe") -> Recipe:
                 f"{where}: key {key!r} is unknown", did_you_mean(key, ["preset", *_KINDS])
             )
     read = {key: _read(where, key, value) for key, value in changes.items()}
-    if any(key in _LIMITS for key in read):
-        base = replace(base, **{key: _DEFAULTS[key] for key in _LIMITS})
+    if any(key in LIMITS for key in read):
+        base = base.without_limits()
     try:
         return replace(base, **read)
     except ConfigError as error:

@@ -123,6 +123,13 @@ def test_export_changes_a_preset_by_flags(
     assert calls[1]["recipe"] == replace(PRESETS["balanced"], methods=())
 
 
+def test_export_puts_a_limit_in_the_place_of_those_of_a_preset(
+    calls: list[dict[str, Any]], tmp_path: Path, run_cli: Any
+) -> None:
+    run_cli("export", "m", tmp_path / "out", "--recipe", "accurate", "--target-size", "88MB")
+    assert calls[0]["recipe"] == PRESETS["accurate"].with_target(88_000_000)
+
+
 def test_export_passes_the_text_and_the_search_on(
     calls: list[dict[str, Any]], tmp_path: Path, run_cli: Any
 ) -> None:

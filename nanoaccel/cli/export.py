@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nanoaccel.cli.progress import stages
-from nanoaccel.cli.recipe import LIMITS, TEXT, CalibrationFlags, RecipeFlags
+from nanoaccel.cli.recipe import LIMITS_PANEL, TEXT_PANEL, CalibrationFlags, RecipeFlags
 from nanoaccel.cli.sizes import bytes_text
 
 if TYPE_CHECKING:
@@ -23,12 +23,16 @@ def export(
     calibration: CalibrationFlags,
     auto: Annotated[
         bool,
-        typer.Option("--auto", help="Try recipes and take the best one.", rich_help_panel=LIMITS),
+        typer.Option(
+            "--auto", help="Try recipes and take the best one.", rich_help_panel=LIMITS_PANEL
+        ),
     ] = False,
     time_budget: Annotated[
         float,
         typer.Option(
-            metavar="MINUTES", help="With --auto, time for the export.", rich_help_panel=LIMITS
+            metavar="MINUTES",
+            help="With --auto, time for the export.",
+            rich_help_panel=LIMITS_PANEL,
         ),
     ] = 15.0,
     judge_tokens: Annotated[
@@ -36,7 +40,7 @@ def export(
         typer.Option(
             help="Tokens over which the result is compared with the original.",
             show_default="4096, or 16384 where limits depend on it",
-            rich_help_panel=TEXT,
+            rich_help_panel=TEXT_PANEL,
         ),
     ] = None,
     draft: Annotated[

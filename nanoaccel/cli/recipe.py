@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from nanoaccel.exporters.recipe import Override, Recipe
 
 _RECIPE = "Recipe"
-LIMITS = "Limits (the most sensitive layers get more bits)"
-TEXT = "Calibration and judgement"
+LIMITS_PANEL = "Limits (the most sensitive layers get more bits)"
+TEXT_PANEL = "Calibration and judgement"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,33 +107,36 @@ class RecipeFlags:
     share: Annotated[
         float | None,
         typer.Option(
-            help="Share of the projections' weights in the smaller type.", rich_help_panel=LIMITS
+            help="Share of the projections' weights in the smaller type.",
+            rich_help_panel=LIMITS_PANEL,
         ),
     ] = None
     target_bits: Annotated[
         float | None,
-        typer.Option(help="Bits a weight at most, for the whole model.", rich_help_panel=LIMITS),
+        typer.Option(
+            help="Bits a weight at most, for the whole model.", rich_help_panel=LIMITS_PANEL
+        ),
     ] = None
     target_size: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE",
             help="Size of the weights file at most, such as 88MB.",
-            rich_help_panel=LIMITS,
+            rich_help_panel=LIMITS_PANEL,
         ),
     ] = None
     max_kl: Annotated[
         float | None,
         typer.Option(
             help="Make the smallest model that diverges no more, nats a token.",
-            rich_help_panel=LIMITS,
+            rich_help_panel=LIMITS_PANEL,
         ),
     ] = None
     min_agreement: Annotated[
         float | None,
         typer.Option(
             help="Make the smallest model whose likeliest token is the same this often, 0 to 1.",
-            rich_help_panel=LIMITS,
+            rich_help_panel=LIMITS_PANEL,
         ),
     ] = None
 
@@ -143,8 +146,7 @@ class RecipeFlags:
         Raises:
             ConfigError: A value is wrong, or values do not go together.
         """
-        from nanoaccel.exporters.recipe import LIMITS as limits
-        from nanoaccel.exporters.recipe import Recipe
+        from nanoaccel.exporters.recipe import LIMITS, Recipe
         from nanoaccel.exporters.recipe_file import read_recipe
 
         base = Recipe() if self.recipe is None else read_recipe(self.recipe)
@@ -162,7 +164,7 @@ class RecipeFlags:
             changes["overrides"] = (*base.overrides, *map(_override, self.override))
         if self.target_size is not None:
             changes["target_size"] = parse_bytes("--target-size", self.target_size)
-        if any(name in changes for name in limits):
+        if any(name in changes for name in LIMITS):
             base = base.without_limits()
         return replace(base, **changes)
 
@@ -178,21 +180,22 @@ class CalibrationFlags:
             help="Text that chooses numbers: docs (Python's language reference), self (the model "
             "writes it), a .txt, .jsonl or .parquet file, or a data set on the hub.",
             show_default="docs",
-            rich_help_panel=TEXT,
+            rich_help_panel=TEXT_PANEL,
         ),
     ] = None
     calibration_column: Annotated[
-        str | None, typer.Option(help="Column of its rows.", rich_help_panel=TEXT)
+        str | None, typer.Option(help="Column of its rows.", rich_help_panel=TEXT_PANEL)
     ] = None
     calibration_samples: Annotated[
-        int | None, typer.Option(help="Samples.", show_default="64", rich_help_panel=TEXT)
+        int | None, typer.Option(help="Samples.", show_default="64", rich_help_panel=TEXT_PANEL)
     ] = None
     calibration_length: Annotated[
-        int | None, typer.Option(help="Tokens in each.", show_default="256", rich_help_panel=TEXT)
+        int | None,
+        typer.Option(help="Tokens in each.", show_default="256", rich_help_panel=TEXT_PANEL),
     ] = None
     seed: Annotated[
         int | None,
-        typer.Option(help="Chooses the samples.", show_default="0", rich_help_panel=TEXT),
+        typer.Option(help="Chooses the samples.", show_default="0", rich_help_panel=TEXT_PANEL),
     ] = None
 
     def build(self) -> CalibrationOptions | None:

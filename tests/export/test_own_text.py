@@ -106,7 +106,7 @@ def test_a_chat_model_calibrates_on_its_own_talk(tiny_model: Path, tmp_path: Pat
         "<|im_end|>\n<|im_start|>assistant\n",
         "<|im_end|>\n<|im_start|>user\n",
     ]
-    options = CalibrationOptions(samples=4, held_out=2, length=48)
+    options = CalibrationOptions(source="self", samples=4, held_out=2, length=48)
 
     def write(windows: int) -> list[NDArray[np.int64]]:
         return cached_windows(

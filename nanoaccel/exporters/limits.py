@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from nanoaccel.calibration.metrics import Fidelity
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.budget import Budget
 from nanoaccel.exporters.recipe import Recipe
-from nanoaccel.exporters.workshop import Trial
+from nanoaccel.exporters.workshop import Make, Trial
 
 # Another text may be harder: what is accepted keeps the limit by two standard errors.
 _ERRORS = 2.0
 _MOST_TRIALS = 5
 # A model this close to the smallest one that fails is small enough, as a share of its size.
 _CLOSE = 0.02
-
-Make = Callable[[Recipe, Path], Trial]
 
 
 def smallest_within(make: Make, recipe: Recipe, budget: Budget, folder: Path) -> list[Trial]:
@@ -47,11 +43,12 @@ def smallest_within(make: Make, recipe: Recipe, budget: Budget, folder: Path) ->
         trial = make(recipe.with_target(size), folder / str(len(trials)))
         trials.append(trial)
         if keeps(trial.fidelity, recipe):
-            _discard(best)
+            if best is not None:
+                best.discard()
             best, high = trial, min(high, trial.graph.bytes)
         else:
             low = max(low, trial.graph.bytes)
-            _discard(trial)
+            trial.discard()
         if best is not None and (high - low) <= _CLOSE * high:
             break
         if best is None and low >= budget.range(recipe)[1] * (1 - _CLOSE):
@@ -97,8 +94,3 @@ def _next_size(
     if best is not None and right >= high:
         return (low + high) // 2
     return max(right, low + max(1, (high - low) // 20))
-
-
-def _discard(trial: Trial | None) -> None:
-    if trial is not None:
-        shutil.rmtree(trial.graph.path.parent, ignore_errors=True)

@@ -16,11 +16,11 @@ from nanoaccel.errors import MissingExtraError
 from nanoaccel.exporters.drafts import choose_draft, place_draft
 from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import check_space, publishing
-from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.recipe import PRESETS, Recipe
 from nanoaccel.folders import cache_folder
 
 if TYPE_CHECKING:
-    from nanoaccel.exporters.material import Material
+    from nanoaccel.exporters.material import Material, Wanted
     from nanoaccel.exporters.report import Report
     from nanoaccel.exporters.search import Tried
     from nanoaccel.exporters.source import Source
@@ -117,7 +117,7 @@ class Order:
 
 def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
     from nanoaccel.exporters import source as sources
-    from nanoaccel.exporters.material import Wanted, gather
+    from nanoaccel.exporters.material import gather
     from nanoaccel.exporters.memory import check_memory, count_parameters, weight_bytes
     from nanoaccel.exporters.openvino.genai_tokenizer import write_genai_tokenizer
     from nanoaccel.exporters.openvino.trace import check_supported, context_length
@@ -132,20 +132,13 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
         context = context_length(config)
         checkpoint = sources.find_checkpoint(source)
         parameters = count_parameters(config)
-        expected = check_memory(source, config, parameters, recipe)
+        heaviest = recipe if order.search_seconds is None else PRESETS["accurate"]
+        expected = check_memory(source, config, parameters, heaviest)
         traced = parameters * weight_bytes(source, config, recipe)
         check_space(folder, recipe.bytes_for(parameters) + traced)
     with progress.stage("write the tokenizer"), quiet():
         end_ids = sources.write_tokenizer(source, folder)
-    searching = order.search_seconds is not None
-    wanted = Wanted(
-        recipe=recipe,
-        calibration=recipe.calibrated or searching,
-        sensitivity=recipe.mixed or searching,
-        options=_calibration_options(order.calibration, context),
-        judge_tokens=order.judge_tokens,
-    )
-    material = gather(source, config, folder, wanted, end_ids, context, progress)
+    material = gather(source, config, folder, _wanted(order, context), end_ids, context, progress)
     choice = choose_draft(order.draft, material.fingerprint)
     made = _make(material, order, folder, progress)
     plain = replace(order, draft="none", search_seconds=None)
@@ -183,12 +176,20 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
         _write_manifest(folder, report, source, made.trial.recipe, context, material.fingerprint)
 
 
-def _calibration_options(asked: CalibrationOptions | None, context: int) -> CalibrationOptions:
-    """What was asked for, or windows that fit the model."""
-    if asked is not None:
-        return asked
+def _wanted(order: Order, context: int) -> Wanted:
+    """What the order needs of the original; windows fit its context where none were asked for."""
+    from nanoaccel.exporters.material import Wanted
+
+    recipe, searching = order.recipe, order.search_seconds is not None
     usual = CalibrationOptions()
-    return replace(usual, length=min(usual.length, context))
+    fitting = replace(usual, length=min(usual.length, context))
+    return Wanted(
+        recipe=recipe,
+        calibration=recipe.calibrated or searching,
+        sensitivity=recipe.mixed or searching,
+        options=fitting if order.calibration is None else order.calibration,
+        judge_tokens=order.judge_tokens,
+    )
 
 
 @dataclass(frozen=True, slots=True)

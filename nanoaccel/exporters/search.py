@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,15 +15,13 @@ from nanoaccel.exporters.budget import Budget
 from nanoaccel.exporters.limits import keeps
 from nanoaccel.exporters.openvino.runner import decode_rate
 from nanoaccel.exporters.recipe import PRESETS, Recipe
-from nanoaccel.exporters.workshop import Trial
+from nanoaccel.exporters.workshop import Make, Trial
 
 # What methods take, where rounding and judging take 4.
 _ROUNDING = 4.0
 _EFFORT = {"awq": 1.0, "scale-estimation": 5.0, "gptq": 30.0, "lora-correction": 8.0}
 # Without a limit of size, that of the preset "accurate": more bits are always more accurate.
 _BITS = PRESETS["accurate"].target_bits
-
-Make = Callable[[Recipe, Path], Trial]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,10 +140,12 @@ def search(
             _remember(memory, recipe, known)
         tried[recipe] = known
         if best is None or _rank(known, wanted, budget) < _rank(tried[best[0]], wanted, budget):
-            _discard(best)
+            worse = None if best is None else best[1]
             best = recipe, trial
-        elif trial is not None:
-            _discard((recipe, trial))
+        else:
+            worse = trial
+        if worse is not None:
+            worse.discard()
     assert best is not None, "the first recipe is always tried"
     if not _allowed(tried[best[0]], wanted, budget):
         raise _none_keeps(wanted, list(tried.values()))
@@ -206,11 +205,6 @@ def _recall(memory: Path, recipe: Recipe) -> Tried | None:
 def _file(memory: Path, recipe: Recipe) -> Path:
     what = json.dumps(asdict(recipe), sort_keys=True)
     return memory / f"{sha256(what.encode()).hexdigest()[:24]}.json"
-
-
-def _discard(tried: tuple[Recipe, Trial | None] | None) -> None:
-    if tried is not None and tried[1] is not None:
-        shutil.rmtree(tried[1].graph.path.parent, ignore_errors=True)
 
 
 def _none_keeps(wanted: Recipe, tried: Sequence[Tried]) -> ExportError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +38,13 @@ class Trial:
     fidelity: Fidelity
     seconds: float
 
+    def discard(self) -> None:
+        """Delete its files."""
+        shutil.rmtree(self.graph.path.parent, ignore_errors=True)
+
+
+Make = Callable[[Recipe, Path], Trial]
+
 
 class Workshop:
     """Makes graphs from the material of one model.
@@ -53,13 +62,12 @@ class Workshop:
         self._material = material
         self._progress = progress
 
-    def make(self, recipe: Recipe, folder: Path, windows: int | None = None) -> Trial:
+    def make(self, recipe: Recipe, folder: Path) -> Trial:
         """Make a graph and judge it.
 
         Args:
             recipe: What to do.
             folder: Where the graph goes; made new.
-            windows: Of the text that judges, the first so many; None is all.
 
         Raises:
             ExportError: It cannot be made, or does not work.
@@ -78,7 +86,7 @@ class Workshop:
                 tell,
             )
         with self._progress.stage("compare with the original") as tell, quiet():
-            fidelity = material.reference.judge(GraphRunner(graph.path).logits, windows, tell)
+            fidelity = material.reference.judge(GraphRunner(graph.path).logits, tell=tell)
         return Trial(recipe, graph, fidelity, time.perf_counter() - begin)
 
 

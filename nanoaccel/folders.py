@@ -1,9 +1,11 @@
-"""Where things are kept that can be made again."""
+"""Where things are kept that can be made again, and how a file of them appears whole."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -19,3 +21,12 @@ def cache_folder() -> Path:
         return Path.home() / "Library/Caches/nanoaccel"
     xdg = os.environ.get("XDG_CACHE_HOME")
     return (Path(xdg) if xdg else Path.home() / ".cache") / "nanoaccel"
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a path to write to; what is written gets its name when the block has succeeded."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    yield partial
+    partial.replace(path)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoaccel.calibration.metrics import Fidelity, FidelityMeter
-from nanoaccel.folders import cache_folder
+from nanoaccel.folders import cache_folder, whole_file
 
 if TYPE_CHECKING:
     import torch
@@ -118,10 +118,8 @@ class Reference:
             "scale": repr(self.projection.scale),
             "cap": repr(self.projection.cap),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        save_file(tensors, partial, metadata=about)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            save_file(tensors, partial, metadata=about)
 
     @classmethod
     def load(cls, path: Path, windows: Sequence[NDArray[np.int64]]) -> Reference | None:

@@ -31,7 +31,7 @@ from nanoaccel.exporters.fingerprint import fingerprint
 from nanoaccel.exporters.progress import Progress, Tell
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.recipe import Recipe
-from nanoaccel.folders import cache_folder
+from nanoaccel.folders import cache_folder, whole_file
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -208,10 +208,8 @@ def _sensitivity(
     except (OSError, ValueError, KeyError, TypeError):
         pass
     found = measure_sensitivity(model, data.samples[:count], few, backup, tell)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(json.dumps([asdict(unit) for unit in found]), encoding="utf-8")
-    partial.replace(file)
+    with whole_file(file) as partial:
+        partial.write_text(json.dumps([asdict(unit) for unit in found]), encoding="utf-8")
     return found
 
 

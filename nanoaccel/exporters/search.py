@@ -16,6 +16,7 @@ from nanoaccel.exporters.limits import keeps
 from nanoaccel.exporters.openvino.runner import decode_rate
 from nanoaccel.exporters.recipe import PRESETS, Recipe
 from nanoaccel.exporters.workshop import Make, Trial
+from nanoaccel.folders import whole_file
 
 # What methods take, where rounding and judging take 4.
 _ROUNDING = 4.0
@@ -187,11 +188,8 @@ class _Effort:
 
 
 def _remember(memory: Path, recipe: Recipe, tried: Tried) -> None:
-    memory.mkdir(parents=True, exist_ok=True)
-    path = _file(memory, recipe)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(tried)), encoding="utf-8")
-    partial.replace(path)
+    with whole_file(_file(memory, recipe)) as file:
+        file.write_text(json.dumps(asdict(tried)), encoding="utf-8")
 
 
 def _recall(memory: Path, recipe: Recipe) -> Tried | None:

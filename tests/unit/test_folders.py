@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nanoaccel.folders import cache_folder
+from nanoaccel.folders import cache_folder, whole_file
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,15 @@ def test_cache_folder_is_where_the_system_has_it(
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(Path, "home", lambda: Path("/home/me"))
     assert cache_folder() == Path(expected)
+
+
+def test_whole_file_appears_when_all_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file.json"
+    with whole_file(path) as partial:
+        partial.write_text("{}")
+        assert not path.exists()
+    assert path.read_text() == "{}"
+    with pytest.raises(ValueError, match="broken"), whole_file(path) as partial:  # noqa: PT012
+        partial.write_text("half")
+        raise ValueError("broken")
+    assert path.read_text() == "{}"

@@ -14,6 +14,7 @@ import torch
 from nanoaccel.finetune.drafts.batches import collate, plan_batches
 from nanoaccel.finetune.drafts.lessons import Lesson
 from nanoaccel.finetune.drafts.pupil import Pupil
+from nanoaccel.folders import whole_file
 
 _WARM_UP = 40  # batches
 _DEPTH_WEIGHT = 0.8
@@ -104,15 +105,14 @@ def _save(
     options: TrainingOptions,
     step: int,
 ) -> None:
-    partial = path.with_suffix(".partial")
     state = {
         "pupil": pupil.state_dict(),
         "optimizer": optimizer.state_dict(),
         "options": asdict(options),
         "step": step,
     }
-    torch.save(state, partial)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        torch.save(state, partial)
 
 
 def _restore(

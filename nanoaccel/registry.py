@@ -9,10 +9,9 @@ through an entry point in the group of the extension point:
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from nanoaccel.errors import ConfigError, MissingExtraError
@@ -36,6 +35,8 @@ class ExtensionPoint:
 
     def names(self) -> list[str]:
         """All names, built-in and plugged in."""
+        from importlib.metadata import entry_points
+
         return sorted({*self._builtin, *(point.name for point in entry_points(group=self.group))})
 
     def resolve(self, name: str) -> Any:
@@ -49,6 +50,8 @@ class ExtensionPoint:
             if name in self._builtin:
                 module, attribute = self._builtin[name].split(":")
                 return getattr(import_module(module), attribute)
+            from importlib.metadata import entry_points
+
             for point in entry_points(group=self.group, name=name):
                 return point.load()
         except ModuleNotFoundError as error:
@@ -58,15 +61,60 @@ class ExtensionPoint:
             ) from error
         raise ConfigError(f"{self.group} has no {name!r}", did_you_mean(name, self.names()))
 
+    def installed(self, names: Sequence[str]) -> list[str]:
+        """Those of some names that can be used here, in the same order.
+
+        Args:
+            names: One or more.
+
+        Raises:
+            ConfigError: Nobody offers one of them.
+            MissingExtraError: What the first one needs is not installed, nor that of any other.
+        """
+        found: list[str] = []
+        for name in names:
+            with suppress(MissingExtraError):
+                self.resolve(name)
+                found.append(name)
+        if not found:
+            self.resolve(names[0])
+        return found
+
+    def first_installed(self, names: Sequence[str]) -> str:
+        """The first of some names that can be used here; those behind it are not even imported.
+
+        Args:
+            names: One or more.
+
+        Raises:
+            NanoAccelError: As ``installed``.
+        """
+        for name in names:
+            with suppress(MissingExtraError):
+                self.resolve(name)
+                return name
+        self.resolve(names[0])
+        raise AssertionError("it is not installed")
+
 
 def did_you_mean(name: str, known: list[str]) -> str:
     """A remedy for an unknown name: the closest known one, or all."""
+    import difflib
+
     close = difflib.get_close_matches(name, known, n=1)
     return f"Did you mean {close[0]!r}?" if close else f"Choose one of {', '.join(known)}"
 
 
 BACKENDS = ExtensionPoint(
-    "nanoaccel.backends", {"openvino": "nanoaccel.runtime.backends.openvino:load"}
+    "nanoaccel.backends",
+    {
+        "openvino": "nanoaccel.runtime.backends.openvino:load",
+        "onnx": "nanoaccel.runtime.backends.onnxruntime:load",
+    },
+)
+
+RUNTIME_CHOOSERS = ExtensionPoint(
+    "nanoaccel.runtime_choosers", {"measured": "nanoaccel.evaluation.fastest:fastest_runtimes"}
 )
 
 EVICTION_POLICIES = ExtensionPoint(

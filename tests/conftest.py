@@ -40,6 +40,17 @@ def tiny_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
+def tiny_onnx_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Llama for ONNX Runtime, in f32; tests that change it copy it first."""
+    from nanoaccel.exporters.pipeline import export
+    from nanoaccel.exporters.recipe import Recipe
+
+    out = tmp_path_factory.mktemp("bundles") / "tiny-llama-onnx"
+    export(tiny_model, out, recipe=Recipe(weights="f32"), runtime="onnx")
+    return out
+
+
+@pytest.fixture(scope="session")
 def sample_gguf() -> Path:
     """The sample model's GGUF file, downloaded if the user's cache has it not."""
     from nanoaccel.exporters.sample import fetch_sample

@@ -3,15 +3,16 @@
     bundle/
       nanoaccel.json          the manifest: what follows, with size and sha256 of every file
       openvino/               the graph, config.json, and what OpenVINO GenAI needs to open it
+      onnx/                   beside it, or instead: the graph for ONNX Runtime
       tokenizer.json ...      tokenizer, chat template, generation defaults
 
 It is the only contract between the exporters and the runtime. Opening one runs no code from it.
 """
 
 from nanoaccel.bundle.files import FileEntry, list_files, sha256_of
-from nanoaccel.bundle.folder import DRAFT, Bundle, find_context_length
-from nanoaccel.bundle.head import HEAD, Head, HeadManifest
-from nanoaccel.bundle.manifest import MANIFEST, SCHEMA_VERSION, Manifest, ModelEntry
+from nanoaccel.bundle.folder import DRAFT, Bundle, find_context_length, weights_file
+from nanoaccel.bundle.head import HEAD, Head, HeadGraph, HeadManifest
+from nanoaccel.bundle.manifest import MANIFEST, SCHEMA_VERSION, GraphEntry, Manifest, ModelEntry
 
 __all__ = [
     "DRAFT",
@@ -20,11 +21,14 @@ __all__ = [
     "SCHEMA_VERSION",
     "Bundle",
     "FileEntry",
+    "GraphEntry",
     "Head",
+    "HeadGraph",
     "HeadManifest",
     "Manifest",
     "ModelEntry",
     "find_context_length",
     "list_files",
     "sha256_of",
+    "weights_file",
 ]

@@ -17,6 +17,8 @@ _TYPES: dict[str, Any] = {
     "str | None": (str, type(None)),
     "ModelEntry": object,
     "tuple[FileEntry, ...]": tuple,
+    "tuple[GraphEntry, ...]": tuple,
+    "tuple[HeadGraph, ...]": tuple,
     "tuple[int, ...]": tuple,
 }
 T = TypeVar("T")

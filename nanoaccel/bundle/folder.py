@@ -15,6 +15,7 @@ from nanoaccel.errors import BundleDamagedError, BundleError
 
 DRAFT = "draft"
 _PLAIN_GRAPH = "openvino_model.xml"
+_BUILDERS_CONFIG = "genai_config.json"
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 
 
@@ -24,12 +25,12 @@ class Bundle:
 
     Args:
         folder: Where it is.
-        runtime: Name of the backend that it was made for.
-        graph: The file of the graph.
+        runtime: Name of the backend that it was made for; the first, where there are several.
+        graph: The file of the graph for it.
         tokenizer_folder: Where tokenizer.json is.
         context_length: Tokens that the model can attend to.
         weight_group_size: Weights that share a scale; None when unknown or without groups.
-        manifest: None for a plain folder that optimum-intel exported.
+        manifest: None for a plain folder.
     """
 
     folder: Path
@@ -43,11 +44,14 @@ class Bundle:
     @staticmethod
     def is_one(folder: str | Path) -> bool:
         """Whether ``open`` would take a folder, whole or damaged."""
-        return any((Path(folder) / name).is_file() for name in (MANIFEST, _PLAIN_GRAPH))
+        names = (MANIFEST, _PLAIN_GRAPH, _BUILDERS_CONFIG)
+        return any((Path(folder) / name).is_file() for name in names)
 
     @classmethod
     def open(cls, folder: str | Path) -> Bundle:
-        """Open a bundle, or a plain optimum-intel folder, and check that all files are there.
+        """Open a bundle, or a plain folder, and check that all files are there.
+
+        A plain folder is one that optimum-intel exported, or the builder of onnxruntime-genai.
 
         Raises:
             BundleError: It is neither, or a newer NanoAccel wrote it.
@@ -60,8 +64,10 @@ class Bundle:
             return cls._open_bundle(folder)
         if (folder / _PLAIN_GRAPH).is_file():
             return cls._open_plain(folder)
+        if (folder / _BUILDERS_CONFIG).is_file():
+            return cls._open_builders(folder)
         raise BundleError(
-            f"{folder} holds neither {MANIFEST} nor {_PLAIN_GRAPH}",
+            f"{folder} holds none of {MANIFEST}, {_PLAIN_GRAPH} and {_BUILDERS_CONFIG}",
             f"Make a bundle: nanoaccel export {folder} OUT",
         )
 
@@ -96,6 +102,51 @@ class Bundle:
         graph = folder / _PLAIN_GRAPH
         return cls(folder, "openvino", graph, folder, context, None, None)
 
+    @classmethod
+    def _open_builders(cls, folder: Path) -> Bundle:
+        path = folder / _BUILDERS_CONFIG
+        try:
+            model = json.loads(read_text(path))["model"]
+            graph = inside(folder, model["decoder"]["filename"])
+            context = int(model["context_length"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise BundleDamagedError(
+                f"{path} is not a config of onnxruntime-genai", "Build the model again"
+            ) from error
+        if not graph.is_file():
+            raise BundleDamagedError(f"{graph} is missing", "Build the model again")
+        return cls(folder, "onnx", graph, folder, context, None, None)
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """Names of the backends that it has a graph for, the preferred one first."""
+        also = () if self.manifest is None else self.manifest.also
+        return (self.runtime, *(entry.runtime for entry in also))
+
+    def graph_for(self, runtime: str) -> Path:
+        """The file of the graph for a backend.
+
+        Raises:
+            BundleError: It has none.
+        """
+        if runtime == self.runtime:
+            return self.graph
+        for entry in () if self.manifest is None else self.manifest.also:
+            if entry.runtime == runtime:
+                return inside(self.folder, entry.graph)
+        raise BundleError(
+            f"{self.folder} has no graph for {runtime!r}, only for {', '.join(self.runtimes)}",
+            f"Export the model again: nanoaccel export MODEL OUT --runtime {runtime}",
+        )
+
+    def weights_of(self, runtime: str) -> Path:
+        """The file of the weights of the graph for a backend.
+
+        Raises:
+            BundleError: It has no such graph.
+        """
+        return weights_file(self.graph_for(runtime))
+
     @property
     def draft(self) -> Path | None:
         """The folder of its draft, a bundle or a head; None when it has none."""
@@ -106,24 +157,35 @@ class Bundle:
         """Names the weights that the graph was made from; None when its bundle does not say."""
         return self.graph_key() if self.manifest is None else self.manifest.target.fingerprint
 
-    def graph_key(self) -> str:
+    def graph_key(self, runtime: str | None = None) -> str:
         """A name that no other graph has: a checksum of its structure and its weights.
 
         From the manifest where there is one; the files of a plain folder are read.
+
+        Args:
+            runtime: Which of its graphs; None is the first.
+
+        Raises:
+            BundleError: It has no such graph.
         """
-        beside = [self.graph, self.graph.with_suffix(".bin")]
+        graph = self.graph_for(self.runtime if runtime is None else runtime)
         known = {} if self.manifest is None else {e.path: e.sha256 for e in self.manifest.files}
         digest = hashlib.sha256()
-        for path in beside:
+        for path in (graph, weights_file(graph)):
             name = path.relative_to(self.folder).as_posix()
             digest.update((known[name] if name in known else sha256_of(path)).encode())
         return digest.hexdigest()
 
-    def stamp(self) -> str:
-        """Names the graph's file as it is now, without reading it: place, size and time."""
-        file = self.graph.with_suffix(".bin")
-        found = (file if file.is_file() else self.graph).stat()
-        return f"{self.graph.resolve()} {found.st_size} {found.st_mtime_ns}"
+    def stamp(self, runtime: str | None = None) -> str:
+        """Names a graph's file as it is now, without reading it: place, size and time.
+
+        Args:
+            runtime: Which of its graphs; None is the first.
+
+        Raises:
+            BundleError: It has no such graph.
+        """
+        return stamp_of(self.graph_for(self.runtime if runtime is None else runtime))
 
     def verify(self) -> None:
         """Check the sha256 of every file; reads them all.
@@ -140,6 +202,20 @@ class Bundle:
                     f"{entry.sha256[:12]}...",
                     "Copy the bundle again, or export it again",
                 )
+
+
+def weights_file(graph: Path) -> Path:
+    """The file beside a graph that holds its weights."""
+    if graph.suffix == ".onnx":
+        return graph.with_name(f"{graph.name}.data")
+    return graph.with_suffix(".bin")
+
+
+def stamp_of(graph: Path) -> str:
+    """Names a graph's file as it is now, without reading it: place, size and time."""
+    file = weights_file(graph)
+    found = (file if file.is_file() else graph).stat()
+    return f"{graph.resolve()} {found.st_size} {found.st_mtime_ns}"
 
 
 def find_context_length(config: Mapping[str, Any]) -> int | None:

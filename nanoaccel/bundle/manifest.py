@@ -11,7 +11,10 @@ from nanoaccel.bundle.files import FileEntry, checked
 from nanoaccel.errors import BundleDamagedError, BundleError
 
 MANIFEST = "nanoaccel.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Since which version there are bundles with graphs for several runtimes. Others are written as
+# version 1, which every NanoAccel reads.
+_SEVERAL_GRAPHS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,21 @@ class ModelEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GraphEntry:
+    """The target's graph for a further runtime; the model and its weights are the same.
+
+    Args:
+        runtime: Name of the backend that runs it.
+        graph: Path of the graph's file, relative to the bundle.
+        validation: What was measured on it.
+    """
+
+    runtime: str
+    graph: str
+    validation: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What stands in ``nanoaccel.json``.
 
@@ -50,6 +68,7 @@ class Manifest:
         validation: What was measured on the exported graph.
         files: All other files of the bundle.
         draft: What was chosen as its draft, and the reason; empty before there were drafts.
+        also: The target's graphs for further runtimes.
     """
 
     target: ModelEntry
@@ -59,10 +78,14 @@ class Manifest:
     validation: Mapping[str, float]
     files: tuple[FileEntry, ...] = field(default=())
     draft: Mapping[str, str] = field(default_factory=dict)
+    also: tuple[GraphEntry, ...] = field(default=())
 
     def to_json(self) -> str:
         """The text of ``nanoaccel.json``."""
-        return json.dumps({"schema_version": SCHEMA_VERSION, **asdict(self)}, indent=2) + "\n"
+        content = {"schema_version": _SEVERAL_GRAPHS if self.also else 1, **asdict(self)}
+        if not self.also:
+            del content["also"]
+        return json.dumps(content, indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str, where: Path) -> Manifest:
@@ -92,6 +115,8 @@ class Manifest:
         try:
             content["target"] = checked(ModelEntry, content["target"])
             content["files"] = tuple(checked(FileEntry, entry) for entry in content["files"])
+            also = content.get("also", ())
+            content["also"] = tuple(checked(GraphEntry, entry) for entry in also)
             return checked(cls, content)
         except (KeyError, TypeError) as error:
             raise BundleDamagedError(

@@ -142,5 +142,7 @@ def _parameters(bundle: Bundle) -> str:
 
 def _weights(bundle: Bundle) -> int:
     """Bytes of the graph's weights."""
-    weights = bundle.graph.with_suffix(".bin")
+    from nanoaccel.bundle import weights_file
+
+    weights = weights_file(bundle.graph)
     return (weights if weights.is_file() else bundle.graph).stat().st_size

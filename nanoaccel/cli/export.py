@@ -50,6 +50,13 @@ def export(
             help="What guesses for it: a head, a bundle or a model; auto is what NanoAccel brings.",
         ),
     ] = "auto",
+    runtime: Annotated[
+        str,
+        typer.Option(
+            metavar="openvino|onnx|both|auto",
+            help="What runs it; auto is what is faster here. All have the same weights.",
+        ),
+    ] = "openvino",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bundle that stands at OUT.")
     ] = False,
@@ -75,6 +82,7 @@ def export(
             judge_tokens=judge_tokens,
             search_seconds=time_budget * 60 if auto else None,
             draft=draft,
+            runtime=runtime,
             overwrite=overwrite,
             listener=listener,
         )

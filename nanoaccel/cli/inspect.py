@@ -50,7 +50,7 @@ def _facts(bundle: Bundle, verified: bool | None) -> dict[str, Any]:
     manifest = None if bundle.manifest is None else asdict(bundle.manifest)
     return {
         "folder": str(bundle.folder),
-        "runtime": bundle.runtime,
+        "runtimes": bundle.runtimes,
         "graph": str(bundle.graph),
         "context_length": bundle.context_length,
         "bits_per_weight": _bits_per_weight(bundle),
@@ -63,8 +63,8 @@ def _rows(bundle: Bundle) -> list[tuple[str, str]]:
     manifest = bundle.manifest
     rows = [
         ("folder", str(bundle.folder)),
-        ("kind", "plain optimum-intel folder" if manifest is None else "NanoAccel bundle"),
-        ("runtime", bundle.runtime),
+        ("kind", "plain folder" if manifest is None else "NanoAccel bundle"),
+        ("runtime", ", ".join(bundle.runtimes)),
         ("context", f"{bundle.context_length:,} tokens"),
     ]
     if manifest is None:
@@ -92,7 +92,9 @@ def _source(manifest: Manifest) -> str:
 
 def _bits_per_weight(bundle: Bundle) -> float | None:
     """Bits of the weights file for each weight of the model; None when that is unknown."""
-    weights = bundle.graph.with_suffix(".bin")
+    from nanoaccel.bundle import weights_file
+
+    weights = weights_file(bundle.graph)
     if bundle.manifest is None or not weights.is_file():
         return None
     parameters = bundle.manifest.target.parameters

@@ -10,6 +10,7 @@ import typer
 
 from nanoaccel.cli.bench import bench
 from nanoaccel.cli.chat import chat
+from nanoaccel.cli.cpu import cpu
 from nanoaccel.cli.doctor import doctor
 from nanoaccel.cli.draft import rank, train
 from nanoaccel.cli.errors import guard, prepare_streams
@@ -25,7 +26,7 @@ _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Make": (quickstart, export),
     "Use": (generate, chat),
     "Measure": (eval, bench),
-    "Look": (inspect, doctor),
+    "Look": (inspect, cpu, doctor),
 }
 
 app = typer.Typer(

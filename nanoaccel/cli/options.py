@@ -113,7 +113,7 @@ class EngineOptions:
     """How the model runs; the defaults are those of ``LLM``."""
 
     backend: Annotated[
-        str, _engine(metavar="NAME", help="What runs the graph; auto is what it was made for.")
+        str, _engine(metavar="NAME", help="What runs the graph; auto is what is fastest here.")
     ] = "auto"
     threads: Annotated[int | None, _engine(help="CPU threads; chosen when not given.")] = None
     precision: Annotated[

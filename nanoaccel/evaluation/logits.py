@@ -12,7 +12,8 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import Backend, Precision
 from nanoaccel.runtime.config import EngineConfig
-from nanoaccel.runtime.loading import load_backend
+from nanoaccel.runtime.graphs import GraphLoader
+from nanoaccel.runtime.kv import CacheShape, KVCache, make_cache
 from nanoaccel.runtime.plan import Float32Array, Int64Array, StepPlan
 
 # Tokens of a pass: enough to read each weight once for many, few enough for rows of 256,000 logits.
@@ -89,13 +90,19 @@ class BundleLogits:
                 f"Choose at most {bundle.context_length}",
             )
         config = EngineConfig(precision=precision, threads=threads, speculation="off")
-        self._backend: Backend = load_backend(bundle, backend, config)
+        self._backend: Backend = GraphLoader(bundle=bundle, config=config).backend(backend)
         info = self._backend.info
         self.vocab_size = info.vocab_size
-        self._block_size = info.block_size
-        self._num_blocks = -(-max(length, _PASS_TOKENS) // info.block_size)
+        longest = max(length, _PASS_TOKENS)
+        self._shape = CacheShape.of(
+            num_blocks=-(-longest // info.block_size),
+            block_size=info.block_size,
+            slots=info.slots,
+            sequences=_PASS_TOKENS // info.block_size,
+            length=longest,
+        )
         try:
-            self._backend.allocate_cache(self._num_blocks)
+            self._shape.allocate(self._backend)
         except BaseException:
             self.close()
             raise
@@ -109,16 +116,17 @@ class BundleLogits:
 
     def read(self, passages: Sequence[Passage]) -> Iterator[Rows]:
         """Read passages, as many at once as make a pass; rows come in order of passages."""
-        for chunks in self._passes([len(passage.token_ids) for passage in passages]):
-            yield from self._run(chunks, passages)
+        cache = make_cache(self._shape, self._backend, sharing=False)
+        for chunks in self._passes([len(passage.token_ids) for passage in passages], cache):
+            yield from self._run(chunks, passages, cache)
 
-    def _passes(self, lengths: Sequence[int]) -> Iterator[list[_Chunk]]:
+    def _passes(self, lengths: Sequence[int], cache: KVCache) -> Iterator[list[_Chunk]]:
         """Whole short passages together; a long one alone, chunk by chunk."""
         waiting: list[_Chunk] = []
         for passage, length in enumerate(lengths):
             tokens = length + sum(chunk.end for chunk in waiting)
-            blocks = sum(map(self._blocks_for, [length, *(chunk.end for chunk in waiting)]))
-            if waiting and (tokens > _PASS_TOKENS or blocks > self._num_blocks):
+            blocks = sum(map(cache.blocks_for, [length, *(chunk.end for chunk in waiting)]))
+            if waiting and (tokens > _PASS_TOKENS or blocks > cache.num_blocks):
                 yield waiting
                 waiting = []
             if length <= _PASS_TOKENS:
@@ -129,7 +137,9 @@ class BundleLogits:
         if waiting:
             yield waiting
 
-    def _run(self, chunks: Sequence[_Chunk], passages: Sequence[Passage]) -> Iterator[Rows]:
+    def _run(
+        self, chunks: Sequence[_Chunk], passages: Sequence[Passage], cache: KVCache
+    ) -> Iterator[Rows]:
         begins = [0, *accumulate(chunk.end - chunk.begin for chunk in chunks)]
         # A row for each token from the first that is wanted on; chunks before it have none.
         firsts = [
@@ -139,7 +149,12 @@ class BundleLogits:
             np.arange(begin + first - chunk.begin, begin + chunk.end - chunk.begin)
             for chunk, first, begin in zip(chunks, firsts, begins, strict=False)
         ]
-        blocks = [0, *accumulate(self._blocks_for(chunk.end) for chunk in chunks)]
+        blocks = [0, *accumulate(cache.blocks_for(chunk.end) for chunk in chunks)]
+        block_ids = np.empty(blocks[-1], np.int32)
+        for chunk, first in zip(chunks, blocks, strict=False):
+            fits = cache.allocate(chunk.passage, chunk.end)
+            assert fits, "a pass fits the cache"
+            cache.block_ids(chunk.passage, chunk.end, block_ids[first:])
         result = self._backend.forward(
             StepPlan(
                 token_ids=np.concatenate(
@@ -148,7 +163,7 @@ class BundleLogits:
                 positions=np.concatenate([np.arange(chunk.begin, chunk.end) for chunk in chunks]),
                 seq_begins=np.array(begins, np.int32),
                 past_lens=np.array([chunk.begin for chunk in chunks], np.int32),
-                block_ids=np.arange(blocks[-1], dtype=np.int32),
+                block_ids=block_ids,
                 block_begins=np.array(blocks, np.int32),
                 logits_rows=np.concatenate(rows),
             )
@@ -157,9 +172,9 @@ class BundleLogits:
         for chunk, first, begin, end in zip(chunks, firsts, ends, ends[1:], strict=False):
             if end > begin:
                 yield Rows(chunk.passage, first, result.logits[begin:end])
-
-    def _blocks_for(self, tokens: int) -> int:
-        return -(-tokens // self._block_size)
+        for chunk in chunks:
+            if chunk.end == len(passages[chunk.passage].token_ids):
+                cache.free(chunk.passage)
 
     def close(self) -> None:
         """Free the graph. Calling it twice is fine."""

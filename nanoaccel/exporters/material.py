@@ -53,6 +53,7 @@ class Wanted:
         sensitivity: Whether any gives layers different types.
         options: Which text to calibrate with.
         judge_tokens: Tokens to judge with.
+        checkpoint: Whether the weights are wanted as a checkpoint too.
     """
 
     recipe: Recipe
@@ -60,6 +61,7 @@ class Wanted:
     sensitivity: bool
     options: CalibrationOptions
     judge_tokens: int
+    checkpoint: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,7 @@ class Material:
         digest: Names the text that judges and the samples.
         sensitivity: Of each unit, where it was measured.
         packed: Weights that stay as a checkpoint had them, by module.
+        checkpoint: Folder of the float weights, where they were wanted.
     """
 
     traced: Path
@@ -87,6 +90,7 @@ class Material:
     digest: str
     sensitivity: Sequence[Sensitivity]
     packed: Mapping[str, PackedWeight]
+    checkpoint: Path | None
 
 
 def gather(
@@ -113,6 +117,7 @@ def gather(
         SourceError: The weights cannot be read, or are no numbers.
         ConfigError: The text does not fit.
     """
+    from nanoaccel.exporters.onnx.builder import save_checkpoint
     from nanoaccel.exporters.openvino.trace import trace
 
     with progress.stage("load the weights"), quiet():
@@ -133,6 +138,10 @@ def gather(
     if wanted.sensitivity and data is not None:
         with progress.stage("measure how sensitive layers are") as tell, quiet():
             sensitivity = _sensitivity(model, wanted.recipe, data, name, tell)
+    checkpoint = folder / "checkpoint" if wanted.checkpoint else None
+    if checkpoint is not None:
+        with progress.stage("write the weights"), quiet():
+            save_checkpoint(model, checkpoint, folder)
     traced = folder / "traced"
     with progress.stage("trace the graph"), quiet():
         trace(model, traced)
@@ -148,6 +157,7 @@ def gather(
         digest=sha256(f"{judge.digest} {data and data.digest}".encode()).hexdigest(),
         sensitivity=sensitivity,
         packed=packed,
+        checkpoint=checkpoint,
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nanoaccel.exporters.source import Source
 
 _LIBRARIES = 1.2e9  # torch, transformers, OpenVINO and NNCF themselves, bytes
+_BUILDER = 0.8e9  # the process of the ONNX builder, without weights
 
 
 def check_memory(
@@ -21,6 +22,8 @@ def check_memory(
     parameters: int,
     recipe: Recipe,
     available: int | None = None,
+    *,
+    onnx: bool = False,
 ) -> int:
     """Refuse an export that would not fit.
 
@@ -30,6 +33,7 @@ def check_memory(
         parameters: Its weights.
         recipe: What it shall become.
         available: Bytes that may be used; None asks the system.
+        onnx: Whether it shall be an ONNX graph too.
 
     Returns:
         The bytes that it is expected to take.
@@ -37,7 +41,7 @@ def check_memory(
     Raises:
         ExportError: It would take more than is available.
     """
-    needed = expected_memory(parameters, weight_bytes(source, config, recipe), recipe)
+    needed = expected_memory(parameters, weight_bytes(source, config, recipe), recipe, onnx=onnx)
     if available is None:
         import psutil
 
@@ -51,20 +55,23 @@ def check_memory(
     return needed
 
 
-def expected_memory(parameters: int, loaded: int, recipe: Recipe) -> int:
+def expected_memory(parameters: int, loaded: int, recipe: Recipe, *, onnx: bool = False) -> int:
     """Bytes at the peak of an export.
 
     While it is loaded and traced, a model is there once, beside what the tracing adds. While it is
-    calibrated, OpenVINO runs it from f32.
+    calibrated, OpenVINO runs it from f32. The ONNX builder has it once in f32, in another process,
+    beside a matrix that it packs.
 
     Args:
         parameters: Weights of the model.
         loaded: Bytes of each, as it is loaded.
         recipe: What it shall become.
+        onnx: Whether it shall be an ONNX graph too.
     """
     tracing = 1.5 * parameters * loaded
     running = parameters * (loaded + 4.0) if recipe.calibrated else parameters * 4.0
-    return int(_LIBRARIES + max(tracing, running))
+    building = _BUILDER + 5.0 * parameters if onnx else 0.0
+    return int(_LIBRARIES + max(tracing, running, building))
 
 
 def count_parameters(config: PretrainedConfig) -> int:

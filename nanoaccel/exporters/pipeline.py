@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanoaccel.bundle import MANIFEST, Bundle, Manifest, ModelEntry, list_files
+from nanoaccel.bundle import Bundle
 from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.errors import MissingExtraError
 from nanoaccel.exporters.drafts import choose_draft, place_draft
 from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import check_space, publishing
 from nanoaccel.exporters.recipe import PRESETS, Recipe
+from nanoaccel.exporters.runtimes import GRAPHS, ONNX, OPENVINO, faster_runtimes, wanted_runtimes
 from nanoaccel.folders import cache_folder
 
 if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
     from nanoaccel.exporters.material import Material, Wanted
-    from nanoaccel.exporters.report import Report
+    from nanoaccel.exporters.report import ReportedGraph
     from nanoaccel.exporters.search import Tried
-    from nanoaccel.exporters.source import Source
     from nanoaccel.exporters.workshop import Trial
 
-_RUNTIME = "openvino"
-_GRAPH = "openvino/openvino_model.xml"
 # Tokens over which a model is judged: to see that it is sound, and to choose by.
 _QUICK = 4096
 _CAREFUL = 16384
@@ -42,7 +41,7 @@ _NEEDED = (
     "gguf",
     "psutil",
 )
-_TOOLS = ("nanoaccel", "openvino", "nncf", "optimum-intel", "transformers", "torch", "tokenizers")
+_NEEDED_FOR_ONNX = ("onnx", "onnx_ir", "onnxruntime", "onnxruntime_genai", "ml_dtypes")
 
 
 def export(
@@ -54,6 +53,7 @@ def export(
     judge_tokens: int | None = None,
     search_seconds: float | None = None,
     draft: str = "auto",
+    runtime: str = "openvino",
     overwrite: bool = False,
     listener: Listener | None = None,
 ) -> Bundle:
@@ -72,6 +72,8 @@ def export(
         draft: Guesses for it: "auto" is a head that comes with NanoAccel, where there is one for
             these weights; "none"; else a head, a bundle, or a model with the same tokenizer, which
             is exported with the same recipe.
+        runtime: What runs it: "openvino"; "onnx", with the same compressed weights; "both"; or
+            "auto", what is faster here.
         overwrite: Whether a bundle that stands at ``out`` is replaced.
         listener: Is told of each stage.
 
@@ -83,7 +85,9 @@ def export(
             memory, or no model keeps the limits.
         MissingExtraError: The extra "export" is not installed.
     """
-    missing = [name for name in _NEEDED if not _is_installed(name)]
+    runtimes = wanted_runtimes(runtime)
+    needed = (*_NEEDED, *(_NEEDED_FOR_ONNX if ONNX in runtimes else ()))
+    missing = [name for name in needed if not _is_installed(name)]
     if missing:
         raise MissingExtraError(
             f"export needs {', '.join(missing)}", 'Install them: pip install "nanoaccel[export]"'
@@ -96,6 +100,8 @@ def export(
         judge_tokens=(_CAREFUL if careful else _QUICK) if judge_tokens is None else judge_tokens,
         search_seconds=search_seconds,
         draft=draft,
+        runtimes=runtimes,
+        fastest=runtime == "auto",
     )
     progress = Progress((lambda _: None) if listener is None else listener)
     target = Path(out).resolve()
@@ -106,49 +112,62 @@ def export(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What an export shall make; see ``export``."""
+    """What an export shall make; see ``export``.
+
+    Args:
+        runtimes: Names of the backends to make it for.
+        fastest: Whether only what is faster here is kept.
+    """
 
     recipe: Recipe
     calibration: CalibrationOptions | None
     judge_tokens: int
     search_seconds: float | None
     draft: str
+    runtimes: tuple[str, ...]
+    fastest: bool
 
 
 def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
     from nanoaccel.exporters import source as sources
     from nanoaccel.exporters.material import gather
     from nanoaccel.exporters.memory import check_memory, count_parameters, weight_bytes
-    from nanoaccel.exporters.openvino.genai_tokenizer import write_genai_tokenizer
     from nanoaccel.exporters.openvino.trace import check_supported, context_length
     from nanoaccel.exporters.quiet import quiet
     from nanoaccel.exporters.report import Report
+    from nanoaccel.exporters.statement import write_manifest
 
     recipe = order.recipe
     with progress.stage("find the model"), quiet():
         source = sources.resolve(model)
         config = sources.load_config(source)
         check_supported(config)
+        _check_runtimes(order, config)
         context = context_length(config)
         checkpoint = sources.find_checkpoint(source)
         parameters = count_parameters(config)
         heaviest = recipe if order.search_seconds is None else PRESETS["accurate"]
-        expected = check_memory(source, config, parameters, heaviest)
-        traced = parameters * weight_bytes(source, config, recipe)
-        check_space(folder, recipe.bytes_for(parameters) + traced)
+        onnx = ONNX in order.runtimes
+        expected = check_memory(source, config, parameters, heaviest, onnx=onnx)
+        loaded = weight_bytes(source, config, recipe)
+        traced = parameters * (loaded + (loaded + 4 if onnx else 0))
+        check_space(folder, recipe.bytes_for(parameters) * len(order.runtimes) + traced)
     with progress.stage("write the tokenizer"), quiet():
         end_ids = sources.write_tokenizer(source, folder)
     material = gather(source, config, folder, _wanted(order, context), end_ids, context, progress)
-    choice = choose_draft(order.draft, material.fingerprint)
+    choice = choose_draft(order.draft, material.fingerprint, order.runtimes)
     made = _make(material, order, folder, progress)
     plain = replace(order, draft="none", search_seconds=None)
-    place_draft(choice, folder, lambda name, place: _run(name, place, plain, progress))
+    place_draft(
+        choice,
+        folder,
+        lambda name, place: _run(name, place, plain, progress),
+        runtimes=[graph.runtime for graph in made.graphs],
+        context=context,
+    )
     with progress.stage("write the bundle"), quiet():
         shutil.rmtree(material.traced)
-        opens_in_genai = write_genai_tokenizer(folder, folder / _RUNTIME)
-        generation = folder / _RUNTIME / "generation_config.json"
-        if generation.is_file():
-            shutil.copyfile(generation, folder / generation.name)
+        opens_in_genai = _finish_folders(folder, made)
         graph = made.trial.graph
         report = Report(
             model=model,
@@ -156,14 +175,13 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
             note=made.trial.recipe.note,
             architecture=config.model_type,
             parameters=material.parameters,
-            graph_bytes=graph.bytes,
+            graphs=made.graphs,
             weights=graph.weights,
             storage=graph.storage,
             checkpoint="" if checkpoint is None else checkpoint.describe(),
             kept=graph.kept,
             fused_projections=graph.fused_projections,
             calibration=(material.text or "") if made.trial.recipe.calibrated else "",
-            fidelity=made.trial.fidelity,
             tried=made.tried,
             left_out=made.left_out,
             opens_in_genai=opens_in_genai,
@@ -173,7 +191,30 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
             expected_memory=expected,
         )
         report.write(folder)
-        _write_manifest(folder, report, source, made.trial.recipe, context, material.fingerprint)
+        write_manifest(folder, report, source, made.trial.recipe, context, material.fingerprint)
+
+
+def _check_runtimes(order: Order, config: PretrainedConfig) -> None:
+    """Refuse, before any weight is loaded, what ONNX Runtime cannot do."""
+    if ONNX in order.runtimes:
+        from nanoaccel.exporters.onnx.architectures import check_architecture, check_recipe
+
+        check_recipe(order.recipe)
+        check_architecture(config)
+
+
+def _finish_folders(folder: Path, made: _Made) -> bool:
+    """Complete the folder of OpenVINO's graph, or delete it; whether OpenVINO GenAI reads it."""
+    from nanoaccel.exporters.openvino.genai_tokenizer import write_genai_tokenizer
+
+    own = folder / OPENVINO
+    generation = own / "generation_config.json"
+    if generation.is_file():
+        shutil.copyfile(generation, folder / generation.name)
+    if all(graph.runtime != OPENVINO for graph in made.graphs):
+        shutil.rmtree(own)
+        return False
+    return write_genai_tokenizer(folder, own)
 
 
 def _wanted(order: Order, context: int) -> Wanted:
@@ -189,20 +230,47 @@ def _wanted(order: Order, context: int) -> Wanted:
         sensitivity=recipe.mixed or searching,
         options=fitting if order.calibration is None else order.calibration,
         judge_tokens=order.judge_tokens,
+        checkpoint=ONNX in order.runtimes,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """The graph that was made, and what else was tried."""
+    """The graph that was made, what else was tried, and the graphs that go into the bundle."""
 
     trial: Trial
+    graphs: Sequence[ReportedGraph] = ()
     tried: Sequence[Tried] = ()
     left_out: Sequence[str] = ()
 
 
 def _make(material: Material, order: Order, folder: Path, progress: Progress) -> _Made:
-    """Make the graph, by one recipe or by the best of several, in its place in the bundle."""
+    """Make the graphs in their places in the bundle."""
+    from nanoaccel.exporters.onnx import export as onnx
+    from nanoaccel.exporters.report import ReportedGraph
+
+    if ONNX not in order.runtimes:
+        made = _make_openvino(material, order, folder, progress)
+        graph = ReportedGraph(
+            runtime=OPENVINO, bytes=made.trial.graph.bytes, fidelity=made.trial.fidelity
+        )
+        return replace(made, graphs=(graph,))
+    builder = onnx.prepare(material, folder / "builder", progress)
+    made = _make_openvino(material, order, folder, progress)
+    written = onnx.write(material, builder, folder / GRAPHS[OPENVINO], folder / ONNX, progress)
+    found = {
+        OPENVINO: (made.trial.graph.bytes, made.trial.fidelity),
+        ONNX: (written.bytes, written.fidelity),
+    }
+    kept = faster_runtimes(folder, order.runtimes) if order.fastest else order.runtimes
+    for name in set(found) - set(kept) - {OPENVINO}:
+        shutil.rmtree(folder / name)
+    graphs = [ReportedGraph(runtime=n, bytes=found[n][0], fidelity=found[n][1]) for n in kept]
+    return replace(made, graphs=graphs)
+
+
+def _make_openvino(material: Material, order: Order, folder: Path, progress: Progress) -> _Made:
+    """Make OpenVINO's graph, by one recipe or by the best of several."""
     from nanoaccel.exporters.limits import smallest_within
     from nanoaccel.exporters.search import search
     from nanoaccel.exporters.workshop import Workshop
@@ -215,56 +283,17 @@ def _make(material: Material, order: Order, folder: Path, progress: Progress) ->
         left = order.search_seconds - sum(progress.seconds.values())
         found = search(workshop.make, order.recipe, workshop.budget, trials, memory, left)
         trial = found.trial or workshop.make(found.recipe, trials / "best")
-        made = _Made(trial, found.tried, found.left_out)
+        made = _Made(trial, tried=found.tried, left_out=found.left_out)
     elif order.recipe.limited:
         made = _Made(smallest_within(workshop.make, order.recipe, workshop.budget, trials)[-1])
     else:
         made = _Made(workshop.make(order.recipe, trials / "only"))
     path = made.trial.graph.path
-    path.parent.rename(folder / _RUNTIME)
+    path.parent.rename(folder / OPENVINO)
     shutil.rmtree(trials)
     return made
-
-
-def _write_manifest(
-    folder: Path,
-    report: Report,
-    source: Source,
-    recipe: Recipe,
-    context: int,
-    weights_name: str,
-) -> None:
-    """Last of all: it lists every other file of the bundle."""
-    manifest = Manifest(
-        target=ModelEntry(
-            runtime=_RUNTIME,
-            graph=_GRAPH,
-            architecture=report.architecture,
-            context_length=context,
-            parameters=report.parameters,
-            fingerprint=weights_name,
-            weight_group_size=report.weights.group_size,
-        ),
-        source={"id": source.id, "revision": source.revision},
-        recipe=recipe.to_json(),
-        tools=_tool_versions(),
-        validation=asdict(report.fidelity),
-        draft=report.draft,
-        files=list_files(folder),
-    )
-    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
 
 
 def _is_installed(module: str) -> bool:
     parent = module.partition(".")[0]
     return find_spec(parent) is not None and find_spec(module) is not None
-
-
-def _tool_versions() -> dict[str, str]:
-    found = {}
-    for name in _TOOLS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

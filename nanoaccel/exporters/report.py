@@ -17,6 +17,21 @@ _PICTURE = "recipes.svg"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedGraph:
+    """The graph for one runtime.
+
+    Args:
+        runtime: Name of the backend that runs it.
+        bytes: Size of its weights file.
+        fidelity: To the original.
+    """
+
+    runtime: str
+    bytes: int
+    fidelity: Fidelity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Size, fidelity and effort of an export.
 
@@ -26,14 +41,13 @@ class Report:
         note: What the user should know of it.
         architecture: As in config.json.
         parameters: Weights of the original model.
-        graph_bytes: Size of the graph's weights file.
+        graphs: For each runtime, the preferred one first.
         weights: How the weights are stored.
         storage: Type of each layer.
         checkpoint: How the weights were quantized before they came here; empty when they were not.
         kept: Layers that stayed as the checkpoint had them.
         fused_projections: Groups of parallel projections that became one.
         calibration: Text that chose the numbers; empty without a calibrated method.
-        fidelity: To the original.
         tried: Recipes that were tried, where more than one was.
         left_out: Recipes for which there was no time.
         opens_in_genai: Whether OpenVINO GenAI can use the tokenizer too.
@@ -48,14 +62,13 @@ class Report:
     note: str
     architecture: str
     parameters: int
-    graph_bytes: int
+    graphs: Sequence[ReportedGraph]
     weights: WeightStatistics
     storage: Mapping[str, str]
     checkpoint: str
     kept: int
     fused_projections: int
     calibration: str
-    fidelity: Fidelity
     tried: Sequence[Tried]
     left_out: Sequence[str]
     opens_in_genai: bool
@@ -65,13 +78,28 @@ class Report:
     expected_memory: int
 
     @property
+    def fidelity(self) -> Fidelity:
+        """Of the first graph to the original."""
+        return self.graphs[0].fidelity
+
+    @property
+    def graph_bytes(self) -> int:
+        """Size of the first graph's weights file."""
+        return self.graphs[0].bytes
+
+    @property
     def bits_per_weight(self) -> float:
         """Bits of the weights file for each weight of the model, scales included."""
         return self.graph_bytes * 8 / self.parameters
 
     def write(self, folder: Path) -> None:
         """Write report.json and report.md, and a picture when several recipes were tried."""
-        content = {**asdict(self), "bits_per_weight": self.bits_per_weight}
+        content = {
+            **asdict(self),
+            "graph_bytes": self.graph_bytes,
+            "fidelity": asdict(self.fidelity),
+            "bits_per_weight": self.bits_per_weight,
+        }
         (folder / "report.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         (folder / "report.md").write_text(self.to_markdown(), encoding="utf-8")
         if self.tried:
@@ -84,7 +112,7 @@ class Report:
             f"# {self.model}\n",
             _table(("", ""), self._summary()),
             "## What compression cost\n",
-            _table(("", ""), fidelity_rows(self.fidelity)),
+            *self._fidelity(),
             f"Over {self.fidelity.tokens:,} tokens of {self.fidelity.text}, which no weight was "
             "chosen by. `nanoaccel eval` judges over more, or over another text.\n",
             "## Layers\n",
@@ -103,7 +131,10 @@ class Report:
             ("note", self.note),
             ("checkpoint", f"{self.checkpoint}, {self.kept} layers kept" * bool(self.checkpoint)),
             ("calibrated with", self.calibration),
-            ("weights file", f"{self.graph_bytes / 1e6:.1f} MB"),
+            *(
+                (f"weights file, {graph.runtime}", f"{graph.bytes / 1e6:.1f} MB")
+                for graph in self.graphs
+            ),
             ("bits per weight", f"{self.bits_per_weight:.2f}"),
             ("opens in OpenVINO GenAI", "yes" if self.opens_in_genai else "no"),
             ("draft", f"{self.draft['kind']}: {self.draft['reason']}"),
@@ -115,6 +146,14 @@ class Report:
             ),
         ]
         return [(name, value) for name, value in rows if value]
+
+    def _fidelity(self) -> list[str]:
+        """A table for each graph."""
+        several = len(self.graphs) > 1
+        return [
+            _table((graph.runtime if several else "", ""), fidelity_rows(graph.fidelity))
+            for graph in self.graphs
+        ]
 
     def _stored(self) -> list[tuple[str, str, str]]:
         counts = Counter(self.storage.values())

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
+from nanoaccel.runtime.async_streams import AsyncStream, call_in
 from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.batch import Batch
 from nanoaccel.runtime.config import RequestOptions
@@ -16,7 +17,6 @@ from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.output import RequestOutput
 from nanoaccel.runtime.prompts import Prompt, is_single
 from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.streams import AsyncStream, call_in
 
 
 class AsyncLLM:

@@ -161,6 +161,8 @@ class RequestOptions:
 
 def _check_speculation(value: str) -> None:
     """Raises ConfigError unless it is "auto", "off", or the name of a drafter."""
+    if value in ("auto", "off"):
+        return
     known = ["auto", "off", *DRAFTERS.names()]
     if value not in known:
         raise ConfigError(f"speculation={value!r} is unknown", did_you_mean(value, known))

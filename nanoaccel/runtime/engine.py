@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
 from nanoaccel.errors import NanoAccelError, QueueFullError
-from nanoaccel.runtime.backends import Backend
-from nanoaccel.runtime.budget import PassCost
+from nanoaccel.runtime.choice import Chooser
 from nanoaccel.runtime.counters import Counters, Recorder
 from nanoaccel.runtime.events import Event, EventListener
-from nanoaccel.runtime.kv import AttentionScores, PagedCache, blocks_to_drop
+from nanoaccel.runtime.kv import AttentionScores, blocks_to_drop
 from nanoaccel.runtime.output import Chunk
 from nanoaccel.runtime.plan import Float32Array, StepResult
 from nanoaccel.runtime.request import Request
+from nanoaccel.runtime.room import Room
 from nanoaccel.runtime.scheduler import ScheduledChunk, Scheduler
 from nanoaccel.runtime.speculation import Speculator, Worth
 from nanoaccel.runtime.step_buffers import StepBuffers
@@ -27,13 +27,15 @@ class Engine:
     One thread calls ``step`` while there is work; ``add``, ``cancel`` and ``counters`` may be
     called from any other, and wait for no pass through the graph: the lock is open meanwhile.
 
+    Where a bundle has several graphs of its model, requests move together from one to the other
+    as the load changes; what they had computed is computed again.
+
     Args:
-        backend: Runs the graph; its cache is allocated.
-        cache: Whose block is whose in it.
-        scheduler: Chooses what runs.
-        cost: Learns here what a pass costs.
+        rooms: Where requests can run, one at a time.
+        scheduler: Chooses what runs, on the first room's cache.
         speculator: Guesses tokens that are checked in the same pass.
         emit: Is told all events, in order, with the lock held.
+        chooser: Says which room; None stays in the first.
         clock: Gives the time in seconds.
 
     Attributes:
@@ -42,25 +44,24 @@ class Engine:
 
     def __init__(
         self,
-        backend: Backend,
-        cache: PagedCache,
+        rooms: Sequence[Room],
         scheduler: Scheduler,
-        cost: PassCost,
         speculator: Speculator,
         *,
         emit: EventListener,
+        chooser: Chooser | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.lock = threading.RLock()
-        self._backend = backend
-        self._cache = cache
+        self._rooms = rooms
+        self._room = rooms[0]
+        self._chooser = chooser
         self._scheduler = scheduler
-        self._cost = cost
         self._speculator = speculator
         self._emit = emit
         self._clock = clock
         self._buffers = StepBuffers()
-        self._scores = AttentionScores(cache.block_size)
+        self._scores = AttentionScores(self._room.cache.block_size)
         self.recorder = Recorder()
 
     @property
@@ -127,10 +128,10 @@ class Engine:
             guesses = sum(len(chunk.drafts) for chunk in chunks)
             tokens = sum(chunk.last - chunk.start for chunk in chunks)
             pad_to = self._speculator.pass_size(tokens) if guesses > 0 else 0
-            plan = self._buffers.assemble(chunks, self._cache, pad_to)
+            plan = self._buffers.assemble(chunks, self._room.cache, pad_to)
         begun = self._clock()
         try:
-            result = self._backend.forward(plan)
+            result = self._room.backend.forward(plan)
         except Exception as error:
             with self.lock:
                 for chunk in chunks:
@@ -138,7 +139,7 @@ class Engine:
             return
         now = self._clock()
         with self.lock:
-            self._cost.observe(len(plan.token_ids), now - begun)
+            self._room.pass_cost.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
             worth = self._speculator.worth(guesses, now - begun)
             given = self._commit(chunks, result, now, worth)
@@ -148,14 +149,15 @@ class Engine:
     def counters(self) -> Counters:
         """How the engine does."""
         with self.lock:
-            cache, recorder = self._cache, self.recorder
+            cache, recorder = self._room.cache, self.recorder
+            stats = [room.cache.stats for room in self._rooms]
             return Counters(
                 waiting=self._scheduler.num_waiting,
                 running=self._scheduler.num_running,
                 cache_blocks=cache.num_blocks,
                 owned_blocks=cache.num_blocks - cache.num_free,
                 cached_blocks=cache.num_cached,
-                cache_bytes=cache.num_blocks * self._backend.info.bytes_per_block,
+                cache_bytes=sum(room.cache_bytes for room in self._rooms),
                 submitted=recorder.submitted,
                 refused=recorder.refused,
                 finished=recorder.finished.copy(),
@@ -163,11 +165,11 @@ class Engine:
                 steps=recorder.steps,
                 computed_tokens=recorder.computed_tokens,
                 generated_tokens=recorder.generated_tokens,
-                queried_tokens=cache.stats.queried_tokens,
-                hit_tokens=cache.stats.hit_tokens + cache.stats.restored_tokens,
-                restored_tokens=cache.stats.restored_tokens,
-                evictions=cache.stats.evictions,
-                saved_blocks=cache.stats.saved_blocks,
+                queried_tokens=sum(s.queried_tokens for s in stats),
+                hit_tokens=sum(s.hit_tokens + s.restored_tokens for s in stats),
+                restored_tokens=sum(s.restored_tokens for s in stats),
+                evictions=sum(s.evictions for s in stats),
+                saved_blocks=sum(s.saved_blocks for s in stats),
                 callback_errors=recorder.callback_errors,
                 first_token=recorder.first_token.snapshot(),
                 per_token=recorder.per_token.snapshot(),
@@ -176,22 +178,40 @@ class Engine:
 
     def check_integrity(self) -> None:
         """Assert that no cache block is lost or owned twice."""
-        self._cache.check_integrity()
+        for room in self._rooms:
+            room.cache.check_integrity()
 
     def _schedule(self) -> list[ScheduledChunk]:
         for request in self._scheduler.expire():
             self._end(request, request.finish("timeout", self._clock()))
+        if self._chooser is not None:
+            self._move(self._chooser)
         chunks = self._scheduler.schedule()
         for chunk in chunks:
             if chunk.request.announce():
                 self._emit(Event("started", chunk.request.id))
         return chunks
 
+    def _move(self, chooser: Chooser) -> None:
+        """Go where the requests are done soonest."""
+        running, waiting = self._scheduler.loads()
+        if running.requests > 0:
+            place = chooser.go_on(running.requests, running.known_tokens)
+        elif waiting.requests > 0:
+            place = chooser.begin(waiting.requests, waiting.known_tokens)
+        else:
+            return
+        room = self._rooms[place]
+        if room is not self._room:
+            self._scheduler.move(room.cache, room.budget)
+            self._speculator.move(room.step_cost, room.backend.info.pass_size)
+            self._room = room
+
     def _has_room(self, request: Request, length: int) -> bool:
         """Whether the cache has room for a request's first so many tokens."""
         with self.lock:
             live = request.finish_reason is None
-            return live and self._cache.allocate(request.id, length)
+            return live and self._room.cache.allocate(request.id, length)
 
     def _show(self, chunks: list[ScheduledChunk], result: StepResult) -> None:
         """Let drafters see what was computed for tokens that are part of a text."""
@@ -221,9 +241,9 @@ class Engine:
                 continue
             request.num_computed = chunk.end
             written = self._verify(chunk, logits, now, worth) if chunk.completes else []
-            self._cache.commit(request.id, request.tokens(0, request.num_computed))
+            self._room.cache.commit(request.id, request.tokens(0, request.num_computed))
             if chunk.drafts:
-                self._cache.trim(request.id, request.num_cached)
+                self._room.cache.trim(request.id, request.num_cached)
             if request.eviction is not None and request.finish_reason is None:
                 self._evict_tokens(request, scores, restarted=chunk.start == 0)
             given += self._deliver(request, written, now)
@@ -278,13 +298,13 @@ class Engine:
         if request.chunk_limit == 0:
             places = blocks_to_drop(
                 request.eviction,
-                self._cache.blocks_for(request.num_cached),
-                self._cache.block_size,
+                self._room.cache.blocks_for(request.num_cached),
+                self._room.cache.block_size,
                 self._scores.of(request.id),
             )
-            self._cache.drop(request.id, places)
+            self._room.cache.drop(request.id, places)
             self._scores.drop(request.id, places)
-            request.num_evicted += len(places) * self._cache.block_size
+            request.num_evicted += len(places) * self._room.cache.block_size
 
     def _fail(self, request: Request, error: Exception) -> None:
         if request.finish_reason is None:

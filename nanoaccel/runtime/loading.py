@@ -1,89 +1,59 @@
-"""Puts an engine together: graph, cache, disk tier, scheduler, and the thread that runs them."""
+"""Puts an engine together: graphs, caches, disk tiers, scheduler, and the thread of it all."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from nanoaccel.bundle import Bundle, Head
 from nanoaccel.folders import cache_folder
-from nanoaccel.registry import BACKENDS, DRAFTERS, EVICTION_POLICIES
-from nanoaccel.runtime.backends import Backend, BackendOptions
+from nanoaccel.registry import DRAFTERS, EVICTION_POLICIES
 from nanoaccel.runtime.budget import PassCost, StepBudget
 from nanoaccel.runtime.config import EngineConfig
-from nanoaccel.runtime.cpu.memory import free_memory
 from nanoaccel.runtime.drafters import DrafterOptions, DraftOptions
 from nanoaccel.runtime.drafters.opening import kind_of
 from nanoaccel.runtime.engine import Engine
 from nanoaccel.runtime.events import EventListener
-from nanoaccel.runtime.kv import DiskTier, PagedCache
+from nanoaccel.runtime.graphs import Graph, Graphs
+from nanoaccel.runtime.kv import DiskTier, make_cache
 from nanoaccel.runtime.loop import EngineLoop
+from nanoaccel.runtime.room import Room
 from nanoaccel.runtime.scheduler import Scheduler
 from nanoaccel.runtime.speculation import Controller, Speculator, StepCost
 from nanoaccel.runtime.speculation.calibration import calibrate
 
 
-def load_backend(bundle: Bundle, name: str, config: EngineConfig) -> Backend:
-    """Load a bundle's graph; "auto" is the backend that it was made for.
-
-    Raises:
-        MissingExtraError: The backend is not installed.
-        ConfigError: There is no such backend, or it cannot do what is asked.
-        BundleError: The graph cannot be run.
-    """
-    eviction = config.cache_eviction
-    made: Backend = BACKENDS.resolve(bundle.runtime if name == "auto" else name)(
-        BackendOptions(
-            graph=bundle.graph,
-            threads=config.threads,
-            precision=config.precision,
-            cache_precision=config.cache_precision,
-            weight_group_size=bundle.weight_group_size,
-            attention_scores=eviction is not None and eviction.by == "score",
-            hidden_layers=_hidden_layers(bundle, config),
-        )
-    )
-    return made
-
-
 def start_engine(
-    backend: Backend,
-    config: EngineConfig,
-    *,
-    num_blocks: int,
-    bundle: Bundle,
-    on_event: EventListener | None,
+    graphs: Graphs, config: EngineConfig, *, bundle: Bundle, on_event: EventListener | None
 ) -> EngineLoop:
-    """Allocate the cache and start the engine's thread, which closes the backend at its end.
+    """Start the engine's thread, which closes the graphs at its end.
 
     Args:
-        backend: Runs the graph.
+        graphs: What runs.
         config: What the user set.
-        num_blocks: Size of the cache.
-        bundle: What runs.
+        bundle: Where it is from.
         on_event: The user's listener.
 
     Raises:
-        ConfigError: The cache does not fit in memory, or there is no such eviction policy.
+        ConfigError: There is no such eviction policy, or the draft does not fit.
         PromptCacheError: The folder of the prompt cache cannot be used.
     """
-    policy = EVICTION_POLICIES.resolve(config.eviction_policy)()
-    backend.allocate_cache(num_blocks)
-    speculator = _make_speculator(backend, config, num_blocks, bundle)
-    # Last of what can fail: it locks its folder.
-    tier = _open_tier(backend, config, bundle)
-    cache = PagedCache(
-        num_blocks,
-        backend.info.block_size,
-        policy=policy,
-        tier=tier,
-        sharing=config.prefix_cache,
-    )
-    cost = PassCost()
+    with ExitStack() as stack:
+        costs = [_step_cost(graph, config, bundle) for graph in graphs.graphs]
+        speculator = _make_speculator(graphs.graphs[0], costs[0], config, bundle)
+        stack.callback(speculator.close)
+        # Last of what can fail: it locks its folder.
+        tiers = _open_tiers(graphs.graphs, config, bundle, stack)
+        stack.pop_all()
+    rooms = [
+        _make_room(graph, cost, tier, config)
+        for graph, cost, tier in zip(graphs.graphs, costs, tiers, strict=True)
+    ]
     scheduler = Scheduler(
-        cache,
-        budget=StepBudget(cost, max_tokens=config.max_step_tokens, target=config.time_per_token),
+        rooms[0].cache,
+        budget=rooms[0].budget,
         max_running=config.max_running,
         max_waiting=config.max_waiting,
         clock=time.perf_counter,
@@ -91,54 +61,78 @@ def start_engine(
     )
 
     def make_engine(emit: EventListener) -> Engine:
-        return Engine(backend, cache, scheduler, cost, speculator, emit=emit)
+        return Engine(rooms, scheduler, speculator, emit=emit, chooser=graphs.chooser)
 
     def release() -> None:
         with ExitStack() as stack:
-            stack.callback(backend.close)
+            stack.callback(graphs.close)
             stack.callback(speculator.close)
-            if tier is not None:
-                stack.callback(tier.close)
-            cache.save_all()
+            for tier in tiers:
+                if tier is not None:
+                    stack.callback(tier.close)
+            for room in rooms:
+                room.cache.save_all()
 
     return EngineLoop(make_engine, on_event=on_event, release=release)
 
 
-def cache_blocks(bundle: Bundle, backend: Backend, config: EngineConfig) -> int:
-    """Blocks that the cache of a bundle gets on this machine.
+def hidden_layers(bundle: Bundle, config: EngineConfig) -> tuple[int, ...]:
+    """Layers of the target whose output a head reads."""
+    draft = _draft_of(bundle, config)
+    if draft is None or "head" not in _drafters(config.speculation, draft):
+        return ()
+    return Head.open(draft).manifest.layers
 
-    Raises:
-        ConfigError: What was asked does not fit.
-    """
-    return config.cache_blocks(backend.info, bundle.context_length, free_memory())
+
+def _make_room(
+    graph: Graph, step_cost: StepCost, tier: DiskTier | None, config: EngineConfig
+) -> Room:
+    policy = EVICTION_POLICIES.resolve(config.eviction_policy)()
+    sharing = config.prefix_cache
+    cost = PassCost()
+    return Room(
+        backend=graph.backend,
+        cache=make_cache(graph.shape, graph.backend, policy=policy, tier=tier, sharing=sharing),
+        pass_cost=cost,
+        budget=StepBudget(cost, max_tokens=config.max_step_tokens, target=config.time_per_token),
+        step_cost=step_cost,
+    )
+
+
+def _step_cost(graph: Graph, config: EngineConfig, bundle: Bundle) -> StepCost:
+    """What short passes cost, where guesses depend on it."""
+    cost = StepCost()
+    if _drafters(config.speculation, _draft_of(bundle, config)):
+        key, folder = bundle.stamp(graph.runtime), cache_folder()
+        calibrate(graph.backend, cost, room=graph.shape.first_tokens, key=key, folder=folder)
+    return cost
 
 
 def _make_speculator(
-    backend: Backend, config: EngineConfig, num_blocks: int, bundle: Bundle
+    graph: Graph, cost: StepCost, config: EngineConfig, bundle: Bundle
 ) -> Speculator:
     draft = _draft_of(bundle, config)
+    info = graph.backend.info
     options = DrafterOptions(
-        vocab_size=backend.info.vocab_size,
+        vocab_size=info.vocab_size,
         corpus_tokens=config.corpus_tokens,
         draft=None
         if draft is None
         else DraftOptions(
             folder=draft,
             target=bundle,
-            num_blocks=num_blocks,
+            num_blocks=graph.shape.num_blocks,
+            runtime=graph.runtime,
+            max_running=config.max_running,
             threads=config.threads,
             precision=config.precision,
         ),
     )
     names = _drafters(config.speculation, draft)
-    cost = StepCost()
-    if names:
-        key, folder = bundle.stamp(), cache_folder()
-        calibrate(backend, cost, num_blocks=num_blocks, key=key, folder=folder)
     return Speculator(
         [DRAFTERS.resolve(name)(options) for name in names],
-        Controller(cost, backend.info.pass_size),
-        vocab_size=backend.info.vocab_size,
+        Controller(cost, info.pass_size),
+        vocab_size=info.vocab_size,
         max_tokens=config.max_step_tokens,
     )
 
@@ -156,20 +150,20 @@ def _drafters(speculation: str, draft: Path | None) -> list[str]:
     return ["ngram"] if draft is None else ["ngram", kind_of(draft)]
 
 
-def _hidden_layers(bundle: Bundle, config: EngineConfig) -> tuple[int, ...]:
-    """Layers of the target whose output a head reads."""
-    draft = _draft_of(bundle, config)
-    if draft is None or "head" not in _drafters(config.speculation, draft):
-        return ()
-    return Head.open(draft).manifest.layers
-
-
-def _open_tier(backend: Backend, config: EngineConfig, bundle: Bundle) -> DiskTier | None:
+def _open_tiers(
+    graphs: Sequence[Graph], config: EngineConfig, bundle: Bundle, stack: ExitStack
+) -> list[DiskTier | None]:
+    """A tier for each graph, in a folder of its own where there are several."""
     if config.prompt_cache is None:
-        return None
-    return DiskTier(
-        config.prompt_cache,
-        identity=f"{bundle.graph_key()} {backend.info.cache_layout}",
-        max_bytes=config.prompt_cache_size,
-        memory=backend,
-    )
+        return [None] * len(graphs)
+    tiers: list[DiskTier | None] = []
+    for graph in graphs:
+        tier = DiskTier(
+            config.prompt_cache if len(graphs) == 1 else config.prompt_cache / graph.runtime,
+            identity=f"{bundle.graph_key(graph.runtime)} {graph.backend.info.cache_layout}",
+            max_bytes=config.prompt_cache_size // len(graphs),
+            memory=graph.backend,
+        )
+        stack.callback(tier.close)
+        tiers.append(tier)
+    return tiers

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nanoaccel.errors import QueueFullError
 from nanoaccel.runtime.budget import StepBudget
-from nanoaccel.runtime.kv import PagedCache
+from nanoaccel.runtime.deadlines import Deadlines
+from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.request import Request
 
 
@@ -42,6 +42,24 @@ class ScheduledChunk:
     def num_rows(self) -> int:
         """Rows of logits that it gets: behind its last token and behind each guess."""
         return 1 + len(self.drafts) if self.completes else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Some requests together.
+
+    Args:
+        requests: How many.
+        known_tokens: Tokens of their prompts and texts.
+    """
+
+    requests: int
+    known_tokens: int
+
+    @classmethod
+    def of(cls, requests: Sequence[Request]) -> Load:
+        """The load of requests."""
+        return cls(len(requests), sum(request.num_known for request in requests))
 
 
 @dataclass(slots=True)
@@ -96,7 +114,7 @@ class Scheduler:
 
     def __init__(
         self,
-        cache: PagedCache,
+        cache: KVCache,
         *,
         budget: StepBudget,
         max_running: int,
@@ -113,7 +131,7 @@ class Scheduler:
         # Both in order of rank.
         self._waiting: list[Request] = []
         self._running: list[Request] = []
-        self._deadlines = _Deadlines()
+        self._deadlines = Deadlines()
         self._num_returned = 0
         self.num_preemptions = 0
 
@@ -131,6 +149,21 @@ class Scheduler:
     def room(self) -> int:
         """Requests that may still be added; those that gave up their blocks do not count."""
         return max(0, self._max_waiting - len(self._waiting) + self._num_returned)
+
+    def loads(self) -> tuple[Load, Load]:
+        """What runs, and what of the waiting could run with it."""
+        room = self._max_running - len(self._running)
+        return Load.of(self._running), Load.of(self._waiting[:room])
+
+    def move(self, cache: KVCache, budget: StepBudget) -> None:
+        """Go on with another cache: what runs gives up its blocks, and begins again there."""
+        running, self._running = self._running, []
+        for request in running:
+            self._cache.free(request.id)
+            request.preempt()
+            insort(self._waiting, request, key=_rank)
+            self._num_returned += 1
+        self._cache, self._budget = cache, budget
 
     def requests(self) -> Iterator[Request]:
         """All requests, running ones first."""
@@ -282,36 +315,6 @@ class Scheduler:
         insort(self._waiting, request, key=_rank)
         self._num_returned += 1
         self.num_preemptions += 1
-
-
-class _Deadlines:
-    """Which requests are due; looking costs nothing while none is.
-
-    A request that ended leaves its entry behind; when these are the most, all are swept out.
-    """
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int]] = []
-        self._live: dict[int, Request] = {}
-
-    def add(self, request: Request) -> None:
-        if request.deadline is not None:
-            self._live[request.id] = request
-            heapq.heappush(self._heap, (request.deadline, request.id))
-
-    def discard(self, request: Request) -> None:
-        self._live.pop(request.id, None)
-        if len(self._heap) > 2 * len(self._live) + 16:
-            self._heap = [entry for entry in self._heap if entry[1] in self._live]
-            heapq.heapify(self._heap)
-
-    def due(self, now: float) -> list[Request]:
-        due = []
-        while self._heap and self._heap[0][0] <= now:
-            request = self._live.pop(heapq.heappop(self._heap)[1], None)
-            if request is not None:
-                due.append(request)
-        return due
 
 
 def _rank(request: Request) -> tuple[int, int]:

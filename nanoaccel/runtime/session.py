@@ -15,8 +15,9 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.errors import RequestError
 from nanoaccel.runtime.config import EngineConfig, RequestOptions
 from nanoaccel.runtime.events import EventListener
+from nanoaccel.runtime.graphs import GraphLoader
 from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.loading import cache_blocks, load_backend, start_engine
+from nanoaccel.runtime.loading import hidden_layers, start_engine
 from nanoaccel.runtime.output import Chunk
 from nanoaccel.runtime.prompts import Prompt, PromptEncoder, is_single
 from nanoaccel.runtime.request import Request
@@ -89,24 +90,21 @@ class Session:
     ) -> None:
         opened = Bundle.open(Path(bundle))
         self.tokenizer = Tokenizer.load(opened.tokenizer_folder)
-        loaded = load_backend(opened, backend, config)
-        self.info = loaded.info
+        loader = GraphLoader(
+            bundle=opened, config=config, hidden_layers=hidden_layers(opened, config)
+        )
+        loaded = loader.graphs(backend)
+        self.info = loaded.graphs[0].backend.info
         try:
             self._eviction = self._in_blocks(config.cache_eviction)
-            blocks = cache_blocks(opened, loaded, config)
-            self.loop = start_engine(
-                loaded,
-                config,
-                num_blocks=blocks,
-                bundle=opened,
-                on_event=on_event,
-            )
+            self.loop = start_engine(loaded, config, bundle=opened, on_event=on_event)
         except BaseException:
             loaded.close()
             raise
         weakref.finalize(self, self.loop.close)
         self._model_length = opened.context_length
-        self._cache_length = blocks * self.info.block_size
+        fewest = min(graph.shape.num_blocks for graph in loaded.graphs)
+        self._cache_length = fewest * self.info.block_size
         self._encoder = PromptEncoder(self.tokenizer, self.info.vocab_size)
         self._ids = count()
         self._ids_lock = threading.Lock()

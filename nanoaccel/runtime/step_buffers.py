@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nanoaccel.runtime.kv import PagedCache
+from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.plan import StepPlan
 from nanoaccel.runtime.scheduler import ScheduledChunk
 
@@ -25,7 +25,7 @@ class StepBuffers:
         self._block_ids = np.empty(0, np.int32)
 
     def assemble(
-        self, chunks: Sequence[ScheduledChunk], cache: PagedCache, pad_to: int = 0
+        self, chunks: Sequence[ScheduledChunk], cache: KVCache, pad_to: int = 0
     ) -> StepPlan:
         """Pack chunks, in order, into one ragged batch; those that complete get rows of logits.
 
@@ -66,7 +66,7 @@ class StepBuffers:
             pad_to=pad_to,
         )
 
-    def _reserve(self, chunks: Sequence[ScheduledChunk], cache: PagedCache) -> None:
+    def _reserve(self, chunks: Sequence[ScheduledChunk], cache: KVCache) -> None:
         tokens = sum(chunk.last - chunk.start for chunk in chunks)
         blocks = sum(cache.blocks_for(chunk.last - chunk.request.num_evicted) for chunk in chunks)
         longest = max(tokens, *(chunk.last for chunk in chunks))

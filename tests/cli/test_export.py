@@ -71,7 +71,13 @@ def test_export_tells_what_was_made_and_what_to_try(
     ended = run_cli("export", "org/model", out)
     assert ended.code == 0
     assert calls == [
-        {"model": "org/model", "recipe": Recipe(), "draft": "auto", "overwrite": False}
+        {
+            "model": "org/model",
+            "recipe": Recipe(),
+            "draft": "auto",
+            "runtime": "openvino",
+            "overwrite": False,
+        }
     ]
     assert f"{out}: int4 symmetric, " in ended.out
     assert "4.50 bits per weight" in ended.out

@@ -8,7 +8,7 @@ import pytest
 import nanoaccel
 from nanoaccel.cli.main import run
 
-COMMANDS = ("quickstart", "export", "generate", "chat", "bench", "inspect", "doctor")
+COMMANDS = ("quickstart", "export", "generate", "chat", "bench", "inspect", "cpu", "doctor")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])

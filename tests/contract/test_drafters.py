@@ -88,9 +88,16 @@ def test_drafter_forgets_what_it_never_saw_and_closes_twice(drafter: Drafter) ->
     drafter.close()
 
 
+@pytest.mark.parametrize("bundle", ["tiny_bundle", "tiny_onnx_bundle"])
 def test_drafter_leaves_every_text_as_it_is(
-    name: str, tiny_bundle: Path, tiny_head: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    bundle: str,
+    tiny_bundle: Path,
+    tiny_head: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    target: Path = request.getfixturevalue(bundle)
     monkeypatch.setattr(loading, "Controller", lambda _, pad: Always(pad))
     monkeypatch.setattr(learner, "_FLOOR", 0.0)
     folder = draft_folder(name, tiny_bundle, tiny_head)
@@ -100,7 +107,7 @@ def test_drafter_leaves_every_text_as_it_is(
         SamplingParams(max_tokens=40, ignore_eos=True),
         SamplingParams(max_tokens=40, ignore_eos=True, temperature=0.8, top_p=0.9, seed=2),
     ]
-    with LLM(tiny_bundle, draft=folder, speculation=name, precision="f32") as llm:
+    with LLM(target, draft=folder, speculation=name, precision="f32") as llm:
         for way in ways:
             plain = llm.generate(prompts, way, RequestOptions(speculation="off"))
             for batch in (1, 2, 4):

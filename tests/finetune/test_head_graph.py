@@ -18,6 +18,7 @@ from nanoaccel.finetune.drafts.head_graph import write_graph  # noqa: E402
 from nanoaccel.runtime.backends import BackendOptions  # noqa: E402
 from nanoaccel.runtime.backends.openvino import load  # noqa: E402
 from nanoaccel.runtime.drafters.draft_graph import DraftGraph, Rows  # noqa: E402
+from nanoaccel.runtime.kv import CacheShape  # noqa: E402
 
 pytestmark = pytest.mark.export
 
@@ -44,7 +45,11 @@ def graph(head: DraftHead, tmp_path_factory: pytest.TempPathFactory) -> DraftGra
     with quiet():
         write_graph(head, VOCABULARY, VOCAB_SIZE, path, Recipe(weights="f32"))
     backend = load(BackendOptions(graph=path, precision="f32"))
-    for_rows = DraftGraph(backend, 8)
+    shape = CacheShape.of(
+        num_blocks=8, block_size=backend.info.block_size, slots=False, sequences=1, length=256
+    )
+    shape.allocate(backend)
+    for_rows = DraftGraph(backend, shape)
     assert for_rows.has_room(Rows(0, 0, 0, np.zeros(LENGTH + 1, np.int64)))
     return for_rows
 

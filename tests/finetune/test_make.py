@@ -55,6 +55,17 @@ def test_train_draft_makes_a_head_that_its_target_runs(
     assert json.loads((bundle.folder / "report.json").read_text())["draft"]["kind"] == "head"
 
 
+def test_train_draft_makes_a_head_for_the_runtime_of_its_target(
+    tiny_onnx_bundle: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "head"
+    train_draft(str(tiny_onnx_bundle), out, QUICK)
+    assert Head.open(out).runtimes == ("onnx", "openvino")
+    params = SamplingParams(max_tokens=40, ignore_eos=True)
+    with LLM(tiny_onnx_bundle, draft=out, speculation="head", precision="f32") as llm:
+        assert llm.generate("The tide", params).usage.completion_tokens == 40
+
+
 def test_train_draft_goes_on_where_it_was_stopped(tiny_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "head"
 

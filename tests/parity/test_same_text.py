@@ -23,6 +23,8 @@ BLOCK_TOKENS = 32
 CASES = [
     pytest.param(("tiny_bundle", "greedy"), id="tiny-greedy"),
     pytest.param(("tiny_bundle", "sampled"), id="tiny-sampled"),
+    pytest.param(("tiny_onnx_bundle", "greedy"), id="tiny-onnx-greedy"),
+    pytest.param(("tiny_onnx_bundle", "sampled"), id="tiny-onnx-sampled"),
     pytest.param(("sample_bundle_f32", "greedy"), id="sample-greedy", marks=pytest.mark.sample),
 ]
 
@@ -97,10 +99,16 @@ def test_text_is_the_same_after_a_restart(case: Case, tmp_path: Path) -> None:
         assert llm.counters().restored_tokens > 0
 
 
-@pytest.mark.parametrize("by", ["position", "score"])
-def test_text_of_bounded_requests_does_not_depend_on_others(tiny_bundle: Path, by: str) -> None:
+@pytest.mark.parametrize(
+    ("bundle", "by"),
+    [("tiny_bundle", "position"), ("tiny_bundle", "score"), ("tiny_onnx_bundle", "position")],
+)
+def test_text_of_bounded_requests_does_not_depend_on_others(
+    bundle: str, by: str, request: pytest.FixtureRequest
+) -> None:
+    opened: Path = request.getfixturevalue(bundle)
     eviction = CacheEviction(max_tokens=128, by=by)  # type: ignore[arg-type]
-    with LLM(tiny_bundle, precision="f32", prefix_cache=False, cache_eviction=eviction) as llm:
+    with LLM(opened, precision="f32", prefix_cache=False, cache_eviction=eviction) as llm:
         draw = random.Random(7)
         long = [draw.choices(range(3, llm.backend.vocab_size), k=n) for n in (300, 411, 90)]
         together = [output.token_ids for output in llm.generate(long, WAYS["greedy"])]

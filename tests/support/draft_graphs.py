@@ -15,6 +15,7 @@ from nanoaccel.runtime.drafters import DrafterOptions, draft_model, head
 from nanoaccel.runtime.drafters.draft_graph import DraftGraph
 from nanoaccel.runtime.drafters.draft_model import ModelDrafter
 from nanoaccel.runtime.drafters.head import HeadDrafter
+from nanoaccel.runtime.kv import CacheShape
 from nanoaccel.runtime.plan import Float32Array, Int32Array, StepPlan, StepResult
 
 # Numbers of the target's state and of the head's own: a token's id and its position.
@@ -106,7 +107,15 @@ class HeadGraph(Draft):
 
 def graph_of(backend: Draft, num_blocks: int = 64) -> DraftGraph:
     """A draft's graph with a cache."""
-    return DraftGraph(backend, num_blocks)
+    shape = CacheShape.of(
+        num_blocks=num_blocks,
+        block_size=backend.info.block_size,
+        slots=False,
+        sequences=1,
+        length=num_blocks * backend.info.block_size,
+    )
+    shape.allocate(backend)
+    return DraftGraph(backend, shape)
 
 
 def head_drafter(

@@ -11,12 +11,14 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed, scripted
 from nanoaccel.runtime.budget import PassCost, StepBudget
+from nanoaccel.runtime.choice import Chooser
 from nanoaccel.runtime.drafters import Drafter
 from nanoaccel.runtime.engine import Engine
 from nanoaccel.runtime.events import Event
-from nanoaccel.runtime.kv import CacheEviction, DiskTier, PagedCache
+from nanoaccel.runtime.kv import CacheEviction, CacheShape, DiskTier, PagedCache, make_cache
 from nanoaccel.runtime.output import Chunk, Completion, join_chunks
 from nanoaccel.runtime.request import Request
+from nanoaccel.runtime.room import Room
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduler import Scheduler
 from nanoaccel.runtime.speculation import Controller, Speculator, StepCost
@@ -68,7 +70,13 @@ class Bench:
         tier_bytes: What it may take.
         drafters: Guess tokens.
         controller: Chooses how many guesses are checked.
+        chooser: Says which of two graphs runs; without it there is one.
+
+    Attributes:
+        slots: Whether backends have slots; the fixture ``layouts`` changes it.
     """
+
+    slots = False
 
     def __init__(
         self,
@@ -85,26 +93,35 @@ class Bench:
         tier_bytes: int = 1 << 20,
         drafters: Sequence[Drafter] = (),
         controller: Controller | None = None,
+        chooser: Chooser | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.time = 0.0
-        self.backend = FakeBackend(
-            hashed(VOCAB_SIZE) if rule is None else rule,
-            VOCAB_SIZE,
-            attention_scores=attention_scores,
-            hidden_states=hidden_states,
-        )
-        self.backend.allocate_cache(num_blocks)
-        self.tier = (
-            None
-            if folder is None
-            else DiskTier(folder, identity="fake", max_bytes=tier_bytes, memory=self.backend)
-        )
-        self.cache = PagedCache(num_blocks, self.backend.info.block_size, tier=self.tier)
-        cost = PassCost()
+        chosen = hashed(VOCAB_SIZE) if rule is None else rule
+        told = {"attention_scores": attention_scores, "hidden_states": hidden_states}
+        layouts = [self.slots] if chooser is None else [self.slots, not self.slots]
+        self.tier = None
+        rooms: list[Room] = []
+        for slots in layouts:
+            backend = FakeBackend(chosen, VOCAB_SIZE, slots=slots, **told)
+            shape = CacheShape.of(
+                num_blocks=num_blocks,
+                block_size=backend.info.block_size,
+                slots=slots,
+                sequences=max_running,
+                length=num_blocks * backend.info.block_size,
+            )
+            shape.allocate(backend)
+            if folder is not None:
+                self.tier = DiskTier(folder, identity="fake", max_bytes=tier_bytes, memory=backend)
+            cost = PassCost()
+            budget = StepBudget(cost, max_tokens=max_step_tokens, target=None)
+            cache = make_cache(shape, backend, tier=self.tier)
+            rooms.append(Room(backend, cache, cost, budget, StepCost()))
+        self.backend, self.cache = rooms[0].backend, rooms[0].cache
         self.scheduler = Scheduler(
             self.cache,
-            budget=StepBudget(cost, max_tokens=max_step_tokens, target=None),
+            budget=rooms[0].budget,
             max_running=max_running,
             max_waiting=max_waiting,
             clock=self.now,
@@ -117,12 +134,11 @@ class Bench:
             clock=self.now,
         )
         self.engine = Engine(
-            self.backend,
-            self.cache,
+            rooms,
             self.scheduler,
-            cost,
             self.speculator,
             emit=self._note,
+            chooser=chooser,
             clock=self.now,
         )
         self.events: list[Event] = []
@@ -192,7 +208,7 @@ class Bench:
             self.speculator._open,
             *(learner.students for learner in self.speculator._learners),
             self.scheduler._deadlines._live,
-            self.cache._tables,
+            self.cache._tables if isinstance(self.cache, PagedCache) else self.cache._taken,
         )
         assert not any(kept), "something of a request is left"
         assert self.cache.num_free == self.cache.num_blocks, "a block was lost"

@@ -12,6 +12,12 @@ def write_head(folder: Path, target: str = "weights", size: int = 1000) -> Path:
     folder.mkdir(parents=True)
     (folder / "head.xml").write_text("<net/>")
     (folder / "head.bin").write_bytes(bytes(size))
+    describe_head(folder, target)
+    return folder
+
+
+def describe_head(folder: Path, target: str = "weights") -> None:
+    """Write the manifest of a head whose graph is in a folder."""
     manifest = HeadManifest(
         runtime="openvino",
         graph="head.xml",
@@ -25,4 +31,3 @@ def write_head(folder: Path, target: str = "weights", size: int = 1000) -> Path:
         files=list_files(folder),
     )
     (folder / HEAD).write_text(manifest.to_json())
-    return folder

@@ -70,6 +70,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "gemma3_text": _sizes(head_dim=16, sliding_window=64, query_pre_attn_scalar=16),
     "phi3": _sizes(),
     "granite": _sizes(attention_multiplier=0.06, logits_scaling=2.0, residual_multiplier=0.5),
+    "olmo": _sizes(),
     "olmo2": _sizes(),
     "gpt2": {
         "vocab_size": VOCAB_SIZE,

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from nanoaccel.bundle import MANIFEST, Bundle, Manifest, ModelEntry, list_files
+from nanoaccel.bundle import MANIFEST, Bundle, GraphEntry, Manifest, ModelEntry, list_files
 from nanoaccel.errors import BundleDamagedError, BundleError
 
 Change = Callable[[Path], None]
@@ -104,7 +105,40 @@ def test_bundle_damage_is_refused_by_name(bundle: Path, change: Change, message:
 
 def test_bundle_of_a_newer_schema_is_refused(bundle: Path) -> None:
     edit_manifest(bundle, schema_version=99)
-    with pytest.raises(BundleError, match="schema version 99; this NanoAccel reads up to 1"):
+    with pytest.raises(BundleError, match="schema version 99; this NanoAccel reads up to 2"):
+        Bundle.open(bundle)
+
+
+def test_bundle_with_one_graph_is_of_the_first_schema(bundle: Path) -> None:
+    content = json.loads((bundle / MANIFEST).read_text())
+    assert content["schema_version"] == 1
+    assert "also" not in content
+    assert Bundle.open(bundle).runtimes == ("openvino",)
+
+
+def test_bundle_gives_the_graph_of_each_runtime(bundle: Path) -> None:
+    (bundle / "onnx").mkdir()
+    (bundle / "onnx" / "model.onnx").write_text("graph")
+    (bundle / "onnx" / "model.onnx.data").write_bytes(bytes(900))
+    old = Manifest.from_json((bundle / MANIFEST).read_text(), bundle)
+    (bundle / MANIFEST).unlink()
+    entry = GraphEntry(runtime="onnx", graph="onnx/model.onnx", validation={"kl": 0.2})
+    new = replace(old, also=(entry,), files=list_files(bundle))
+    (bundle / MANIFEST).write_text(new.to_json())
+    assert json.loads(new.to_json())["schema_version"] == 2
+    opened = Bundle.open(bundle)
+    opened.verify()
+    assert opened.manifest == new
+    assert opened.runtimes == ("openvino", "onnx")
+    assert opened.graph_for("openvino") == opened.graph
+    assert opened.graph_for("onnx") == bundle / "onnx" / "model.onnx"
+    assert opened.weights_of("onnx").stat().st_size == 900
+    assert opened.graph_key("openvino") == opened.graph_key() != opened.graph_key("onnx")
+    assert opened.stamp("openvino") == opened.stamp() != opened.stamp("onnx")
+    with pytest.raises(BundleError, match="no graph for 'torch', only for openvino, onnx"):
+        opened.graph_for("torch")
+    edit_manifest(bundle, also=[{"runtime": "onnx"}])
+    with pytest.raises(BundleDamagedError, match="is not a manifest"):
         Bundle.open(bundle)
 
 

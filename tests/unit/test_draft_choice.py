@@ -7,6 +7,7 @@ import pytest
 from support.heads import write_head
 from support.paper import write_paper_bundle
 
+from nanoaccel.bundle import HEAD
 from nanoaccel.errors import BundleDamagedError, ExportError
 from nanoaccel.exporters import drafts
 from nanoaccel.exporters.drafts import DraftChoice, choose_draft, place_draft
@@ -56,13 +57,23 @@ def test_choose_draft_refuses_a_head_for_other_weights(tmp_path: Path) -> None:
         choose_draft(str(head), "others")
 
 
+def test_choose_draft_refuses_a_head_that_cannot_be_had_for_the_runtime(tmp_path: Path) -> None:
+    head = write_head(tmp_path / "head")
+    assert choose_draft(str(head), "weights", ("onnx", "openvino")).kind == "head"
+    path = head / HEAD
+    path.write_text(path.read_text().replace('"openvino"', '"onnx"'))
+    assert choose_draft(str(head), "weights", ("onnx",)).kind == "head"
+    with pytest.raises(ExportError, match="is a head for onnx alone"):
+        choose_draft(str(head), "weights", ("openvino", "onnx"))
+
+
 @pytest.mark.parametrize("kind", ["head", "bundle"])
 def test_place_draft_copies_what_was_chosen(tmp_path: Path, kind: str) -> None:
     target = write_paper_bundle(tmp_path / "target")
     chosen = (
         write_head(tmp_path / "draft") if kind == "head" else write_paper_bundle(tmp_path / "draft")
     )
-    place_draft(DraftChoice(kind, str(chosen), ""), target, no_export)
+    place_draft(DraftChoice(kind, str(chosen), ""), target, no_export, context=64)
     names = {path.relative_to(chosen) for path in chosen.rglob("*")}
     assert {path.relative_to(target / "draft") for path in (target / "draft").rglob("*")} == names
 
@@ -74,7 +85,7 @@ def test_place_draft_exports_a_model(tmp_path: Path) -> None:
         assert model == "org/small-model"
         shutil.copytree(made, out, dirs_exist_ok=True)
 
-    place_draft(DraftChoice("model", "org/small-model", ""), target, export)
+    place_draft(DraftChoice("model", "org/small-model", ""), target, export, context=64)
     assert (target / "draft" / "nanoaccel.json").is_file()
 
 
@@ -82,10 +93,10 @@ def test_place_draft_refuses_another_tokenizer(tmp_path: Path) -> None:
     target = write_paper_bundle(tmp_path / "target")
     other = write_paper_bundle(tmp_path / "other", more_tokens=["more"])
     with pytest.raises(ExportError, match="has another tokenizer than the model"):
-        place_draft(DraftChoice("bundle", str(other), ""), target, no_export)
+        place_draft(DraftChoice("bundle", str(other), ""), target, no_export, context=64)
 
 
 def test_place_draft_leaves_a_bundle_without_one_alone(tmp_path: Path) -> None:
     target = write_paper_bundle(tmp_path / "target")
-    place_draft(DraftChoice("none", "", ""), target, no_export)
+    place_draft(DraftChoice("none", "", ""), target, no_export, context=64)
     assert not (target / "draft").exists()

@@ -8,7 +8,7 @@ import pytest
 from support.heads import write_head
 
 from nanoaccel.bundle import HEAD, Head
-from nanoaccel.errors import BundleDamagedError
+from nanoaccel.errors import BundleDamagedError, BundleError
 
 Change = Callable[[Path], None]
 
@@ -30,6 +30,23 @@ def test_head_opens_with_what_its_manifest_says(tmp_path: Path) -> None:
     assert head.manifest.training["survival"] == [0.5, 0.25]
 
 
+def test_head_has_graphs_for_several_runtimes(tmp_path: Path) -> None:
+    folder = write_head(tmp_path / "head")
+    plain = Head.open(folder)
+    assert plain.runtimes == ("openvino",)
+    assert "also" not in json.loads(plain.manifest.to_json())
+    edited(also=[{"runtime": "onnx", "graph": "head.onnx"}])(folder)
+    head = Head.open(folder)
+    assert head.runtimes == ("openvino", "onnx")
+    assert head.graph_for("openvino") == head.graph
+    assert head.graph_for("onnx") == folder / "head.onnx"
+    assert head.stamp() == head.stamp("openvino") == plain.stamp()
+    with pytest.raises(BundleError, match="has no graph for 'other', only for openvino, onnx"):
+        head.graph_for("other")
+    (folder / HEAD).write_text(head.manifest.to_json())
+    assert Head.open(folder) == head
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -43,6 +60,7 @@ def test_head_opens_with_what_its_manifest_says(tmp_path: Path) -> None:
         (edited(vocabulary=None), "is not a head"),
         (edited(feature_size="128"), "is not a head"),
         (edited(surprise=1), "is not a head"),
+        (edited(also=[{"runtime": "onnx"}]), "is not a head"),
         (edited(graph="../head.xml"), "outside the bundle"),
     ],
 )

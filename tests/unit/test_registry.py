@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+import importlib.metadata
 from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 
-from nanoaccel import registry
 from nanoaccel.errors import ConfigError, MissingExtraError
 from nanoaccel.registry import ExtensionPoint
 
@@ -16,7 +16,7 @@ def point(monkeypatch: pytest.MonkeyPatch) -> ExtensionPoint:
     def installed(group: str, name: str = "mine") -> EntryPoints:
         return EntryPoints([plugin]).select(group=group, name=name)
 
-    monkeypatch.setattr(registry, "entry_points", installed)
+    monkeypatch.setattr(importlib.metadata, "entry_points", installed)
     return ExtensionPoint("nanoaccel.things", {"join": "os.path:join"})
 
 

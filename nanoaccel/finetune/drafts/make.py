@@ -18,6 +18,7 @@ from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import publishing
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.runtimes import ONNX, OPENVINO
 from nanoaccel.finetune.drafts import corpus
 from nanoaccel.finetune.drafts.lessons import Lesson, Lessons, choose_vocabulary
 from nanoaccel.registry import BACKENDS
@@ -299,7 +300,13 @@ class _Training:
             assert source is not None
             pupil.save(self._work / "student")
             sources.write_tokenizer(source, self._work / "student")
-            made = export(self._work / "student", self._work / "bundle", overwrite=True)
+            runtimes = self._target.runtimes
+            made = export(
+                self._work / "student",
+                self._work / "bundle",
+                runtime=runtimes[0] if len(runtimes) == 1 else "both",
+                overwrite=True,
+            )
             shutil.copytree(made.folder, folder, dirs_exist_ok=True)
             return
         from nanoaccel.finetune.drafts.head_graph import write_graph
@@ -326,3 +333,7 @@ class _Training:
             files=list_files(folder),
         )
         (folder / HEAD).write_text(manifest.to_json(), encoding="utf-8")
+        if ONNX in self._target.runtimes:
+            from nanoaccel.exporters.onnx.head_folder import give_graphs
+
+            give_graphs(folder, (ONNX, OPENVINO), self._target.context_length)

@@ -21,13 +21,13 @@ class BackendOptions:
 
     Args:
         graph: The file of the graph.
-        threads: Threads for it; None lets the runtime choose.
+        threads: Threads for it; None are those that fit this machine.
         precision: "auto" is what this CPU does fastest, "f32" computes everything in f32.
         cache_precision: Type of cached keys and values; "auto" is the runtime's choice.
         weight_group_size: Weights that share a scale, where the bundle says so.
         attention_scores: Tell with each step how much attention each cached token drew.
         hidden_layers: Layers, from 0, whose output is told with each step.
-        copies: Whether the weights may be held several times, for passes of several sizes.
+        role: "decode" for what an engine runs, "draft" for what guesses beside it.
     """
 
     graph: Path
@@ -37,7 +37,7 @@ class BackendOptions:
     weight_group_size: int | None = None
     attention_scores: bool = False
     hidden_layers: tuple[int, ...] = ()
-    copies: bool = True
+    role: Literal["decode", "draft"] = "decode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ class BackendInfo:
         threads: Threads that compute.
         cache_layout: All that decides what the bytes of a block mean: runtime and version,
             precisions, shapes. Blocks move only between backends where it is equal.
+        slots: Whether all blocks of a sequence must lie in one slot, in order: the backend is a
+            ``kv.SlotMemory`` then. Else any block will do for any sequence.
         pass_sizes: Tokens of passes that may follow each other at no cost, rising; another size may
             have to be prepared. Empty where all sizes are alike.
     """
@@ -66,6 +68,7 @@ class BackendInfo:
     cache_precision: str
     threads: int
     cache_layout: str
+    slots: bool = False
     pass_sizes: tuple[int, ...] = ()
 
     def pass_size(self, tokens: int) -> int:
@@ -81,7 +84,7 @@ class Backend(Protocol):
         """What this backend is."""
 
     def allocate_cache(self, num_blocks: int) -> None:
-        """Allocate the cache once, before the first ``forward``.
+        """Allocate the cache once, before the first ``forward``; with slots it is a single one.
 
         Raises:
             ConfigError: It does not fit in memory.

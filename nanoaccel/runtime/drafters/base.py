@@ -21,7 +21,9 @@ class DraftOptions:
     Args:
         folder: A bundle, or a head.
         target: Whose tokens are guessed.
+        runtime: Name of the backend that the target runs on.
         num_blocks: Of the target's cache; the draft's own is made as long.
+        max_running: Requests at once at most.
         threads: Threads for the graph; None lets its runtime choose.
         precision: Of the graph.
     """
@@ -29,6 +31,8 @@ class DraftOptions:
     folder: Path
     target: Bundle
     num_blocks: int
+    runtime: str = ""
+    max_running: int = 32
     threads: int | None = None
     precision: Precision = "auto"
 

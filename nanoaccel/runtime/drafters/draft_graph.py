@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends import Backend
-from nanoaccel.runtime.kv import PagedCache
+from nanoaccel.runtime.kv import CacheShape, make_cache
 from nanoaccel.runtime.plan import Float32Array, Int64Array, StepPlan, StepResult
 
 _NOBODY = -1
@@ -52,14 +52,13 @@ class DraftGraph:
     """Runs a draft.
 
     Args:
-        backend: The draft; it is closed with this.
-        num_blocks: Of its cache.
+        backend: The draft, its cache allocated; it is closed with this.
+        shape: Of its cache.
     """
 
-    def __init__(self, backend: Backend, num_blocks: int) -> None:
-        backend.allocate_cache(num_blocks)
+    def __init__(self, backend: Backend, shape: CacheShape) -> None:
         self._backend = backend
-        self._cache = PagedCache(num_blocks, backend.info.block_size, sharing=False)
+        self._cache = make_cache(shape, backend, sharing=False)
 
     def warm_up(self, feature_size: int = 0) -> None:
         """Run a pass, so that the first one that counts need not prepare the graph.

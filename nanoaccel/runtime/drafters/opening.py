@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from nanoaccel.bundle import HEAD, Bundle, Head, HeadManifest
+from nanoaccel.bundle import HEAD, Bundle, Head, HeadManifest, weights_file
 from nanoaccel.errors import ConfigError
+from nanoaccel.folders import cache_folder
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import Backend, BackendOptions
+from nanoaccel.runtime.choice import Prices
+from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.cpu.memory import free_memory
 from nanoaccel.runtime.drafters.base import DrafterOptions, DraftOptions
 from nanoaccel.runtime.drafters.draft_graph import DraftGraph
+from nanoaccel.runtime.kv import CacheShape
+from nanoaccel.runtime.pricing import measure_prices, recall_prices
 from nanoaccel.runtime.text import Tokenizer
 
 _REMEDY = "Name another draft, or none"
 # Memory that a graph takes, in sizes of its file: the runtime packs the weights once more.
 _PACKED = 2
+# How much faster a draft must be on another runtime than its target's, to load that one too.
+_WORTH_A_RUNTIME = 1.3
 
 
 def kind_of(draft: Path) -> str:
@@ -53,8 +62,9 @@ def open_head(options: DrafterOptions) -> tuple[HeadManifest, DraftGraph]:
     draft = _given(options, "head")
     head = _fitting_head(draft.folder, draft.target)
     about = head.manifest
-    graph = _load(about.runtime, head.graph, about.weight_group_size, draft)
-    graph.warm_up(about.feature_size + about.hidden_size)
+    features = about.feature_size + about.hidden_size
+    graph = _load(head, about.weight_group_size, draft, features)
+    graph.warm_up(features)
     return about, graph
 
 
@@ -67,7 +77,7 @@ def open_draft_model(options: DrafterOptions) -> DraftGraph:
     """
     draft = _given(options, "draft_model")
     bundle = _fitting_model(draft.folder, draft.target)
-    graph = _load(bundle.runtime, bundle.graph, bundle.weight_group_size, draft)
+    graph = _load(bundle, bundle.weight_group_size, draft)
     graph.warm_up()
     return graph
 
@@ -125,11 +135,58 @@ def memory_of(draft: Path) -> int:
 
 
 def _needed(graph: Path) -> int:
-    weights = graph.with_suffix(".bin")
+    weights = weights_file(graph)
     return _PACKED * (weights if weights.is_file() else graph).stat().st_size
 
 
-def _load(runtime: str, graph: Path, group_size: int | None, draft: DraftOptions) -> DraftGraph:
+def _load(
+    source: Head | Bundle, group_size: int | None, draft: DraftOptions, feature_size: int = 0
+) -> DraftGraph:
+    """Load a draft's graph, of several the one that is best beside the target here."""
+    runtimes = list(source.runtimes)
+    known = recall_prices([_key(source, name, draft) for name in runtimes], cache_folder())
+    if known is not None:
+        runtimes.insert(0, runtimes.pop(_best(runtimes, known, draft)))
+        runtimes = [BACKENDS.first_installed(runtimes)]
+    else:
+        runtimes = BACKENDS.installed(runtimes)
+    best = 0
+    with ExitStack() as stack:
+        loaded = []
+        for name in runtimes:
+            backend, shape = _load_graph(name, source.graph_for(name), group_size, draft)
+            stack.callback(backend.close)
+            loaded.append((backend, shape))
+        if len(loaded) > 1:
+            keys = (_key(source, name, draft) for name in runtimes)
+            by_key = dict(zip(keys, loaded, strict=True))
+            prices = measure_prices(by_key, cache_folder(), feature_size=feature_size)
+            best = _best(runtimes, prices, draft)
+        stack.pop_all()
+    for place, (backend, _) in enumerate(loaded):
+        if place != best:
+            backend.close()
+    return DraftGraph(*loaded[best])
+
+
+def _best(runtimes: Sequence[str], prices: Sequence[Prices], draft: DraftOptions) -> int:
+    """The one whose single tokens cost least; the target's own, unless another is much better."""
+    costs = [price.decode(1) for price in prices]
+    if draft.runtime in runtimes:
+        own = runtimes.index(draft.runtime)
+        if costs[own] < _WORTH_A_RUNTIME * min(costs):
+            return own
+    return costs.index(min(costs))
+
+
+def _key(source: Head | Bundle, runtime: str, draft: DraftOptions) -> str:
+    """All that the speed of a draft's graph depends on."""
+    return f"draft {source.stamp(runtime)} {cpu_name()} {draft.threads} {draft.precision}"
+
+
+def _load_graph(
+    runtime: str, graph: Path, group_size: int | None, draft: DraftOptions
+) -> tuple[Backend, CacheShape]:
     _check_memory("", _needed(graph), draft)
     backend: Backend = BACKENDS.resolve(runtime)(
         BackendOptions(
@@ -137,16 +194,24 @@ def _load(runtime: str, graph: Path, group_size: int | None, draft: DraftOptions
             threads=draft.threads,
             precision=draft.precision,
             weight_group_size=group_size,
-            copies=False,  # one, so that more of it stays in the CPU's caches
+            role="draft",
         )
     )
     try:
         cache = draft.num_blocks * backend.info.bytes_per_block
         _check_memory("the cache of ", cache, draft)
-        return DraftGraph(backend, draft.num_blocks)
+        shape = CacheShape.of(
+            num_blocks=draft.num_blocks,
+            block_size=backend.info.block_size,
+            slots=backend.info.slots,
+            sequences=draft.max_running,
+            length=draft.target.context_length,
+        )
+        shape.allocate(backend)
     except BaseException:
         backend.close()
         raise
+    return backend, shape
 
 
 def _check_memory(part: str, needed: int, draft: DraftOptions) -> None:

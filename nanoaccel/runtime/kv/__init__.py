@@ -1,11 +1,14 @@
 """Where keys and values live: blocks, who owns them, and which of them can be found again."""
 
 from nanoaccel.runtime.kv.attention_scores import AttentionScores
+from nanoaccel.runtime.kv.base import CacheStats, KVCache
 from nanoaccel.runtime.kv.block_pool import BlockId
 from nanoaccel.runtime.kv.disk_tier import DiskTier
 from nanoaccel.runtime.kv.eviction import EvictionPolicy
-from nanoaccel.runtime.kv.paged import CacheStats, PagedCache
-from nanoaccel.runtime.kv.tier import BlockMemory, BlockTier
+from nanoaccel.runtime.kv.paged import PagedCache
+from nanoaccel.runtime.kv.shape import CacheShape, make_cache
+from nanoaccel.runtime.kv.slots import SlotCache
+from nanoaccel.runtime.kv.tier import BlockMemory, BlockTier, SlotMemory
 from nanoaccel.runtime.kv.token_eviction import CacheEviction, blocks_to_drop
 
 __all__ = [
@@ -14,9 +17,14 @@ __all__ = [
     "BlockMemory",
     "BlockTier",
     "CacheEviction",
+    "CacheShape",
     "CacheStats",
     "DiskTier",
     "EvictionPolicy",
+    "KVCache",
     "PagedCache",
+    "SlotCache",
+    "SlotMemory",
     "blocks_to_drop",
+    "make_cache",
 ]

@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from nanoaccel.runtime.kv.base import TOKEN_BYTES, CacheStats, as_bytes
 from nanoaccel.runtime.kv.block_pool import BlockId, BlockPool
 from nanoaccel.runtime.kv.block_table import BlockTable
 from nanoaccel.runtime.kv.eviction import EvictionPolicy, LeastRecentlyUsed
 from nanoaccel.runtime.kv.prefix_cache import PrefixCache, PrefixNode, block_key
 from nanoaccel.runtime.kv.tier import BlockTier
 from nanoaccel.runtime.plan import Int32Array, Int64Array
-
-_TOKEN_BYTES = 4
-
-
-@dataclass(slots=True)
-class CacheStats:
-    """What the cache has done so far; it only grows.
-
-    Args:
-        queried_tokens: Known tokens of the sequences that were admitted.
-        hit_tokens: Those found in memory.
-        restored_tokens: Those loaded from the tier.
-        evictions: Cached blocks whose content was lost from memory for want of room.
-        saved_blocks: Blocks that the tier took.
-    """
-
-    queried_tokens: int = 0
-    hit_tokens: int = 0
-    restored_tokens: int = 0
-    evictions: int = 0
-    saved_blocks: int = 0
 
 
 class PagedCache:
@@ -66,7 +45,7 @@ class PagedCache:
         self.num_blocks = num_blocks
         self.block_size = block_size
         self.stats = CacheStats()
-        self._width = block_size * _TOKEN_BYTES
+        self._width = block_size * TOKEN_BYTES
         self._pool = BlockPool(num_blocks)
         self._prefixes = PrefixCache(root_key, LeastRecentlyUsed() if policy is None else policy)
         self._tier = tier
@@ -115,7 +94,7 @@ class PagedCache:
         most = (len(tokens) - 1) // self.block_size
         if need is not None:
             wanted, most = min(wanted, need), min(most, need - 1)
-        known = self._as_bytes(tokens[: most * self.block_size]) if self._sharing else b""
+        known = as_bytes(tokens[: most * self.block_size]) if self._sharing else b""
         chain = self._prefixes.find(known, self._width)
         missing = wanted - len(chain)
         idle = sum(node.owners == 0 for node in chain)
@@ -168,7 +147,7 @@ class PagedCache:
         if end <= done or table.dropped:
             return
         assert end <= table.count * self.block_size, "more tokens are computed than there is room"
-        known = self._as_bytes(tokens[done:end])
+        known = as_bytes(tokens[done:end])
         for start in range(0, len(known), self._width):
             self._share(table, known[start : start + self._width])
 
@@ -244,10 +223,6 @@ class PagedCache:
         for node, number in owners.items():
             assert node.owners == number, "an owner was miscounted"
         self._pool.check_integrity([*private, *(node.block for node in owners)])
-
-    @staticmethod
-    def _as_bytes(tokens: Int64Array) -> bytes:
-        return tokens.astype("<i4").tobytes()
 
     def _restore(self, chain: list[PrefixNode], known: bytes) -> None:
         """Continue a chain, whose blocks are owned, with what the tier holds of it."""

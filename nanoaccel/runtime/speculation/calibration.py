@@ -27,20 +27,19 @@ _MAX_SECONDS = 1.0
 _PAST = 256
 
 
-def calibrate(backend: Backend, cost: StepCost, *, num_blocks: int, key: str, folder: Path) -> None:
+def calibrate(backend: Backend, cost: StepCost, *, room: int, key: str, folder: Path) -> None:
     """Teach ``cost`` what short passes cost: from ``folder`` if it was measured before, else now.
 
     Args:
         backend: Its cache is allocated and nothing is in it.
         cost: Knows nothing yet.
-        num_blocks: Of the cache.
+        room: Tokens that its blocks from number 0 on hold.
         key: Names the graph; what else the cost depends on is added.
         folder: Keeps one small file for each; one that cannot be read or written is no error.
     """
     info = backend.info
     name = f"{key} {info.device} {info.threads} {info.cache_layout} after {_PAST}"
     file = folder / "pass-cost" / f"{sha256(name.encode()).hexdigest()[:32]}.json"
-    room = num_blocks * info.block_size
     points = _read(file, {size for size in _SIZES if size <= room})
     if points is None:
         points = _measure(backend, room)

@@ -91,6 +91,10 @@ class Controller:
         self._on = False
         self._in_row = 0
 
+    def move(self, cost: StepCost, pad: Callable[[int], int]) -> None:
+        """Go on with another graph, whose passes cost something else."""
+        self._cost, self.pad = cost, pad
+
     def pass_size(self, shape: StepShape, guesses: int) -> int:
         """Tokens that the pass of a step has with so many guesses."""
         return self.pad(shape.tokens + guesses) if guesses > 0 else shape.tokens

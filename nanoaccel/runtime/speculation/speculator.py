@@ -16,6 +16,7 @@ from nanoaccel.runtime.plan import Float32Array
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.scheduler import ScheduledChunk
 from nanoaccel.runtime.speculation.controller import Controller, StepShape, Worth
+from nanoaccel.runtime.speculation.cost import StepCost
 from nanoaccel.runtime.speculation.learner import Learner
 from nanoaccel.runtime.speculation.record import SpeculationCounters, SpeculationRecord
 
@@ -75,6 +76,10 @@ class Speculator:
             if not learner.drafter.is_free
         }
         return self._record.snapshot(self._controller.ledger, costs)
+
+    def move(self, cost: StepCost, pad: Callable[[int], int]) -> None:
+        """Go on with another graph of the target."""
+        self._controller.move(cost, pad)
 
     def extend(
         self, chunks: list[ScheduledChunk], has_room: Callable[[Request, int], bool]

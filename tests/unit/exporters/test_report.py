@@ -8,7 +8,7 @@ from support import trials
 
 from nanoaccel.exporters.compression import WeightStatistics
 from nanoaccel.exporters.picture import draw
-from nanoaccel.exporters.report import Report
+from nanoaccel.exporters.report import Report, ReportedGraph
 from nanoaccel.exporters.search import Tried
 
 
@@ -19,14 +19,17 @@ def report(tried: tuple[Tried, ...] = ()) -> Report:
         note="",
         architecture="llama",
         parameters=1_000_000,
-        graph_bytes=600_000,
+        graphs=(
+            ReportedGraph(
+                runtime="openvino", bytes=600_000, fidelity=trials.fidelity(0.1, error=0.002)
+            ),
+        ),
         weights=WeightStatistics({"i4": 900_000, "i8": 100_000}, 64),
         storage={"lm_head": "int8", "a": "int4", "b": "int4"},
         checkpoint="",
         kept=0,
         fused_projections=2,
         calibration="some text",
-        fidelity=trials.fidelity(0.1, error=0.002),
         tried=tried,
         left_out=("gptq",) if tried else (),
         opens_in_genai=True,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.engines import letter_tokenizer
+from support.engines import Bench, letter_tokenizer
 from support.fake_llms import WatchedBackend, write_bundle
 
 from nanoaccel import registry
@@ -17,6 +17,12 @@ from nanoaccel.runtime.text import Tokenizer
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     return letter_tokenizer(tmp_path_factory.mktemp("letters"))
+
+
+@pytest.fixture(params=[False, True], ids=["blocks", "slots"])
+def layouts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ``Bench`` with a cache of each kind."""
+    monkeypatch.setattr(Bench, "slots", request.param)
 
 
 @pytest.fixture(autouse=True)

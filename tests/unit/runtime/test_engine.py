@@ -12,6 +12,8 @@ from nanoaccel.runtime.plan import StepPlan, StepResult
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.text import Tokenizer
 
+pytestmark = pytest.mark.usefixtures("layouts")
+
 
 def writes(text: str, prompt_length: int) -> Callable[[Sequence[int]], int]:
     """Continue a prompt of some length with a text, then EOS."""

@@ -16,6 +16,8 @@ from nanoaccel.runtime.plan import StepPlan, StepResult
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.text import Tokenizer
 
+pytestmark = pytest.mark.usefixtures("layouts")
+
 _BY_POSITION = CacheEviction(16, start_tokens=4)
 _BY_SCORE = CacheEviction(24, start_tokens=4, recent_tokens=5, by="score")
 _EVICTIONS = (None, _BY_POSITION, CacheEviction(33, start_tokens=0), _BY_SCORE)

@@ -12,6 +12,8 @@ from support.engines import VOCAB_SIZE, Bench, quick
 from nanoaccel.runtime.plan import StepPlan, StepResult
 from nanoaccel.runtime.text import Tokenizer
 
+pytestmark = pytest.mark.usefixtures("layouts")
+
 PROMPT = 2000
 REQUESTS = 8
 

@@ -16,6 +16,8 @@ from nanoaccel.errors import ClosedError, QueueFullError
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.events import Event, EventListener
+from nanoaccel.runtime.graphs import Graph, Graphs
+from nanoaccel.runtime.kv import CacheShape
 from nanoaccel.runtime.loading import start_engine
 from nanoaccel.runtime.loop import EngineLoop
 from nanoaccel.runtime.output import Chunk
@@ -36,10 +38,11 @@ class Bench:
     ) -> None:
         self.tokenizer = tokenizer
         self.backend = WatchedBackend(BackendOptions(graph=Path("none")))
+        shape = CacheShape.of(num_blocks=50, block_size=4, slots=False, sequences=8, length=64)
+        shape.allocate(self.backend)
         self.loop = start_engine(
-            self.backend,
-            EngineConfig(max_waiting=max_waiting),
-            num_blocks=50,
+            Graphs([Graph("fake", self.backend, shape)]),
+            EngineConfig(max_waiting=max_waiting, speculation="off"),
             bundle=bundle,
             on_event=on_event,
         )

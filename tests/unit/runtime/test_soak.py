@@ -17,6 +17,8 @@ from nanoaccel.runtime.plan import StepPlan, StepResult
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.text import Tokenizer
 
+pytestmark = pytest.mark.usefixtures("layouts")
+
 _BY_POSITION = CacheEviction(16, start_tokens=4)
 _BY_SCORE = CacheEviction(24, start_tokens=4, by="score")
 

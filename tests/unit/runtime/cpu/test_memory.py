@@ -60,3 +60,11 @@ def test_free_memory_ignores_a_cgroup_without_limit(root: Path) -> None:
 
 def test_free_memory_without_proc_assumes_a_laptop(tmp_path: Path) -> None:
     assert free_memory(tmp_path) == 8 << 30
+
+
+def test_free_memory_survives_garbage(root: Path) -> None:
+    write(root, "proc/meminfo", "\nMemAvailable:\nMemAvailable: 7 kB\n")
+    write(root, "sys/fs/cgroup/memory.max", "much")
+    write(root, "sys/fs/cgroup/memory.current", "20000")
+    write(root, "sys/fs/cgroup/memory.stat", "anon\ninactive_file\n")
+    assert free_memory(root) == 7 * 1024

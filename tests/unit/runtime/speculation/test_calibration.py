@@ -30,7 +30,7 @@ def learned(
     backend: CountingBackend, folder: Path, *, key: str = "model", num_blocks: int = 10
 ) -> StepCost:
     cost = StepCost()
-    calibrate(backend, cost, num_blocks=num_blocks, key=key, folder=folder)
+    calibrate(backend, cost, room=num_blocks * backend.info.block_size, key=key, folder=folder)
     return cost
 
 

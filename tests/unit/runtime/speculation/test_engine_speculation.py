@@ -32,6 +32,8 @@ from nanoaccel.runtime.scheduler import ScheduledChunk
 from nanoaccel.runtime.speculation import learner
 from nanoaccel.runtime.text import Tokenizer
 
+pytestmark = pytest.mark.usefixtures("layouts")
+
 HasRoom = Callable[[Request, int], bool]
 
 _BY_POSITION = CacheEviction(16, start_tokens=4)

@@ -28,9 +28,10 @@ from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.output import Chunk
 from nanoaccel.runtime.plan import Float32Array
 from nanoaccel.runtime.request import Request
+from nanoaccel.runtime.room import Room
 from nanoaccel.runtime.sampling import Sampled, SamplingParams
 from nanoaccel.runtime.scheduler import ScheduledChunk, Scheduler
-from nanoaccel.runtime.speculation import Speculator, Worth, learner
+from nanoaccel.runtime.speculation import Speculator, StepCost, Worth, learner
 from nanoaccel.runtime.text import Tokenizer
 
 VOCAB_SIZE = 5
@@ -155,9 +156,10 @@ def write_texts(tokenizer: Tokenizer, case: Case) -> tuple[Counter[Text], int]:
     num_blocks = 4 * BATCH
     backend.allocate_cache(num_blocks)
     cache, cost = PagedCache(num_blocks, backend.info.block_size), PassCost()
+    budget = StepBudget(cost, max_tokens=10 * BATCH, target=None)
     scheduler = Scheduler(
         cache,
-        budget=StepBudget(cost, max_tokens=10 * BATCH, target=None),
+        budget=budget,
         max_running=BATCH,
         max_waiting=SAMPLES,
         clock=lambda: 0.0,
@@ -170,9 +172,8 @@ def write_texts(tokenizer: Tokenizer, case: Case) -> tuple[Counter[Text], int]:
         vocab_size=VOCAB_SIZE,
         max_tokens=10 * BATCH,
     )
-    engine = Engine(
-        backend, cache, scheduler, cost, guesses, emit=lambda _: None, clock=lambda: 0.0
-    )
+    room = Room(backend, cache, cost, budget, StepCost())
+    engine = Engine([room], scheduler, guesses, emit=lambda _: None, clock=lambda: 0.0)
     params = params_of(case)
     requests = [
         Request(

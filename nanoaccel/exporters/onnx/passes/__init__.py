@@ -1,0 +1,1 @@
+"""Edits of the builder's graph, one a file."""

@@ -1,0 +1,78 @@
+"""Writes what a bundle says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nanoaccel.bundle import MANIFEST, GraphEntry, Manifest, ModelEntry, list_files
+from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.report import Report
+from nanoaccel.exporters.runtimes import GRAPHS, ONNX
+
+if TYPE_CHECKING:
+    from nanoaccel.exporters.source import Source
+
+_TOOLS = ("nanoaccel", "openvino", "nncf", "optimum-intel", "transformers", "torch", "tokenizers")
+_TOOLS_FOR_ONNX = ("onnxruntime", "onnxruntime-genai", "onnx-ir")
+
+
+def write_manifest(
+    folder: Path,
+    report: Report,
+    source: Source,
+    recipe: Recipe,
+    context: int,
+    weights_name: str,
+) -> None:
+    """Write the manifest, last of all: it lists every other file of the bundle.
+
+    Args:
+        folder: Of the bundle.
+        report: What was made.
+        source: Where the model came from.
+        recipe: How its weights were compressed.
+        context: Tokens that it can attend to.
+        weights_name: Names the original weights.
+    """
+    first, *also = report.graphs
+    onnx = any(graph.runtime == ONNX for graph in report.graphs)
+    manifest = Manifest(
+        target=ModelEntry(
+            runtime=first.runtime,
+            graph=GRAPHS[first.runtime],
+            architecture=report.architecture,
+            context_length=context,
+            parameters=report.parameters,
+            fingerprint=weights_name,
+            weight_group_size=report.weights.group_size,
+        ),
+        source={"id": source.id, "revision": source.revision},
+        recipe=recipe.to_json(),
+        tools=_versions((*_TOOLS, *_TOOLS_FOR_ONNX) if onnx else _TOOLS),
+        validation=asdict(first.fidelity),
+        draft=report.draft,
+        files=list_files(folder),
+        also=tuple(
+            GraphEntry(
+                runtime=graph.runtime,
+                graph=GRAPHS[graph.runtime],
+                validation=asdict(graph.fidelity),
+            )
+            for graph in also
+        ),
+    )
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _versions(names: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

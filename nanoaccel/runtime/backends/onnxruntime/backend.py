@@ -1,0 +1,147 @@
+"""Loads a graph into ONNX Runtime and runs ragged steps on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from nanoaccel.errors import BundleError, ConfigError
+from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
+from nanoaccel.runtime.backends.onnxruntime.binding import Binding
+from nanoaccel.runtime.backends.onnxruntime.packed_graph import PackedGraph
+from nanoaccel.runtime.backends.onnxruntime.plain_graph import PlainGraph
+from nanoaccel.runtime.backends.onnxruntime.session import open_session
+from nanoaccel.runtime.backends.onnxruntime.signature import Signature, read_signature
+from nanoaccel.runtime.backends.onnxruntime.slot_memory import CacheSlots
+from nanoaccel.runtime.cpu.machine import cpu_name
+from nanoaccel.runtime.cpu.threads import plan_here
+from nanoaccel.runtime.cpu.workload import Workload
+from nanoaccel.runtime.plan import StepPlan, StepResult
+
+_BLOCK_SIZE = 32
+_EXACT = ".f32.onnx"
+
+
+def load(options: BackendOptions) -> OnnxRuntimeBackend:
+    """Read a graph and open a session on it.
+
+    Raises:
+        BundleDamagedError: The file or its weights cannot be read.
+        BundleError: The graph is no decoder that can be run, or needs another ONNX Runtime.
+        ConfigError: An option that this runtime or this graph cannot do.
+    """
+    if options.attention_scores:
+        raise ConfigError(
+            "ONNX Runtime tells no attention scores",
+            "Evict by='position', or run the bundle on OpenVINO",
+        )
+    graph = _variant(options)
+    plan = plan_here(Workload(role=options.role, threads=options.threads))
+    session = open_session(graph, plan)
+    signature = read_signature(session, graph)
+    missing = sorted(set(options.hidden_layers) - signature.hidden)
+    if missing:
+        raise BundleError(
+            f"{graph} tells nothing of layer {missing[0]}: its head cannot run",
+            "Export the model again, or without a head",
+        )
+    cached = signature.caches[0].dtype.name.replace("float", "f").replace("int", "i")
+    if options.cache_precision not in ("auto", cached):
+        raise ConfigError(
+            f"cache_precision={options.cache_precision!r} cannot be had: the cache of {graph} is "
+            f"{cached}",
+            "Set it to 'auto'",
+        )
+    return OnnxRuntimeBackend(session, signature, plan.threads, options)
+
+
+def _variant(options: BackendOptions) -> Path:
+    """The file of the graph that computes as precisely as was asked."""
+    if options.precision != "f32":
+        return options.graph
+    exact = options.graph.with_name(options.graph.stem + _EXACT)
+    return exact if exact.is_file() else options.graph
+
+
+class OnnxRuntimeBackend:
+    """A session, and its cache; made by ``load``."""
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        signature: Signature,
+        threads: int,
+        options: BackendOptions,
+    ) -> None:
+        self._session: ort.InferenceSession | None = session
+        self._signature = signature
+        head = "features" in signature.inputs  # tells its own state always: it reads that again
+        self._hidden = tuple(sorted(signature.hidden)) if head else options.hidden_layers
+        self._slots: CacheSlots | None = None
+        self._graph: PackedGraph | PlainGraph | None = None
+        self.block_bytes = _BLOCK_SIZE * sum(item.token_bytes for item in signature.caches)
+        first = signature.caches[0]
+        self.info = BackendInfo(
+            name="onnx",
+            device=cpu_name(),
+            vocab_size=signature.vocab_size,
+            block_size=_BLOCK_SIZE,
+            bytes_per_block=self.block_bytes,
+            cache_precision=first.dtype.name.replace("float", "f").replace("int", "i"),
+            threads=threads,
+            cache_layout=f"onnxruntime {ort.__version__}, computes {options.precision}, "
+            f"{len(signature.caches)} x {first.dtype.name}[{first.heads},{_BLOCK_SIZE},"
+            f"{first.width}]",
+            slots=True,
+        )
+
+    def allocate_cache(self, num_blocks: int) -> None:
+        self.allocate_slots(1, num_blocks)
+
+    def allocate_slots(self, num_slots: int, slot_blocks: int) -> None:
+        """As ``kv.SlotMemory``."""
+        assert self._session is not None, "the backend is closed"
+        signature = self._signature
+        try:
+            self._slots = CacheSlots(signature.caches, num_slots, slot_blocks, _BLOCK_SIZE)
+        except MemoryError as error:
+            raise ConfigError(
+                f"{num_slots} slots of {slot_blocks * self.block_bytes} bytes do not fit in memory",
+                "Lower kv_cache_memory or max_running",
+            ) from error
+        binding = Binding(self._session, signature.caches, self._slots)
+        self._graph = (
+            PackedGraph(binding, signature, self._hidden)
+            if signature.packed
+            else PlainGraph(binding, signature)
+        )
+
+    def forward(self, plan: StepPlan) -> StepResult:
+        assert self._graph is not None, "the backend has no cache yet, or is closed"
+        firsts = plan.block_ids[plan.block_begins[:-1]]
+        return self._graph.forward(plan, (firsts // self._live.slot_blocks).tolist())
+
+    def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
+        self._live.read(block, out)
+
+    def write_block(self, block: int, data: NDArray[np.uint8]) -> None:
+        self._live.write(block, data)
+
+    def copy_blocks(self, source: int, target: int, count: int) -> None:
+        """As ``kv.SlotMemory``."""
+        self._live.copy(source, target, count)
+
+    def discard_blocks(self, first: int, count: int) -> None:
+        """As ``kv.SlotMemory``."""
+        self._live.discard(first, count)
+
+    def close(self) -> None:
+        self._graph = self._session = self._slots = None
+
+    @property
+    def _live(self) -> CacheSlots:
+        assert self._slots is not None, "the backend has no cache yet, or is closed"
+        return self._slots

@@ -1,0 +1,71 @@
+"""Opens a graph in ONNX Runtime."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import onnxruntime as ort
+
+from nanoaccel.errors import BundleDamagedError, BundleError
+from nanoaccel.runtime.cpu.runtimes import onnxruntime_options
+from nanoaccel.runtime.cpu.workload import ThreadPlan
+
+_ERRORS_ONLY = 3
+_UNKNOWN_OPERATOR = re.compile(r"(\S+?)\(-?\d+\) is not a registered function/op")
+_UNKNOWN_OPSET = re.compile(r"opset (\d+) is under development|opset (\d+)", re.IGNORECASE)
+_MISSING_DATA = re.compile(r"(\S+\.data)\b")
+
+
+def open_session(graph: Path, plan: ThreadPlan) -> ort.InferenceSession:
+    """Load a graph.
+
+    Args:
+        graph: The .onnx file.
+        plan: How it uses the machine.
+
+    Raises:
+        BundleDamagedError: The file or its weights cannot be read.
+        BundleError: It needs operators that this ONNX Runtime has not.
+    """
+    options = ort.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    chosen = onnxruntime_options(plan)
+    options.intra_op_num_threads = chosen.intra_op_num_threads
+    options.inter_op_num_threads = chosen.inter_op_num_threads
+    for name, value in chosen.config_entries.items():
+        options.add_session_config_entry(name, value)
+    if not graph.is_file():
+        raise BundleDamagedError(f"{graph} is missing", "Export the model again")
+    try:
+        return ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no common base
+        raise _explained(graph, str(error)) from error
+
+
+def _explained(graph: Path, reason: str) -> BundleError:
+    """The error of a session that does not open, in words."""
+    version = ort.__version__
+    unknown = _UNKNOWN_OPERATOR.search(reason)
+    if unknown is not None:
+        return BundleError(
+            f"{graph} needs the operator {unknown.group(1)}, which onnxruntime {version} has not",
+            "Upgrade onnxruntime",
+        )
+    opset = _UNKNOWN_OPSET.search(reason)
+    if opset is not None:
+        return BundleError(
+            f"{graph} needs operators of opset {opset.group(1) or opset.group(2)}, which "
+            f"onnxruntime {version} has not",
+            "Upgrade onnxruntime",
+        )
+    data = _MISSING_DATA.search(reason)
+    if data is not None:
+        return BundleDamagedError(
+            f"{graph}: its weights {Path(data.group(1)).name} are missing or damaged",
+            "Copy the folder again, with all its files, or export the model again",
+        )
+    lines = reason.strip().splitlines() or ["no reason given"]
+    return BundleDamagedError(
+        f"ONNX Runtime {version} cannot read {graph}: {lines[0]}", "Export the model again"
+    )

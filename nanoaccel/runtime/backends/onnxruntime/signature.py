@@ -1,0 +1,137 @@
+"""What a graph takes and gives, by the names of its inputs and outputs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from nanoaccel.errors import BundleError
+from nanoaccel.runtime.backends.onnxruntime.slot_memory import CacheInput
+
+_PAST = re.compile(r"past_key_values\.(\d+)\.(key|value)")
+_HIDDEN = re.compile(r"hidden\.(\d+)")
+_BUILDERS_CONFIG = "genai_config.json"
+_CACHE_TYPES = {"tensor(float)": np.float32, "tensor(int8)": np.int8}
+_PACKED = {
+    "input_ids",
+    "logits_rows",
+    "query_map",
+    "token_map",
+    "seqlens_k",
+    "query_seqlens",
+    "total_sequence_length",
+}
+_MORE_PACKED = {"row_positions", "positions", "features"}
+_PLAIN = {"input_ids", "attention_mask"}
+_MORE_PLAIN = {"position_ids"}
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A graph that can be run.
+
+    Args:
+        packed: Whether it takes ragged batches without padding, as NanoAccel exports it; else it
+            is as the builder of onnxruntime-genai made it.
+        inputs: Names of the inputs besides the cache.
+        caches: Keys and values, layer after layer.
+        vocab_size: Width of the logits.
+        hidden: Layers that tell what they compute.
+        hidden_size: Numbers of that; 0 where none does.
+    """
+
+    packed: bool
+    inputs: frozenset[str]
+    caches: tuple[CacheInput, ...]
+    vocab_size: int
+    hidden: frozenset[int]
+    hidden_size: int
+
+
+def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
+    """Understand a graph.
+
+    Raises:
+        BundleError: An input or output that is needed is missing, or one is unknown.
+    """
+    inputs = {item.name: item for item in session.get_inputs()}
+    outputs = {item.name: item for item in session.get_outputs()}
+    names = {name for name in inputs if _PAST.fullmatch(name) is None}
+    packed = "query_map" in names or "logits_rows" in names
+    needed, known = (_PACKED, _PACKED | _MORE_PACKED) if packed else (_PLAIN, _PLAIN | _MORE_PLAIN)
+    missing = sorted(needed - names) + sorted({"logits"} - outputs.keys())
+    if missing:
+        raise _unfit(graph, f"it has no input or output {', '.join(missing)}")
+    unknown = sorted(names - known)
+    if unknown:
+        raise _unfit(graph, f"nothing is known of its inputs {', '.join(unknown)}")
+    hidden = {int(match.group(1)): name for name in outputs if (match := _HIDDEN.fullmatch(name))}
+    return Signature(
+        packed=packed,
+        inputs=frozenset(names),
+        caches=_caches(inputs, outputs, graph),
+        vocab_size=_width(outputs["logits"].shape, "logits", graph),
+        hidden=frozenset(hidden),
+        hidden_size=max(
+            (_width(outputs[name].shape, name, graph) for name in hidden.values()), default=0
+        ),
+    )
+
+
+def _caches(
+    inputs: Mapping[str, ort.NodeArg], outputs: Mapping[str, ort.NodeArg], graph: Path
+) -> tuple[CacheInput, ...]:
+    order = sorted(
+        (int(match.group(1)), match.group(2), name)
+        for name in inputs
+        if (match := _PAST.fullmatch(name))
+    )
+    if not order:
+        raise _unfit(graph, "it has no inputs past_key_values.0.key, ...: it is no decoder")
+    heads, width = _builders_sizes(graph)
+    found = []
+    for layer, kind, name in order:
+        item, present = inputs[name], f"present.{layer}.{kind}"
+        if present not in outputs:
+            raise _unfit(graph, f"it has no output {present}")
+        if item.type not in _CACHE_TYPES:
+            raise _unfit(graph, f"its input {name} is {item.type}, not f32 or i8")
+        sizes = (_fixed(item.shape, 1, heads), _fixed(item.shape, 3, width))
+        if None in sizes:
+            raise _unfit(graph, f"its input {name} has no fixed numbers of heads and width")
+        found.append(CacheInput(name, present, *sizes, np.dtype(_CACHE_TYPES[item.type])))  # type: ignore[arg-type]
+    return tuple(found)
+
+
+def _fixed(shape: Sequence[Any], place: int, otherwise: int | None) -> int | None:
+    value = shape[place] if len(shape) == 4 else None
+    return value if isinstance(value, int) else otherwise
+
+
+def _builders_sizes(graph: Path) -> tuple[int | None, int | None]:
+    """Heads of keys and width of one, as the builder's own config has them."""
+    try:
+        text = (graph.parent / _BUILDERS_CONFIG).read_text(encoding="utf-8")
+        decoder = json.loads(text)["model"]["decoder"]
+        return int(decoder["num_key_value_heads"]), int(decoder["head_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, None
+
+
+def _width(shape: Sequence[Any], name: str, graph: Path) -> int:
+    if not shape or not isinstance(shape[-1], int):
+        raise _unfit(graph, f"its output {name} has no fixed width")
+    return int(shape[-1])
+
+
+def _unfit(graph: Path, reason: str) -> BundleError:
+    return BundleError(
+        f"{graph} cannot be run: {reason}", "Export it: nanoaccel export MODEL OUT --runtime onnx"
+    )

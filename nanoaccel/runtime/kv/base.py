@@ -1,0 +1,128 @@
+"""What a cache promises to the scheduler and the engine, whatever its memory looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from nanoaccel.runtime.plan import Int32Array, Int64Array
+
+TOKEN_BYTES = 4
+
+
+@dataclass(slots=True)
+class CacheStats:
+    """What the cache has done so far; it only grows.
+
+    Args:
+        queried_tokens: Known tokens of the sequences that were admitted.
+        hit_tokens: Those found in memory.
+        restored_tokens: Those loaded from the tier.
+        evictions: Cached blocks whose content was lost from memory for want of room.
+        saved_blocks: Blocks that the tier took.
+    """
+
+    queried_tokens: int = 0
+    hit_tokens: int = 0
+    restored_tokens: int = 0
+    evictions: int = 0
+    saved_blocks: int = 0
+
+
+class KVCache(Protocol):
+    """Which blocks each sequence holds, and which contents can be found again.
+
+    It keeps numbers; the memory belongs to the backend. A block is free, held by sequences, or
+    cached: nobody holds it, but the next sequence that begins the same finds what it holds. Only
+    full blocks whose tokens are computed and verified are ever found.
+
+    Attributes:
+        num_blocks: Blocks that sequences may hold together.
+        block_size: Tokens in a block.
+        stats: What it has done.
+    """
+
+    num_blocks: int
+    block_size: int
+    stats: CacheStats
+
+    @property
+    def num_free(self) -> int:
+        """Blocks that can be had now: free or cached."""
+
+    @property
+    def num_cached(self) -> int:
+        """Blocks that nobody holds and whose content can be found."""
+
+    def blocks_for(self, length: int) -> int:
+        """Blocks that ``length`` tokens need."""
+
+    def admit(
+        self, sequence: int, tokens: Int64Array, reserve: int, *, need: int | None = None
+    ) -> int | None:
+        """Begin a sequence with the longest prefix of it that is cached, in memory or the tier.
+
+        At least one token is left to compute, since the next token comes from its logits.
+
+        Args:
+            sequence: A number that holds nothing yet.
+            tokens: i64[n], all known tokens of it.
+            reserve: Blocks that must be left over for others.
+            need: Blocks that it will ever hold at once, 1 or more, when that is less than all its
+                tokens take; what is found leaves one of them for the next tokens.
+
+        Returns:
+            How many tokens need not be computed, a multiple of the block size. None, with nothing
+            changed, when the blocks for all its tokens, one more, and the reserve cannot be had.
+        """
+
+    def allocate(self, sequence: int, length: int) -> bool:
+        """Make room for the first ``length`` tokens that a sequence holds (dropped ones are not).
+
+        Returns:
+            False, with nothing changed, when too few blocks can be had.
+        """
+
+    def commit(self, sequence: int, tokens: Int64Array) -> None:
+        """Let the blocks that are full by now be found by others.
+
+        Ask for ``block_ids`` again afterwards.
+
+        Args:
+            sequence: Which; one that has dropped blocks shares no more of them.
+            tokens: i64[n], its computed and verified tokens from its start.
+        """
+
+    def block_ids(self, sequence: int, length: int, out: Int32Array) -> int:
+        """Write the blocks that hold the first ``length`` tokens into ``out`` i32[n or more].
+
+        Returns:
+            How many blocks that are.
+        """
+
+    def trim(self, sequence: int, length: int) -> None:
+        """Give back the blocks behind those of the first ``length`` tokens: room for guesses."""
+
+    def drop(self, sequence: int, places: Sequence[int]) -> None:
+        """Forget the blocks at some places of what a sequence holds; the others close up.
+
+        What it holds from then on is not its prefix, so no more of it can be found.
+        """
+
+    def free(self, sequence: int) -> None:
+        """Let go of all blocks of a sequence; one that holds none is fine."""
+
+    def save_all(self) -> None:
+        """Hand all cached blocks to the tier that it has not, and wait until they are there."""
+
+    def clear(self) -> None:
+        """Forget all cached blocks."""
+
+    def check_integrity(self) -> None:
+        """Assert that every block is accounted for, and that all counts agree."""
+
+
+def as_bytes(tokens: Int64Array) -> bytes:
+    """Tokens as the keys of blocks are made of them: little-endian i32."""
+    return tokens.astype("<i4").tobytes()

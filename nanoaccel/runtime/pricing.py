@@ -1,0 +1,146 @@
+"""Measures what passes cost in each graph of a bundle, and remembers it."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+
+from nanoaccel.folders import whole_file
+from nanoaccel.runtime.backends import Backend
+from nanoaccel.runtime.choice import Prices
+from nanoaccel.runtime.kv import CacheShape, make_cache
+from nanoaccel.runtime.plan import StepPlan
+
+# Passes over a token of each of so many sequences, behind as many tokens as a piece of a prompt
+# has, and over that piece.
+_COUNTS = (1, 2, 4, 8, 16)
+_CHUNK = 128
+_PROMPT = -1
+_ROUNDS = 4
+_REPEATS = 2
+_MAX_SECONDS = 3.0
+
+
+def recall_prices(keys: Sequence[str], folder: Path) -> list[Prices] | None:
+    """What was measured before, for all of some graphs; None when one is unknown.
+
+    Args:
+        keys: Name each graph and all that its speed depends on.
+        folder: Where small files are kept.
+    """
+    found = [_read(_file(folder, key)) for key in keys]
+    known = [prices for prices in found if prices is not None]
+    return known if len(known) == len(keys) else None
+
+
+def measure_prices(
+    graphs: Mapping[str, tuple[Backend, CacheShape]], folder: Path, *, feature_size: int = 0
+) -> list[Prices]:
+    """Measure some graphs in turns, so that what else runs here meets them alike.
+
+    Args:
+        graphs: By key: the graph, whose cache is allocated and has nothing in it, and its shape.
+        folder: Keeps a small file for each; one that cannot be written is no error.
+        feature_size: Numbers that a head reads for each token.
+    """
+    benches = [_Bench(backend, shape, feature_size) for backend, shape in graphs.values()]
+    end = time.perf_counter() + _MAX_SECONDS
+    for _ in range(_ROUNDS):
+        for bench in benches:
+            bench.run()
+        if time.perf_counter() > end:
+            break
+    prices = [bench.prices() for bench in benches]
+    for key, measured in zip(graphs, prices, strict=True):
+        _write(_file(folder, key), measured)
+    return prices
+
+
+class _Bench:
+    """The passes of one graph, and the least seconds of each."""
+
+    def __init__(self, backend: Backend, shape: CacheShape, feature_size: int) -> None:
+        self._backend = backend
+        cache = make_cache(shape, backend, sharing=False)
+        self._chunk = min(_CHUNK, shape.first_tokens - 1)
+        blocks: list[list[int]] = []
+        for sequence in range(_COUNTS[-1]):
+            if not cache.allocate(sequence, self._chunk + 1):
+                break
+            out = np.empty(cache.num_blocks, np.int32)
+            blocks.append(out[: cache.block_ids(sequence, self._chunk + 1, out)].tolist())
+        self._plans = {
+            count: plan_of(blocks[:count], self._chunk, 1, feature_size)
+            for count in _COUNTS
+            if count <= len(blocks)
+        }
+        self._plans[_PROMPT] = plan_of(blocks[:1], 0, self._chunk, feature_size)
+        self._least = dict.fromkeys(self._plans, math.inf)
+
+    def run(self) -> None:
+        """Run each pass some times."""
+        for name, plan in self._plans.items():
+            for _ in range(_REPEATS):
+                begun = time.perf_counter()
+                self._backend.forward(plan)
+                self._least[name] = min(self._least[name], time.perf_counter() - begun)
+
+    def prices(self) -> Prices:
+        """What was found."""
+        rows = {count: least for count, least in self._least.items() if count != _PROMPT}
+        return Prices(rows, self._least[_PROMPT] / self._chunk)
+
+
+def plan_of(
+    blocks: Sequence[Sequence[int]], past: int, count: int, feature_size: int = 0
+) -> StepPlan:
+    """So many tokens of each sequence, with logits behind the last.
+
+    Args:
+        blocks: Of each sequence.
+        past: Tokens of each that are cached.
+        count: Tokens of each in the pass.
+        feature_size: As for ``measure_prices``.
+    """
+    ends = np.arange(0, count * len(blocks) + 1, count, dtype=np.int32)
+    return StepPlan(
+        token_ids=np.zeros(ends[-1], np.int64),
+        positions=np.tile(np.arange(past, past + count, dtype=np.int64), len(blocks)),
+        seq_begins=ends,
+        past_lens=np.full(len(blocks), past, np.int32),
+        block_ids=np.array([block for row in blocks for block in row], np.int32),
+        block_begins=np.array([0, *accumulate(map(len, blocks))], np.int32),
+        logits_rows=ends[1:].astype(np.int64) - 1,
+        features=np.zeros((ends[-1], feature_size), np.float32) if feature_size > 0 else None,
+    )
+
+
+def _file(folder: Path, key: str) -> Path:
+    return folder / "prices" / f"{sha256(key.encode()).hexdigest()[:32]}.json"
+
+
+def _read(file: Path) -> Prices | None:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        rows = {int(count): float(seconds) for count, seconds in found["rows"].items()}
+        prices = Prices(rows, float(found["chunk"]))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    sound = 1 in rows and all(0 < seconds < 1e6 for seconds in (*rows.values(), prices.chunk))
+    return prices if sound else None
+
+
+def _write(file: Path, prices: Prices) -> None:
+    content = {"rows": dict(prices.rows), "chunk": prices.chunk}
+    try:
+        with whole_file(file) as partial:
+            partial.write_text(json.dumps(content), encoding="utf-8")
+    except OSError:
+        return

@@ -1,0 +1,64 @@
+"""Tiny models on their way to an ONNX graph: checkpoint, builder's graph, OpenVINO's graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from support import tiny_models
+
+from nanoaccel.exporters.compression import Calibration
+from nanoaccel.exporters.onnx.build import build_graph
+from nanoaccel.exporters.onnx.builder import run_builder, save_checkpoint
+from nanoaccel.exporters.openvino import build as openvino
+from nanoaccel.exporters.openvino.trace import trace
+from nanoaccel.exporters.prequantized import PackedWeight
+from nanoaccel.exporters.quiet import quiet
+from nanoaccel.exporters.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxModel:
+    """A torch model, and what its graphs are made from."""
+
+    model: Any
+    folder: Path
+    packed: Mapping[str, PackedWeight]
+
+    @classmethod
+    def make(
+        cls,
+        folder: Path,
+        model: Any,
+        packed: Mapping[str, PackedWeight] = MappingProxyType({}),
+    ) -> OnnxModel:
+        """Trace it, and let the builder build it."""
+        tiny_models.write_tokenizer(folder / "tokenizer")
+        with quiet():
+            save_checkpoint(model, folder / "checkpoint", folder / "tokenizer")
+            trace(model, folder / "traced")
+        run_builder(folder / "checkpoint", folder / "builder")
+        return cls(model, folder, packed)
+
+    def export(
+        self, folder: Path, recipe: Recipe, calibration: Calibration | None = None
+    ) -> tuple[Path, Path]:
+        """Files of the ONNX graph, and of the OpenVINO graph whose weights it has."""
+        with quiet():
+            compressed = openvino.build_graph(
+                self.folder / "traced",
+                folder / "openvino",
+                recipe,
+                calibration=calibration,
+                packed=self.packed,
+            ).path
+            graph = build_graph(
+                self.folder / "checkpoint",
+                self.folder / "builder" / "model.onnx",
+                compressed,
+                folder / "onnx",
+            )
+        return graph, compressed

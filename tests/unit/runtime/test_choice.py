@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanoaccel.runtime.choice import EXPECTED_TOKENS, Chooser, Prices, worth_keeping
+
+QUICK_ALONE = Prices({1: 0.005, 8: 0.020}, chunk=0.001)
+QUICK_TOGETHER = Prices({1: 0.008, 8: 0.012}, chunk=0.0005)
+SLOW = Prices({1: 0.009, 8: 0.030}, chunk=0.002)
+
+
+def test_prices_lie_between_what_was_measured() -> None:
+    assert QUICK_ALONE.decode(1) == 0.005
+    assert QUICK_ALONE.decode(8) == pytest.approx(0.020)
+    assert 0.005 < QUICK_ALONE.decode(3) < 0.020
+    assert QUICK_ALONE.decode(16) > QUICK_ALONE.decode(8)
+
+
+def test_prices_of_one_measured_count_grow_with_it() -> None:
+    assert Prices({1: 0.5}, chunk=1).decode(3) == 1.5
+
+
+def test_worth_keeping_drops_what_is_never_the_fastest() -> None:
+    assert worth_keeping([SLOW, QUICK_TOGETHER, QUICK_ALONE]) == [2, 1]
+    assert worth_keeping([SLOW, QUICK_ALONE]) == [1]
+
+
+def test_worth_keeping_drops_what_is_hardly_faster() -> None:
+    barely = Prices({1: 0.006, 8: 0.0199}, chunk=0.001)
+    assert worth_keeping([QUICK_ALONE, barely]) == [0]
+
+
+def test_chooser_begins_with_the_best_for_one() -> None:
+    assert Chooser([QUICK_TOGETHER, QUICK_ALONE]).current == 1
+
+
+def test_chooser_follows_the_number_of_requests_when_nothing_runs() -> None:
+    chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
+    assert chooser.begin(1, 10) == 0
+    assert chooser.begin(8, 80) == 1
+    assert chooser.begin(1, 10) == 0
+
+
+def test_chooser_counts_long_prompts() -> None:
+    chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
+    saved = EXPECTED_TOKENS * (0.008 - 0.005)
+    assert chooser.begin(1, int(saved / 0.0005) - 10) == 0
+    assert chooser.begin(1, int(saved / 0.0005) + 10) == 1
+
+
+def test_chooser_moves_when_staying_has_cost_as_much_as_moving() -> None:
+    chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
+    known = 1000
+    steps = 0
+    while chooser.go_on(8, known) == 0:
+        steps += 1
+    assert steps == pytest.approx(known * 0.0005 / (0.020 - 0.012), abs=1)
+
+
+def test_chooser_stays_where_the_load_comes_and_goes() -> None:
+    chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
+    for _ in range(50):
+        assert chooser.go_on(8, 1000) == 0
+        for _ in range(8):
+            assert chooser.go_on(1, 1000) == 0
+
+
+@given(st.lists(st.integers(1, 16), max_size=300), st.integers(0, 5000))
+def test_chooser_never_costs_much_more_than_the_best_single_graph(
+    loads: list[int], known: int
+) -> None:
+    prices = [QUICK_ALONE, QUICK_TOGETHER]
+    chooser = Chooser(prices)
+    spent, place = 0.0, chooser.current
+    for count in loads:
+        moved = chooser.go_on(count, known)
+        if moved != place:
+            spent += known * prices[moved].chunk
+            place = moved
+        spent += prices[place].decode(count)
+    best = min(sum(price.decode(count) for count in loads) for price in prices)
+    assert spent <= 3 * best + known * 0.001

@@ -1,0 +1,69 @@
+"""An engine with two graphs of one model: requests move, and nothing of them changes."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from support.engines import VOCAB_SIZE, Bench, next_letter, quick
+
+from nanoaccel.runtime.choice import Chooser, Prices
+from nanoaccel.runtime.text import Tokenizer
+
+
+class Restless(Chooser):
+    """Moves as the dice say."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__([Prices({1: 1.0}, 1.0)] * 2)
+        self.random = Random(seed)
+        self.moves = 0
+
+    def begin(self, count: int, prompt_tokens: int) -> int:
+        assert min(count, prompt_tokens) > 0
+        return self.go_on(count, prompt_tokens)
+
+    def go_on(self, count: int, known_tokens: int) -> int:
+        assert min(count, known_tokens) > 0
+        if self.random.random() < 0.2:
+            self.moves += 1
+            self.current = 1 - self.current
+        return self.current
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_engine_writes_the_same_wherever_requests_run(tokenizer: Tokenizer, seed: int) -> None:
+    chooser = Restless(seed)
+    bench = Bench(tokenizer, quick(), num_blocks=40, chooser=chooser)
+    random = Random(seed)
+    requests = []
+    for _ in range(30):
+        prompt = [random.randrange(VOCAB_SIZE) for _ in range(random.randrange(1, 20))]
+        requests.append(
+            bench.submit(prompt, max_tokens=12, ignore_eos=True, priority=random.randrange(2))
+        )
+        bench.step()
+    bench.run()
+    assert chooser.moves > 5
+    for request in requests:
+        known = request.tokens(0, request.num_known).tolist()
+        assert request.finish_reason == "length"
+        for place in range(request.num_prompt, request.num_known):
+            assert known[place] == next_letter(known[:place])
+
+
+def test_engine_finds_a_prefix_in_the_graph_where_it_was_computed(tokenizer: Tokenizer) -> None:
+    chooser = Chooser([Prices({1: 1.0, 4: 8.0}, 1.0), Prices({1: 2.0, 4: 4.0}, 1.0)])
+    bench = Bench(tokenizer, quick(), chooser=chooser)
+    prompt = list(range(9))
+    for _ in range(2):
+        bench.submit(prompt, max_tokens=2)
+        bench.run()
+    assert bench.engine.counters().hit_tokens == 8
+    for _ in range(4):
+        bench.submit(prompt, max_tokens=2)
+    bench.step()
+    assert chooser.current == 1
+    bench.run()
+    assert bench.engine.counters().queried_tokens > 0
+    assert bench.engine.counters().cache_bytes == 2 * 64 * bench.backend.info.bytes_per_block

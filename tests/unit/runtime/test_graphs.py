@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.engines import VOCAB_SIZE, letter_tokenizer, quick
+
+from nanoaccel import registry
+from nanoaccel.bundle import MANIFEST, Bundle, GraphEntry, Manifest, ModelEntry, list_files
+from nanoaccel.errors import BundleError, ConfigError, MissingExtraError
+from nanoaccel.runtime import graphs
+from nanoaccel.runtime.backends import BackendOptions
+from nanoaccel.runtime.backends.fake import FakeBackend
+from nanoaccel.runtime.choice import Prices
+from nanoaccel.runtime.config import EngineConfig
+from nanoaccel.runtime.graphs import GraphLoader, Graphs
+from nanoaccel.runtime.llm import LLM
+from nanoaccel.runtime.sampling import SamplingParams
+
+ALONE = Prices({1: 0.005, 8: 0.020}, chunk=0.001)
+TOGETHER = Prices({1: 0.008, 8: 0.012}, chunk=0.001)
+SLOW = Prices({1: 0.010, 8: 0.030}, chunk=0.001)
+CONFIG = EngineConfig(speculation="off")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """A bundle with a graph for each runtime."""
+    folder = tmp_path / "bundle"
+    for name in ("openvino", "onnx"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "graph").write_text(name)
+        (folder / name / "graph.bin").write_text(name)
+    letter_tokenizer(folder)
+    manifest = Manifest(
+        target=ModelEntry(
+            runtime="openvino",
+            graph="openvino/graph",
+            architecture="letters",
+            context_length=64,
+            parameters=1,
+            weight_group_size=None,
+        ),
+        source={"id": "letters", "revision": None},
+        recipe={},
+        tools={},
+        validation={},
+        files=list_files(folder),
+        also=(GraphEntry(runtime="onnx", graph="onnx/graph", validation={}),),
+    )
+    (folder / MANIFEST).write_text(manifest.to_json())
+    return Bundle.open(folder)
+
+
+class Installed:
+    """The runtimes that are installed, and what was opened."""
+
+    def __init__(self) -> None:
+        self.missing: set[str] = set()
+        self.refusing: set[str] = set()
+        self.opened: list[str] = []
+        self.closed: list[str] = []
+        self.measured: list[list[str]] = []
+        self.prices = {"openvino": TOGETHER, "onnx": ALONE}
+
+    def resolve(self, name: str) -> Any:
+        if name in self.missing:
+            raise MissingExtraError(f"{name} is not installed", "Install it")
+        installed = self
+
+        def load(options: BackendOptions) -> FakeBackend:
+            if name in installed.refusing:
+                raise ConfigError(f"{name} cannot", "Choose another")
+            assert options.graph.read_text() == name
+            installed.opened.append(name)
+            made = FakeBackend(quick(), VOCAB_SIZE, slots=name == "onnx")
+            made.close = lambda: installed.closed.append(name)  # type: ignore[method-assign]
+            return made
+
+        return load
+
+    def measure(self, benches: dict[str, object], _: Path) -> list[Prices]:
+        names = [next(name for name in self.prices if f"/{name}/" in key) for key in benches]
+        self.measured.append(names)
+        return [self.prices[name] for name in names]
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Installed:
+    made = Installed()
+    monkeypatch.setattr(registry.BACKENDS, "resolve", made.resolve)
+    monkeypatch.setattr(graphs, "measure_prices", made.measure)
+    monkeypatch.setattr(graphs, "recall_prices", lambda *_: None)
+    return made
+
+
+def loaded(bundle: Bundle, name: str = "auto") -> Graphs:
+    return GraphLoader(bundle=bundle, config=CONFIG).graphs(name)
+
+
+def runtimes(bundle: Bundle, name: str = "auto") -> list[str]:
+    return [graph.runtime for graph in loaded(bundle, name).graphs]
+
+
+def test_graphs_that_are_each_the_fastest_at_something_are_kept(
+    bundle: Bundle, installed: Installed
+) -> None:
+    found = loaded(bundle)
+    assert [graph.runtime for graph in found.graphs] == ["onnx", "openvino"]
+    assert found.chooser is not None
+    assert found.chooser.begin(8, 8) == 1
+    assert installed.closed == []
+
+
+def test_graphs_that_are_never_the_fastest_are_closed(bundle: Bundle, installed: Installed) -> None:
+    installed.prices["onnx"] = SLOW
+    found = loaded(bundle)
+    assert [graph.runtime for graph in found.graphs] == ["openvino"]
+    assert found.chooser is None
+    assert installed.closed == ["onnx"]
+
+
+def test_graphs_whose_prices_are_known_are_opened_only_if_they_are_worth_it(
+    bundle: Bundle, installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphs, "recall_prices", lambda *_: [SLOW, ALONE])
+    assert runtimes(bundle) == ["onnx"]
+    assert installed.opened == ["onnx"]
+    assert installed.measured == []
+
+
+def test_graphs_of_runtimes_that_are_not_installed_are_left_out(
+    bundle: Bundle, installed: Installed
+) -> None:
+    installed.missing = {"openvino"}
+    assert runtimes(bundle) == ["onnx"]
+    assert GraphLoader(bundle=bundle, config=CONFIG).backend("auto").info.slots
+    assert installed.measured == []
+    installed.missing = {"openvino", "onnx"}
+    with pytest.raises(MissingExtraError, match="openvino"):
+        runtimes(bundle)
+
+
+def test_graphs_that_cannot_do_what_is_asked_are_left_out(
+    bundle: Bundle, installed: Installed
+) -> None:
+    installed.refusing = {"onnx"}
+    assert runtimes(bundle) == ["openvino"]
+    installed.refusing = {"openvino", "onnx"}
+    with pytest.raises(ConfigError, match="onnx cannot"):
+        runtimes(bundle)
+
+
+def test_graphs_of_a_named_runtime_are_that_one(bundle: Bundle, installed: Installed) -> None:
+    assert runtimes(bundle, "openvino") == ["openvino"]
+    assert runtimes(bundle, "onnx") == ["onnx"]
+    assert installed.measured == []
+    with pytest.raises(BundleError, match="no graph for 'another'"):
+        runtimes(bundle, "another")
+
+
+def test_graphs_share_the_memory(bundle: Bundle, installed: Installed) -> None:  # noqa: ARG001
+    config = EngineConfig(speculation="off", kv_cache_memory=20 * 32)
+    found = GraphLoader(bundle=bundle, config=config).graphs("auto")
+    assert [graph.shape.num_blocks for graph in found.graphs] == [10, 10]
+
+
+def test_llm_follows_the_load_from_graph_to_graph(bundle: Bundle, installed: Installed) -> None:
+    params = SamplingParams(max_tokens=8, ignore_eos=True)
+    with LLM(bundle.folder, speculation="off") as llm:
+        one = llm.generate("abc", params)
+        chooser = llm.session.loop.engine._chooser
+        assert chooser is not None
+        assert chooser.current == 0
+        many = llm.generate(["abc"] * 8, params)
+        assert chooser.current == 1
+        assert {output.token_ids for output in many} == {one.token_ids}
+    assert sorted(installed.closed) == ["onnx", "openvino"]
+
+
+def test_llm_keeps_prompts_of_each_graph_on_disk(
+    bundle: Bundle,
+    installed: Installed,  # noqa: ARG001
+    tmp_path: Path,
+) -> None:
+    params = SamplingParams(max_tokens=8, ignore_eos=True)
+    for _ in range(2):
+        with LLM(bundle.folder, speculation="off", prompt_cache=tmp_path / "cache") as llm:
+            llm.generate("abcdefghij", params)
+            llm.generate(["abcdefghij"] * 8, params)
+            restored = llm.counters().restored_tokens
+    assert restored >= 2 * 8

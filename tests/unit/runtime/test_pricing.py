@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.engines import VOCAB_SIZE, quick
+
+from nanoaccel.runtime.backends.fake import FakeBackend
+from nanoaccel.runtime.kv import CacheShape
+from nanoaccel.runtime.plan import StepPlan, StepResult
+from nanoaccel.runtime.pricing import measure_prices, recall_prices
+
+
+class CountingBackend(FakeBackend):
+    """Notes what passes were run."""
+
+    def __init__(self, *, slots: bool = False) -> None:
+        super().__init__(quick(), VOCAB_SIZE, slots=slots)
+        self.passes: set[tuple[int, int]] = set()
+
+    def forward(self, plan: StepPlan) -> StepResult:
+        self.passes.add((len(plan.past_lens), len(plan.token_ids)))
+        return super().forward(plan)
+
+    def _check_positions(self, positions: object, past: int) -> None:
+        """What stands before them was never computed."""
+
+
+def measured(backend: CountingBackend, num_blocks: int, folder: Path, sequences: int = 20) -> None:
+    shape = CacheShape.of(
+        num_blocks=num_blocks,
+        block_size=4,
+        slots=backend.info.slots,
+        sequences=sequences,
+        length=4000,
+    )
+    shape.allocate(backend)
+    measure_prices({"some graph": (backend, shape)}, folder)
+
+
+@pytest.mark.parametrize("slots", [False, True])
+def test_prices_are_of_one_token_of_each_sequence_and_of_a_piece(
+    slots: bool, tmp_path: Path
+) -> None:
+    backend = CountingBackend(slots=slots)
+    measured(backend, 1000, tmp_path)
+    assert backend.passes == {(1, 1), (2, 2), (4, 4), (8, 8), (16, 16), (1, 128)}
+
+
+@pytest.mark.parametrize("slots", [False, True])
+def test_prices_keep_to_the_cache(slots: bool, tmp_path: Path) -> None:
+    backend = CountingBackend(slots=slots)
+    measured(backend, 2, tmp_path)
+    assert backend.passes == {(1, 1), (1, 7)}
+
+
+def test_prices_keep_to_the_slots(tmp_path: Path) -> None:
+    backend = CountingBackend(slots=True)
+    measured(backend, 1000, tmp_path, sequences=3)
+    assert backend.passes == {(1, 1), (2, 2), (1, 128)}
+
+
+def test_prices_are_remembered_by_their_keys(tmp_path: Path) -> None:
+    assert recall_prices(["some graph"], tmp_path) is None
+    measured(CountingBackend(), 1000, tmp_path)
+    found = recall_prices(["some graph"], tmp_path)
+    assert found is not None
+    assert set(found[0].rows) == {1, 2, 4, 8, 16}
+    assert recall_prices(["some graph", "another"], tmp_path) is None
+
+
+def test_prices_that_are_damaged_are_measured_again(tmp_path: Path) -> None:
+    measured(CountingBackend(), 1000, tmp_path)
+    (file,) = (tmp_path / "prices").glob("*.json")
+    for text in ("", "[]", '{"rows": {"2": 1}, "chunk": 1}', '{"rows": {"1": -1}, "chunk": 1}'):
+        file.write_text(text)
+        assert recall_prices(["some graph"], tmp_path) is None

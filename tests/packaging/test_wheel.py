@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-EDGE = ("jinja2", "numpy", "openvino", "rich", "tokenizers", "typer")
+EDGE = ("jinja2", "numpy", "rich", "tokenizers", "typer")
+# By the package of a runtime: the tiny bundle that it runs, and what must not be needed for it.
+WORKSHOP = ("torch", "transformers", "optimum", "nncf", "onnx", "onnx_ir", "gguf")
+RUNTIMES = {
+    "openvino": ("tiny_bundle", (*WORKSHOP, "onnxruntime")),
+    "onnxruntime": ("tiny_onnx_bundle", (*WORKSHOP, "openvino")),
+}
 GENERATE = """
 import sys
 from nanoaccel import LLM, SamplingParams
@@ -25,7 +31,7 @@ assert output.usage.completion_tokens == 8, output
 BLOCK = """
 import sys
 
-BLOCKED = ("torch", "transformers", "optimum", "nncf")
+BLOCKED = NAMES
 
 
 class Blocker:
@@ -46,7 +52,7 @@ import importlib.util
 import nanoaccel
 
 assert nanoaccel.__file__.startswith(sys.prefix), nanoaccel.__file__
-for name in ("torch", "transformers", "optimum", "nncf"):
+for name in {absent!r}:
     assert importlib.util.find_spec(name) is None, name
 """
 
@@ -75,21 +81,35 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+@pytest.fixture(scope="module", params=RUNTIMES)
+def runtime(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
+@pytest.fixture
+def bundle(runtime: str, request: pytest.FixtureRequest) -> Path:
+    """A bundle for the runtime."""
+    found: Path = request.getfixturevalue(RUNTIMES[runtime][0])
+    return found
+
+
 @pytest.fixture(scope="module")
-def edge_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def edge_python(runtime: str, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of a clean environment with the wheel and what it needs to run, no more."""
     folder = tmp_path_factory.mktemp("edge")
     venv.create(folder, with_pip=True, symlinks=os.name != "nt")
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    run(*pip, "--constraint", ROOT / "constraints.txt", *EDGE)
+    run(*pip, "--constraint", ROOT / "constraints.txt", *EDGE, runtime)
     run(*pip, "--no-deps", wheel)
     return python
 
 
 @pytest.mark.export
-def test_runtime_generates_while_torch_is_blocked(tiny_bundle: Path) -> None:
-    run(sys.executable, "-c", BLOCK + GENERATE + UNLOADED, tiny_bundle)
+def test_runtime_generates_while_all_else_is_blocked(runtime: str, bundle: Path) -> None:
+    block = BLOCK.replace("NAMES", repr(RUNTIMES[runtime][1]))
+    run(sys.executable, "-c", block + GENERATE + UNLOADED, bundle)
 
 
 def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
@@ -109,9 +129,10 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
 
 @pytest.mark.export
 def test_wheel_generates_in_a_clean_environment(
-    edge_python: Path, tiny_bundle: Path, tmp_path: Path
+    edge_python: Path, runtime: str, bundle: Path, tmp_path: Path
 ) -> None:
-    run(edge_python, "-c", GENERATE + INSTALLED, tiny_bundle, cwd=tmp_path)
+    installed = INSTALLED.format(absent=RUNTIMES[runtime][1])
+    run(edge_python, "-c", GENERATE + installed, bundle, cwd=tmp_path)
     command = edge_python.with_name("nanoaccel" + edge_python.suffix)
-    text = run(command, "generate", tiny_bundle, "The tide", "--max-tokens", "4", cwd=tmp_path)
+    text = run(command, "generate", bundle, "The tide", "--max-tokens", "4", cwd=tmp_path)
     assert text.strip()

@@ -117,6 +117,7 @@ def test_onnx_names_an_opset_and_the_version_that_lacks_it(graph: Path) -> None:
     [
         ({"attention_scores": True}, "scores"),
         ({"cache_precision": "u4"}, "u4"),
+        ({"cache_precision": "u8", "precision": "f32"}, "u8"),
     ],
 )
 def test_onnx_refuses_what_it_cannot_do(

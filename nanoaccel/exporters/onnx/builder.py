@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,12 +30,20 @@ _FREQUENCIES, _SCALE = "inv_freq", "attention_scaling"
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
 
-def run_builder(checkpoint: Path, folder: Path) -> Path:
-    """Make the f32 graph of a float checkpoint; in a process of its own.
+def run_builder(
+    checkpoint: Path,
+    folder: Path,
+    *,
+    precision: str = "fp32",
+    options: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """Make the graph of a float checkpoint; in a process of its own.
 
     Args:
         checkpoint: Folder with config.json, safetensors and a tokenizer.
         folder: Where the graph goes; made new.
+        precision: As the builder calls it; exports start from "fp32".
+        options: Extra ones of the builder, by name.
 
     Returns:
         Path of the graph.
@@ -43,7 +52,8 @@ def run_builder(checkpoint: Path, folder: Path) -> Path:
         ExportError: The builder fails.
     """
     module = "nanoaccel.exporters.onnx.builder_process"
-    command = [sys.executable, "-m", module, str(checkpoint), str(folder)]
+    command = [sys.executable, "-m", module, str(checkpoint), str(folder), precision]
+    command += [f"{name}={value}" for name, value in options.items()]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     graph = folder / GRAPH
     if done.returncode != 0 or not graph.is_file():

@@ -23,13 +23,20 @@ _YARN = {"beta_fast": 32, "beta_slow": 1}  # what transformers takes where a con
 _MOVED = ("rope_theta", "partial_rotary_factor")
 
 
-def main(checkpoint: str, folder: str) -> None:
-    """Build the graph of a checkpoint in f32 for the CPU."""
+def main(checkpoint: str, folder: str, precision: str = "fp32", *options: str) -> None:
+    """Build the graph of a checkpoint for the CPU.
+
+    Args:
+        checkpoint: Folder with config.json, safetensors and a tokenizer.
+        folder: Where the graph goes.
+        precision: As the builder calls it: "fp32", "int4".
+        options: Extra ones of the builder, such as "int4_accuracy_level=4".
+    """
     supply_missing_classes()
     restore_old_fields()
     with tempfile.TemporaryDirectory() as cache:
-        sys.argv = [_BUILDER, "-i", checkpoint, "-o", folder, "-p", "fp32", "-e", "cpu"]
-        sys.argv += ["-c", cache, "--extra_options", "windowed_kv_cache=false"]
+        sys.argv = [_BUILDER, "-i", checkpoint, "-o", folder, "-p", precision, "-e", "cpu"]
+        sys.argv += ["-c", cache, "--extra_options", "windowed_kv_cache=false", *options]
         runpy.run_module(_BUILDER, run_name="__main__")
 
 

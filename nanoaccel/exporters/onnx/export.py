@@ -17,6 +17,7 @@ from nanoaccel.exporters.onnx.builder import run_builder
 from nanoaccel.exporters.onnx.names import LOGITS
 from nanoaccel.exporters.onnx.runner import OnnxRunner
 from nanoaccel.exporters.onnx.save import DATA
+from nanoaccel.exporters.onnx.small_cache import measure_ranges, write_small_cache
 from nanoaccel.exporters.openvino.runner import GraphRunner
 from nanoaccel.exporters.progress import Progress
 from nanoaccel.exporters.quiet import quiet
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # How far logits may be off, as a share of the largest: other rounding, no other weights.
 _TOLERANCE = 0.01
 _COMPARED = 64  # tokens
+_RANGED = 8  # windows over which the cache's ranges are measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def write(
         runner = OnnxRunner(path)
         check_same(runner, GraphRunner(compressed), material.reference.windows[0][:_COMPARED])
         fidelity = material.reference.judge(runner.logits, tell=tell)
+        write_small_cache(path, measure_ranges(runner, material.reference.windows[:_RANGED]))
     return OnnxGraph(path, (folder / DATA).stat().st_size, fidelity)
 
 

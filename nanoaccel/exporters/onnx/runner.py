@@ -38,6 +38,11 @@ class OnnxRunner:
             raise _does_not_run(error) from error
         self._inputs = {value.name: value for value in self._session.get_inputs()}
 
+    @property
+    def caches(self) -> list[str]:
+        """Names of the inputs that are caches."""
+        return [name for name in self._inputs if name.startswith(names.PAST)]
+
     def logits(self, token_ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Logits f32[T, V] over a sequence i64[T].
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from nanoaccel.errors import BundleError, ConfigError
-from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
+from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions, OperatorTime
 from nanoaccel.runtime.backends.onnxruntime.binding import Binding
+from nanoaccel.runtime.backends.onnxruntime.operator_times import OperatorTimes
 from nanoaccel.runtime.backends.onnxruntime.packed_graph import PackedGraph
 from nanoaccel.runtime.backends.onnxruntime.plain_graph import PlainGraph
 from nanoaccel.runtime.backends.onnxruntime.session import open_session
@@ -22,7 +24,7 @@ from nanoaccel.runtime.cpu.workload import Workload
 from nanoaccel.runtime.plan import StepPlan, StepResult
 
 _BLOCK_SIZE = 32
-_EXACT = ".f32.onnx"
+_SMALL = ("u8",)  # of 8 bits; ONNX Runtime has them signed
 
 
 def load(options: BackendOptions) -> OnnxRuntimeBackend:
@@ -40,7 +42,8 @@ def load(options: BackendOptions) -> OnnxRuntimeBackend:
         )
     graph = _variant(options)
     plan = plan_here(Workload(role=options.role, threads=options.threads))
-    session = open_session(graph, plan)
+    times = OperatorTimes() if options.profile else None
+    session = open_session(graph, plan, None if times is None else times.prefix)
     signature = read_signature(session, graph)
     missing = sorted(set(options.hidden_layers) - signature.hidden)
     if missing:
@@ -48,22 +51,27 @@ def load(options: BackendOptions) -> OnnxRuntimeBackend:
             f"{graph} tells nothing of layer {missing[0]}: its head cannot run",
             "Export the model again, or without a head",
         )
-    cached = signature.caches[0].dtype.name.replace("float", "f").replace("int", "i")
-    if options.cache_precision not in ("auto", cached):
-        raise ConfigError(
-            f"cache_precision={options.cache_precision!r} cannot be had: the cache of {graph} is "
-            f"{cached}",
-            "Set it to 'auto'",
-        )
-    return OnnxRuntimeBackend(session, signature, plan.threads, options)
+    return OnnxRuntimeBackend(session, signature, plan.threads, options, times)
 
 
 def _variant(options: BackendOptions) -> Path:
-    """The file of the graph that computes as precisely as was asked."""
-    if options.precision != "f32":
-        return options.graph
-    exact = options.graph.with_name(options.graph.stem + _EXACT)
-    return exact if exact.is_file() else options.graph
+    """The file of the graph that computes, or caches, as was asked.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if options.cache_precision in _SMALL:
+        small = options.graph.with_suffix(".i8.onnx")
+        if options.precision == "auto" and small.is_file():
+            return small
+    if options.cache_precision not in ("auto", "f32"):
+        raise ConfigError(
+            f"cache_precision={options.cache_precision!r} cannot be had with "
+            f"precision={options.precision!r} on ONNX Runtime and {options.graph.name}",
+            "Set it to 'auto'; graphs exported with --runtime onnx have 'u8' too",
+        )
+    exact = options.graph.with_suffix(".f32.onnx")
+    return exact if options.precision == "f32" and exact.is_file() else options.graph
 
 
 class OnnxRuntimeBackend:
@@ -75,8 +83,10 @@ class OnnxRuntimeBackend:
         signature: Signature,
         threads: int,
         options: BackendOptions,
+        times: OperatorTimes | None = None,
     ) -> None:
         self._session: ort.InferenceSession | None = session
+        self._times = times
         self._signature = signature
         head = "features" in signature.inputs  # tells its own state always: it reads that again
         self._hidden = tuple(sorted(signature.hidden)) if head else options.hidden_layers
@@ -113,6 +123,8 @@ class OnnxRuntimeBackend:
                 "Lower kv_cache_memory or max_running",
             ) from error
         binding = Binding(self._session, signature.caches, self._slots)
+        if self._times is not None:
+            self._times.watch(binding, self._session)
         self._graph = (
             PackedGraph(binding, signature, self._hidden)
             if signature.packed
@@ -138,7 +150,19 @@ class OnnxRuntimeBackend:
         """As ``kv.SlotMemory``."""
         self._live.discard(first, count)
 
+    def begin_section(self) -> None:
+        """As ``OperatorTimer``."""
+        assert self._times is not None, "it was not loaded with profile"
+        self._times.begin_section()
+
+    def operator_times(self) -> Sequence[Sequence[OperatorTime]]:
+        """As ``OperatorTimer``."""
+        assert self._times is not None, "it was not loaded with profile"
+        return self._times.sections()
+
     def close(self) -> None:
+        if self._times is not None:
+            self._times.close()
         self._graph = self._session = self._slots = None
 
     @property

@@ -15,6 +15,7 @@ from nanoaccel.errors import BundleDamagedError, BundleError
 
 DRAFT = "draft"
 _PLAIN_GRAPH = "openvino_model.xml"
+_MADE_FOR = ("openvino", "onnx")
 _BUILDERS_CONFIG = "genai_config.json"
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 
@@ -124,12 +125,12 @@ class Bundle:
         return (self.runtime, *(entry.runtime for entry in also))
 
     def graph_for(self, runtime: str) -> Path:
-        """The file of the graph for a backend.
+        """The file of the graph for a backend; one that is plugged in gets the first.
 
         Raises:
             BundleError: It has none.
         """
-        if runtime == self.runtime:
+        if runtime == self.runtime or runtime not in _MADE_FOR:
             return self.graph
         for entry in () if self.manifest is None else self.manifest.also:
             if entry.runtime == runtime:

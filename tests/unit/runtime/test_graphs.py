@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +157,9 @@ def test_graphs_of_a_named_runtime_are_that_one(bundle: Bundle, installed: Insta
     assert runtimes(bundle, "openvino") == ["openvino"]
     assert runtimes(bundle, "onnx") == ["onnx"]
     assert installed.measured == []
-    with pytest.raises(BundleError, match="no graph for 'another'"):
-        runtimes(bundle, "another")
+    assert bundle.graph_for("plugged in") == bundle.graph
+    with pytest.raises(BundleError, match="no graph for 'onnx'"):
+        replace(bundle, manifest=None).graph_for("onnx")
 
 
 def test_graphs_share_the_memory(bundle: Bundle, installed: Installed) -> None:  # noqa: ARG001

@@ -9,16 +9,16 @@ the median of the ratios of neighboring runs. The bundle has graphs for both run
 int4 weights; the peer's folder is what its builder makes (int4, groups of 32, int8 arithmetic).
 Decoding is plain: guesses are measured by speculation.py --bundle. With --curves instead: what a
 pass costs by its tokens. With --cold-start instead: seconds from the start of a process to its
-first token. Needs the extras openvino, onnx, export and bench.
+first token. All engines, in more kinds of rows: peers.py. Needs the extras openvino, onnx, export
+and bench.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
+import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from figures import table
-from runtime_workers import RuntimeWorker
-from workers import machine
+from folders import BOTH, ORT_GENAI, write_bundle, write_ort_genai
+from workers import Worker, machine
 
 PEER = "onnxruntime-genai"
 # Prompts at once, tokens of each, tokens that are written.
@@ -54,33 +54,27 @@ class Engine:
 
 def ours(backend: str) -> Engine:
     """NanoAccel on a backend, without guesses."""
-    return Engine("nanoaccel", "both", {"backend": backend, "speculation": "off"})
+    return Engine("nanoaccel", BOTH, {"backend": backend, "speculation": "off"})
 
 
 ENGINES = {
     "onnx": ours("onnx"),
     "openvino": ours("openvino"),
     "auto": ours("auto"),
-    PEER: Engine(PEER, "peer", {}),
+    PEER: Engine(PEER, ORT_GENAI, {}),
 }
 
 
 def prepare(model: str, work: Path) -> None:
     """Export the bundle with both graphs, and the peer's folder, unless they are there."""
-    from nanoaccel.exporters.onnx.builder import run_builder
-    from nanoaccel.exporters.pipeline import export
-    from nanoaccel.exporters.quiet import quiet
-    from nanoaccel.exporters.source import load_model, resolve, write_tokenizer
+    write_bundle(model, work, "both")
+    write_ort_genai(model, work)
 
-    if not (work / "both").exists():
-        export(model, work / "both", runtime="both")
-    if not (work / "peer").exists():
-        found = resolve(model)
-        source = work / "source"
-        with quiet():
-            load_model(found, "int4").save_pretrained(source)
-        write_tokenizer(found, source)
-        run_builder(source, work / "peer", precision="int4", options=("int4_accuracy_level=4",))
+
+def prompts_of(count: int, tokens: int) -> list[list[int]]:
+    """Random tokens."""
+    chooser = random.Random(count * 10_000 + tokens)
+    return [chooser.choices(range(1000, 20000), k=tokens) for _ in range(count)]
 
 
 def measure(work: Path, rounds: int) -> dict[str, dict[str, list[dict[str, float]]]]:
@@ -90,17 +84,21 @@ def measure(work: Path, rounds: int) -> dict[str, dict[str, list[dict[str, float
     }
     with ExitStack() as stack:
         workers = {
-            name: stack.enter_context(
-                RuntimeWorker(engine.kind, work / engine.folder, engine.options)
-            )
+            name: stack.enter_context(Worker(engine.kind, work / engine.folder, engine.options))
             for name, engine in ENGINES.items()
         }
         for turn in range(rounds + 1):
             for load, (prompts, tokens, generate) in LOADS.items():
                 for name, worker in workers.items():
-                    answer = worker.write(prompts=prompts, tokens=tokens, generate=generate)
+                    asked = prompts_of(prompts, tokens)
+                    answer = worker.write(asked, generate=generate)
                     if turn > 0:  # the first one warms up
-                        found[load][name].append(answer)
+                        found[load][name].append(
+                            {
+                                "prefill": prompts * tokens / answer.first,
+                                "decode": prompts * (generate - 1) / (answer.total - answer.first),
+                            }
+                        )
             print(f"round {turn} of {rounds}", file=sys.stderr)
     return found
 
@@ -148,7 +146,7 @@ def curves(work: Path, rounds: int) -> str:
     from nanoaccel.runtime.kv import CacheShape, make_cache
     from nanoaccel.runtime.pricing import plan_of
 
-    bundle, past = Bundle.open(work / "both"), 256
+    bundle, past = Bundle.open(work / BOTH), 256
     plans: dict[tuple[str, int, int], tuple[Backend, object]] = {}
     for runtime in bundle.runtimes:
         backend = GraphLoader(bundle=bundle, config=EngineConfig()).backend(runtime)
@@ -188,46 +186,19 @@ def curves(work: Path, rounds: int) -> str:
     return table(header, rows)
 
 
-_FIRST_TOKEN = {
-    "nanoaccel": "from nanoaccel import LLM, SamplingParams\n"
-    "llm = LLM({folder!r}, **{options!r})\n"
-    "print(llm.generate('The history of', SamplingParams(max_tokens=1)).text, flush=True)\n",
-    PEER: "import onnxruntime_genai as genai\n"
-    "model = genai.Model({folder!r})\n"
-    "params = genai.GeneratorParams(model)\n"
-    "params.set_search_options(max_length=64, do_sample=False)\n"
-    "generator = genai.Generator(model, params)\n"
-    "tokenizer = genai.Tokenizer(model)\n"
-    "generator.append_tokens(tokenizer.encode('The history of'))\n"
-    "generator.generate_next_token()\n"
-    "print(tokenizer.decode(generator.get_next_tokens()), flush=True)\n",
-}
-
-
 def cold_start(work: Path, rounds: int) -> str:
     """Seconds from the start of a process to its first token; default settings."""
     starts = {
-        "onnx": Engine("nanoaccel", "both", {"backend": "onnx"}),
-        "openvino": Engine("nanoaccel", "both", {"backend": "openvino"}),
+        "onnx": Engine("nanoaccel", BOTH, {"backend": "onnx"}),
+        "openvino": Engine("nanoaccel", BOTH, {"backend": "openvino"}),
         PEER: ENGINES[PEER],
     }
     seconds: dict[str, list[float]] = {name: [] for name in starts}
-    # Installed packages are compiled, and so shall be what is run from a working copy.
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     for turn in range(rounds + 1):
         for name, engine in starts.items():
-            script = _FIRST_TOKEN[engine.kind].format(
-                folder=str(work / engine.folder), options=dict(engine.options)
-            )
-            # Timed until the token is printed: what the process does to end is not its start.
-            process = subprocess.Popen(
-                [sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment
-            )
-            begin = time.perf_counter()
-            assert process.stdout is not None
-            process.stdout.read(1)
-            spent = time.perf_counter() - begin
-            process.communicate()
+            with Worker(engine.kind, work / engine.folder, engine.options) as worker:
+                worker.write(prompts_of(1, 8), generate=1)
+                spent = time.perf_counter() - worker.began
             if turn > 0:
                 seconds[name].append(spent)
     rows = [

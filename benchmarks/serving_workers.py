@@ -28,7 +28,7 @@ class ServingWorker(Worker):
     """
 
     def __init__(self, kind: str, folder: Path, options: Mapping[str, object]) -> None:
-        super().__init__(kind, folder, command=(__file__, json.dumps(options)))
+        super().__init__(kind, folder, options, script=__file__)
 
     def play(self, load: Load) -> list[Trace]:
         """Run a load to its end; one trace for each request, in the same order."""

@@ -10,8 +10,8 @@ runs. The load is a closed loop (a number of requests is open at any time), then
 prompts of 16 to 512 random tokens, all different, 128 generated tokens each. With --interference
 instead: what long prompts do to eight requests that are decoding. With --prefix instead: time to
 the first token of a prompt of 1,500 tokens, when its beginning is new, known, or known from before
-a restart. The peers are those of against_openvino_genai.py. Needs the extras openvino, export and
-bench.
+a restart. The peers are optimum's exports, asymmetric and with --sym. Needs the extras openvino,
+export and bench.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from typing import Any
 
 import interference
 import prefix_reuse
-from against_openvino_genai import ENGINES, prepare
 from figures import Pacing, median_of, median_ratio, milliseconds, table
+from folders import BUNDLE, GENAI, write_bundle, write_genai
 from loads import GENERATED, Load, closed_loop, poisson
 from serving_workers import GENAI_OPTIONS, ServingWorker
 from workers import machine
@@ -38,6 +38,11 @@ from workers import machine
 from nanoaccel.runtime.config import DEFAULT_RUNNING
 
 _RATE_SHARE = 0.7
+ENGINES = {
+    "nanoaccel": ("nanoaccel", BUNDLE),
+    "genai": ("genai", "peer-asym"),
+    "genai --sym": ("genai", "peer-sym"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +212,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary) if arguments.work is None else arguments.work
         work.mkdir(parents=True, exist_ok=True)
-        prepare(arguments.model, work)
+        write_bundle(arguments.model, work)
+        for name in GENAI:
+            write_genai(arguments.model, work, name)
         outcome: Outcome = arguments.run(arguments, work)
     print(f"{machine()}; {outcome.caption}; medians of {arguments.rounds} interleaved runs\n")
     print(outcome.table)

@@ -3,67 +3,115 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
-import random
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 _Self = TypeVar("_Self", bound="Worker")
+_WATCHED = {"RssAnon": "anonymous", "VmHWM": "resident"}
+
+
+class EngineFailed(SystemExit):
+    """An engine gave no answer; ends a benchmark that does not expect it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What some prompts took that were asked at once.
+
+    Args:
+        first: Seconds until each had its first token.
+        total: Seconds until all had ended.
+        tokens: Generated for all of them.
+    """
+
+    first: float
+    total: float
+    tokens: int
 
 
 class Worker:
     """A process that has loaded one engine.
 
     Args:
-        kind: "nanoaccel" or "genai".
+        kind: A name in ``worker_kinds.KINDS``, or what ``script`` serves.
         folder: What it loads.
-        watch_memory: Follow its anonymous memory from the start; costs a little time.
-        command: The script that serves, and what it is told after kind and folder.
+        options: Of the engine.
+        watch_memory: Follow its memory from the start; costs a little time.
+        script: What serves; it is told kind, folder and options.
+        python: The interpreter that runs it.
     """
 
     def __init__(
         self,
         kind: str,
         folder: Path,
+        options: Mapping[str, object] | None = None,
         *,
         watch_memory: bool = False,
-        command: tuple[str, ...] = (__file__,),
+        script: str = __file__,
+        python: str = sys.executable,
     ) -> None:
-        script, *options = command
-        command = (sys.executable, script, kind, str(folder), *options)
+        command = (python, script, kind, str(folder), json.dumps(dict(options or {})))
+        # Installed packages are compiled, and so shall be what is run from a working copy.
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        self.began = time.perf_counter()
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment | {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1"},
         )
-        self.peak_memory = 0
+        self.peak_memory = dict.fromkeys(_WATCHED.values(), 0)
         if watch_memory:
             threading.Thread(target=self._watch, daemon=True).start()
 
-    def ask(self, *, prompt: int, generate: int) -> dict[str, float]:
-        """Run one request; gives tokens a second of prefill and decode."""
-        answer: dict[str, float] = self.exchange([prompt, generate])
-        return answer
+    def write(
+        self, prompts: Sequence[Sequence[int]], *, generate: int, endless: bool = True
+    ) -> Answer:
+        """Answer prompts at once, greedily.
+
+        Args:
+            prompts: Token ids; several have one length.
+            generate: Tokens of an answer at most.
+            endless: Go on behind an end of text.
+        """
+        return Answer(*self.exchange([prompts, generate, endless]))
 
     def exchange(self, message: object) -> Any:
-        """Send a message and wait for its answer, both JSON."""
+        """Send a message and wait for its answer, both JSON.
+
+        Raises:
+            EngineFailed: The process has ended.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(message) + "\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended, so that nothing can be read either
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"{' '.join(self._process.args)} ended; see above")
+            raise EngineFailed(f"{' '.join(self._process.args)} ended; see above")
         return json.loads(line)
 
     def close(self) -> None:
         """End the process."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
+        self._process.stdout.close()
 
     def __enter__(self: _Self) -> _Self:
         return self
@@ -81,60 +129,39 @@ class Worker:
         while self._process.poll() is None:
             try:
                 lines = status.read_text().splitlines()
-            except ProcessLookupError:  # it ended meanwhile
+            except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
                 return
             for line in lines:
-                if line.startswith("RssAnon"):
-                    self.peak_memory = max(self.peak_memory, int(line.split()[1]) * 1024)
+                name, _, value = line.partition(":")
+                if name in _WATCHED:
+                    kind, size = _WATCHED[name], int(value.split()[0]) * 1024
+                    self.peak_memory[kind] = max(self.peak_memory[kind], size)
             time.sleep(0.005)
+
+
+def cpu_names() -> list[str]:
+    """What each core that Linux shows calls itself."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
 
 
 def machine() -> str:
     """The CPU and its cores, in words."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    names = cpu_names()
     return f"{len(names)} cores of {names[0]}, {platform.system()}"
 
 
-def _tokens(count: int) -> list[int]:
-    return random.Random(count).choices(range(1000, 20000), k=count)
+def serve(kind: str, folder: str, options: str) -> None:
+    """Load an engine and answer what comes in, until the input ends."""
+    from worker_kinds import KINDS
 
-
-def _serve_nanoaccel(folder: str) -> None:
-    from nanoaccel import LLM, SamplingParams
-
-    llm = LLM(folder, prefix_cache=False, speculation="off")
-    for line in sys.stdin:
-        prompt, generate = json.loads(line)
-        params = SamplingParams(max_tokens=generate, ignore_eos=True)
-        output = llm.generate(_tokens(prompt), params)
-        first, total = output.stats.first_token, output.stats.total
-        assert first is not None
-        _answer(prompt / first, (generate - 1) / (total - first))
-
-
-def _serve_genai(folder: str) -> None:
-    import numpy as np
-    import openvino as ov
-    import openvino_genai
-
-    pipeline = openvino_genai.LLMPipeline(folder, "CPU")
-    config = openvino_genai.GenerationConfig()
-    config.ignore_eos = True
-    config.do_sample = False
-    config.apply_chat_template = False
-    for line in sys.stdin:
-        prompt, generate = json.loads(line)
-        config.max_new_tokens = generate
-        ids = np.array([_tokens(prompt)], np.int64)
-        inputs = openvino_genai.TokenizedInputs(ov.Tensor(ids), ov.Tensor(np.ones_like(ids)))
-        metrics = pipeline.generate(inputs, config).perf_metrics
-        _answer(1e3 * prompt / metrics.get_ttft().mean, 1e3 / metrics.get_tpot().mean)
-
-
-def _answer(prefill: float, decode: float) -> None:
-    print(json.dumps({"prefill": prefill, "decode": decode}), flush=True)
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what an engine prints is no answer
+    engine = KINDS[kind](folder, json.loads(options))
+    with os.fdopen(answers, "w") as out:
+        for line in sys.stdin:
+            print(json.dumps(engine.write(*json.loads(line))), file=out, flush=True)
 
 
 if __name__ == "__main__":
-    {"nanoaccel": _serve_nanoaccel, "genai": _serve_genai}[sys.argv[1]](sys.argv[2])
+    serve(*sys.argv[1:])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def open_llm(bundle: Path, **arguments: Any) -> Iterator[LLM]:
     """Load a bundle, with a spinner while it lasts; it is closed at the end of the block.
 
-    Closing waits for the pass through the graph that runs; Ctrl-C then ends the process at once.
+    Closing waits for the pass through the graph that runs.
 
     Args:
         bundle: Its folder.
@@ -33,6 +33,13 @@ def open_llm(bundle: Path, **arguments: Any) -> Iterator[LLM]:
         from nanoaccel.runtime.llm import LLM
 
         llm = LLM(bundle, **arguments)
+    with closed_at_end(llm):
+        yield llm
+
+
+@contextmanager
+def closed_at_end(llm: LLM) -> Iterator[LLM]:
+    """Close a model at the end of the block; Ctrl-C while that lasts ends the process at once."""
     try:
         yield llm
     finally:

@@ -19,13 +19,15 @@ from nanoaccel.cli.export import export
 from nanoaccel.cli.generate import generate
 from nanoaccel.cli.inspect import inspect
 from nanoaccel.cli.options import with_options
+from nanoaccel.cli.profile import profile
 from nanoaccel.cli.quickstart import quickstart
+from nanoaccel.cli.tune import tune
 
 _DEBUG = "--debug"
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Make": (quickstart, export),
     "Use": (generate, chat),
-    "Measure": (eval, bench),
+    "Measure": (eval, bench, tune, profile),
     "Look": (inspect, cpu, doctor),
 }
 

@@ -120,8 +120,11 @@ class EngineOptions:
         str, _engine(metavar="auto|f32", help="f32 computes everything in it, slowly.")
     ] = "auto"
     max_step_tokens: Annotated[
-        int, _engine(help="Tokens in one step at most; longer prompts are cut into chunks.")
-    ] = 128
+        int | None,
+        _engine(
+            help="Tokens in one step at most; longer prompts are cut into chunks. As tuned, or 128."
+        ),
+    ] = None
     time_per_token: Annotated[
         float | None,
         _engine(

@@ -29,7 +29,10 @@ class EngineConfig:
             exactness tests.
         cache_precision: Type of cached keys and values; "auto" is the runtime's choice.
         kv_cache_memory: Bytes for the cache; None takes up to a quarter of the free memory.
-        max_step_tokens: Tokens in one step at most; longer prompts are cut into chunks.
+        quantization_group: Values of an activation that are quantized together, where the runtime
+            does so; None is as large as the groups of the weights.
+        max_step_tokens: Tokens in one step at most; longer prompts are cut into chunks. None is
+            what ``nanoaccel tune`` found, or 128.
         max_running: Requests that run at the same time at most.
         max_waiting: When so many requests wait for a place, a stream is refused; ``generate``
             never is.
@@ -49,6 +52,8 @@ class EngineConfig:
             requests apart.
         cache_eviction: Lets each request keep only some of its tokens in the cache, unless the
             request says otherwise; None keeps all.
+        tuned: Use what ``nanoaccel tune`` found for this bundle on this machine, for all that is
+            not set here.
 
     Raises:
         ConfigError: A value is out of range, or two contradict each other.
@@ -58,7 +63,8 @@ class EngineConfig:
     precision: Precision = "auto"
     cache_precision: CachePrecision = "auto"
     kv_cache_memory: int | None = None
-    max_step_tokens: int = DEFAULT_STEP_TOKENS
+    quantization_group: int | None = None
+    max_step_tokens: int | None = None
     max_running: int = DEFAULT_RUNNING
     max_waiting: int = DEFAULT_WAITING
     time_per_token: float | None = None
@@ -70,6 +76,7 @@ class EngineConfig:
     speculation: str = "auto"
     draft: Path | None = None
     corpus_tokens: int = 0
+    tuned: bool = True
 
     def __post_init__(self) -> None:
         if self.corpus_tokens < 0:
@@ -77,6 +84,11 @@ class EngineConfig:
                 f"corpus_tokens={self.corpus_tokens} is out of range", "It must be 0 or more"
             )
         _check_speculation(self.speculation)
+        if self.quantization_group is not None and self.quantization_group < 0:
+            raise ConfigError(
+                f"quantization_group={self.quantization_group} is out of range",
+                "It must be 0 or more",
+            )
         for name in (
             "threads",
             "kv_cache_memory",
@@ -97,6 +109,11 @@ class EngineConfig:
             raise ConfigError("prompt_cache needs the prefix cache", "Leave out prefix_cache=False")
         _check_choice("precision", self.precision, get_args(Precision))
         _check_choice("cache_precision", self.cache_precision, get_args(CachePrecision))
+
+    @property
+    def step_tokens(self) -> int:
+        """Tokens in one step at most."""
+        return DEFAULT_STEP_TOKENS if self.max_step_tokens is None else self.max_step_tokens
 
     def cache_blocks(self, info: BackendInfo, context_length: int, free_memory: int) -> int:
         """Blocks to allocate: what was asked, else what ``max_running`` full contexts need.

@@ -86,6 +86,7 @@ class GraphLoader:
                 precision=config.precision,
                 cache_precision=config.cache_precision,
                 weight_group_size=bundle.weight_group_size,
+                quantization_group=config.quantization_group,
                 attention_scores=eviction is not None and eviction.by == "score",
                 hidden_layers=self.hidden_layers,
             )
@@ -105,9 +106,7 @@ class GraphLoader:
         with ExitStack() as stack:
             graphs = self._load_all(runtimes, stack)
             if len(graphs) > 1 and (known is None or len(known) != len(graphs)):
-                by_key = {
-                    self._key(graph.runtime): (graph.backend, graph.shape) for graph in graphs
-                }
+                by_key = {self.key(graph.runtime): (graph.backend, graph.shape) for graph in graphs}
                 known = measure_prices(by_key, cache_folder())
                 kept = worth_keeping(known)
                 for place, graph in enumerate(graphs):
@@ -118,10 +117,27 @@ class GraphLoader:
         several = known is not None and len(graphs) > 1
         return Graphs(graphs, Chooser(known) if known is not None and several else None)
 
+    def graph(self, runtime: str, share: int = 1) -> Graph:
+        """Load one graph, and allocate its cache.
+
+        Args:
+            runtime: Name of a backend.
+            share: Graphs that share the memory.
+
+        Raises:
+            NanoAccelError: As ``backend``; or the cache does not fit.
+        """
+        backend = self.backend(runtime)
+        try:
+            return Graph(runtime, backend, self._allocate(backend, share))
+        except BaseException:
+            backend.close()
+            raise
+
     def _wanted(self) -> tuple[Sequence[str], Sequence[Prices] | None]:
         """The runtimes to load, with their prices if they are known."""
         runtimes = self.bundle.runtimes
-        keys = [self._key(runtime) for runtime in runtimes]
+        keys = [self.key(runtime) for runtime in runtimes]
         known = recall_prices(keys, cache_folder()) if len(keys) > 1 else None
         if known is not None:
             kept = worth_keeping(known)
@@ -168,10 +184,12 @@ class GraphLoader:
         shape.allocate(backend)
         return shape
 
-    def _key(self, runtime: str) -> str:
+    def key(self, runtime: str) -> str:
         """All that the speed of a graph depends on."""
         config = self.config
-        return (
+        key = (
             f"{self.bundle.stamp(runtime)} {cpu_name()} {core_count()} {config.threads} "
             f"{config.precision} {config.cache_precision}"
         )
+        group = config.quantization_group
+        return key if group is None else f"{key} group {group}"

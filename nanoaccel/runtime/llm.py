@@ -12,7 +12,6 @@ from nanoaccel.runtime.batch import Batch
 from nanoaccel.runtime.config import (
     DEFAULT_PROMPT_CACHE_SIZE,
     DEFAULT_RUNNING,
-    DEFAULT_STEP_TOKENS,
     DEFAULT_WAITING,
     EngineConfig,
     RequestOptions,
@@ -42,7 +41,7 @@ class LLM:
             raises is logged and counted, and changes nothing else.
         threads, precision, cache_precision, kv_cache_memory, max_step_tokens, max_running,
         max_waiting, time_per_token, prefix_cache, eviction_policy, prompt_cache,
-        prompt_cache_size, cache_eviction, speculation, draft, corpus_tokens: As in
+        prompt_cache_size, cache_eviction, speculation, draft, corpus_tokens, tuned: As in
         ``EngineConfig``.
 
     Raises:
@@ -62,7 +61,7 @@ class LLM:
         precision: Precision = "auto",
         cache_precision: CachePrecision = "auto",
         kv_cache_memory: int | None = None,
-        max_step_tokens: int = DEFAULT_STEP_TOKENS,
+        max_step_tokens: int | None = None,
         max_running: int = DEFAULT_RUNNING,
         max_waiting: int = DEFAULT_WAITING,
         time_per_token: float | None = None,
@@ -74,6 +73,7 @@ class LLM:
         speculation: str = "auto",
         draft: str | Path | None = None,
         corpus_tokens: int = 0,
+        tuned: bool = True,
     ) -> None:
         config = EngineConfig(
             threads=threads,
@@ -92,6 +92,7 @@ class LLM:
             speculation=speculation,
             draft=None if draft is None else Path(draft),
             corpus_tokens=corpus_tokens,
+            tuned=tuned,
         )
         self.session = Session(bundle, backend=backend, config=config, on_event=on_event)
         self.tokenizer = self.session.tokenizer

@@ -94,7 +94,7 @@ def _make_room(
         backend=graph.backend,
         cache=make_cache(graph.shape, graph.backend, policy=policy, tier=tier, sharing=sharing),
         pass_cost=cost,
-        budget=StepBudget(cost, max_tokens=config.max_step_tokens, target=config.time_per_token),
+        budget=StepBudget(cost, max_tokens=config.step_tokens, target=config.time_per_token),
         step_cost=step_cost,
     )
 
@@ -103,9 +103,15 @@ def _step_cost(graph: Graph, config: EngineConfig, bundle: Bundle) -> StepCost:
     """What short passes cost, where guesses depend on it."""
     cost = StepCost()
     if _drafters(config.speculation, _draft_of(bundle, config)):
-        key, folder = bundle.stamp(graph.runtime), cache_folder()
+        key, folder = step_cost_key(bundle, graph.runtime, config), cache_folder()
         calibrate(graph.backend, cost, room=graph.shape.first_tokens, key=key, folder=folder)
     return cost
+
+
+def step_cost_key(bundle: Bundle, runtime: str, config: EngineConfig) -> str:
+    """Names a graph and what its speed depends on, beside what its backend tells."""
+    group = config.quantization_group
+    return bundle.stamp(runtime) if group is None else f"{bundle.stamp(runtime)} group {group}"
 
 
 def _make_speculator(
@@ -133,7 +139,7 @@ def _make_speculator(
         [DRAFTERS.resolve(name)(options) for name in names],
         Controller(cost, info.pass_size),
         vocab_size=info.vocab_size,
-        max_tokens=config.max_step_tokens,
+        max_tokens=config.step_tokens,
     )
 
 

@@ -25,6 +25,8 @@ _CHUNK = 128
 _PROMPT = -1
 _ROUNDS = 4
 _REPEATS = 2
+_SAMPLE_REPEATS = 10
+_SAMPLE_SECONDS = 0.15
 _MAX_SECONDS = 3.0
 
 
@@ -50,7 +52,9 @@ def measure_prices(
         folder: Keeps a small file for each; one that cannot be written is no error.
         feature_size: Numbers that a head reads for each token.
     """
-    benches = [_Bench(backend, shape, feature_size) for backend, shape in graphs.values()]
+    benches = [
+        PassBench(backend, shape, feature_size=feature_size) for backend, shape in graphs.values()
+    ]
     end = time.perf_counter() + _MAX_SECONDS
     for _ in range(_ROUNDS):
         for bench in benches:
@@ -63,34 +67,64 @@ def measure_prices(
     return prices
 
 
-class _Bench:
-    """The passes of one graph, and the least seconds of each."""
+class PassBench:
+    """The passes of one graph, and the least seconds of each.
 
-    def __init__(self, backend: Backend, shape: CacheShape, feature_size: int) -> None:
+    Args:
+        backend: Runs the graph; its cache is allocated and has nothing in it.
+        shape: Of the cache.
+        counts: Sequences with one token each, rising: a pass for each count, and one over a piece
+            of a prompt.
+        feature_size: Numbers that a head reads for each token.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        shape: CacheShape,
+        *,
+        counts: Sequence[int] = _COUNTS,
+        feature_size: int = 0,
+    ) -> None:
         self._backend = backend
         cache = make_cache(shape, backend, sharing=False)
         self._chunk = min(_CHUNK, shape.first_tokens - 1)
         blocks: list[list[int]] = []
-        for sequence in range(_COUNTS[-1]):
+        for sequence in range(counts[-1]):
             if not cache.allocate(sequence, self._chunk + 1):
                 break
             out = np.empty(cache.num_blocks, np.int32)
             blocks.append(out[: cache.block_ids(sequence, self._chunk + 1, out)].tolist())
         self._plans = {
             count: plan_of(blocks[:count], self._chunk, 1, feature_size)
-            for count in _COUNTS
+            for count in counts
             if count <= len(blocks)
         }
         self._plans[_PROMPT] = plan_of(blocks[:1], 0, self._chunk, feature_size)
         self._least = dict.fromkeys(self._plans, math.inf)
 
+    def sample(self) -> Prices:
+        """What they cost now, whatever was found before: short passes are run most often."""
+        self._least = dict.fromkeys(self._plans, math.inf)
+        for name in self._plans:
+            end = time.perf_counter() + _SAMPLE_SECONDS
+            for turn in range(_SAMPLE_REPEATS):
+                # The first pass of another size may have to prepare itself.
+                if turn >= _REPEATS - (name == _PROMPT) and time.perf_counter() > end:
+                    break
+                self._time(name)
+        return self.prices()
+
     def run(self) -> None:
         """Run each pass some times."""
-        for name, plan in self._plans.items():
+        for name in self._plans:
             for _ in range(_REPEATS):
-                begun = time.perf_counter()
-                self._backend.forward(plan)
-                self._least[name] = min(self._least[name], time.perf_counter() - begun)
+                self._time(name)
+
+    def _time(self, name: int) -> None:
+        begun = time.perf_counter()
+        self._backend.forward(self._plans[name])
+        self._least[name] = min(self._least[name], time.perf_counter() - begun)
 
     def prices(self) -> Prices:
         """What was found."""

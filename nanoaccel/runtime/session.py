@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import cast
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import RequestError
+from nanoaccel.folders import cache_folder
 from nanoaccel.runtime.config import EngineConfig, RequestOptions
 from nanoaccel.runtime.events import EventListener
 from nanoaccel.runtime.graphs import GraphLoader
@@ -23,6 +26,8 @@ from nanoaccel.runtime.prompts import Prompt, PromptEncoder, is_single
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.tuning.setting import Setting, apply, tuned_backend
+from nanoaccel.runtime.tuning.stored import find_tuning
 
 
 class Submission:
@@ -90,10 +95,18 @@ class Session:
     ) -> None:
         opened = Bundle.open(Path(bundle))
         self.tokenizer = Tokenizer.load(opened.tokenizer_folder)
+        setting = _tuned(opened, backend, config)
+        graph_config = apply(config, setting, os.environ)
         loader = GraphLoader(
-            bundle=opened, config=config, hidden_layers=hidden_layers(opened, config)
+            bundle=opened, config=graph_config, hidden_layers=hidden_layers(opened, config)
         )
-        loaded = loader.graphs(backend)
+        loaded = loader.graphs(tuned_backend(backend, config, setting))
+        # Threads and precision were tuned for the target; a draft has its own.
+        config = replace(
+            config,
+            max_step_tokens=graph_config.max_step_tokens,
+            quantization_group=graph_config.quantization_group,
+        )
         self.info = loaded.graphs[0].backend.info
         try:
             self._eviction = self._in_blocks(config.cache_eviction)
@@ -194,3 +207,12 @@ class Session:
         if eviction is not None and eviction.max_tokens <= self._cache_length:
             return self._model_length
         return min(self._model_length, self._cache_length)
+
+
+def _tuned(bundle: Bundle, backend: str, config: EngineConfig) -> Setting:
+    """What was tuned for a bundle here, where it is for the backend that the user wants."""
+    tuning = find_tuning(bundle, cache_folder()) if config.tuned else None
+    if tuning is None:
+        return Setting()
+    fits = backend in ("auto", tuning.setting.runtime) or bundle.runtimes == (backend,)
+    return tuning.setting if fits else Setting()

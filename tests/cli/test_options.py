@@ -84,7 +84,7 @@ def test_engine_defaults_are_those_of_llm() -> None:
         for name, parameter in inspect.signature(LLM.__init__).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    del defaults["on_event"], defaults["max_waiting"]
+    del defaults["on_event"], defaults["max_waiting"], defaults["tuned"]
     running = inspect.signature(generate).parameters["max_running"].default
     shown = {
         **EngineOptions().arguments(),

@@ -135,8 +135,9 @@ def test_bundle_gives_the_graph_of_each_runtime(bundle: Path) -> None:
     assert opened.weights_of("onnx").stat().st_size == 900
     assert opened.graph_key("openvino") == opened.graph_key() != opened.graph_key("onnx")
     assert opened.stamp("openvino") == opened.stamp() != opened.stamp("onnx")
-    with pytest.raises(BundleError, match="no graph for 'torch', only for openvino, onnx"):
-        opened.graph_for("torch")
+    assert opened.graph_for("a plugged-in one") == opened.graph
+    with pytest.raises(BundleError, match="no graph for 'onnx', only for openvino"):
+        replace(opened, manifest=old).graph_for("onnx")
     edit_manifest(bundle, also=[{"runtime": "onnx"}])
     with pytest.raises(BundleDamagedError, match="is not a manifest"):
         Bundle.open(bundle)

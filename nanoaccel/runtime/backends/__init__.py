@@ -5,7 +5,17 @@ from nanoaccel.runtime.backends.base import (
     BackendInfo,
     BackendOptions,
     CachePrecision,
+    OperatorTime,
+    OperatorTimer,
     Precision,
 )
 
-__all__ = ["Backend", "BackendInfo", "BackendOptions", "CachePrecision", "Precision"]
+__all__ = [
+    "Backend",
+    "BackendInfo",
+    "BackendOptions",
+    "CachePrecision",
+    "OperatorTime",
+    "OperatorTimer",
+    "Precision",
+]

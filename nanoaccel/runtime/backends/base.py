@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,12 @@ class BackendOptions:
         precision: "auto" is what this CPU does fastest, "f32" computes everything in f32.
         cache_precision: Type of cached keys and values; "auto" is the runtime's choice.
         weight_group_size: Weights that share a scale, where the bundle says so.
+        quantization_group: Values of an activation that are quantized together, 0 none at all; None
+            follows the weights. A runtime that cannot choose ignores it.
         attention_scores: Tell with each step how much attention each cached token drew.
         hidden_layers: Layers, from 0, whose output is told with each step.
         role: "decode" for what an engine runs, "draft" for what guesses beside it.
+        profile: Note what each operator takes, where the backend is an ``OperatorTimer``; slower.
     """
 
     graph: Path
@@ -35,9 +39,11 @@ class BackendOptions:
     precision: Precision = "auto"
     cache_precision: CachePrecision = "auto"
     weight_group_size: int | None = None
+    quantization_group: int | None = None
     attention_scores: bool = False
     hidden_layers: tuple[int, ...] = ()
     role: Literal["decode", "draft"] = "decode"
+    profile: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,39 @@ class BackendInfo:
     def pass_size(self, tokens: int) -> int:
         """The tokens that a short pass is best padded to; beyond the largest size, ``tokens``."""
         return next((size for size in self.pass_sizes if size >= tokens), tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTime:
+    """What an operator of a graph took in some passes together.
+
+    Args:
+        name: As the graph names it.
+        kind: What it is, in the runtime's words.
+        layer: The decoder layer that it belongs to, from 0; None for what stands around them.
+        seconds: In all passes.
+        calls: Passes in which it ran.
+    """
+
+    name: str
+    kind: str
+    layer: int | None
+    seconds: float
+    calls: int
+
+
+@runtime_checkable
+class OperatorTimer(Protocol):
+    """A backend that can tell what its operators take, when it was loaded with ``profile``."""
+
+    def begin_section(self) -> None:
+        """Count the passes from now on by themselves."""
+
+    def operator_times(self) -> Sequence[Sequence[OperatorTime]]:
+        """Of each section, in the order in which operators run. Asked once, behind the last pass.
+
+        What ran before the first section is left out.
+        """
 
 
 class Backend(Protocol):

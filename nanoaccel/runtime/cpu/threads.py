@@ -261,6 +261,8 @@ def _quantization_group(workload: Workload, reasons: list[Reason]) -> int | None
     size = workload.weight_group_size
     if workload.precision == "f32":
         group, why = 0, "exact results were asked for"
+    elif workload.quantization_group is not None:
+        group, why = workload.quantization_group, "as the option says"
     elif size is not None:
         group, why = size, "as large as the groups of the weights"
     else:

@@ -27,6 +27,8 @@ class Workload:
         engines: Engines that share the machine; each gets its part.
         engine: Which of them this is, from 0.
         weight_group_size: Weights that share a scale; None when they are not in groups.
+        quantization_group: Values of an activation that are quantized together, 0 none at all; None
+            lets the plan choose.
         memory: Bytes that the engine needs; None when unknown.
         threads: The user's number; None lets the plan choose.
         node: The user's NUMA node; None lets the plan choose.
@@ -41,6 +43,7 @@ class Workload:
     engines: int = 1
     engine: int = 0
     weight_group_size: int | None = None
+    quantization_group: int | None = None
     memory: int | None = None
     threads: int | None = None
     node: int | None = None
@@ -58,7 +61,7 @@ class Workload:
             )
         for name in ("threads", "weight_group_size"):
             _check_number(name, getattr(self, name), 1)
-        for name in ("node", "memory"):
+        for name in ("node", "memory", "quantization_group"):
             _check_number(name, getattr(self, name), 0)
 
 

@@ -27,7 +27,15 @@ _MAX_SECONDS = 1.0
 _PAST = 256
 
 
-def calibrate(backend: Backend, cost: StepCost, *, room: int, key: str, folder: Path) -> None:
+def calibrate(
+    backend: Backend,
+    cost: StepCost,
+    *,
+    room: int,
+    key: str,
+    folder: Path,
+    again: bool = False,
+) -> None:
     """Teach ``cost`` what short passes cost: from ``folder`` if it was measured before, else now.
 
     Args:
@@ -36,11 +44,12 @@ def calibrate(backend: Backend, cost: StepCost, *, room: int, key: str, folder: 
         room: Tokens that its blocks from number 0 on hold.
         key: Names the graph; what else the cost depends on is added.
         folder: Keeps one small file for each; one that cannot be read or written is no error.
+        again: Measure even what is known.
     """
     info = backend.info
     name = f"{key} {info.device} {info.threads} {info.cache_layout} after {_PAST}"
     file = folder / "pass-cost" / f"{sha256(name.encode()).hexdigest()[:32]}.json"
-    points = _read(file, {size for size in _SIZES if size <= room})
+    points = None if again else _read(file, {size for size in _SIZES if size <= room})
     if points is None:
         points = _measure(backend, room)
         _write(file, points)

@@ -17,12 +17,15 @@ _UNKNOWN_OPSET = re.compile(r"opset (\d+) is under development|opset (\d+)", re.
 _MISSING_DATA = re.compile(r"(\S+\.data)\b")
 
 
-def open_session(graph: Path, plan: ThreadPlan) -> ort.InferenceSession:
+def open_session(
+    graph: Path, plan: ThreadPlan, profile: Path | None = None
+) -> ort.InferenceSession:
     """Load a graph.
 
     Args:
         graph: The .onnx file.
         plan: How it uses the machine.
+        profile: Where it writes what each operator takes: the begin of a file's name.
 
     Raises:
         BundleDamagedError: The file or its weights cannot be read.
@@ -35,6 +38,9 @@ def open_session(graph: Path, plan: ThreadPlan) -> ort.InferenceSession:
     options.inter_op_num_threads = chosen.inter_op_num_threads
     for name, value in chosen.config_entries.items():
         options.add_session_config_entry(name, value)
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
     if not graph.is_file():
         raise BundleDamagedError(f"{graph} is missing", "Export the model again")
     try:

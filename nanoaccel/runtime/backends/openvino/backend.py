@@ -11,11 +11,12 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from nanoaccel.errors import BundleDamagedError, BundleError, ConfigError
-from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
+from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions, OperatorTime
 from nanoaccel.runtime.backends.openvino.arena import CacheArena
 from nanoaccel.runtime.backends.openvino.cache_inputs import cache_inputs, describe
 from nanoaccel.runtime.backends.openvino.graph_copies import GraphCopies
 from nanoaccel.runtime.backends.openvino.hidden_states import add_hidden, hidden_outputs
+from nanoaccel.runtime.backends.openvino.operator_times import OperatorTimes
 from nanoaccel.runtime.backends.openvino.paged_graph import make_paged
 from nanoaccel.runtime.backends.openvino.score_sum import ScoreSum
 from nanoaccel.runtime.cpu.memory import free_memory
@@ -73,8 +74,9 @@ def load(options: BackendOptions) -> OpenVINOBackend:
         return core.compile_model(model, _DEVICE, properties)
 
     # Of a draft there is one, so that more of it stays in the CPU's caches.
-    most_copies = _affordable_copies(options.graph) if options.role == "decode" else 0
-    return OpenVINOBackend(compiled, compile_again, most_copies, device)
+    several = options.role == "decode" and not options.profile
+    most_copies = _affordable_copies(options.graph) if several else 0
+    return OpenVINOBackend(compiled, compile_again, most_copies, device, profile=options.profile)
 
 
 def _affordable_copies(graph: Path) -> int:
@@ -101,6 +103,7 @@ def _properties(options: BackendOptions, capabilities: Sequence[str]) -> dict[st
             role=options.role,
             threads=options.threads,
             weight_group_size=options.weight_group_size,
+            quantization_group=options.quantization_group,
             precision=options.precision,
         )
     )
@@ -113,6 +116,8 @@ def _properties(options: BackendOptions, capabilities: Sequence[str]) -> dict[st
         chosen["KV_CACHE_PRECISION"] = "f32"
     if options.cache_precision != "auto":
         chosen["KV_CACHE_PRECISION"] = options.cache_precision
+    if options.profile:
+        chosen["PERF_COUNT"] = True
     return chosen
 
 
@@ -125,9 +130,12 @@ class OpenVINOBackend:
         compile_again: Callable[[], ov.CompiledModel],
         most_copies: int,
         device: str,
+        *,
+        profile: bool = False,
     ) -> None:
         self._caches = cache_inputs(compiled.inputs)
         self._copies = GraphCopies(compiled, compile_again, most_copies, self._caches)
+        self._operators = OperatorTimes(self._copies.first) if profile else None
         outputs = [value.get_any_name() for value in compiled.outputs]
         self._logits = outputs.index("logits")
         scores = [place for place, name in enumerate(outputs) if name.startswith("scores.")]
@@ -184,6 +192,16 @@ class OpenVINOBackend:
 
     def write_block(self, block: int, data: NDArray[np.uint8]) -> None:
         self._live_arena.write(block, data)
+
+    def begin_section(self) -> None:
+        """As ``OperatorTimer``."""
+        assert self._operators is not None, "it was not loaded with profile"
+        self._operators.begin_section()
+
+    def operator_times(self) -> Sequence[Sequence[OperatorTime]]:
+        """As ``OperatorTimer``."""
+        assert self._operators is not None, "it was not loaded with profile"
+        return self._operators.sections()
 
     def close(self) -> None:
         self._copies.close()

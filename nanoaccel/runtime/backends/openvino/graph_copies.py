@@ -61,6 +61,11 @@ class GraphCopies:
         for copy in self._copies:
             copy.bind(self._caches, slices)
 
+    @property
+    def first(self) -> GraphCopy:
+        """The copy that was used last; before any pass, the only one."""
+        return self._copies[0]
+
     def run(self, plan: StepPlan) -> Any:
         """Compute a step; the request that holds its outputs until the next."""
         copy = self._pick(plan.num_computed)

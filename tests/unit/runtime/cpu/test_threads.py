@@ -321,6 +321,10 @@ def test_plan_computes_in_what_is_asked(tmp_path: Path) -> None:
     fast = plan_of(machine, weight_group_size=64)
     assert (fast.precision, fast.quantization_group) == ("bf16", 64)
     assert "quantization group 64: as large as the groups of the weights" in told(fast)
+    chosen = plan_of(machine, weight_group_size=64, quantization_group=32)
+    assert chosen.quantization_group == 32
+    exact = plan_of(machine, precision="f32", quantization_group=32)
+    assert exact.quantization_group == 0
 
 
 def test_plan_distrusts_bf16_on_zen_5(tmp_path: Path) -> None:

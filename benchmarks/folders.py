@@ -1,0 +1,98 @@
+"""What the engines open: exports of one model, made once and kept in a work folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from random_llama import write_random_llama
+
+from nanoaccel.exporters.quiet import quiet
+
+RANDOM_MODEL = "random-1.1b"
+SOURCE, BOTH, BUNDLE = "source", "both", "bundle"
+GENAI = {"peer-asym": (), "peer-sym": ("--sym",)}
+ORT_GENAI = "peer"
+
+
+def model_of(name: str, work: Path) -> str:
+    """The model to export; the random one is written first."""
+    return str(write_random_llama(work / "random-llama")) if name == RANDOM_MODEL else name
+
+
+def write_source(model: str, work: Path) -> Path:
+    """The checkpoint that peers are made from, with float weights."""
+    from nanoaccel.exporters.source import load_model, resolve, write_tokenizer
+
+    source = work / SOURCE
+    if not source.exists():
+        found = resolve(model_of(model, work))
+        source.mkdir()
+        with quiet():
+            load_model(found, "int4").save_pretrained(source)
+        write_tokenizer(found, source)
+    return source
+
+
+def write_bundle(model: str, work: Path, runtime: str = "openvino") -> Path:
+    """NanoAccel's bundle, with its default recipe."""
+    from nanoaccel.exporters.pipeline import export
+
+    out = work / (BOTH if runtime == "both" else BUNDLE)
+    if not out.exists():
+        export(model_of(model, work), out, runtime=runtime)
+    return out
+
+
+def write_genai(model: str, work: Path, name: str) -> Path:
+    """What optimum-cli exports for OpenVINO GenAI with int4 weights, group size 64 as ours.
+
+    Args:
+        model: To export.
+        work: Where to.
+        name: "peer-asym" is optimum's default scheme, "peer-sym" the other one.
+    """
+    out = work / name
+    if not out.exists():
+        source = write_source(model, work)
+        command = [str(Path(sys.executable).with_name("optimum-cli")), "export", "openvino"]
+        command += ["--model", str(source), "--task", "text-generation-with-past"]
+        command += ["--weight-format", "int4", "--group-size", "64", *GENAI[name], str(out)]
+        subprocess.run(command, check=True, capture_output=True)
+    return out
+
+
+def write_ort_genai(model: str, work: Path) -> Path:
+    """What onnxruntime-genai's builder makes: int4, groups of 32, int8 arithmetic."""
+    from nanoaccel.exporters.onnx.builder import run_builder
+
+    out = work / ORT_GENAI
+    if not out.exists():
+        options = {"int4_accuracy_level": "4"}
+        run_builder(write_source(model, work), out, precision="int4", options=options)
+    return out
+
+
+def write_q4_0(model: str, work: Path, python: str) -> Path:
+    """The GGUF file for llama.cpp at Q4_0, by its own quantizer; the model has to be a GGUF file.
+
+    Args:
+        model: The sample, or a .gguf file.
+        work: Where to.
+        python: Interpreter that has llama_cpp.
+
+    Raises:
+        FileNotFoundError: The model is no GGUF file.
+    """
+    from nanoaccel.exporters.source import resolve
+
+    out = work / "q4_0.gguf"
+    if not out.exists():
+        found = resolve(model_of(model, work))
+        if found.gguf is None:
+            raise FileNotFoundError(f"{model} is no GGUF file; give one with --gguf")
+        script = Path(__file__).with_name("llama_quantize.py")
+        command = [python, str(script), str(found.gguf.path), str(out)]
+        subprocess.run(command, check=True, capture_output=True)
+    return out

@@ -1,0 +1,134 @@
+"""Whether a profile adds up, and what profiling costs when it is off.
+
+    python benchmarks/profile_sums.py BUNDLE --backend openvino
+
+Phases are compared with the wall time of the request; operators with the forward passes that they
+ran in, and with those of a graph that notes nothing, in turn. Then one LLM is left alone, another
+had a profiler that was detached again, and a third has one: each decodes the same text in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from workers import machine
+
+from nanoaccel import LLM, Bundle, SamplingParams
+from nanoaccel.registry import BACKENDS
+from nanoaccel.runtime.backends import BackendOptions
+from nanoaccel.runtime.pricing import plan_of
+from nanoaccel.runtime.profiling import ProfileOptions, Profiler, profile_bundle
+
+PROMPT = [1000 + token for token in range(64)]
+
+
+def seconds_per_token(llm: LLM, tokens: int) -> float:
+    """Of a decode, its first token aside."""
+    params = SamplingParams(max_tokens=tokens, ignore_eos=True)
+    stats = llm.generate([PROMPT], params)[0].completions[0].stats
+    assert stats.first_token is not None
+    return (stats.total - stats.first_token) / (tokens - 1)
+
+
+def show_sums(folder: Path, backend: str) -> None:
+    """Phases against the wall, operators against forward passes."""
+    profile = profile_bundle(
+        folder,
+        backend=backend,
+        options=ProfileOptions(),
+        arguments={"prefix_cache": False, "speculation": "off"},
+        listener=lambda _: None,
+    )
+    run = profile.run
+    print(f"| phases of {run.wall:.3f} s wall | {1 - run.unexplained / run.wall:.2%} |")
+    for name, found in (("prompt", profile.prefill), ("single token", profile.decode)):
+        if found is not None:
+            each = 1e3 * found.forward / found.passes
+            share = found.seconds / found.forward
+            print(f"| operators, {name} of {each:.2f} ms that notes them | {share:.2%} |")
+
+
+def show_operators(folder: Path, backend: str, passes: int) -> None:
+    """Operators against single tokens' passes of a graph that notes nothing, in turn."""
+    bundle = Bundle.open(folder)
+    name = bundle.runtimes[0] if backend == "auto" else backend
+    plain, noting = (
+        BACKENDS.resolve(name)(
+            BackendOptions(
+                graph=bundle.graph_for(name),
+                weight_group_size=bundle.weight_group_size,
+                profile=noted,
+            )
+        )
+        for noted in (False, True)
+    )
+    size = plain.info.block_size
+    blocks = [list(range(-(-(256 + passes) // size)))]
+    for one in (plain, noting):
+        one.allocate_cache(len(blocks[0]))
+        for _ in range(3):
+            one.forward(plan_of(blocks, 255, 1))
+    noting.begin_section()
+    seconds = {id(plain): 0.0, id(noting): 0.0}
+    for place in range(passes):
+        for one in (plain, noting)[:: 1 if place % 2 else -1]:
+            begun = time.perf_counter()
+            one.forward(plan_of(blocks, 256 + place, 1))
+            seconds[id(one)] += time.perf_counter() - begun
+    (times,) = noting.operator_times()
+    total = sum(operator.seconds for operator in times)
+    base = seconds[id(plain)]
+    print(
+        f"| operators, single token of {1e3 * base / passes:.2f} ms, plain | {total / base:.2%} |"
+    )
+    print(f"| a pass that notes them / plain | {seconds[id(noting)] / base:.3f} |")
+    plain.close()
+    noting.close()
+
+
+def show_cost(folder: Path, backend: str, rounds: int, tokens: int) -> None:
+    """What a profiler that was there costs, and one that is there."""
+    options = {"backend": backend, "prefix_cache": False, "speculation": "off"}
+    with ExitStack() as stack:
+        plain, detached, attached = (stack.enter_context(LLM(folder, **options)) for _ in range(3))
+        with Profiler(detached.session.loop.engine):
+            seconds_per_token(detached, 4)
+        stack.enter_context(Profiler(attached.session.loop.engine))
+        kinds = {"plain": plain, "detached": detached, "attached": attached}
+        found: dict[str, list[float]] = {name: [] for name in kinds}
+        for number in range(rounds + 1):
+            for name in list(kinds)[:: 1 if number % 2 else -1]:
+                taken = seconds_per_token(kinds[name], tokens)
+                if number > 0:  # the first is a warm-up
+                    found[name].append(taken)
+    for name in ("detached", "attached"):
+        ratios = [one / base for one, base in zip(found[name], found["plain"], strict=True)]
+        quartiles = statistics.quantiles(ratios, n=4)
+        middle = statistics.median(ratios)
+        print(
+            f"| decode, profiler {name} / plain | {middle:.4f} "
+            f"({quartiles[0]:.4f} to {quartiles[2]:.4f}, {rounds} rounds) |"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--backend", default="auto")
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--tokens", type=int, default=48)
+    arguments = parser.parse_args()
+    begun = time.perf_counter()
+    print(f"{machine()}; backend {arguments.backend}\n\n| what | share or ratio |\n| --- | --- |")
+    show_sums(arguments.bundle, arguments.backend)
+    show_operators(arguments.bundle, arguments.backend, 4 * arguments.tokens)
+    show_cost(arguments.bundle, arguments.backend, arguments.rounds, arguments.tokens)
+    print(f"\n{time.perf_counter() - begun:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""What the operators of a session take, as ONNX Runtime writes it down."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import weakref
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+
+from nanoaccel.runtime.backends.base import OperatorTime
+from nanoaccel.runtime.backends.layers import layers_of
+from nanoaccel.runtime.backends.onnxruntime.binding import Binding
+
+_KERNEL = "_kernel_time"
+_PASS = "model_run"
+
+
+class OperatorTimes:
+    """Times by section, out of the trace that a session writes into a folder of its own.
+
+    The folder goes with ``close``, or with this.
+
+    Attributes:
+        prefix: Where the session writes.
+    """
+
+    def __init__(self) -> None:
+        folder = tempfile.mkdtemp(prefix="nanoaccel-profile-")
+        self._clean = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.prefix = Path(folder) / "trace"
+        self._session: ort.InferenceSession | None = None
+        self._passes = 0
+        self._begins: list[int] = []
+
+    def watch(self, binding: Binding, session: ort.InferenceSession) -> None:
+        """Count the passes of a session from now on."""
+        self._session = session
+        run = binding.run
+
+        def counted(*arguments: Any) -> Any:
+            self._passes += 1
+            return run(*arguments)
+
+        binding.run = counted  # type: ignore[method-assign, assignment]
+
+    def begin_section(self) -> None:
+        """As ``OperatorTimer``."""
+        self._begins.append(self._passes)
+
+    def sections(self) -> list[list[OperatorTime]]:
+        """As ``OperatorTimer.operator_times``."""
+        assert self._session is not None, "nothing was run"
+        with open(self._end(self._session), encoding="utf-8") as file:
+            events = json.load(file)
+        passes = _passes(events)
+        bounds = [*self._begins, len(passes)]
+        return [
+            _added([kernel for one in passes[begin:end] for kernel in one])
+            for begin, end in pairwise(bounds)
+            if end > begin
+        ]
+
+    def close(self) -> None:
+        """Stop writing, and remove what was written."""
+        if self._session is not None:
+            self._end(self._session)
+        self._clean()
+
+    def _end(self, session: ort.InferenceSession) -> str:
+        self._session = None
+        return str(session.end_profiling())
+
+
+def _passes(events: list[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """The kernels of each pass, in the order in which they ran."""
+    runs = sorted((event for event in events if event["name"] == _PASS), key=_begin)
+    kernels = sorted((event for event in events if event["name"].endswith(_KERNEL)), key=_begin)
+    found: list[list[Mapping[str, Any]]] = [[] for _ in runs]
+    place = 0
+    for kernel in kernels:
+        while place + 1 < len(runs) and _begin(kernel) >= _begin(runs[place + 1]):
+            place += 1
+        if runs:
+            found[place].append(kernel)
+    return found
+
+
+def _begin(event: Mapping[str, Any]) -> int:
+    return int(event["ts"])
+
+
+def _added(kernels: list[Mapping[str, Any]]) -> list[OperatorTime]:
+    """Each operator once, with its time in all passes."""
+    seconds: dict[str, float] = {}
+    calls: dict[str, int] = {}
+    kinds: dict[str, str] = {}
+    for kernel in kernels:
+        name = kernel["name"].removesuffix(_KERNEL)
+        kinds[name] = str(kernel["args"].get("op_name", "?"))
+        seconds[name] = seconds.get(name, 0.0) + kernel["dur"] / 1e6
+        calls[name] = calls.get(name, 0) + 1
+    layers = layers_of(seconds)
+    return [
+        OperatorTime(name, kinds[name], layer, seconds[name], calls[name])
+        for name, layer in zip(seconds, layers, strict=True)
+    ]

@@ -108,10 +108,11 @@ def report(found: Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]) -> 
     rows = []
     peer_alone = [answer["decode"] for answer in found["1"][PEER]]
     for load, engines in found.items():
-        best = [
-            max(a["decode"], b["decode"])
-            for a, b in zip(engines["onnx"], engines["openvino"], strict=True)
-        ]
+        better = max(
+            (engines["onnx"], engines["openvino"]),
+            key=lambda answers: statistics.median(answer["decode"] for answer in answers),
+        )
+        best = [answer["decode"] for answer in better]
         for name, answers in engines.items():
             decode = [answer["decode"] for answer in answers]
             rows.append(

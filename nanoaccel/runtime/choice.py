@@ -55,12 +55,28 @@ def worth_keeping(prices: Sequence[Prices]) -> list[int]:
     return kept
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Requests that run, or could run now.
+
+    Args:
+        requests: How many.
+        computed: Tokens of theirs that are computed, in the graph where they run.
+        pending: Tokens that are known and not computed.
+    """
+
+    requests: int
+    computed: int
+    pending: int
+
+
 class Chooser:
     """Follows the load from graph to graph.
 
-    When nothing runs, the next requests go where they are done soonest. While some run, a move
-    costs computing their tokens again, so it is made once as much time has been lost by staying
-    (the rent-or-buy rule: never more than twice what the best choice in hindsight costs).
+    When nothing is computed yet, requests go where they are done soonest. Else a move costs
+    computing their tokens again, so it is made once as much time has been lost by staying (the
+    rent-or-buy rule: never more than twice what the best choice in hindsight costs), or when
+    prompts are waiting that would be computed so much sooner.
 
     Args:
         prices: Of each graph.
@@ -74,20 +90,20 @@ class Chooser:
         self._lost = [0.0] * len(prices)
         self.current = min(range(len(prices)), key=lambda place: prices[place].decode(1))
 
-    def begin(self, count: int, prompt_tokens: int) -> int:
-        """Choose for ``count`` requests that wait while nothing runs."""
-        costs = [price.request(count, prompt_tokens) for price in self._prices]
-        return self._move(costs.index(min(costs)))
-
-    def go_on(self, count: int, known_tokens: int) -> int:
-        """Choose before a step of ``count`` requests that hold ``known_tokens`` together."""
-        here = self._prices[self.current].decode(count)
+    def choose(self, load: Load) -> int:
+        """The graph for the next step of one or more requests."""
+        if load.computed == 0:
+            costs = [price.request(load.requests, load.pending) for price in self._prices]
+            return self._move(costs.index(min(costs)))
+        here = self._prices[self.current]
+        gains = []
         for place, price in enumerate(self._prices):
-            self._lost[place] = max(0.0, self._lost[place] + here - price.decode(count))
-        best = max(range(len(self._lost)), key=self._lost.__getitem__)
-        if self._lost[best] > known_tokens * self._prices[best].chunk:
-            return self._move(best)
-        return self.current
+            saved = here.decode(load.requests) - price.decode(load.requests)
+            self._lost[place] = max(0.0, self._lost[place] + saved)
+            sooner = load.pending * (here.chunk - price.chunk)
+            gains.append(self._lost[place] + sooner - load.computed * price.chunk)
+        gains[self.current] = 0.0
+        return self._move(gains.index(max(gains)))
 
     def _move(self, place: int) -> int:
         if place != self.current:

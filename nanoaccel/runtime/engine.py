@@ -194,14 +194,10 @@ class Engine:
 
     def _move(self, chooser: Chooser) -> None:
         """Go where the requests are done soonest."""
-        running, waiting = self._scheduler.loads()
-        if running.requests > 0:
-            place = chooser.go_on(running.requests, running.known_tokens)
-        elif waiting.requests > 0:
-            place = chooser.begin(waiting.requests, waiting.known_tokens)
-        else:
+        load = self._scheduler.load()
+        if load.requests == 0:
             return
-        room = self._rooms[place]
+        room = self._rooms[chooser.choose(load)]
         if room is not self._room:
             self._scheduler.move(room.cache, room.budget)
             self._speculator.move(room.step_cost, room.backend.info.pass_size)

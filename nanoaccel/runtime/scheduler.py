@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from nanoaccel.errors import QueueFullError
 from nanoaccel.runtime.budget import StepBudget
+from nanoaccel.runtime.choice import Load
 from nanoaccel.runtime.deadlines import Deadlines
 from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.request import Request
@@ -42,24 +43,6 @@ class ScheduledChunk:
     def num_rows(self) -> int:
         """Rows of logits that it gets: behind its last token and behind each guess."""
         return 1 + len(self.drafts) if self.completes else 0
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Some requests together.
-
-    Args:
-        requests: How many.
-        known_tokens: Tokens of their prompts and texts.
-    """
-
-    requests: int
-    known_tokens: int
-
-    @classmethod
-    def of(cls, requests: Sequence[Request]) -> Load:
-        """The load of requests."""
-        return cls(len(requests), sum(request.num_known for request in requests))
 
 
 @dataclass(slots=True)
@@ -150,10 +133,12 @@ class Scheduler:
         """Requests that may still be added; those that gave up their blocks do not count."""
         return max(0, self._max_waiting - len(self._waiting) + self._num_returned)
 
-    def loads(self) -> tuple[Load, Load]:
+    def load(self) -> Load:
         """What runs, and what of the waiting could run with it."""
-        room = self._max_running - len(self._running)
-        return Load.of(self._running), Load.of(self._waiting[:room])
+        requests = self._running + self._waiting[: self._max_running - len(self._running)]
+        computed = sum(request.num_computed for request in self._running)
+        known = sum(request.num_known for request in requests)
+        return Load(len(requests), computed, known - computed)
 
     def move(self, cache: KVCache, budget: StepBudget) -> None:
         """Go on with another cache: what runs gives up its blocks, and begins again there."""

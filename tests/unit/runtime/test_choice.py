@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanoaccel.runtime.choice import EXPECTED_TOKENS, Chooser, Prices, worth_keeping
+from nanoaccel.runtime.choice import EXPECTED_TOKENS, Chooser, Load, Prices, worth_keeping
 
 QUICK_ALONE = Prices({1: 0.005, 8: 0.020}, chunk=0.001)
 QUICK_TOGETHER = Prices({1: 0.008, 8: 0.012}, chunk=0.0005)
@@ -32,42 +32,62 @@ def test_worth_keeping_drops_what_is_hardly_faster() -> None:
     assert worth_keeping([QUICK_ALONE, barely]) == [0]
 
 
+def fresh(requests: int, tokens: int) -> Load:
+    """Requests of which nothing is computed."""
+    return Load(requests, 0, tokens)
+
+
+def decoding(requests: int, tokens: int = 1000) -> Load:
+    """Requests that decode, behind so many tokens together."""
+    return Load(requests, tokens, requests)
+
+
 def test_chooser_begins_with_the_best_for_one() -> None:
     assert Chooser([QUICK_TOGETHER, QUICK_ALONE]).current == 1
 
 
-def test_chooser_follows_the_number_of_requests_when_nothing_runs() -> None:
+def test_chooser_follows_the_number_of_requests_when_nothing_is_computed() -> None:
     chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
-    assert chooser.begin(1, 10) == 0
-    assert chooser.begin(8, 80) == 1
-    assert chooser.begin(1, 10) == 0
+    assert chooser.choose(fresh(1, 10)) == 0
+    assert chooser.choose(fresh(8, 80)) == 1
+    assert chooser.choose(fresh(1, 10)) == 0
 
 
 def test_chooser_counts_long_prompts() -> None:
     chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
     saved = EXPECTED_TOKENS * (0.008 - 0.005)
-    assert chooser.begin(1, int(saved / 0.0005) - 10) == 0
-    assert chooser.begin(1, int(saved / 0.0005) + 10) == 1
+    assert chooser.choose(fresh(1, int(saved / 0.0005) - 10)) == 0
+    assert chooser.choose(fresh(1, int(saved / 0.0005) + 10)) == 1
 
 
 def test_chooser_moves_when_staying_has_cost_as_much_as_moving() -> None:
     chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
-    known = 1000
     steps = 0
-    while chooser.go_on(8, known) == 0:
+    while chooser.choose(decoding(8)) == 0:
         steps += 1
-    assert steps == pytest.approx(known * 0.0005 / (0.020 - 0.012), abs=1)
+    assert steps == pytest.approx(1000 * 0.0005 / (0.020 - 0.012), abs=2)
+
+
+def test_chooser_moves_at_once_when_many_come_just_after_one_began() -> None:
+    chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
+    assert chooser.choose(fresh(1, 128)) == 0
+    assert chooser.choose(Load(8, 128, 7 * 128)) == 1
+
+
+def test_chooser_stays_when_a_short_prompt_comes_beside_a_long_text() -> None:
+    chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
+    assert chooser.choose(Load(2, 1000, 20)) == 0
 
 
 def test_chooser_stays_where_the_load_comes_and_goes() -> None:
     chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
     for _ in range(50):
-        assert chooser.go_on(8, 1000) == 0
+        assert chooser.choose(decoding(8)) == 0
         for _ in range(8):
-            assert chooser.go_on(1, 1000) == 0
+            assert chooser.choose(decoding(1)) == 0
 
 
-@given(st.lists(st.integers(1, 16), max_size=300), st.integers(0, 5000))
+@given(st.lists(st.integers(1, 16), max_size=300), st.integers(1, 5000))
 def test_chooser_never_costs_much_more_than_the_best_single_graph(
     loads: list[int], known: int
 ) -> None:
@@ -75,7 +95,7 @@ def test_chooser_never_costs_much_more_than_the_best_single_graph(
     chooser = Chooser(prices)
     spent, place = 0.0, chooser.current
     for count in loads:
-        moved = chooser.go_on(count, known)
+        moved = chooser.choose(decoding(count, known))
         if moved != place:
             spent += known * prices[moved].chunk
             place = moved

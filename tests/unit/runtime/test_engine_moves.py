@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from support.engines import VOCAB_SIZE, Bench, next_letter, quick
 
-from nanoaccel.runtime.choice import Chooser, Prices
+from nanoaccel.runtime.choice import Chooser, Load, Prices
 from nanoaccel.runtime.text import Tokenizer
 
 
@@ -19,12 +19,9 @@ class Restless(Chooser):
         self.random = Random(seed)
         self.moves = 0
 
-    def begin(self, count: int, prompt_tokens: int) -> int:
-        assert min(count, prompt_tokens) > 0
-        return self.go_on(count, prompt_tokens)
-
-    def go_on(self, count: int, known_tokens: int) -> int:
-        assert min(count, known_tokens) > 0
+    def choose(self, load: Load) -> int:
+        assert min(load.requests, load.computed + load.pending) > 0
+        assert load.computed >= 0
         if self.random.random() < 0.2:
             self.moves += 1
             self.current = 1 - self.current

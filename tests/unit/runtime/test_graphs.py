@@ -13,7 +13,7 @@ from nanoaccel.errors import BundleError, ConfigError, MissingExtraError
 from nanoaccel.runtime import graphs
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend
-from nanoaccel.runtime.choice import Prices
+from nanoaccel.runtime.choice import Load, Prices
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.graphs import GraphLoader, Graphs
 from nanoaccel.runtime.llm import LLM
@@ -110,7 +110,7 @@ def test_graphs_that_are_each_the_fastest_at_something_are_kept(
     found = loaded(bundle)
     assert [graph.runtime for graph in found.graphs] == ["onnx", "openvino"]
     assert found.chooser is not None
-    assert found.chooser.begin(8, 8) == 1
+    assert found.chooser.choose(Load(8, 0, 8)) == 1
     assert installed.closed == []
 
 

@@ -22,7 +22,13 @@ from nanoaccel.exporters.recipe import Recipe
 pytestmark = pytest.mark.export
 
 INT4 = Recipe(group_size=32)
-ONNX = {"onnx/config.json", "onnx/model.onnx", "onnx/model.f32.onnx", "onnx/model.onnx.data"}
+ONNX = {
+    "onnx/config.json",
+    "onnx/model.onnx",
+    "onnx/model.f32.onnx",
+    "onnx/model.i8.onnx",
+    "onnx/model.onnx.data",
+}
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,7 @@ def running(folder: Path, runtime: str, precision: str) -> Iterator[DraftGraph]:
         threads=1,
         precision=precision,
         weight_group_size=GROUP,
-        copies=False,
+        role="draft",
     )
     backend = BACKENDS.resolve(runtime)(options)
     shape = CacheShape.of(

@@ -165,7 +165,7 @@ def test_export_keeps_the_integers_of_a_checkpoint(
 def test_export_that_cannot_fit_is_refused_before_it_starts(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "expected_memory", lambda *_: 10**15)
+    monkeypatch.setattr(memory, "expected_memory", lambda *_, **__: 10**15)
     with pytest.raises(ExportError, match=r"needs about 1000000\.0 GB of memory"):
         export(tiny_model, tmp_path / "out")
 

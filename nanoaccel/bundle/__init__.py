@@ -10,7 +10,13 @@ It is the only contract between the exporters and the runtime. Opening one runs 
 """
 
 from nanoaccel.bundle.files import FileEntry, list_files, sha256_of
-from nanoaccel.bundle.folder import DRAFT, Bundle, find_context_length, weights_file
+from nanoaccel.bundle.folder import DRAFT, Bundle, find_context_length
+from nanoaccel.bundle.graph_files import (
+    exact_graph,
+    small_cache_graph,
+    weights_file,
+    weights_size,
+)
 from nanoaccel.bundle.head import HEAD, Head, HeadGraph, HeadManifest
 from nanoaccel.bundle.manifest import MANIFEST, SCHEMA_VERSION, GraphEntry, Manifest, ModelEntry
 
@@ -27,8 +33,11 @@ __all__ = [
     "HeadManifest",
     "Manifest",
     "ModelEntry",
+    "exact_graph",
     "find_context_length",
     "list_files",
     "sha256_of",
+    "small_cache_graph",
     "weights_file",
+    "weights_size",
 ]

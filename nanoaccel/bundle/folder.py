@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nanoaccel.bundle.files import check_size, inside, read_text, sha256_of
+from nanoaccel.bundle.graph_files import weights_file
 from nanoaccel.bundle.manifest import MANIFEST, Manifest
 from nanoaccel.errors import BundleDamagedError, BundleError
 
@@ -203,13 +204,6 @@ class Bundle:
                     f"{entry.sha256[:12]}...",
                     "Copy the bundle again, or export it again",
                 )
-
-
-def weights_file(graph: Path) -> Path:
-    """The file beside a graph that holds its weights."""
-    if graph.suffix == ".onnx":
-        return graph.with_name(f"{graph.name}.data")
-    return graph.with_suffix(".bin")
 
 
 def stamp_of(graph: Path) -> str:

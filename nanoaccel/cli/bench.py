@@ -142,7 +142,6 @@ def _parameters(bundle: Bundle) -> str:
 
 def _weights(bundle: Bundle) -> int:
     """Bytes of the graph's weights."""
-    from nanoaccel.bundle import weights_file
+    from nanoaccel.bundle import weights_size
 
-    weights = weights_file(bundle.graph)
-    return (weights if weights.is_file() else bundle.graph).stat().st_size
+    return weights_size(bundle.graph)

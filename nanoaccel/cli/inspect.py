@@ -92,9 +92,7 @@ def _source(manifest: Manifest) -> str:
 
 def _bits_per_weight(bundle: Bundle) -> float | None:
     """Bits of the weights file for each weight of the model; None when that is unknown."""
-    from nanoaccel.bundle import weights_file
-
-    weights = weights_file(bundle.graph)
+    weights = bundle.weights_of(bundle.runtime)
     if bundle.manifest is None or not weights.is_file():
         return None
     parameters = bundle.manifest.target.parameters

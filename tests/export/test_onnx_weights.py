@@ -17,11 +17,12 @@ pytest.importorskip("onnxruntime_genai")
 import onnx_ir as ir
 from support.onnx_models import OnnxModel
 
+from nanoaccel.bundle import exact_graph
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.compression import Calibration
 from nanoaccel.exporters.onnx.export import check_same
 from nanoaccel.exporters.onnx.runner import OnnxRunner
-from nanoaccel.exporters.onnx.save import DATA, EXACT_GRAPH
+from nanoaccel.exporters.onnx.save import DATA
 from nanoaccel.exporters.onnx.weights import read_weights
 from nanoaccel.exporters.openvino.runner import GraphRunner
 from nanoaccel.exporters.recipe import Override, Recipe
@@ -138,14 +139,14 @@ def test_onnx_graphs_fast_and_exact_share_their_weights(
             for node in ir.load(file).graph
             if node.op_type == "MatMulNBits"
         }
-        for file in (graph, graph.with_name(EXACT_GRAPH))
+        for file in (graph, exact_graph(graph))
     }
-    assert levels == {"model.onnx": {4}, EXACT_GRAPH: {1}}
+    assert levels == {"model.onnx": {4}, "model.f32.onnx": {1}}
     weights = compressed.with_suffix(".bin").stat().st_size
     # Small constants are padded, and OpenVINO's small ones are in its xml file.
     assert graph.with_name(DATA).stat().st_size < 1.05 * weights
     graph, _ = models["plain"].export(tmp_path / "f32", Recipe(weights="f32"))
-    assert not graph.with_name(EXACT_GRAPH).exists()
+    assert not exact_graph(graph).exists()
 
 
 def test_onnx_graph_with_other_weights_is_refused(

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nanoaccel.bundle import HEAD, Head, HeadGraph, list_files, weights_file
+from nanoaccel.bundle import HEAD, Head, HeadGraph, exact_graph, list_files, weights_file
 from nanoaccel.exporters.onnx.head import convert_head
-from nanoaccel.exporters.onnx.save import exact_graph
 from nanoaccel.exporters.runtimes import ONNX, OPENVINO
 
 _GRAPH = "head.onnx"

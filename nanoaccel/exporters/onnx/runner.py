@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanoaccel.bundle import exact_graph
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.onnx import names
-from nanoaccel.exporters.onnx.save import EXACT_GRAPH
 
 
 class OnnxRunner:
@@ -29,7 +29,7 @@ class OnnxRunner:
 
         options = ort.SessionOptions()
         options.log_severity_level = 3
-        exact = graph.with_name(EXACT_GRAPH)
+        exact = exact_graph(graph)
         try:
             self._session = ort.InferenceSession(
                 exact if exact.is_file() else graph, options, providers=["CPUExecutionProvider"]

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from nanoaccel.bundle import exact_graph
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.onnx.writer import EXACT
 
 GRAPH = "model.onnx"
-EXACT_GRAPH = "model.f32.onnx"
 DATA = "model.onnx.data"
 
 
@@ -42,8 +42,3 @@ def save_graph(model: ir.Model, folder: Path, name: str = GRAPH) -> None:
             f"cannot write {folder} ({free / 1e6:.0f} MB free): {error}",
             "Free space and export again",
         ) from error
-
-
-def exact_graph(graph: Path) -> Path:
-    """The file beside a graph that rounds no activations; it need not be there."""
-    return graph.with_suffix(".f32.onnx")

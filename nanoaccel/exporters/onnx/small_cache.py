@@ -13,6 +13,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from nanoaccel.bundle import small_cache_graph
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.onnx import names
 from nanoaccel.exporters.onnx.runner import OnnxRunner
@@ -68,11 +69,6 @@ def write_small_cache(graph: Path, ranges: Ranges) -> Path:
     except OSError as error:
         raise ExportError(f"cannot write {path}: {error}", "Free space and export again") from error
     return path
-
-
-def small_cache_graph(graph: Path) -> Path:
-    """The file beside a graph that caches int8; it need not be there."""
-    return graph.with_suffix(".i8.onnx")
 
 
 def _quantize(graph: ir.Graph, node: ir.Node, ranges: Ranges) -> None:

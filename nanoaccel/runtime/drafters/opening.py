@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from nanoaccel.bundle import HEAD, Bundle, Head, HeadManifest, weights_file
+from nanoaccel.bundle import HEAD, Bundle, Head, HeadManifest, weights_size
 from nanoaccel.errors import ConfigError
 from nanoaccel.folders import cache_folder
 from nanoaccel.registry import BACKENDS
@@ -135,8 +135,7 @@ def memory_of(draft: Path) -> int:
 
 
 def _needed(graph: Path) -> int:
-    weights = weights_file(graph)
-    return _PACKED * (weights if weights.is_file() else graph).stat().st_size
+    return _PACKED * weights_size(graph)
 
 
 def _load(

@@ -123,6 +123,18 @@ class KVCache(Protocol):
         """Assert that every block is accounted for, and that all counts agree."""
 
 
+def admission(known: int, block_size: int, need: int | None) -> tuple[int, int]:
+    """Blocks that a sequence begins with, and how many of them may be found in the cache.
+
+    Args:
+        known: Its tokens; a token more must fit, and one of them is left to compute.
+        block_size: Tokens in a block.
+        need: Blocks that it will ever hold at once; None for as many as its tokens take.
+    """
+    wanted, most = -(-(known + 1) // block_size), (known - 1) // block_size
+    return (wanted, most) if need is None else (min(wanted, need), min(most, need - 1))
+
+
 def as_bytes(tokens: Int64Array) -> bytes:
     """Tokens as the keys of blocks are made of them: little-endian i32."""
     return tokens.astype("<i4").tobytes()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nanoaccel.runtime.kv.base import TOKEN_BYTES, CacheStats, as_bytes
+from nanoaccel.runtime.kv.base import TOKEN_BYTES, CacheStats, admission, as_bytes
 from nanoaccel.runtime.kv.block_pool import BlockId, BlockPool
 from nanoaccel.runtime.kv.block_table import BlockTable
 from nanoaccel.runtime.kv.eviction import EvictionPolicy, LeastRecentlyUsed
@@ -59,41 +59,20 @@ class PagedCache:
 
     @property
     def num_free(self) -> int:
-        """Blocks that can be had now: free or cached."""
         return self._pool.num_free + self._prefixes.num_unowned
 
     @property
     def num_cached(self) -> int:
-        """Blocks that nobody owns and whose content can be found."""
         return self._prefixes.num_unowned
 
     def blocks_for(self, length: int) -> int:
-        """Blocks that ``length`` tokens need."""
         return -(-length // self.block_size)
 
     def admit(
         self, sequence: int, tokens: Int64Array, reserve: int, *, need: int | None = None
     ) -> int | None:
-        """Begin a sequence with the longest prefix of it that is cached, in memory or the tier.
-
-        At least one token is left to compute, since the next token comes from its logits.
-
-        Args:
-            sequence: A number that owns nothing yet.
-            tokens: i64[n], all known tokens of it.
-            reserve: Blocks that must be left over for others.
-            need: Blocks that it will ever hold at once, 1 or more, when that is less than all its
-                tokens take; what is found leaves one of them for the next tokens.
-
-        Returns:
-            How many tokens need not be computed, a multiple of the block size. None, with nothing
-            changed, when the blocks for all its tokens, one more, and the reserve cannot be had.
-        """
         assert sequence not in self._tables, "a sequence was admitted twice"
-        wanted = self.blocks_for(len(tokens) + 1)
-        most = (len(tokens) - 1) // self.block_size
-        if need is not None:
-            wanted, most = min(wanted, need), min(most, need - 1)
+        wanted, most = admission(len(tokens), self.block_size, need)
         known = as_bytes(tokens[: most * self.block_size]) if self._sharing else b""
         chain = self._prefixes.find(known, self._width)
         missing = wanted - len(chain)
@@ -114,11 +93,6 @@ class PagedCache:
         return table.count * self.block_size
 
     def allocate(self, sequence: int, length: int) -> bool:
-        """Make room for the first ``length`` tokens that a sequence holds (dropped ones are not).
-
-        Returns:
-            False, with nothing changed, when too few blocks can be had.
-        """
         table = self._tables.get(sequence)
         missing = self.blocks_for(length) - (0 if table is None else table.count)
         if missing > self.num_free:
@@ -152,11 +126,6 @@ class PagedCache:
             self._share(table, known[start : start + self._width])
 
     def block_ids(self, sequence: int, length: int, out: Int32Array) -> int:
-        """Write the blocks that hold the first ``length`` tokens into ``out`` i32[n or more].
-
-        Returns:
-            How many blocks that are.
-        """
         count = self.blocks_for(length)
         table = self._tables[sequence]
         assert count <= table.count, "a sequence has no room for its tokens"
@@ -164,15 +133,10 @@ class PagedCache:
         return count
 
     def trim(self, sequence: int, length: int) -> None:
-        """Give back the blocks behind those of the first ``length`` tokens: room for guesses."""
         table = self._tables[sequence]
         self._pool.give_back(table.cut(self.blocks_for(length)))
 
     def drop(self, sequence: int, places: Sequence[int]) -> None:
-        """Forget the blocks at some places of a sequence's table; the others close up.
-
-        What it holds from then on is not its prefix, so it shares no more blocks.
-        """
         if len(places) == 0:
             return
         table = self._tables[sequence]
@@ -187,14 +151,12 @@ class PagedCache:
         self._release(shared)
 
     def free(self, sequence: int) -> None:
-        """Let go of all blocks of a sequence; one that owns none is fine."""
         table = self._tables.pop(sequence, None)
         if table is not None:
             self._pool.give_back(table.private())
             self._release(table.nodes)
 
     def save_all(self) -> None:
-        """Hand all cached blocks to the tier that it has not, and wait until they are there."""
         if self._tier is not None:
             for node in self._prefixes.nodes():
                 if node.owners == 0 and not self._save(node):
@@ -203,11 +165,9 @@ class PagedCache:
             self._tier.drain()
 
     def clear(self) -> None:
-        """Forget all cached blocks."""
         self._pool.give_back([node.block for node in self._prefixes.clear()])
 
     def check_integrity(self) -> None:
-        """Assert that each block is free, cached or owned, once, and that all counts agree."""
         self._prefixes.check_integrity()
         owners = dict.fromkeys(self._prefixes.nodes(), 0)
         private = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nanoaccel.runtime.kv.base import TOKEN_BYTES, CacheStats, as_bytes
+from nanoaccel.runtime.kv.base import TOKEN_BYTES, CacheStats, admission, as_bytes
 from nanoaccel.runtime.kv.block_pool import BlockId
 from nanoaccel.runtime.kv.eviction import EvictionPolicy, LeastRecentlyUsed
 from nanoaccel.runtime.kv.prefix_cache import block_key
@@ -104,10 +104,7 @@ class SlotCache:
         self, sequence: int, tokens: Int64Array, reserve: int, *, need: int | None = None
     ) -> int | None:
         assert sequence not in self._taken, "a sequence was admitted twice"
-        wanted = self.blocks_for(len(tokens) + 1)
-        most = (len(tokens) - 1) // self.block_size
-        if need is not None:
-            wanted, most = min(wanted, need), min(most, need - 1)
+        wanted, most = admission(len(tokens), self.block_size, need)
         if wanted + reserve > self.num_free or len(self._taken) == len(self._slots):
             return None
         known = as_bytes(tokens[: most * self.block_size]) if self._sharing else b""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nanoaccel.bundle import Bundle, weights_file
+from nanoaccel.bundle import Bundle, weights_size
 from nanoaccel.errors import ConfigError, GenerationError
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import Backend, BackendInfo, BackendOptions
@@ -83,7 +83,7 @@ def profile_bundle(
     before = resident_bytes()
     bundle = Bundle.open(folder)
     runtime = BACKENDS.first_installed(bundle.runtimes) if backend == "auto" else backend
-    weights = _weights(bundle.graph_for(runtime))
+    weights = weights_size(bundle.graph_for(runtime))
     start = StartClock()
     start.add("import", options.imports)
     listener("open the bundle")
@@ -168,12 +168,6 @@ def _operators(
         )
     finally:
         backend.close()
-
-
-def _weights(graph: Path) -> int:
-    """Bytes of the graph's weights."""
-    weights = weights_file(graph)
-    return (weights if weights.is_file() else graph).stat().st_size
 
 
 def _cached_bytes(info: BackendInfo, options: ProfileOptions) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from nanoaccel.bundle import exact_graph, small_cache_graph
 from nanoaccel.errors import BundleError, ConfigError
 from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions, OperatorTime
 from nanoaccel.runtime.backends.onnxruntime.binding import Binding
@@ -24,7 +25,7 @@ from nanoaccel.runtime.cpu.workload import Workload
 from nanoaccel.runtime.plan import StepPlan, StepResult
 
 _BLOCK_SIZE = 32
-_SMALL = ("u8",)  # of 8 bits; ONNX Runtime has them signed
+_SMALL = "u8"  # 8 bits, which ONNX Runtime has signed
 
 
 def load(options: BackendOptions) -> OnnxRuntimeBackend:
@@ -60,8 +61,8 @@ def _variant(options: BackendOptions) -> Path:
     Raises:
         ConfigError: There is none.
     """
-    if options.cache_precision in _SMALL:
-        small = options.graph.with_suffix(".i8.onnx")
+    if options.cache_precision == _SMALL:
+        small = small_cache_graph(options.graph)
         if options.precision == "auto" and small.is_file():
             return small
     if options.cache_precision not in ("auto", "f32"):
@@ -70,7 +71,7 @@ def _variant(options: BackendOptions) -> Path:
             f"precision={options.precision!r} on ONNX Runtime and {options.graph.name}",
             "Set it to 'auto'; graphs exported with --runtime onnx have 'u8' too",
         )
-    exact = options.graph.with_suffix(".f32.onnx")
+    exact = exact_graph(options.graph)
     return exact if options.precision == "f32" and exact.is_file() else options.graph
 
 

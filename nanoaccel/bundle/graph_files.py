@@ -1,0 +1,28 @@
+"""The files that belong to a graph, by the name of the graph's own file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def weights_file(graph: Path) -> Path:
+    """The file beside a graph that holds its weights; a small graph may hold them itself."""
+    if graph.suffix == ".onnx":
+        return graph.with_name(f"{graph.name}.data")
+    return graph.with_suffix(".bin")
+
+
+def weights_size(graph: Path) -> int:
+    """Bytes of a graph's weights, wherever they are."""
+    weights = weights_file(graph)
+    return (weights if weights.is_file() else graph).stat().st_size
+
+
+def exact_graph(graph: Path) -> Path:
+    """The file beside an ONNX graph that rounds no activations; it need not be there."""
+    return graph.with_suffix(".f32.onnx")
+
+
+def small_cache_graph(graph: Path) -> Path:
+    """The file beside an ONNX graph that caches int8; it need not be there."""
+    return graph.with_suffix(".i8.onnx")

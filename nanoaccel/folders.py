@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 
 def cache_folder() -> Path:
@@ -25,8 +26,14 @@ def cache_folder() -> Path:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a path to write to; what is written gets its name when the block has succeeded."""
+    """Give a path to write to; what is written gets its name when the block has succeeded.
+
+    Several may write the same file at once: each has a path of its own, and the last one stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    yield partial
-    partial.replace(path)
+    partial = path.with_suffix(f".{token_hex(4)}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -51,7 +51,9 @@ def as_text(environment: Environment, problems: list[Problem]) -> str:
     cpu = environment.cpu
     machine = [
         ("cpu", cpu.model),
-        ("cores", f"{cpu.cores} usable by this process"),
+        ("CPUs", f"{cpu.usable} of {cpu.cpus} usable by this process"),
+        ("quota", "none" if cpu.quota is None else f"{cpu.quota:g} CPUs"),
+        ("threads", f"{cpu.threads} to decode with; nanoaccel cpu says why"),
         ("instructions", " ".join(cpu.isa) if cpu.isa else "none of interest"),
         ("memory", _space(environment.memory)),
         ("cache", f"{environment.cache_folder}, disk {_space(environment.cache_disk)}"),

@@ -31,20 +31,26 @@ _PACKAGES = (
     "huggingface_hub",
     "safetensors",
 )
-# Instructions that decide how fast, or whether, a weight type runs.
-_ISA = (
-    *("avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
-    *("amx_tile", "amx_int8", "amx_bf16"),
-    *("asimddp", "asimdhp", "i8mm", "bf16", "sve"),
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """The processor: name, cores that this process may use, instruction sets of interest."""
+    """The processor, and what this process may use of it.
+
+    Args:
+        model: Its name.
+        cpus: That are online.
+        usable: CPUs of these that the process may run on.
+        quota: CPUs whose time it may spend; None when nothing limits it.
+        threads: That an engine decodes with.
+        isa: Instruction sets of interest.
+    """
 
     model: str
-    cores: int
+    cpus: int
+    usable: int
+    quota: float | None
+    threads: int
     isa: tuple[str, ...]
 
 
@@ -105,27 +111,25 @@ def installed_version(name: str) -> str | None:
 
 
 def read_cpu(root: Path) -> Cpu:
-    """The processor, from /proc/cpuinfo where there is one."""
-    try:
-        lines = (root / "proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    fields = dict(line.partition(":")[::2] for line in reversed(lines))
-    known = {name.strip(): value.strip() for name, value in fields.items()}
-    model = known.get("model name", platform.processor())
-    flags = known.get("flags", known.get("Features", "")).split()
+    """The processor, and the threads that are planned for it.
+
+    Args:
+        root: Where /proc and /sys are.
+    """
+    from nanoaccel.runtime.cpu.machine import read_machine
+    from nanoaccel.runtime.cpu.threads import plan_threads
+    from nanoaccel.runtime.cpu.workload import Workload
+
+    machine = read_machine(root)
+    topology, allowance = machine.topology, machine.allowance
     return Cpu(
-        model if model else platform.machine(),
-        _usable_cores(),
-        tuple(name for name in _ISA if name in flags),
+        model=topology.name,
+        cpus=len(topology.cpus),
+        usable=len(allowance.cpus),
+        quota=allowance.quota,
+        threads=plan_threads(topology, allowance, Workload(), os.environ).threads,
+        isa=topology.instructions,
     )
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    count = os.cpu_count()
-    return 1 if count is None else count
 
 
 def _total_memory() -> int | None:

@@ -61,16 +61,8 @@ def run_tasks(
     listener("looking for the tasks")
     manager = TaskManager(include_path=None if include is None else str(include))
     _check_names(tasks, manager.all_tasks)
-    told: dict[str, int] = {}
-
-    def tell(what: str, done: float) -> None:
-        tenth = int(done * 10)
-        if tenth != told.get(what):
-            told[what] = tenth
-            listener(f"{what}: {tenth * 10}%")
-
     results: dict[str, Any] = lm_eval.simple_evaluate(
-        model=BundleLM(bundle, precision=precision, listener=tell),
+        model=BundleLM(bundle, precision=precision, listener=_in_tenths(listener)),
         tasks=list(tasks),
         task_manager=manager,
         limit=limit,
@@ -89,6 +81,19 @@ def results_table(results: dict[str, Any]) -> str:
     if results.get("groups"):
         tables.append(make_table(results, "groups"))
     return "\n".join(table.rstrip("\n") for table in tables)
+
+
+def _in_tenths(listener: Callable[[str], None]) -> Callable[[str, float], None]:
+    """Tells of each tenth of something that is done."""
+    told: dict[str, int] = {}
+
+    def tell(what: str, done: float) -> None:
+        tenth = int(done * 10)
+        if tenth != told.get(what):
+            told[what] = tenth
+            listener(f"{what}: {tenth * 10}%")
+
+    return tell
 
 
 def _check_names(tasks: Sequence[str], known: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nanoaccel.calibration.datasets import (
     CalibrationData,
@@ -31,7 +31,8 @@ from nanoaccel.exporters.fingerprint import fingerprint
 from nanoaccel.exporters.progress import Progress, Tell
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.recipe import Recipe
-from nanoaccel.folders import cache_folder, whole_file
+from nanoaccel.folders import cache_folder
+from nanoaccel.remembered import file_of, recall_sound, remember
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -93,6 +94,23 @@ class Material:
     checkpoint: Path | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Original:
+    """The model, and what is known of it.
+
+    Args:
+        model: Its weights are loaded.
+        name: Of these weights.
+        end_ids: Tokens that end a text, where the tokenizer's source says so.
+        context: Tokens that it can attend to.
+    """
+
+    model: PreTrainedModel
+    name: str
+    end_ids: tuple[int, ...]
+    context: int
+
+
 def gather(
     source: Source,
     config: PretrainedConfig,
@@ -124,35 +142,28 @@ def gather(
         model, packed = sources.load(source, wanted.recipe.weights, end_ids)
         _check_finite(model)
         name = fingerprint(model)
+        original = _Original(model, name, end_ids, context)
         parameters = model.num_parameters()
-    encoder = HubEncoder(folder)
-    data = None
     with progress.stage("choose the text") as tell, quiet():
-        judge = judging_windows(wanted.options, encoder, wanted.judge_tokens, context)
-        if wanted.calibration or wanted.sensitivity:
-            data = _samples(model, encoder, wanted.options, end_ids, context, name, tell)
+        judge, data = _texts(original, folder, wanted, tell)
         _check_tokens(config, judge, data)
     with progress.stage("run the original") as tell, quiet():
-        reference = _reference(model, judge, name, tell)
-    sensitivity: Sequence[Sensitivity] = ()
-    if wanted.sensitivity and data is not None:
-        with progress.stage("measure how sensitive layers are") as tell, quiet():
-            sensitivity = _sensitivity(model, wanted.recipe, data, name, tell)
+        reference = _reference(original, judge, tell)
+    sensitivity = _sensitivity(original, wanted, data, progress)
     checkpoint = folder / "checkpoint" if wanted.checkpoint else None
     if checkpoint is not None:
         with progress.stage("write the weights"), quiet():
             save_checkpoint(model, checkpoint, folder)
-    traced = folder / "traced"
     with progress.stage("trace the graph"), quiet():
-        trace(model, traced)
-        del model
+        trace(model, folder / "traced")
+        del model, original
         gc.collect()
     return Material(
-        traced=traced,
+        traced=folder / "traced",
         parameters=parameters,
         fingerprint=name,
         reference=reference,
-        calibration=None if data is None else _calibration(data, name),
+        calibration=_calibration(data, name),
         text=None if data is None else data.name,
         digest=sha256(f"{judge.digest} {data and data.digest}".encode()).hexdigest(),
         sensitivity=sensitivity,
@@ -161,20 +172,26 @@ def gather(
     )
 
 
+def _texts(
+    original: _Original, folder: Path, wanted: Wanted, tell: Tell
+) -> tuple[CalibrationData, CalibrationData | None]:
+    """Windows to judge with, and those to calibrate with where a recipe needs them."""
+    encoder = HubEncoder(folder)
+    judge = judging_windows(wanted.options, encoder, wanted.judge_tokens, original.context)
+    if not wanted.calibration and not wanted.sensitivity:
+        return judge, None
+    return judge, _samples(original, encoder, wanted.options, tell)
+
+
 def _samples(
-    model: PreTrainedModel,
-    encoder: TextEncoder,
-    options: CalibrationOptions,
-    end_ids: tuple[int, ...],
-    context: int,
-    name: str,
-    tell: Tell,
+    original: _Original, encoder: TextEncoder, options: CalibrationOptions, tell: Tell
 ) -> CalibrationData:
     """Windows to calibrate with."""
-    script = Script.of(encoder, end_ids or _end_ids(model))
+    model = original.model
+    script = Script.of(encoder, original.end_ids or _end_ids(model))
 
     def own_text(windows: int) -> Sequence[object]:
-        key = f"{name} {model.dtype} {script} {windows} {options.length} {options.seed}"
+        key = f"{original.name} {model.dtype} {script} {windows} {options.length} {options.seed}"
         return cached_windows(
             token_cache_folder(),
             key,
@@ -189,12 +206,13 @@ def _samples(
             ),
         )
 
-    return load_calibration(options, encoder, context=context, own_text=own_text)  # type: ignore[arg-type]
+    return load_calibration(options, encoder, context=original.context, own_text=own_text)  # type: ignore[arg-type]
 
 
-def _reference(model: PreTrainedModel, judge: CalibrationData, name: str, tell: Tell) -> Reference:
+def _reference(original: _Original, judge: CalibrationData, tell: Tell) -> Reference:
     """What the original predicts, from an earlier run where there was one."""
-    path = reference_path(name, str(model.dtype), judge.digest)
+    model = original.model
+    path = reference_path(original.name, str(model.dtype), judge.digest)
     known = Reference.load(path, judge.held_out)
     if known is not None:
         return known
@@ -204,26 +222,32 @@ def _reference(model: PreTrainedModel, judge: CalibrationData, name: str, tell: 
 
 
 def _sensitivity(
-    model: PreTrainedModel, recipe: Recipe, data: CalibrationData, name: str, tell: Tell
+    original: _Original, wanted: Wanted, data: CalibrationData | None, progress: Progress
 ) -> list[Sensitivity]:
-    """Of each unit, from an earlier run where there was one."""
+    """Of each unit where it is wanted, from an earlier run where there was one."""
+    if data is None or not wanted.sensitivity:
+        return []
+    recipe = wanted.recipe
     few = Rounding(int(recipe.traits.bits), recipe.group, recipe.symmetric)
     backup = Rounding(8, -1, recipe.symmetric)
     count = max(1, _SENSITIVITY_TOKENS // len(data.samples[0]))
-    what = json.dumps([name, data.digest, asdict(few), asdict(backup), count])
-    file = cache_folder() / "sensitivity" / f"{sha256(what.encode()).hexdigest()[:32]}.json"
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-        return [Sensitivity(tuple(unit["layers"]), unit["kl"], unit["kl_backup"]) for unit in known]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    found = measure_sensitivity(model, data.samples[:count], few, backup, tell)
-    with whole_file(file) as partial:
-        partial.write_text(json.dumps([asdict(unit) for unit in found]), encoding="utf-8")
+    what = json.dumps([original.name, data.digest, asdict(few), asdict(backup), count])
+    file = file_of(cache_folder() / "sensitivity", what)
+    with progress.stage("measure how sensitive layers are") as tell, quiet():
+        found = recall_sound(file, _units)
+        if found is None:
+            found = measure_sensitivity(original.model, data.samples[:count], few, backup, tell)
+            remember(file, [asdict(unit) for unit in found])
     return found
 
 
-def _calibration(data: CalibrationData, name: str) -> Calibration:
+def _units(found: Any) -> list[Sensitivity]:
+    return [Sensitivity(tuple(unit["layers"]), unit["kl"], unit["kl_backup"]) for unit in found]
+
+
+def _calibration(data: CalibrationData | None, name: str) -> Calibration | None:
+    if data is None:
+        return None
     folder = cache_folder() / "calibration" / f"{name[:16]}-{data.digest[:16]}"
     return Calibration(data.samples, folder)
 

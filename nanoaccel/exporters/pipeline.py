@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from nanoaccel.exporters.material import Material, Wanted
     from nanoaccel.exporters.report import ReportedGraph
     from nanoaccel.exporters.search import Tried
+    from nanoaccel.exporters.source import Source
     from nanoaccel.exporters.workshop import Trial
 
 # Tokens over which a model is judged: to see that it is sound, and to choose by.
@@ -86,12 +87,7 @@ def export(
         MissingExtraError: The extra "export" is not installed.
     """
     runtimes = wanted_runtimes(runtime)
-    needed = (*_NEEDED, *(_NEEDED_FOR_ONNX if ONNX in runtimes else ()))
-    missing = [name for name in needed if not _is_installed(name)]
-    if missing:
-        raise MissingExtraError(
-            f"export needs {', '.join(missing)}", 'Install them: pip install "nanoaccel[export]"'
-        )
+    _check_installed(runtimes)
     recipe = Recipe() if recipe is None else recipe
     careful = recipe.limited or search_seconds is not None
     order = Order(
@@ -131,13 +127,11 @@ class Order:
 def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
     from nanoaccel.exporters import source as sources
     from nanoaccel.exporters.material import gather
-    from nanoaccel.exporters.memory import check_memory, count_parameters, weight_bytes
     from nanoaccel.exporters.openvino.trace import check_supported, context_length
     from nanoaccel.exporters.quiet import quiet
     from nanoaccel.exporters.report import Report
     from nanoaccel.exporters.statement import write_manifest
 
-    recipe = order.recipe
     with progress.stage("find the model"), quiet():
         source = sources.resolve(model)
         config = sources.load_config(source)
@@ -145,13 +139,7 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
         _check_runtimes(order, config)
         context = context_length(config)
         checkpoint = sources.find_checkpoint(source)
-        parameters = count_parameters(config)
-        heaviest = recipe if order.search_seconds is None else PRESETS["accurate"]
-        onnx = ONNX in order.runtimes
-        expected = check_memory(source, config, parameters, heaviest, onnx=onnx)
-        loaded = weight_bytes(source, config, recipe)
-        traced = parameters * (loaded + (loaded + 4 if onnx else 0))
-        check_space(folder, recipe.bytes_for(parameters) * len(order.runtimes) + traced)
+        expected = _check_room(source, config, order, folder)
     with progress.stage("write the tokenizer"), quiet():
         end_ids = sources.write_tokenizer(source, folder)
     material = gather(source, config, folder, _wanted(order, context), end_ids, context, progress)
@@ -192,6 +180,20 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
         )
         report.write(folder)
         write_manifest(folder, report, source, made.trial.recipe, context, material.fingerprint)
+
+
+def _check_room(source: Source, config: PretrainedConfig, order: Order, folder: Path) -> int:
+    """Refuse what does not fit into memory or on the disk; bytes of memory that it should take."""
+    from nanoaccel.exporters.memory import check_memory, count_parameters, weight_bytes
+
+    recipe, onnx = order.recipe, ONNX in order.runtimes
+    parameters = count_parameters(config)
+    heaviest = recipe if order.search_seconds is None else PRESETS["accurate"]
+    expected = check_memory(source, config, parameters, heaviest, onnx=onnx)
+    loaded = weight_bytes(source, config, recipe)
+    traced = parameters * (loaded + (loaded + 4 if onnx else 0))
+    check_space(folder, recipe.bytes_for(parameters) * len(order.runtimes) + traced)
+    return expected
 
 
 def _check_runtimes(order: Order, config: PretrainedConfig) -> None:
@@ -292,6 +294,15 @@ def _make_openvino(material: Material, order: Order, folder: Path, progress: Pro
     path.parent.rename(folder / OPENVINO)
     shutil.rmtree(trials)
     return made
+
+
+def _check_installed(runtimes: Sequence[str]) -> None:
+    needed = (*_NEEDED, *(_NEEDED_FOR_ONNX if ONNX in runtimes else ()))
+    missing = [name for name in needed if not _is_installed(name)]
+    if missing:
+        raise MissingExtraError(
+            f"export needs {', '.join(missing)}", 'Install them: pip install "nanoaccel[export]"'
+        )
 
 
 def _is_installed(module: str) -> bool:

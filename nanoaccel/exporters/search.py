@@ -6,8 +6,8 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from nanoaccel.calibration.metrics import Fidelity
 from nanoaccel.errors import ConfigError, ExportError
@@ -16,7 +16,7 @@ from nanoaccel.exporters.limits import keeps
 from nanoaccel.exporters.openvino.runner import decode_rate
 from nanoaccel.exporters.recipe import PRESETS, Recipe
 from nanoaccel.exporters.workshop import Make, Trial
-from nanoaccel.folders import whole_file
+from nanoaccel.remembered import file_of, recall_sound, remember
 
 # What methods take, where rounding and judging take 4.
 _ROUNDING = 4.0
@@ -42,6 +42,17 @@ class Tried:
     fidelity: Fidelity
     seconds: float
     tokens_per_second: float
+
+    @classmethod
+    def of(cls, recipe: Recipe, trial: Trial) -> Tried:
+        """The line of a graph that was just made; measures how fast it writes."""
+        return cls(
+            name=recipe.describe(),
+            size=trial.graph.bytes,
+            fidelity=trial.fidelity,
+            seconds=trial.seconds,
+            tokens_per_second=decode_rate(trial.graph.path),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +131,8 @@ def search(
     left_out = []
     effort = _Effort()
     for recipe in candidates(wanted, budget):
-        known = _recall(memory, recipe)
+        file = _file(memory, recipe)
+        known = recall_sound(file, _tried)
         trial = None
         if known is None:
             if clock() - begin + effort.expected(recipe) > seconds and tried:
@@ -131,14 +143,8 @@ def search(
             except ConfigError:  # its budget is impossible, or its groups do not fit
                 continue
             effort.note(recipe, trial.seconds)
-            known = Tried(
-                name=recipe.describe(),
-                size=trial.graph.bytes,
-                fidelity=trial.fidelity,
-                seconds=trial.seconds,
-                tokens_per_second=decode_rate(trial.graph.path),
-            )
-            _remember(memory, recipe, known)
+            known = Tried.of(recipe, trial)
+            remember(file, asdict(known))
         tried[recipe] = known
         if best is None or _rank(known, wanted, budget) < _rank(tried[best[0]], wanted, budget):
             worse = None if best is None else best[1]
@@ -187,22 +193,12 @@ class _Effort:
         return _ROUNDING + sum(_EFFORT[method] for method in recipe.methods)
 
 
-def _remember(memory: Path, recipe: Recipe, tried: Tried) -> None:
-    with whole_file(_file(memory, recipe)) as file:
-        file.write_text(json.dumps(asdict(tried)), encoding="utf-8")
-
-
-def _recall(memory: Path, recipe: Recipe) -> Tried | None:
-    try:
-        known = json.loads(_file(memory, recipe).read_text(encoding="utf-8"))
-        return Tried(**{**known, "fidelity": Fidelity(**known["fidelity"])})
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
 def _file(memory: Path, recipe: Recipe) -> Path:
-    what = json.dumps(asdict(recipe), sort_keys=True)
-    return memory / f"{sha256(what.encode()).hexdigest()[:24]}.json"
+    return file_of(memory, json.dumps(asdict(recipe), sort_keys=True))
+
+
+def _tried(found: Any) -> Tried:
+    return Tried(**{**found, "fidelity": Fidelity(**found["fidelity"])})
 
 
 def _none_keeps(wanted: Recipe, tried: Sequence[Tried]) -> ExportError:

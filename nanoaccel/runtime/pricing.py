@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from nanoaccel.folders import whole_file
+from nanoaccel.remembered import file_of, recall_sound, remember
 from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.choice import Prices
 from nanoaccel.runtime.kv import CacheShape, make_cache
@@ -37,7 +37,7 @@ def recall_prices(keys: Sequence[str], folder: Path) -> list[Prices] | None:
         keys: Name each graph and all that its speed depends on.
         folder: Where small files are kept.
     """
-    found = [_read(_file(folder, key)) for key in keys]
+    found = [recall_sound(_file(folder, key), _prices) for key in keys]
     known = [prices for prices in found if prices is not None]
     return known if len(known) == len(keys) else None
 
@@ -63,7 +63,9 @@ def measure_prices(
             break
     prices = [bench.prices() for bench in benches]
     for key, measured in zip(graphs, prices, strict=True):
-        _write(_file(folder, key), measured)
+        with suppress(OSError):
+            content = {"rows": dict(measured.rows), "chunk": measured.chunk}
+            remember(_file(folder, key), content)
     return prices
 
 
@@ -157,24 +159,12 @@ def plan_of(
 
 
 def _file(folder: Path, key: str) -> Path:
-    return folder / "prices" / f"{sha256(key.encode()).hexdigest()[:32]}.json"
+    return file_of(folder / "prices", key)
 
 
-def _read(file: Path) -> Prices | None:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        rows = {int(count): float(seconds) for count, seconds in found["rows"].items()}
-        prices = Prices(rows, float(found["chunk"]))
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return None
-    sound = 1 in rows and all(0 < seconds < 1e6 for seconds in (*rows.values(), prices.chunk))
-    return prices if sound else None
-
-
-def _write(file: Path, prices: Prices) -> None:
-    content = {"rows": dict(prices.rows), "chunk": prices.chunk}
-    try:
-        with whole_file(file) as partial:
-            partial.write_text(json.dumps(content), encoding="utf-8")
-    except OSError:
-        return
+def _prices(found: Any) -> Prices:
+    rows = {int(count): float(seconds) for count, seconds in found["rows"].items()}
+    prices = Prices(rows, float(found["chunk"]))
+    if 1 not in rows or not all(0 < seconds < 1e6 for seconds in (*rows.values(), prices.chunk)):
+        raise ValueError("a value is out of range")
+    return prices

@@ -8,50 +8,52 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import machines
 
 from nanoaccel.cli import environment, requirements
 from nanoaccel.cli.environment import look_around, read_cpu
 from nanoaccel.cli.requirements import find_problems
 from nanoaccel.exporters import pipeline
+from nanoaccel.runtime.cpu.machine import read_machine
+from nanoaccel.runtime.cpu.threads import ENVIRONMENT, plan_here, plan_threads
+from nanoaccel.runtime.cpu.workload import Workload
 
 COMPLETE = dict.fromkeys(
     (*requirements._RUN, *requirements._EXPORT), "1.0"
 )  # versions are not looked at
-CPUINFO = """processor\t: 0
-model name\t: Some CPU @ 2 GHz
-flags\t\t: fpu sse2 avx2 avx512f amx_int8
-
-processor\t: 1
-model name\t: Another
-flags\t\t: fpu
-"""
 
 
-def _proc(root: Path, content: str) -> Path:
-    (root / "proc").mkdir()
-    (root / "proc" / "cpuinfo").write_text(content)
-    return root
+@pytest.fixture(autouse=True)
+def no_threads_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ENVIRONMENT, raising=False)
 
 
-def test_read_cpu_takes_the_first_processor(tmp_path: Path) -> None:
-    cpu = read_cpu(_proc(tmp_path, CPUINFO))
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and /sys")
+def test_read_cpu_tells_what_this_process_may_use(tmp_path: Path) -> None:
+    quota = (("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/cpu.max", "250000 100000\n"))
+    root = machines.desktop(allowed=range(8), files=quota).write(tmp_path)
+    cpu = read_cpu(root)
+    machine = read_machine(root)
+    plan = plan_threads(machine.topology, machine.allowance, Workload())
+    assert (cpu.usable, cpu.quota, cpu.threads) == (8, 2.5, plan.threads)
+    assert cpu.cpus > 8
+    assert cpu.threads <= 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and /sys")
+def test_read_cpu_names_the_processor_and_its_instructions(tmp_path: Path) -> None:
+    cpu = read_cpu(machines.desktop(name="Some CPU @ 2 GHz").write(tmp_path / "x86"))
     assert cpu.model == "Some CPU @ 2 GHz"
-    assert cpu.isa == ("avx2", "avx512f", "amx_int8")
-    assert cpu.cores >= 1
+    assert "avx2" in cpu.isa
+    assert {"asimddp", "i8mm"} <= set(read_cpu(machines.arm_board().write(tmp_path / "arm")).isa)
 
 
-def test_read_cpu_reads_arm(tmp_path: Path) -> None:
-    cpu = read_cpu(_proc(tmp_path, "processor\t: 0\nFeatures\t: fp asimd asimddp i8mm bf16\n"))
-    assert cpu.isa == ("asimddp", "i8mm", "bf16")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and /sys")
+def test_read_cpu_without_cpuinfo(tmp_path: Path) -> None:
+    cpu = read_cpu(tmp_path)
     assert cpu.model
-
-
-def test_read_cpu_without_cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment.platform, "processor", lambda: "")
-    monkeypatch.setattr(environment.platform, "machine", lambda: "arm64")
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert read_cpu(tmp_path) == environment.Cpu("arm64", 1, ())
+    assert 1 <= cpu.threads <= cpu.usable <= cpu.cpus
+    assert (cpu.quota, cpu.isa) == (None, ())
 
 
 def test_look_around_works_where_little_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +133,7 @@ def test_doctor_shows_versions_machine_and_problems(run_cli: Any) -> None:
         "Machine",
         "Problems",
     ]
+    assert f"{plan_here(Workload()).threads} to decode with" in ended.out
     assert f"{importlib.import_module('numpy').__version__}\n" in ended.out
 
 

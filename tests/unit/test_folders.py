@@ -42,3 +42,13 @@ def test_whole_file_appears_when_all_is_written(tmp_path: Path) -> None:
         partial.write_text("half")
         raise ValueError("broken")
     assert path.read_text() == "{}"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_whole_file_is_whole_when_two_write_it(tmp_path: Path) -> None:
+    path = tmp_path / "file.json"
+    with whole_file(path) as first, whole_file(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]

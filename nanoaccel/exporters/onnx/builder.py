@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nanoaccel.errors import ExportError
-from nanoaccel.exporters.onnx.passes.rotary_caches import Rotation
+from nanoaccel.exporters.onnx.rotation import Rotation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -51,10 +51,8 @@ def run_builder(
     Raises:
         ExportError: The builder fails.
     """
-    module = "nanoaccel.exporters.onnx.builder_process"
-    command = [sys.executable, "-m", module, str(checkpoint), str(folder), precision]
-    command += [f"{name}={value}" for name, value in options.items()]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    extra = [f"{name}={value}" for name, value in options.items()]
+    done = run_process([str(checkpoint), str(folder), precision, *extra])
     graph = folder / GRAPH
     if done.returncode != 0 or not graph.is_file():
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
@@ -64,6 +62,12 @@ def run_builder(
             "Export it for OpenVINO: --runtime openvino",
         )
     return graph
+
+
+def run_process(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run ``builder_process.main`` in a process of its own."""
+    command = [sys.executable, "-m", "nanoaccel.exporters.onnx.builder_process", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @dataclass(frozen=True, slots=True)

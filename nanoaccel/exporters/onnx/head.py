@@ -22,6 +22,7 @@ import openvino as ov
 from nanoaccel.exporters.onnx import names
 from nanoaccel.exporters.onnx.head_parts import HeadParts, Norm, read_parts
 from nanoaccel.exporters.onnx.passes.packed_attention import new_inputs
+from nanoaccel.exporters.onnx.rotation import Rotation, rotary_tables
 from nanoaccel.exporters.onnx.save import save_graph
 from nanoaccel.exporters.onnx.stored import StoredWeight, beside
 from nanoaccel.exporters.onnx.writer import Writer
@@ -145,7 +146,8 @@ class _Builder:
         self._inputs |= {str(past.name): past for past in pasts}
         padded = writer.add("GatherND", [qkv, inputs[names.QUERY_MAP]], "/pad")
         lengths = [inputs[names.SEQLENS_K], inputs[names.TOTAL_LENGTH]]
-        caches = [*lengths, *self._rotation(positions), inputs[names.ROW_POSITIONS]]
+        tables = rotary_tables(writer, Rotation(parts.frequencies), positions, "/rotary")
+        caches = [*lengths, *tables, inputs[names.ROW_POSITIONS]]
         node = ir.node(
             "GroupQueryAttention",
             [padded, None, None, *pasts, *caches, *[None] * 6, inputs[names.QUERY_SEQLENS]],
@@ -165,18 +167,6 @@ class _Builder:
             _declare(value, f"{names.PRESENT}0.{kind}", shape)
         self._graph.append(node)
         return writer.add("GatherND", [attended, inputs[names.TOKEN_MAP]], "/unpad"), presents
-
-    def _rotation(self, positions: int) -> list[ir.Value]:
-        """Cosines and sines [positions, D / 2]; the runtime computes them when it loads."""
-        writer = self._writer
-        bounds = [(0, "first"), (positions, "positions"), (1, "step")]
-        places = writer.add(
-            "Range", [writer.constant(np.float32(n), name) for n, name in bounds], "/places"
-        )
-        places = self._reshape(places, [-1, 1], "/places/column")
-        frequencies = writer.constant(self._parts.frequencies, "frequencies")
-        angles = writer.add("Mul", [places, frequencies], "/angles")
-        return [writer.add("Cos", [angles], "/cos"), writer.add("Sin", [angles], "/sin")]
 
     def _together(self, x: ir.Value, weights: Sequence[StoredWeight], name: str) -> ir.Value:
         """Products of one input, side by side; one product where they are stored alike."""

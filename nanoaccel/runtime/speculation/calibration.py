@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-import os
-import tempfile
 import time
-from hashlib import sha256
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from nanoaccel.remembered import file_of, recall_sound, remember
 from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.plan import StepPlan
 from nanoaccel.runtime.speculation.cost import StepCost
@@ -48,11 +46,13 @@ def calibrate(
     """
     info = backend.info
     name = f"{key} {info.device} {info.threads} {info.cache_layout} after {_PAST}"
-    file = folder / "pass-cost" / f"{sha256(name.encode()).hexdigest()[:32]}.json"
-    points = None if again else _read(file, {size for size in _SIZES if size <= room})
+    file = file_of(folder / "pass-cost", name)
+    sizes = {size for size in _SIZES if size <= room}
+    points = None if again else recall_sound(file, lambda found: _points(found, sizes))
     if points is None:
         points = _measure(backend, room)
-        _write(file, points)
+        with suppress(OSError):
+            remember(file, points)
     cost.restore(points)
 
 
@@ -90,22 +90,9 @@ def _plan(size: int, past: int, block_size: int) -> StepPlan:
     )
 
 
-def _read(file: Path, sizes: set[int]) -> dict[int, float] | None:
-    try:
-        found = json.loads(file.read_text())
-        points = {int(size): float(seconds) for size, seconds in found.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
-        return None
-    sound = sizes <= set(points) <= set(_SIZES) and all(
-        0 < value < 1e6 for value in points.values()
-    )
-    return points if sound else None
-
-
-def _write(file: Path, points: dict[int, float]) -> None:
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.stem)
-        with os.fdopen(handle, "w") as out:
-            json.dump(points, out)
-        Path(name).replace(file)
+def _points(found: Any, sizes: set[int]) -> dict[int, float]:
+    points = {int(size): float(seconds) for size, seconds in found.items()}
+    known = sizes <= set(points) <= set(_SIZES)
+    if not known or not all(0 < value < 1e6 for value in points.values()):
+        raise ValueError("a value is out of range")
+    return points

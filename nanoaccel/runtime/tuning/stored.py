@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.folders import whole_file
+from nanoaccel.remembered import file_of, recall, remember
 from nanoaccel.runtime.backends import CachePrecision, Precision
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.topology import Machine
@@ -20,7 +19,6 @@ from nanoaccel.runtime.tuning.setting import Setting
 
 _SCHEMA = 1
 _PACKAGES = ("nanoaccel", "openvino", "onnxruntime")
-_FOLDER = "tuning"
 
 _log = logging.getLogger("nanoaccel")
 
@@ -77,7 +75,7 @@ def tuning_file(bundle: Bundle, folder: Path, machine: str) -> Path:
         machine: Its ``fingerprint``.
     """
     stamps = " ".join(bundle.stamp(runtime) for runtime in bundle.runtimes)
-    return folder / _FOLDER / _name(stamps) / f"{_name(machine)}.json"
+    return file_of(folder / "tuning", stamps, machine)
 
 
 def find_tuning(
@@ -101,14 +99,16 @@ def find_tuning(
         if not file.is_file():
             _tell_of_others(file.parent)
             return None
-        text = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        _log.warning("the tuning of %s cannot be read, and is ignored: %s", bundle.folder, error)
+        _tell_unreadable(bundle, error)
         return None
     try:
-        tuning = from_json(text)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        _log.warning("%s is damaged, and is ignored: %s; tune again", file, _reason(error))
+        tuning = recall(file, from_json)
+    except OSError as error:
+        _tell_unreadable(bundle, error)
+        return None
+    except ValueError as error:
+        _log.warning("%s is damaged, and is ignored: %s; tune again", file, error)
         return None
     if tuning.machine != here:
         _log.warning("%s is from another CPU, %r, and is ignored", file, tuning.machine)
@@ -130,8 +130,7 @@ def keep(tuning: Tuning, file: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    with whole_file(file) as partial:
-        partial.write_text(to_json(tuning), encoding="utf-8")
+    remember(file, to_json(tuning))
 
 
 def forget(bundle: Bundle, folder: Path, machine: str) -> bool:
@@ -146,18 +145,17 @@ def forget(bundle: Bundle, folder: Path, machine: str) -> bool:
     return found
 
 
-def to_json(tuning: Tuning) -> str:
+def to_json(tuning: Tuning) -> dict[str, Any]:
     """As it is stored."""
-    return json.dumps({"schema": _SCHEMA, **asdict(tuning)}, indent=2)
+    return {"schema": _SCHEMA, **asdict(tuning)}
 
 
-def from_json(text: str) -> Tuning:
-    """Read what ``to_json`` wrote.
+def from_json(found: Any) -> Tuning:
+    """Make it of what ``to_json`` gave, and take that apart.
 
     Raises:
-        ValueError, KeyError, TypeError, AttributeError, RecursionError: It is something else.
+        ValueError, KeyError, TypeError, AttributeError: It is something else.
     """
-    found = json.loads(text)
     if found.pop("schema") != _SCHEMA:
         raise ValueError("another version of NanoAccel wrote it")
     setting = found.pop("setting")
@@ -190,15 +188,10 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _tell_unreadable(bundle: Bundle, error: Exception) -> None:
+    _log.warning("the tuning of %s cannot be read, and is ignored: %s", bundle.folder, error)
+
+
 def _tell_of_others(folder: Path) -> None:
     if any(folder.glob("*.json")):
         _log.info("%s has tunings of other CPUs only: tune here too", folder)
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
-def _name(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:32]

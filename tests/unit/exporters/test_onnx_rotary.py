@@ -7,7 +7,8 @@ import pytest
 
 pytest.importorskip("onnx_ir")
 
-from nanoaccel.exporters.onnx.passes.rotary_caches import Rotation, most_like
+from nanoaccel.exporters.onnx.passes.rotary_caches import most_like
+from nanoaccel.exporters.onnx.rotation import Rotation
 
 
 def rotation(base: float, size: int = 32) -> Rotation:

@@ -1,0 +1,63 @@
+"""What was measured once: small files in the cache folder, each of which may be lost or damaged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nanoaccel.folders import whole_file
+
+T = TypeVar("T")
+
+_OTHER = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+def file_of(folder: Path, *names: str) -> Path:
+    """Where something is kept.
+
+    Args:
+        folder: Keeps all of its kind.
+        names: Of any length, from the widest to the narrowest; all but the last one are folders.
+    """
+    hashes = [sha256(name.encode()).hexdigest()[:32] for name in names]
+    return folder.joinpath(*hashes).with_suffix(".json")
+
+
+def recall(file: Path, read: Callable[[Any], T]) -> T:
+    """Give what a file holds.
+
+    Args:
+        file: As ``remember`` wrote it.
+        read: Makes something of the JSON value, or raises what a wrong one leads to: ValueError,
+            KeyError, TypeError, AttributeError.
+
+    Raises:
+        OSError: It is not there, or cannot be read.
+        ValueError: It is damaged; the message is one line.
+    """
+    try:
+        return read(json.loads(file.read_text(encoding="utf-8")))
+    except _OTHER as error:
+        lines = str(error).splitlines()
+        raise ValueError(lines[0] if lines else type(error).__name__) from error
+
+
+def recall_sound(file: Path, read: Callable[[Any], T]) -> T | None:
+    """What ``recall`` gives; None where that raises, as it is measured again then."""
+    try:
+        return recall(file, read)
+    except (OSError, ValueError):
+        return None
+
+
+def remember(file: Path, content: Any) -> None:
+    """Write a JSON value, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with whole_file(file) as partial:
+        partial.write_text(json.dumps(content, indent=2), encoding="utf-8")

@@ -1,0 +1,64 @@
+"""Exports of a tiny model again and again, without what takes the time and is the same."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.builder_server import BuilderServer
+
+
+@pytest.fixture(scope="package", autouse=True)
+def builder_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let processes of the builder be forked; elsewhere they are started as users start them."""
+    if find_spec("onnxruntime_genai") is None:
+        yield
+        return
+    from nanoaccel.exporters.onnx import builder
+
+    server = BuilderServer(tmp_path_factory.mktemp("builder"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builder, "run_process", server.run)
+        yield
+    server.close()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def traced_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let exports trace the same weights once, and copy the graph from then on."""
+    if find_spec("optimum") is None:
+        yield
+        return
+    from nanoaccel.exporters.openvino import trace as module
+
+    known = tmp_path_factory.mktemp("traced")
+    trace = module.trace
+
+    def copied(model: Any, folder: Path) -> Path:
+        kept = known / digest(model)
+        if not kept.is_dir():
+            graph = trace(model, folder)
+            shutil.copytree(folder, kept)
+            return graph
+        shutil.copytree(kept, folder)
+        return folder / module.GRAPH
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "trace", copied)
+        yield
+
+
+def digest(model: Any) -> str:
+    """Of its config and of every number."""
+    import torch
+
+    found = sha256(f"{model.dtype} {model.config.to_json_string()}".encode())
+    for name, tensor in model.state_dict().items():
+        found.update(f"{name} {tensor.shape} {tensor.dtype}".encode())
+        found.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()

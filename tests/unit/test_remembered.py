@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nanoaccel.remembered import file_of, recall, recall_sound, remember
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return file_of(tmp_path / "speeds", "a graph\nwith a long name" * 99, "a machine/another.one")
+
+
+def test_remembered_values_are_recalled(file: Path, tmp_path: Path) -> None:
+    remember(file, {"1": 0.5})
+    remember(file, {"1": 0.25})
+    assert recall(file, lambda found: found["1"]) == 0.25
+    assert list(file.parent.iterdir()) == [file]
+    assert file.parents[1] == tmp_path / "speeds"
+
+
+def test_file_of_differs_by_each_name(tmp_path: Path) -> None:
+    all_names = [("a", "b"), ("a", "c"), ("b", "a"), ("ab",), ("a",)]
+    assert len({file_of(tmp_path, *names) for names in all_names}) == len(all_names)
+
+
+@pytest.mark.parametrize("content", [b"", b"[1,", b"[]", b"null", b"{}", b"\xff", b"[" * 100_000])
+def test_recall_of_a_damaged_file_says_so_in_one_line(file: Path, content: bytes) -> None:
+    remember(file, {})
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"^.+$"):
+        recall(file, lambda found: found["a"]["b"])
+    assert recall_sound(file, lambda found: found["a"]) is None
+
+
+def test_recall_of_what_is_not_there(file: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        recall(file, lambda found: found)
+    assert recall_sound(file, lambda found: found) is None
+
+
+def test_remember_tells_of_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "speeds").write_text("a file")
+    with pytest.raises(OSError, match="speeds"):
+        remember(file_of(tmp_path / "speeds", "a graph"), {})

@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 from nanoaccel.errors import ConfigError, MissingExtraError
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class ExtensionPoint:
@@ -23,11 +26,15 @@ class ExtensionPoint:
     Args:
         group: Entry-point group that plugins use.
         builtin: Name to "module:attribute".
+        extras: The extra that brings what a name needs, where it has another name.
     """
 
-    def __init__(self, group: str, builtin: Mapping[str, str]) -> None:
+    def __init__(
+        self, group: str, builtin: Mapping[str, str], extras: Mapping[str, str] = _NONE
+    ) -> None:
         self.group = group
         self._builtin = dict(builtin)
+        self._extras = extras
 
     def add(self, name: str, target: str) -> None:
         """Let a name stand for ``"module:attribute"`` in this process, without a package."""
@@ -57,7 +64,7 @@ class ExtensionPoint:
         except ModuleNotFoundError as error:
             raise MissingExtraError(
                 f"{name} needs {error.name}, which is not installed",
-                f'Install it: pip install "nanoaccel[{name}]"',
+                f'Install it: pip install "nanoaccel[{self._extras.get(name, name)}]"',
             ) from error
         raise ConfigError(f"{self.group} has no {name!r}", did_you_mean(name, self.names()))
 
@@ -110,7 +117,11 @@ BACKENDS = ExtensionPoint(
     {
         "openvino": "nanoaccel.runtime.backends.openvino:load",
         "onnx": "nanoaccel.runtime.backends.onnxruntime:load",
+        "torch": "nanoaccel.reference.torch_backend:load",
+        "torch-inductor": "nanoaccel.reference.torch_backend:load_inductor",
+        "torch-openvino": "nanoaccel.reference.torch_backend:load_openvino",
     },
+    dict.fromkeys(("torch", "torch-inductor", "torch-openvino"), "export"),
 )
 
 RUNTIME_CHOOSERS = ExtensionPoint(

@@ -12,9 +12,11 @@ It is the only contract between the exporters and the runtime. Opening one runs 
 from nanoaccel.bundle.files import FileEntry, list_files, sha256_of
 from nanoaccel.bundle.folder import DRAFT, Bundle, find_context_length
 from nanoaccel.bundle.graph_files import (
+    MODEL_CONFIG,
     exact_graph,
     small_cache_graph,
     weights_file,
+    weights_files,
     weights_size,
 )
 from nanoaccel.bundle.head import HEAD, Head, HeadGraph, HeadManifest
@@ -24,6 +26,7 @@ __all__ = [
     "DRAFT",
     "HEAD",
     "MANIFEST",
+    "MODEL_CONFIG",
     "SCHEMA_VERSION",
     "Bundle",
     "FileEntry",
@@ -39,5 +42,6 @@ __all__ = [
     "sha256_of",
     "small_cache_graph",
     "weights_file",
+    "weights_files",
     "weights_size",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nanoaccel.bundle.files import check_size, inside, read_text, sha256_of
-from nanoaccel.bundle.graph_files import weights_file
+from nanoaccel.bundle.graph_files import MODEL_CONFIG, weights_file, weights_files
 from nanoaccel.bundle.manifest import MANIFEST, Manifest
 from nanoaccel.errors import BundleDamagedError, BundleError
 
@@ -45,7 +45,7 @@ class Bundle:
 
     @staticmethod
     def is_one(folder: str | Path) -> bool:
-        """Whether ``open`` would take a folder, whole or damaged."""
+        """Whether a folder was made to run, whole or damaged; a model to be exported was not."""
         names = (MANIFEST, _PLAIN_GRAPH, _BUILDERS_CONFIG)
         return any((Path(folder) / name).is_file() for name in names)
 
@@ -53,7 +53,8 @@ class Bundle:
     def open(cls, folder: str | Path) -> Bundle:
         """Open a bundle, or a plain folder, and check that all files are there.
 
-        A plain folder is one that optimum-intel exported, or the builder of onnxruntime-genai.
+        A plain folder is one that optimum-intel exported, or the builder of onnxruntime-genai; or
+        a Hugging Face model, which needs torch.
 
         Raises:
             BundleError: It is neither, or a newer NanoAccel wrote it.
@@ -68,6 +69,8 @@ class Bundle:
             return cls._open_plain(folder)
         if (folder / _BUILDERS_CONFIG).is_file():
             return cls._open_builders(folder)
+        if _is_model(folder):
+            return cls._open_model(folder)
         raise BundleError(
             f"{folder} holds none of {MANIFEST}, {_PLAIN_GRAPH} and {_BUILDERS_CONFIG}",
             f"Make a bundle: nanoaccel export {folder} OUT",
@@ -91,18 +94,14 @@ class Bundle:
 
     @classmethod
     def _open_plain(cls, folder: Path) -> Bundle:
-        path = folder / "config.json"
-        try:
-            config = json.loads(read_text(path))
-            context = find_context_length(config)
-        except (ValueError, AttributeError) as error:
-            raise BundleDamagedError(f"{path} is not JSON", "Export the model again") from error
-        if context is None:
-            raise BundleError(
-                f"{path} does not say how long the context is", "Add max_position_embeddings"
-            )
         graph = folder / _PLAIN_GRAPH
+        context = _read_context(folder / MODEL_CONFIG)
         return cls(folder, "openvino", graph, folder, context, None, None)
+
+    @classmethod
+    def _open_model(cls, folder: Path) -> Bundle:
+        config = folder / MODEL_CONFIG
+        return cls(folder, "torch", config, folder, _read_context(config), None, None)
 
     @classmethod
     def _open_builders(cls, folder: Path) -> Bundle:
@@ -173,7 +172,7 @@ class Bundle:
         graph = self.graph_for(self.runtime if runtime is None else runtime)
         known = {} if self.manifest is None else {e.path: e.sha256 for e in self.manifest.files}
         digest = hashlib.sha256()
-        for path in (graph, weights_file(graph)):
+        for path in (graph, *weights_files(graph)):
             name = path.relative_to(self.folder).as_posix()
             digest.update((known[name] if name in known else sha256_of(path)).encode())
         return digest.hexdigest()
@@ -208,9 +207,31 @@ class Bundle:
 
 def stamp_of(graph: Path) -> str:
     """Names a graph's file as it is now, without reading it: place, size and time."""
-    file = weights_file(graph)
-    found = (file if file.is_file() else graph).stat()
-    return f"{graph.resolve()} {found.st_size} {found.st_mtime_ns}"
+    found = [path.stat() for path in weights_files(graph)]
+    return " ".join([str(graph.resolve()), *(f"{s.st_size} {s.st_mtime_ns}" for s in found)])
+
+
+def _is_model(folder: Path) -> bool:
+    """Whether a folder holds a Hugging Face model in safetensors."""
+    try:
+        config = json.loads((folder / MODEL_CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    named = isinstance(config, dict) and isinstance(config.get("model_type"), str)
+    return named and bool(weights_files(folder / MODEL_CONFIG))
+
+
+def _read_context(path: Path) -> int:
+    """Tokens that a model can attend to, by its config.json."""
+    try:
+        context = find_context_length(json.loads(read_text(path)))
+    except (ValueError, AttributeError) as error:
+        raise BundleDamagedError(f"{path} is not JSON", "Export the model again") from error
+    if context is None:
+        raise BundleError(
+            f"{path} does not say how long the context is", "Add max_position_embeddings"
+        )
+    return context
 
 
 def find_context_length(config: Mapping[str, Any]) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from nanoaccel.runtime.backends import BackendOptions, OperatorTimer
 from nanoaccel.runtime.profiling import ProfileOptions, profile_bundle
 from nanoaccel.runtime.profiling.operators import measure_operators
 
-RUNTIMES = {"openvino": "tiny_bundle", "onnx": "tiny_onnx_bundle"}
+RUNTIMES = {"openvino": "tiny_bundle", "onnx": "tiny_onnx_bundle", "torch": "tiny_model"}
 
 
 @pytest.fixture(params=RUNTIMES)
@@ -35,9 +36,11 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_operators_are_about_the_forward_time(runtime: str, bundle: Path, temporary: Path) -> None:
+def test_operators_are_about_the_forward_time(
+    runtime: str, bundle: Path, tiny_model: Path, temporary: Path
+) -> None:
     graph = Bundle.open(bundle).graph_for(runtime)
-    backend = BACKENDS.resolve(runtime)(BackendOptions(graph=graph, profile=True))
+    backend = BACKENDS.resolve(runtime)(BackendOptions(graph=graph, precision="f32", profile=True))
     try:
         prefill, decode = measure_operators(backend, prompt=200, tokens=8, chunk=128)
     finally:
@@ -55,6 +58,10 @@ def test_operators_are_about_the_forward_time(runtime: str, bundle: Path, tempor
         assert layers - {None} == set(range(len(layers) - 1))
         assert all(operator.calls == found.passes for operator in found.operators)
     assert prefill.seconds / prefill.passes > decode.seconds / decode.passes
+    config = json.loads((tiny_model / "config.json").read_text())
+    assert not config["tie_word_embeddings"]
+    embedding = 4 * config["vocab_size"] * config["hidden_size"]
+    assert embedding <= decode.looked_up < 1.02 * embedding
 
 
 def test_backend_without_profile_is_no_slower_kind(runtime: str, bundle: Path) -> None:

@@ -114,6 +114,9 @@ class OperatorTimer(Protocol):
         What ran before the first section is left out.
         """
 
+    def looked_up_bytes(self) -> int:
+        """Of the weights, those of which a pass reads but a few rows: embeddings."""
+
 
 class Backend(Protocol):
     """Runs the graph. Not thread-safe: one caller at a time."""

@@ -72,11 +72,13 @@ class OperatorProfile:
         passes: How many.
         forward: Seconds of all of them, from outside.
         operators: In the order in which they run.
+        looked_up: Bytes of weights of which a pass reads but a few rows.
     """
 
     passes: int
     forward: float
     operators: Sequence[OperatorTime]
+    looked_up: int = 0
 
     @property
     def seconds(self) -> float:

@@ -55,9 +55,10 @@ def measure_operators(
     if len(found) < 3:
         raise ConfigError("the runtime told nothing of its operators", "Profile another backend")
     prefill, _, decode = found[:3]
+    looked_up = backend.looked_up_bytes()
     return (
-        OperatorProfile(len(first), seconds[0], prefill),
-        OperatorProfile(len(single), seconds[1], decode),
+        OperatorProfile(len(first), seconds[0], prefill, looked_up),
+        OperatorProfile(len(single), seconds[1], decode, looked_up),
     )
 
 

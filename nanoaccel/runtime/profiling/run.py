@@ -23,6 +23,7 @@ from nanoaccel.runtime.profiling.memory import resident_bytes
 from nanoaccel.runtime.profiling.operators import measure_operators
 from nanoaccel.runtime.profiling.profiler import Profiler
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.session import Session
 
 _SEED = 1
 _WARM_UP_TOKENS = 4
@@ -88,7 +89,7 @@ def profile_bundle(
     start.add("import", options.imports)
     listener("open the bundle")
     with start.opening():
-        llm = LLM(folder, backend=runtime, **arguments)
+        llm = LLM(folder, backend=runtime, replicas=1, **arguments)
     with closing(llm):
         listener("run a prompt")
         first, run = _run(llm, options)
@@ -128,7 +129,9 @@ def _run(llm: LLM, options: ProfileOptions) -> tuple[float, RunFacts]:
     llm.generate([prompt()], SamplingParams(max_tokens=_WARM_UP_TOKENS, ignore_eos=True))
     params = SamplingParams(max_tokens=options.tokens, ignore_eos=True)
     measured = prompt()
-    with Profiler(llm.session.loop.engine) as profiler:
+    session = llm.session
+    assert isinstance(session, Session), "it has one engine, in this process"
+    with Profiler(session.loop.engine) as profiler:
         cpu, begun = time.process_time(), time.perf_counter()
         (output,) = llm.generate([measured], params)
         completion = output.completions[0]

@@ -88,7 +88,7 @@ def figures_of(profile: Profile, cores: int) -> Figures:
     run = profile.run
     decode, prompt = run.of_kind(True), run.of_kind(False)
     assert decode, "tokens were generated"
-    weights = profile.memory.weights
+    weights = profile.memory.weights - (0 if profile.decode is None else profile.decode.looked_up)
     seconds = sum(step.seconds for step in decode)
     phases = run.phases(decode=True)
     largest = max(prompt, key=lambda step: step.tokens, default=None)

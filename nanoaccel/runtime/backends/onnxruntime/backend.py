@@ -18,7 +18,7 @@ from nanoaccel.runtime.backends.onnxruntime.packed_graph import PackedGraph
 from nanoaccel.runtime.backends.onnxruntime.plain_graph import PlainGraph
 from nanoaccel.runtime.backends.onnxruntime.session import open_session
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature, read_signature
-from nanoaccel.runtime.backends.onnxruntime.slot_memory import CacheSlots
+from nanoaccel.runtime.backends.slot_memory import CacheSlots
 from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.cpu.threads import plan_here
 from nanoaccel.runtime.cpu.workload import Workload
@@ -43,7 +43,7 @@ def load(options: BackendOptions) -> OnnxRuntimeBackend:
         )
     graph = _variant(options)
     plan = plan_here(Workload(role=options.role, threads=options.threads))
-    times = OperatorTimes() if options.profile else None
+    times = OperatorTimes(graph) if options.profile else None
     session = open_session(graph, plan, None if times is None else times.prefix)
     signature = read_signature(session, graph)
     missing = sorted(set(options.hidden_layers) - signature.hidden)
@@ -160,6 +160,11 @@ class OnnxRuntimeBackend:
         """As ``OperatorTimer``."""
         assert self._times is not None, "it was not loaded with profile"
         return self._times.sections()
+
+    def looked_up_bytes(self) -> int:
+        """As ``OperatorTimer``."""
+        assert self._times is not None, "it was not loaded with profile"
+        return self._times.looked_up_bytes
 
     def close(self) -> None:
         if self._times is not None:

@@ -10,7 +10,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from nanoaccel.runtime.backends.onnxruntime.slot_memory import CacheInput, CacheSlots
+from nanoaccel.runtime.backends.onnxruntime.cache_input import CacheInput
+from nanoaccel.runtime.backends.slot_memory import CacheSlots
 from nanoaccel.runtime.plan import Float32Array
 
 # Windows of slots whose bindings are kept.

@@ -16,6 +16,7 @@ import onnxruntime as ort
 from nanoaccel.runtime.backends.base import OperatorTime
 from nanoaccel.runtime.backends.layers import layers_of
 from nanoaccel.runtime.backends.onnxruntime.binding import Binding
+from nanoaccel.runtime.backends.onnxruntime.looked_up import looked_up_bytes
 
 _KERNEL = "_kernel_time"
 _PASS = "model_run"
@@ -26,17 +27,22 @@ class OperatorTimes:
 
     The folder goes with ``close``, or with this.
 
+    Args:
+        graph: The file that the session reads.
+
     Attributes:
         prefix: Where the session writes.
+        looked_up_bytes: As ``OperatorTimer``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, graph: Path) -> None:
         folder = tempfile.mkdtemp(prefix="nanoaccel-profile-")
         self._clean = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.prefix = Path(folder) / "trace"
         self._session: ort.InferenceSession | None = None
         self._passes = 0
         self._begins: list[int] = []
+        self.looked_up_bytes = looked_up_bytes(graph)
 
     def watch(self, binding: Binding, session: ort.InferenceSession) -> None:
         """Count the passes of a session from now on."""

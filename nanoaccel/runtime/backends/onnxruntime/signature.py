@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 
 from nanoaccel.errors import BundleError
-from nanoaccel.runtime.backends.onnxruntime.slot_memory import CacheInput
+from nanoaccel.runtime.backends.onnxruntime.cache_input import CacheInput
 
 _PAST = re.compile(r"past_key_values\.(\d+)\.(key|value)")
 _HIDDEN = re.compile(r"hidden\.(\d+)")
@@ -106,7 +106,7 @@ def _caches(
         sizes = (_fixed(item.shape, 1, heads), _fixed(item.shape, 3, width))
         if None in sizes:
             raise _unfit(graph, f"its input {name} has no fixed numbers of heads and width")
-        found.append(CacheInput(name, present, *sizes, np.dtype(_CACHE_TYPES[item.type])))  # type: ignore[arg-type]
+        found.append(CacheInput(*sizes, np.dtype(_CACHE_TYPES[item.type]), name, present))  # type: ignore[arg-type]
     return tuple(found)
 
 

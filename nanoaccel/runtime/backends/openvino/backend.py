@@ -16,6 +16,7 @@ from nanoaccel.runtime.backends.openvino.arena import CacheArena
 from nanoaccel.runtime.backends.openvino.cache_inputs import cache_inputs, describe
 from nanoaccel.runtime.backends.openvino.graph_copies import GraphCopies
 from nanoaccel.runtime.backends.openvino.hidden_states import add_hidden, hidden_outputs
+from nanoaccel.runtime.backends.openvino.looked_up import looked_up_bytes
 from nanoaccel.runtime.backends.openvino.operator_times import OperatorTimes
 from nanoaccel.runtime.backends.openvino.paged_graph import make_paged
 from nanoaccel.runtime.backends.openvino.score_sum import ScoreSum
@@ -76,7 +77,8 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     # Of a draft there is one, so that more of it stays in the CPU's caches.
     several = options.role == "decode" and not options.profile
     most_copies = _affordable_copies(options.graph) if several else 0
-    return OpenVINOBackend(compiled, compile_again, most_copies, device, profile=options.profile)
+    looked_up = looked_up_bytes(model) if options.profile else None
+    return OpenVINOBackend(compiled, compile_again, most_copies, device, looked_up=looked_up)
 
 
 def _affordable_copies(graph: Path) -> int:
@@ -122,7 +124,11 @@ def _properties(options: BackendOptions, capabilities: Sequence[str]) -> dict[st
 
 
 class OpenVINOBackend:
-    """A compiled graph, and its cache; made by ``load``."""
+    """A compiled graph, and its cache; made by ``load``.
+
+    With ``looked_up``, the bytes of weights of which a pass reads but a few rows, it notes what its
+    operators take.
+    """
 
     def __init__(
         self,
@@ -131,11 +137,13 @@ class OpenVINOBackend:
         most_copies: int,
         device: str,
         *,
-        profile: bool = False,
+        looked_up: int | None = None,
     ) -> None:
         self._caches = cache_inputs(compiled.inputs)
         self._copies = GraphCopies(compiled, compile_again, most_copies, self._caches)
-        self._operators = OperatorTimes(self._copies.first) if profile else None
+        self._operators = (
+            None if looked_up is None else OperatorTimes(self._copies.first, looked_up)
+        )
         outputs = [value.get_any_name() for value in compiled.outputs]
         self._logits = outputs.index("logits")
         scores = [place for place, name in enumerate(outputs) if name.startswith("scores.")]
@@ -202,6 +210,11 @@ class OpenVINOBackend:
         """As ``OperatorTimer``."""
         assert self._operators is not None, "it was not loaded with profile"
         return self._operators.sections()
+
+    def looked_up_bytes(self) -> int:
+        """As ``OperatorTimer``."""
+        assert self._operators is not None, "it was not loaded with profile"
+        return self._operators.looked_up_bytes
 
     def close(self) -> None:
         self._copies.close()

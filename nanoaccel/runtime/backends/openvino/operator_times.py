@@ -32,9 +32,11 @@ class OperatorTimes:
 
     Args:
         copy: The one copy; its passes are counted from now on.
+        looked_up_bytes: As ``OperatorTimer``.
     """
 
-    def __init__(self, copy: GraphCopy) -> None:
+    def __init__(self, copy: GraphCopy, looked_up_bytes: int) -> None:
+        self.looked_up_bytes = looked_up_bytes
         self._request = copy.request
         self._passes = 0
         self._readings: list[_Reading] = []

@@ -6,11 +6,11 @@ import numpy as np
 import psutil
 import pytest
 
-from nanoaccel.runtime.backends.onnxruntime.slot_memory import CacheInput, CacheSlots
+from nanoaccel.runtime.backends.slot_memory import CacheSlots, CacheTensor
 
 INPUTS = [
-    CacheInput("past.key", "present.key", 2, 8, np.dtype(np.float32)),
-    CacheInput("past.value", "present.value", 3, 4, np.dtype(np.int8)),
+    CacheTensor(2, 8, np.dtype(np.float32)),
+    CacheTensor(3, 4, np.dtype(np.int8)),
 ]
 BLOCK_BYTES = 4 * (2 * 8 * 4 + 3 * 4)
 
@@ -59,7 +59,7 @@ def test_slots_copy_blocks_from_slot_to_slot() -> None:
 
 @pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="the system takes nothing back")
 def test_slots_give_memory_back_and_keep_the_rest() -> None:
-    wide = [CacheInput("past", "present", 2, 256, np.dtype(np.float32))]
+    wide = [CacheTensor(2, 256, np.dtype(np.float32))]
     slots = CacheSlots(wide, 2, 32, block_size=256)  # 32 MB
     slots.tensors[0][...] = 7
     before = psutil.Process().memory_info().rss
@@ -71,7 +71,7 @@ def test_slots_give_memory_back_and_keep_the_rest() -> None:
 
 
 def test_slots_reserve_more_than_there_is_memory() -> None:
-    huge = [CacheInput("past", "present", 8, 128, np.dtype(np.float32))]
+    huge = [CacheTensor(8, 128, np.dtype(np.float32))]
     slots = CacheSlots(huge, 64, 1024, block_size=32)
     assert slots.tensors[0].nbytes > psutil.virtual_memory().available // 4
     slots.tensors[0][63, 7, -1] = 1.0

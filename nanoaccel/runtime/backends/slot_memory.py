@@ -14,19 +14,15 @@ _NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 
 
 @dataclass(frozen=True, slots=True)
-class CacheInput:
-    """A cache input of a graph, and the output that takes its memory.
+class CacheTensor:
+    """Keys or values of a layer.
 
     Args:
-        past: Name of the input.
-        present: Name of the output.
-        heads: Heads of keys and values.
+        heads: Of a token.
         width: Numbers of a head.
         dtype: Of the numbers.
     """
 
-    past: str
-    present: str
     heads: int
     width: int
     dtype: np.dtype[np.generic]
@@ -38,39 +34,39 @@ class CacheInput:
 
 
 class CacheSlots:
-    """Slots of blocks, in one tensor [slots, heads, slot_blocks * block_size, width] an input.
+    """Slots of blocks, in tensors [slots, heads, slot_blocks * block_size, width].
 
     Args:
-        inputs: Of the graph.
+        kinds: Keys and values of all layers.
         num_slots: Sequences.
         slot_blocks: Blocks of each.
         block_size: Tokens of a block.
 
     Attributes:
-        tensors: One for each input.
+        tensors: One for each kind.
 
     Raises:
         MemoryError: It does not fit.
     """
 
     def __init__(
-        self, inputs: Sequence[CacheInput], num_slots: int, slot_blocks: int, block_size: int
+        self, kinds: Sequence[CacheTensor], num_slots: int, slot_blocks: int, block_size: int
     ) -> None:
         self.slot_blocks = slot_blocks
         self.capacity = slot_blocks * block_size
         self._pages = []
         self.tensors = []
-        for item in inputs:
+        for item in kinds:
             shape = (num_slots, item.heads, self.capacity, item.width)
             pages = _reserve(int(np.prod(shape)) * item.dtype.itemsize)
             self._pages.append(pages)
             self.tensors.append(np.frombuffer(pages, item.dtype).reshape(shape))
         self._block_size = block_size
-        ends = np.cumsum([item.token_bytes * block_size for item in inputs]).tolist()
+        ends = np.cumsum([item.token_bytes * block_size for item in kinds]).tolist()
         self._places = [slice(*place) for place in zip([0, *ends[:-1]], ends, strict=True)]
 
     def read(self, block: int, out: NDArray[np.uint8]) -> None:
-        """Copy a block, input after input, into ``out`` u8[bytes of a block]."""
+        """Copy a block, kind after kind, into ``out`` u8[bytes of a block]."""
         for rows, place in zip(self._rows(block, 1), self._places, strict=True):
             out[place].view(rows.dtype).reshape(rows.shape)[...] = rows
 
@@ -99,7 +95,7 @@ class CacheSlots:
                         pages.madvise(mmap.MADV_DONTNEED, low, high - low)
 
     def _rows(self, block: int, count: int) -> list[NDArray[np.generic]]:
-        """Views [heads, count * block_size, width] of following blocks, an input each."""
+        """Views [heads, count * block_size, width] of following blocks, a kind each."""
         slot, place = divmod(block, self.slot_blocks)
         begin = place * self._block_size
         end = begin + count * self._block_size

@@ -1,0 +1,1 @@
+"""Models run by torch as they are: what cannot be exported, and what tests compare with."""

@@ -65,7 +65,7 @@ def sample_bundle_f32(sample_gguf: Path, tmp_path_factory: pytest.TempPathFactor
     from nanoaccel.exporters.recipe import Recipe
 
     out = tmp_path_factory.mktemp("bundles") / "sample-f32"
-    export(sample_gguf, out, recipe=Recipe(weights="f32"))
+    export(sample_gguf, out, recipe=Recipe(weights="f32"), judge_tokens=512)
     return out
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nanoaccel.cli.engine import open_llm
-from nanoaccel.cli.options import EngineOptions
+from nanoaccel.cli.options import EngineOptions, ReplicaOptions
 from nanoaccel.cli.progress import working
 from nanoaccel.cli.sizes import binary_bytes_text, count_text
 from nanoaccel.errors import ConfigError
@@ -25,6 +25,7 @@ _COLUMNS = ("model", "size", "params", "backend", "threads", "test", "t/s")
 def bench(
     bundle: Path,
     engine: EngineOptions,
+    replicas: ReplicaOptions,
     repetitions: Annotated[int, typer.Option(help="Runs of each test, after a warm-up.")] = 5,
     prompt: Annotated[int, typer.Option(help="Tokens of the prompt test; 0 leaves it out.")] = 512,
     generate: Annotated[
@@ -51,7 +52,7 @@ def bench(
     running = max(test.batch for test in tests)
     # Tokens that are found in a cache, or guessed in a text from a random prompt, say nothing.
     measured = {"max_running": running, "prefix_cache": False, "speculation": "off"}
-    arguments = {**engine.arguments(), **measured}
+    arguments = {**engine.arguments(), **replicas.arguments(), **measured}
     with open_llm(bundle, **arguments) as llm, working("measuring") as show:
         info = llm.backend
         results = [measure(llm, test, repetitions=repetitions, listener=show) for test in tests]

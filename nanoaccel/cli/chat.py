@@ -13,7 +13,13 @@ import typer
 from nanoaccel.cli.conversation import Conversation
 from nanoaccel.cli.engine import open_llm
 from nanoaccel.cli.errors import report
-from nanoaccel.cli.options import EngineOptions, ReuseOptions, SamplingOptions, SpeculationOptions
+from nanoaccel.cli.options import (
+    EngineOptions,
+    ReplicaOptions,
+    ReuseOptions,
+    SamplingOptions,
+    SpeculationOptions,
+)
 from nanoaccel.cli.prompt import decode_utf8
 from nanoaccel.cli.writing import ended_line
 from nanoaccel.errors import (
@@ -37,6 +43,7 @@ def chat(
     bundle: Path,
     sampling: SamplingOptions,
     engine: EngineOptions,
+    replicas: ReplicaOptions,
     speculation: SpeculationOptions,
     reuse: ReuseOptions,
     system: Annotated[
@@ -48,7 +55,12 @@ def chat(
     BUNDLE is a bundle's folder. /help lists the commands, Ctrl-C stops an answer.
     """
     params = sampling.params()
-    arguments = {**engine.arguments(), **speculation.arguments(), **reuse.arguments()}
+    arguments = {
+        **engine.arguments(),
+        **replicas.arguments(),
+        **speculation.arguments(),
+        **reuse.arguments(),
+    }
     with open_llm(bundle, **arguments) as llm:
         if not llm.tokenizer.has_chat_template:
             raise BundleError(

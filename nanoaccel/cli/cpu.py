@@ -27,6 +27,7 @@ def cpu(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show the processor, what this process may use of it, and the plan of threads."""
+    from nanoaccel.runtime.cpu.engines import engine_plans, engines_for
     from nanoaccel.runtime.cpu.machine import read_machine
     from nanoaccel.runtime.cpu.threads import plan_threads
     from nanoaccel.runtime.cpu.workload import Workload
@@ -41,10 +42,14 @@ def cpu(
         )
         for role in _ROLES
     }
+    count = engines_for(machine, threads, os.environ)
+    engines = engine_plans(machine, count, threads, os.environ)
     if as_json:
-        typer.echo(json.dumps(_facts(machine, plans)))
+        typer.echo(json.dumps({**_facts(machine, plans), "engines": list(map(asdict, engines))}))
         return
     _print_all(machine, plans)
+    if count > 1:
+        typer.echo(f"\nEngines (--replicas auto)\n{table(_engines(engines), indent=2)}")
 
 
 def _facts(machine: Machine, plans: dict[Role, ThreadPlan]) -> dict[str, Any]:
@@ -134,6 +139,19 @@ def _allowed(machine: Machine) -> list[tuple[str, str]]:
     if allowance.cpuset is not None:
         rows.insert(1, ("cpuset", format_cpus(allowance.cpuset)))
     return rows
+
+
+def _engines(plans: list[ThreadPlan]) -> list[tuple[str, str]]:
+    """What each engine runs on, a line."""
+    from nanoaccel.runtime.cpu.files import format_cpus
+
+    return [
+        (
+            f"{number} of {len(plans)}",
+            f"node {plan.node}, {plan.threads} threads on CPUs {format_cpus(plan.cpus)}",
+        )
+        for number, plan in enumerate(plans, 1)
+    ]
 
 
 def _reasons(plan: ThreadPlan) -> list[tuple[str, str, str]]:

@@ -10,7 +10,13 @@ import typer
 
 from nanoaccel.cli.engine import open_llm
 from nanoaccel.cli.generation_json import generation_json
-from nanoaccel.cli.options import EngineOptions, ReuseOptions, SamplingOptions, SpeculationOptions
+from nanoaccel.cli.options import (
+    EngineOptions,
+    ReplicaOptions,
+    ReuseOptions,
+    SamplingOptions,
+    SpeculationOptions,
+)
 from nanoaccel.cli.prompt import read_prompt
 from nanoaccel.cli.speed import speed_line
 from nanoaccel.cli.writing import check_completions, complete
@@ -26,6 +32,7 @@ def generate(
     bundle: Path,
     sampling: SamplingOptions,
     engine: EngineOptions,
+    replicas: ReplicaOptions,
     speculation: SpeculationOptions,
     reuse: ReuseOptions,
     prompt: Annotated[str | None, typer.Argument(show_default=False)] = None,
@@ -65,7 +72,12 @@ def generate(
     params = sampling.params(n=n, logprobs=logprobs)
     text = read_prompt(prompt, file)
     echo = not as_json and n == 1 and (sys.stdout.isatty() if stream is None else stream)
-    arguments = {**engine.arguments(), **speculation.arguments(), **reuse.arguments()}
+    arguments = {
+        **engine.arguments(),
+        **replicas.arguments(),
+        **speculation.arguments(),
+        **reuse.arguments(),
+    }
     # All completions are queued at once.
     with open_llm(bundle, **arguments, max_running=max_running, max_waiting=n) as llm:
         completions = complete(llm, _wrap(llm, text, raw, system), params, echo=echo)

@@ -65,7 +65,7 @@ def nanoaccel(
         bool, typer.Option(_DEBUG, help="Print a traceback when a command fails.")
     ] = False,
 ) -> None:
-    """Export language models to compressed OpenVINO bundles and run them on CPUs."""
+    """Export language models to compressed OpenVINO or ONNX bundles and run them on CPUs."""
 
 
 def run() -> None:

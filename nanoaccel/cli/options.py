@@ -190,6 +190,33 @@ class EngineOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaOptions:
+    """How many engines run; the default is that of ``LLM``."""
+
+    replicas: Annotated[
+        str,
+        _engine(
+            metavar="auto|N",
+            help="Engines, each in a process of its own; auto is one for each NUMA node.",
+        ),
+    ] = "auto"
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments for ``LLM``.
+
+        Raises:
+            ConfigError: ``--replicas`` is neither.
+        """
+        if self.replicas == "auto":
+            return {"replicas": "auto"}
+        if not self.replicas.isdecimal() or int(self.replicas) < 1:
+            raise ConfigError(
+                f"--replicas {self.replicas!r} is no number of engines", "It is 1 or more, or auto"
+            )
+        return {"replicas": int(self.replicas)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpeculationOptions:
     """Who guesses tokens; the defaults are those of ``LLM``."""
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from nanoaccel.runtime.async_streams import AsyncStream, call_in
 from nanoaccel.runtime.backends import BackendInfo
@@ -17,6 +17,7 @@ from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.output import RequestOutput
 from nanoaccel.runtime.prompts import Prompt, is_single
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.serving import prepare_all
 
 
 class AsyncLLM:
@@ -38,6 +39,11 @@ class AsyncLLM:
     def backend(self) -> BackendInfo:
         """What runs the graph."""
         return self._llm.backend
+
+    @property
+    def replicas(self) -> int:
+        """Engines."""
+        return self._llm.replicas
 
     @property
     def context_length(self) -> int:
@@ -71,8 +77,9 @@ class AsyncLLM:
         When the task is cancelled, so are the requests.
         """
         single = is_single(prompts)
-        prepare = self._llm.session.prepare_all
-        prepared = await asyncio.to_thread(prepare, prompts, params, options)
+        listed = [cast(Prompt, prompts)] if single else cast(Sequence[Prompt], prompts)
+        session = self._llm.session
+        prepared = await asyncio.to_thread(prepare_all, session, listed, params, options)
         if not prepared:
             return []
         ended = asyncio.Event()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 from nanoaccel.runtime.output import Chunk
-from nanoaccel.runtime.session import Submission
+from nanoaccel.runtime.serving import Submission
 from nanoaccel.runtime.streams import consumed
 
 

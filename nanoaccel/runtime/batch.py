@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from nanoaccel.runtime.loop import Sink
 from nanoaccel.runtime.output import Chunk, RequestOutput, collect
-from nanoaccel.runtime.session import Submission
+from nanoaccel.runtime.serving import Submission
 
 
 class Batch:

@@ -52,6 +52,8 @@ class EngineConfig:
             requests apart.
         cache_eviction: Lets each request keep only some of its tokens in the cache, unless the
             request says otherwise; None keeps all.
+        engines: Engines that share the memory of the machine; each takes its part of what is free,
+            or of ``kv_cache_memory``.
         tuned: Use what ``nanoaccel tune`` found for this bundle on this machine, for all that is
             not set here.
 
@@ -76,6 +78,7 @@ class EngineConfig:
     speculation: str = "auto"
     draft: Path | None = None
     corpus_tokens: int = 0
+    engines: int = 1
     tuned: bool = True
 
     def __post_init__(self) -> None:
@@ -96,6 +99,7 @@ class EngineConfig:
             "max_running",
             "max_waiting",
             "prompt_cache_size",
+            "engines",
         ):
             value = getattr(self, name)
             if value is not None and value < 1:

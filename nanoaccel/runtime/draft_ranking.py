@@ -76,7 +76,7 @@ def rank_drafts(
     ranked = []
     for draft in (None, *candidates):
         progress("ngram" if draft is None else str(draft))
-        with LLM(target, draft=draft, prefix_cache=False) as llm:
+        with LLM(target, draft=draft, prefix_cache=False, replicas=1) as llm:
             ranked.append(_measure(llm, draft, max_tokens, rounds, prompts))
     return sorted(ranked, key=lambda one: -one.speed)
 

@@ -69,6 +69,11 @@ class Engine:
         """Whether any request has not ended."""
         return self._scheduler.num_running + self._scheduler.num_waiting > 0
 
+    def warm_up(self) -> None:
+        """Prepare for the first request, unless it is there already."""
+        if not self.has_work:
+            self._room.warm_up()
+
     def add(self, requests: Sequence[Request], *, even_if_full: bool = False) -> None:
         """Queue requests that fit the cache, all or none.
 

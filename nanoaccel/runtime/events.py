@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from nanoaccel.errors import CallbackError
 from nanoaccel.runtime.output import Chunk
+
+_log = logging.getLogger("nanoaccel")
 
 EventKind: TypeAlias = Literal["started", "token", "finished", "failed"]
 
@@ -37,3 +41,12 @@ class Event:
 
 
 EventListener: TypeAlias = Callable[[Event], None]
+
+
+def log_callback_error(error: BaseException) -> None:
+    """Say that a listener raised; further errors are only counted."""
+    named = CallbackError(
+        f"on_event raised {type(error).__name__}: {error}",
+        "Requests go on; counters().callback_errors counts further ones",
+    )
+    _log.error("%s: %s", type(named).__name__, named, exc_info=error)

@@ -167,9 +167,10 @@ class GraphLoader:
         return graphs
 
     def _allocate(self, backend: Backend, share: int) -> CacheShape:
-        """Allocate the cache of a graph, one of so many that share the memory."""
+        """Allocate the cache of a graph, one of so many of its engine that share the memory."""
         info, config, free = backend.info, self.config, free_memory()
         length = self.bundle.context_length
+        share *= config.engines
         if config.kv_cache_memory is None:
             free //= share
         else:

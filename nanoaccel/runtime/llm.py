@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import overload
+from typing import Literal, cast, overload
 
 from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
 from nanoaccel.runtime.batch import Batch
@@ -19,10 +19,11 @@ from nanoaccel.runtime.config import (
 from nanoaccel.runtime.counters import Counters
 from nanoaccel.runtime.events import EventListener
 from nanoaccel.runtime.kv import CacheEviction
+from nanoaccel.runtime.opening import open_serving
 from nanoaccel.runtime.output import RequestOutput
 from nanoaccel.runtime.prompts import Prompt, is_single
 from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.session import Session
+from nanoaccel.runtime.serving import Serving, prepare_all
 from nanoaccel.runtime.streams import SIGNAL_SECONDS, Stream
 
 
@@ -36,6 +37,10 @@ class LLM:
     Args:
         bundle: A bundle's folder, or a plain folder that optimum-intel exported.
         backend: Name of a backend, or "auto" for the one that the bundle was made for.
+        replicas: Engines, each in a process of its own with its part of the cores; requests go to
+            the one that has the least to do for them. "auto" is one for each NUMA node, as far as
+            memory allows it: in this process where there is one node. One where ``threads`` says
+            how much of the machine to use.
         on_event: Called with an ``Event`` when a request starts, has a token, finishes or fails;
             in the engine's thread, so it must be quick and must not wait for a request. What it
             raises is logged and counted, and changes nothing else.
@@ -56,6 +61,7 @@ class LLM:
         bundle: str | Path,
         *,
         backend: str = "auto",
+        replicas: int | Literal["auto"] = "auto",
         on_event: EventListener | None = None,
         threads: int | None = None,
         precision: Precision = "auto",
@@ -94,13 +100,20 @@ class LLM:
             corpus_tokens=corpus_tokens,
             tuned=tuned,
         )
-        self.session = Session(bundle, backend=backend, config=config, on_event=on_event)
+        self.session: Serving = open_serving(
+            bundle, backend=backend, config=config, on_event=on_event, replicas=replicas
+        )
         self.tokenizer = self.session.tokenizer
 
     @property
     def backend(self) -> BackendInfo:
         """What runs the graph."""
         return self.session.info
+
+    @property
+    def replicas(self) -> int:
+        """Engines."""
+        return self.session.replicas
 
     @property
     def context_length(self) -> int:
@@ -148,7 +161,8 @@ class LLM:
             ClosedError: The LLM is closed.
         """
         single = is_single(prompts)
-        prepared = self.session.prepare_all(prompts, params, options)
+        listed = [cast(Prompt, prompts)] if single else cast(Sequence[Prompt], prompts)
+        prepared = prepare_all(self.session, listed, params, options)
         if not prepared:
             return []
         ended = threading.Event()
@@ -183,11 +197,11 @@ class LLM:
 
     def counters(self) -> Counters:
         """How the engine does: queue, cache, times; a snapshot."""
-        return self.session.loop.counters()
+        return self.session.counters()
 
     def close(self) -> None:
         """Cancel what runs and free the memory; calling it twice is fine."""
-        self.session.loop.close()
+        self.session.close()
 
     def __enter__(self) -> LLM:
         return self

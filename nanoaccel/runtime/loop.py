@@ -6,11 +6,12 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
-from nanoaccel.errors import CallbackError, ClosedError
+from nanoaccel.errors import ClosedError
 from nanoaccel.runtime.counters import Counters
 from nanoaccel.runtime.engine import Engine
-from nanoaccel.runtime.events import Event, EventListener
+from nanoaccel.runtime.events import Event, EventListener, log_callback_error
 from nanoaccel.runtime.output import Chunk
 from nanoaccel.runtime.request import Request
 
@@ -88,6 +89,8 @@ class EngineLoop:
 
     def _run(self) -> None:
         try:
+            with suppress(Exception):  # the first request will tell
+                self.engine.warm_up()
             while self._wait_for_work():
                 self.engine.step()
             self.engine.cancel_all()
@@ -125,8 +128,4 @@ class EngineLoop:
     def _note_callback_error(self, error: BaseException) -> None:
         self.engine.recorder.callback_errors += 1
         if self.engine.recorder.callback_errors == 1:
-            named = CallbackError(
-                f"on_event raised {type(error).__name__}: {error}",
-                "Requests go on; counters().callback_errors counts further ones",
-            )
-            _log.error("%s: %s", type(named).__name__, named, exc_info=error)
+            log_callback_error(error)

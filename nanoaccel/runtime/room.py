@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.budget import PassCost, StepBudget
 from nanoaccel.runtime.kv import KVCache
+from nanoaccel.runtime.pricing import plan_of
 from nanoaccel.runtime.speculation import StepCost
 
 
@@ -32,3 +33,7 @@ class Room:
     def cache_bytes(self) -> int:
         """Memory of all blocks."""
         return self.cache.num_blocks * self.backend.info.bytes_per_block
+
+    def warm_up(self) -> None:
+        """Run one token, as runtimes prepare much at their first pass; the cache must be empty."""
+        self.backend.forward(plan_of([[0]], 0, 1))

@@ -1,28 +1,25 @@
-"""What the faces share: an opened bundle with its engine, and requests made from prompts."""
+"""An opened bundle with its engine in this process, and requests made from prompts."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import threading
-import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import cast
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.errors import RequestError
 from nanoaccel.folders import cache_folder
 from nanoaccel.runtime.config import EngineConfig, RequestOptions
+from nanoaccel.runtime.counters import Counters
 from nanoaccel.runtime.events import EventListener
 from nanoaccel.runtime.graphs import GraphLoader
-from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.loading import hidden_layers, start_engine
 from nanoaccel.runtime.output import Chunk
-from nanoaccel.runtime.prompts import Prompt, PromptEncoder, is_single
+from nanoaccel.runtime.preparing import Preparer
+from nanoaccel.runtime.prompts import Prompt
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.text import Tokenizer
@@ -30,8 +27,8 @@ from nanoaccel.runtime.tuning.setting import Setting, apply, tuned_backend
 from nanoaccel.runtime.tuning.stored import find_tuning
 
 
-class Submission:
-    """The requests of one prompt, one for each completion.
+class EngineSubmission:
+    """The requests of one prompt, one for each completion; a ``serving.Submission``.
 
     Args:
         prompt_ids: The prompt.
@@ -49,12 +46,13 @@ class Submission:
         """Completions; as many chunks with a finish reason will come."""
         return len(self._requests)
 
-    def submit(self, sink: Callable[[Chunk], None], *, even_if_full: bool) -> None:
-        """Queue them, together.
+    @property
+    def request_ids(self) -> list[int]:
+        """Numbers of the requests, as events name them."""
+        return [request.id for request in self._requests]
 
-        Args:
-            sink: Is given their chunks, in the engine's thread.
-            even_if_full: Whether they may make the queue longer than it should be.
+    def submit(self, sink: Callable[[Chunk], None], *, even_if_full: bool) -> None:
+        """Queue them, together; the sink is called in the engine's thread.
 
         Raises:
             QueueFullError: The queue has no room for all of them.
@@ -68,7 +66,7 @@ class Submission:
 
 
 class Session:
-    """An engine that runs, and the way from a prompt to its requests.
+    """An engine that runs, and the way from a prompt to its requests; a ``serving.Serving``.
 
     The engine's thread ends with the last reference to this, or with the interpreter.
 
@@ -78,12 +76,20 @@ class Session:
         config: Everything else.
         on_event: Is told what happens to requests, in the engine's thread.
 
+    Attributes:
+        tokenizer: The model's.
+        info: Of what runs the graph.
+        replicas: One.
+        cache_tokens: That the cache holds.
+
     Raises:
         BundleError: The folder is not a bundle, or is damaged.
         MissingExtraError: The backend is not installed.
         ConfigError: An option is wrong.
         PromptCacheError: The folder of the prompt cache cannot be used.
     """
+
+    replicas = 1
 
     def __init__(
         self,
@@ -109,104 +115,47 @@ class Session:
         )
         self.info = loaded.graphs[0].backend.info
         try:
-            self._eviction = self._in_blocks(config.cache_eviction)
+            fewest = min(graph.shape.num_blocks for graph in loaded.graphs)
+            self.cache_tokens = fewest * self.info.block_size
+            self._preparer = Preparer(
+                self.tokenizer,
+                self.info,
+                model_length=opened.context_length,
+                cache_length=self.cache_tokens,
+                eviction=config.cache_eviction,
+            )
             self.loop = start_engine(loaded, config, bundle=opened, on_event=on_event)
         except BaseException:
             loaded.close()
             raise
         weakref.finalize(self, self.loop.close)
-        self._model_length = opened.context_length
-        fewest = min(graph.shape.num_blocks for graph in loaded.graphs)
-        self._cache_length = fewest * self.info.block_size
-        self._encoder = PromptEncoder(self.tokenizer, self.info.vocab_size)
         self._ids = count()
         self._ids_lock = threading.Lock()
 
     @property
     def context_length(self) -> int:
         """Tokens of prompt and text together that a request may have."""
-        return self._length_with(self._eviction)
+        return self._preparer.context_length
 
     def prepare(
         self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
-    ) -> Submission:
-        """Make the requests of a prompt; they are not queued yet.
-
-        Args:
-            prompt: What to continue.
-            params: How to sample; None is ``SamplingParams()``.
-            options: How to treat it; None is ``RequestOptions()``.
-
-        Raises:
-            RequestError: The prompt is empty, too long, or not a prompt; or it asks for eviction
-                by score and the session gives no scores.
-            SamplingError: The parameters name a token that the model has not.
-            ConfigError: The cache eviction does not fit the cache.
-        """
-        params = SamplingParams() if params is None else params
-        options = RequestOptions() if options is None else options
-        eviction = self._eviction_of(options)
-        length = self._length_with(eviction)
-        ids = self._encoder.encode(prompt, length)
-        room = length - len(ids)
-        max_tokens = room if params.max_tokens is None else min(room, params.max_tokens)
-        seed = secrets.randbits(63) if params.seed is None else params.seed
-        deadline = None if options.timeout is None else time.perf_counter() + options.timeout
+    ) -> EngineSubmission:
+        """Make the requests of a prompt; as ``serving.Serving.prepare``."""
+        prepared = self._preparer.prepare(prompt, params, options)
         with self._ids_lock:
-            numbers = [next(self._ids) for _ in range(params.n)]
+            numbers = [next(self._ids) for _ in range(prepared.params.n)]
         requests = [
-            Request(
-                number,
-                ids,
-                params,
-                max_tokens=max_tokens,
-                tokenizer=self.tokenizer,
-                vocab_size=self.info.vocab_size,
-                seed=seed + index,
-                index=index,
-                priority=options.priority,
-                deadline=deadline,
-                eviction=eviction,
-                speculation=options.speculation,
-            )
-            for index, number in enumerate(numbers)
+            self._preparer.request(prepared, number, index) for index, number in enumerate(numbers)
         ]
-        return Submission(ids, requests, self)
+        return EngineSubmission(prepared.prompt_ids, requests, self)
 
-    def prepare_all(
-        self,
-        prompts: Prompt | Sequence[Prompt],
-        params: SamplingParams | None,
-        options: RequestOptions | None,
-    ) -> list[Submission]:
-        """Make the requests of one prompt, or of a list of them.
+    def counters(self) -> Counters:
+        """How the engine does."""
+        return self.loop.counters()
 
-        Raises:
-            NanoAccelError: As ``prepare``.
-        """
-        single = is_single(prompts)
-        listed = [cast(Prompt, prompts)] if single else list(cast(Sequence[Prompt], prompts))
-        return [self.prepare(prompt, params, options) for prompt in listed]
-
-    def _eviction_of(self, options: RequestOptions) -> CacheEviction | None:
-        if options.cache_eviction is None:
-            return self._eviction
-        scored = self._eviction is not None and self._eviction.by == "score"
-        if options.cache_eviction.by == "score" and not scored:
-            raise RequestError(
-                "cache_eviction by='score' needs attention scores, which cost time in each step",
-                "Open the bundle with a cache_eviction by='score', or evict by='position'",
-            )
-        return self._in_blocks(options.cache_eviction)
-
-    def _in_blocks(self, eviction: CacheEviction | None) -> CacheEviction | None:
-        return None if eviction is None else eviction.in_blocks(self.info.block_size)
-
-    def _length_with(self, eviction: CacheEviction | None) -> int:
-        """Tokens that a request may have; one that drops some needs less of the cache."""
-        if eviction is not None and eviction.max_tokens <= self._cache_length:
-            return self._model_length
-        return min(self._model_length, self._cache_length)
+    def close(self) -> None:
+        """End everything: requests get finish_reason "cancelled". Calling it twice is fine."""
+        self.loop.close()
 
 
 def _tuned(bundle: Bundle, backend: str, config: EngineConfig) -> Setting:

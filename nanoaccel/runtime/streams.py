@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from nanoaccel.errors import StreamConsumedError
 from nanoaccel.runtime.output import Chunk
-from nanoaccel.runtime.session import Submission
+from nanoaccel.runtime.serving import Submission
 
 # A wait without a limit misses a Ctrl-C that comes just before it, and on Windows every one.
 SIGNAL_SECONDS = 0.2

@@ -72,9 +72,21 @@ def test_cpu_tells_only_what_other_plans_do_differently(run_cli: Any, stand_on: 
     assert "NUMA node 1, socket 1, 64.00 GiB" in out
     assert "P28 □□" in out
     assert "Plan for prefill\n  all  as for decode\n" in out
-    draft = out.partition("Plan for draft\n")[2]
+    draft = out.partition("Plan for draft\n")[2].partition("\n\n")[0]
     assert draft.splitlines()[0].split()[:3] == ["threads", "8", "a"]
     assert draft.splitlines()[-1].split() == ["the", "rest", "as", "for", "decode"]
+
+
+def test_cpu_tells_what_each_engine_would_run_on(run_cli: Any, stand_on: Stand) -> None:
+    stand_on(two_sockets())
+    lines = run_cli("cpu").out.partition("Engines (--replicas auto)\n")[2].splitlines()
+    assert [line.split(maxsplit=3) for line in lines] == [
+        ["1", "of", "2", "node 0, 28 threads on CPUs 0-27"],
+        ["2", "of", "2", "node 1, 28 threads on CPUs 28-55"],
+    ]
+    engines = json.loads(run_cli("cpu", "--json").out)["engines"]
+    assert [engine["node"] for engine in engines] == [0, 1]
+    assert "--replicas" not in run_cli("cpu", "--threads", "4").out
 
 
 def test_cpu_tells_limits_and_what_is_odd(run_cli: Any, stand_on: Stand) -> None:
@@ -123,7 +135,7 @@ def test_cpu_draws_without_unicode(stand_on: Stand, monkeypatch: pytest.MonkeyPa
 def test_cpu_json_holds_all(run_cli: Any, stand_on: Stand) -> None:
     stand_on(two_sockets())
     content = json.loads(run_cli("cpu", "--json").out)
-    assert set(content) == {"topology", "allowance", "notes", "plans"}
+    assert set(content) == {"topology", "allowance", "notes", "plans", "engines"}
     assert len(content["topology"]["cores"]) == 56
     assert content["topology"]["cores"][0]["cpus"] == [0, 56]
     assert content["allowance"]["whole_cpus"] == 112

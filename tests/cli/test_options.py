@@ -12,6 +12,7 @@ import typer
 from nanoaccel.cli.generate import generate
 from nanoaccel.cli.options import (
     EngineOptions,
+    ReplicaOptions,
     ReuseOptions,
     SamplingOptions,
     SpeculationOptions,
@@ -88,6 +89,7 @@ def test_engine_defaults_are_those_of_llm() -> None:
     running = inspect.signature(generate).parameters["max_running"].default
     shown = {
         **EngineOptions().arguments(),
+        **ReplicaOptions().arguments(),
         **SpeculationOptions().arguments(),
         **ReuseOptions().arguments(),
         "max_running": running,
@@ -110,6 +112,13 @@ def test_engine_options_read_the_cache_size() -> None:
     assert EngineOptions(kv_cache_memory="2MB").arguments()["kv_cache_memory"] == 2_000_000
     with pytest.raises(ConfigError, match="--kv-cache-memory 'much'"):
         EngineOptions(kv_cache_memory="much").arguments()
+
+
+def test_replica_options_are_a_number_or_auto() -> None:
+    assert ReplicaOptions(replicas="3").arguments() == {"replicas": 3}
+    for text in ("0", "-1", "two", ""):
+        with pytest.raises(ConfigError, match="--replicas"):
+            ReplicaOptions(replicas=text).arguments()
 
 
 def test_choices_in_the_help_are_those_that_exist() -> None:

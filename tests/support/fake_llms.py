@@ -44,10 +44,12 @@ class WatchedBackend(FakeBackend):
         self.held = 0
         self.closings = 0
         self.threads: set[str] = set()
+        self.passes = 0
         self._open = threading.Event()
         self._open.set()
 
     def hold(self) -> None:
+        wait_until(lambda: self.passes > 0, "the pass that warms up")
         self._open.clear()
 
     def go_on(self) -> None:
@@ -62,6 +64,7 @@ class WatchedBackend(FakeBackend):
         self.held += 1
         assert self._open.wait(20), "nobody let the pass go on"
         self.held -= 1
+        self.passes += 1
         return super().forward(plan)
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ class TimedLLM:
     """Takes 0.5 s for each prompt token and 0.1 s for each later token of a step."""
 
     context_length: int = 1000
+    replicas: int = 1
     late: float = 0.0
     reason: FinishReason = "length"
     backend: Any = field(default_factory=lambda: SimpleNamespace(vocab_size=50))
@@ -121,6 +122,11 @@ def test_measure_refuses_no_repetitions() -> None:
 def test_measure_refuses_requests_that_did_not_run_together() -> None:
     with pytest.raises(ConfigError, match="did not run together"):
         _measure(TimedLLM(late=0.1), BenchmarkTest("tg", 8, 2))
+
+
+def test_generation_speed_of_several_engines_is_from_the_first_token_to_the_last() -> None:
+    (speed, *_) = _measure(TimedLLM(late=0.1, replicas=2), BenchmarkTest("tg", 8, 2)).samples
+    assert speed == pytest.approx(2 * 8 / 0.9)
 
 
 def test_measure_refuses_what_does_not_fit() -> None:

@@ -15,6 +15,7 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ClosedError, QueueFullError
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.config import EngineConfig
+from nanoaccel.runtime.engine import Engine
 from nanoaccel.runtime.events import Event, EventListener
 from nanoaccel.runtime.graphs import Graph, Graphs
 from nanoaccel.runtime.kv import CacheShape
@@ -116,6 +117,25 @@ def test_loop_runs_all_passes_in_one_thread_of_its_own(open_bench: OpenBench) ->
     assert bench.reasons(*bench.submit([4])) == ["length"]
     assert bench.backend.threads == {"nanoaccel"}
     assert bench.loop._thread.daemon
+
+
+def test_loop_warms_up_before_the_first_request(open_bench: OpenBench) -> None:
+    bench = open_bench()
+    wait_until(lambda: bench.backend.passes == 1, "the pass that warms up")
+    assert bench.loop.counters().steps == 0
+    assert bench.reasons(*bench.submit([1])) == ["length"]
+    bench.loop.engine.check_integrity()
+
+
+def test_loop_goes_on_when_warming_up_fails(
+    open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("cold")
+
+    monkeypatch.setattr(Engine, "warm_up", broken)
+    bench = open_bench()
+    assert bench.reasons(*bench.submit([1])) == ["length"]
 
 
 def test_loop_submits_and_counts_during_a_pass(open_bench: OpenBench) -> None:

@@ -1,0 +1,143 @@
+"""From a prompt and what is asked of it to requests, all checked before anything is queued."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+
+from nanoaccel.errors import RequestError
+from nanoaccel.runtime.backends import BackendInfo
+from nanoaccel.runtime.config import RequestOptions
+from nanoaccel.runtime.kv import CacheEviction
+from nanoaccel.runtime.prompts import Prompt, PromptEncoder
+from nanoaccel.runtime.request import Request
+from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.text import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A prompt that can run.
+
+    Args:
+        prompt_ids: Its tokens.
+        params: How to sample.
+        options: How to treat it.
+        max_tokens: To generate at most: what was asked, as far as it fits.
+        seed: Of the first completion; each further one has the next.
+        eviction: Which tokens it keeps in the cache, in whole blocks; None keeps all.
+        deadline: When it is ended, seconds on ``time.perf_counter``; None never.
+    """
+
+    prompt_ids: list[int]
+    params: SamplingParams
+    options: RequestOptions
+    max_tokens: int
+    seed: int
+    eviction: CacheEviction | None
+    deadline: float | None
+
+
+class Preparer:
+    """Checks prompts and makes requests.
+
+    Args:
+        tokenizer: The model's.
+        info: Of what runs the graph.
+        model_length: Tokens that the model can attend to.
+        cache_length: Tokens that the cache holds.
+        eviction: Which tokens each request keeps, unless it says otherwise.
+
+    Raises:
+        ConfigError: The cache eviction does not fit the blocks of the cache.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        info: BackendInfo,
+        *,
+        model_length: int,
+        cache_length: int,
+        eviction: CacheEviction | None,
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._info = info
+        self._encoder = PromptEncoder(tokenizer, info.vocab_size)
+        self._model_length = model_length
+        self._cache_length = cache_length
+        self._eviction = self._in_blocks(eviction)
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of prompt and text together that a request may have."""
+        return self._length_with(self._eviction)
+
+    def prepare(
+        self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
+    ) -> Prepared:
+        """Encode a prompt, and settle what was left open.
+
+        Raises:
+            RequestError: The prompt is empty, too long, or not a prompt; or it asks for eviction
+                by score and there are no scores.
+            ConfigError: The cache eviction does not fit the cache.
+        """
+        params = SamplingParams() if params is None else params
+        options = RequestOptions() if options is None else options
+        eviction = self._eviction_of(options)
+        length = self._length_with(eviction)
+        ids = self._encoder.encode(prompt, length)
+        room = length - len(ids)
+        max_tokens = room if params.max_tokens is None else min(room, params.max_tokens)
+        seed = secrets.randbits(63) if params.seed is None else params.seed
+        deadline = None if options.timeout is None else time.perf_counter() + options.timeout
+        return Prepared(ids, params, options, max_tokens, seed, eviction, deadline)
+
+    def request(self, prepared: Prepared, number: int, index: int) -> Request:
+        """Make the request of a completion.
+
+        Args:
+            prepared: By ``prepare``.
+            number: Of the request; unique in the engine.
+            index: Of the completion.
+
+        Raises:
+            SamplingError: The parameters name a token that the model has not.
+        """
+        options = prepared.options
+        return Request(
+            number,
+            prepared.prompt_ids,
+            prepared.params,
+            max_tokens=prepared.max_tokens,
+            tokenizer=self._tokenizer,
+            vocab_size=self._info.vocab_size,
+            seed=prepared.seed + index,
+            index=index,
+            priority=options.priority,
+            deadline=prepared.deadline,
+            eviction=prepared.eviction,
+            speculation=options.speculation,
+        )
+
+    def _eviction_of(self, options: RequestOptions) -> CacheEviction | None:
+        if options.cache_eviction is None:
+            return self._eviction
+        scored = self._eviction is not None and self._eviction.by == "score"
+        if options.cache_eviction.by == "score" and not scored:
+            raise RequestError(
+                "cache_eviction by='score' needs attention scores, which cost time in each step",
+                "Open the bundle with a cache_eviction by='score', or evict by='position'",
+            )
+        return self._in_blocks(options.cache_eviction)
+
+    def _in_blocks(self, eviction: CacheEviction | None) -> CacheEviction | None:
+        return None if eviction is None else eviction.in_blocks(self._info.block_size)
+
+    def _length_with(self, eviction: CacheEviction | None) -> int:
+        """Tokens that a request may have; one that drops some needs less of the cache."""
+        if eviction is not None and eviction.max_tokens <= self._cache_length:
+            return self._model_length
+        return min(self._model_length, self._cache_length)

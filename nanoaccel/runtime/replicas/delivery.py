@@ -1,0 +1,41 @@
+"""Gives chunks to whoever waits for them, and tells the user's listener."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from nanoaccel.runtime.events import Event, EventKind, EventListener, log_callback_error
+from nanoaccel.runtime.output import Chunk
+from nanoaccel.runtime.replicas.task import Task
+
+Delivery: TypeAlias = tuple[Task, EventKind, Chunk | None]
+
+
+class Deliverer:
+    """As an engine's loop does it, for what comes from several.
+
+    Args:
+        on_event: The user's listener.
+
+    Attributes:
+        errors: How often that raised.
+    """
+
+    def __init__(self, on_event: EventListener | None) -> None:
+        self.errors = 0
+        self._on_event = on_event
+
+    def give(self, deliveries: Sequence[Delivery]) -> None:
+        """Deliver them, in this order; to be called in one thread only."""
+        for task, kind, chunk in deliveries:
+            if chunk is not None:
+                task.sink(chunk)
+            if self._on_event is None:
+                continue
+            try:
+                self._on_event(Event(kind, task.number, chunk))
+            except BaseException as error:  # sys.exit() there must not end the thread either
+                self.errors += 1
+                if self.errors == 1:
+                    log_callback_error(error)

@@ -1,0 +1,181 @@
+"""The engine's side of the pipe: opens a session, and gives it what comes in."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from typing import IO
+
+import numpy as np
+
+from nanoaccel.errors import ClosedError, NanoAccelError
+from nanoaccel.runtime.config import EngineConfig
+from nanoaccel.runtime.cpu.threads import plan_here
+from nanoaccel.runtime.cpu.workload import ThreadPlan, Workload
+from nanoaccel.runtime.events import Event
+from nanoaccel.runtime.replicas.messages import (
+    AskCounters,
+    Cancel,
+    Close,
+    Counted,
+    Failed,
+    Happened,
+    Logged,
+    Ready,
+    Refused,
+    Start,
+    Submit,
+)
+from nanoaccel.runtime.replicas.wire import encode, receive, send
+from nanoaccel.runtime.session import EngineSubmission, Session
+
+_FAILED = 1
+
+_log = logging.getLogger("nanoaccel")
+
+
+class Host:
+    """Serves one session; the process ends with the pipe it listens to, however that ends.
+
+    Three threads: the engine's own, one that reads, and one that writes, so that a slow reader on
+    the other side holds up no pass.
+
+    Args:
+        commands: Where messages come from.
+        answers: Where messages go.
+    """
+
+    def __init__(self, commands: IO[bytes], answers: IO[bytes]) -> None:
+        self._commands = commands
+        self._answers = answers
+        self._outbox: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._numbers: dict[int, int] = {}
+        self._submissions: dict[int, EngineSubmission] = {}
+        self._opened = threading.Event()
+        self._ended = threading.Event()
+        self._session: Session | None = None
+
+    def run(self, plan: ThreadPlan, refused: list[str]) -> None:
+        """Load what is asked for, and serve until told to close.
+
+        Args:
+            plan: What this process was bound by.
+            refused: Lines about what the system did not let it do.
+
+        Raises:
+            EOFError: Nobody is there.
+        """
+        start: Start = receive(self._commands)
+        writer = threading.Thread(target=self._write, name="answers", daemon=True)
+        writer.start()
+        _log.addHandler(_Teller(self._outbox))
+        _log.propagate = False
+        for line in refused:
+            _log.warning("%s", line)
+        reader = threading.Thread(target=self._listen, name="commands", daemon=True)
+        reader.start()
+        self._serve(start, plan)
+        self._outbox.put(None)
+        writer.join()
+        reader.join()  # the interpreter must not end while a thread holds the pipe
+
+    def _serve(self, start: Start, plan: ThreadPlan) -> None:
+        try:
+            session = Session(
+                start.bundle,
+                backend=start.backend,
+                config=_planned(start.config, plan),
+                on_event=self._tell,
+            )
+        except Exception as error:
+            self._outbox.put(_failure(error))
+            return
+        self._session = session
+        self._outbox.put(Ready(session.info, session.cache_tokens))
+        self._opened.set()
+        self._ended.wait()
+        session.close()
+        self._outbox.put(Counted(session.counters()))
+
+    def _listen(self) -> None:
+        """Take messages; before the session is open only the end can come."""
+        with suppress(EOFError):
+            while not isinstance(message := receive(self._commands), Close):
+                self._opened.wait()
+                self._take(message)
+        if not self._opened.is_set():
+            os._exit(_FAILED)  # loading cannot be interrupted
+        self._ended.set()
+
+    def _take(self, message: object) -> None:
+        assert self._session is not None
+        if isinstance(message, Submit):
+            self._submit(self._session, message)
+        elif isinstance(message, Cancel):
+            submission = self._submissions.get(message.number)
+            if submission is not None:
+                submission.cancel()
+        else:
+            assert isinstance(message, AskCounters)
+            self._outbox.put(Counted(self._session.counters()))
+
+    def _submit(self, session: Session, message: Submit) -> None:
+        prompt = np.frombuffer(message.prompt, np.int32).tolist()
+        try:
+            submission = session.prepare(prompt, message.params, message.options)
+            self._submissions[message.number] = submission
+            (request_id,) = submission.request_ids
+            self._numbers[request_id] = message.number
+            submission.submit(lambda _: None, even_if_full=True)
+        except ClosedError:  # the engine broke; another process begins anew
+            os._exit(_FAILED)
+        except NanoAccelError as error:
+            self._submissions.pop(message.number, None)
+            self._outbox.put(Refused(message.number, str(error)))
+
+    def _tell(self, event: Event) -> None:
+        number = self._numbers[event.request_id]
+        self._outbox.put(Happened(number, event.kind, event.chunk))
+        if event.chunk is not None and event.chunk.finish_reason is not None:
+            del self._numbers[event.request_id], self._submissions[number]
+
+    def _write(self) -> None:
+        """Send what there is, all that waits at once."""
+        last = False
+        while not last:
+            batch = [self._outbox.get()]
+            with suppress(queue.Empty):
+                while True:
+                    batch.append(self._outbox.get_nowait())
+            last = None in batch
+            messages = [message for message in batch if message is not None]
+            with suppress(OSError):  # nobody reads: the reading thread learns it too
+                send(self._answers, encode(messages))
+
+
+class _Teller(logging.Handler):
+    """Puts lines of the log into a queue."""
+
+    def __init__(self, outbox: queue.SimpleQueue[object]) -> None:
+        super().__init__()
+        self._outbox = outbox
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._outbox.put(Logged(record.levelno, self.format(record)))
+
+
+def _planned(config: EngineConfig, plan: ThreadPlan) -> EngineConfig:
+    """The options, with the number of threads where this process alone would choose another."""
+    own = plan_here(Workload(threads=config.threads))
+    return config if own.threads == plan.threads else replace(config, threads=plan.threads)
+
+
+def _failure(error: Exception) -> Failed:
+    if isinstance(error, NanoAccelError):
+        return Failed(type(error).__name__, error.problem, error.remedy)
+    _log.exception("an engine cannot be opened")
+    return Failed("NanoAccelError", f"an engine cannot be opened: {error!r}", None)

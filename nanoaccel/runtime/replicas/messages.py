@@ -1,0 +1,110 @@
+"""What passes between the process of the user and those of the engines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nanoaccel.runtime.backends import BackendInfo
+from nanoaccel.runtime.config import EngineConfig, RequestOptions
+from nanoaccel.runtime.counters import Counters
+from nanoaccel.runtime.events import EventKind
+from nanoaccel.runtime.output import Chunk
+from nanoaccel.runtime.sampling import SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """To an engine: what to load, after the ``ThreadPlan`` that it binds itself by."""
+
+    bundle: Path
+    backend: str
+    config: EngineConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From an engine that has loaded.
+
+    Args:
+        info: Of what runs the graph.
+        cache_tokens: That its cache holds.
+    """
+
+    info: BackendInfo
+    cache_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """From an engine that cannot load: the name of an error of NanoAccel, and its parts."""
+
+    kind: str
+    problem: str
+    remedy: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """To an engine: run a completion.
+
+    Args:
+        number: Of the completion.
+        prompt: Its tokens, i32 in this machine's order.
+        params: How to sample it.
+        options: How to treat it.
+    """
+
+    number: int
+    prompt: bytes
+    params: SamplingParams
+    options: RequestOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """To an engine: end a completion."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """From an engine: an ``Event`` of a completion."""
+
+    number: int
+    kind: EventKind
+    chunk: Chunk | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """From an engine: a completion cannot run, and why."""
+
+    number: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskCounters:
+    """To an engine: how do you do?"""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """From an engine: how it does; also the last thing that it says."""
+
+    counters: Counters
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """From an engine: a line for the log."""
+
+    level: int
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """To an engine: end all requests, then yourself."""

@@ -1,0 +1,338 @@
+"""Requests on several engines: routed, delivered in order, and not lost when an engine is."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from nanoaccel import errors
+from nanoaccel.errors import ClosedError, NanoAccelError, QueueFullError
+from nanoaccel.runtime.counters import Counters
+from nanoaccel.runtime.cpu.workload import ThreadPlan
+from nanoaccel.runtime.events import Event, EventKind, EventListener
+from nanoaccel.runtime.output import Chunk
+from nanoaccel.runtime.replicas.delivery import Deliverer, Delivery
+from nanoaccel.runtime.replicas.fleet import Fleet, MakeReplica
+from nanoaccel.runtime.replicas.merging import merge
+from nanoaccel.runtime.replicas.messages import Cancel, Failed, Happened, Ready, Refused, Start
+from nanoaccel.runtime.replicas.replica import Replica
+from nanoaccel.runtime.replicas.router import Capacity, Router
+from nanoaccel.runtime.replicas.task import Task
+
+# Engines that may end while they work on a request before it is taken to be the reason.
+_ATTEMPTS = 2
+_GRACE = 30.0
+# A wait without a limit misses Ctrl-C on Windows.
+_SIGNAL_SECONDS = 0.2
+
+_log = logging.getLogger("nanoaccel")
+
+_Item = tuple[Replica, Sequence[object] | None] | Task | None
+
+
+class Pool:
+    """Engines in processes of their own, and the thread that everything from them goes through.
+
+    Every completion that is submitted gets exactly one chunk with a finish reason. When an engine
+    ends, those of its completions that had delivered nothing begin anew on another; the others
+    end with "error". What is delivered, is delivered in the pool's thread.
+
+    Args:
+        plans: Where each engine runs.
+        starts: What each loads.
+        on_event: The user's listener.
+        max_waiting: Completions that may wait, over all engines.
+        share_prefixes: Whether engines keep what they computed for prompts.
+        make: Makes a ``Replica``; tests replace it.
+
+    Raises:
+        NanoAccelError: An engine cannot be loaded; none is left behind.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[ThreadPlan],
+        starts: Sequence[Start],
+        *,
+        on_event: EventListener | None,
+        max_waiting: int,
+        share_prefixes: bool,
+        make: MakeReplica = Replica,
+    ) -> None:
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._fleet = Fleet(plans, starts, lambda *said: self._inbox.put(said), make)
+        self._deliverer = Deliverer(on_event)
+        self._max_waiting = max_waiting
+        self._share_prefixes = share_prefixes
+        self._tasks: dict[int, Task] = {}
+        self._readies: dict[int, Ready] = {}
+        self._router: Router | None = None
+        self._refused = 0
+        self._failure: NanoAccelError | None = None
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="nanoaccel", daemon=True)
+        self._thread.start()
+        self._open()
+
+    @property
+    def ready(self) -> list[Ready]:
+        """What the engines said when they were loaded, by place."""
+        return [self._readies[place] for place in range(self._fleet.size)]
+
+    @property
+    def pids(self) -> list[int]:
+        """Numbers of the processes that run."""
+        with self._lock:
+            return [running.pid for running in self._fleet.running]
+
+    def chain(self, prompt: bytes) -> tuple[bytes, ...]:
+        """Names of the blocks of a prompt, for ``Task``."""
+        assert self._router is not None
+        return self._router.chain(prompt)
+
+    def submit(self, tasks: Sequence[Task], *, even_if_full: bool) -> None:
+        """Send completions to engines, all or none.
+
+        Raises:
+            QueueFullError: So many wait already that not all of them have room.
+            ClosedError: The pool is closed, or has no engine left.
+        """
+        with self._lock:
+            if self._closing:
+                raise ClosedError("this LLM is closed", "Open the bundle again")
+            if not self._fleet.running:
+                raise ClosedError("this LLM has no engine left", "Open the bundle again")
+            if not even_if_full and self._waiting() + len(tasks) > self._max_waiting:
+                self._refused += len(tasks)
+                raise QueueFullError(
+                    f"max_waiting={self._max_waiting} requests wait already",
+                    "Try again later, or raise it",
+                )
+            for task in tasks:
+                self._tasks[task.number] = task
+                self._place(task)
+                if task.cancelled:  # meanwhile, when it was not known yet
+                    self._inbox.put(task)
+
+    def cancel(self, tasks: Sequence[Task]) -> None:
+        """End completions; takes no lock, so that a garbage collector may call it."""
+        for task in tasks:
+            task.cancelled = True
+            self._inbox.put(task)
+
+    def counters(self) -> Counters:
+        """Of all engines together, those that have ended included."""
+        with self._lock:
+            running, past = self._fleet.running, self._fleet.past()
+            unplaced = sum(task.place is None for task in self._tasks.values())
+        if not self._closing:
+            past += [found for one in running if (found := one.counters()) is not None]
+        else:
+            past += [one.last_counters for one in running if one.last_counters is not None]
+        merged = merge(past)
+        return replace(
+            merged,
+            waiting=merged.waiting + unplaced,
+            refused=merged.refused + self._refused,
+            callback_errors=merged.callback_errors + self._deliverer.errors,
+        )
+
+    def close(self) -> None:
+        """End everything: completions get "cancelled". Calling it twice is fine."""
+        with self._lock:
+            if not self._closing:
+                self._closing = True
+                self._fleet.close()
+                self._inbox.put(None)
+        # A garbage collector may call this in a thread that the end is waiting for.
+        current = threading.current_thread()
+        if current is not self._thread and not self._fleet.owns(current):
+            self._thread.join()
+
+    def _open(self) -> None:
+        try:
+            with self._lock:
+                for place in range(self._fleet.size):
+                    self._fleet.launch(place)
+            with self._changed:
+                while self._failure is None and self._router is None:
+                    self._changed.wait(_SIGNAL_SECONDS)
+            if self._failure is not None:
+                raise self._failure
+        except BaseException:
+            self.close()
+            raise
+
+    def _run(self) -> None:
+        try:
+            while True:
+                with self._lock:
+                    if self._closing and not self._fleet.running:
+                        break
+                self._deliverer.give(self._handle(self._next()))
+        except BaseException:
+            _log.exception("the engines are given up")
+            with self._lock:
+                self._closing = True
+                self._fleet.kill()
+        finally:
+            self._deliverer.give([self._end(task, "cancelled") for task in [*self._tasks.values()]])
+
+    def _next(self) -> _Item:
+        """What comes next; engines that take too long to close are killed."""
+        if not self._closing:
+            return self._inbox.get()
+        try:
+            return self._inbox.get(timeout=_GRACE)
+        except queue.Empty:
+            self._fleet.kill()
+            return self._inbox.get()
+
+    def _handle(self, item: _Item) -> list[Delivery]:
+        with self._lock:
+            if item is None:
+                return []
+            if isinstance(item, Task):
+                return self._cancel(item)
+            ended_or_said, messages = item
+            place = self._fleet.place_of(ended_or_said)
+            if place is None:
+                return []
+            if messages is None:
+                return self._lose(place, ended_or_said)
+            return [found for one in messages for found in self._take(place, one)]
+
+    def _take(self, place: int, message: object) -> list[Delivery]:
+        if isinstance(message, Ready):
+            self._welcome(place, message)
+            return []
+        if isinstance(message, Failed):
+            self._note_failure(place, message)
+            return []
+        assert isinstance(message, Happened | Refused)
+        task = self._tasks.get(message.number)
+        if task is None or task.place != place:
+            return []
+        if isinstance(message, Refused):
+            return [self._end(task, "error", message.problem)]
+        return self._note(task, place, message.kind, message.chunk)
+
+    def _note_failure(self, place: int, failed: Failed) -> None:
+        """Let an engine go that cannot load; while the first are loading, that fails them all."""
+        engine = self._fleet.replica(place)
+        assert engine is not None
+        engine.close()
+        if self._router is None:
+            self._failure = getattr(errors, failed.kind)(failed.problem, failed.remedy)
+            self._changed.notify_all()
+        else:
+            _log.error("%s cannot be opened: %s", engine.name, failed.problem)
+
+    def _note(self, task: Task, place: int, kind: EventKind, chunk: Chunk | None) -> list[Delivery]:
+        """Note what an engine did for a completion."""
+        assert self._router is not None
+        task.running = True
+        if chunk is None:
+            announced, task.announced = task.announced, True
+            return [] if announced else [(task, kind, None)]
+        given = task.take(chunk)
+        if chunk.token_ids:
+            self._router.wrote(task.number, len(chunk.token_ids))
+        if chunk.finish_reason is not None:
+            if chunk.finish_reason != "error":
+                self._fleet.note_success(place)
+            self._forget(task)
+        return [(task, kind, given)]
+
+    def _welcome(self, place: int, ready: Ready) -> None:
+        """Let an engine that has loaded have requests."""
+        self._readies[place] = ready
+        self._fleet.note_ready(place)
+        if self._router is not None:
+            self._router.restore(place, self._capacity(place))
+        elif self._fleet.all_ready:
+            capacities = [self._capacity(place) for place in range(self._fleet.size)]
+            block_size = ready.info.block_size if self._share_prefixes else 0
+            self._router = Router(capacities, block_size)
+            self._changed.notify_all()
+        for task in self._tasks.values():
+            if task.place is None:
+                self._place(task)
+
+    def _capacity(self, place: int) -> Capacity:
+        return Capacity(self._fleet.speed(place), self._readies[place].cache_tokens)
+
+    def _lose(self, place: int, ended: Replica) -> list[Delivery]:
+        """Find other engines for the completions of one that has ended, and start it again."""
+        self._fleet.note_end(place)
+        if self._router is None:
+            if self._failure is None:
+                self._failure = NanoAccelError(f"{ended.name} ended {ended.ending()} as it loaded")
+            self._changed.notify_all()
+            return []
+        self._router.lose(place)
+        if not self._closing:
+            self._fleet.relaunch(place, ended)
+        left = [task for task in self._tasks.values() if task.place in (place, None)]
+        return [found for task in left for found in self._rescue(task, ended)]
+
+    def _rescue(self, task: Task, ended: Replica) -> list[Delivery]:
+        """What becomes of a completion whose engine has ended, or that waits for one."""
+        assert self._router is not None
+        problem = f"{ended.name} ended {ended.ending()}"
+        if task.place is not None:
+            self._router.end(task.number)
+            task.place = None
+            task.attempts += task.running
+            task.running = False
+        if self._closing or task.cancelled:
+            return [self._end(task, "cancelled")]
+        if task.begun or task.attempts > _ATTEMPTS or not self._fleet.running:
+            return [self._end(task, "error", problem)]
+        self._place(task)
+        return []
+
+    def _cancel(self, task: Task) -> list[Delivery]:
+        if task.number not in self._tasks:
+            return []
+        engine = None if task.place is None else self._fleet.replica(task.place)
+        if engine is None:
+            return [self._end(task, "cancelled")]
+        engine.send(Cancel(task.number))
+        return []
+
+    def _place(self, task: Task) -> None:
+        """Send a completion to an engine; without one it waits for one that is being started."""
+        assert self._router is not None
+        place = self._router.choose(task.num_prompt, task.chain)
+        if place is None:
+            return
+        engine = self._fleet.replica(place)
+        assert engine is not None
+        task.place = place
+        self._router.begin(
+            task.number, place, tokens=task.num_prompt, chain=task.chain, limit=task.limit
+        )
+        engine.send(task.message())
+
+    def _end(
+        self, task: Task, reason: Literal["cancelled", "error"], error: str | None = None
+    ) -> Delivery:
+        """End a completion here."""
+        self._forget(task)
+        chunk = task.last_chunk(reason, error)
+        return task, Event.of(task.number, chunk).kind, chunk
+
+    def _forget(self, task: Task) -> None:
+        del self._tasks[task.number]
+        if task.place is not None and self._router is not None:
+            self._router.end(task.number)
+
+    def _waiting(self) -> int:
+        return sum(not task.running for task in self._tasks.values())

@@ -1,0 +1,104 @@
+"""What the faces need of what runs requests: an engine in this process, or several in others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from nanoaccel.runtime.backends import BackendInfo
+from nanoaccel.runtime.config import RequestOptions
+from nanoaccel.runtime.counters import Counters
+from nanoaccel.runtime.output import Chunk
+from nanoaccel.runtime.prompts import Prompt
+from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.text import Tokenizer
+
+
+class Submission(Protocol):
+    """The requests of one prompt, one for each completion."""
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        """The prompt."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """Completions; as many chunks with a finish reason will come."""
+        ...
+
+    def submit(self, sink: Callable[[Chunk], None], *, even_if_full: bool) -> None:
+        """Queue them, together.
+
+        Args:
+            sink: Is given their chunks, always in the same thread.
+            even_if_full: Whether they may make the queue longer than it should be.
+
+        Raises:
+            QueueFullError: The queue has no room for all of them.
+            ClosedError: Nothing runs requests any more.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """End those that have not ended; may be called from anywhere, at any time."""
+        ...
+
+
+class Serving(Protocol):
+    """What runs requests.
+
+    Attributes:
+        tokenizer: The model's.
+        info: Of what runs the graph; of one, where several do.
+        replicas: Engines.
+    """
+
+    tokenizer: Tokenizer
+    info: BackendInfo
+    replicas: int
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of prompt and text together that a request may have."""
+        ...
+
+    def prepare(
+        self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
+    ) -> Submission:
+        """Make the requests of a prompt; they are not queued yet.
+
+        Args:
+            prompt: What to continue.
+            params: How to sample; None is ``SamplingParams()``.
+            options: How to treat it; None is ``RequestOptions()``.
+
+        Raises:
+            RequestError: The prompt is empty, too long, or not a prompt; or it asks for eviction
+                by score and there are no scores.
+            SamplingError: The parameters name a token that the model has not.
+            ConfigError: The cache eviction does not fit the cache.
+        """
+        ...
+
+    def counters(self) -> Counters:
+        """How it does."""
+        ...
+
+    def close(self) -> None:
+        """End everything: requests get finish_reason "cancelled". Calling it twice is fine."""
+        ...
+
+
+def prepare_all(
+    serving: Serving,
+    prompts: Sequence[Prompt],
+    params: SamplingParams | None,
+    options: RequestOptions | None,
+) -> list[Submission]:
+    """Make the requests of a list of prompts.
+
+    Raises:
+        NanoAccelError: As ``Serving.prepare``.
+    """
+    return [serving.prepare(prompt, params, options) for prompt in prompts]

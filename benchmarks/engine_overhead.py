@@ -90,7 +90,7 @@ def main() -> None:
     print(f"{machine()}; medians of {arguments.steps} steps\n")
     print("| batch | sampling | outside the graph call | of that controller | n-gram lookup |")
     print("| --- | --- | --- | --- | --- |")
-    with LLM(arguments.bundle, prefix_cache=False, speculation="ngram") as llm:
+    with LLM(arguments.bundle, prefix_cache=False, speculation="ngram", replicas=1) as llm:
         steps = TimedSteps(llm)
         for batch in (1, 4, 16):
             for name, options in (("greedy", {}), ("top-k, top-p, penalty", SAMPLING)):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from llama_gguf import write_gguf
 from random_llama import write_random_llama
 
 from nanoaccel.exporters.quiet import quiet
@@ -14,6 +15,7 @@ RANDOM_MODEL = "random-1.1b"
 SOURCE, BOTH, BUNDLE = "source", "both", "bundle"
 GENAI = {"peer-asym": (), "peer-sym": ("--sym",)}
 ORT_GENAI = "peer"
+GROUP_SIZE = 64
 
 
 def model_of(name: str, work: Path) -> str:
@@ -35,30 +37,35 @@ def write_source(model: str, work: Path) -> Path:
     return source
 
 
-def write_bundle(model: str, work: Path, runtime: str = "openvino") -> Path:
-    """NanoAccel's bundle, with its default recipe."""
+def write_bundle(
+    model: str, work: Path, runtime: str = "openvino", group_size: int = GROUP_SIZE
+) -> Path:
+    """NanoAccel's bundle, with its default recipe but for the group size."""
     from nanoaccel.exporters.pipeline import export
+    from nanoaccel.exporters.recipe import Recipe
 
     out = work / (BOTH if runtime == "both" else BUNDLE)
     if not out.exists():
-        export(model_of(model, work), out, runtime=runtime)
+        export(model_of(model, work), out, recipe=Recipe(group_size=group_size), runtime=runtime)
     return out
 
 
-def write_genai(model: str, work: Path, name: str) -> Path:
-    """What optimum-cli exports for OpenVINO GenAI with int4 weights, group size 64 as ours.
+def write_genai(model: str, work: Path, name: str, group_size: int = GROUP_SIZE) -> Path:
+    """What optimum-cli exports for OpenVINO GenAI with int4 weights, in groups as large as ours.
 
     Args:
         model: To export.
         work: Where to.
         name: "peer-asym" is optimum's default scheme, "peer-sym" the other one.
+        group_size: Weights that share a scale.
     """
     out = work / name
     if not out.exists():
         source = write_source(model, work)
         command = [str(Path(sys.executable).with_name("optimum-cli")), "export", "openvino"]
         command += ["--model", str(source), "--task", "text-generation-with-past"]
-        command += ["--weight-format", "int4", "--group-size", "64", *GENAI[name], str(out)]
+        command += ["--weight-format", "int4", "--group-size", str(group_size)]
+        command += [*GENAI[name], str(out)]
         subprocess.run(command, check=True, capture_output=True)
     return out
 
@@ -75,24 +82,34 @@ def write_ort_genai(model: str, work: Path) -> Path:
 
 
 def write_q4_0(model: str, work: Path, python: str) -> Path:
-    """The GGUF file for llama.cpp at Q4_0, by its own quantizer; the model has to be a GGUF file.
+    """The GGUF file for llama.cpp at Q4_0, by its own quantizer.
 
     Args:
-        model: The sample, or a .gguf file.
+        model: The sample, a .gguf file, or the random one.
         work: Where to.
         python: Interpreter that has llama_cpp.
 
     Raises:
-        FileNotFoundError: The model is no GGUF file.
+        FileNotFoundError: The model is none of these.
     """
-    from nanoaccel.exporters.source import resolve
-
     out = work / "q4_0.gguf"
     if not out.exists():
-        found = resolve(model_of(model, work))
-        if found.gguf is None:
-            raise FileNotFoundError(f"{model} is no GGUF file; give one with --gguf")
         script = Path(__file__).with_name("llama_quantize.py")
-        command = [python, str(script), str(found.gguf.path), str(out)]
+        command = [python, str(script), str(_gguf_of(model, work)), str(out)]
         subprocess.run(command, check=True, capture_output=True)
     return out
+
+
+def _gguf_of(model: str, work: Path) -> Path:
+    """The file that llama.cpp's quantizer reads."""
+    from nanoaccel.exporters.source import resolve
+
+    sample = resolve("sample").gguf
+    if model == RANDOM_MODEL and sample is not None:  # whose tokenizer it has
+        out = work / "bf16.gguf"
+        write_gguf(Path(model_of(model, work)), sample.path, out)
+        return out
+    found = resolve(model_of(model, work))
+    if found.gguf is None:
+        raise FileNotFoundError(f"{model} is no GGUF file; give one with --gguf")
+    return found.gguf.path

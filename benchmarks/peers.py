@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,7 +26,7 @@ from pathlib import Path
 import folders
 import peer_rows
 from fidelity import divergences
-from results import Results, Row, caption, describe_machine, report, versions_here
+from results import Results, Row, caption, describe_machine, report, versions_here, versions_there
 from workers import Answer, EngineFailed, Worker
 
 from nanoaccel.bundle import Bundle
@@ -225,7 +224,7 @@ def prepare(arguments: argparse.Namespace, work: Path) -> dict[str, Engine]:
     for name in arguments.engines:
         engine = ENGINES[name]
         if engine.folder in folders.GENAI:
-            folders.write_genai(model, work, engine.folder)
+            folders.write_genai(model, work, engine.folder, arguments.group_size)
         elif engine.folder == folders.ORT_GENAI:
             folders.write_ort_genai(model, work)
         elif engine.folder == folders.SOURCE:
@@ -254,16 +253,10 @@ def _fidelity(model: str, work: Path, engines: Mapping[str, Engine]) -> Row:
     return Row("KL to the original", "nats", False, {name: [kl] for name, kl in found.items()})
 
 
-def _version_of(python: str) -> dict[str, str]:
-    """That of llama.cpp's bindings under another interpreter."""
-    script = "import importlib.metadata as m; print(m.version('llama-cpp-python'))"
-    done = subprocess.run([python, "-c", script], check=True, capture_output=True, text=True)
-    return {"llama-cpp-python": done.stdout.strip()}
-
-
 def run(arguments: argparse.Namespace, work: Path) -> Results:
     """Prepare, measure, and put it all together."""
-    bundle = Bundle.open(folders.write_bundle(arguments.model, work, "both"))
+    made = folders.write_bundle(arguments.model, work, "both", arguments.group_size)
+    bundle = Bundle.open(made)
     engines = prepare(arguments, work)
     llama = arguments.llama_python
     runner = Runner(engines, work, {} if llama is None else {"llama.cpp": llama})
@@ -275,13 +268,17 @@ def run(arguments: argparse.Namespace, work: Path) -> Results:
     )
     versions = versions_here()
     if llama is not None and LLAMA in engines:
-        versions |= _version_of(llama)
+        versions |= versions_there(llama)
 
     def together(rows: list[Row]) -> Results:
         return Results(
             machine=describe_machine(),
             versions=versions,
-            model={"name": arguments.model, "quick": arguments.quick},
+            model={
+                "name": arguments.model,
+                "group_size": arguments.group_size,
+                "quick": arguments.quick,
+            },
             engines={name: engine.what for name, engine in runner.engines.items()},
             rows=rows,
         )
@@ -312,6 +309,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
     add("--model", default="sample", help="as for export, or random-1.1b")
+    add(
+        "--group-size",
+        type=int,
+        default=folders.GROUP_SIZE,
+        help="of int4 weights, ours and GenAI's",
+    )
     add("--rows", nargs="+", choices=peer_rows.NAMES, help="what to measure; default: all")
     add("--engines", nargs="+", choices=list(ENGINES), default=list(ENGINES), help="of whom")
     add("--rounds", type=int, help="figures of each engine in a row; default: 8, quick 6")

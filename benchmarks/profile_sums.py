@@ -94,7 +94,9 @@ def show_cost(folder: Path, backend: str, rounds: int, tokens: int) -> None:
     """What a profiler that was there costs, and one that is there."""
     options = {"backend": backend, "prefix_cache": False, "speculation": "off"}
     with ExitStack() as stack:
-        plain, detached, attached = (stack.enter_context(LLM(folder, **options)) for _ in range(3))
+        plain, detached, attached = (
+            stack.enter_context(LLM(folder, replicas=1, **options)) for _ in range(3)
+        )
         with Profiler(detached.session.loop.engine):
             seconds_per_token(detached, 4)
         stack.enter_context(Profiler(attached.session.loop.engine))

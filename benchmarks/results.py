@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -136,6 +137,13 @@ def versions_here() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def versions_there(python: str) -> dict[str, str]:
+    """That of llama.cpp's bindings under another interpreter."""
+    script = "import importlib.metadata as m; print(m.version('llama-cpp-python'))"
+    done = subprocess.run([python, "-c", script], check=True, capture_output=True, text=True)
+    return {"llama-cpp-python": done.stdout.strip()}
 
 
 def caption(results: Results) -> str:

@@ -45,6 +45,7 @@ class Soak:
         self._random = random.Random(1)
         self.llm = AsyncLLM(
             bundle,
+            replicas=1,
             kv_cache_memory=kv_cache_memory,
             max_step_tokens=STEP_TOKENS,
             max_running=AT_ONCE,

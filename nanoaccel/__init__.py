@@ -1,4 +1,4 @@
-"""NanoAccel: export language models to compressed OpenVINO bundles and run them on CPUs."""
+"""NanoAccel: export language models to compressed OpenVINO or ONNX bundles and run them on CPUs."""
 
 from __future__ import annotations
 

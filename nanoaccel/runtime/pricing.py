@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +97,11 @@ class PassBench:
             out = np.empty(cache.num_blocks, np.int32)
             blocks.append(out[: cache.block_ids(sequence, self._chunk + 1, out)].tolist())
         self._plans = {
-            count: plan_of(blocks[:count], self._chunk, 1, feature_size)
+            count: StepPlan.even(blocks[:count], self._chunk, 1, feature_size=feature_size)
             for count in counts
             if count <= len(blocks)
         }
-        self._plans[_PROMPT] = plan_of(blocks[:1], 0, self._chunk, feature_size)
+        self._plans[_PROMPT] = StepPlan.even(blocks[:1], 0, self._chunk, feature_size=feature_size)
         self._least = dict.fromkeys(self._plans, math.inf)
 
     def sample(self) -> Prices:
@@ -132,30 +131,6 @@ class PassBench:
         """What was found."""
         rows = {count: least for count, least in self._least.items() if count != _PROMPT}
         return Prices(rows, self._least[_PROMPT] / self._chunk)
-
-
-def plan_of(
-    blocks: Sequence[Sequence[int]], past: int, count: int, feature_size: int = 0
-) -> StepPlan:
-    """So many tokens of each sequence, with logits behind the last.
-
-    Args:
-        blocks: Of each sequence.
-        past: Tokens of each that are cached.
-        count: Tokens of each in the pass.
-        feature_size: As for ``measure_prices``.
-    """
-    ends = np.arange(0, count * len(blocks) + 1, count, dtype=np.int32)
-    return StepPlan(
-        token_ids=np.zeros(ends[-1], np.int64),
-        positions=np.tile(np.arange(past, past + count, dtype=np.int64), len(blocks)),
-        seq_begins=ends,
-        past_lens=np.full(len(blocks), past, np.int32),
-        block_ids=np.array([block for row in blocks for block in row], np.int32),
-        block_begins=np.array([0, *accumulate(map(len, blocks))], np.int32),
-        logits_rows=ends[1:].astype(np.int64) - 1,
-        features=np.zeros((ends[-1], feature_size), np.float32) if feature_size > 0 else None,
-    )
 
 
 def _file(folder: Path, key: str) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.budget import PassCost, StepBudget
 from nanoaccel.runtime.kv import KVCache
-from nanoaccel.runtime.pricing import plan_of
+from nanoaccel.runtime.plan import StepPlan
 from nanoaccel.runtime.speculation import StepCost
 
 
@@ -36,4 +36,4 @@ class Room:
 
     def warm_up(self) -> None:
         """Run one token, as runtimes prepare much at their first pass; the cache must be empty."""
-        self.backend.forward(plan_of([[0]], 0, 1))
+        self.backend.forward(StepPlan.even([[0]], 0, 1))

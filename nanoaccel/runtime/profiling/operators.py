@@ -7,7 +7,6 @@ import time
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import Backend, OperatorTimer
 from nanoaccel.runtime.plan import StepPlan
-from nanoaccel.runtime.pricing import plan_of
 from nanoaccel.runtime.profiling.facts import OperatorProfile
 
 _WARM_UP = 2
@@ -41,8 +40,8 @@ def measure_operators(
     backend.allocate_cache(blocks)
     table = [list(range(blocks))]
     # Each pass of the prompt's kind begins anew: what matters is its size, and it stays the same.
-    first = [plan_of(table, 0, size)] * _LEAST_PASSES
-    single = [plan_of(table, past + place, 1) for place in range(many)]
+    first = [StepPlan.even(table, 0, size)] * _LEAST_PASSES
+    single = [StepPlan.even(table, past + place, 1) for place in range(many)]
     seconds = []
     for plans in (first, single):
         for _ in range(_WARM_UP):

@@ -8,8 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nanoaccel.remembered import file_of, recall_sound, remember
 from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.plan import StepPlan
@@ -60,9 +58,10 @@ def _measure(backend: Backend, room: int) -> dict[int, float]:
     """Seconds by tokens; the least of some rounds, as other programs only ever add to it."""
     sizes = [size for size in _SIZES if size <= room]
     past = min(_PAST, room - sizes[-1])
-    plans = {size: _plan(size, past, backend.info.block_size) for size in sizes}
+    blocks = [range(-(-(past + sizes[-1]) // backend.info.block_size))]
+    plans = {size: StepPlan.even(blocks, past, size, all_rows=True) for size in sizes}
     if past > 0:
-        backend.forward(_plan(past, 0, backend.info.block_size))
+        backend.forward(StepPlan.even(blocks, 0, past))
     points = dict.fromkeys(plans, math.inf)
     end = time.perf_counter() + _MAX_SECONDS
     for _ in range(_ROUNDS):
@@ -74,20 +73,6 @@ def _measure(backend: Backend, room: int) -> dict[int, float]:
         if time.perf_counter() > end:
             break
     return points
-
-
-def _plan(size: int, past: int, block_size: int) -> StepPlan:
-    """So many tokens of one sequence, with logits for all."""
-    blocks = -(-(past + size) // block_size)
-    return StepPlan(
-        token_ids=np.zeros(size, np.int64),
-        positions=np.arange(past, past + size, dtype=np.int64),
-        seq_begins=np.array([0, size], np.int32),
-        past_lens=np.array([past], np.int32),
-        block_ids=np.arange(blocks, dtype=np.int32),
-        block_begins=np.array([0, blocks], np.int32),
-        logits_rows=np.arange(size, dtype=np.int64),
-    )
 
 
 def _points(found: Any, sizes: set[int]) -> dict[int, float]:

@@ -17,7 +17,8 @@ from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.graphs import Graph, GraphLoader
 from nanoaccel.runtime.kv import make_cache
 from nanoaccel.runtime.loading import hidden_layers, step_cost_key
-from nanoaccel.runtime.pricing import PassBench, measure_prices, plan_of
+from nanoaccel.runtime.plan import StepPlan
+from nanoaccel.runtime.pricing import PassBench, measure_prices
 from nanoaccel.runtime.speculation import StepCost
 from nanoaccel.runtime.speculation.calibration import calibrate
 from nanoaccel.runtime.tuning.axes import GROUPING
@@ -200,7 +201,7 @@ def _prompt_seconds(loaded: _Loaded, size: int) -> float:
     total = 0.0
     for past in range(0, loaded.tokens, size):
         count = min(size, loaded.tokens - past)
-        plan = plan_of([blocks[: -(-(past + count) // block_size)]], past, count)
+        plan = StepPlan.even([blocks[: -(-(past + count) // block_size)]], past, count)
         begun = time.perf_counter()
         backend.forward(plan)
         total += time.perf_counter() - begun

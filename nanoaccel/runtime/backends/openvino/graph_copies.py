@@ -106,14 +106,8 @@ class GraphCopies:
             copy = GraphCopy(self._compile_again())
             block = [np.zeros((1, cache.block_bytes), np.uint8) for cache in self._caches]
             copy.bind(self._caches, block)
-            copy.run(_one_token())  # packs its weights
+            copy.run(StepPlan.even([[0]], 0, 1))  # packs its weights
         except Exception as error:  # it is a luxury
             _log.debug("no further copy of the graph: %s", error)
         else:
             self._made = copy
-
-
-def _one_token() -> StepPlan:
-    one, both = np.zeros(1, np.int32), np.array([0, 1], np.int32)
-    first = np.zeros(1, np.int64)
-    return StepPlan(first, first, both, one, one, both, first)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from nanoaccel.cli.errors import INTERRUPTED
 from nanoaccel.cli.progress import working
 
@@ -33,6 +35,12 @@ def open_llm(bundle: Path, **arguments: Any) -> Iterator[LLM]:
         from nanoaccel.runtime.llm import LLM
 
         llm = LLM(bundle, **arguments)
+    if llm.backend.name == "torch" and arguments.get("backend", "auto") == "auto":
+        typer.echo(
+            f"{bundle} is not exported: torch runs it as it is. 'nanoaccel export {bundle} OUT' "
+            "makes it smaller and faster.",
+            err=True,
+        )
     with closed_at_end(llm):
         yield llm
 

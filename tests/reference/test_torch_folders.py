@@ -149,15 +149,17 @@ def test_folder_without_torch_names_the_extra(
         LLM(tiny_model)
 
 
-def test_generate_command_runs_a_model_folder(tiny_model: Path) -> None:
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_generate_command_runs_a_model_folder(tiny_model: Path, backend: str) -> None:
     from typer.testing import CliRunner
 
     from nanoaccel.cli.main import app
 
-    arguments = ["generate", str(tiny_model), "The tide", "--backend", "torch", "--max-tokens", "4"]
+    arguments = ["generate", str(tiny_model), "The tide", "--backend", backend, "--max-tokens", "4"]
     found = CliRunner().invoke(app, arguments)
     assert found.exit_code == 0, found.output
     assert found.stdout.strip()
+    assert ("is not exported" in found.stderr) == (backend == "auto")
 
 
 def test_inductor_without_a_compiler_says_so(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from numpy.typing import NDArray
 
 from nanoaccel.errors import ConfigError
 from nanoaccel.reference import layers as look
@@ -19,6 +18,7 @@ from nanoaccel.reference.network import Network
 from nanoaccel.reference.operator_times import OperatorTimes
 from nanoaccel.runtime.backends import BackendInfo, BackendOptions, OperatorTime
 from nanoaccel.runtime.backends.slot_memory import CacheSlots, CacheTensor
+from nanoaccel.runtime.backends.slotted import Slotted
 from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.cpu.runtimes import apply_to_torch
 from nanoaccel.runtime.cpu.threads import plan_here
@@ -94,24 +94,23 @@ def _load(options: BackendOptions, name: str) -> TorchBackend:
     return TorchBackend(network, plan, name, times)
 
 
-class TorchBackend:
+class TorchBackend(Slotted):
     """A model and its cache; made by ``load``."""
 
     def __init__(
         self, network: Network, plan: ThreadPlan, name: str, times: OperatorTimes | None
     ) -> None:
-        self._network: Network | None = network
-        self._plan = plan
-        self._times = times
-        self._slots: CacheSlots | None = None
-        self._kinds = [
+        kinds = [
             CacheTensor(layer.key_heads, width, _STORED[network.dtype])
             for layer in network.layers
             for width in (layer.key_width, layer.value_width)
         ]
-        self.block_bytes = _BLOCK_SIZE * sum(kind.token_bytes for kind in self._kinds)
+        super().__init__(kinds, _BLOCK_SIZE)
+        self._network: Network | None = network
+        self._plan = plan
+        self._times = times
         precision = _NAMES[network.dtype]
-        shapes = ", ".join(f"[{kind.heads},{kind.width}]" for kind in self._kinds)
+        shapes = ", ".join(f"[{kind.heads},{kind.width}]" for kind in kinds)
         self.info = BackendInfo(
             name=name,
             device=cpu_name(),
@@ -126,49 +125,23 @@ class TorchBackend:
             pass_sizes=PADDED_SIZES if name == OPENVINO else (),
         )
 
-    def allocate_cache(self, num_blocks: int) -> None:
-        self.allocate_slots(1, num_blocks)
-
-    def allocate_slots(self, num_slots: int, slot_blocks: int) -> None:
-        """As ``kv.SlotMemory``."""
+    def _bind(self, slots: CacheSlots) -> None:
         assert self._network is not None, "the backend is closed"
-        try:
-            self._slots = CacheSlots(self._kinds, num_slots, slot_blocks, _BLOCK_SIZE)
-        except MemoryError as error:
-            raise ConfigError(
-                f"{num_slots} slots of {slot_blocks * self.block_bytes} bytes do not fit in memory",
-                "Lower kv_cache_memory or max_running",
-            ) from error
-        self._network.bind(self._slots.tensors)
+        self._network.bind(slots.tensors)
 
     def forward(self, plan: StepPlan) -> StepResult:
         assert self._network is not None, "the backend is closed"
         if torch.get_num_threads() != self._plan.threads:  # torch has one number for all models
             apply_to_torch(self._plan, torch)
-        firsts = plan.block_ids[plan.block_begins[:-1]] // self._live.slot_blocks
         begins = plan.seq_begins.tolist()
         parts = [
             Part(*place)
             for place in zip(
-                begins[:-1], begins[1:], firsts.tolist(), plan.past_lens.tolist(), strict=True
+                begins[:-1], begins[1:], self._slots_of(plan), plan.past_lens.tolist(), strict=True
             )
         ]
         size = max(plan.num_computed, self.info.pass_size(len(plan.token_ids)))
         return self._network.run(plan, parts, size)
-
-    def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
-        self._live.read(block, out)
-
-    def write_block(self, block: int, data: NDArray[np.uint8]) -> None:
-        self._live.write(block, data)
-
-    def copy_blocks(self, source: int, target: int, count: int) -> None:
-        """As ``kv.SlotMemory``."""
-        self._live.copy(source, target, count)
-
-    def discard_blocks(self, first: int, count: int) -> None:
-        """As ``kv.SlotMemory``."""
-        self._live.discard(first, count)
 
     def begin_section(self) -> None:
         """As ``OperatorTimer``."""
@@ -187,8 +160,3 @@ class TorchBackend:
 
     def close(self) -> None:
         self._network = self._slots = None
-
-    @property
-    def _live(self) -> CacheSlots:
-        assert self._slots is not None, "the backend has no cache yet, or is closed"
-        return self._slots

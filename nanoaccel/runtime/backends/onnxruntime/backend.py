@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
 from nanoaccel.bundle import exact_graph, small_cache_graph
 from nanoaccel.errors import BundleError, ConfigError
@@ -19,6 +17,7 @@ from nanoaccel.runtime.backends.onnxruntime.plain_graph import PlainGraph
 from nanoaccel.runtime.backends.onnxruntime.session import open_session
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature, read_signature
 from nanoaccel.runtime.backends.slot_memory import CacheSlots
+from nanoaccel.runtime.backends.slotted import Slotted
 from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.cpu.threads import plan_here
 from nanoaccel.runtime.cpu.workload import Workload
@@ -75,7 +74,7 @@ def _variant(options: BackendOptions) -> Path:
     return exact if options.precision == "f32" and exact.is_file() else options.graph
 
 
-class OnnxRuntimeBackend:
+class OnnxRuntimeBackend(Slotted):
     """A session, and its cache; made by ``load``."""
 
     def __init__(
@@ -86,14 +85,13 @@ class OnnxRuntimeBackend:
         options: BackendOptions,
         times: OperatorTimes | None = None,
     ) -> None:
+        super().__init__(signature.caches, _BLOCK_SIZE)
         self._session: ort.InferenceSession | None = session
         self._times = times
         self._signature = signature
         head = "features" in signature.inputs  # tells its own state always: it reads that again
         self._hidden = tuple(sorted(signature.hidden)) if head else options.hidden_layers
-        self._slots: CacheSlots | None = None
         self._graph: PackedGraph | PlainGraph | None = None
-        self.block_bytes = _BLOCK_SIZE * sum(item.token_bytes for item in signature.caches)
         first = signature.caches[0]
         self.info = BackendInfo(
             name="onnx",
@@ -109,47 +107,20 @@ class OnnxRuntimeBackend:
             slots=True,
         )
 
-    def allocate_cache(self, num_blocks: int) -> None:
-        self.allocate_slots(1, num_blocks)
-
-    def allocate_slots(self, num_slots: int, slot_blocks: int) -> None:
-        """As ``kv.SlotMemory``."""
+    def _bind(self, slots: CacheSlots) -> None:
         assert self._session is not None, "the backend is closed"
-        signature = self._signature
-        try:
-            self._slots = CacheSlots(signature.caches, num_slots, slot_blocks, _BLOCK_SIZE)
-        except MemoryError as error:
-            raise ConfigError(
-                f"{num_slots} slots of {slot_blocks * self.block_bytes} bytes do not fit in memory",
-                "Lower kv_cache_memory or max_running",
-            ) from error
-        binding = Binding(self._session, signature.caches, self._slots)
+        binding = Binding(self._session, self._signature.caches, slots)
         if self._times is not None:
             self._times.watch(binding, self._session)
         self._graph = (
-            PackedGraph(binding, signature, self._hidden)
-            if signature.packed
-            else PlainGraph(binding, signature)
+            PackedGraph(binding, self._signature, self._hidden)
+            if self._signature.packed
+            else PlainGraph(binding, self._signature)
         )
 
     def forward(self, plan: StepPlan) -> StepResult:
         assert self._graph is not None, "the backend has no cache yet, or is closed"
-        firsts = plan.block_ids[plan.block_begins[:-1]]
-        return self._graph.forward(plan, (firsts // self._live.slot_blocks).tolist())
-
-    def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
-        self._live.read(block, out)
-
-    def write_block(self, block: int, data: NDArray[np.uint8]) -> None:
-        self._live.write(block, data)
-
-    def copy_blocks(self, source: int, target: int, count: int) -> None:
-        """As ``kv.SlotMemory``."""
-        self._live.copy(source, target, count)
-
-    def discard_blocks(self, first: int, count: int) -> None:
-        """As ``kv.SlotMemory``."""
-        self._live.discard(first, count)
+        return self._graph.forward(plan, self._slots_of(plan))
 
     def begin_section(self) -> None:
         """As ``OperatorTimer``."""
@@ -170,8 +141,3 @@ class OnnxRuntimeBackend:
         if self._times is not None:
             self._times.close()
         self._graph = self._session = self._slots = None
-
-    @property
-    def _live(self) -> CacheSlots:
-        assert self._slots is not None, "the backend has no cache yet, or is closed"
-        return self._slots

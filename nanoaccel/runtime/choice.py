@@ -76,7 +76,8 @@ class Chooser:
     When nothing is computed yet, requests go where they are done soonest. Else a move costs
     computing their tokens again, so it is made once as much time has been lost by staying (the
     rent-or-buy rule: never more than twice what the best choice in hindsight costs), or when
-    prompts are waiting that would be computed so much sooner.
+    prompts are waiting that would be computed so much sooner, even if what follows them is written
+    more slowly.
 
     Args:
         prices: Of each graph.
@@ -101,7 +102,8 @@ class Chooser:
             saved = here.decode(load.requests) - price.decode(load.requests)
             self._lost[place] = max(0.0, self._lost[place] + saved)
             sooner = load.pending * (here.chunk - price.chunk)
-            gains.append(self._lost[place] + sooner - load.computed * price.chunk)
+            later = EXPECTED_TOKENS * min(0.0, saved)  # what is computed there is written there
+            gains.append(self._lost[place] + sooner + later - load.computed * price.chunk)
         gains[self.current] = 0.0
         return self._move(gains.index(max(gains)))
 

@@ -13,34 +13,45 @@ import pytest
 from support.builder_server import BuilderServer
 
 
-@pytest.fixture(scope="package", autouse=True)
-def builder_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+@pytest.fixture(scope="session")
+def builder_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuilderServer]:
+    """Starts with the first graph that is asked for."""
+    server = BuilderServer(tmp_path_factory.mktemp("builder"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forked_builder(builder_server: BuilderServer) -> Iterator[None]:
     """Let processes of the builder be forked; elsewhere they are started as users start them."""
     if find_spec("onnxruntime_genai") is None:
         yield
         return
     from nanoaccel.exporters.onnx import builder
 
-    server = BuilderServer(tmp_path_factory.mktemp("builder"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(builder, "run_process", server.run)
+        patch.setattr(builder, "run_process", builder_server.run)
         yield
-    server.close()
 
 
-@pytest.fixture(scope="package", autouse=True)
-def traced_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+@pytest.fixture(scope="session")
+def traced_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Graphs by what they were traced from."""
+    return tmp_path_factory.mktemp("traced")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def traced_once(traced_models: Path) -> Iterator[None]:
     """Let exports trace the same weights once, and copy the graph from then on."""
     if find_spec("optimum") is None:
         yield
         return
     from nanoaccel.exporters.openvino import trace as module
 
-    known = tmp_path_factory.mktemp("traced")
     trace = module.trace
 
     def copied(model: Any, folder: Path) -> Path:
-        kept = known / digest(model)
+        kept = traced_models / digest(model)
         if not kept.is_dir():
             graph = trace(model, folder)
             shutil.copytree(folder, kept)

@@ -74,6 +74,12 @@ def test_chooser_moves_at_once_when_many_come_just_after_one_began() -> None:
     assert chooser.choose(Load(8, 128, 7 * 128)) == 1
 
 
+def test_chooser_does_not_leave_in_the_middle_of_a_prompt_for_slower_writing() -> None:
+    chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
+    assert chooser.choose(fresh(1, 500)) == 0
+    assert chooser.choose(Load(1, 128, 372)) == 0
+
+
 def test_chooser_stays_when_a_short_prompt_comes_beside_a_long_text() -> None:
     chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
     assert chooser.choose(Load(2, 1000, 20)) == 0

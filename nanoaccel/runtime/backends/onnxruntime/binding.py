@@ -35,6 +35,7 @@ class Binding:
         self._slots = slots
         self._windows: OrderedDict[tuple[int, int], ort.IOBinding] = OrderedDict()
         self._outputs: dict[str, Float32Array] = {}
+        self._latest: tuple[ort.IOBinding, dict[str, Float32Array]]
 
     def run(
         self,
@@ -59,6 +60,12 @@ class Binding:
         for name, shape in outputs.items():
             given[name] = array = self._output(name, shape)
             binding.bind_output(name, "cpu", 0, np.float32, shape, array.ctypes.data)
+        self._latest = binding, given
+        return self.repeat()
+
+    def repeat(self) -> dict[str, Float32Array]:
+        """Run again on what was bound last, in which there may be other values."""
+        binding, given = self._latest
         self._session.run_with_iobinding(binding)
         return given
 

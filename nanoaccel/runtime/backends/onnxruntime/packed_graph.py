@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends.onnxruntime.binding import Binding
+from nanoaccel.runtime.backends.onnxruntime.pass_inputs import PassInputs
 from nanoaccel.runtime.backends.onnxruntime.runs import Run, plan_runs
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature
 from nanoaccel.runtime.plan import Float32Array, Int64Array, StepPlan, StepResult
@@ -30,13 +31,23 @@ class PackedGraph:
         self._binding = binding
         self._signature = signature
         self._hidden = [f"hidden.{layer}" for layer in hidden]
+        self._shape: tuple[object, ...] = ()
+        self._latest: PassInputs | None = None
 
     def forward(self, plan: StepPlan, slots: Sequence[int]) -> StepResult:
         """Compute a step, each sequence in its slot."""
-        runs = plan_runs(slots, np.diff(plan.seq_begins).tolist())
+        counts = np.diff(plan.seq_begins)
+        shape = (tuple(slots), counts.tobytes(), plan.logits_rows.tobytes())
+        if shape == self._shape and self._latest is not None:  # mostly: one more token each
+            self._latest.fill(plan, slice(None), slice(None))
+            return self._result(self._binding.repeat(), len(plan.logits_rows))
+        self._shape = ()
+        runs = plan_runs(slots, counts.tolist())
         if len(runs) == 1:
-            order = np.arange(len(slots))
-            return self._run(plan, slots, runs[0], order, np.arange(len(plan.token_ids)))
+            every = np.arange(len(slots)), np.arange(len(plan.token_ids))
+            result = self._run(plan, slots, runs[0], *every)
+            self._shape = shape
+            return result
         logits = np.empty((len(plan.logits_rows), self._signature.vocab_size), np.float32)
         width = len(self._hidden) * self._signature.hidden_size
         hidden = np.empty((len(plan.token_ids), width), np.float32) if self._hidden else None
@@ -62,59 +73,24 @@ class PackedGraph:
         place[tokens] = np.arange(len(tokens))
         wanted = place[plan.logits_rows]
         wanted = wanted[wanted >= 0]
-        inputs = self._inputs(plan, slots, run, tokens, order)
-        # A product of no row is not worth a special case to it.
-        inputs["logits_rows"] = wanted if len(wanted) > 0 else np.zeros(1, np.int64)
-        rows = len(inputs["logits_rows"])
+        self._latest = inputs = PassInputs(
+            self._signature,
+            run,
+            np.array(slots)[order] - run.first_slot,
+            np.diff(plan.seq_begins)[order],
+            wanted,
+            0 if plan.features is None else plan.features.shape[1],
+        )
+        inputs.fill(plan, order, tokens)
+        rows = len(inputs.arrays["logits_rows"])
         outputs: dict[str, tuple[int, ...]] = {"logits": (1, rows, self._signature.vocab_size)}
         for name in self._hidden:
             outputs[name] = (1, len(tokens), self._signature.hidden_size)
-        found = self._binding.run((run.first_slot, run.num_slots), inputs, outputs)
-        return StepResult(found["logits"][0, : len(wanted)], hidden=self._states(found))
+        window = (run.first_slot, run.num_slots)
+        return self._result(self._binding.run(window, inputs.arrays, outputs), len(wanted))
 
-    def _inputs(
-        self,
-        plan: StepPlan,
-        slots: Sequence[int],
-        run: Run,
-        tokens: Int64Array,
-        order: NDArray[Any],
-    ) -> dict[str, NDArray[Any]]:
-        """All inputs but the cache and the wanted rows, for the sequences ``order``."""
-        counts = np.diff(plan.seq_begins)[order]
-        rows = np.array(slots)[order] - run.first_slot
-        total = len(tokens)
-        of_token = np.repeat(rows, counts)
-        ends = np.cumsum(counts)
-        place = np.arange(total) - np.repeat(ends - counts, counts)
-        lengths = plan.past_lens[order] + counts
-        shape = (run.num_slots, run.longest)
-        query_map = np.zeros((*shape, 2), np.int64)
-        query_map[of_token, place, 1] = np.arange(total)
-        token_map = np.empty((1, total, 2), np.int64)
-        token_map[0, :, 0], token_map[0, :, 1] = of_token, place
-        cached = np.zeros(run.num_slots, np.int32)
-        cached[rows] = lengths - 1
-        new = np.zeros(run.num_slots, np.int32)
-        new[rows] = counts
-        positions = plan.positions[tokens]
-        made: dict[str, NDArray[Any]] = {
-            "input_ids": np.ascontiguousarray(plan.token_ids[tokens])[None],
-            "query_map": query_map,
-            "token_map": token_map,
-            "seqlens_k": cached,
-            "query_seqlens": new,
-            "total_sequence_length": np.array(lengths.max(), np.int32),
-        }
-        if "row_positions" in self._signature.inputs:
-            made["row_positions"] = row_positions = np.zeros(shape, np.int64)
-            row_positions[of_token, place] = positions
-        if "positions" in self._signature.inputs:
-            made["positions"] = positions[None]
-        if "features" in self._signature.inputs:
-            assert plan.features is not None, "the graph of a head reads features"
-            made["features"] = np.ascontiguousarray(plan.features[tokens])[None]
-        return made
+    def _result(self, found: dict[str, Float32Array], rows: int) -> StepResult:
+        return StepResult(found["logits"][0, :rows], hidden=self._states(found))
 
     def _states(self, found: dict[str, Float32Array]) -> Float32Array | None:
         """What the asked layers gave, side by side."""

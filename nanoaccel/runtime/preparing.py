@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from dataclasses import dataclass
+from itertools import count
 
 from nanoaccel.errors import RequestError
 from nanoaccel.runtime.backends import BackendInfo
@@ -22,6 +24,7 @@ class Prepared:
 
     Args:
         prompt_ids: Its tokens.
+        numbers: Of its completions, unique and rising with arrival.
         params: How to sample.
         options: How to treat it.
         max_tokens: To generate at most: what was asked, as far as it fits.
@@ -31,6 +34,7 @@ class Prepared:
     """
 
     prompt_ids: list[int]
+    numbers: list[int]
     params: SamplingParams
     options: RequestOptions
     max_tokens: int
@@ -40,7 +44,7 @@ class Prepared:
 
 
 class Preparer:
-    """Checks prompts and makes requests.
+    """Checks prompts, numbers their completions and makes requests.
 
     Args:
         tokenizer: The model's.
@@ -68,6 +72,8 @@ class Preparer:
         self._model_length = model_length
         self._cache_length = cache_length
         self._eviction = self._in_blocks(eviction)
+        self._numbers = count()
+        self._lock = threading.Lock()
 
     @property
     def context_length(self) -> int:
@@ -93,14 +99,15 @@ class Preparer:
         max_tokens = room if params.max_tokens is None else min(room, params.max_tokens)
         seed = secrets.randbits(63) if params.seed is None else params.seed
         deadline = None if options.timeout is None else time.perf_counter() + options.timeout
-        return Prepared(ids, params, options, max_tokens, seed, eviction, deadline)
+        with self._lock:
+            numbers = [next(self._numbers) for _ in range(params.n)]
+        return Prepared(ids, numbers, params, options, max_tokens, seed, eviction, deadline)
 
-    def request(self, prepared: Prepared, number: int, index: int) -> Request:
+    def request(self, prepared: Prepared, index: int) -> Request:
         """Make the request of a completion.
 
         Args:
             prepared: By ``prepare``.
-            number: Of the request; unique in the engine.
             index: Of the completion.
 
         Raises:
@@ -108,7 +115,7 @@ class Preparer:
         """
         options = prepared.options
         return Request(
-            number,
+            prepared.numbers[index],
             prepared.prompt_ids,
             prepared.params,
             max_tokens=prepared.max_tokens,

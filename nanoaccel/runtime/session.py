@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 from nanoaccel.bundle import Bundle
@@ -129,8 +127,6 @@ class Session:
             loaded.close()
             raise
         weakref.finalize(self, self.loop.close)
-        self._ids = count()
-        self._ids_lock = threading.Lock()
 
     @property
     def context_length(self) -> int:
@@ -142,10 +138,8 @@ class Session:
     ) -> EngineSubmission:
         """Make the requests of a prompt; as ``serving.Serving.prepare``."""
         prepared = self._preparer.prepare(prompt, params, options)
-        with self._ids_lock:
-            numbers = [next(self._ids) for _ in range(prepared.params.n)]
         requests = [
-            self._preparer.request(prepared, number, index) for index, number in enumerate(numbers)
+            self._preparer.request(prepared, index) for index in range(len(prepared.numbers))
         ]
         return EngineSubmission(prepared.prompt_ids, requests, self)
 

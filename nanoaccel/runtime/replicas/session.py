@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -31,21 +29,19 @@ class ReplicaSubmission:
 
     Args:
         prepared: The prompt.
-        numbers: Of the completions.
         session: Runs them; it stays open as long as anybody holds this.
     """
 
-    def __init__(self, prepared: Prepared, numbers: list[int], session: ReplicaSession) -> None:
+    def __init__(self, prepared: Prepared, session: ReplicaSession) -> None:
         self.prompt_ids = prepared.prompt_ids
         self._prepared = prepared
-        self._numbers = numbers
         self._session = session
         self._tasks: list[Task] = []
 
     @property
     def count(self) -> int:
         """Completions; as many chunks with a finish reason will come."""
-        return len(self._numbers)
+        return len(self._prepared.numbers)
 
     def submit(self, sink: Callable[[Chunk], None], *, even_if_full: bool) -> None:
         """Queue them, together; the sink is called in the pool's thread.
@@ -68,7 +64,7 @@ class ReplicaSubmission:
                 deadline=prepared.deadline,
                 sink=sink,
             )
-            for index, number in enumerate(self._numbers)
+            for index, number in enumerate(prepared.numbers)
         ]
         pool.submit(self._tasks, even_if_full=even_if_full)
 
@@ -130,8 +126,6 @@ class ReplicaSession:
             cache_length=min(one.cache_tokens for one in ready),
             eviction=config.cache_eviction,
         )
-        self._ids = count()
-        self._ids_lock = threading.Lock()
 
     @property
     def context_length(self) -> int:
@@ -143,10 +137,8 @@ class ReplicaSession:
     ) -> ReplicaSubmission:
         """Check a prompt as its engine will; as ``serving.Serving.prepare``."""
         prepared = self._preparer.prepare(prompt, params, options)
-        self._preparer.request(prepared, 0, 0)  # raises what would be raised there
-        with self._ids_lock:
-            numbers = [next(self._ids) for _ in range(prepared.params.n)]
-        return ReplicaSubmission(prepared, numbers, self)
+        self._preparer.request(prepared, 0)  # raises what would be raised there
+        return ReplicaSubmission(prepared, self)
 
     def counters(self) -> Counters:
         """How the engines do, together."""

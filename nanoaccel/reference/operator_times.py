@@ -41,9 +41,13 @@ class OperatorTimes:
     Args:
         network: Whose modules are timed from now on.
         compiled: Whether its layers are.
+
+    Attributes:
+        looked_up_bytes: As ``OperatorTimer``.
     """
 
     def __init__(self, network: Network, *, compiled: bool) -> None:
+        self.looked_up_bytes = network.looked_up_bytes
         self._kinds: dict[str, str] = {}
         self._layers: dict[str, int | None] = {}
         self._sections: list[dict[str, _Total]] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from nanoaccel.reference.checkpoint import load_model
 from nanoaccel.reference.compiling import INDUCTOR, OPENVINO, PADDED_SIZES, compile_layers
 from nanoaccel.reference.network import Network
 from nanoaccel.reference.operator_times import OperatorTimes
-from nanoaccel.runtime.backends import BackendInfo, BackendOptions, OperatorTime
+from nanoaccel.runtime.backends import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.slot_memory import CacheSlots, CacheTensor
 from nanoaccel.runtime.backends.slotted import Slotted
+from nanoaccel.runtime.backends.timed import Timed
 from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.cpu.runtimes import apply_to_torch
 from nanoaccel.runtime.cpu.threads import plan_here
@@ -94,7 +95,7 @@ def _load(options: BackendOptions, name: str) -> TorchBackend:
     return TorchBackend(network, plan, name, times)
 
 
-class TorchBackend(Slotted):
+class TorchBackend(Timed, Slotted):
     """A model and its cache; made by ``load``."""
 
     def __init__(
@@ -142,21 +143,6 @@ class TorchBackend(Slotted):
         ]
         size = max(plan.num_computed, self.info.pass_size(len(plan.token_ids)))
         return self._network.run(plan, parts, size)
-
-    def begin_section(self) -> None:
-        """As ``OperatorTimer``."""
-        assert self._times is not None, "it was not loaded with profile"
-        self._times.begin_section()
-
-    def operator_times(self) -> Sequence[Sequence[OperatorTime]]:
-        """As ``OperatorTimer``."""
-        assert self._times is not None, "it was not loaded with profile"
-        return self._times.sections()
-
-    def looked_up_bytes(self) -> int:
-        """As ``OperatorTimer``."""
-        assert self._network is not None, "the backend is closed"
-        return self._network.looked_up_bytes
 
     def close(self) -> None:
         self._network = self._slots = None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import onnxruntime as ort
 
 from nanoaccel.bundle import exact_graph, small_cache_graph
 from nanoaccel.errors import BundleError, ConfigError
-from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions, OperatorTime
+from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.onnxruntime.binding import Binding
 from nanoaccel.runtime.backends.onnxruntime.operator_times import OperatorTimes
 from nanoaccel.runtime.backends.onnxruntime.packed_graph import PackedGraph
@@ -18,6 +17,7 @@ from nanoaccel.runtime.backends.onnxruntime.session import open_session
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature, read_signature
 from nanoaccel.runtime.backends.slot_memory import CacheSlots
 from nanoaccel.runtime.backends.slotted import Slotted
+from nanoaccel.runtime.backends.timed import Timed
 from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.cpu.threads import plan_here
 from nanoaccel.runtime.cpu.workload import Workload
@@ -74,7 +74,7 @@ def _variant(options: BackendOptions) -> Path:
     return exact if options.precision == "f32" and exact.is_file() else options.graph
 
 
-class OnnxRuntimeBackend(Slotted):
+class OnnxRuntimeBackend(Timed, Slotted):
     """A session, and its cache; made by ``load``."""
 
     def __init__(
@@ -87,7 +87,7 @@ class OnnxRuntimeBackend(Slotted):
     ) -> None:
         super().__init__(signature.caches, _BLOCK_SIZE)
         self._session: ort.InferenceSession | None = session
-        self._times = times
+        self._times: OperatorTimes | None = times
         self._signature = signature
         head = "features" in signature.inputs  # tells its own state always: it reads that again
         self._hidden = tuple(sorted(signature.hidden)) if head else options.hidden_layers
@@ -121,21 +121,6 @@ class OnnxRuntimeBackend(Slotted):
     def forward(self, plan: StepPlan) -> StepResult:
         assert self._graph is not None, "the backend has no cache yet, or is closed"
         return self._graph.forward(plan, self._slots_of(plan))
-
-    def begin_section(self) -> None:
-        """As ``OperatorTimer``."""
-        assert self._times is not None, "it was not loaded with profile"
-        self._times.begin_section()
-
-    def operator_times(self) -> Sequence[Sequence[OperatorTime]]:
-        """As ``OperatorTimer``."""
-        assert self._times is not None, "it was not loaded with profile"
-        return self._times.sections()
-
-    def looked_up_bytes(self) -> int:
-        """As ``OperatorTimer``."""
-        assert self._times is not None, "it was not loaded with profile"
-        return self._times.looked_up_bytes
 
     def close(self) -> None:
         if self._times is not None:

@@ -11,7 +11,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from nanoaccel.errors import BundleDamagedError, BundleError, ConfigError
-from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions, OperatorTime
+from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.openvino.arena import CacheArena
 from nanoaccel.runtime.backends.openvino.cache_inputs import cache_inputs, describe
 from nanoaccel.runtime.backends.openvino.graph_copies import GraphCopies
@@ -20,6 +20,7 @@ from nanoaccel.runtime.backends.openvino.looked_up import looked_up_bytes
 from nanoaccel.runtime.backends.openvino.operator_times import OperatorTimes
 from nanoaccel.runtime.backends.openvino.paged_graph import make_paged
 from nanoaccel.runtime.backends.openvino.score_sum import ScoreSum
+from nanoaccel.runtime.backends.timed import Timed
 from nanoaccel.runtime.cpu.memory import free_memory
 from nanoaccel.runtime.cpu.runtimes import openvino_properties
 from nanoaccel.runtime.cpu.threads import plan_here
@@ -123,7 +124,7 @@ def _properties(options: BackendOptions, capabilities: Sequence[str]) -> dict[st
     return chosen
 
 
-class OpenVINOBackend:
+class OpenVINOBackend(Timed):
     """A compiled graph, and its cache; made by ``load``.
 
     With ``looked_up``, the bytes of weights of which a pass reads but a few rows, it notes what its
@@ -141,9 +142,7 @@ class OpenVINOBackend:
     ) -> None:
         self._caches = cache_inputs(compiled.inputs)
         self._copies = GraphCopies(compiled, compile_again, most_copies, self._caches)
-        self._operators = (
-            None if looked_up is None else OperatorTimes(self._copies.first, looked_up)
-        )
+        self._times = None if looked_up is None else OperatorTimes(self._copies.first, looked_up)
         outputs = [value.get_any_name() for value in compiled.outputs]
         self._logits = outputs.index("logits")
         scores = [place for place, name in enumerate(outputs) if name.startswith("scores.")]
@@ -200,21 +199,6 @@ class OpenVINOBackend:
 
     def write_block(self, block: int, data: NDArray[np.uint8]) -> None:
         self._live_arena.write(block, data)
-
-    def begin_section(self) -> None:
-        """As ``OperatorTimer``."""
-        assert self._operators is not None, "it was not loaded with profile"
-        self._operators.begin_section()
-
-    def operator_times(self) -> Sequence[Sequence[OperatorTime]]:
-        """As ``OperatorTimer``."""
-        assert self._operators is not None, "it was not loaded with profile"
-        return self._operators.sections()
-
-    def looked_up_bytes(self) -> int:
-        """As ``OperatorTimer``."""
-        assert self._operators is not None, "it was not loaded with profile"
-        return self._operators.looked_up_bytes
 
     def close(self) -> None:
         self._copies.close()

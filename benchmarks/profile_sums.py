@@ -20,6 +20,7 @@ from workers import machine
 from nanoaccel import LLM, Bundle, SamplingParams
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import BackendOptions
+from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.plan import StepPlan
 from nanoaccel.runtime.profiling import ProfileOptions, Profiler, profile_bundle
 
@@ -56,6 +57,7 @@ def show_operators(folder: Path, backend: str, passes: int) -> None:
     """Operators against single tokens' passes of a graph that notes nothing, in turn."""
     bundle = Bundle.open(folder)
     name = bundle.runtimes[0] if backend == "auto" else backend
+    pages = HugePages()
     plain, noting = (
         BACKENDS.resolve(name)(
             BackendOptions(
@@ -72,6 +74,7 @@ def show_operators(folder: Path, backend: str, passes: int) -> None:
         one.allocate_cache(len(blocks[0]))
         for _ in range(3):
             one.forward(StepPlan.even(blocks, 255, 1))
+    pages.gather()
     noting.begin_section()
     seconds = {id(plain): 0.0, id(noting): 0.0}
     for place in range(passes):

@@ -17,6 +17,7 @@ from nanoaccel.errors import ConfigError, GenerationError
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.output import Completion, RequestOutput
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.session import Session
 
 _WARM_UP_TOKENS = 8
 _SEED = 1
@@ -115,6 +116,8 @@ def measure(
     run = _prompt_speed if test.kind == "pp" else _generation_speed
     listener(f"{test.name}: warm-up")
     run(llm, _warm_up(test), draw)
+    if isinstance(llm.session, Session):
+        llm.session.settle()
     samples = []
     for number in range(repetitions):
         listener(f"{test.name}: run {number + 1} of {repetitions}")

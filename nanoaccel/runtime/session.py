@@ -12,14 +12,17 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.folders import cache_folder
 from nanoaccel.runtime.config import EngineConfig, RequestOptions
 from nanoaccel.runtime.counters import Counters
+from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.events import EventListener
 from nanoaccel.runtime.graphs import GraphLoader
 from nanoaccel.runtime.loading import hidden_layers, start_engine
+from nanoaccel.runtime.loop import EngineLoop
 from nanoaccel.runtime.output import Chunk
 from nanoaccel.runtime.preparing import Preparer
 from nanoaccel.runtime.prompts import Prompt
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.settling import Settling
 from nanoaccel.runtime.text import Tokenizer
 from nanoaccel.runtime.tuning.setting import Setting, apply, tuned_backend
 from nanoaccel.runtime.tuning.stored import find_tuning
@@ -97,6 +100,7 @@ class Session:
         config: EngineConfig,
         on_event: EventListener | None,
     ) -> None:
+        pages = HugePages()
         opened = Bundle.open(Path(bundle))
         self.tokenizer = Tokenizer.load(opened.tokenizer_folder)
         setting = _tuned(opened, backend, config)
@@ -126,7 +130,9 @@ class Session:
         except BaseException:
             loaded.close()
             raise
-        weakref.finalize(self, self.loop.close)
+        engine = self.loop.engine
+        self._settling = Settling(pages, lambda: engine.has_work)
+        weakref.finalize(self, _close, self.loop, self._settling)
 
     @property
     def context_length(self) -> int:
@@ -149,7 +155,16 @@ class Session:
 
     def close(self) -> None:
         """End everything: requests get finish_reason "cancelled". Calling it twice is fine."""
-        self.loop.close()
+        _close(self.loop, self._settling)
+
+    def settle(self) -> None:
+        """Do now what is done once for an engine that lives on, so that no measurement meets it."""
+        self._settling.settle()
+
+
+def _close(loop: EngineLoop, settling: Settling) -> None:
+    settling.close()
+    loop.close()
 
 
 def _tuned(bundle: Bundle, backend: str, config: EngineConfig) -> Setting:

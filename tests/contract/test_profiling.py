@@ -11,6 +11,7 @@ import pytest
 from nanoaccel.bundle import Bundle
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import BackendOptions, OperatorTimer
+from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.profiling import ProfileOptions, profile_bundle
 from nanoaccel.runtime.profiling.operators import measure_operators
 
@@ -42,7 +43,9 @@ def test_operators_are_about_the_forward_time(
     graph = Bundle.open(bundle).graph_for(runtime)
     backend = BACKENDS.resolve(runtime)(BackendOptions(graph=graph, precision="f32", profile=True))
     try:
-        prefill, decode = measure_operators(backend, prompt=200, tokens=8, chunk=128)
+        prefill, decode = measure_operators(
+            backend, prompt=200, tokens=8, chunk=128, pages=HugePages()
+        )
     finally:
         backend.close()
         backend.close()

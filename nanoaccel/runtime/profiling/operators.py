@@ -6,6 +6,7 @@ import time
 
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import Backend, OperatorTimer
+from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.plan import StepPlan
 from nanoaccel.runtime.profiling.facts import OperatorProfile
 
@@ -15,7 +16,7 @@ _LEAST_PASSES = 3
 
 
 def measure_operators(
-    backend: Backend, *, prompt: int, tokens: int, chunk: int
+    backend: Backend, *, prompt: int, tokens: int, chunk: int, pages: HugePages
 ) -> tuple[OperatorProfile | None, OperatorProfile | None]:
     """Operators of a prompt's passes and of single tokens behind it.
 
@@ -24,6 +25,7 @@ def measure_operators(
         prompt: Tokens of the prompt.
         tokens: Passes of one token each.
         chunk: Tokens of a prompt's pass at most.
+        pages: What was loaded since is gathered, as it is for an engine.
 
     Returns:
         For the prompt and for single tokens; None for both if the backend cannot tell.
@@ -46,6 +48,7 @@ def measure_operators(
     for plans in (first, single):
         for _ in range(_WARM_UP):
             backend.forward(plans[0])
+        pages.gather()
         backend.begin_section()
         seconds.append(_forward_all(backend, plans))
         # What prepares the next kind of pass belongs to neither.

@@ -15,6 +15,7 @@ from nanoaccel.bundle import Bundle, weights_size
 from nanoaccel.errors import ConfigError, GenerationError
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import Backend, BackendInfo, BackendOptions
+from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.profiling.cold_start import StartClock
 from nanoaccel.runtime.profiling.facts import MemoryUse, OperatorProfile, Profile, RunFacts
@@ -131,6 +132,7 @@ def _run(llm: LLM, options: ProfileOptions) -> tuple[float, RunFacts]:
     measured = prompt()
     session = llm.session
     assert isinstance(session, Session), "it has one engine, in this process"
+    session.settle()
     with Profiler(session.loop.engine) as profiler:
         cpu, begun = time.process_time(), time.perf_counter()
         (output,) = llm.generate([measured], params)
@@ -156,6 +158,7 @@ def _operators(
     chosen: dict[str, Any],
     run: RunFacts,
 ) -> tuple[OperatorProfile | None, OperatorProfile | None]:
+    pages = HugePages()
     backend: Backend = BACKENDS.resolve(runtime)(
         BackendOptions(
             graph=bundle.graph_for(runtime),
@@ -167,7 +170,11 @@ def _operators(
     chunk = max((step.tokens for step in run.of_kind(False)), default=1)
     try:
         return measure_operators(
-            backend, prompt=options.prompt_tokens, tokens=options.tokens, chunk=chunk
+            backend,
+            prompt=options.prompt_tokens,
+            tokens=options.tokens,
+            chunk=chunk,
+            pages=pages,
         )
     finally:
         backend.close()

@@ -14,6 +14,7 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.choice import Prices
 from nanoaccel.runtime.config import EngineConfig
+from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.graphs import Graph, GraphLoader
 from nanoaccel.runtime.kv import make_cache
 from nanoaccel.runtime.loading import hidden_layers, step_cost_key
@@ -129,9 +130,12 @@ class Rig:
         loader = GraphLoader(
             bundle=self._bundle, config=config, hidden_layers=hidden_layers(self._bundle, config)
         )
+        pages = HugePages()
         graph = loader.graph(runtime)
         try:
             passes = PassBench(graph.backend, graph.shape, counts=(1, _TOGETHER))
+            passes.sample()
+            pages.gather()
             cache = make_cache(graph.shape, graph.backend, sharing=False)
             tokens = min(_LONG_PROMPT, graph.shape.first_tokens, self._bundle.context_length)
             cache.allocate(0, tokens)

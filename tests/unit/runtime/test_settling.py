@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from support.disk_tiers import wait_until
+
+from nanoaccel.runtime import settling
+from nanoaccel.runtime.cpu.huge_pages import HugePages
+from nanoaccel.runtime.settling import Settling
+
+
+class Pages(HugePages):
+    """Counts how often they are gathered, and can be held meanwhile."""
+
+    def __init__(self) -> None:
+        self.gathered = 0
+        self.free = threading.Event()
+        self.free.set()
+
+    def gather(self, stop: Callable[[], bool] = lambda: False) -> int:
+        self.free.wait()
+        if not stop():
+            self.gathered += 1
+        return 0
+
+
+class Engine:
+    """Is busy, or not."""
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.looks = 0
+
+    def is_busy(self) -> bool:
+        self.looks += 1
+        return self.busy
+
+
+@pytest.fixture
+def pages() -> Pages:
+    return Pages()
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "_LOOK", 0.001)
+
+
+@pytest.fixture
+def made(pages: Pages, engine: Engine, quick: None) -> Iterator[Callable[[], Settling]]:  # noqa: ARG001
+    found: list[Settling] = []
+
+    def make() -> Settling:
+        found.append(Settling(pages, engine.is_busy))
+        return found[-1]
+
+    yield make
+    for one in found:
+        one.close()
+
+
+@pytest.mark.parametrize(("busy", "looks"), [(False, 2), (True, 8)])
+def test_it_begins_after_a_short_rest_or_longer_work(
+    made: Callable[[], Settling], pages: Pages, engine: Engine, busy: bool, looks: int
+) -> None:
+    engine.busy = busy
+    made()
+    wait_until(lambda: pages.gathered == 1, "they are gathered")
+    assert engine.looks == looks
+
+
+def test_it_is_done_once_and_can_be_had_at_once(
+    made: Callable[[], Settling], pages: Pages, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "_LOOK", 60.0)
+    one = made()
+    one.settle()
+    one.settle()
+    assert pages.gathered == 1
+    assert engine.looks == 0
+
+
+def test_who_wants_it_at_once_waits_for_what_has_begun(
+    made: Callable[[], Settling], pages: Pages, engine: Engine
+) -> None:
+    pages.free.clear()
+    one = made()
+    wait_until(lambda: engine.looks == 2, "it has looked")
+    waiting = threading.Thread(target=one.settle)
+    waiting.start()
+    pages.free.set()
+    waiting.join(timeout=10)
+    assert not waiting.is_alive()
+    assert pages.gathered == 1
+
+
+def test_nothing_is_moved_for_an_engine_that_is_closed(
+    made: Callable[[], Settling], pages: Pages
+) -> None:
+    pages.free.clear()
+    one = made()
+    one.close()
+    one.close()
+    pages.free.set()
+    one.settle()
+    assert pages.gathered == 0

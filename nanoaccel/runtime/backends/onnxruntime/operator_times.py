@@ -15,7 +15,7 @@ import onnxruntime as ort
 
 from nanoaccel.runtime.backends.base import OperatorTime
 from nanoaccel.runtime.backends.layers import layers_of
-from nanoaccel.runtime.backends.onnxruntime.binding import Binding
+from nanoaccel.runtime.backends.onnxruntime.binding import Binding, BoundPass
 from nanoaccel.runtime.backends.onnxruntime.looked_up import looked_up_bytes
 
 _KERNEL = "_kernel_time"
@@ -47,13 +47,13 @@ class OperatorTimes:
     def watch(self, binding: Binding, session: ort.InferenceSession) -> None:
         """Count the passes of a session from now on."""
         self._session = session
-        run = binding.repeat  # which every pass goes through
+        run = binding.run  # which every pass goes through
 
-        def counted() -> Any:
+        def counted(bound: BoundPass) -> Any:
             self._passes += 1
-            return run()
+            return run(bound)
 
-        binding.repeat = counted  # type: ignore[method-assign]
+        binding.run = counted  # type: ignore[method-assign]
 
     def begin_section(self) -> None:
         """As ``OperatorTimer``."""

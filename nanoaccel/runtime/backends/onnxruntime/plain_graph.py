@@ -45,7 +45,9 @@ class PlainGraph:
             inputs["position_ids"] = plan.positions[tokens]
         shape = (*tokens.shape, self._signature.vocab_size)
         window = (run.first_slot, run.num_slots)
-        found = self._binding.run(window, inputs, {"logits": shape})["logits"]
+        found = self._binding.run(self._binding.prepare(window, inputs, {"logits": shape}))[
+            "logits"
+        ]
         flat = found.reshape(-1, shape[-1])
         order = {int(token): place for place, token in enumerate(tokens.reshape(-1))}
         for row, token in enumerate(plan.logits_rows.tolist()):

@@ -67,9 +67,8 @@ class Slotted:
 
     def _slots_of(self, plan: StepPlan) -> list[int]:
         """The slot of each sequence of a step."""
-        firsts = plan.block_ids[plan.block_begins[:-1]]
-        found: list[int] = (firsts // self._live.slot_blocks).tolist()
-        return found
+        blocks, each = plan.block_ids, self._live.slot_blocks
+        return [int(blocks[begin]) // each for begin in plan.block_begins[:-1].tolist()]
 
     @property
     def _live(self) -> CacheSlots:

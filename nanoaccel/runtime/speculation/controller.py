@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, islice, repeat
 
 from nanoaccel.runtime.speculation.cost import StepCost
 from nanoaccel.runtime.speculation.draft_cost import GuessCost
@@ -90,10 +90,13 @@ class Controller:
         self.pad = pad
         self._on = False
         self._in_row = 0
+        # By tokens without guesses, what there is room for in each larger pass, and its seconds.
+        self._sizes: dict[int, list[tuple[int, float]]] = {}
 
     def move(self, cost: StepCost, pad: Callable[[int], int]) -> None:
         """Go on with another graph, whose passes cost something else."""
         self._cost, self.pad = cost, pad
+        self._sizes.clear()
 
     def pass_size(self, shape: StepShape, guesses: int) -> int:
         """Tokens that the pass of a step has with so many guesses."""
@@ -115,15 +118,17 @@ class Controller:
         without = self._at(shape.tokens)
         plain = shape.writers / without
         best, rate = 0, plain
-        given = float(shape.writers)
-        passes = self._passes(shape, len(survival))
-        for count, chance in enumerate(survival, 1):
+        given, least = float(shape.writers), plain * self._threshold
+        passes = islice(self._passes(shape, len(survival)), 1, None)
+        for count, (chance, seconds) in enumerate(zip(survival, passes, strict=True), 1):
             given += chance
-            spent = cost.seconds(count) + passes[count]
+            spent = cost.seconds(count) + seconds
             if not self.ledger.covers((spent - without) / unit):
                 break
-            if given / spent > max(rate, plain * self._threshold):
+            if given / spent > max(rate, least):
                 best, rate = count, given / spent
+            if given + chance * (len(survival) - count) <= max(rate, least) * spent:
+                break  # even if all others were as likely as this one
         return Promise(best, rate, plain)
 
     def floors(self, most: int, shape: StepShape, cost: GuessCost, rate: float) -> list[float]:
@@ -135,7 +140,7 @@ class Controller:
             cost: What it takes to make them.
             rate: Tokens a second that they shall bring at least.
         """
-        return [(cost.more + share) * rate for share in _shares(self._passes(shape, most))]
+        return [(cost.more + share) * rate for share in _shares(list(self._passes(shape, most)))]
 
     def affordable(self, cost: GuessCost, before: float = 0.0) -> int:
         """Guesses that may be made in a step.
@@ -217,6 +222,7 @@ class Controller:
         deserved = given * plain / shape.writers
         if shape.tokens == shape.writers:  # rows of logits cost too, and prompts have none
             self._cost.observe(self.pass_size(shape, guesses), seconds)
+            self._sizes.clear()
         if guesses == 0:
             self.ledger.settle(plain / unit, (plain + drafting) / unit)
             return
@@ -257,20 +263,25 @@ class Controller:
         )
         return min(self._at(writers) / writers, *rates)
 
-    def _passes(self, shape: StepShape, most: int) -> list[float]:
+    def _passes(self, shape: StepShape, most: int) -> Iterator[float]:
         """Seconds of the pass with 0, 1, 2, ... guesses."""
-        passes = [self._at(shape.tokens)]
+        yield self._at(shape.tokens)
+        begin = 0
         for count, seconds in self._full_passes(shape, most):
-            passes += [seconds] * (count + 1 - len(passes))
-        return passes
+            yield from repeat(seconds, count - begin)
+            begin = count
 
     def _full_passes(self, shape: StepShape, most: int) -> Iterator[tuple[int, float]]:
         """Up to ``most``, the guesses after which one more needs a larger pass; seconds of each."""
-        count = 0
-        while count < most:
-            size = self.pad(shape.tokens + count + 1)
-            count = min(most, size - shape.tokens)
-            yield count, self._at(size)
+        known = self._sizes.setdefault(shape.tokens, [])
+        begin = place = 0
+        while begin < most:
+            if place == len(known):
+                size = self.pad(shape.tokens + begin + 1)
+                known.append((size - shape.tokens, self._at(size)))
+            begin, seconds = known[place]
+            yield min(most, begin), seconds
+            place += 1
 
     def _with(self, shape: StepShape, guesses: int) -> float:
         return self._at(self.pass_size(shape, guesses))

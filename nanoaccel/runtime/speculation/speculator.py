@@ -59,6 +59,11 @@ class Speculator:
     ) -> None:
         free_first = sorted(drafters, key=lambda drafter: not drafter.is_free)
         self._learners = [Learner(drafter, clock) for drafter in free_first]
+        self._readers = [
+            (learner, learner.drafter)
+            for learner in self._learners
+            if isinstance(learner.drafter, StateReader)
+        ]
         self._controller = controller
         self._vocab_size = vocab_size
         self._max_tokens = max_tokens
@@ -130,10 +135,10 @@ class Speculator:
             start: Position of the first.
             hidden: f32[T, F].
         """
-        for learner in list(self._learners):
-            if isinstance(learner.drafter, StateReader) and request.may_use(learner.drafter.name):
+        for learner, reader in list(self._readers):
+            if request.may_use(learner.drafter.name):
                 with self._guard(learner):
-                    learner.drafter.observe(request.id, start, hidden)
+                    reader.observe(request.id, start, hidden)
 
     def learn(self, chunk: ScheduledChunk, given: Sequence[int]) -> None:
         """Compare what was guessed with what the target drew.
@@ -242,6 +247,7 @@ class Speculator:
             yield
         except Exception as error:
             self._learners.remove(learner)
+            self._readers = [pair for pair in self._readers if pair[0] is not learner]
             with suppress(Exception):
                 learner.drafter.close()
             named = DrafterError(

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends.openvino.cache_inputs import CacheInput
 from nanoaccel.runtime.backends.openvino.graph_copy import GraphCopy
+from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.plan import StepPlan
 
 # Short passes of a new size before another copy is worth the seconds and the memory that it takes.
 # Prompts, and single tokens after them, are not worth any.
 _PATIENCE = 16
-_SHORT = range(2, 65)
+_MOST_SHORT = 64
 
 _log = logging.getLogger("nanoaccel")
 
@@ -37,6 +38,7 @@ class GraphCopies:
         compile_again: Makes another.
         most: Copies to make at most.
         caches: The graph's cache inputs.
+        least: Tokens of a pass over a single one, with those that it is padded with.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class GraphCopies:
         compile_again: Callable[[], ov.CompiledModel],
         most: int,
         caches: Sequence[CacheInput],
+        least: int,
     ) -> None:
+        self._least = least
         self._copies = [GraphCopy(compiled)]  # the one used last comes first
         self._compile_again = compile_again
         self._left = most
@@ -89,7 +93,7 @@ class GraphCopies:
         )
         if place is None:
             place = len(self._copies) - 1
-            if num_tokens in _SHORT:
+            if self._least < num_tokens <= _MOST_SHORT:
                 self._change()
         self._copies.insert(0, self._copies.pop(place))
         return self._copies[0]
@@ -103,10 +107,12 @@ class GraphCopies:
 
     def _make(self) -> None:
         try:
+            pages = HugePages()
             copy = GraphCopy(self._compile_again())
             block = [np.zeros((1, cache.block_bytes), np.uint8) for cache in self._caches]
             copy.bind(self._caches, block)
             copy.run(StepPlan.even([[0]], 0, 1))  # packs its weights
+            pages.gather()
         except Exception as error:  # it is a luxury
             _log.debug("no further copy of the graph: %s", error)
         else:

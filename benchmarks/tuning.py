@@ -3,9 +3,9 @@
     python benchmarks/tuning.py BUNDLE [--runs 5] [--time-budget 60] [--tokens 96] [--turns 6]
 
 Each run tunes from nothing, in a cache folder of its own, and then opens the bundle twice, tuned
-and with the defaults, in processes of their own. They answer in turns: one prompt of 128 random
-tokens, and eight at once, without guesses. Printed are the ratios of the seconds, default to tuned,
-of each run: the median of its turns, and their quartiles.
+and with the defaults, in processes of their own. They answer in turns, without guesses: one prompt
+of 128 random tokens, eight at once, and one of 512 tokens to its first token only. Printed are the
+ratios of the seconds, default to tuned, of each run: the median of its turns, and their quartiles.
 """
 
 from __future__ import annotations
@@ -25,21 +25,27 @@ from typing import IO, Any
 
 from workers import machine
 
-LOADS = {"1 request": 1, "8 requests": 8}
-PROMPT = 128
+PROMPT, LONG_PROMPT = 128, 512
+# Requests, tokens of each prompt, and whether they write more than a token.
+LOADS = {
+    "1 request": (1, PROMPT, True),
+    "8 requests": (8, PROMPT, True),
+    "a prompt": (1, LONG_PROMPT, False),
+}
 
 
 def serve(bundle: str, tuned: bool, tokens: int) -> None:
-    """Read numbers of requests, answer with their seconds; in a process of its own."""
+    """Read names of loads, answer with their seconds; in a process of its own."""
     from nanoaccel import LLM, SamplingParams
 
     with LLM(bundle, tuned=tuned, speculation="off", prefix_cache=False, max_running=8) as llm:
         draw = random.Random(1)
-        params = SamplingParams(max_tokens=tokens, ignore_eos=True)
         for line in sys.stdin:
+            requests, size, writes = LOADS[line.strip()]
+            params = SamplingParams(max_tokens=tokens if writes else 1, ignore_eos=True)
             prompts = [
-                [draw.randrange(llm.backend.vocab_size) for _ in range(PROMPT)]
-                for _ in range(int(line))
+                [draw.randrange(llm.backend.vocab_size) for _ in range(size)]
+                for _ in range(requests)
             ]
             begun = time.perf_counter()
             llm.generate(prompts, params)
@@ -59,9 +65,9 @@ class Process:
             env={**os.environ, "NANOACCEL_CACHE": cache},
         )
 
-    def seconds(self, requests: int) -> float:
-        """Of so many requests together."""
-        _pipe(self._process.stdin).write(f"{requests}\n")
+    def seconds(self, load: str) -> float:
+        """Of one of ``LOADS``."""
+        _pipe(self._process.stdin).write(f"{load}\n")
         _pipe(self._process.stdin).flush()
         return float(_pipe(self._process.stdout).readline())
 
@@ -100,9 +106,9 @@ def compare(bundle: str, tokens: int, turns: int, cache: str) -> dict[str, list[
             for tuned in (False, True)
         )
         for turn in range(turns + 1):
-            for load, requests in LOADS.items():
+            for load in LOADS:
                 order = [default, tuned] if turn % 2 == 0 else [tuned, default]
-                seconds = {process: process.seconds(requests) for process in order}
+                seconds = {process: process.seconds(load) for process in order}
                 if turn > 0:  # the first one warms up
                     ratios[load].append(seconds[default] / seconds[tuned])
     return ratios

@@ -53,11 +53,13 @@ def cpu(
 
 
 def _facts(machine: Machine, plans: dict[Role, ThreadPlan]) -> dict[str, Any]:
+    from nanoaccel.runtime.cpu.huge_pages import large_page_size
     from nanoaccel.runtime.cpu.runtimes import onnxruntime_options, openvino_properties
 
     return {
         "topology": {**asdict(machine.topology), "cpus": machine.topology.cpus},
         "allowance": {**asdict(machine.allowance), "whole_cpus": machine.allowance.whole_cpus},
+        "large_page_bytes": large_page_size(),
         "notes": machine.notes,
         "plans": {
             role: {
@@ -127,14 +129,16 @@ def _repeated(name: str, values: list[str]) -> list[tuple[str, str]]:
 
 def _allowed(machine: Machine) -> list[tuple[str, str]]:
     from nanoaccel.runtime.cpu.files import format_cpus
+    from nanoaccel.runtime.cpu.huge_pages import large_page_size
 
-    allowance = machine.allowance
+    allowance, large = machine.allowance, large_page_size()
     total = len(machine.topology.cpus)
     quota, memory = allowance.quota, allowance.memory
     rows = [
         ("CPUs", f"{format_cpus(allowance.cpus)} ({len(allowance.cpus)} of {total})"),
         ("quota", "none" if quota is None else f"{quota:g} CPUs"),
         ("memory limit", "none" if memory is None else bytes_text(memory)),
+        ("large pages", binary_bytes_text(large) if large > 0 else "none"),
     ]
     if allowance.cpuset is not None:
         rows.insert(1, ("cpuset", format_cpus(allowance.cpuset)))

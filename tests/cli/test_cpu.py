@@ -19,6 +19,7 @@ from support.machines import (
 )
 
 from nanoaccel.cli.main import main
+from nanoaccel.runtime.cpu import huge_pages
 from nanoaccel.runtime.cpu import machine as machine_module
 from nanoaccel.runtime.cpu.linux import read_linux
 from nanoaccel.runtime.cpu.macos import read_macos
@@ -89,6 +90,15 @@ def test_cpu_tells_what_each_engine_would_run_on(run_cli: Any, stand_on: Stand) 
     assert "--replicas" not in run_cli("cpu", "--threads", "4").out
 
 
+@pytest.mark.parametrize(("size", "told"), [(2 << 20, "2.00 MiB"), (0, "none")])
+def test_cpu_tells_whether_there_are_large_pages(
+    run_cli: Any, monkeypatch: pytest.MonkeyPatch, size: int, told: str
+) -> None:
+    monkeypatch.setattr(huge_pages, "large_page_size", lambda: size)
+    assert f"large pages   {told}\n" in run_cli("cpu").out
+    assert json.loads(run_cli("cpu", "--json").out)["large_page_bytes"] == size
+
+
 def test_cpu_tells_limits_and_what_is_odd(run_cli: Any, stand_on: Stand) -> None:
     group = "sys/fs/cgroup/box"
     files = (
@@ -135,7 +145,9 @@ def test_cpu_draws_without_unicode(stand_on: Stand, monkeypatch: pytest.MonkeyPa
 def test_cpu_json_holds_all(run_cli: Any, stand_on: Stand) -> None:
     stand_on(two_sockets())
     content = json.loads(run_cli("cpu", "--json").out)
-    assert set(content) == {"topology", "allowance", "notes", "plans", "engines"}
+    assert content.keys() - {"large_page_bytes"} == {
+        *("topology", "allowance", "notes", "plans", "engines")
+    }
     assert len(content["topology"]["cores"]) == 56
     assert content["topology"]["cores"][0]["cpus"] == [0, 56]
     assert content["allowance"]["whole_cpus"] == 112

@@ -34,6 +34,18 @@ _PRESENT = np.uint64(1 << 63)  # the highest bit of an entry of /proc/self/pagem
 _AT_ONCE = 16
 
 
+def large_page_size(root: Path = Path("/")) -> int:
+    """Bytes of a large page; 0 where memory cannot be gathered on such.
+
+    Args:
+        root: Where /sys is; tests replace it.
+    """
+    allowed = read_text(root / _SETTINGS / "enabled") or "[never]"
+    if sys.platform != "linux" or "[never]" in allowed:
+        return 0
+    return read_int(root / _SETTINGS / "hpage_pmd_size") or 0
+
+
 class HugePages:
     """What this process allocates from now on, until ``gather``.
 
@@ -49,7 +61,7 @@ class HugePages:
     ) -> None:
         self._root = root
         self._advise = _madvise if advise is None else advise
-        self._size = _page_size(root)
+        self._size = large_page_size(root)
         self._before = self._anonymous()
 
     def gather(self, stop: Callable[[], bool] = lambda: False) -> int:
@@ -109,14 +121,6 @@ class HugePages:
                 file.readinto(entries.data)
         full: NDArray[np.bool_] = (entries >= _PRESENT).reshape(-1, small).all(axis=1)
         return full
-
-
-def _page_size(root: Path) -> int:
-    """Bytes of a large page; 0 where there are none for ordinary memory."""
-    allowed = read_text(root / _SETTINGS / "enabled") or "[never]"
-    if sys.platform != "linux" or "[never]" in allowed:
-        return 0
-    return read_int(root / _SETTINGS / "hpage_pmd_size") or 0
 
 
 def _without(spans: Iterable[Span], others: Iterable[Span]) -> Iterator[Span]:

@@ -19,7 +19,7 @@ from nanoaccel.runtime.backends.openvino.graph_copies import GraphCopies
 from nanoaccel.runtime.backends.openvino.hidden_states import add_hidden, hidden_outputs
 from nanoaccel.runtime.backends.openvino.looked_up import looked_up_bytes
 from nanoaccel.runtime.backends.openvino.operator_times import OperatorTimes
-from nanoaccel.runtime.backends.openvino.paged_graph import make_paged
+from nanoaccel.runtime.backends.openvino.paged_graph import make_paged, with_tokens
 from nanoaccel.runtime.backends.openvino.score_sum import ScoreSum
 from nanoaccel.runtime.backends.timed import Timed
 from nanoaccel.runtime.cpu.machine import this_machine
@@ -76,15 +76,15 @@ def load(options: BackendOptions) -> OpenVINOBackend:
         ) from error
     device = core.get_property(_DEVICE, "FULL_DEVICE_NAME").strip()
 
-    def compile_again() -> ov.CompiledModel:
-        return core.compile_model(model, _DEVICE, properties)
+    def compile_for(tokens: int) -> ov.CompiledModel:
+        return core.compile_model(with_tokens(model, tokens), _DEVICE, properties)
 
     # Of a draft there is one, so that more of it stays in the CPU's caches.
     several = options.role == "decode" and not options.profile
     most_copies = _affordable_copies(options.graph) if several else 0
     looked_up = looked_up_bytes(model) if options.profile else None
     return OpenVINOBackend(
-        compiled, compile_again, most_copies, device, least=_least_tokens(plan), looked_up=looked_up
+        compiled, compile_for, most_copies, device, least=_least_tokens(plan), looked_up=looked_up
     )
 
 
@@ -156,7 +156,7 @@ class OpenVINOBackend(Timed):
     def __init__(
         self,
         compiled: ov.CompiledModel,
-        compile_again: Callable[[], ov.CompiledModel],
+        compile_for: Callable[[int], ov.CompiledModel],
         most_copies: int,
         device: str,
         *,
@@ -165,8 +165,8 @@ class OpenVINOBackend(Timed):
     ) -> None:
         self._least = least
         self._caches = cache_inputs(compiled.inputs)
-        self._copies = GraphCopies(compiled, compile_again, most_copies, self._caches, least)
-        self._times = None if looked_up is None else OperatorTimes(self._copies.first, looked_up)
+        self._copies = GraphCopies(compiled, compile_for, most_copies, self._caches)
+        self._times = None if looked_up is None else OperatorTimes(self._copies.general, looked_up)
         outputs = [value.get_any_name() for value in compiled.outputs]
         self._logits = outputs.index("logits")
         scores = [place for place, name in enumerate(outputs) if name.startswith("scores.")]

@@ -10,6 +10,7 @@ from openvino._offline_transformations import paged_attention_transformation
 from nanoaccel.errors import BundleError
 
 LOGITS_ROWS = "logits_rows"
+_TOKENS = ("input_ids", "position_ids")
 
 
 def make_paged(model: ov.Model, *, attention_scores: bool) -> None:
@@ -34,6 +35,14 @@ def make_paged(model: ov.Model, *, attention_scores: bool) -> None:
             "Export it with past (optimum's task text-generation-with-past)",
         ) from error
     _select_rows(model)
+
+
+def with_tokens(model: ov.Model, count: int) -> ov.Model:
+    """The same graph, over the same weights, for passes of ``count`` tokens only."""
+    fixed = model.clone()
+    names = {value.get_any_name() for value in fixed.inputs}
+    fixed.reshape({name: [count] for name in _TOKENS if name in names})
+    return fixed
 
 
 def _select_rows(model: ov.Model) -> None:

@@ -102,9 +102,10 @@ class _GrowingTensor:
         self._request = request
         self._place = place
         self._type = value.get_element_type()
-        self._row = tuple(size.get_length() for size in list(value.get_partial_shape())[1:])
+        rows, *row = value.get_partial_shape()
+        self._row = tuple(size.get_length() for size in row)
         self._capacity = self._size = 0
-        self._reserve(_FIRST_CAPACITY)
+        self._reserve(rows.get_length() if rows.is_static else _FIRST_CAPACITY)
 
     def fill(self, array: Int32Array | Int64Array | Float32Array, pads: _Pads) -> None:
         size = len(array) + len(pads)

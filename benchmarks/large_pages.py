@@ -1,0 +1,94 @@
+"""What it brings to have the weights on large pages: passes of two loads of a graph, in turns.
+
+    python benchmarks/large_pages.py BUNDLE [--backend onnx] [--loads 4] [--rounds 12]
+
+Where small pages lie differs from load to load, and with it what they cost, so graphs are loaded
+anew several times. Needs Linux with large pages (``nanoaccel cpu``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from workers import machine
+
+from nanoaccel import Bundle
+from nanoaccel.registry import BACKENDS
+from nanoaccel.runtime.backends import Backend, BackendOptions
+from nanoaccel.runtime.cpu.huge_pages import HugePages
+from nanoaccel.runtime.plan import StepPlan
+
+PAST = 256
+PASSES = {"1 token": 1, "8 tokens": 8, "128 tokens": 128}
+REPEATS = 3
+
+
+def load(bundle: Bundle, name: str) -> Backend:
+    """A graph that has run each pass, so that its weights are packed."""
+    graph = bundle.graph_for(name)
+    options = BackendOptions(graph=graph, weight_group_size=bundle.weight_group_size)
+    backend: Backend = BACKENDS.resolve(name)(options)
+    size = backend.info.block_size
+    backend.allocate_cache(-(-(PAST + max(PASSES.values())) // size))
+    for tokens in PASSES.values():
+        seconds(backend, tokens)
+    return backend
+
+
+def seconds(backend: Backend, tokens: int) -> float:
+    """The least of a pass."""
+    size = backend.info.block_size
+    plan = StepPlan.even([list(range(-(-(PAST + tokens) // size)))], PAST, tokens)
+    found = []
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        backend.forward(plan)
+        found.append(time.perf_counter() - begun)
+    return min(found)
+
+
+def ratios(bundle: Bundle, name: str, rounds: int) -> tuple[int, dict[str, list[float]]]:
+    """Bytes on large pages, and small over large by pass, from one pair of loads."""
+    with ExitStack() as stack:
+        small = stack.enter_context(closing(load(bundle, name)))
+        pages = HugePages()
+        large = stack.enter_context(closing(load(bundle, name)))
+        gathered = pages.gather()
+        found: dict[str, list[float]] = {label: [] for label in PASSES}
+        for turn in range(rounds):
+            for label, tokens in PASSES.items():
+                pair = {
+                    id(one): seconds(one, tokens)
+                    for one in (small, large)[:: 1 if turn % 2 else -1]
+                }
+                found[label].append(pair[id(small)] / pair[id(large)])
+    return gathered, found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add = parser.add_argument
+    add("bundle", type=Path)
+    add("--backend", default="onnx")
+    add("--loads", type=int, default=4)
+    add("--rounds", type=int, default=12)
+    arguments = parser.parse_args()
+    bundle = Bundle.open(arguments.bundle)
+    found: dict[str, list[float]] = {label: [] for label in PASSES}
+    gathered = 0
+    for _ in range(arguments.loads):
+        gathered, latest = ratios(bundle, arguments.backend, arguments.rounds)
+        for label, values in latest.items():
+            found[label] += values
+    print(f"{machine()}, {arguments.backend}, {gathered / 1e6:.0f} MB on large pages\n")
+    for label, values in found.items():
+        low, middle, high = statistics.quantiles(values, n=4)
+        print(f"{label}: {middle:.2f}x as fast on large pages ({low:.2f} to {high:.2f})")
+
+
+if __name__ == "__main__":
+    main()

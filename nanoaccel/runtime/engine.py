@@ -55,6 +55,7 @@ class Engine:
         self.lock = threading.RLock()
         self._rooms = rooms
         self._room = rooms[0]
+        self._used = {id(self._room)}
         self._chooser = chooser
         self._scheduler = scheduler
         self._speculator = speculator
@@ -68,6 +69,16 @@ class Engine:
     def has_work(self) -> bool:
         """Whether any request has not ended."""
         return self._scheduler.num_running + self._scheduler.num_waiting > 0
+
+    @property
+    def num_rooms(self) -> int:
+        """Graphs that requests may run on."""
+        return len(self._rooms)
+
+    @property
+    def num_used_rooms(self) -> int:
+        """Those of them that have come into use."""
+        return len(self._used)
 
     def warm_up(self) -> None:
         """Prepare for the first request, unless it is there already."""
@@ -207,6 +218,7 @@ class Engine:
             self._scheduler.move(room.cache, room.budget)
             self._speculator.move(room.step_cost, room.backend.info.pass_size)
             self._room = room
+            self._used.add(id(room))
 
     def _has_room(self, request: Request, length: int) -> bool:
         """Whether the cache has room for a request's first so many tokens."""

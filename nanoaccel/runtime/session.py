@@ -130,8 +130,7 @@ class Session:
         except BaseException:
             loaded.close()
             raise
-        engine = self.loop.engine
-        self._settling = Settling(pages, lambda: engine.has_work)
+        self._settling = Settling(pages, self.loop.engine)
         weakref.finalize(self, _close, self.loop, self._settling)
 
     @property

@@ -11,7 +11,7 @@ import ctypes
 import errno
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from mmap import PAGESIZE
 from pathlib import Path
@@ -123,16 +123,18 @@ class HugePages:
         return full
 
 
-def _without(spans: Iterable[Span], others: Iterable[Span]) -> Iterator[Span]:
+def _without(spans: Iterable[Span], others: Sequence[Span]) -> Iterator[Span]:
     """What of some spans belongs to none of others; both ascend."""
-    left = list(others)
+    place = 0
     for start, end in spans:
-        for first, last in left:
-            if last <= start or first >= end:
-                continue
+        while place < len(others) and others[place][0] < end:
+            first, last = others[place]
             if start < first:
                 yield start, first
-            start = last
+            start = max(start, last)
+            if last > end:
+                break  # it may reach into the next one
+            place += 1
         if start < end:
             yield start, end
 

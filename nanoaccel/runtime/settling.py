@@ -1,4 +1,4 @@
-"""What is done once for an engine that lives longer than a moment."""
+"""What is done for an engine that lives longer than a moment."""
 
 from __future__ import annotations
 

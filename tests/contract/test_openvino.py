@@ -8,6 +8,7 @@ import threading
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from support import tiny_models
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import Backend, BackendOptions
+from nanoaccel.runtime.backends.openvino import backend as openvino_backend
 from nanoaccel.runtime.backends.openvino import load
 from nanoaccel.runtime.plan import StepPlan
 
@@ -23,7 +25,8 @@ BLOCKS = 64
 
 
 def make(bundle: Path, **options: object) -> Backend:
-    backend = load(BackendOptions(graph=Bundle.open(bundle).graph, precision="f32", **options))
+    chosen = {"precision": "f32", **options}
+    backend = load(BackendOptions(graph=Bundle.open(bundle).graph, **chosen))
     backend.allocate_cache(BLOCKS)
     return backend
 
@@ -180,3 +183,17 @@ except KeyboardInterrupt:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
+@pytest.mark.parametrize(("instructions", "least"), [(("avx2", "avx512_vnni"), 2), (("avx2",), 1)])
+def test_openvino_pads_a_single_token_where_that_is_faster(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, instructions: tuple[str, ...], least: int
+) -> None:
+    topology = SimpleNamespace(instructions=instructions)
+    machine = SimpleNamespace(topology=topology)
+    monkeypatch.setattr(openvino_backend, "this_machine", lambda: machine)
+    backend = make(tiny_bundle, precision="auto", quantization_group=32)
+    backend.forward(prompts(backend, [1]))
+    assert backend.info.pass_size(1) == least
+    assert backend._copies.general.num_tokens == least  # type: ignore[attr-defined]
+    backend.close()

@@ -90,13 +90,10 @@ class Controller:
         self.pad = pad
         self._on = False
         self._in_row = 0
-        # By tokens without guesses, what there is room for in each larger pass, and its seconds.
-        self._sizes: dict[int, list[tuple[int, float]]] = {}
 
     def move(self, cost: StepCost, pad: Callable[[int], int]) -> None:
         """Go on with another graph, whose passes cost something else."""
         self._cost, self.pad = cost, pad
-        self._sizes.clear()
 
     def pass_size(self, shape: StepShape, guesses: int) -> int:
         """Tokens that the pass of a step has with so many guesses."""
@@ -222,7 +219,6 @@ class Controller:
         deserved = given * plain / shape.writers
         if shape.tokens == shape.writers:  # rows of logits cost too, and prompts have none
             self._cost.observe(self.pass_size(shape, guesses), seconds)
-            self._sizes.clear()
         if guesses == 0:
             self.ledger.settle(plain / unit, (plain + drafting) / unit)
             return
@@ -273,15 +269,11 @@ class Controller:
 
     def _full_passes(self, shape: StepShape, most: int) -> Iterator[tuple[int, float]]:
         """Up to ``most``, the guesses after which one more needs a larger pass; seconds of each."""
-        known = self._sizes.setdefault(shape.tokens, [])
-        begin = place = 0
-        while begin < most:
-            if place == len(known):
-                size = self.pad(shape.tokens + begin + 1)
-                known.append((size - shape.tokens, self._at(size)))
-            begin, seconds = known[place]
-            yield min(most, begin), seconds
-            place += 1
+        count = 0
+        while count < most:
+            size = self.pad(shape.tokens + count + 1)
+            count = min(most, size - shape.tokens)
+            yield count, self._at(size)
 
     def _with(self, shape: StepShape, guesses: int) -> float:
         return self._at(self.pass_size(shape, guesses))

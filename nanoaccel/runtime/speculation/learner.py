@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from nanoaccel.runtime.drafters import Draft, Drafter
+from nanoaccel.runtime.drafters import Draft, Drafter, StateReader
 from nanoaccel.runtime.plan import Int64Array
 from nanoaccel.runtime.speculation.acceptance import Belief, Experience
 from nanoaccel.runtime.speculation.controller import Controller, StepShape
@@ -42,10 +42,15 @@ class Learner:
     Args:
         drafter: Which.
         clock: Gives the time in seconds.
+
+    Attributes:
+        drafter: As given.
+        reader: The same, if it reads what the target computed.
     """
 
     def __init__(self, drafter: Drafter, clock: Callable[[], float]) -> None:
         self.drafter = drafter
+        self.reader = drafter if isinstance(drafter, StateReader) else None
         self.students: dict[int, _Student] = {}
         self._clock = clock
         self._experience = Experience(drafter.priors)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from operator import eq
 
 from nanoaccel.errors import DrafterError
-from nanoaccel.runtime.drafters import Draft, Drafter, StateReader
+from nanoaccel.runtime.drafters import Draft, Drafter
 from nanoaccel.runtime.plan import Float32Array
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.scheduler import ScheduledChunk
@@ -59,11 +59,6 @@ class Speculator:
     ) -> None:
         free_first = sorted(drafters, key=lambda drafter: not drafter.is_free)
         self._learners = [Learner(drafter, clock) for drafter in free_first]
-        self._readers = [
-            (learner, learner.drafter)
-            for learner in self._learners
-            if isinstance(learner.drafter, StateReader)
-        ]
         self._controller = controller
         self._vocab_size = vocab_size
         self._max_tokens = max_tokens
@@ -135,10 +130,10 @@ class Speculator:
             start: Position of the first.
             hidden: f32[T, F].
         """
-        for learner, reader in list(self._readers):
-            if request.may_use(learner.drafter.name):
+        for learner in list(self._learners):
+            if learner.reader is not None and request.may_use(learner.drafter.name):
                 with self._guard(learner):
-                    reader.observe(request.id, start, hidden)
+                    learner.reader.observe(request.id, start, hidden)
 
     def learn(self, chunk: ScheduledChunk, given: Sequence[int]) -> None:
         """Compare what was guessed with what the target drew.
@@ -247,7 +242,6 @@ class Speculator:
             yield
         except Exception as error:
             self._learners.remove(learner)
-            self._readers = [pair for pair in self._readers if pair[0] is not learner]
             with suppress(Exception):
                 learner.drafter.close()
             named = DrafterError(

@@ -134,7 +134,7 @@ class Rig:
         graph = loader.graph(runtime)
         try:
             passes = PassBench(graph.backend, graph.shape, counts=(1, _TOGETHER))
-            passes.sample()
+            passes.run()  # packs the weights
             pages.gather()
             cache = make_cache(graph.shape, graph.backend, sharing=False)
             tokens = min(_LONG_PROMPT, graph.shape.first_tokens, self._bundle.context_length)

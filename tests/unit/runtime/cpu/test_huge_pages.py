@@ -55,6 +55,14 @@ class Process:
     def pages(self) -> HugePages:
         return HugePages(self.root, self.advise)
 
+    def take(self, count: int) -> HugePages:
+        """What would fill so many large pages is new and in memory."""
+        self.allow()
+        pages = self.pages()
+        self.map(anonymous(0, count * LARGE))
+        self.fill(0, count * LARGE)
+        return pages
+
 
 @pytest.fixture
 def process(tmp_path: Path) -> Process:
@@ -99,10 +107,7 @@ def test_the_heap_counts_and_files_stacks_and_read_only_memory_do_not(process: P
 
 @linux
 def test_an_old_kernel_is_asked_to_do_it_in_time(process: Process) -> None:
-    process.allow()
-    pages = process.pages()
-    process.map(anonymous(0, LARGE))
-    process.fill(0, LARGE)
+    pages = process.take(1)
     process.error = errno.EINVAL
     assert pages.gather() == 0
     assert process.asked == [(0, 1, COLLAPSE), (0, 1, HUGEPAGE)]
@@ -110,20 +115,14 @@ def test_an_old_kernel_is_asked_to_do_it_in_time(process: Process) -> None:
 
 @linux
 def test_what_the_kernel_refuses_stays_as_it_is(process: Process) -> None:
-    process.allow()
-    pages = process.pages()
-    process.map(anonymous(0, 2 * LARGE))
-    process.fill(0, 2 * LARGE)
+    pages = process.take(2)
     process.error = errno.ENOMEM
     assert pages.gather() == 0
 
 
 @linux
 def test_it_can_be_stopped_between_pieces(process: Process) -> None:
-    process.allow()
-    pages = process.pages()
-    process.map(anonymous(0, 100 * LARGE))
-    process.fill(0, 100 * LARGE)
+    pages = process.take(100)
     gathered = pages.gather(lambda: len(process.asked) == 2)
     assert len(process.asked) == 2
     assert gathered == sum(count for _, count, _ in process.asked) * LARGE < 100 * LARGE

@@ -1,6 +1,6 @@
 """What ``nanoaccel tune`` gains, and that it never loses: tuned against default, in turns.
 
-    python benchmarks/tuning.py BUNDLE [--runs 5] [--time-budget 60] [--tokens 96] [--turns 6]
+    python benchmarks/tuning.py BUNDLE [--runs 5] [--time-budget 120] [--tokens 96] [--turns 6]
 
 Each run tunes from nothing, in a cache folder of its own, and then opens the bundle twice, tuned
 and with the defaults, in processes of their own. They answer in turns, without guesses: one prompt
@@ -118,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--time-budget", type=float, default=60)
+    parser.add_argument("--time-budget", type=float, default=120)
     parser.add_argument("--tokens", type=int, default=96)
     parser.add_argument("--turns", type=int, default=6)
     parser.add_argument("--serve", choices=("tuned", "default"), help=argparse.SUPPRESS)

@@ -26,7 +26,7 @@ def tune(
     time_budget: Annotated[
         float,
         typer.Option(metavar="SECONDS", help="How long to measure; what has begun is finished."),
-    ] = 60.0,
+    ] = 120.0,
     allow_precision: Annotated[
         bool,
         typer.Option(

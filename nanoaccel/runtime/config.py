@@ -31,6 +31,9 @@ class EngineConfig:
         kv_cache_memory: Bytes for the cache; None takes up to a quarter of the free memory.
         quantization_group: Values of an activation that are quantized together, where the runtime
             does so; None is as large as the groups of the weights.
+        fuse_projections: Make one matrix of the projections that read one input, in a graph where
+            they are apart and whose runtime can; a load then copies the weights. None is what
+            ``nanoaccel tune`` found, or no. Bundles that NanoAccel exported are fused.
         max_step_tokens: Tokens in one step at most; longer prompts are cut into chunks. None is
             what ``nanoaccel tune`` found, or 128.
         max_running: Requests that run at the same time at most.
@@ -66,6 +69,7 @@ class EngineConfig:
     cache_precision: CachePrecision = "auto"
     kv_cache_memory: int | None = None
     quantization_group: int | None = None
+    fuse_projections: bool | None = None
     max_step_tokens: int | None = None
     max_running: int = DEFAULT_RUNNING
     max_waiting: int = DEFAULT_WAITING
@@ -118,6 +122,12 @@ class EngineConfig:
     def step_tokens(self) -> int:
         """Tokens in one step at most."""
         return DEFAULT_STEP_TOKENS if self.max_step_tokens is None else self.max_step_tokens
+
+    @property
+    def graph_variant(self) -> str:
+        """Names how graphs are changed at load; empty when they are not."""
+        group = "" if self.quantization_group is None else f" group {self.quantization_group}"
+        return group + (" fused" if self.fuse_projections else "")
 
     def cache_blocks(self, info: BackendInfo, context_length: int, free_memory: int) -> int:
         """Blocks to allocate: what was asked, else what ``max_running`` full contexts need.

@@ -87,6 +87,7 @@ class GraphLoader:
                 cache_precision=config.cache_precision,
                 weight_group_size=bundle.weight_group_size,
                 quantization_group=config.quantization_group,
+                fuse_projections=bool(config.fuse_projections),
                 attention_scores=eviction is not None and eviction.by == "score",
                 hidden_layers=self.hidden_layers,
             )
@@ -188,9 +189,7 @@ class GraphLoader:
     def key(self, runtime: str) -> str:
         """All that the speed of a graph depends on."""
         config = self.config
-        key = (
+        return (
             f"{self.bundle.stamp(runtime)} {cpu_name()} {core_count()} {config.threads} "
-            f"{config.precision} {config.cache_precision}"
+            f"{config.precision} {config.cache_precision}{config.graph_variant}"
         )
-        group = config.quantization_group
-        return key if group is None else f"{key} group {group}"

@@ -110,8 +110,7 @@ def _step_cost(graph: Graph, config: EngineConfig, bundle: Bundle) -> StepCost:
 
 def step_cost_key(bundle: Bundle, runtime: str, config: EngineConfig) -> str:
     """Names a graph and what its speed depends on, beside what its backend tells."""
-    group = config.quantization_group
-    return bundle.stamp(runtime) if group is None else f"{bundle.stamp(runtime)} group {group}"
+    return bundle.stamp(runtime) + config.graph_variant
 
 
 def _make_speculator(

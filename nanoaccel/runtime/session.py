@@ -114,6 +114,7 @@ class Session:
             config,
             max_step_tokens=graph_config.max_step_tokens,
             quantization_group=graph_config.quantization_group,
+            fuse_projections=graph_config.fuse_projections,
         )
         self.info = loaded.graphs[0].backend.info
         try:

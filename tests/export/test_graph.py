@@ -17,10 +17,13 @@ from nanoaccel.exporters.compression import (
     storage_of,
     weight_statistics,
 )
-from nanoaccel.exporters.openvino.passes.fuse_projections import fuse_projections
 from nanoaccel.exporters.openvino.trace import trace
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.fuse_projections import fuse_projections
+from nanoaccel.runtime.backends import BackendOptions
+from nanoaccel.runtime.backends.openvino import load
+from nanoaccel.runtime.plan import StepPlan
 
 pytestmark = pytest.mark.export
 
@@ -88,6 +91,22 @@ def test_fuse_projections_fuses_biases_too(tmp_path: Path) -> None:
     additions = kinds(model)["Add"]
     fuse_projections(model)
     assert kinds(model)["Add"] == additions - 3 * 2
+
+
+def test_a_load_fuses_projections_that_are_apart(traced: Path) -> None:
+    found = []
+    for fuse in (False, True):
+        options = BackendOptions(graph=traced, precision="f32", fuse_projections=fuse, profile=True)
+        backend = load(options)
+        backend.allocate_cache(2)
+        backend.begin_section()
+        after = backend.forward(StepPlan.even([[0], [1]], 0, 5)).logits.copy()
+        ((*operators,),) = backend.operator_times()
+        found.append((after, sum(item.kind == "FullyConnected" for item in operators)))
+        backend.close()
+    (apart, products), (fused, fewer) = found
+    np.testing.assert_allclose(fused, apart, atol=1e-4)
+    assert products - fewer == 3 * 3
 
 
 def test_fuse_projections_leaves_unlike_weights_apart() -> None:

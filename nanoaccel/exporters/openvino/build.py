@@ -19,12 +19,12 @@ from nanoaccel.exporters.compression import (
     storage_of,
     weight_statistics,
 )
-from nanoaccel.exporters.openvino.passes.fuse_projections import fuse_projections
 from nanoaccel.exporters.openvino.trace import GRAPH
 from nanoaccel.exporters.prequantized import PackedWeight
 from nanoaccel.exporters.prequantized.insert import insert_packed
 from nanoaccel.exporters.progress import Tell, silence
 from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.fuse_projections import fuse_projections
 
 _COMPANIONS = ("config.json", "generation_config.json")
 

@@ -28,6 +28,9 @@ class BackendOptions:
         weight_group_size: Weights that share a scale, where the bundle says so.
         quantization_group: Values of an activation that are quantized together, 0 none at all; None
             follows the weights. A runtime that cannot choose ignores it.
+        fuse_projections: Make one matrix of the projections that read one input, in a graph where
+            they are apart, which decodes faster and copies the weights. A runtime that cannot
+            ignores it.
         attention_scores: Tell with each step how much attention each cached token drew.
         hidden_layers: Layers, from 0, whose output is told with each step.
         role: "decode" for what an engine runs, "draft" for what guesses beside it.
@@ -40,6 +43,7 @@ class BackendOptions:
     cache_precision: CachePrecision = "auto"
     weight_group_size: int | None = None
     quantization_group: int | None = None
+    fuse_projections: bool = False
     attention_scores: bool = False
     hidden_layers: tuple[int, ...] = ()
     role: Literal["decode", "draft"] = "decode"

@@ -126,7 +126,10 @@ class _Searches:
     def passes(self, seconds: float, *, allow_precision: bool) -> Found:
         """Over what changes passes."""
         axes = pass_axes(
-            self.runtimes, self.bundle.weight_group_size, allow_precision=allow_precision
+            self.runtimes,
+            self.bundle.weight_group_size,
+            may_fuse=self.bundle.manifest is None,
+            allow_precision=allow_precision,
         )
         found = self._search(PassesOf(self.rig), Setting(), axes, seconds)
         if found.setting != Setting():

@@ -22,7 +22,7 @@ from nanoaccel.runtime.plan import StepPlan
 from nanoaccel.runtime.pricing import PassBench, measure_prices
 from nanoaccel.runtime.speculation import StepCost
 from nanoaccel.runtime.speculation.calibration import calibrate
-from nanoaccel.runtime.tuning.axes import GROUPING
+from nanoaccel.runtime.tuning.axes import CHANGEABLE
 from nanoaccel.runtime.tuning.setting import AUTO, Setting, apply
 
 # The passes that shall become faster. That over eight tokens is also what checks guesses.
@@ -150,7 +150,9 @@ class Rig:
 def _key(runtime: str, setting: Setting) -> tuple[str, Setting]:
     """All that a graph depends on: settings that differ in the rest share it."""
     own = replace(setting, runtime=AUTO)
-    return runtime, own if runtime == GROUPING else replace(own, quantization_group=None)
+    if runtime != CHANGEABLE:
+        own = replace(own, quantization_group=None, fuse_projections=None)
+    return runtime, own
 
 
 class PassesOf:

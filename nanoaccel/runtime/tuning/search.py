@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
@@ -24,10 +24,10 @@ LEAST_GAIN = 1.02
 # How often a median that is below its bound is taken for one above. The rounds against the defaults
 # are asked the same, so for a setting that is taken it is this twice.
 _MISTAKES = 0.1
-_ROUNDS = 15
+_ROUNDS = 31
 _LEAST_ROUNDS = 5
 # After so many rounds, the slower half of the challengers leaves.
-_HALVING = 3
+_HALVING = 5
 # Of the time, for the rounds against the defaults.
 _CONFIRMING = 0.25
 
@@ -53,12 +53,17 @@ class Axis:
     """One coordinate.
 
     Args:
-        field: Of ``Setting``.
-        values: To try.
+        name: In words.
+        changes: To try, each with the fields of ``Setting`` that it sets.
     """
 
-    field: str
-    values: tuple[Any, ...]
+    name: str
+    changes: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def of(cls, field: str, values: Sequence[Any]) -> Axis:
+        """Over values of one field."""
+        return cls(field.replace("_", " "), tuple({field: value} for value in values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +183,7 @@ class _Search:
     def run(self, axes: Sequence[Axis]) -> Found:
         self._warm_up(self._default)
         best = self._default
-        values = [len(axis.values) for axis in axes]
+        values = [len(axis.changes) for axis in axes]
         for place, axis in enumerate(axes):
             left = self._end - self._confirmation - self._clock()
             until = self._clock() + left * values[place] / sum(values[place:])
@@ -213,7 +218,7 @@ class _Search:
             if not live or self._clock() >= until:
                 self._finished &= not live
                 break
-            self._tell(f"{axis.field.replace('_', ' ')}: round {turn + 1} of {_ROUNDS}")
+            self._tell(f"{axis.name}: round {turn + 1} of {_ROUNDS}")
             order = [run for run in runs if run in live or run in (self._default, best)]
             for run in order if turn % 2 == 0 else reversed(order):
                 seconds[run].append(self._measure(run))
@@ -231,8 +236,8 @@ class _Search:
     def _admit(self, axis: Axis, best: Setting, until: float) -> list[Setting]:
         """Load and warm up what differs from the best along an axis, as far as time allows."""
         admitted: list[Setting] = []
-        for value in axis.values:
-            candidate = replace(best, **{axis.field: value})
+        for change in axis.changes:
+            candidate = replace(best, **change)
             if candidate == best:
                 continue
             # A load that leaves no time for the rounds would be in vain.

@@ -19,6 +19,7 @@ class Setting:
     Args:
         threads: Of the graph.
         quantization_group: Values of an activation that are quantized together.
+        fuse_projections: As in ``EngineConfig``.
         precision, cache_precision: As in ``EngineConfig``.
         runtime: The only one to load; "auto" is all that are the fastest at something.
         max_step_tokens: As in ``EngineConfig``.
@@ -26,6 +27,7 @@ class Setting:
 
     threads: int | None = None
     quantization_group: int | None = None
+    fuse_projections: bool | None = None
     precision: Precision = "auto"
     cache_precision: CachePrecision = "auto"
     runtime: str = AUTO
@@ -34,7 +36,7 @@ class Setting:
     def __str__(self) -> str:
         default = Setting()
         words = [
-            f"{item.name.replace('_', ' ')} {getattr(self, item.name)}"
+            f"{item.name.replace('_', ' ')} {getattr(self, item.name)}".removesuffix(" True")
             for item in fields(self)
             if getattr(self, item.name) != getattr(default, item.name)
         ]
@@ -58,6 +60,8 @@ def apply(config: EngineConfig, setting: Setting, environment: Mapping[str, str]
         return tuned  # exact results were asked for: nothing may change them
     if config.quantization_group is None and setting.precision == "auto":
         tuned = replace(tuned, quantization_group=setting.quantization_group)
+    if config.fuse_projections is None:
+        tuned = replace(tuned, fuse_projections=setting.fuse_projections)
     if _by_score(config):
         return tuned  # not measured with scores, and not every runtime tells them
     tuned = replace(tuned, precision=setting.precision)

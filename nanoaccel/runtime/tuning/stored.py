@@ -175,6 +175,7 @@ def _check(tuning: Tuning) -> None:
         all(value is None or (_whole(value) and value >= least) for value, least in counts)
         and setting.precision in get_args(Precision)
         and setting.cache_precision in get_args(CachePrecision)
+        and setting.fuse_projections in (None, False, True)
         and isinstance(setting.runtime, str)
         and isinstance(tuning.machine, str)
         and all(isinstance(number, str) for number in tuning.versions.values())

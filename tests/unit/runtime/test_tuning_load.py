@@ -179,7 +179,7 @@ def test_tune_judges_threads_on_a_quiet_machine_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("nanoaccel.runtime.tuner.find.pass_axes", lambda *_, **__: [])
-    axes = [Axis("threads", (1,))]
+    axes = [Axis.of("threads", (1,))]
     monkeypatch.setattr("nanoaccel.runtime.tuner.find.quiet_axes", lambda *_, **__: axes)
     monkeypatch.setattr("nanoaccel.runtime.tuner.find.step_axes", lambda _: [])
     monkeypatch.setattr(OthersMeter, "used", lambda _: others)

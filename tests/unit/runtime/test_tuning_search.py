@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -14,8 +14,8 @@ from nanoaccel.runtime.tuning.axes import pass_axes, quiet_axes, step_axes
 from nanoaccel.runtime.tuning.search import LEAST_GAIN, Axis, Found, Trial, median_bound, search
 from nanoaccel.runtime.tuning.setting import Setting
 
-GROUPS = Axis("quantization_group", (32, 64, 128))
-THREADS = Axis("threads", (1, 2))
+GROUPS = Axis.of("quantization_group", (32, 64, 128))
+THREADS = Axis.of("threads", (1, 2))
 DEFAULT = Setting()
 
 
@@ -145,7 +145,7 @@ def test_search_raises_where_the_defaults_cannot_be_had() -> None:
 def test_search_drops_the_hopeless_early() -> None:
     machine = NoisyMachine(by_group(g32=0.5, g64=0.5, g128=0.5))
     found = machine.search(GROUPS)
-    assert [len(trial.ratios) for trial in found.trials] == [3, 3, 3]
+    assert [len(trial.ratios) for trial in found.trials] == [5, 5, 5]
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 2.0, 6.0, 60.0])
@@ -161,7 +161,7 @@ def test_search_tells_what_it_does() -> None:
     machine = NoisyMachine(by_group(g64=1.2))
     machine.search(GROUPS)
     assert "trying quantization group 64" in machine.told
-    assert "quantization group: round 1 of 15" in machine.told
+    assert "quantization group: round 1 of 31" in machine.told
 
 
 def test_search_ends_at_once_when_it_is_interrupted() -> None:
@@ -222,30 +222,40 @@ def test_trial_tells_median_and_quartiles() -> None:
     assert (trial.median, trial.spread) == (1.2, (1.1, 1.3))
 
 
-def test_pass_axes_change_no_precision_unless_allowed() -> None:
-    def fields(*, allow: bool) -> dict[str, tuple[object, ...]]:
-        axes = pass_axes(["openvino", "onnx"], 64, allow_precision=allow)
-        return {axis.field: axis.values for axis in axes}
+def groups(*sizes: int) -> tuple[Mapping[str, object], ...]:
+    return tuple({"quantization_group": size} for size in sizes)
 
-    assert fields(allow=False) == {"quantization_group": (128, 32, 256)}
+
+def test_pass_axes_change_no_precision_unless_allowed_and_fuse_what_may_be_apart() -> None:
+    def fields(*, allow: bool) -> dict[str, tuple[Mapping[str, object], ...]]:
+        axes = pass_axes(["openvino", "onnx"], 64, may_fuse=False, allow_precision=allow)
+        return {axis.name: axis.changes for axis in axes}
+
+    assert fields(allow=False) == {"quantization group": groups(128, 32, 256)}
     allowed = fields(allow=True)
-    assert allowed["quantization_group"][-1] == 0
-    assert {"precision", "cache_precision"} < set(allowed)
-    assert pass_axes(["onnx"], None, allow_precision=False) == []
+    assert allowed["quantization group"] == groups(128, 32, 256, 0)
+    assert {"precision", "cache precision"} < set(allowed)
+    apart = pass_axes(["openvino"], None, may_fuse=True, allow_precision=False)
+    fused = {"fuse_projections": True}
+    assert apart[0].changes == (
+        *({**change, **fused} for change in groups(64, 128, 32, 256)),
+        fused,
+    )
+    assert pass_axes(["onnx"], None, may_fuse=True, allow_precision=False) == []
 
 
 def test_quiet_axes_are_threads_and_runtimes() -> None:
     both = quiet_axes(["openvino", "onnx"], threads=4, cpus=8, fixed_threads=False)
-    assert both == [Axis("threads", (2, 3, 8)), Axis("runtime", ("openvino", "onnx"))]
+    assert both == [Axis.of("threads", (2, 3, 8)), Axis.of("runtime", ("openvino", "onnx"))]
     assert quiet_axes(["onnx"], threads=1, cpus=1, fixed_threads=False) == []
     assert quiet_axes(["onnx"], threads=2, cpus=4, fixed_threads=True) == []
 
 
 def test_quiet_axes_never_have_more_threads_than_may_run() -> None:
     (axis,) = quiet_axes(["onnx"], threads=4, cpus=3, fixed_threads=False)
-    assert axis.values == (2, 3)
+    assert axis == Axis.of("threads", (2, 3))
 
 
 @pytest.mark.parametrize(("most", "sizes"), [(10, (64,)), (300, (64, 256)), (900, (64, 256, 512))])
 def test_step_axes_keep_steps_short(most: int, sizes: tuple[int, ...]) -> None:
-    assert [axis.values for axis in step_axes(most)] == [sizes]
+    assert step_axes(most) == [Axis.of("max_step_tokens", sizes)]

@@ -31,6 +31,7 @@ HERE, VERSIONS = "some CPU, 4 cores", {"nanoaccel": "1", "openvino": "2"}
 SETTING = Setting(
     threads=3,
     quantization_group=64,
+    fuse_projections=True,
     cache_precision="u8",
     runtime="onnx",
     max_step_tokens=256,
@@ -121,6 +122,7 @@ def test_a_tuning_of_other_versions_is_ignored(
         changed(setting={"threads": "2"}),
         changed(setting={"threads": True}),
         changed(setting={"quantization_group": -1}),
+        changed(setting={"fuse_projections": "yes"}),
         changed(setting={"max_step_tokens": 0.5}),
         changed(setting={"precision": "f8"}),
         changed(setting={"cache_precision": None}),
@@ -175,7 +177,7 @@ def test_fingerprint_names_what_may_be_used() -> None:
 
 def test_apply_sets_what_the_user_did_not() -> None:
     config = apply(EngineConfig(), SETTING, {})
-    assert (config.threads, config.quantization_group) == (3, 64)
+    assert (config.threads, config.quantization_group, config.fuse_projections) == (3, 64, True)
     assert (config.precision, config.cache_precision) == ("auto", "u8")
     assert config.max_step_tokens == 256
 
@@ -187,6 +189,7 @@ def test_apply_sets_what_the_user_did_not() -> None:
         {"cache_precision": "f16"},
         {"max_step_tokens": 128},
         {"quantization_group": 32},
+        {"fuse_projections": False},
     ],
 )
 def test_apply_leaves_what_the_user_set(option: dict[str, Any]) -> None:
@@ -225,7 +228,8 @@ def test_tuned_backend_is_the_users_where_one_is_named() -> None:
 def test_setting_reads_as_words() -> None:
     assert str(Setting()) == "defaults"
     assert str(SETTING) == (
-        "threads 3, quantization group 64, cache precision u8, runtime onnx, max step tokens 256"
+        "threads 3, quantization group 64, fuse projections, cache precision u8, runtime onnx, "
+        "max step tokens 256"
     )
 
 

@@ -142,9 +142,7 @@ def _properties(
     return chosen
 
 
-def _cache_precision(
-    options: BackendOptions, plan: ThreadPlan, capabilities: Sequence[str]
-) -> str:
+def _cache_precision(options: BackendOptions, plan: ThreadPlan, capabilities: Sequence[str]) -> str:
     """Of keys and values.
 
     Reading OpenVINO's default, u8, takes more of a core than its size saves of the memory's time:

@@ -4,8 +4,9 @@
 
 The bundle reads the same text once with each precision, in windows of 1,024 tokens that are
 computed 128 at a time, so that later tokens attend to what was cached. KL is the divergence of the
-predictions from those with the widest cache that this CPU can do. Speed is that of a single token after a full window,
-the precisions in turn; what is printed is the median of the ratios of neighboring steps.
+predictions from those with the widest cache that this CPU can do. Speed is that of a single token
+after a full window, the precisions in turn; what is printed is the median of the ratios of
+neighboring steps.
 """
 
 from __future__ import annotations

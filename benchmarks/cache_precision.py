@@ -1,12 +1,12 @@
 """What each precision of the key-value cache costs in fidelity, and gives in memory and speed.
 
-    python benchmarks/cache_precision.py BUNDLE [--text FILE] [--windows 6] [--rounds 60]
+    python benchmarks/cache_precision.py BUNDLE [--text FILE] [--windows 6] [--texts 8]
 
 The bundle reads the same text once with each precision, in windows of 1,024 tokens that are
 computed 128 at a time, so that later tokens attend to what was cached. KL is the divergence of the
 predictions from those with the widest cache that this CPU can do. Speed is that of a single token
-after a full window, the precisions in turn; what is printed is the median of the ratios of
-neighboring steps.
+for each of ``--texts`` behind a full window, the precisions in turn; what is printed is the median
+of the ratios of neighboring steps.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from nanoaccel.runtime.text import Tokenizer
 
 _WIDEST_FIRST = ("f32", "f16", "bf16")
 WINDOW, CHUNK = 1024, 128
+_WARM_UP = 2
 DOCS = Path(__file__).parents[1] / "docs"
 
 
@@ -42,8 +43,8 @@ class Figures:
     divergence: float = 0.0
 
 
-def load(bundle: Bundle) -> dict[str, Backend]:
-    """A backend with room for a window, for each precision that this CPU can do."""
+def load(bundle: Bundle, texts: int) -> dict[str, Backend]:
+    """A backend with room for windows, for each precision that this CPU can do."""
     loaded = {}
     for precision in sorted(set(get_args(CachePrecision)) - {"auto"}):
         options = BackendOptions(
@@ -56,7 +57,7 @@ def load(bundle: Bundle) -> dict[str, Backend]:
         except ConfigError as error:
             print(f"{precision}: {error.problem}\n")
             continue
-        backend.allocate_cache(WINDOW // backend.info.block_size + 1)
+        backend.allocate_cache(texts * _blocks(backend))
         loaded[precision] = backend
     return loaded
 
@@ -102,20 +103,26 @@ def measure_fidelity(backends: dict[str, Backend], tokens: Int64Array) -> dict[s
     return figures
 
 
-def measure_steps(
-    backends: dict[str, Backend], tokens: Int64Array, rounds: int
-) -> dict[str, list[float]]:
-    """Seconds of single tokens after a window, the backends in turn."""
+def measure_steps(backends: dict[str, Backend], rounds: int, texts: int) -> dict[str, list[float]]:
+    """Seconds of a token for each of so many texts behind a window, the backends in turn."""
     seconds: dict[str, list[float]] = {precision: [] for precision in backends}
-    for backend in backends.values():
-        for start in range(0, WINDOW, CHUNK):
-            forward(backend, tokens, start, start + CHUNK)
-    for _ in range(rounds):
+    steps = {name: _step(backend, texts) for name, backend in backends.items()}
+    for _ in range(_WARM_UP + rounds):
         for precision, backend in backends.items():
             begin = time.perf_counter()
-            forward(backend, tokens, WINDOW, WINDOW + 1)
+            backend.forward(steps[precision])
             seconds[precision].append(time.perf_counter() - begin)
-    return seconds
+    return {precision: found[_WARM_UP:] for precision, found in seconds.items()}
+
+
+def _step(backend: Backend, texts: int) -> StepPlan:
+    size = _blocks(backend)
+    return StepPlan.even([range(i * size, (i + 1) * size) for i in range(texts)], WINDOW, 1)
+
+
+def _blocks(backend: Backend) -> int:
+    """Of a window and a token."""
+    return WINDOW // backend.info.block_size + 1
 
 
 def report(
@@ -126,7 +133,7 @@ def report(
 ) -> str:
     """A table, widest precision first."""
     rows = [
-        "| cache | bytes a token | perplexity | KL | time of a token |",
+        "| cache | bytes a token | perplexity | KL | time of a step |",
         "| --- | --- | --- | --- | --- |",
     ]
     for precision in sorted(backends, key=lambda name: -backends[name].block_bytes):
@@ -147,7 +154,8 @@ def main() -> None:
     parser.add_argument("bundle")
     parser.add_argument("--text", type=Path, help="UTF-8 text; default: the documentation")
     parser.add_argument("--windows", type=int, default=6, help="windows of the text at most")
-    parser.add_argument("--rounds", type=int, default=60, help="interleaved single tokens of each")
+    parser.add_argument("--rounds", type=int, default=60, help="interleaved steps of each")
+    parser.add_argument("--texts", type=int, default=1, help="that a step has a token of")
     arguments = parser.parse_args()
     files = sorted(DOCS.glob("*.md")) if arguments.text is None else [arguments.text]
     text = "\n".join(file.read_text(encoding="utf-8") for file in files)
@@ -156,9 +164,9 @@ def main() -> None:
     count = min(arguments.windows, (len(tokens) - 1) // WINDOW) * WINDOW
     if count == 0:
         parser.error(f"the text has {len(tokens)} tokens, a window needs {WINDOW + 1}")
-    backends = load(bundle)
+    backends = load(bundle, arguments.texts)
     figures = measure_fidelity(backends, tokens[: count + 1])
-    seconds = measure_steps(backends, tokens, arguments.rounds)
+    seconds = measure_steps(backends, arguments.rounds, arguments.texts)
     print(f"{machine()}; {count:,} tokens of text, medians of {arguments.rounds} steps\n")
     print(report(backends, figures, seconds, count))
 

@@ -145,9 +145,8 @@ def _properties(
 def _cache_precision(options: BackendOptions, plan: ThreadPlan, capabilities: Sequence[str]) -> str:
     """Of keys and values.
 
-    Reading OpenVINO's default, u8, takes more of a core than its size saves of the memory's time:
-    a token after 1,500 others takes a fifth longer than with two bytes. bf16 loses nothing of what
-    was computed in bf16.
+    Reading OpenVINO's default, u8, takes more of a core than its size saves of the memory's time
+    (benchmarks/cache_precision.py). bf16 loses nothing of what was computed in bf16.
     """
     if options.cache_precision != "auto":
         return options.cache_precision

@@ -27,7 +27,7 @@ class EngineConfig:
         threads: Threads for the graph; None lets the runtime choose.
         precision: "auto" is what this CPU does fastest; "f32" computes everything in f32, for
             exactness tests.
-        cache_precision: Type of cached keys and values; "auto" is the runtime's choice.
+        cache_precision: Type of cached keys and values; "auto" is the backend's choice.
         kv_cache_memory: Bytes for the cache; None takes up to a quarter of the free memory.
         quantization_group: Values of an activation that are quantized together, where the runtime
             does so; None is as large as the groups of the weights.

@@ -197,3 +197,17 @@ def test_openvino_pads_a_single_token_where_that_is_faster(
     assert backend.info.pass_size(1) == least
     assert backend._copies.general.num_tokens == least  # type: ignore[attr-defined]
     backend.close()
+
+
+@pytest.mark.parametrize(
+    ("precision", "cache", "expected"),
+    [("f32", "auto", {"f32"}), ("f32", "u8", {"u8"}), ("auto", "auto", {"bf16", "f16"})],
+)
+def test_openvino_keeps_two_bytes_unless_told_otherwise(
+    tiny_bundle: Path, precision: str, cache: str, expected: set[str]
+) -> None:
+    backend = make(tiny_bundle, precision=precision, cache_precision=cache)
+    assert backend.info.cache_precision in expected
+    computed_in_bf16 = "computes bf16" in backend.info.cache_layout
+    assert (backend.info.cache_precision == "bf16") == computed_in_bf16
+    backend.close()

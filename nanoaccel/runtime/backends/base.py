@@ -24,7 +24,7 @@ class BackendOptions:
         graph: The file of the graph.
         threads: Threads for it; None are those that fit this machine.
         precision: "auto" is what this CPU does fastest, "f32" computes everything in f32.
-        cache_precision: Type of cached keys and values; "auto" is the runtime's choice.
+        cache_precision: Type of cached keys and values; "auto" is the backend's choice.
         weight_group_size: Weights that share a scale, where the bundle says so.
         quantization_group: Values of an activation that are quantized together, 0 none at all; None
             follows the weights. A runtime that cannot choose ignores it.

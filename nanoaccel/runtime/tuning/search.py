@@ -183,10 +183,10 @@ class _Search:
     def run(self, axes: Sequence[Axis]) -> Found:
         self._warm_up(self._default)
         best = self._default
-        values = [len(axis.changes) for axis in axes]
+        counts = [len(axis.changes) for axis in axes]
         for place, axis in enumerate(axes):
             left = self._end - self._confirmation - self._clock()
-            until = self._clock() + left * values[place] / sum(values[place:])
+            until = self._clock() + left * counts[place] / sum(counts[place:])
             best = self._race(axis, best, until)
         if best != self._default:
             trial = self._confirm(best)

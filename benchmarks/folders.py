@@ -40,7 +40,7 @@ def write_source(model: str, work: Path) -> Path:
 def write_bundle(
     model: str, work: Path, runtime: str = "openvino", group_size: int = GROUP_SIZE
 ) -> Path:
-    """NanoAccel's bundle, with its default recipe but for the group size."""
+    """NanoAccel's bundle, in int4 as the peers have it."""
     from nanoaccel.exporters.pipeline import export
     from nanoaccel.exporters.recipe import Recipe
 

@@ -161,7 +161,7 @@ def exported(model: str, work: Path) -> Path:
     if not (work / "bundle").exists():
         if model == "random-1.1b":
             model = str(write_random_llama(work / "random-llama"))
-        export(model, work / "bundle")
+        export(model, work / "bundle", runtime="openvino")
     return work / "bundle"
 
 

@@ -35,7 +35,7 @@ def tiny_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     from nanoaccel.exporters.recipe import Recipe
 
     out = tmp_path_factory.mktemp("bundles") / "tiny-llama"
-    export(tiny_model, out, recipe=Recipe(weights="f32"))
+    export(tiny_model, out, recipe=Recipe(weights="f32"), runtime="openvino")
     return out
 
 
@@ -65,7 +65,7 @@ def sample_bundle_f32(sample_gguf: Path, tmp_path_factory: pytest.TempPathFactor
     from nanoaccel.exporters.recipe import Recipe
 
     out = tmp_path_factory.mktemp("bundles") / "sample-f32"
-    export(sample_gguf, out, recipe=Recipe(weights="f32"), judge_tokens=512)
+    export(sample_gguf, out, recipe=Recipe(weights="f32"), judge_tokens=512, runtime="openvino")
     return out
 
 

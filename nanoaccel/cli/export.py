@@ -54,9 +54,10 @@ def export(
         str,
         typer.Option(
             metavar="openvino|onnx|both|auto",
-            help="What runs it; auto is what is faster here. All have the same weights.",
+            help="What runs it; auto is all that are the fastest at something here. All have the "
+            "same weights.",
         ),
-    ] = "openvino",
+    ] = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bundle that stands at OUT.")
     ] = False,
@@ -71,7 +72,7 @@ def export(
     from nanoaccel.exporters.pipeline import export as run_export
 
     wanted = recipe.build()
-    if wanted.note:
+    if wanted is not None and wanted.note:
         typer.echo(wanted.note, err=True)
     with stages() as listener:
         bundle = run_export(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,7 +28,8 @@ class RecipeFlags:
         typer.Option(
             metavar="NAME|FILE",
             help="fast, balanced, accurate, smallest, or a .toml or .json file; the options below "
-            "change it.",
+            "change it. Without any of them, weights are calibrated and the most sensitive layers "
+            "keep 8 bits, as many as the size of the model asks for.",
             rich_help_panel=_RECIPE,
         ),
     ] = None
@@ -140,8 +141,10 @@ class RecipeFlags:
         ),
     ] = None
 
-    def build(self) -> Recipe:
+    def build(self) -> Recipe | None:
         """The recipe; a limit takes the place of those of the preset or file.
+
+        None when no flag says anything: the size of the model decides then.
 
         Raises:
             ConfigError: A value is wrong, or values do not go together.
@@ -149,6 +152,8 @@ class RecipeFlags:
         from nanoaccel.exporters.recipe import LIMITS, Recipe
         from nanoaccel.exporters.recipe_file import read_recipe
 
+        if all(getattr(self, field.name) in (None, []) for field in fields(self)):
+            return None
         base = Recipe() if self.recipe is None else read_recipe(self.recipe)
         changes: dict[str, Any] = {
             name: value

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from nanoaccel.exporters.prequantized import PackedWeight
     from nanoaccel.exporters.source import Source
 
-# Tokens over which each unit is measured: about a second for a small model.
-_SENSITIVITY_TOKENS = 512
+# Tokens over which each unit is measured: half a second for a small model.
+_SENSITIVITY_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

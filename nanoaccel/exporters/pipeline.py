@@ -5,13 +5,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.errors import MissingExtraError
+from nanoaccel.exporters.defaults import (
+    NEEDED_FOR_ONNX,
+    default_recipe,
+    missing_modules,
+    obstacle_to_onnx,
+)
 from nanoaccel.exporters.drafts import choose_draft, place_draft
 from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import check_space, publishing
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
     from nanoaccel.exporters.material import Material, Wanted
+    from nanoaccel.exporters.prequantized import Checkpoint
     from nanoaccel.exporters.report import ReportedGraph
     from nanoaccel.exporters.search import Tried
     from nanoaccel.exporters.source import Source
@@ -42,7 +48,6 @@ _NEEDED = (
     "gguf",
     "psutil",
 )
-_NEEDED_FOR_ONNX = ("onnx", "onnx_ir", "onnxruntime", "onnxruntime_genai", "ml_dtypes")
 
 
 def export(
@@ -54,7 +59,7 @@ def export(
     judge_tokens: int | None = None,
     search_seconds: float | None = None,
     draft: str = "auto",
-    runtime: str = "openvino",
+    runtime: str = "auto",
     overwrite: bool = False,
     listener: Listener | None = None,
 ) -> Bundle:
@@ -63,7 +68,8 @@ def export(
     Args:
         model: Hub id, folder, .gguf file, or "sample".
         out: The bundle's folder; it appears whole, when all is done.
-        recipe: How the weights are stored; None is int4, rounded to nearest.
+        recipe: How the weights are stored; None chooses by the size of the model, so that it loses
+            little (``defaults.default_recipe``).
         calibration: Text for calibrated recipes; None is Python's language reference.
         judge_tokens: Tokens over which the result is compared with the original; None is 4,096,
             and 16,384 where limits or a search depend on it.
@@ -74,7 +80,8 @@ def export(
             these weights; "none"; else a head, a bundle, or a model with the same tokenizer, which
             is exported with the same recipe.
         runtime: What runs it: "openvino"; "onnx", with the same compressed weights; "both"; or
-            "auto", what is faster here.
+            "auto", all that are the fastest at something here: for one request, or for many.
+            OpenVINO alone where ONNX Runtime cannot run it, or two graphs would be large.
         overwrite: Whether a bundle that stands at ``out`` is replaced.
         listener: Is told of each stage.
 
@@ -87,9 +94,8 @@ def export(
         MissingExtraError: The extra "export" is not installed.
     """
     runtimes = wanted_runtimes(runtime)
-    _check_installed(runtimes)
-    recipe = Recipe() if recipe is None else recipe
-    careful = recipe.limited or search_seconds is not None
+    _check_installed(runtimes if runtime != "auto" else (OPENVINO,))
+    careful = search_seconds is not None or (recipe is not None and recipe.limited)
     order = Order(
         recipe=recipe,
         calibration=calibration,
@@ -111,17 +117,26 @@ class Order:
     """What an export shall make; see ``export``.
 
     Args:
+        recipe: How weights are stored; None leaves it to the size of the model.
         runtimes: Names of the backends to make it for.
-        fastest: Whether only what is faster here is kept.
+        fastest: Whether only what is faster here is kept, and what cannot be made is left out.
+        note: What was left out of it, and why.
     """
 
-    recipe: Recipe
+    recipe: Recipe | None
     calibration: CalibrationOptions | None
     judge_tokens: int
     search_seconds: float | None
     draft: str
     runtimes: tuple[str, ...]
     fastest: bool
+    note: str = ""
+
+    @property
+    def settled(self) -> Recipe:
+        """The recipe, once the model is known."""
+        assert self.recipe is not None, "the model's size decides first"
+        return self.recipe
 
 
 def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
@@ -136,16 +151,17 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
         source = sources.resolve(model)
         config = sources.load_config(source)
         check_supported(config)
+        checkpoint = sources.find_checkpoint(source)
+        asked, order = order, _settle(order, source, config, checkpoint)
         _check_runtimes(order, config)
         context = context_length(config)
-        checkpoint = sources.find_checkpoint(source)
         expected = _check_room(source, config, order, folder)
     with progress.stage("write the tokenizer"), quiet():
         end_ids = sources.write_tokenizer(source, folder)
     material = gather(source, config, folder, _wanted(order, context), end_ids, context, progress)
     choice = choose_draft(order.draft, material.fingerprint, order.runtimes)
     made = _make(material, order, folder, progress)
-    plain = replace(order, draft="none", search_seconds=None)
+    plain = replace(asked, draft="none", search_seconds=None, runtimes=order.runtimes)
     place_draft(
         choice,
         folder,
@@ -160,7 +176,7 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
         report = Report(
             model=model,
             recipe=made.trial.recipe.describe(),
-            note=made.trial.recipe.note,
+            note=". ".join(note for note in (made.trial.recipe.note, order.note) if note),
             architecture=config.model_type,
             parameters=material.parameters,
             graphs=made.graphs,
@@ -182,11 +198,33 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
         write_manifest(folder, report, source, made.trial.recipe, context, material.fingerprint)
 
 
+def _settle(
+    order: Order, source: Source, config: PretrainedConfig, checkpoint: Checkpoint | None
+) -> Order:
+    """The order with what was left open decided: the recipe, and the runtimes of "auto"."""
+    from nanoaccel.exporters.memory import check_memory, count_parameters
+
+    parameters = count_parameters(config)
+    if order.recipe is None and checkpoint is not None:
+        order = replace(order, recipe=Recipe())  # what was quantized stays as it is
+    elif order.recipe is None:
+        recipe = default_recipe(
+            parameters, lambda tried: check_memory(source, config, parameters, tried)
+        )
+        order = replace(order, recipe=recipe)
+    if not order.fastest or ONNX not in order.runtimes:
+        return order
+    reason = obstacle_to_onnx(order.settled, parameters, lambda: _check_runtimes(order, config))
+    if reason is None:
+        return order
+    return replace(order, runtimes=(OPENVINO,), note=f"not made for ONNX Runtime: {reason}")
+
+
 def _check_room(source: Source, config: PretrainedConfig, order: Order, folder: Path) -> int:
     """Refuse what does not fit into memory or on the disk; bytes of memory that it should take."""
     from nanoaccel.exporters.memory import check_memory, count_parameters, weight_bytes
 
-    recipe, onnx = order.recipe, ONNX in order.runtimes
+    recipe, onnx = order.settled, ONNX in order.runtimes
     parameters = count_parameters(config)
     heaviest = recipe if order.search_seconds is None else PRESETS["accurate"]
     expected = check_memory(source, config, parameters, heaviest, onnx=onnx)
@@ -201,7 +239,7 @@ def _check_runtimes(order: Order, config: PretrainedConfig) -> None:
     if ONNX in order.runtimes:
         from nanoaccel.exporters.onnx.architectures import check_architecture, check_recipe
 
-        check_recipe(order.recipe)
+        check_recipe(order.settled)
         check_architecture(config)
 
 
@@ -223,7 +261,7 @@ def _wanted(order: Order, context: int) -> Wanted:
     """What the order needs of the original; windows fit its context where none were asked for."""
     from nanoaccel.exporters.material import Wanted
 
-    recipe, searching = order.recipe, order.search_seconds is not None
+    recipe, searching = order.settled, order.search_seconds is not None
     usual = CalibrationOptions()
     fitting = replace(usual, length=min(usual.length, context))
     return Wanted(
@@ -283,13 +321,13 @@ def _make_openvino(material: Material, order: Order, folder: Path, progress: Pro
         name = f"{material.fingerprint[:16]}-{material.digest[:16]}"
         memory = cache_folder() / "searches" / name
         left = order.search_seconds - sum(progress.seconds.values())
-        found = search(workshop.make, order.recipe, workshop.budget, trials, memory, left)
+        found = search(workshop.make, order.settled, workshop.budget, trials, memory, left)
         trial = found.trial or workshop.make(found.recipe, trials / "best")
         made = _Made(trial, tried=found.tried, left_out=found.left_out)
-    elif order.recipe.limited:
-        made = _Made(smallest_within(workshop.make, order.recipe, workshop.budget, trials)[-1])
+    elif order.settled.limited:
+        made = _Made(smallest_within(workshop.make, order.settled, workshop.budget, trials)[-1])
     else:
-        made = _Made(workshop.make(order.recipe, trials / "only"))
+        made = _Made(workshop.make(order.settled, trials / "only"))
     path = made.trial.graph.path
     path.parent.rename(folder / OPENVINO)
     shutil.rmtree(trials)
@@ -297,14 +335,8 @@ def _make_openvino(material: Material, order: Order, folder: Path, progress: Pro
 
 
 def _check_installed(runtimes: Sequence[str]) -> None:
-    needed = (*_NEEDED, *(_NEEDED_FOR_ONNX if ONNX in runtimes else ()))
-    missing = [name for name in needed if not _is_installed(name)]
+    missing = missing_modules((*_NEEDED, *(NEEDED_FOR_ONNX if ONNX in runtimes else ())))
     if missing:
         raise MissingExtraError(
             f"export needs {', '.join(missing)}", 'Install them: pip install "nanoaccel[export]"'
         )
-
-
-def _is_installed(module: str) -> bool:
-    parent = module.partition(".")[0]
-    return find_spec(parent) is not None and find_spec(module) is not None

@@ -140,7 +140,8 @@ def test_choices_in_the_help_are_those_that_exist() -> None:
 
 
 def test_recipe_flags_that_are_not_given_change_nothing() -> None:
-    assert RecipeFlags().build() == Recipe()
+    assert RecipeFlags().build() is None
+    assert RecipeFlags(weights="int4").build() == Recipe()
     assert RecipeFlags(recipe="smallest").build() == PRESETS["smallest"]
     assert CalibrationFlags().build() is None
 

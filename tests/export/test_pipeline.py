@@ -38,7 +38,9 @@ def int4_bundle(
     tiny_model: Path, tmp_path_factory: pytest.TempPathFactory, events: list[StageEvent]
 ) -> Path:
     out = tmp_path_factory.mktemp("int4") / "bundle"
-    export(tiny_model, out, recipe=Recipe(group_size=32), listener=events.append)
+    export(
+        tiny_model, out, recipe=Recipe(group_size=32), listener=events.append, runtime="openvino"
+    )
     return out
 
 
@@ -121,7 +123,9 @@ def test_export_opens_in_optimum_intel(tiny_bundle: Path, tiny_model: Path) -> N
 def test_export_of_each_weight_type_stays_near_the_original(
     tiny_model: Path, tmp_path: Path, weights: str
 ) -> None:
-    bundle = export(tiny_model, tmp_path / "out", recipe=Recipe(weights=weights))  # type: ignore[arg-type]
+    bundle = export(
+        tiny_model, tmp_path / "out", recipe=Recipe(weights=weights), runtime="openvino"
+    )  # type: ignore[arg-type]
     assert bundle.manifest is not None
     assert bundle.manifest.validation["kl"] < 0.05
     sizes = {entry.path: entry.size for entry in bundle.manifest.files}
@@ -135,7 +139,9 @@ def test_export_of_untied_bf16_weights_keeps_their_precision(tmp_path: Path) -> 
     source = tmp_path / "model"
     tiny_models.write_tokenizer(source)
     tiny_models.make_model("qwen2").to(torch.bfloat16).save_pretrained(source)
-    bundle = export(source, tmp_path / "out", recipe=Recipe(weights="int8", symmetric=False))
+    bundle = export(
+        source, tmp_path / "out", recipe=Recipe(weights="int8", symmetric=False), runtime="openvino"
+    )
     assert bundle.manifest is not None
     assert bundle.manifest.validation["kl"] < 0.05
 
@@ -155,7 +161,7 @@ def test_export_killed_leaves_nothing_at_the_target(tiny_model: Path, tmp_path: 
         time.sleep(0.2)
         process.send_signal(signal.SIGKILL)
     assert not out.exists()
-    export(tiny_model, out)
+    export(tiny_model, out, runtime="openvino")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -168,7 +174,7 @@ def test_export_refuses_weights_that_are_not_numbers(tiny_model: Path, tmp_path:
     weights["model.norm.weight"] = torch.full_like(weights["model.norm.weight"], float("nan"))
     save_file(weights, source / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(SourceError, match=r"weights of model\.norm\.weight are not all numbers"):
-        export(source, tmp_path / "out")
+        export(source, tmp_path / "out", runtime="openvino")
     assert not (tmp_path / "out").exists()
 
 
@@ -177,7 +183,7 @@ def test_export_refuses_a_truncated_checkpoint(tiny_model: Path, tmp_path: Path)
     weights = source / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:5000])
     with pytest.raises(SourceError, match="transformers cannot read"):
-        export(source, tmp_path / "out")
+        export(source, tmp_path / "out", runtime="openvino")
 
 
 @pytest.mark.parametrize("kind", ["vit", "t5"])
@@ -187,14 +193,14 @@ def test_export_refuses_what_is_not_a_text_decoder(
     source = shutil.copytree(tiny_model, tmp_path / "model")
     (source / "config.json").write_text(json.dumps({"model_type": kind}))
     with pytest.raises(UnsupportedModelError, match=f"'{kind}' is not a text decoder"):
-        export(source, tmp_path / "out")
+        export(source, tmp_path / "out", runtime="openvino")
 
 
 def test_export_refuses_an_unknown_architecture(tiny_model: Path, tmp_path: Path) -> None:
     source = shutil.copytree(tiny_model, tmp_path / "model")
     (source / "config.json").write_text('{"model_type": "llamb"}')
     with pytest.raises(SourceError, match="llamb"):
-        export(source, tmp_path / "out")
+        export(source, tmp_path / "out", runtime="openvino")
 
 
 def test_export_names_the_transformers_version_that_would_do(
@@ -203,7 +209,7 @@ def test_export_names_the_transformers_version_that_would_do(
     source = shutil.copytree(tiny_model, tmp_path / "model")
     (source / "config.json").write_text('{"model_type": "exaone4"}')
     with pytest.raises(UnsupportedModelError, match=r"pip install .transformers<=4\.57\.6"):
-        export(source, tmp_path / "out")
+        export(source, tmp_path / "out", runtime="openvino")
 
 
 def test_export_without_its_extra_says_how_to_get_it(
@@ -211,13 +217,13 @@ def test_export_without_its_extra_says_how_to_get_it(
 ) -> None:
     monkeypatch.setattr(pipeline, "find_spec", lambda name: None if name == "nncf" else name)
     with pytest.raises(MissingExtraError, match=r"needs nncf.*nanoaccel\[export\]"):
-        export(tiny_model, tmp_path / "out")
+        export(tiny_model, tmp_path / "out", runtime="openvino")
 
 
 def test_export_of_a_model_with_a_plain_tokenizer_has_no_chat_template(tmp_path: Path) -> None:
     source = tiny_models.write_model(tmp_path / "model")
     (source / "chat_template.jinja").unlink()
-    export(source, tmp_path / "out", recipe=Recipe(weights="f32"))
+    export(source, tmp_path / "out", recipe=Recipe(weights="f32"), runtime="openvino")
     assert (tmp_path / "out" / MANIFEST).is_file()
     with LLM(tmp_path / "out") as llm:
         assert not llm.tokenizer.has_chat_template

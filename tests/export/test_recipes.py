@@ -48,9 +48,14 @@ def report(bundle: Bundle) -> dict[str, object]:
 
 def test_calibrated_export_is_closer_than_rounding(tiny_model: Path, tmp_path: Path) -> None:
     events: list[StageEvent] = []
-    rounded = export(tiny_model, tmp_path / "a", recipe=Recipe(group_size=32))
+    rounded = export(tiny_model, tmp_path / "a", recipe=Recipe(group_size=32), runtime="openvino")
     tuned = export(
-        tiny_model, tmp_path / "b", recipe=TUNED, calibration=TEXT, listener=events.append
+        tiny_model,
+        tmp_path / "b",
+        recipe=TUNED,
+        calibration=TEXT,
+        listener=events.append,
+        runtime="openvino",
     )
     assert rounded.manifest is not None
     assert tuned.manifest is not None
@@ -62,15 +67,17 @@ def test_calibrated_export_is_closer_than_rounding(tiny_model: Path, tmp_path: P
 def test_export_twice_gives_the_same_bytes(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = export(tiny_model, tmp_path / "a", recipe=TUNED, calibration=TEXT)
+    first = export(tiny_model, tmp_path / "a", recipe=TUNED, calibration=TEXT, runtime="openvino")
     monkeypatch.setenv("NANOACCEL_CACHE", str(tmp_path / "other cache"))
-    second = export(tiny_model, tmp_path / "b", recipe=TUNED, calibration=TEXT)
+    second = export(tiny_model, tmp_path / "b", recipe=TUNED, calibration=TEXT, runtime="openvino")
     assert weights(first) == weights(second)
 
 
 def test_export_calibrates_with_what_the_model_writes(tiny_model: Path, tmp_path: Path) -> None:
     text = replace(TEXT, source="self", seed=3)
-    bundle = export(tiny_model, tmp_path / "out", recipe=TUNED, calibration=text)
+    bundle = export(
+        tiny_model, tmp_path / "out", recipe=TUNED, calibration=text, runtime="openvino"
+    )
     found = report(bundle)
     assert found["calibration"] == "the model's own text (seed 3)"
     assert "Python's language reference" in str(found["fidelity"])
@@ -78,17 +85,24 @@ def test_export_calibrates_with_what_the_model_writes(tiny_model: Path, tmp_path
 
 def test_export_keeps_a_budget_and_spends_it(tiny_model: Path, tmp_path: Path) -> None:
     recipe = Recipe(group_size=32)
-    least, _ = weights(export(tiny_model, tmp_path / "small", recipe=recipe))
+    least, _ = weights(export(tiny_model, tmp_path / "small", recipe=recipe, runtime="openvino"))
     size = int(least * 1.15)
-    mixed = export(tiny_model, tmp_path / "mixed", recipe=replace(recipe, target_size=size))
+    mixed = export(
+        tiny_model, tmp_path / "mixed", recipe=replace(recipe, target_size=size), runtime="openvino"
+    )
     assert 0.95 * size < weights(mixed)[0] <= size
     assert {"int4", "int8"} == set(report(mixed)["storage"].values())  # type: ignore[attr-defined]
     with pytest.raises(ConfigError, match=r"is impossible with int4\. The smallest is"):
-        export(tiny_model, tmp_path / "out", recipe=replace(recipe, target_size=least // 2))
+        export(
+            tiny_model,
+            tmp_path / "out",
+            recipe=replace(recipe, target_size=least // 2),
+            runtime="openvino",
+        )
 
 
 def test_export_under_a_limit_is_confirmed_by_the_judge(tiny_model: Path, tmp_path: Path) -> None:
-    loose = export(tiny_model, tmp_path / "a", recipe=Recipe(group_size=32))
+    loose = export(tiny_model, tmp_path / "a", recipe=Recipe(group_size=32), runtime="openvino")
     assert loose.manifest is not None
     limit = loose.manifest.validation["kl"] / 2
     bundle = export(
@@ -96,6 +110,7 @@ def test_export_under_a_limit_is_confirmed_by_the_judge(tiny_model: Path, tmp_pa
         tmp_path / "b",
         recipe=Recipe(group_size=32, max_kl=limit),
         judge_tokens=2048,
+        runtime="openvino",
     )
     assert bundle.manifest is not None
     assert bundle.manifest.validation["kl"] < limit
@@ -114,6 +129,7 @@ def test_export_by_search_reports_what_was_tried(
         calibration=TEXT,
         search_seconds=300,
         judge_tokens=512,
+        runtime="openvino",
     )
     tried = report(bundle)["tried"]
     assert isinstance(tried, list)
@@ -131,7 +147,9 @@ def test_export_by_overrides_stores_those_layers_otherwise(
     recipe = Recipe(
         group_size=32, overrides=(Override(layers="*.1.mlp.down_proj", weights="float"),)
     )
-    storage = report(export(tiny_model, tmp_path / "out", recipe=recipe))["storage"]
+    storage = report(export(tiny_model, tmp_path / "out", recipe=recipe, runtime="openvino"))[
+        "storage"
+    ]
     assert isinstance(storage, dict)
     assert [name for name, kind in storage.items() if kind == "float"] == [
         "model.layers.1.mlp.down_proj"
@@ -141,7 +159,7 @@ def test_export_by_overrides_stores_those_layers_otherwise(
 def test_export_refuses_a_pattern_that_matches_nothing(tiny_model: Path, tmp_path: Path) -> None:
     recipe = Recipe(overrides=(Override(layers="model.layers.0.mlp.dawn_proj", weights="int8"),))
     with pytest.raises(ConfigError, match=r"closest is 'model\.layers\.0\.mlp\.down_proj'"):
-        export(tiny_model, tmp_path / "out", recipe=recipe)
+        export(tiny_model, tmp_path / "out", recipe=recipe, runtime="openvino")
 
 
 @pytest.mark.parametrize("write", [write_gptq, write_awq])
@@ -151,7 +169,7 @@ def test_export_keeps_the_integers_of_a_checkpoint(
     source = tmp_path / "model"
     write(source)
     tiny_models.write_tokenizer(source)
-    bundle = export(source, tmp_path / "out")
+    bundle = export(source, tmp_path / "out", runtime="openvino")
     found = report(bundle)
     assert found["kept"] == 21
     assert "4-bit" in str(found["checkpoint"])
@@ -167,13 +185,13 @@ def test_export_that_cannot_fit_is_refused_before_it_starts(
 ) -> None:
     monkeypatch.setattr(memory, "expected_memory", lambda *_, **__: 10**15)
     with pytest.raises(ExportError, match=r"needs about 1000000\.0 GB of memory"):
-        export(tiny_model, tmp_path / "out")
+        export(tiny_model, tmp_path / "out", runtime="openvino")
 
 
 def test_export_refuses_samples_longer_than_the_context(tiny_model: Path, tmp_path: Path) -> None:
     text = replace(TEXT, length=5000)
     with pytest.raises(ConfigError, match="length=5000 is longer than the model's context, 4096"):
-        export(tiny_model, tmp_path / "out", recipe=TUNED, calibration=text)
+        export(tiny_model, tmp_path / "out", recipe=TUNED, calibration=text, runtime="openvino")
 
 
 def test_export_refuses_too_little_text(tiny_model: Path, tmp_path: Path) -> None:
@@ -185,4 +203,5 @@ def test_export_refuses_too_little_text(tiny_model: Path, tmp_path: Path) -> Non
             tmp_path / "out",
             recipe=TUNED,
             calibration=CalibrationOptions(source=str(file)),
+            runtime="openvino",
         )

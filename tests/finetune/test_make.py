@@ -48,7 +48,7 @@ def test_train_draft_makes_a_head_that_its_target_runs(
     with LLM(tiny_bundle, draft=out, precision="f32") as llm:
         text = llm.generate("The tide", SamplingParams(max_tokens=40, ignore_eos=True))
         assert text.usage.completion_tokens == 40
-    bundle = export(tiny_model, tmp_path / "bundle", draft=str(out))
+    bundle = export(tiny_model, tmp_path / "bundle", draft=str(out), runtime="openvino")
     assert bundle.draft is not None
     assert bundle.manifest is not None
     assert bundle.manifest.draft == {"kind": "head", "from": str(out), "reason": "it was named"}

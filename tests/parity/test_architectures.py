@@ -123,7 +123,13 @@ def check_hidden_states(folder: Path, model, vocab_size: int) -> None:
 def test_export_gives_torch_logits_and_text(kind: str, tmp_path: Path) -> None:
     source = tiny_models.write_model(tmp_path / "model", kind)
     try:
-        export(source, tmp_path / "bundle", recipe=Recipe(weights="f32"), judge_tokens=512)
+        export(
+            source,
+            tmp_path / "bundle",
+            recipe=Recipe(weights="f32"),
+            judge_tokens=512,
+            runtime="openvino",
+        )
     except UnsupportedModelError as error:
         if "pip install" in str(error):  # it names the transformers version that would do
             pytest.skip(str(error))

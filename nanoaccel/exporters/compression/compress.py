@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +163,13 @@ def _compress_layers(
     chosen: Sequence[Layer],
     calibration: Calibration | None,
 ) -> ov.Model:
+    """Compress some layers by the recipe's methods."""
+    alone = _without_partner(model, layers, chosen) if "awq" in recipe.methods else []
+    if alone:
+        rest = [layer for layer in chosen if layer not in alone]
+        model = _compress_layers(model, recipe, layers, rest, calibration) if rest else model
+        methods = tuple(method for method in recipe.methods if method != "awq")
+        recipe, chosen = replace(recipe, methods=methods), alone
     names = {layer.name for layer in chosen}
     left = [layer for layer in layers if layer.name not in names]
     if calibration is None or not recipe.calibrated:
@@ -175,6 +182,31 @@ def _compress_layers(
         made = _call_nncf(model, recipe, left, more, statistics)
     _forget_path(made, str(statistics))
     return made
+
+
+def _without_partner(
+    model: ov.Model, layers: Sequence[Layer], chosen: Sequence[Layer]
+) -> list[Layer]:
+    """Layers whose input is a product of what a layer gives that is not chosen.
+
+    AWQ folds the scales of such an input into the layer before it, and NNCF 3.4 fails where that
+    one is left out.
+    """
+    operations = {operation.get_friendly_name(): operation for operation in model.get_ops()}
+    others = {name for layer in layers for name in layer.operations}
+    others -= {name for layer in chosen for name in layer.operations}
+    found = []
+    for layer in chosen:
+        reads = [operations[name].input_value(0).get_node() for name in layer.operations]
+        factors = {
+            value.get_source_output().get_node().get_friendly_name()
+            for node in reads
+            if node.get_type_name() == "Multiply"
+            for value in node.inputs()
+        }
+        if factors & others:
+            found.append(layer)
+    return found
 
 
 def _calibrating(model: ov.Model, recipe: Recipe, calibration: Calibration) -> dict[str, Any]:

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from nanoaccel.errors import ExportError, UnsupportedModelError
+from nanoaccel.exporters import defaults
+from nanoaccel.exporters.defaults import default_recipe, missing_modules, obstacle_to_onnx
+from nanoaccel.exporters.recipe import Recipe
+
+
+def fits(_: Recipe) -> None:
+    """All do."""
+
+
+def test_default_recipe_gives_more_bits_to_smaller_models() -> None:
+    shares = [default_recipe(int(n * 1e9), fits).share for n in (0.1, 1, 3, 8)]
+    assert shares == sorted(shares)
+    assert shares[0] < shares[-1] < 1
+
+
+def test_default_recipe_is_calibrated_where_that_fits_into_memory() -> None:
+    def scarce(recipe: Recipe) -> None:
+        if recipe.calibrated:
+            raise ExportError("too little memory")
+
+    assert default_recipe(10**9, fits).methods == ("awq", "scale-estimation")
+    rounded = default_recipe(10**9, scarce)
+    assert rounded.methods == ()
+    assert rounded.share == default_recipe(10**9, fits).share
+
+
+def test_obstacle_to_onnx_is_what_the_check_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(defaults, "NEEDED_FOR_ONNX", ())
+
+    def refuse() -> None:
+        raise UnsupportedModelError("no such builder")
+
+    assert obstacle_to_onnx(Recipe(), 10**8, lambda: None) is None
+    assert obstacle_to_onnx(Recipe(), 10**8, refuse) == "no such builder"
+
+
+def test_obstacle_to_onnx_is_the_size_of_two_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(defaults, "NEEDED_FOR_ONNX", ())
+    assert obstacle_to_onnx(Recipe(), 8 * 10**9, lambda: None) is not None
+
+
+def test_obstacle_to_onnx_names_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(defaults, "NEEDED_FOR_ONNX", ("sys", "no_such_module"))
+    reason = obstacle_to_onnx(Recipe(), 10**8, lambda: None)
+    assert reason is not None
+    assert "no_such_module" in reason
+    assert missing_modules(("sys", "json")) == []

@@ -161,5 +161,5 @@ def test_load_refuses_a_quantized_config_of_plain_weights(tiny_model: Path, tmp_
     folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "quantization_config": GPTQ}))
-    with pytest.raises(SourceError, match="GPTQ 4-bit.* by their config, and none of them is"):
+    with pytest.raises(SourceError, match=r"GPTQ 4-bit.* by their config, and none of them is"):
         loaded(folder)

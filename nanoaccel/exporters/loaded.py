@@ -93,6 +93,26 @@ def check_loaded(model: PreTrainedModel, info: Mapping[str, Any], place: Path) -
     _tie(model, place)
 
 
+def check_runs(model: PreTrainedModel, place: Path) -> None:
+    """Refuse a model whose config fits its weights and that yet cannot read two tokens.
+
+    Raises:
+        SourceError: It cannot.
+    """
+    import torch
+
+    try:
+        with torch.inference_mode():
+            model(torch.zeros((1, 2), dtype=torch.int64))
+    except Exception as error:  # a value that does not fit fails anywhere in its modules
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise SourceError(
+            f"the model in {place} cannot run as its config.json describes it: "
+            f"{type(error).__name__}: {reason}",
+            _WHOLE,
+        ) from error
+
+
 def _known(model: PreTrainedModel, key: str) -> bool:
     """Whether a stored tensor that no parameter takes is what the model computes itself."""
     names = (key, f"{model.base_model_prefix}.{key}")

@@ -12,6 +12,13 @@ from nanoaccel.exporters.own_code import check_no_code
 from nanoaccel.exporters.weight_files import SAFE, find_weight_files
 
 _CONFIG = "config.json"
+# Read, or passed over without a word where they are broken, by transformers.
+_SMALL_FILES = (
+    "generation_config.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 _ADAPTER = "adapter_config.json"
 _ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 
@@ -35,6 +42,9 @@ def check_folder(folder: Path) -> None:
             f"{folder / _CONFIG} names its weights itself (transformers_weights)",
             f"Remove the key, and call the weights {SAFE}",
         )
+    for name in _SMALL_FILES:
+        if (folder / name).is_file():
+            read_json(folder / name)
     _check_head(folder, config)
 
 

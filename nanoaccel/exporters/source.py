@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nanoaccel.errors import NanoAccelError, SourceError
 from nanoaccel.exporters.gguf import GGUFMetadata, build_tokenizer, read_metadata
-from nanoaccel.exporters.loaded import load_whole
+from nanoaccel.exporters.loaded import check_runs, load_whole
 from nanoaccel.exporters.model_folder import check_description, check_folder
 from nanoaccel.exporters.prequantized import (
     Checkpoint,
@@ -172,6 +172,7 @@ def load(
         return load_model(source, weights, end_ids), {}
     with _reading(source):
         model, packed = load_quantized(source.folder, checkpoint)
+        check_runs(model, source.folder)
     return model.eval(), {} if weights in FLOATS else packed
 
 
@@ -202,9 +203,10 @@ def load_model(
         model = load_whole(
             source.folder, stored, config, dtype=types.get(weights, own), **_gguf_arguments(source)
         )
+        check_runs(model.eval(), source.folder)
     if end_ids:
         model.generation_config.eos_token_id = list(end_ids)
-    return model.eval()
+    return model
 
 
 def write_tokenizer(source: Source, folder: Path) -> tuple[int, ...]:

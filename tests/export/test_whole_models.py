@@ -364,3 +364,20 @@ def test_load_config_keeps_no_names_of_code(folder: Path) -> None:
     source = resolve(str(folder))
     assert not hasattr(load_config(source), "auto_map")
     assert not hasattr(loaded(folder).config, "auto_map")
+
+
+@pytest.mark.parametrize("change", [{"rms_norm_eps": []}, {"layer_types": ["full_attention"]}])
+def test_load_refuses_a_config_with_which_the_model_cannot_run(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    folder = tiny_models.write_model(tmp_path / "model", "qwen3", head_dim=8, **SMALL)
+    change_config(folder, **change)
+    with pytest.raises(SourceError, match=r"cannot (run as its config\.json describes it|read)"):
+        loaded(folder)
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "generation_config.json"])
+def test_resolve_refuses_small_files_that_are_broken(folder: Path, name: str) -> None:
+    (folder / name).write_text("{")
+    with pytest.raises(SourceError, match=f"{name} is no JSON"):
+        resolve(str(folder))

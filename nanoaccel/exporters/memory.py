@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nanoaccel.errors import ExportError
+from nanoaccel.exporters.hollow import make_hollow
 from nanoaccel.exporters.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -75,13 +76,12 @@ def expected_memory(parameters: int, loaded: int, recipe: Recipe, *, onnx: bool 
 
 
 def count_parameters(config: PretrainedConfig) -> int:
-    """Weights of a model of this configuration; none is made."""
-    import torch
-    from transformers import AutoModelForCausalLM
+    """Weights of a model of this configuration; none is made.
 
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    return int(model.num_parameters())
+    Raises:
+        UnsupportedModelError: There is no such model.
+    """
+    return int(make_hollow(config).num_parameters())
 
 
 def weight_bytes(source: Source, config: PretrainedConfig, recipe: Recipe) -> int:

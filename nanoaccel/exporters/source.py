@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -13,15 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 from nanoaccel.errors import NanoAccelError, SourceError
 from nanoaccel.exporters.gguf import GGUFMetadata, build_tokenizer, read_metadata
-from nanoaccel.exporters.prequantized import Checkpoint, PackedWeight, detect, load_quantized
+from nanoaccel.exporters.loaded import check_runs, load_whole
+from nanoaccel.exporters.model_folder import check_description, check_folder
+from nanoaccel.exporters.prequantized import (
+    Checkpoint,
+    PackedWeight,
+    find_quantization,
+    load_quantized,
+)
 from nanoaccel.exporters.sample import fetch_sample
+from nanoaccel.exporters.weight_files import find_weight_files
 from nanoaccel.exporters.weight_types import FLOATS, WeightType
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 _HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?(@[\w./-]+)?$")
-_WEIGHTS = ("*.safetensors", "*.bin")
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -57,7 +63,8 @@ def resolve(model: str) -> Source:
         model: Hub id (``org/name`` or ``org/name@revision``), folder, .gguf file, or ``sample``.
 
     Raises:
-        SourceError: There is no such model, or it has no weights.
+        SourceError: There is no such model, it is an adapter, or its weights are not whole.
+        UnsupportedModelError: It wants to run code, or is no language model.
     """
     path = Path(model).expanduser()
     if model == "sample" and not path.exists():
@@ -78,14 +85,12 @@ def _from_file(model: str, path: Path) -> Source:
 
 
 def _from_folder(model: str, path: Path) -> Source:
+    check_description(path)
     if not (path / "config.json").is_file():
         ggufs = sorted(path.glob("*.gguf"))
         remedy = f"Name the file: {ggufs[0]}" if ggufs else "Name a Hugging Face model's folder"
         raise SourceError(f"{path} has no config.json", remedy)
-    if not any(file for pattern in _WEIGHTS for file in path.glob(pattern)):
-        raise SourceError(
-            f"{path} has no weights (*.safetensors or *.bin)", "Download the whole model"
-        )
+    check_folder(path)
     return Source(model, None, path, None)
 
 
@@ -95,17 +100,18 @@ def _from_hub(model: str) -> Source:
 
     name, _, revision = model.partition("@")
     try:
-        for weights in ("*.safetensors", "pytorch_model*.bin"):
-            patterns = [*_HUB_FILES, weights]
+        for weights in (None, "*.safetensors", "pytorch_model*.bin"):
             folder = Path(
                 snapshot_download(
                     name,
                     revision=revision or None,
-                    allow_patterns=patterns,
+                    allow_patterns=[*_HUB_FILES, *([] if weights is None else [weights])],
                     ignore_patterns=_HUB_SKIP,
                 )
             )
-            if any(folder.glob(weights)):
+            if weights is None:
+                check_description(folder)  # before gigabytes are fetched
+            elif any(folder.glob(weights)):
                 break
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -126,7 +132,11 @@ def load_config(source: Source) -> PretrainedConfig:
     from transformers import AutoConfig
 
     with _reading(source):
-        return AutoConfig.from_pretrained(source.folder, **_gguf_arguments(source))
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            source.folder, trust_remote_code=False, **_gguf_arguments(source)
+        )
+    config.__dict__.pop("auto_map", None)  # nor shall a bundle name code to whoever opens it
+    return config
 
 
 def find_checkpoint(source: Source) -> Checkpoint | None:
@@ -137,13 +147,7 @@ def find_checkpoint(source: Source) -> Checkpoint | None:
     """
     if source.gguf is not None:
         return None
-    try:
-        config = json.loads((source.folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SourceError(
-            f"{source.folder / 'config.json'} is no JSON: {error}", "Download the model again"
-        ) from error
-    return detect(config)
+    return find_quantization(source.folder)
 
 
 def load(
@@ -168,6 +172,7 @@ def load(
         return load_model(source, weights, end_ids), {}
     with _reading(source):
         model, packed = load_quantized(source.folder, checkpoint)
+        check_runs(model, source.folder)
     return model.eval(), {} if weights in FLOATS else packed
 
 
@@ -185,17 +190,23 @@ def load_model(
         SourceError: They cannot be read.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     types = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
-    own = torch.float32 if source.gguf is not None else "auto"
+    stored: Mapping[str, str] = {}
+    own: torch.dtype | str
+    if source.gguf is not None:
+        own, config = torch.float32, None
+    else:
+        stored, own = find_weight_files(source.folder).types, "auto"
+        config = load_config(source)
     with _reading(source):
-        model = AutoModelForCausalLM.from_pretrained(
-            source.folder, dtype=types.get(weights, own), **_gguf_arguments(source)
+        model = load_whole(
+            source.folder, stored, config, dtype=types.get(weights, own), **_gguf_arguments(source)
         )
+        check_runs(model.eval(), source.folder)
     if end_ids:
         model.generation_config.eos_token_id = list(end_ids)
-    return model.eval()
+    return model
 
 
 def write_tokenizer(source: Source, folder: Path) -> tuple[int, ...]:
@@ -222,7 +233,9 @@ def write_tokenizer(source: Source, folder: Path) -> tuple[int, ...]:
     from transformers import AutoTokenizer
 
     with _reading(source):
-        AutoTokenizer.from_pretrained(source.folder).save_pretrained(folder)
+        AutoTokenizer.from_pretrained(source.folder, trust_remote_code=False).save_pretrained(
+            folder
+        )
     if not (folder / "tokenizer.json").is_file():
         raise SourceError(
             f"{source.id} has no fast tokenizer", "Add a tokenizer.json to its folder"

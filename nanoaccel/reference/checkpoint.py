@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig
 
 from nanoaccel.bundle import MODEL_CONFIG
-from nanoaccel.errors import BundleDamagedError, BundleError, UnsupportedModelError
+from nanoaccel.errors import BundleDamagedError, BundleError, SourceError, UnsupportedModelError
+from nanoaccel.exporters.loaded import load_whole
+from nanoaccel.exporters.model_folder import check_folder, read_config
+from nanoaccel.exporters.prequantized import find_quantization
 from nanoaccel.exporters.quiet import quiet
+from nanoaccel.exporters.weight_files import find_weight_files
 
 # Their frequencies depend on the longest text of a pass: texts would change each other.
 _MOVING_ROTATIONS = ("dynamic", "longrope")
@@ -38,7 +41,12 @@ def load_model(graph: Path, dtype: torch.dtype, attention: str) -> Any:
             "Name the model's own folder, or leave backend at 'auto'",
         )
     folder = graph.parent
-    _check_config(json.loads(graph.read_text(encoding="utf-8")), folder)
+    try:
+        check_folder(folder)
+        _check_config(read_config(folder), folder)
+        stored = find_weight_files(folder)
+    except SourceError as error:
+        raise BundleDamagedError(error.problem, error.remedy) from error
     try:
         with quiet():
             config = AutoConfig.from_pretrained(
@@ -48,23 +56,22 @@ def load_model(graph: Path, dtype: torch.dtype, attention: str) -> Any:
         raise unsupported(folder, f"transformers does not know it: {_first_line(error)}") from error
     try:
         with quiet():
-            model, found = AutoModelForCausalLM.from_pretrained(
+            model = load_whole(
                 folder,
-                config=config,
+                stored.types,
+                config,
                 dtype=dtype,
                 attn_implementation=attention,
-                local_files_only=True,
-                trust_remote_code=False,
                 use_safetensors=True,
-                output_loading_info=True,
             )
+    except SourceError as error:
+        raise BundleDamagedError(error.problem, error.remedy) from error
     except (OSError, RuntimeError, SafetensorError) as error:
         raise BundleDamagedError(
             f"the weights in {folder} cannot be read: {_first_line(error)}", "Copy the model again"
         ) from error
     except ValueError as error:
         raise unsupported(folder, _first_line(error)) from error
-    _check_weights(found, folder)
     if not getattr(model, "_supports_attention_backend", False):
         raise unsupported(folder, f"{type(model).__name__} computes its attention itself")
     if getattr(model, "_is_stateful", False):
@@ -88,7 +95,7 @@ def _check_config(config: Mapping[str, Any], folder: Path) -> None:
     for part in ("vision_config", "audio_config"):
         if part in config:
             raise unsupported(folder, f"{kind} reads more than text ({part})")
-    if "quantization_config" in config:
+    if find_quantization(folder) is not None:
         raise unsupported(folder, "its weights are quantized")
     rotations = [config.get("rope_scaling"), config.get("rope_parameters")]
     for rotation in rotations:
@@ -97,18 +104,6 @@ def _check_config(config: Mapping[str, Any], folder: Path) -> None:
             kind = item.get("rope_type", item.get("type")) if isinstance(item, dict) else None
             if kind in _MOVING_ROTATIONS:
                 raise unsupported(folder, f"its {kind} rotation changes with the longest text")
-
-
-def _check_weights(found: Mapping[str, Any], folder: Path) -> None:
-    """Refuse weights that transformers would have made up."""
-    for name in ("missing_keys", "mismatched_keys"):
-        keys = sorted(map(str, found.get(name) or ()))
-        if keys:
-            raise BundleDamagedError(
-                f"{folder} lacks weights that its config.json asks for: {keys[0]}"
-                + (f" and {len(keys) - 1} more" if len(keys) > 1 else ""),
-                "Copy the model again",
-            )
 
 
 def _first_line(error: BaseException) -> str:

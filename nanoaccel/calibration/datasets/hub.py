@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from nanoaccel.calibration.datasets.rows import Document, choose_columns, read_row
@@ -95,9 +96,16 @@ def _stream(reference: HubReference) -> Iterator[Mapping[str, Any]]:
             split=reference.split,
             revision=reference.revision,
             streaming=True,
+            **_no_scripts(load_dataset),
         )
     )
     return rows
+
+
+def _no_scripts(load_dataset: Callable[..., Any]) -> dict[str, bool]:
+    """Version 3 of the library can run a data set's own code, later ones cannot."""
+    asks = "trust_remote_code" in signature(load_dataset).parameters
+    return {"trust_remote_code": False} if asks else {}
 
 
 @contextmanager

@@ -4,13 +4,13 @@ Their files are read here; none of the packages that wrote them is needed. Where
 are 4-bit and lie on a plain grid they go into the graph as they are, so that what was paid for in
 calibration is not rounded a second time:
 
-    config.json  --detect-->  Checkpoint
+    config.json  --find_quantization-->  Checkpoint
     *.safetensors  --load_quantized-->  torch model (dequantized)  +  PackedWeight by module name
     traced graph  --insert.insert_packed-->  graph whose projections hold the checkpoint's integers
 """
 
-from nanoaccel.exporters.prequantized.checkpoint import Checkpoint, detect
+from nanoaccel.exporters.prequantized.checkpoint import Checkpoint, detect, find_quantization
 from nanoaccel.exporters.prequantized.load import load_quantized
 from nanoaccel.exporters.prequantized.packed import PackedWeight
 
-__all__ = ["Checkpoint", "PackedWeight", "detect", "load_quantized"]
+__all__ = ["Checkpoint", "PackedWeight", "detect", "find_quantization", "load_quantized"]

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 _PLACES = [0, 4, 1, 5, 2, 6, 3, 7]  # where in its word each of eight outputs is
 
 
-def _decode(layer: Layer, _: Checkpoint) -> Weight:
+def _decode(layer: Layer, checkpoint: Checkpoint) -> Weight:
     integers = _unpack(layer.words("qweight"))
     columns, rows = integers.shape
     zeros = layer.words("qzeros")
     count = zeros.shape[0]
     if zeros.shape[1] * 8 != rows or count == 0 or columns % count:
         raise layer.odd("qzeros", f"a divisor of {columns} rows, {rows // 8} columns")
+    if columns // count != (checkpoint.group_size or columns):
+        raise layer.odd("qzeros", f"a row for each {checkpoint.group_size} of {columns} inputs")
     scales = layer.scales("scales", (count, rows))
     groups = np.arange(columns) // (columns // count)
     packed = np.ascontiguousarray(integers.T)

@@ -1,12 +1,15 @@
-"""What a checkpoint's config.json says about its quantization."""
+"""What a checkpoint's files say about its quantization."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from nanoaccel.errors import UnsupportedModelError
+from nanoaccel.errors import SourceError, UnsupportedModelError
+from nanoaccel.exporters.model_folder import read_config, read_json
+from nanoaccel.exporters.prequantized.keys import unknown_keys
 
 Method: TypeAlias = Literal["gptq", "awq", "compressed-tensors", "bitsandbytes"]
 
@@ -16,6 +19,10 @@ _TITLES: dict[Method, str] = {
     "compressed-tensors": "compressed-tensors",
     "bitsandbytes": "bitsandbytes",
 }
+_CONFIG = "quantization_config"
+# Where older quantizers wrote it, and which.
+_OLD_FILES: dict[str, Method] = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
+_FOREIGN_FILE = "hf_quant_config.json"  # of NVIDIA's ModelOpt
 _GPTQ_FORMATS = ("gptq", "gptq_v2")
 _GPTQ_BITS = (2, 4, 8)  # 3-bit integers straddle words
 _COMPRESSED_FORMATS = ("pack-quantized", "int-quantized", "float-quantized", "naive-quantized")
@@ -52,6 +59,26 @@ class Checkpoint:
         return ", ".join(words)
 
 
+def find_quantization(folder: Path) -> Checkpoint | None:
+    """Read how the weights in a folder are quantized; None when they are not.
+
+    Raises:
+        SourceError: A file that says it cannot be read.
+        UnsupportedModelError: The method, or what the config asks for beside it, cannot be done.
+    """
+    config = read_config(folder)
+    found = detect(config)
+    if found is not None:
+        return found
+    for name, method in _OLD_FILES.items():
+        path = folder / name
+        if path.is_file():
+            return detect({_CONFIG: {"quant_method": method, **read_json(path)}})
+    if (folder / _FOREIGN_FILE).is_file():
+        raise _unsupported(f"quantized as {folder / _FOREIGN_FILE} says")
+    return None
+
+
 def detect(config: Mapping[str, Any]) -> Checkpoint | None:
     """Read ``quantization_config``.
 
@@ -62,11 +89,29 @@ def detect(config: Mapping[str, Any]) -> Checkpoint | None:
         None for a model that is not quantized.
 
     Raises:
-        UnsupportedModelError: The method, or its variant, is not one that can be read.
+        SourceError: It is no config, or holds values of another type.
+        UnsupportedModelError: The method, or its variant, is not one that can be read, or a key
+            asks for what is not done.
     """
-    quantization = config.get("quantization_config")
+    quantization = config.get(_CONFIG)
     if quantization is None:
         return None
+    try:
+        found = _read(quantization)
+        unknown = unknown_keys(found.method, quantization)
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise SourceError(
+            f"{_CONFIG} in config.json cannot be read: {error}", "Download the model again"
+        ) from error
+    if unknown:
+        raise UnsupportedModelError(
+            f"{_CONFIG} asks for what is not done here: {', '.join(unknown)}",
+            "Use the unquantized model, or a checkpoint of quantized weights alone",
+        )
+    return found
+
+
+def _read(quantization: Mapping[str, Any]) -> Checkpoint:
     method = str(quantization.get("quant_method", "")).lower()
     if method == "gptq":
         return _gptq(quantization)
@@ -74,7 +119,7 @@ def detect(config: Mapping[str, Any]) -> Checkpoint | None:
         return _awq(quantization)
     if method == "compressed-tensors":
         return _compressed_tensors(quantization)
-    if method == "bitsandbytes" or quantization.get("load_in_4bit") is not None:
+    if method == "bitsandbytes" or (not method and quantization.get("load_in_4bit") is not None):
         return _bitsandbytes(quantization)
     raise _unsupported(f"quantized with {method or 'an unnamed method'}")
 

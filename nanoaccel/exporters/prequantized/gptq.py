@@ -66,7 +66,9 @@ def _groups(
 ) -> NDArray[np.integer[Any]]:
     if "g_idx" not in layer and not checkpoint.desc_act:
         size = columns if checkpoint.group_size is None else checkpoint.group_size
-        return np.minimum(np.arange(columns) // size, count - 1)
+        if size < 1 or -(-columns // size) != count:
+            raise layer.odd("scales", f"a row for each {size} of {columns} inputs")
+        return np.arange(columns) // size
     groups: NDArray[np.int32] = layer.tensor("g_idx", "int32").numpy()
     if groups.shape != (columns,) or groups.min() < 0 or groups.max() >= count:
         raise layer.odd("g_idx", f"{columns} groups below {count}")

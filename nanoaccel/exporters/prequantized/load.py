@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanoaccel.errors import SourceError, UnsupportedModelError
+from nanoaccel.exporters.hollow import make_hollow
+from nanoaccel.exporters.loaded import check_loaded
 from nanoaccel.exporters.prequantized.awq import AWQ
 from nanoaccel.exporters.prequantized.bitsandbytes import BITSANDBYTES
 from nanoaccel.exporters.prequantized.checkpoint import Checkpoint, Method
@@ -51,14 +53,15 @@ def load_quantized(
     import torch
     from transformers import AutoConfig, GenerationConfig
 
-    config = AutoConfig.from_pretrained(folder)
-    del config.quantization_config
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    for name in ("quantization_config", "auto_map"):
+        config.__dict__.pop(name, None)
     named = getattr(config, "dtype", None) if dtype is None else dtype
     kind = torch.float16 if named is None else named
     architecture = _architecture(config)
     with open_tensors(folder) as tensors:
         state, packed = _dequantize(tensors, checkpoint, kind)
-    model = _assemble(architecture, config, state, kind)
+    model = _assemble(architecture, config, state, kind, folder)
     if (folder / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(folder)
     linear = {name for name, at in model.named_modules() if isinstance(at, torch.nn.Linear)}
@@ -71,12 +74,9 @@ def _architecture(config: PretrainedConfig) -> type[PreTrainedModel]:
     Raises:
         UnsupportedModelError: Its projections are not [out, in], as those of checkpoints are.
     """
-    import torch
-    from transformers import AutoModelForCausalLM
     from transformers.pytorch_utils import Conv1D
 
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+    model = make_hollow(config)
     if any(isinstance(module, Conv1D) for module in model.modules()):
         raise UnsupportedModelError(
             f"Quantized {config.model_type!r} keeps its projections transposed",
@@ -93,6 +93,11 @@ def _dequantize(
 
     form = _FORMATS[checkpoint.method]
     layers = _layers(tensors, form)
+    if not layers:
+        raise SourceError(
+            f"The weights are {checkpoint.describe()} by their config, and none of them is",
+            "Take the config.json that belongs to these weights",
+        )
     of_layers = {f"{name}.{part}" for name, parts in layers.items() for part in parts}
     state = {name: tensors[name] for name in tensors if name not in of_layers}
     packed: dict[str, PackedWeight] = {}
@@ -124,11 +129,12 @@ def _assemble(
     config: PretrainedConfig,
     state: dict[str, torch.Tensor],
     dtype: torch.dtype,
+    folder: Path,
 ) -> PreTrainedModel:
     """A model that takes over the tensors of a state.
 
     Raises:
-        SourceError: It needs a tensor that is missing or has another shape.
+        SourceError: It needs a tensor that is missing or has another shape, or has no use for one.
     """
     model, info = architecture.from_pretrained(
         None,
@@ -138,11 +144,7 @@ def _assemble(
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
-    for name in sorted(info["missing_keys"]):
-        raise SourceError(f"The checkpoint has no {name}", "Download the whole model again")
-    for name, found, expected in sorted(info["mismatched_keys"]):
-        raise SourceError(
-            f"{name} is {list(found)}; the model expects {list(expected)}",
-            "Check that config.json belongs to these weights",
-        )
+    # AutoGPTQ gave a bias of zeros to layers that have none.
+    empty = {k for k in info["unexpected_keys"] if k.endswith(".bias") and not state[k].any()}
+    check_loaded(model, {**info, "unexpected_keys": info["unexpected_keys"] - empty}, folder)
     return model.eval()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanoaccel.errors import SourceError
+from nanoaccel.exporters.weight_files import SAFETENSORS, find_weight_files
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_PATTERN = "*.safetensors"
-_INDEX = "*.safetensors.index.json"
 _REMEDY = "Download the whole model again"
 
 
@@ -46,27 +44,14 @@ def open_tensors(folder: Path) -> Iterator[TensorFiles]:
     opened: Any = safe_open  # it has no types
     with ExitStack() as stack:
         files: dict[str, Any] = {}
-        for path in _paths(folder):
+        for path in find_weight_files(folder, any_name=True).paths:
+            if path.suffix != SAFETENSORS:
+                raise SourceError(
+                    f"{folder} has no *{SAFETENSORS}", "Quantized weights are read from these"
+                )
             try:
                 file = stack.enter_context(opened(path, framework="pt"))
             except (OSError, SafetensorError) as error:
                 raise SourceError(f"{path} cannot be read: {error}", _REMEDY) from error
             files.update(dict.fromkeys(file.keys(), file))
         yield TensorFiles(files)
-
-
-def _paths(folder: Path) -> list[Path]:
-    index = next(iter(sorted(folder.glob(_INDEX))), None)
-    if index is None:
-        paths = sorted(folder.glob(_PATTERN))
-        if not paths:
-            raise SourceError(
-                f"{folder} has no {_PATTERN}", "Quantized weights are read from these"
-            )
-        return paths
-    names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-    paths = [folder / name for name in sorted(set(names))]
-    missing = [path for path in paths if not path.is_file()]
-    if missing:
-        raise SourceError(f"{index.name} names {missing[0]}, which does not exist", _REMEDY)
-    return paths

@@ -168,7 +168,7 @@ class _Training:
         self._recipe = recipe
         self._work = work
         self._progress = progress
-        self._config = AutoConfig.from_pretrained(target.graph.parent)
+        self._config = AutoConfig.from_pretrained(target.graph.parent, trust_remote_code=False)
 
     def run(self, folder: Path) -> list[float]:
         """Train, write the draft into ``folder``, and tell how often it was right."""
@@ -266,7 +266,7 @@ class _Training:
     def _original(self) -> PreTrainedModel | None:
         """The target's own weights, if they can be had."""
         source = self._source()
-        return None if source is None else sources.load_model(source, "f32")
+        return None if source is None else sources.load(source, "f32")[0]
 
     def _source(self) -> sources.Source | None:
         manifest = self._target.manifest

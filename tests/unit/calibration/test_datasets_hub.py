@@ -136,3 +136,17 @@ def test_the_real_library_streams_a_folder(tmp_path: Path, monkeypatch: pytest.M
     assert [document.text for document in found] == ["Three.\n\n"]
     with pytest.raises(SourceError, match="the hub did not give the data set"):
         list(read_hub(HubReference(str(tmp_path), split="nothing"), None))
+
+
+def test_code_of_a_data_set_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, object] = {}
+
+    def load_dataset(
+        *_: object, trust_remote_code: bool | None = None, **__: object
+    ) -> Iterator[dict[str, object]]:
+        asked["code"] = trust_remote_code
+        return _endless()
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    next(read_hub(HubReference("org/name"), None))
+    assert asked == {"code": False}

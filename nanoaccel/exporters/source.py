@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanoaccel.errors import NanoAccelError, SourceError
-from nanoaccel.exporters.gguf import GGUFMetadata, build_tokenizer, read_metadata
+from nanoaccel.exporters.gguf import (
+    GGUFMetadata,
+    build_config,
+    build_tokenizer,
+    load_gguf,
+    read_metadata,
+)
 from nanoaccel.exporters.prequantized import Checkpoint, PackedWeight, detect, load_quantized
 from nanoaccel.exporters.sample import fetch_sample
 from nanoaccel.exporters.weight_types import FLOATS, WeightType
@@ -126,7 +132,9 @@ def load_config(source: Source) -> PretrainedConfig:
     from transformers import AutoConfig
 
     with _reading(source):
-        return AutoConfig.from_pretrained(source.folder, **_gguf_arguments(source))
+        if source.gguf is not None:
+            return build_config(source.gguf)
+        return AutoConfig.from_pretrained(source.folder)
 
 
 def find_checkpoint(source: Source) -> Checkpoint | None:
@@ -188,11 +196,13 @@ def load_model(
     from transformers import AutoModelForCausalLM
 
     types = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
-    own = torch.float32 if source.gguf is not None else "auto"
     with _reading(source):
-        model = AutoModelForCausalLM.from_pretrained(
-            source.folder, dtype=types.get(weights, own), **_gguf_arguments(source)
-        )
+        if source.gguf is not None:
+            model = load_gguf(source.gguf, types.get(weights, torch.float32))
+        else:
+            model = AutoModelForCausalLM.from_pretrained(
+                source.folder, dtype=types.get(weights, "auto")
+            )
     if end_ids:
         model.generation_config.eos_token_id = list(end_ids)
     return model.eval()
@@ -228,10 +238,6 @@ def write_tokenizer(source: Source, folder: Path) -> tuple[int, ...]:
             f"{source.id} has no fast tokenizer", "Add a tokenizer.json to its folder"
         )
     return ()
-
-
-def _gguf_arguments(source: Source) -> dict[str, Any]:
-    return {} if source.gguf is None else {"gguf_file": source.gguf.path.name}
 
 
 @contextmanager

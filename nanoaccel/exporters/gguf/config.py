@@ -12,10 +12,12 @@ from nanoaccel.exporters.gguf.architectures import ARCHITECTURES, Architecture
 from nanoaccel.exporters.gguf.keys import Keys
 from nanoaccel.exporters.gguf.metadata import GGUFMetadata
 from nanoaccel.exporters.gguf.rope import rope_parameters
+from nanoaccel.exporters.gguf.stored import read_tensors
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
+_PLAIN_HEADS = ("phi3", "granite", "smollm3", "olmo2")  # hidden size over heads, always
 _ROPE_TENSORS = ("rope_freqs", "rope_factors_long", "rope_factors_short")
 
 
@@ -78,9 +80,6 @@ def build_config(metadata: GGUFMetadata) -> PretrainedConfig:
         del options["head_dim"]
     keys.check_all_used()
     return AutoConfig.for_model(kind, **options)
-
-
-_PLAIN_HEADS = ("phi3", "granite", "smollm3", "olmo2")  # hidden size over heads, always
 
 
 def _sizes(metadata: GGUFMetadata, keys: Keys) -> dict[str, Any]:
@@ -187,7 +186,5 @@ def _or_one(scale: float) -> float:
 
 
 def _rope_tensors(metadata: GGUFMetadata) -> dict[str, np.ndarray]:
-    from nanoaccel.exporters.gguf.tensors import read_tensors
-
     wanted = {f"{name}.weight" for name in _ROPE_TENSORS} & metadata.tensors.keys()
     return {name.removesuffix(".weight"): values for name, values in read_tensors(metadata, wanted)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ from nanoaccel.exporters.gguf.architectures import Architecture
 from nanoaccel.exporters.gguf.config import build_config, find_architecture
 from nanoaccel.exporters.gguf.metadata import GGUFMetadata
 from nanoaccel.exporters.gguf.sampling import apply_sampling
+from nanoaccel.exporters.gguf.stored import read_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -19,30 +19,6 @@ if TYPE_CHECKING:
 
 _REMEDY = "Convert it again from the original checkpoint, or export that"
 _CONFIGURED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
-
-
-def read_tensors(
-    metadata: GGUFMetadata, wanted: Container[str]
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Tensors of every part of a file in f32, one after the other.
-
-    Raises:
-        GGUFError: One is stored in a way that is not known.
-    """
-    from gguf import GGUFReader, dequantize
-
-    for path in metadata.parts:
-        for tensor in GGUFReader(path).tensors:
-            if tensor.name not in wanted:
-                continue
-            try:
-                values = dequantize(tensor.data, tensor.tensor_type)
-            except (NotImplementedError, KeyError, ValueError) as error:
-                raise GGUFError(
-                    f"{path} keeps {tensor.name} as {tensor.tensor_type.name}, which cannot be read",
-                    _REMEDY,
-                ) from error
-            yield tensor.name, values.reshape(tuple(reversed(tensor.shape.tolist())))
 
 
 def load_gguf(metadata: GGUFMetadata, dtype: torch.dtype) -> PreTrainedModel:

@@ -8,10 +8,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nanoaccel.errors import NanoAccelError, SourceError
-from nanoaccel.exporters.gguf import GGUFMetadata, build_tokenizer, read_metadata
+from nanoaccel.exporters.gguf import (
+    GGUFMetadata,
+    build_config,
+    build_tokenizer,
+    load_gguf,
+    read_metadata,
+)
 from nanoaccel.exporters.loaded import check_runs, load_whole
 from nanoaccel.exporters.model_folder import check_description, check_folder
 from nanoaccel.exporters.prequantized import (
@@ -132,8 +138,10 @@ def load_config(source: Source) -> PretrainedConfig:
     from transformers import AutoConfig
 
     with _reading(source):
+        if source.gguf is not None:
+            return build_config(source.gguf)
         config: PretrainedConfig = AutoConfig.from_pretrained(
-            source.folder, trust_remote_code=False, **_gguf_arguments(source)
+            source.folder, trust_remote_code=False
         )
     config.__dict__.pop("auto_map", None)  # nor shall a bundle name code to whoever opens it
     return config
@@ -192,17 +200,14 @@ def load_model(
     import torch
 
     types = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
-    stored: Mapping[str, str] = {}
-    own: torch.dtype | str
-    if source.gguf is not None:
-        own, config = torch.float32, None
-    else:
-        stored, own = find_weight_files(source.folder).types, "auto"
-        config = load_config(source)
+    chosen = types.get(weights)
     with _reading(source):
-        model = load_whole(
-            source.folder, stored, config, dtype=types.get(weights, own), **_gguf_arguments(source)
-        )
+        if source.gguf is not None:
+            model = load_gguf(source.gguf, torch.float32 if chosen is None else chosen)
+        else:
+            stored = find_weight_files(source.folder).types
+            own = "auto" if chosen is None else chosen
+            model = load_whole(source.folder, stored, load_config(source), dtype=own)
         check_runs(model.eval(), source.folder)
     if end_ids:
         model.generation_config.eos_token_id = list(end_ids)
@@ -241,10 +246,6 @@ def write_tokenizer(source: Source, folder: Path) -> tuple[int, ...]:
             f"{source.id} has no fast tokenizer", "Add a tokenizer.json to its folder"
         )
     return ()
-
-
-def _gguf_arguments(source: Source) -> dict[str, Any]:
-    return {} if source.gguf is None else {"gguf_file": source.gguf.path.name}
 
 
 @contextmanager

@@ -1,6 +1,15 @@
-"""GGUF files: their metadata, and the tokenizer rebuilt from it."""
+"""GGUF files: their metadata, the model and the tokenizer rebuilt from them."""
 
+from nanoaccel.exporters.gguf.config import build_config
 from nanoaccel.exporters.gguf.metadata import GGUFMetadata, read_metadata
+from nanoaccel.exporters.gguf.tensors import load_gguf
 from nanoaccel.exporters.gguf.tokenizer import GGUFTokenizer, build_tokenizer
 
-__all__ = ["GGUFMetadata", "GGUFTokenizer", "build_tokenizer", "read_metadata"]
+__all__ = [
+    "GGUFMetadata",
+    "GGUFTokenizer",
+    "build_config",
+    "build_tokenizer",
+    "load_gguf",
+    "read_metadata",
+]

@@ -5,11 +5,12 @@ Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from nanoaccel.errors import GGUFError
+from nanoaccel.exporters.gguf.parts import check_part, find_parts
 
 if TYPE_CHECKING:
     from gguf import GGUFReader, ReaderField
@@ -22,6 +23,17 @@ _DOWNLOAD_AGAIN = "Download or convert it again; if it is complete, upgrade the 
 
 
 @dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor of a file.
+
+    Attributes:
+        shape: Rows first, as numpy has it.
+    """
+
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GGUFMetadata:
     """The fields of one GGUF file.
 
@@ -29,11 +41,15 @@ class GGUFMetadata:
         path: The file; error messages name it.
         architecture: `general.architecture`, the prefix of the model's own keys.
         fields: Every key with its value: str, int, float, bool, or a tuple of one of them.
+        parts: The files that hold the tensors, `path` first.
+        tensors: By their names.
     """
 
     path: Path
     architecture: str
     fields: Mapping[str, object]
+    parts: tuple[Path, ...] = ()
+    tensors: Mapping[str, StoredTensor] = field(default_factory=dict)
 
     def find(self, key: str, kind: type[_Value]) -> _Value | None:
         """The value of `key`, or None if the file has no such key.
@@ -96,12 +112,41 @@ class GGUFMetadata:
 
 
 def read_metadata(path: Path) -> GGUFMetadata:
-    """Read the fields of a GGUF file. Tensor data is not read, only checked to be there.
+    """Read the fields of a GGUF file, and of its other parts when it was split.
+
+    Tensor data is not read, only checked to be there.
 
     Raises:
-        GGUFError: The file cannot be opened, is not GGUF, is of an unknown version, is shorter
-            than its header and tensors need, or does not name its architecture.
+        GGUFError: A part cannot be opened or is missing, is not GGUF, is of an unknown version, is
+            shorter than its header and tensors need, or none names its architecture.
     """
+    parts = find_parts(path)
+    fields: dict[str, object] = {}
+    tensors: dict[str, StoredTensor] = {}
+    for number, part in enumerate(parts):
+        own, held = _read_part(part, number, len(parts))
+        for key, value in own.items():
+            if fields.setdefault(key, value) != value and not key.startswith("split."):
+                raise GGUFError(f"{part} and {parts[0]} differ in '{key}'", _DOWNLOAD_AGAIN)
+        twice = tensors.keys() & held.keys()
+        if twice:
+            raise GGUFError(f"{part} holds {min(twice)} a second time", _DOWNLOAD_AGAIN)
+        tensors |= held
+    expected = fields.get("split.tensors.count")
+    if len(parts) > 1 and isinstance(expected, int) and expected != len(tensors):
+        raise GGUFError(
+            f"{parts[0]} and its other parts hold {len(tensors)} tensors, not {expected}",
+            _DOWNLOAD_AGAIN,
+        )
+    architecture = fields.get("general.architecture")
+    if not isinstance(architecture, str) or not architecture:
+        raise GGUFError(f"{path} does not name its architecture", _DOWNLOAD_AGAIN)
+    return GGUFMetadata(parts[0], architecture, fields, parts, tensors)
+
+
+def _read_part(
+    path: Path, number: int, count: int
+) -> tuple[dict[str, object], dict[str, StoredTensor]]:
     _check_version(path)
     from gguf import GGUFReader
 
@@ -114,16 +159,18 @@ def read_metadata(path: Path) -> GGUFMetadata:
             for name, field in reader.fields.items()
             if not name.startswith("GGUF.")
         }
+        tensors = {
+            tensor.name: StoredTensor(tuple(reversed(tensor.shape.tolist())))
+            for tensor in reader.tensors
+        }
     except (LookupError, ValueError, ArithmeticError, struct.error) as error:
         size = path.stat().st_size
         raise GGUFError(
             f"{path} is truncated or damaged: its header or its tensors do not fit {size:,} bytes",
             _DOWNLOAD_AGAIN,
         ) from error
-    architecture = fields.get("general.architecture")
-    if not isinstance(architecture, str) or not architecture:
-        raise GGUFError(f"{path} does not name its architecture", _DOWNLOAD_AGAIN)
-    return GGUFMetadata(path, architecture, fields)
+    check_part(path, reader, number, count)
+    return fields, tensors
 
 
 def _check_version(path: Path) -> None:

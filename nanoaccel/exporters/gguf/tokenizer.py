@@ -5,8 +5,8 @@ Ids follow llama.cpp's `llama_tokenize`. Its `add_special` is `add_special_token
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
@@ -57,6 +57,7 @@ class GGUFTokenizer:
         add_eos: `encode` puts EOS last.
         chat_template: The Jinja template, if the file has one.
         context_length: The longest text the model is made for, in tokens.
+        named_templates: Further Jinja templates, by name.
     """
 
     tokenizer: Tokenizer
@@ -69,9 +70,10 @@ class GGUFTokenizer:
     add_eos: bool
     chat_template: str | None
     context_length: int | None
+    named_templates: Mapping[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
-        """Write tokenizer.json, tokenizer_config.json and, if any, chat_template.jinja."""
+        """Write tokenizer.json, tokenizer_config.json and, if any, the chat templates."""
         folder.mkdir(parents=True, exist_ok=True)
         self.tokenizer.save(str(folder / "tokenizer.json"))
         config = {
@@ -94,6 +96,10 @@ class GGUFTokenizer:
         (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
         if self.chat_template is not None:
             (folder / "chat_template.jinja").write_text(self.chat_template, encoding="utf-8")
+        for name, template in self.named_templates.items():
+            named = folder / "additional_chat_templates" / f"{name}.jinja"
+            named.parent.mkdir(exist_ok=True)
+            named.write_text(template, encoding="utf-8")
 
 
 def build_tokenizer(metadata: GGUFMetadata) -> GGUFTokenizer:
@@ -142,7 +148,21 @@ def build_tokenizer(metadata: GGUFMetadata) -> GGUFTokenizer:
         add_eos=add_eos,
         chat_template=metadata.find("tokenizer.chat_template", str),
         context_length=metadata.find(f"{metadata.architecture}.context_length", int),
+        named_templates=_named_templates(metadata),
     )
+
+
+def _named_templates(metadata: GGUFMetadata) -> dict[str, str]:
+    """The templates beside the default one, by names that can be names of files."""
+    start = "tokenizer.chat_template."
+    names = [key.removeprefix(start) for key in metadata.fields if key.startswith(start)]
+    for name in names:
+        if not name.replace("-", "_").isidentifier():
+            raise GGUFError(
+                f"{metadata.path} has {start}{name}, which cannot be the name of a file",
+                _PASS_ORIGINAL,
+            )
+    return {name: metadata.require(f"{start}{name}", str) for name in names}
 
 
 def _byte_level(

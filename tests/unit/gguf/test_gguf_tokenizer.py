@@ -227,6 +227,23 @@ def test_save_writes_what_the_file_says(tmp_path: Path) -> None:
     }
 
 
+def with_template(name: str) -> GGUFMetadata:
+    plain = metadata_of("sentencepiece")
+    fields = {**plain.fields, f"tokenizer.chat_template.{name}": "tools"}
+    return GGUFMetadata(plain.path, "llama", fields)
+
+
+def test_save_keeps_named_templates(tmp_path: Path) -> None:
+    build_tokenizer(with_template("tool_use")).save(tmp_path)
+    kept = tmp_path / "additional_chat_templates" / "tool_use.jinja"
+    assert kept.read_text(encoding="utf-8") == "tools"
+
+
+def test_build_tokenizer_refuses_template_names_that_leave_the_folder() -> None:
+    with pytest.raises(GGUFError, match=r"chat_template\.\.\./x"):
+        build_tokenizer(with_template("../x"))
+
+
 def test_save_without_template_writes_none(tmp_path: Path) -> None:
     built = build_tokenizer(metadata_of("byte_level", pre="smollm"))
     built.save(tmp_path)

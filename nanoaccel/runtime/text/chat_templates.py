@@ -46,8 +46,10 @@ class ChatTemplates:
             }
         )
 
-    def __bool__(self) -> bool:
-        return bool(self._templates)
+    @property
+    def has_default(self) -> bool:
+        """Whether a chat needs to name no template."""
+        return _DEFAULT in self._templates
 
     def render(self, messages: Sequence[Mapping[str, object]], options: ChatOptions) -> str:
         """The prompt for a chat.

@@ -54,7 +54,9 @@ class Detokenizer(ABC):
         """The text held back, at the end of all tokens."""
 
 
-def detokenizers_of(backend: tokenizers.Tokenizer, hide_special: bool) -> Callable[[], Detokenizer]:
+def detokenizers_of(
+    backend: tokenizers.Tokenizer, hide_special: bool = True
+) -> Callable[[], Detokenizer]:
     """What makes a detokenizer for each request; what it learns of tokens, all share.
 
     Args:

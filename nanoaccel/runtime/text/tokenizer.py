@@ -75,6 +75,11 @@ class Tokenizer:
         """
         backend = _load_backend(folder / "tokenizer.json")
         config = read_json(folder / "tokenizer_config.json")
+        if backend.padding is not None:
+            config.setdefault("pad_token", backend.padding["pad_token"])
+        # How a text was batched in training is no part of the model.
+        backend.no_truncation()
+        backend.no_padding()
         named = NamedTokens(
             config,
             read_json(folder / "special_tokens_map.json"),
@@ -95,7 +100,7 @@ class Tokenizer:
     @property
     def has_chat_template(self) -> bool:
         """Whether `encode_chat` can be called."""
-        return bool(self._chat_templates)
+        return self._chat_templates.has_default
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """The token ids of a text.
@@ -205,9 +210,6 @@ def _load_backend(path: Path) -> tokenizers.Tokenizer:
     except Exception as error:  # The library raises Exception itself.
         reason = " ".join(str(error).split())
         raise BundleDamagedError(f"{path} is not a tokenizer: {reason}", REMEDY) from error
-    # How a text was batched in training is no part of the model.
-    backend.no_truncation()
-    backend.no_padding()
     return backend
 
 

@@ -168,7 +168,7 @@ TOOL_STYLES = {
 {%- for d in documents or [] -%}
   {{- '<|start_of_role|>document {"id": "' ~ d.doc_id ~ '"}<|end_of_role|>' ~ d.text ~ '\n' -}}
 {%- endfor -%}
-{%- for m in messages if not (loop.first and m.role == 'system') -%}
+{%- for m in messages[(1 if messages[0].role == 'system' else 0):] -%}
   {{- '<|start_of_role|>' ~ m.role ~ '<|end_of_role|>' ~ m.content ~ '<|end_of_text|>\n' -}}
 {%- endfor -%}
 {%- if add_generation_prompt -%}

@@ -241,7 +241,10 @@ class _Tokens(dict[int, _Token]):
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of tokens that stand together."""
-        text: str = self._backend.decode(token_ids, skip_special_tokens=bool(self._hidden))
+        if self._hidden:
+            text: str = self._backend.decode(token_ids)
+        else:
+            text = self._backend.decode(token_ids, skip_special_tokens=False)
         return text
 
 

@@ -75,11 +75,6 @@ class Tokenizer:
         """
         backend = _load_backend(folder / "tokenizer.json")
         config = read_json(folder / "tokenizer_config.json")
-        if backend.padding is not None:
-            config.setdefault("pad_token", backend.padding["pad_token"])
-        # How a text was batched in training is no part of the model.
-        backend.no_truncation()
-        backend.no_padding()
         named = NamedTokens(
             config,
             read_json(folder / "special_tokens_map.json"),
@@ -210,6 +205,9 @@ def _load_backend(path: Path) -> tokenizers.Tokenizer:
     except Exception as error:  # The library raises Exception itself.
         reason = " ".join(str(error).split())
         raise BundleDamagedError(f"{path} is not a tokenizer: {reason}", REMEDY) from error
+    # How a text was batched in training is no part of the model.
+    backend.no_truncation()
+    backend.no_padding()
     return backend
 
 

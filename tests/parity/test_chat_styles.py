@@ -98,6 +98,11 @@ def _reference() -> Any:
     return transformers.PreTrainedTokenizerFast(tokenizer_object=_backend(), **SPECIAL_TOKENS)
 
 
+@cache
+def _template(source: str) -> ChatTemplate:
+    return ChatTemplate(source, SPECIAL_TOKENS)
+
+
 def _chat_options(given: dict[str, Any]) -> ChatOptions:
     own = ("tools", "documents", "add_generation_prompt", "continue_final_message")
     variables = {name: value for name, value in given.items() if name not in own}
@@ -109,7 +114,7 @@ def _render(source: str, chat: str, options: dict[str, Any]) -> str | None:
     """What we render; None for a refusal."""
     made = _chat_options(options)
     try:
-        return ChatTemplate(source, SPECIAL_TOKENS).render(
+        return _template(source).render(
             CHATS[chat],
             made.begins_answer,
             tools=made.tools,

@@ -54,8 +54,13 @@ class OutputText:
         hidden = self._hidden(token_id)
         if hidden:
             self._whole.push_hidden(hidden, self._detokenizer.pending())
-        if self._whole.matched and self._whole.free > len(self._text):
-            self._text += self._detokenizer.flush()
+        if self._whole.matched and self._shown.matched is None:
+            # What the other holds back stands before the stop string.
+            text = self._detokenizer.flush()
+            self._text += text
+            self._free += len(self._shown.push(text)) + len(self._shown.flush())
+        elif self._shown.matched is not None:
+            self._whole.flush()
         return self._release()
 
     def finish(self) -> str:

@@ -88,43 +88,41 @@ def _load(source: Source) -> Any:
     """What transformers makes of the files.
 
     Its classes for single models build the tokenizer anew and take no more than the vocabulary
-    from tokenizer.json. Where that loses what tokenizer.json keeps, as it does with a byte-level
-    tokenizer that calls itself LlamaTokenizer, tokenizer.json is right.
+    from tokenizer.json; and it may pass over the class that a SentencePiece model names. Where one
+    way loses text that the other keeps, the other is right.
     """
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    import transformers
 
-    own = (source.folder / "tokenizer.json").is_file()
-    loaders = [AutoTokenizer, PreTrainedTokenizerFast] if own else [AutoTokenizer]
+    if (source.folder / "tokenizer.json").is_file():
+        other = transformers.PreTrainedTokenizerFast
+    else:
+        other = getattr(transformers, str(_config(source).get("tokenizer_class")), None)
+    found: list[Any] = []
     failure: Exception | None = None
-    for loader in loaders:
+    for loader in (transformers.AutoTokenizer, other):
         try:
-            tokenizer = loader.from_pretrained(source.folder, trust_remote_code=False)
+            if loader is not None:
+                found.append(loader.from_pretrained(source.folder, trust_remote_code=False))
         except Exception as error:  # transformers raises nearly everything
             failure = failure or error
-            continue
-        if loader is loaders[-1] or not _loses_text(tokenizer, source.folder):
-            return tokenizer
+    fast = [tokenizer for tokenizer in found if hasattr(tokenizer, "backend_tokenizer")]
+    if fast:
+        return max(fast, key=_kept)
     lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
+    reason = "it is no fast tokenizer" if failure is None else type(failure).__name__
     raise SourceError(
-        f"transformers cannot read the tokenizer of {source.id}: "
-        f"{lines[0] if lines else type(failure).__name__}",
+        f"transformers cannot read the tokenizer of {source.id}: {lines[0] if lines else reason}",
         "Add a tokenizer.json to its folder, or install what the message names",
     ) from failure
 
 
-def _loses_text(tokenizer: Any, folder: Path) -> bool:
-    """Whether it gives back less of the probes than the folder's own tokenizer.json does."""
-    import tokenizers
-
-    plain = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-
-    def kept(backend: Any) -> list[bool]:
-        found = (backend.encode(text, add_special_tokens=False).ids for text in _PROBES)
-        texts = (backend.decode(ids, skip_special_tokens=False) for ids in found)
-        return [text.strip() == probe.strip() for text, probe in zip(texts, _PROBES, strict=True)]
-
-    pairs = zip(kept(tokenizer.backend_tokenizer), kept(plain), strict=True)
-    return any(before and not now for now, before in pairs)
+def _kept(tokenizer: Any) -> int:
+    """How many of the probes it gives back."""
+    backend = tokenizer.backend_tokenizer
+    found = (backend.encode(text, add_special_tokens=False).ids for text in _PROBES)
+    texts = (backend.decode(ids, skip_special_tokens=False) for ids in found)
+    pairs = zip(texts, _PROBES, strict=True)
+    return sum(text.strip() == probe.strip() for text, probe in pairs)
 
 
 def _copy_template(source: Source, tokenizer: Any, folder: Path) -> None:

@@ -82,7 +82,7 @@ class Request:
         model_ends = frozenset(token for token in model_ends if token < vocab_size)
         self._end_ids = model_ends | frozenset(params.stop_token_ids)
         self._sampler = Sampler(params, prompt_ids, sorted(self._end_ids), seed, vocab_size)
-        self._text = tokenizer.output_text(
+        self._detokenizer = tokenizer.output_text(
             prompt_ids, params.stop, skip_special_tokens=params.skip_special_tokens
         )
         self.submitted = 0.0
@@ -192,9 +192,9 @@ class Request:
         self._sampler.accept(token)
         may_stop = self.num_generated >= self._min_tokens
         ended = token in self._end_ids and may_stop
-        text = "" if ended else self._text.push(token, may_stop)
+        text = "" if ended else self._detokenizer.push(token, may_stop)
         logprobs = _logprobs(sampled)
-        if ended or self._text.matched:
+        if ended or self._detokenizer.matched:
             return self.finish("stop", now, text=text, token_ids=(token,), logprobs=logprobs)
         if self.num_generated >= self._max_tokens:
             return self.finish("length", now, text=text, token_ids=(token,), logprobs=logprobs)
@@ -212,9 +212,9 @@ class Request:
     ) -> Chunk:
         """End the request; the chunk carries what was still held back, unless it failed."""
         # What made it fail may be the text itself.
-        if reason != "error" and not self._text.matched:
-            text += self._text.finish()
-            if reason == "length" and self._text.matched:
+        if reason != "error" and not self._detokenizer.matched:
+            text += self._detokenizer.finish()
+            if reason == "length" and self._detokenizer.matched:
                 reason = "stop"  # the held-back end of the text was one
         self.finish_reason = reason
         started = now if self._started is None else self._started

@@ -26,6 +26,7 @@ from nanoaccel.exporters.openvino.trace import GRAPH, context_length
 from nanoaccel.exporters.progress import Progress
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.tokenizer_files import write_tokenizer
 from nanoaccel.exporters.workshop import Workshop
 
 METRICS = (
@@ -42,7 +43,7 @@ def perturbed(model: str, noise: float, folder: Path) -> str:
     import torch
 
     source = sources.resolve(model)
-    loaded = sources.load_model(source, "f32", sources.write_tokenizer(source, folder))
+    loaded = sources.load_model(source, "f32", write_tokenizer(source, folder))
     torch.manual_seed(0)
     with torch.no_grad():
         for weight in loaded.parameters():
@@ -63,7 +64,7 @@ def material_of(model: str, folder: Path, tokens: int) -> Material:
         options=CalibrationOptions(),
         judge_tokens=tokens,
     )
-    end_ids = sources.write_tokenizer(source, folder)
+    end_ids = write_tokenizer(source, folder)
     progress = Progress(lambda _: None)
     return gather(source, config, folder, wanted, end_ids, context_length(config), progress)
 

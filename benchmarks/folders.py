@@ -25,7 +25,8 @@ def model_of(name: str, work: Path) -> str:
 
 def write_source(model: str, work: Path) -> Path:
     """The checkpoint that peers are made from, with float weights."""
-    from nanoaccel.exporters.source import load_model, resolve, write_tokenizer
+    from nanoaccel.exporters.source import load_model, resolve
+    from nanoaccel.exporters.tokenizer_files import write_tokenizer
 
     source = work / SOURCE
     if not source.exists():

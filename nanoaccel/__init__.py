@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nanoaccel.runtime.llm import LLM
     from nanoaccel.runtime.output import Chunk, Completion, RequestOutput
     from nanoaccel.runtime.sampling import SamplingParams
+    from nanoaccel.runtime.text import ChatOptions
 
     __version__: str = ""
 
@@ -27,6 +28,7 @@ _HOMES = {
     "AsyncLLM": "nanoaccel.runtime.async_llm",
     "Bundle": "nanoaccel.bundle",
     "CacheEviction": "nanoaccel.runtime.kv",
+    "ChatOptions": "nanoaccel.runtime.text",
     "Chunk": "nanoaccel.runtime.output",
     "Completion": "nanoaccel.runtime.output",
     "Counters": "nanoaccel.runtime.counters",
@@ -44,6 +46,7 @@ __all__ = [
     "AsyncLLM",
     "Bundle",
     "CacheEviction",
+    "ChatOptions",
     "Chunk",
     "Completion",
     "Counters",

@@ -128,6 +128,10 @@ RUNTIME_CHOOSERS = ExtensionPoint(
     "nanoaccel.runtime_choosers", {"measured": "nanoaccel.evaluation.fastest:fastest_runtimes"}
 )
 
+TOKENIZER_READERS = ExtensionPoint(
+    "nanoaccel.tokenizer_readers", {"runtime": "nanoaccel.runtime.text:Tokenizer"}
+)
+
 EVICTION_POLICIES = ExtensionPoint(
     "nanoaccel.eviction_policies",
     {

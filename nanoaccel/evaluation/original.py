@@ -15,6 +15,7 @@ from nanoaccel.calibration.reference import Reference, record, reference_path
 from nanoaccel.errors import ConfigError, MissingExtraError, SourceError
 from nanoaccel.exporters import source as sources
 from nanoaccel.exporters.encoder import HubEncoder
+from nanoaccel.exporters.tokenizer_files import write_tokenizer
 
 _NEEDED = ("torch", "transformers")
 _COMPUTES = "float32"  # rounding to bf16 is no part of what a model says
@@ -82,7 +83,7 @@ def model_predictions(
     with quiet():
         source = sources.resolve(model)
         with TemporaryDirectory() as folder:
-            sources.write_tokenizer(source, Path(folder))
+            write_tokenizer(source, Path(folder))
             check_same_tokens(bundle, HubEncoder(Path(folder)), model)
         loaded, _ = sources.load(source, "f32")
         loaded = loaded.float()

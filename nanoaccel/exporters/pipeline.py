@@ -146,6 +146,7 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
     from nanoaccel.exporters.quiet import quiet
     from nanoaccel.exporters.report import Report
     from nanoaccel.exporters.statement import write_manifest
+    from nanoaccel.exporters.tokenizer_files import write_tokenizer
 
     with progress.stage("find the model"), quiet():
         source = sources.resolve(model)
@@ -157,7 +158,7 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
         context = context_length(config)
         expected = _check_room(source, config, order, folder)
     with progress.stage("write the tokenizer"), quiet():
-        end_ids = sources.write_tokenizer(source, folder)
+        end_ids = write_tokenizer(source, folder)
     material = gather(source, config, folder, _wanted(order, context), end_ids, context, progress)
     choice = choose_draft(order.draft, material.fingerprint, order.runtimes)
     made = _make(material, order, folder, progress)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,13 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanoaccel.errors import NanoAccelError, SourceError
-from nanoaccel.exporters.gguf import (
-    GGUFMetadata,
-    build_config,
-    build_tokenizer,
-    load_gguf,
-    read_metadata,
-)
+from nanoaccel.exporters.gguf import GGUFMetadata, build_config, load_gguf, read_metadata
 from nanoaccel.exporters.loaded import check_runs, load_whole
 from nanoaccel.exporters.model_folder import check_description, check_folder
 from nanoaccel.exporters.prequantized import (
@@ -34,13 +27,6 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 _HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?(@[\w./-]+)?$")
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    "chat_template.json",
-)
 _HUB_FILES = ["*.json", "*.jinja", "*.model", "*.txt"]
 _HUB_SKIP = ["*/*", "consolidated*"]  # other formats of the same weights
 
@@ -212,40 +198,6 @@ def load_model(
     if end_ids:
         model.generation_config.eos_token_id = list(end_ids)
     return model
-
-
-def write_tokenizer(source: Source, folder: Path) -> tuple[int, ...]:
-    """Put the tokenizer's files into a folder.
-
-    A GGUF file's tokenizer is rebuilt from its own fields; files that a model ships are copied as
-    they are; a tokenizer without tokenizer.json is converted by transformers.
-
-    Returns:
-        Tokens that end the text, where the tokenizer's source says so itself (GGUF does).
-
-    Raises:
-        SourceError: There is no tokenizer that can be used.
-    """
-    if source.gguf is not None:
-        rebuilt = build_tokenizer(source.gguf)
-        rebuilt.save(folder)
-        return rebuilt.eos_token_ids
-    if (source.folder / "tokenizer.json").is_file():
-        for name in _TOKENIZER_FILES:
-            if (source.folder / name).is_file():
-                shutil.copyfile(source.folder / name, folder / name)
-        return ()
-    from transformers import AutoTokenizer
-
-    with _reading(source):
-        AutoTokenizer.from_pretrained(source.folder, trust_remote_code=False).save_pretrained(
-            folder
-        )
-    if not (folder / "tokenizer.json").is_file():
-        raise SourceError(
-            f"{source.id} has no fast tokenizer", "Add a tokenizer.json to its folder"
-        )
-    return ()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from nanoaccel.errors import ConfigError
 from nanoaccel.registry import DRAFTERS, did_you_mean
 from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
 from nanoaccel.runtime.kv import CacheEviction
+from nanoaccel.runtime.text import ChatOptions
 
 DEFAULT_STEP_TOKENS = 128
 DEFAULT_RUNNING = 32
@@ -170,6 +171,7 @@ class RequestOptions:
         cache_eviction: Which of its tokens it keeps in the cache; None is what ``LLM`` was given.
         speculation: Which of the drafters that ``LLM`` has may guess its tokens: "auto" is all,
             "off" none, else a name.
+        chat: How messages become a prompt: tools, documents, and so on.
 
     Raises:
         ConfigError: A value is out of range.
@@ -179,9 +181,12 @@ class RequestOptions:
     timeout: float | None = None
     cache_eviction: CacheEviction | None = None
     speculation: str = "auto"
+    chat: ChatOptions | None = None
 
     def __post_init__(self) -> None:
         _check_speculation(self.speculation)
+        if not isinstance(self.chat, ChatOptions | None):
+            raise ConfigError(f"chat={self.chat!r:.80} is unknown", "Pass ChatOptions(...)")
         if not isinstance(self.priority, Integral):
             raise ConfigError(f"priority={self.priority!r} is not a whole number", "Give it one")
         if self.timeout is not None and not self.timeout > 0:

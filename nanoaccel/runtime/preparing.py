@@ -94,7 +94,7 @@ class Preparer:
         options = RequestOptions() if options is None else options
         eviction = self._eviction_of(options)
         length = self._length_with(eviction)
-        ids = self._encoder.encode(prompt, length)
+        ids = self._encoder.encode(prompt, length, options.chat)
         room = length - len(ids)
         max_tokens = room if params.max_tokens is None else min(room, params.max_tokens)
         seed = secrets.randbits(63) if params.seed is None else params.seed

@@ -7,7 +7,7 @@ from numbers import Integral
 from typing import TypeAlias, cast
 
 from nanoaccel.errors import EmptyPromptError, PromptTooLongError, RequestError
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.text import ChatOptions, Tokenizer
 
 Message: TypeAlias = Mapping[str, object]
 Prompt: TypeAlias = str | Sequence[int] | Sequence[Message]
@@ -27,15 +27,23 @@ class PromptEncoder:
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
 
-    def encode(self, prompt: Prompt, context_length: int) -> list[int]:
+    def encode(
+        self, prompt: Prompt, context_length: int, chat: ChatOptions | None = None
+    ) -> list[int]:
         """Token ids of a prompt that leaves room for at least one more token.
 
+        Args:
+            prompt: The prompt.
+            context_length: Tokens of prompt and text together.
+            chat: How messages become a prompt.
+
         Raises:
-            RequestError: It is empty, too long, or not a prompt.
+            RequestError: It is empty, too long, or not a prompt; or it holds a token that the
+                model has not.
         """
         if not isinstance(prompt, Sequence) or isinstance(prompt, bytes):
             raise RequestError(f"{type(prompt).__name__} is not a prompt", _KINDS)
-        ids = self._tokenize(prompt) if len(prompt) > 0 else []
+        ids = self._tokenize(prompt, chat) if len(prompt) > 0 else []
         if not ids:
             raise EmptyPromptError("the prompt is empty", "Give it at least one word")
         if len(ids) >= context_length:
@@ -45,12 +53,29 @@ class PromptEncoder:
             )
         return ids
 
-    def _tokenize(self, prompt: Prompt) -> list[int]:
+    def _tokenize(self, prompt: Prompt, chat: ChatOptions | None) -> list[int]:
+        if not isinstance(prompt, str) and all(isinstance(item, Mapping) for item in prompt):
+            messages = cast(Sequence[Message], prompt)
+            return self._check_rows(self._tokenizer.encode_chat(messages, options=chat))
+        if chat is not None:
+            raise RequestError(
+                "the options of a chat are given, and the prompt is no list of messages",
+                "Pass messages, or leave out RequestOptions(chat=...)",
+            )
         if isinstance(prompt, str):
-            return self._tokenizer.encode(prompt)
-        if all(isinstance(item, Mapping) for item in prompt):
-            return self._tokenizer.encode_chat(cast(Sequence[Message], prompt))
+            return self._check_rows(self._tokenizer.encode(prompt))
         return self._check_ids(cast(Sequence[int], prompt))
+
+    def _check_rows(self, ids: list[int]) -> list[int]:
+        """Raises RequestError for a token that the tokenizer knows and the model does not."""
+        for token in ids:
+            if token >= self._vocab_size:
+                raise RequestError(
+                    f"the prompt holds the token {self._tokenizer.spelling(token)!r} (id {token}), "
+                    f"and the model's tokens end at {self._vocab_size - 1}",
+                    "Leave it out: the model was not made for it",
+                )
+        return ids
 
     def _check_ids(self, ids: Sequence[int]) -> list[int]:
         for token in ids:

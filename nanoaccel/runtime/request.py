@@ -11,7 +11,7 @@ from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.output import Chunk, FinishReason, RequestStats, TokenLogprobs, Usage
 from nanoaccel.runtime.plan import Int64Array
 from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams
-from nanoaccel.runtime.text import StopMatcher, Tokenizer
+from nanoaccel.runtime.text import Tokenizer
 
 
 class Request:
@@ -78,10 +78,13 @@ class Request:
         self._min_tokens = params.min_tokens
         self._index = index
         model_ends = frozenset() if params.ignore_eos else tokenizer.eos_token_ids
+        # A model may name an end that it has no row for, which then never comes.
+        model_ends = frozenset(token for token in model_ends if token < vocab_size)
         self._end_ids = model_ends | frozenset(params.stop_token_ids)
         self._sampler = Sampler(params, prompt_ids, sorted(self._end_ids), seed, vocab_size)
-        self._detokenizer = tokenizer.detokenizer()
-        self._stop = StopMatcher(params.stop)
+        self._detokenizer = tokenizer.output_text(
+            prompt_ids, params.stop, skip_special_tokens=params.skip_special_tokens
+        )
         self.submitted = 0.0
         self.first_token: float | None = None
         self._started: float | None = None
@@ -189,9 +192,9 @@ class Request:
         self._sampler.accept(token)
         may_stop = self.num_generated >= self._min_tokens
         ended = token in self._end_ids and may_stop
-        text = "" if ended else self._text_of(token, may_stop)
+        text = "" if ended else self._detokenizer.push(token, may_stop)
         logprobs = _logprobs(sampled)
-        if ended or self._stop.matched is not None:
+        if ended or self._detokenizer.matched:
             return self.finish("stop", now, text=text, token_ids=(token,), logprobs=logprobs)
         if self.num_generated >= self._max_tokens:
             return self.finish("length", now, text=text, token_ids=(token,), logprobs=logprobs)
@@ -209,9 +212,9 @@ class Request:
     ) -> Chunk:
         """End the request; the chunk carries what was still held back, unless it failed."""
         # What made it fail may be the text itself.
-        if reason != "error" and self._stop.matched is None:
-            text += self._stop.push(self._detokenizer.flush()) + self._stop.flush()
-            if reason == "length" and self._stop.matched is not None:
+        if reason != "error" and not self._detokenizer.matched:
+            text += self._detokenizer.finish()
+            if reason == "length" and self._detokenizer.matched:
                 reason = "stop"  # the held-back end of the text was one
         self.finish_reason = reason
         started = now if self._started is None else self._started
@@ -233,10 +236,6 @@ class Request:
         )
         usage = Usage(self.num_prompt, self.num_generated)
         return Chunk(text, token_ids, logprobs, self._index, reason, error, usage, stats)
-
-    def _text_of(self, token: int, may_stop: bool) -> str:
-        text = self._detokenizer.push((token,))
-        return self._stop.push(text) if may_stop else text
 
 
 def _logprobs(sampled: Sampled) -> tuple[TokenLogprobs, ...]:

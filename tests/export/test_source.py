@@ -14,7 +14,8 @@ import pytest
 from nanoaccel.bundle import sha256_of
 from nanoaccel.errors import GGUFError, SourceError
 from nanoaccel.exporters import sample
-from nanoaccel.exporters.source import resolve, write_tokenizer
+from nanoaccel.exporters.source import resolve
+from nanoaccel.exporters.tokenizer_files import write_tokenizer
 
 pytestmark = pytest.mark.export
 

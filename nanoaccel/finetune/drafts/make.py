@@ -19,6 +19,7 @@ from nanoaccel.exporters.publish import publishing
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.recipe import Recipe
 from nanoaccel.exporters.runtimes import ONNX, OPENVINO
+from nanoaccel.exporters.tokenizer_files import write_tokenizer
 from nanoaccel.finetune.drafts import corpus
 from nanoaccel.finetune.drafts.lessons import Lesson, Lessons, choose_vocabulary
 from nanoaccel.registry import BACKENDS
@@ -299,7 +300,7 @@ class _Training:
             source = self._source()
             assert source is not None
             pupil.save(self._work / "student")
-            sources.write_tokenizer(source, self._work / "student")
+            write_tokenizer(source, self._work / "student")
             runtimes = self._target.runtimes
             made = export(
                 self._work / "student",

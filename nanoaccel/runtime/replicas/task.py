@@ -72,7 +72,8 @@ class Task:
 
     def message(self) -> Submit:
         """What an engine is told; the time that is left of its timeout counts from now."""
-        options = self.options
+        # The prompt is made; what made it may be too large, or of a kind that cannot be sent.
+        options = replace(self.options, chat=None)
         self.lost = time.perf_counter() - self.submitted
         if self.deadline is not None:
             left = max(_NO_TIME, self.deadline - time.perf_counter())

@@ -36,6 +36,7 @@ class SamplingParams:
         ignore_eos: Go on after the model's own EOS.
         n: Independent completions of the prompt.
         logprobs: None: no log-probabilities; k: of the chosen token and the k likeliest.
+        skip_special_tokens: Show the text without special tokens; stop strings match them anyway.
 
     Raises:
         SamplingError: A value is out of range, or two contradict each other.
@@ -57,6 +58,7 @@ class SamplingParams:
     ignore_eos: bool = False
     n: int = 1
     logprobs: int | None = None
+    skip_special_tokens: bool = True
 
     def __post_init__(self) -> None:
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)

@@ -19,6 +19,7 @@ from typing import Any
 import tokenizers  # type: ignore[import-untyped, unused-ignore]
 
 _UTF8 = codecs.getincrementaldecoder("utf-8")
+_LONGEST_CHARACTER = 4  # bytes
 _REPLACEMENT = "\ufffd"
 _BYTE_TOKEN = re.compile("<0x([0-9A-Fa-f]{2})>")
 
@@ -26,61 +27,91 @@ _BYTE_TOKEN = re.compile("<0x([0-9A-Fa-f]{2})>")
 class Detokenizer(ABC):
     """Decodes one sequence of token ids piece by piece.
 
-    All that `push` and `flush` return, joined, is the tokenizer's text of all ids without special
-    tokens. Each token is decoded a bounded number of times.
+    All that `push` and `flush` return, joined, is the tokenizer's text of all ids, without special
+    tokens where these are hidden. Each token is decoded a bounded number of times.
     """
 
     __slots__ = ()
+
+    @abstractmethod
+    def follow(self, token_ids: Sequence[int]) -> None:
+        """Take the tokens that stand before the sequence, first of all.
+
+        What is returned from then on is what the sequence adds to their text: with SentencePiece
+        the space between two words is part of the second one, and is lost at a text's beginning.
+        """
 
     @abstractmethod
     def push(self, token_ids: Sequence[int]) -> str:
         """The text that became certain with these tokens."""
 
     @abstractmethod
+    def pending(self) -> str:
+        """The text that is held back now, as it is if nothing more comes."""
+
+    @abstractmethod
     def flush(self) -> str:
         """The text held back, at the end of all tokens."""
 
 
-def detokenizers_of(backend: tokenizers.Tokenizer) -> Callable[[], Detokenizer]:
+def detokenizers_of(
+    backend: tokenizers.Tokenizer, hide_special: bool = True
+) -> Callable[[], Detokenizer]:
     """What makes a detokenizer for each request; what it learns of tokens, all share.
+
+    Args:
+        backend: Knows the tokens.
+        hide_special: Leave special tokens out of the text.
 
     Byte-level BPE is exact for any ids. So are the chain of SentencePiece models (Replace,
     ByteFallback, Fuse, Strip of one leading space), Metaspace and WordPiece. Other decoders are
     exact where a token's text depends on the token before it at most.
     """
     types = _decoder_types(backend)
+    hidden = special_tokens(backend) if hide_special else frozenset[str]()
     if types == ["ByteLevel"]:
-        return partial(_ByteLevelDetokenizer, _TokenBytes(backend))
-    return partial(_WindowDetokenizer, backend, _Tokens(backend, "ByteFallback" in types))
+        return partial(_ByteLevelDetokenizer, _TokenBytes(backend, hidden))
+    return partial(_WindowDetokenizer, _Tokens(backend, hidden, "ByteFallback" in types))
 
 
 class _ByteLevelDetokenizer(Detokenizer):
     """Joins the bytes of tokens; an incomplete character waits for at most three more bytes."""
 
-    __slots__ = ("_bytes_of", "_decode")
+    __slots__ = ("_bytes_of", "_decoder")
 
     def __init__(self, token_bytes: _TokenBytes) -> None:
         self._bytes_of = token_bytes.__getitem__
-        self._decode = _UTF8(errors="replace").decode
+        self._decoder = _UTF8(errors="replace")
+
+    def follow(self, token_ids: Sequence[int]) -> None:
+        tail = b""
+        for token_id in reversed(token_ids):
+            tail = self._bytes_of(token_id) + tail
+            if len(tail) >= _LONGEST_CHARACTER:
+                break
+        self._decoder.decode(tail)
 
     def push(self, token_ids: Sequence[int]) -> str:
-        return self._decode(b"".join(map(self._bytes_of, token_ids)))
+        return self._decoder.decode(b"".join(map(self._bytes_of, token_ids)))
+
+    def pending(self) -> str:
+        return self._decoder.getstate()[0].decode(errors="replace")
 
     def flush(self) -> str:
-        return self._decode(b"", True)
+        return self._decoder.decode(b"", True)
 
 
 class _TokenBytes(dict[int, bytes]):
-    """Token id to the bytes it stands for; none for special and unknown ids.
+    """Token id to the bytes it stands for; none for hidden and unknown ids.
 
     The alphabet is GPT-2's (Radford et al. 2019, `bytes_to_unicode`): printable Latin-1 characters
     stand for themselves, the other bytes in order for the characters from U+0100.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+    def __init__(self, backend: tokenizers.Tokenizer, hidden: frozenset[str]) -> None:
         super().__init__()
         self._backend = backend
-        self._special = _special_tokens(backend)
+        self._hidden = hidden
         themselves = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
         others = sorted(set(range(256)).difference(themselves))
         self._byte_of = {chr(byte): byte for byte in themselves}
@@ -88,7 +119,7 @@ class _TokenBytes(dict[int, bytes]):
 
     def __missing__(self, token_id: int) -> bytes:
         token = self._backend.id_to_token(token_id)
-        if token is None or token in self._special:
+        if token is None or token in self._hidden:
             value = b""
         elif all(character in self._byte_of for character in token):
             value = bytes(self._byte_of[character] for character in token)
@@ -106,16 +137,27 @@ class _WindowDetokenizer(Detokenizer):
     otherwise U+FFFD for every byte. So a run waits until it ends or turns out to be invalid.
     """
 
-    __slots__ = ("_broken", "_decode", "_shown", "_tokens", "_utf8", "_window")
+    __slots__ = ("_before", "_broken", "_decode", "_shown", "_tokens", "_utf8", "_window")
 
-    def __init__(self, backend: tokenizers.Tokenizer, tokens: _Tokens) -> None:
-        self._decode = backend.decode
+    def __init__(self, tokens: _Tokens) -> None:
+        self._decode = tokens.decode
         self._tokens = tokens
         # The last token that was shown, then those that wait.
         self._window: list[int] = []
         self._shown = 0
+        self._before: str | None = None
         self._utf8 = _UTF8()
         self._broken = False
+
+    def follow(self, token_ids: Sequence[int]) -> None:
+        start = len(token_ids)
+        for start in range(len(token_ids) - 1, -1, -1):
+            token = self._tokens[token_ids[start]]
+            if token.byte is None and not token.hidden:
+                break
+        self.push(token_ids[start:])
+        # A run of bytes at the end may turn out to be other text, and is then part of the sequence.
+        self._before = self._decode(self._window)
 
     def push(self, token_ids: Sequence[int]) -> str:
         window, invalid, certain = self._window, "", 0
@@ -137,16 +179,26 @@ class _WindowDetokenizer(Detokenizer):
                 certain = len(window)
         if not certain:
             return invalid
-        text: str = self._decode(window[:certain])[self._shown :]
+        text = self._unshown(certain)
+        self._before = None
         self._shown = len(self._tokens[window[certain - 1]].text)
         del window[: certain - 1]
         return invalid + text
 
+    def pending(self) -> str:
+        return self._unshown(len(self._window))
+
     def flush(self) -> str:
-        text: str = self._decode(self._window)[self._shown :]
+        text = self.pending()
         self._window.clear()
-        self._shown = 0
+        self._before, self._shown = None, 0
         return text
+
+    def _unshown(self, end: int) -> str:
+        text = self._decode(self._window[:end])
+        if self._before is not None:
+            return text[_common_length(self._before, text) :]
+        return text[self._shown :]
 
     def _continues(self, byte: bytes) -> bool:
         try:
@@ -168,25 +220,36 @@ class _Token:
 class _Tokens(dict[int, _Token]):
     """Token id to what a window must know of it."""
 
-    def __init__(self, backend: tokenizers.Tokenizer, byte_fallback: bool) -> None:
+    def __init__(
+        self, backend: tokenizers.Tokenizer, hidden: frozenset[str], byte_fallback: bool
+    ) -> None:
         super().__init__()
         self._backend = backend
         self._byte_fallback = byte_fallback
-        self._special = _special_tokens(backend)
+        self._hidden = hidden
 
     def __missing__(self, token_id: int) -> _Token:
         name = self._backend.id_to_token(token_id)
         match = _BYTE_TOKEN.fullmatch(name) if self._byte_fallback and name is not None else None
         token = _Token(
-            hidden=name is None or name in self._special,
+            hidden=name is None or name in self._hidden,
             byte=None if match is None else bytes.fromhex(match[1]),
-            text=self._backend.decode([token_id]),
+            text=self.decode([token_id]),
         )
         self[token_id] = token
         return token
 
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of tokens that stand together."""
+        if self._hidden:
+            text: str = self._backend.decode(token_ids)
+        else:
+            text = self._backend.decode(token_ids, skip_special_tokens=False)
+        return text
 
-def _special_tokens(backend: tokenizers.Tokenizer) -> frozenset[str]:
+
+def special_tokens(backend: tokenizers.Tokenizer) -> frozenset[str]:
+    """Spellings of the tokens that a text is usually shown without."""
     added = backend.get_added_tokens_decoder().values()
     return frozenset(token.content for token in added if token.special)
 
@@ -200,3 +263,9 @@ def _decoder_types(backend: tokenizers.Tokenizer) -> list[str]:
         return [name for part in state["decoders"] for name in types(part)]
 
     return [] if backend.decoder is None else types(json.loads(backend.decoder.__getstate__()))
+
+
+def _common_length(one: str, other: str) -> int:
+    """How many characters two texts begin with together."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))

@@ -10,7 +10,7 @@ from support.fake_llms import write_bundle
 
 from nanoaccel.errors import EmptyPromptError, NanoAccelError, PromptTooLongError, RequestError
 from nanoaccel.runtime.prompts import PromptEncoder, is_single
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.text import ChatOptions, Tokenizer
 
 HI = {"role": "user", "content": "hi"}
 
@@ -62,6 +62,27 @@ def test_prompt_that_is_none_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         encoder.encode(prompt, 10)  # type: ignore[arg-type]
+
+
+def test_prompt_with_a_token_that_the_model_lacks_is_refused(tmp_path: Path) -> None:
+    tokenizer = Tokenizer.load(write_bundle(tmp_path))
+    encoder = PromptEncoder(tokenizer, 2)
+    assert encoder.encode("ab", 10) == [0, 1]
+    for prompt in ("abc", [{"role": "user", "content": "c"}]):
+        with pytest.raises(
+            RequestError, match=r"\(id \d+\), and the model's tokens end at 1\. Leave"
+        ):
+            encoder.encode(prompt, 10)
+    with pytest.raises(RequestError, match="the prompt holds the token 'c' \\(id 2\\)"):
+        encoder.encode("abc", 10)
+
+
+def test_options_of_a_chat_need_messages(encoder: PromptEncoder) -> None:
+    options = ChatOptions(add_generation_prompt=False)
+    assert encoder.encode([HI], 10, options)
+    for prompt in ("hi", [1, 2]):
+        with pytest.raises(RequestError, match="the prompt is no list of messages"):
+            encoder.encode(prompt, 10, options)
 
 
 @pytest.mark.parametrize("prompt", ["abc", "", [1, 2], (1,), [np.int64(1)], [HI], range(1, 9)])

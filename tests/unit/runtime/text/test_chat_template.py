@@ -108,7 +108,10 @@ def test_render_refuses_a_template_that_cannot_be_parsed(source: str) -> None:
         ([["user", "Hello"]], r"messages\[0\] is a list"),
         ([*HELLO, {"content": "Hello"}], r"messages\[1\]\['role'\] is None"),
         ([{"role": "user"}], r"messages\[0\]\['content'\] is None"),
-        ([{"role": "user", "content": [{"type": "text"}]}], r"\['content'\] is \[\{'type'"),
+        ([{"role": "user", "content": [7]}], r"\['content'\]\[0\] is 7"),
+        ([{"role": "user", "content": 7}], r"\['content'\] is 7"),
+        ([{"role": "user", "content": None, "tool_calls": [1]}], r"\['content'\] is None"),
+        ([{"role": "assistant", "content": None, "tool_calls": []}], r"'content'\] is None"),
         ([{"role": 7, "content": ""}], r"messages\[0\]\['role'\] is 7"),
     ],
 )

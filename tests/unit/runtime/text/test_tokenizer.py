@@ -91,7 +91,7 @@ def test_load_reads_special_tokens_of_both_forms(tmp_path: Path) -> None:
         ({}, "</s>"),
         ({"eos_token": "<|end|>"}, "</s>"),
         ({"eos_token": "<|end|>", "added_tokens_decoder": {}}, "<|end|>"),
-        ({"added_tokens_decoder": {}}, "</s>"),
+        ({"added_tokens_decoder": {}}, ""),
         ({"eos_token": None, "added_tokens_decoder": {}}, ""),
     ],
 )

@@ -140,6 +140,6 @@ def _total_memory() -> int | None:
 
 
 def _disk(folder: Path) -> Space:
-    existing: Sequence[Path] = [path for path in (folder, *folder.parents) if path.exists()]
+    existing: Sequence[Path] = [path for path in (folder, *folder.parents) if os.path.exists(path)]
     usage = shutil.disk_usage(existing[0])
     return Space(usage.total, usage.free)

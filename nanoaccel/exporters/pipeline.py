@@ -179,7 +179,15 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
             expected_memory=expected,
         )
         report.write(folder)
-        write_manifest(folder, report, source, made.trial.recipe, context, material.fingerprint)
+        write_manifest(
+            folder,
+            report,
+            source,
+            made.trial.recipe,
+            context,
+            material.fingerprint,
+            material.content,
+        )
 
 
 def _check_room(source: Source, config: PretrainedConfig, order: Order, folder: Path) -> int:
@@ -274,13 +282,15 @@ def _make(material: Material, order: Order, folder: Path, progress: Progress) ->
 def _make_openvino(material: Material, order: Order, folder: Path, progress: Progress) -> _Made:
     """Make OpenVINO's graph, by one recipe or by the best of several."""
     from nanoaccel.exporters.limits import smallest_within
+    from nanoaccel.exporters.original_key import graph_key
     from nanoaccel.exporters.search import search
     from nanoaccel.exporters.workshop import Workshop
 
     workshop = Workshop(material, progress)
     trials = folder / "trials"
     if order.search_seconds is not None:
-        name = f"{material.fingerprint[:16]}-{material.digest[:16]}"
+        loaded = "own" if order.recipe.compressed else order.recipe.weights
+        name = f"{graph_key(material.content)[:32]}-{loaded}-{material.digest[:16]}"
         memory = cache_folder() / "searches" / name
         left = order.search_seconds - sum(progress.seconds.values())
         found = search(workshop.make, order.recipe, workshop.budget, trials, memory, left)

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 _OFF = {
     "HF_HUB_DISABLE_TELEMETRY": "1",  # huggingface_hub, transformers, datasets, optimum
+    "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime on Linux; it writes into the home folder too
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 _INTEL = "openvino_telemetry"  # used by OpenVINO's converter and by NNCF

@@ -61,7 +61,10 @@ def tell_unusable(error: Exception) -> None:
     if folder in _told:
         return
     _told.add(folder)
-    reason = getattr(error, "strerror", None) or str(error)
+    reason = str(error)
+    if isinstance(error, OSError) and error.strerror is not None:
+        place = "" if error.filename is None else f": {error.filename}"
+        reason = f"{error.strerror}{place}"
     _log.warning(
         "the cache folder %s cannot be written (%s), so nothing is kept there for the next time. "
         "Set NANOACCEL_CACHE to a folder that can be",

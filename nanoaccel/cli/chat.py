@@ -45,7 +45,7 @@ def chat(
 ) -> None:
     """Talk with a chat model, line by line.
 
-    BUNDLE is a bundle's folder. /help lists the commands, Ctrl-C stops an answer or clears the line.
+    BUNDLE is a bundle's folder. /help lists commands; Ctrl-C stops an answer or clears the line.
     """
     params = sampling.params()
     arguments = {

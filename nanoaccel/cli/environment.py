@@ -18,6 +18,7 @@ _PACKAGES = (
     "tokenizers",
     "jinja2",
     "openvino",
+    "onnxruntime",
     "torch",
     "transformers",
     "optimum-intel",
@@ -30,6 +31,10 @@ _PACKAGES = (
     "psutil",
     "huggingface_hub",
     "safetensors",
+    "onnx",
+    "onnx_ir",
+    "onnxruntime-genai",
+    "ml_dtypes",
 )
 
 

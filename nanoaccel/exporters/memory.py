@@ -8,7 +8,7 @@ from nanoaccel.errors import ExportError
 from nanoaccel.exporters.recipe import Recipe
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedModel
 
     from nanoaccel.exporters.source import Source
 
@@ -74,14 +74,20 @@ def expected_memory(parameters: int, loaded: int, recipe: Recipe, *, onnx: bool 
     return int(_LIBRARIES + max(tracing, running, building))
 
 
-def count_parameters(config: PretrainedConfig) -> int:
-    """Weights of a model of this configuration; none is made."""
+def empty_model(config: PretrainedConfig) -> PreTrainedModel:
+    """A model of this configuration whose weights have shapes only."""
     import torch
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    return int(model.num_parameters())
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    model.tie_weights()
+    return model
+
+
+def count_parameters(config: PretrainedConfig) -> int:
+    """Weights of a model of this configuration; none is made."""
+    return int(empty_model(config).num_parameters())
 
 
 def weight_bytes(source: Source, config: PretrainedConfig, recipe: Recipe) -> int:

@@ -127,7 +127,9 @@ class Order:
 def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
     from nanoaccel.exporters import source as sources
     from nanoaccel.exporters.material import gather
+    from nanoaccel.exporters.memory import weight_bytes
     from nanoaccel.exporters.openvino.trace import check_supported, context_length
+    from nanoaccel.exporters.possible import check_budget, check_draft, check_text
     from nanoaccel.exporters.quiet import quiet
     from nanoaccel.exporters.report import Report
     from nanoaccel.exporters.statement import write_manifest
@@ -139,10 +141,17 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
         _check_runtimes(order, config)
         context = context_length(config)
         checkpoint = sources.find_checkpoint(source)
+        wanted = _wanted(order, context)
+        check_text(wanted.options, context)
+        check_draft(order.draft)
+        if checkpoint is None:
+            loaded = weight_bytes(source, config, order.recipe)
+            searching = order.search_seconds is not None
+            check_budget(config, order.recipe, loaded, searching=searching)
         expected = _check_room(source, config, order, folder)
     with progress.stage("write the tokenizer"), quiet():
         end_ids = sources.write_tokenizer(source, folder)
-    material = gather(source, config, folder, _wanted(order, context), end_ids, context, progress)
+    material = gather(source, config, folder, wanted, end_ids, context, progress)
     choice = choose_draft(order.draft, material.fingerprint, order.runtimes)
     made = _make(material, order, folder, progress)
     plain = replace(order, draft="none", search_seconds=None)

@@ -13,7 +13,7 @@ from nanoaccel.calibration.datasets.sources import open_source
 from nanoaccel.calibration.sensitivity import Sensitivity
 from nanoaccel.errors import ConfigError
 from nanoaccel.exporters import source as sources
-from nanoaccel.exporters.budget import Budget
+from nanoaccel.exporters.budget import SLACK, Budget
 from nanoaccel.exporters.compression import Layer
 from nanoaccel.exporters.memory import empty_model
 from nanoaccel.exporters.recipe import PRESETS, Recipe
@@ -86,7 +86,7 @@ def _smallest(model: PreTrainedModel, parameters: int, recipe: Recipe, weight_by
     layers = _matrices(model)
     units = [Sensitivity((layer.name,), 0.0, 0.0) for layer in layers]
     in_layers = sum(layer.parameters for layer in layers)
-    budget = Budget(layers, units, in_layers * weight_bytes, weight_bytes)
+    budget = Budget(layers, units, in_layers * weight_bytes - SLACK, weight_bytes)
     others = max(0, parameters - in_layers)
     return budget.range(recipe)[0] + int(others * recipe.traits.bits / 8)
 

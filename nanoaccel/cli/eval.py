@@ -144,7 +144,7 @@ def rows(found: Fidelity | Perplexity) -> list[tuple[str, str]]:
         ("same likeliest token", percent(found.top1_agreement, found.top1_error)),
         (
             "change of the right token's probability, mean",
-            percent(found.probability_change, found.probability_change_error),
+            percent(found.probability_change, found.probability_change_error, digits=2),
         ),
-        ("... root mean square", percent(found.probability_change_rms)),
+        ("... root mean square", percent(found.probability_change_rms, digits=2)),
     ]

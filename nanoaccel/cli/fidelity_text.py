@@ -45,9 +45,10 @@ def nats(value: float) -> str:
     return f"{value:.4f}" if value >= 0.0001 else f"{value:.1e}" if value > 0 else "0"
 
 
-def percent(share: float, error: float | None = None) -> str:
-    """A share: ``97.1 %``."""
-    return f"{share:.1%}" if error is None else f"{share:.1%} ± {error:.1%}"
+def percent(share: float, error: float | None = None, digits: int = 1) -> str:
+    """A share: ``97.1%``."""
+    own = f"{share:.{digits}%}"
+    return own if error is None else f"{own} ± {error:.{digits}%}"
 
 
 def _value(name: str, value: Any, error: Any) -> str:

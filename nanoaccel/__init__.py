@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from nanoaccel.telemetry import switch_off
+
 if TYPE_CHECKING:
     from nanoaccel.bundle import Bundle
     from nanoaccel.errors import NanoAccelError
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from nanoaccel.runtime.text import ChatOptions
 
     __version__: str = ""
+
+switch_off()
 
 # Imported on first use, so that neither side loads the libraries of the other.
 _HOMES = {

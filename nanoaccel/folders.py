@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
+
+_log = logging.getLogger("nanoaccel")
+_told: set[Path] = set()  # cache folders of which it was said that they cannot be used
 
 
 def cache_folder() -> Path:
@@ -37,3 +41,39 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def kept_if_possible() -> Iterator[None]:
+    """Inside, something is put into the cache folder; where that fails, nothing is kept.
+
+    The first time, a line in the log says so.
+    """
+    try:
+        yield
+    except OSError as error:
+        tell_unusable(error)
+
+
+def tell_unusable(error: Exception) -> None:
+    """Say in the log, once, that the cache folder cannot be used."""
+    folder = cache_folder()
+    if folder in _told:
+        return
+    _told.add(folder)
+    reason = str(error)
+    if isinstance(error, OSError) and error.strerror is not None:
+        place = "" if error.filename is None else f": {error.filename}"
+        reason = f"{error.strerror}{place}"
+    _log.warning(
+        "the cache folder %s cannot be written (%s), so nothing is kept there for the next time. "
+        "Set NANOACCEL_CACHE to a folder that can be",
+        folder,
+        reason,
+    )
+
+
+def is_in_cache(path: str | bytes | Path) -> bool:
+    """Whether a path lies in the cache folder, or is one of the folders that it lies in."""
+    folder, place = Path(os.path.abspath(cache_folder())), Path(os.path.abspath(os.fsdecode(path)))
+    return place == folder or folder in place.parents

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nanoaccel.folders import whole_file
+from nanoaccel.folders import kept_if_possible, whole_file
 
 T = TypeVar("T")
 
 _OTHER = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Of those of some packages that are installed: what was made with others is another thing."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def file_of(folder: Path, *names: str) -> Path:
@@ -54,7 +67,13 @@ def recall_sound(file: Path, read: Callable[[Any], T]) -> T | None:
 
 
 def remember(file: Path, content: Any) -> None:
-    """Write a JSON value, whole or not at all.
+    """Write a JSON value, whole or not at all; where that fails, the log says so once."""
+    with kept_if_possible():
+        write(file, content)
+
+
+def write(file: Path, content: Any) -> None:
+    """As ``remember``, for what is not to be lost.
 
     Raises:
         OSError: It cannot be written.

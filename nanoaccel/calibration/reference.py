@@ -103,7 +103,12 @@ class Reference:
         return meter.result(self.text)
 
     def save(self, path: Path) -> None:
-        """Write it to a file that appears whole; nothing is written without a projection."""
+        """Write it to a file that appears whole; nothing is written without a projection.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
         if self.projection is None:
@@ -119,7 +124,10 @@ class Reference:
             "cap": repr(self.projection.cap),
         }
         with whole_file(path) as partial:
-            save_file(tensors, partial, metadata=about)
+            try:
+                save_file(tensors, partial, metadata=about)
+            except SafetensorError as error:  # so it calls a full disk, too
+                raise OSError(str(error)) from error
 
     @classmethod
     def load(cls, path: Path, windows: Sequence[NDArray[np.int64]]) -> Reference | None:
@@ -143,15 +151,15 @@ class Reference:
             return None
 
 
-def reference_path(fingerprint: str, dtype: str, windows: str) -> Path:
+def reference_path(original: str, dtype: str, windows: str) -> Path:
     """Where the predictions of a model over a text are kept.
 
     Args:
-        fingerprint: Of its weights.
+        original: Names the model, all that it computes with, and the versions that it runs in.
         dtype: What it computed in, as torch names it: rounding is part of what it predicts.
         windows: Digest of the text's windows.
     """
-    name = f"{fingerprint[:16]}-{dtype.removeprefix('torch.')}-{windows[:16]}.safetensors"
+    name = f"{original[:32]}-{dtype.removeprefix('torch.')}-{windows[:32]}.safetensors"
     return cache_folder() / "references" / name
 
 

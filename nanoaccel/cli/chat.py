@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from nanoaccel.cli.chat_commands import EXIT, as_command, obey
+from nanoaccel.cli.chat_input import ChatInput
 from nanoaccel.cli.conversation import Conversation
 from nanoaccel.cli.engine import open_llm
 from nanoaccel.cli.errors import report
@@ -20,7 +20,6 @@ from nanoaccel.cli.options import (
     SamplingOptions,
     SpeculationOptions,
 )
-from nanoaccel.cli.prompt import decode_utf8
 from nanoaccel.cli.writing import ended_line
 from nanoaccel.errors import (
     BundleError,
@@ -30,12 +29,6 @@ from nanoaccel.errors import (
     RequestError,
 )
 
-_COMMANDS = {
-    "/reset": "forget the conversation",
-    "/stats": "tokens and speed of the last answer, context used",
-    "/help": "this list",
-    "/exit": "leave; Ctrl-D does too",
-}
 _RESET = "/reset starts anew"
 
 
@@ -52,7 +45,7 @@ def chat(
 ) -> None:
     """Talk with a chat model, line by line.
 
-    BUNDLE is a bundle's folder. /help lists the commands, Ctrl-C stops an answer.
+    BUNDLE is a bundle's folder. /help lists commands; Ctrl-C stops an answer or clears the line.
     """
     params = sampling.params()
     arguments = {
@@ -68,59 +61,46 @@ def chat(
             )
         terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
         if terminal:
-            _load_line_editing()
             _note("/help lists the commands, Ctrl-C stops an answer, Ctrl-D leaves")
         _talk(Conversation(llm, params, system), terminal)
 
 
 def _talk(conversation: Conversation, terminal: bool) -> None:
+    source = ChatInput(terminal)
+    interrupted = False
     while True:
         try:
-            line = _read_line(terminal)
+            message = source.message()
         except ConfigError as error:
             if not terminal:
                 raise
             report(error)
             continue
         except KeyboardInterrupt:
-            line = None
-        if line is None or line == "/exit":
-            if terminal and line is None:
+            if interrupted or not terminal:
+                message = None
+            else:
+                interrupted = True
+                _note("\nCtrl-C again leaves")
+                continue
+        interrupted = False
+        if message is None or message == EXIT:
+            if terminal and message is None:
                 typer.echo()
             return
-        if not line:
-            continue
-        if re.fullmatch(r"/[a-z]*", line):
-            _obey(line, conversation)
-        else:
-            _answer(line, conversation)
+        if message:
+            _hear(message, conversation)
 
 
-def _read_line(terminal: bool) -> str | None:
-    """The next line without blanks around it; None at the end of the input."""
-    if sys.stdin is None:
-        return None
+def _hear(message: str, conversation: Conversation) -> None:
+    command = as_command(message)
+    if command is None:
+        _answer(message, conversation)
+        return
     try:
-        if terminal:
-            return input("> ").strip()
-        content = sys.stdin.buffer.readline()
-    except EOFError:
-        return None
-    except UnicodeDecodeError:
-        raise ConfigError("the line is not UTF-8", "Type it again") from None
-    return decode_utf8(content, "standard input").strip() if content else None
-
-
-def _obey(command: str, conversation: Conversation) -> None:
-    if command == "/reset":
-        conversation.reset()
-        _note("the conversation is forgotten")
-    elif command == "/stats":
-        _note(conversation.describe_last())
-    elif command == "/help":
-        _note("\n".join(f"{name:<8} {what}" for name, what in _COMMANDS.items()))
-    else:
-        _note(f"{command} is no command; /help lists them")
+        _note(obey(*command, conversation))
+    except ConfigError as error:
+        report(error)
 
 
 def _answer(text: str, conversation: Conversation) -> None:
@@ -145,8 +125,3 @@ def _answer(text: str, conversation: Conversation) -> None:
 
 def _note(text: str) -> None:
     typer.echo(text, err=True)
-
-
-def _load_line_editing() -> None:
-    with suppress(ImportError):  # Windows has no readline; its console edits lines itself
-        import readline  # noqa: F401 - input() uses it once it is imported

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -47,11 +47,14 @@ class Conversation:
         llm: Gives the answers; its model has a chat template.
         params: How to sample them.
         system: The system message; it survives ``reset``.
+
+    Attributes:
+        params: May be replaced between answers.
     """
 
     def __init__(self, llm: LLM, params: SamplingParams, system: str | None) -> None:
         self._llm = llm
-        self._params = params
+        self.params = params
         self._system = system
         self.messages: list[dict[str, str]] = []
         self.last: AnswerStats | None = None
@@ -62,6 +65,14 @@ class Conversation:
         self.messages = (
             [] if self._system is None else [{"role": "system", "content": self._system}]
         )
+        self.last = None
+
+    def resume(self, messages: Sequence[dict[str, str]]) -> None:
+        """Go on with another conversation; its system message, if it has one, is taken over."""
+        self._system = None
+        if messages and messages[0]["role"] == "system":
+            self._system = messages[0]["content"]
+        self.messages = list(messages)
         self.last = None
 
     def answer(self, text: str, write: Callable[[str], None]) -> None:
@@ -82,7 +93,7 @@ class Conversation:
         messages = [*self.messages, {"role": "user", "content": text}]
         prompt = self._llm.tokenizer.encode_chat(messages)
         chunks: list[Chunk] = []
-        with suppress(KeyboardInterrupt), self._llm.stream(prompt, self._params) as stream:
+        with suppress(KeyboardInterrupt), self._llm.stream(prompt, self.params) as stream:
             for chunk in stream:
                 chunks.append(chunk)
                 if chunk.finish_reason == "error":

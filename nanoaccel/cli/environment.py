@@ -18,6 +18,7 @@ _PACKAGES = (
     "tokenizers",
     "jinja2",
     "openvino",
+    "onnxruntime",
     "torch",
     "transformers",
     "optimum-intel",
@@ -30,6 +31,10 @@ _PACKAGES = (
     "psutil",
     "huggingface_hub",
     "safetensors",
+    "onnx",
+    "onnx_ir",
+    "onnxruntime-genai",
+    "ml_dtypes",
 )
 
 
@@ -140,6 +145,6 @@ def _total_memory() -> int | None:
 
 
 def _disk(folder: Path) -> Space:
-    existing: Sequence[Path] = [path for path in (folder, *folder.parents) if path.exists()]
+    existing: Sequence[Path] = [path for path in (folder, *folder.parents) if os.path.exists(path)]
     usage = shutil.disk_usage(existing[0])
     return Space(usage.total, usage.free)

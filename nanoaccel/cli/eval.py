@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nanoaccel.cli.fidelity_text import nats, percent
 from nanoaccel.cli.progress import working
 from nanoaccel.cli.table import table
 from nanoaccel.errors import ConfigError
@@ -129,25 +130,21 @@ def rows(found: Fidelity | Perplexity) -> list[tuple[str, str]]:
     own = [
         ("text", found.text),
         ("tokens", f"{found.tokens:,}"),
-        ("perplexity", f"{found.perplexity:.4f} ± {found.perplexity_error:.4f}"),
+        ("perplexity", f"{found.perplexity:.2f} ± {found.perplexity_error:.2f}"),
     ]
     if isinstance(found, Perplexity):
         return own
     return [
         *own,
-        ("perplexity of the reference", f"{found.reference_perplexity:.4f}"),
-        ("ln of their ratio", f"{found.log_ratio:.6f} ± {found.log_ratio_error:.6f}"),
-        ("KL divergence, mean", f"{found.kl:.6f} ± {found.kl_error:.6f}"),
-        ("KL divergence, median", f"{found.kl_median:.6f}"),
-        ("KL divergence, 99th percentile", f"{found.kl_99:.6f}"),
-        ("same likeliest token", _percent(found.top1_agreement, found.top1_error)),
+        ("perplexity of the reference", f"{found.reference_perplexity:.2f}"),
+        ("ln of their ratio", f"{found.log_ratio:.4f} ± {found.log_ratio_error:.4f}"),
+        ("KL divergence, mean", f"{nats(found.kl)} ± {nats(found.kl_error)} nats a token"),
+        ("KL divergence, median", nats(found.kl_median)),
+        ("KL divergence, 99th percentile", nats(found.kl_99)),
+        ("same likeliest token", percent(found.top1_agreement, found.top1_error)),
         (
             "change of the right token's probability, mean",
-            _percent(found.probability_change, found.probability_change_error),
+            percent(found.probability_change, found.probability_change_error, digits=2),
         ),
-        ("... root mean square", _percent(found.probability_change_rms)),
+        ("... root mean square", percent(found.probability_change_rms, digits=2)),
     ]
-
-
-def _percent(share: float, error: float | None = None) -> str:
-    return f"{share:.3%}" if error is None else f"{share:.3%} ± {error:.3%}"

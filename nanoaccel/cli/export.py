@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nanoaccel.cli.fidelity_text import nats, percent
 from nanoaccel.cli.progress import stages
 from nanoaccel.cli.recipe import LIMITS_PANEL, TEXT_PANEL, CalibrationFlags, RecipeFlags
 from nanoaccel.cli.sizes import bytes_text
@@ -103,9 +104,10 @@ def describe_export(bundle: Bundle, report: dict[str, Any]) -> str:
     return (
         f"{bundle.folder}: {report['recipe']}, {bytes_text(size)}, "
         f"{report['bits_per_weight']:.2f} bits per weight\n"
-        f"KL to the original {fidelity['kl']:.4f} ± {fidelity['kl_error']:.4f} nats a token, "
-        f"same likeliest token {fidelity['top1_agreement']:.1%} ± {fidelity['top1_error']:.1%},\n"
-        f"over {fidelity['tokens']} tokens of {fidelity['text']}\n"
+        f"KL to the original {nats(fidelity['kl'])} ± {nats(fidelity['kl_error'])} nats a token, "
+        "same likeliest token "
+        f"{percent(fidelity['top1_agreement'], fidelity['top1_error'])},\n"
+        f"over {fidelity['tokens']:,} tokens of {fidelity['text']}\n"
         f"draft: {report['draft']['kind']}, {report['draft']['reason']}"
     )
 

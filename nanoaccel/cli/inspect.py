@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nanoaccel.cli.fidelity_text import validation_lines
 from nanoaccel.cli.progress import working
 from nanoaccel.cli.sizes import bytes_text, count_text
 from nanoaccel.cli.table import table
@@ -77,7 +78,7 @@ def _rows(bundle: Bundle) -> list[tuple[str, str]]:
         ("recipe", ", ".join(f"{name} {value}" for name, value in manifest.recipe.items())),
         *([] if bits is None else [("bits per weight", f"{bits:.2f}")]),
         *rows,
-        *_repeated("validation", [f"{k} {_number(v)}" for k, v in manifest.validation.items()]),
+        *_repeated("validation", validation_lines(manifest.validation)),
         *_repeated("tools", [f"{k} {v}" for k, v in manifest.tools.items()]),
         ("size", bytes_text(sum(entry.size for entry in manifest.files))),
         *_repeated("files", [f"{bytes_text(f.size):>9}  {f.path}" for f in manifest.files]),
@@ -97,10 +98,6 @@ def _bits_per_weight(bundle: Bundle) -> float | None:
         return None
     parameters = bundle.manifest.target.parameters
     return weights.stat().st_size * 8 / parameters if parameters > 0 else None
-
-
-def _number(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _plain_files(bundle: Bundle) -> list[tuple[str, str]]:

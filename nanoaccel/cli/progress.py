@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from nanoaccel.exporters.progress import StageEvent
-
-# Seconds between signs of life without a terminal; stages tell every two seconds.
-_LINE_EVERY = 3.0
 
 
 @contextmanager
@@ -66,29 +62,26 @@ def stages() -> Iterator[Callable[[StageEvent], None]]:
 
 @contextmanager
 def _stage_lines() -> Iterator[Callable[[StageEvent], None]]:
+    """A line for each stage, written when it ends: what a log file shows is whole."""
     # The stream of now: the export replaces sys.stderr while its libraries work.
     stream = sys.stderr
-    unfinished = False
-    stage, told = "", 0.0
+    unfinished: str | None = None
+
+    def write(line: str) -> None:
+        stream.write(f"{line}\n")
+        stream.flush()
 
     def listen(event: StageEvent) -> None:
-        nonlocal unfinished, stage, told
-        unfinished = event.seconds is None
-        if not unfinished:
-            stage = ""
-            print(_cost(event), file=stream, flush=True)
-        elif event.stage != stage:
-            stage, told = event.stage, time.monotonic()
-            print(f"{event.stage} ... ", end="", file=stream, flush=True)
-        elif time.monotonic() - told >= _LINE_EVERY:
-            told = time.monotonic()
-            print(f"{_so_far(event)} ", end="", file=stream, flush=True)
+        nonlocal unfinished
+        unfinished = event.stage if event.seconds is None else None
+        if event.seconds is not None:
+            write(f"{event.stage} ... {_cost(event).strip()}")
 
     try:
         yield listen
     finally:
-        if unfinished:
-            print(file=stream, flush=True)
+        if unfinished is not None:
+            write(f"{unfinished} ... not finished")
 
 
 def _share(spinner: Progress, task: TaskID, event: StageEvent) -> str:

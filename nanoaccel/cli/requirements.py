@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires
@@ -12,11 +13,14 @@ from nanoaccel.cli.environment import installed_version
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-_RUN = ("numpy", "tokenizers", "jinja2", "openvino")
+_RUN = ("numpy", "tokenizers", "jinja2")
+_RUNTIMES = ("openvino", "onnxruntime")
 _EXPORT = (
-    *("torch", "transformers", "optimum-intel", "nncf", "openvino-tokenizers"),
+    *("openvino", "torch", "transformers", "optimum-intel", "nncf", "openvino-tokenizers"),
     *("accelerate", "gguf", "psutil"),
 )
+_EXPORT_ONNX = ("onnx", "onnx_ir", "onnxruntime", "onnxruntime-genai", "ml_dtypes")
+_ONNX_PYTHON = (3, 11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +38,14 @@ class Problem:
     blocks: str | None
 
 
-def find_problems(packages: Mapping[str, str | None]) -> list[Problem]:
+def find_problems(
+    packages: Mapping[str, str | None], python: tuple[int, int] = sys.version_info[:2]
+) -> list[Problem]:
     """What is missing or does not fit, most important first.
 
     Args:
         packages: Name to version; None when it is not installed.
+        python: Its version; there is no fitting ONNX Runtime for those before 3.11.
     """
     problems = []
     missing = [name for name in _RUN if packages.get(name) is None]
@@ -46,7 +53,16 @@ def find_problems(packages: Mapping[str, str | None]) -> list[Problem]:
         problems.append(
             Problem(
                 f"{', '.join(missing)} not installed: nothing can be generated",
-                'pip install "nanoaccel[openvino]"',
+                "pip install nanoaccel",
+                "generate",
+            )
+        )
+    if all(packages.get(name) is None for name in _RUNTIMES):
+        other = ' or "nanoaccel[onnx]"' if python >= _ONNX_PYTHON else ""
+        problems.append(
+            Problem(
+                f"neither {' nor '.join(_RUNTIMES)} is installed: nothing can be generated",
+                f'pip install "nanoaccel[openvino]"{other}',
                 "generate",
             )
         )
@@ -59,6 +75,16 @@ def find_problems(packages: Mapping[str, str | None]) -> list[Problem]:
                 "export",
             )
         )
+    elif python >= _ONNX_PYTHON:
+        missing = [name for name in _EXPORT_ONNX if packages.get(name) is None]
+        if missing:
+            problems.append(
+                Problem(
+                    f"{', '.join(missing)} not installed: models can be exported for OpenVINO only",
+                    'pip install "nanoaccel[export]"',
+                    None,
+                )
+            )
     present = [name for name, version in packages.items() if version is not None]
     return [*problems, *_mismatches(present)]
 
@@ -91,7 +117,7 @@ def _requirements(name: str) -> Iterator[Requirement]:
     for line in () if lines is None else lines:
         requirement = Requirement(line)
         # Of NanoAccel's own extras these are the ones that must fit together.
-        extras = ("", "openvino", "export") if name == "nanoaccel" else ("",)
+        extras = ("", "openvino", "onnx", "export") if name == "nanoaccel" else ("",)
         marker = requirement.marker
         if marker is None or any(marker.evaluate({"extra": extra}) for extra in extras):
             yield requirement

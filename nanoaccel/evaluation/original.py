@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.calibration.datasets import CalibrationData
@@ -16,6 +16,10 @@ from nanoaccel.errors import ConfigError, MissingExtraError, SourceError
 from nanoaccel.exporters import source as sources
 from nanoaccel.exporters.encoder import HubEncoder
 from nanoaccel.exporters.tokenizer_files import write_tokenizer
+from nanoaccel.folders import kept_if_possible
+
+if TYPE_CHECKING:
+    from nanoaccel.exporters.source import Source
 
 _NEEDED = ("torch", "transformers")
 _COMPUTES = "float32"  # rounding to bf16 is no part of what a model says
@@ -38,14 +42,14 @@ def original_of(bundle: Bundle, judge: CalibrationData, tell: Callable[[float], 
     """
     model = name_of_original(bundle)
     assert bundle.manifest is not None
-    wanted = bundle.manifest.target.fingerprint
+    content = bundle.manifest.source.get("content")
     _check_installed()
-    if wanted is not None:
-        kept = Reference.load(reference_path(wanted, _COMPUTES, judge.digest), judge.held_out)
+    if content is not None:
+        kept = Reference.load(_path(content, judge), judge.held_out)
         if kept is not None:
             return kept
     try:
-        return model_predictions(model, bundle, judge, tell, weights=wanted)
+        return model_predictions(model, bundle, judge, tell, its_own=True)
     except SourceError as error:
         raise SourceError(
             f"the model that {bundle.folder} was made from cannot be had: {error.problem}",
@@ -59,7 +63,7 @@ def model_predictions(
     judge: CalibrationData,
     tell: Callable[[float], None],
     *,
-    weights: str | None = None,
+    its_own: bool = False,
 ) -> Reference:
     """Predictions of any model with a bundle's tokens.
 
@@ -68,15 +72,15 @@ def model_predictions(
         bundle: What it is compared with.
         judge: The text.
         tell: Is told which share of the text the model has read.
-        weights: The fingerprint that it must have; None takes any.
+        its_own: Whether it must be what the bundle was made from.
 
     Raises:
         SourceError: The model cannot be found or read.
-        ConfigError: It has another tokenizer, or other weights.
+        ConfigError: It has another tokenizer, or is not what the bundle was made from.
         MissingExtraError: torch or transformers are not installed.
     """
     _check_installed()
-    from nanoaccel.exporters.fingerprint import fingerprint
+    from nanoaccel.exporters.original_key import content_key
     from nanoaccel.exporters.quiet import quiet
 
     tell(0.0)
@@ -85,23 +89,52 @@ def model_predictions(
         with TemporaryDirectory() as folder:
             write_tokenizer(source, Path(folder))
             check_same_tokens(bundle, HubEncoder(Path(folder)), model)
-        loaded, _ = sources.load(source, "f32")
-        loaded = loaded.float()
-        found = fingerprint(loaded)
-        if weights not in (None, found):
-            raise ConfigError(
-                f"{model} has other weights than {bundle.folder} was made from",
-                f"Compare with it all the same: --against {model}",
-            )
-        path = reference_path(found, _COMPUTES, judge.digest)
+        content = content_key(source)
+        path = _path(content, judge)
+        if its_own:
+            _check_content(bundle, content, model)
         reference = Reference.load(path, judge.held_out)
         if reference is None:
-            reference = record(loaded, judge.name, judge.held_out, tell)
-            with suppress(OSError):  # a full disk: the next run computes it again
+            reference = _record(source, bundle if its_own else None, judge, tell)
+            with kept_if_possible():
                 reference.save(path)
+    return reference
+
+
+def _record(
+    source: Source, bundle: Bundle | None, judge: CalibrationData, tell: Callable[[float], None]
+) -> Reference:
+    """Load a model and run it; with a bundle, its weights must be those that this was made from."""
+    from nanoaccel.exporters.fingerprint import fingerprint
+
+    loaded, _ = sources.load(source, "f32")
+    loaded = loaded.float()
+    if bundle is not None and bundle.fingerprint() not in (None, fingerprint(loaded)):
+        raise _changed(bundle, source.id)
+    reference = record(loaded, judge.name, judge.held_out, tell)
     del loaded
     gc.collect()
     return reference
+
+
+def _path(content: str, judge: CalibrationData) -> Path:
+    from nanoaccel.exporters.original_key import original_key
+
+    return reference_path(original_key(content), _COMPUTES, judge.digest)
+
+
+def _check_content(bundle: Bundle, content: str, model: str) -> None:
+    assert bundle.manifest is not None
+    if bundle.manifest.source.get("content") not in (None, content):
+        raise _changed(bundle, model)
+
+
+def _changed(bundle: Bundle, model: str) -> ConfigError:
+    return ConfigError(
+        f"{model} has other weights, another configuration or another tokenizer than "
+        f"{bundle.folder} was made from",
+        f"Compare with it all the same: --against {model}",
+    )
 
 
 def name_of_original(bundle: Bundle) -> str:

@@ -12,7 +12,7 @@ from nanoaccel.exporters.compression import Layer, group_of, storage_of
 from nanoaccel.exporters.recipe import Recipe
 from nanoaccel.exporters.weight_types import TRAITS
 
-_SLACK = 4096  # bytes that compression adds apart from the layers: shapes and the like
+SLACK = 4096  # bytes that compression adds apart from the layers: shapes and the like
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Budget:
         free = {name for unit in units for name in _names(unit)}
         plain = storage_of(self.layers, recipe)
         rest = [layer for layer in self.layers if layer.name not in free]
-        other = self.graph_bytes - self.parameters * self.original_bytes + _SLACK
+        other = self.graph_bytes - self.parameters * self.original_bytes + SLACK
         return other + sum(self._size([layer], plain[layer.name], recipe) for layer in rest)
 
     def _size(self, layers: Sequence[Layer], kind: str, recipe: Recipe) -> int:

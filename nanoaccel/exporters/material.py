@@ -28,10 +28,11 @@ from nanoaccel.exporters import source as sources
 from nanoaccel.exporters.compression import Calibration
 from nanoaccel.exporters.encoder import HubEncoder
 from nanoaccel.exporters.fingerprint import fingerprint
+from nanoaccel.exporters.original_key import content_key, graph_key, original_key
 from nanoaccel.exporters.progress import Progress, Tell
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.recipe import Recipe
-from nanoaccel.folders import cache_folder
+from nanoaccel.folders import cache_folder, kept_if_possible
 from nanoaccel.remembered import file_of, recall_sound, remember
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Material:
         traced: Folder of the graph with its original weights.
         parameters: Weights of the original.
         fingerprint: Names these weights.
+        content: Names the original: weights, configuration and tokenizer.
         reference: What the original predicts over the text that judges.
         calibration: Samples, where a recipe needs them.
         text: What the samples are.
@@ -85,6 +87,7 @@ class Material:
     traced: Path
     parameters: int
     fingerprint: str
+    content: str
     reference: Reference
     calibration: Calibration | None
     text: str | None
@@ -100,13 +103,13 @@ class _Original:
 
     Args:
         model: Its weights are loaded.
-        name: Of these weights.
+        content: Names it: weights, configuration and tokenizer.
         end_ids: Tokens that end a text, where the tokenizer's source says so.
         context: Tokens that it can attend to.
     """
 
     model: PreTrainedModel
-    name: str
+    content: str
     end_ids: tuple[int, ...]
     context: int
 
@@ -142,7 +145,8 @@ def gather(
         model, packed = sources.load(source, wanted.recipe.weights, end_ids)
         _check_finite(model)
         name = fingerprint(model)
-        original = _Original(model, name, end_ids, context)
+        content = content_key(source)
+        original = _Original(model, content, end_ids, context)
         parameters = model.num_parameters()
     with progress.stage("choose the text") as tell, quiet():
         judge, data = _texts(original, folder, wanted, tell)
@@ -162,8 +166,9 @@ def gather(
         traced=folder / "traced",
         parameters=parameters,
         fingerprint=name,
+        content=content,
         reference=reference,
-        calibration=_calibration(data, name),
+        calibration=_calibration(data, content),
         text=None if data is None else data.name,
         digest=sha256(f"{judge.digest} {data and data.digest}".encode()).hexdigest(),
         sensitivity=sensitivity,
@@ -191,7 +196,8 @@ def _samples(
     script = Script.of(encoder, original.end_ids or _end_ids(model))
 
     def own_text(windows: int) -> Sequence[object]:
-        key = f"{original.name} {model.dtype} {script} {windows} {options.length} {options.seed}"
+        name = original_key(original.content)
+        key = f"{name} {model.dtype} {script} {windows} {options.length} {options.seed}"
         return cached_windows(
             token_cache_folder(),
             key,
@@ -212,12 +218,13 @@ def _samples(
 def _reference(original: _Original, judge: CalibrationData, tell: Tell) -> Reference:
     """What the original predicts, from an earlier run where there was one."""
     model = original.model
-    path = reference_path(original.name, str(model.dtype), judge.digest)
+    path = reference_path(original_key(original.content), str(model.dtype), judge.digest)
     known = Reference.load(path, judge.held_out)
     if known is not None:
         return known
     found = record(model, judge.name, judge.held_out, tell)
-    found.save(path)
+    with kept_if_possible():
+        found.save(path)
     return found
 
 
@@ -231,7 +238,8 @@ def _sensitivity(
     few = Rounding(int(recipe.traits.bits), recipe.group, recipe.symmetric)
     backup = Rounding(8, -1, recipe.symmetric)
     count = max(1, _SENSITIVITY_TOKENS // len(data.samples[0]))
-    what = json.dumps([original.name, data.digest, asdict(few), asdict(backup), count])
+    name = f"{original_key(original.content)} {original.model.dtype}"
+    what = json.dumps([name, data.digest, asdict(few), asdict(backup), count])
     file = file_of(cache_folder() / "sensitivity", what)
     with progress.stage("measure how sensitive layers are") as tell, quiet():
         found = recall_sound(file, _units)
@@ -245,10 +253,11 @@ def _units(found: Any) -> list[Sensitivity]:
     return [Sensitivity(tuple(unit["layers"]), unit["kl"], unit["kl_backup"]) for unit in found]
 
 
-def _calibration(data: CalibrationData | None, name: str) -> Calibration | None:
+def _calibration(data: CalibrationData | None, content: str) -> Calibration | None:
     if data is None:
         return None
-    folder = cache_folder() / "calibration" / f"{name[:16]}-{data.digest[:16]}"
+    name = f"{graph_key(content)[:32]}-{data.digest[:16]}"
+    folder = cache_folder() / "calibration" / name
     return Calibration(data.samples, folder)
 
 

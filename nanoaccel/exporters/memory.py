@@ -9,7 +9,7 @@ from nanoaccel.exporters.hollow import make_hollow
 from nanoaccel.exporters.recipe import Recipe
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedModel
 
     from nanoaccel.exporters.source import Source
 
@@ -75,13 +75,24 @@ def expected_memory(parameters: int, loaded: int, recipe: Recipe, *, onnx: bool 
     return int(_LIBRARIES + max(tracing, running, building))
 
 
+def empty_model(config: PretrainedConfig) -> PreTrainedModel:
+    """A model of this configuration whose weights have shapes only.
+
+    Raises:
+        UnsupportedModelError: There is no such model.
+    """
+    model = make_hollow(config)
+    model.tie_weights()
+    return model
+
+
 def count_parameters(config: PretrainedConfig) -> int:
     """Weights of a model of this configuration; none is made.
 
     Raises:
         UnsupportedModelError: There is no such model.
     """
-    return int(make_hollow(config).num_parameters())
+    return int(empty_model(config).num_parameters())
 
 
 def weight_bytes(source: Source, config: PretrainedConfig, recipe: Recipe) -> int:

@@ -142,7 +142,9 @@ class Order:
 def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
     from nanoaccel.exporters import source as sources
     from nanoaccel.exporters.material import gather
+    from nanoaccel.exporters.memory import weight_bytes
     from nanoaccel.exporters.openvino.trace import check_supported, context_length
+    from nanoaccel.exporters.possible import check_budget, check_draft, check_text
     from nanoaccel.exporters.quiet import quiet
     from nanoaccel.exporters.report import Report
     from nanoaccel.exporters.statement import write_manifest
@@ -156,10 +158,17 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
         asked, order = order, _settle(order, source, config, checkpoint)
         _check_runtimes(order, config)
         context = context_length(config)
+        wanted = _wanted(order, context)
+        check_text(wanted.options, context)
+        check_draft(order.draft)
+        if checkpoint is None:
+            loaded = weight_bytes(source, config, order.settled)
+            searching = order.search_seconds is not None
+            check_budget(config, order.settled, loaded, searching=searching)
         expected = _check_room(source, config, order, folder)
     with progress.stage("write the tokenizer"), quiet():
         end_ids = write_tokenizer(source, folder)
-    material = gather(source, config, folder, _wanted(order, context), end_ids, context, progress)
+    material = gather(source, config, folder, wanted, end_ids, context, progress)
     choice = choose_draft(order.draft, material.fingerprint, order.runtimes)
     made = _make(material, order, folder, progress)
     plain = replace(asked, draft="none", search_seconds=None, runtimes=order.runtimes)
@@ -196,7 +205,15 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
             expected_memory=expected,
         )
         report.write(folder)
-        write_manifest(folder, report, source, made.trial.recipe, context, material.fingerprint)
+        write_manifest(
+            folder,
+            report,
+            source,
+            made.trial.recipe,
+            context,
+            material.fingerprint,
+            material.content,
+        )
 
 
 def _settle(
@@ -313,13 +330,15 @@ def _make(material: Material, order: Order, folder: Path, progress: Progress) ->
 def _make_openvino(material: Material, order: Order, folder: Path, progress: Progress) -> _Made:
     """Make OpenVINO's graph, by one recipe or by the best of several."""
     from nanoaccel.exporters.limits import smallest_within
+    from nanoaccel.exporters.original_key import graph_key
     from nanoaccel.exporters.search import search
     from nanoaccel.exporters.workshop import Workshop
 
     workshop = Workshop(material, progress)
     trials = folder / "trials"
     if order.search_seconds is not None:
-        name = f"{material.fingerprint[:16]}-{material.digest[:16]}"
+        loaded = "own" if order.settled.compressed else order.settled.weights
+        name = f"{graph_key(material.content)[:32]}-{loaded}-{material.digest[:16]}"
         memory = cache_folder() / "searches" / name
         left = order.search_seconds - sum(progress.seconds.values())
         found = search(workshop.make, order.settled, workshop.budget, trials, memory, left)

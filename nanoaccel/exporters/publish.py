@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nanoaccel.bundle import MANIFEST
 from nanoaccel.errors import ExportError
+from nanoaccel.folders import cache_folder, is_in_cache
 
 _PARTIAL = "partial"
 _OLD = "old"
@@ -31,9 +32,9 @@ def publishing(
     Raises:
         ExportError: Something else stands there, or the disk is full or read-only.
     """
-    _check_free(target, overwrite, manifests)
     work = target.parent / f".{target.name}.{_PARTIAL}-{os.getpid()}"
     try:
+        _check_free(target, overwrite, manifests)
         _remove_leftovers(target)
         work.mkdir(parents=True)
         yield work
@@ -44,13 +45,27 @@ def publishing(
             raise ExportError(
                 f"the disk of {target.parent} is full", "Free space and export again"
             ) from error
-        if isinstance(error, OSError):
-            raise ExportError(
-                f"cannot write {target}: {error}", "Name a folder that you can write to"
-            ) from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise _explained(error, target) from error
         raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _explained(error: OSError, target: Path) -> ExportError:
+    """What an error of the system means, by the file that it names."""
+    reason = error.strerror or str(error)
+    if error.filename is None:
+        return ExportError(f"the export failed: {reason}", "Run again with --debug for its place")
+    place = Path(os.path.abspath(os.fsdecode(error.filename)))
+    if place.is_relative_to(target.parent) or place in target.parents:
+        return ExportError(f"cannot write {target}: {error}", "Name a folder that you can write to")
+    if is_in_cache(place):
+        return ExportError(
+            f"cannot use the cache folder {cache_folder()}: {error}",
+            "Set NANOACCEL_CACHE to a folder that you can write to",
+        )
+    return ExportError(f"cannot use {place}: {reason}", "See that it is there and can be used")
 
 
 def check_space(folder: Path, needed: int) -> None:

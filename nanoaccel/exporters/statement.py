@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +10,7 @@ from nanoaccel.bundle import MANIFEST, GraphEntry, Manifest, ModelEntry, list_fi
 from nanoaccel.exporters.recipe import Recipe
 from nanoaccel.exporters.report import Report
 from nanoaccel.exporters.runtimes import GRAPHS, ONNX
+from nanoaccel.remembered import versions_of
 
 if TYPE_CHECKING:
     from nanoaccel.exporters.source import Source
@@ -27,6 +26,7 @@ def write_manifest(
     recipe: Recipe,
     context: int,
     weights_name: str,
+    content: str,
 ) -> None:
     """Write the manifest, last of all: it lists every other file of the bundle.
 
@@ -37,6 +37,7 @@ def write_manifest(
         recipe: How its weights were compressed.
         context: Tokens that it can attend to.
         weights_name: Names the original weights.
+        content: Names the original, with its configuration and tokenizer.
     """
     first, *also = report.graphs
     onnx = any(graph.runtime == ONNX for graph in report.graphs)
@@ -50,9 +51,9 @@ def write_manifest(
             fingerprint=weights_name,
             weight_group_size=report.weights.group_size,
         ),
-        source={"id": source.id, "revision": source.revision},
+        source={"id": source.id, "revision": source.revision, "content": content},
         recipe=recipe.to_json(),
-        tools=_versions((*_TOOLS, *_TOOLS_FOR_ONNX) if onnx else _TOOLS),
+        tools=versions_of((*_TOOLS, *_TOOLS_FOR_ONNX) if onnx else _TOOLS),
         validation=asdict(first.fidelity),
         draft=report.draft,
         files=list_files(folder),
@@ -66,13 +67,3 @@ def write_manifest(
         ),
     )
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
-
-
-def _versions(names: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

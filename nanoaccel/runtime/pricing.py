@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +61,7 @@ def measure_prices(
             break
     prices = [bench.prices() for bench in benches]
     for key, measured in zip(graphs, prices, strict=True):
-        with suppress(OSError):
-            content = {"rows": dict(measured.rows), "chunk": measured.chunk}
-            remember(_file(folder, key), content)
+        remember(_file(folder, key), {"rows": dict(measured.rows), "chunk": measured.chunk})
     return prices
 
 

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from nanoaccel.cli import chat as chat_file
+from nanoaccel.cli import chat_input
+from nanoaccel.cli.chat_commands import as_command, obey
+from nanoaccel.cli.chat_input import ChatInput
 from nanoaccel.cli.conversation import Conversation
-from nanoaccel.errors import PromptTooLongError
+from nanoaccel.errors import ConfigError, PromptTooLongError
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
 
@@ -105,7 +108,9 @@ def test_chat_obeys_its_commands(letters: Path, run_cli: Any) -> None:
     )
     assert told[2:4] == ["the conversation is forgotten", "nothing was said yet"]
     assert told[4] == "/what is no command; /help lists them"
-    assert [line.split()[0] for line in told[5:]] == ["/reset", "/stats", "/help", "/exit"]
+    assert [line.split()[0] for line in told[5:]] == [
+        *("/reset", "/stats", "/set", "/save", "/load", '"""', "/help", "/exit")
+    ]
 
 
 def test_chat_takes_a_path_as_text(letters: Path, run_cli: Any) -> None:
@@ -174,22 +179,21 @@ def test_chat_tells_what_the_template_refuses(letters: Path, run_cli: Any) -> No
 def test_chat_without_standard_input_ends(
     letters: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat_file, "_read_line", lambda _: None)
+    monkeypatch.setattr(ChatInput, "message", lambda _: None)
     assert run_cli("chat", letters).code == 0
     monkeypatch.undo()
     monkeypatch.setattr(sys, "stdin", None)
-    assert chat_file._read_line(terminal=False) is None
+    assert ChatInput(terminal=False).message() is None
 
 
-@pytest.mark.parametrize(("end", "newline"), [(EOFError, "\n"), (KeyboardInterrupt, "\n")])
+@pytest.mark.parametrize("end", [[EOFError()], [KeyboardInterrupt(), KeyboardInterrupt()]])
 def test_chat_on_a_terminal_leaves_politely(
-    end: type[BaseException],
-    newline: str,
+    end: list[BaseException],
     letters: Path,
     run_cli: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    typed: list[object] = [UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), " hi ", end()]
+    typed: list[object] = [UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), " hi ", *end]
 
     def read(prompt: str) -> str:
         assert prompt == "> "
@@ -202,5 +206,170 @@ def test_chat_on_a_terminal_leaves_politely(
     talk = chat_file._talk
     monkeypatch.setattr(chat_file, "_talk", lambda conversation, _: talk(conversation, True))
     ended = run_cli("chat", letters, "--max-tokens", 2)
-    assert (ended.code, ended.out) == (0, f"ab\n{newline}")
+    assert (ended.code, ended.out) == (0, "ab\n\n")
     assert ended.err.startswith("error: the line is not UTF-8. Type it again\n")
+
+
+class Keyboard:
+    """Lines of a terminal; those of one list are there at once, as a pasted text is."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *pieces: list[object]) -> None:
+        self._pieces = [list(piece) for piece in pieces]
+        self.prompts: list[str] = []
+        self._begun = False
+        monkeypatch.setattr(builtins, "input", self._read)
+        monkeypatch.setattr(chat_input, "_is_waiting", self._is_waiting)
+
+    def _read(self, prompt: str) -> str:
+        self.prompts.append(prompt)
+        while self._pieces and not self._pieces[0]:
+            self._pieces.pop(0)
+        if not self._pieces:
+            raise EOFError
+        self._begun = True
+        line = self._pieces[0].pop(0)
+        if isinstance(line, BaseException):
+            raise line
+        return str(line)
+
+    def _is_waiting(self, _: float) -> bool:
+        return self._begun and bool(self._pieces and self._pieces[0])
+
+
+def test_chat_input_takes_a_pasted_text_as_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyboard = Keyboard(monkeypatch, ["def f():", "    return 1", "", "what is it?"], ["more"])
+    source = ChatInput(terminal=True)
+    assert source.message() == "def f():\n    return 1\n\nwhat is it?"
+    assert source.message() == "more"
+    assert source.message() is None
+    assert keyboard.prompts == ["> ", "... ", "... ", "... ", "> ", "> "]
+
+
+def test_chat_input_keeps_lines_typed_ahead_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyboard = Keyboard(monkeypatch, ["one", "two"])
+    keyboard._begun = True
+    source = ChatInput(terminal=True)
+    assert [source.message(), source.message()] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (['"""one', " two", 'three"""'], "one\n two\nthree"),
+        (['"""', "one", "", "two", '"""'], "one\n\ntwo"),
+        (['"""one"""'], "one"),
+        (['"""never', "ended"], "never\nended"),
+    ],
+)
+def test_chat_input_takes_lines_between_quotes(
+    lines: list[object], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Keyboard(monkeypatch, *([line] for line in lines))
+    assert ChatInput(terminal=True).message() == message
+
+
+def test_chat_takes_piped_lines_between_quotes(letters: Path, run_cli: Any) -> None:
+    ended = run_cli("chat", letters, "--max-tokens", 1, stdin=b'"""a\nb"""\nc\n')
+    assert (ended.code, ended.out.count("\n")) == (0, 2)
+
+
+def test_chat_ctrl_c_clears_the_line_and_two_in_a_row_leave(
+    letters: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = KeyboardInterrupt
+    Keyboard(monkeypatch, [stop()], ["hi"], [stop()], ["hello"], [stop()], [stop()], ["unread"])
+    talk = chat_file._talk
+    monkeypatch.setattr(chat_file, "_talk", lambda conversation, _: talk(conversation, True))
+    ended = run_cli("chat", letters, "--max-tokens", 2)
+    assert (ended.code, ended.out) == (0, "ab\nab\n\n")
+    assert ended.err.count("Ctrl-C again leaves") == 3
+
+
+@pytest.mark.parametrize(
+    ("message", "command"),
+    [
+        ("/set", ("/set", "")),
+        ("/set temperature 0.5", ("/set", "temperature 0.5")),
+        ("/save my talk.json", ("/save", "my talk.json")),
+        ("/what", ("/what", "")),
+        ("/help me with this", None),
+        ("/etc/hosts", None),
+        ("/set a\nof lines", None),
+    ],
+)
+def test_as_command_tells_commands_from_messages(
+    message: str, command: tuple[str, str] | None
+) -> None:
+    assert as_command(message) == command
+
+
+def test_set_changes_how_answers_are_sampled(llm: LLM) -> None:
+    conversation = Conversation(llm, SamplingParams(max_tokens=3), None)
+    assert obey("/set", "max_tokens 5", conversation) == "max_tokens is 5"
+    assert _answer(conversation, "hi") == "abcde"
+    assert obey("/set", "--max-tokens=2", conversation) == "max_tokens is 2"
+    assert obey("/set", "stop d", conversation) == "stop is 'd'"
+    assert obey("/set", "ignore_eos on", conversation) == "ignore_eos is on"
+    assert obey("/set", "top_p 0.9", conversation) == "top_p is 0.9"
+    assert obey("/set", "max_tokens default", conversation).startswith("max_tokens is ")
+    assert conversation.params.max_tokens == SamplingParams().max_tokens
+    shown = obey("/set", "", conversation)
+    assert "top_p               0.9" in shown
+    assert "seed                default" in shown
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("temprature 1", "Did you mean 'temperature'?"),
+        ("temperature hot", "temperature 'hot' is not a number"),
+        ("temperature -1", "temperature=-1.0 is out of range"),
+        ("top_k 1.5", "top_k '1.5' is not a whole number"),
+        ("ignore_eos maybe", "is not on or off"),
+        ("seed", "/set seed has no value"),
+    ],
+)
+def test_set_refuses_what_is_wrong_and_changes_nothing(argument: str, told: str, llm: LLM) -> None:
+    params = SamplingParams(max_tokens=3)
+    conversation = Conversation(llm, params, None)
+    with pytest.raises(ConfigError) as caught:
+        obey("/set", argument, conversation)
+    assert told in str(caught.value)
+    assert conversation.params == params
+
+
+def test_save_and_load_go_on_with_a_conversation(llm: LLM, tmp_path: Path) -> None:
+    file = tmp_path / "my talk.json"
+    first = Conversation(llm, SamplingParams(max_tokens=3), "be brief")
+    _answer(first, "hé")
+    assert obey("/save", str(file), first) == f"saved 3 messages in {file}"
+    assert obey("/save", str(file), first) == f"saved 3 messages in {file}"
+    second = Conversation(llm, SamplingParams(max_tokens=3), None)
+    assert obey("/load", str(file), second) == f"loaded 3 messages from {file}"
+    assert second.messages == first.messages
+    second.reset()
+    assert second.messages == [{"role": "system", "content": "be brief"}]
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{}", '{"messages": 3}', '[{"role": "user"}]'])
+def test_save_and_load_leave_other_files_alone(content: str, llm: LLM, tmp_path: Path) -> None:
+    file = tmp_path / "other.json"
+    file.write_text(content)
+    conversation = Conversation(llm, SamplingParams(max_tokens=3), None)
+    for command in ("/save", "/load"):
+        with pytest.raises(ConfigError, match="is no conversation"):
+            obey(command, str(file), conversation)
+    assert file.read_text() == content
+
+
+def test_chat_goes_on_after_a_file_that_is_not_there(letters: Path, run_cli: Any) -> None:
+    lines = b"/load no such file\n/save\n/save /proc/x/y\nhi\n"
+    ended = run_cli("chat", letters, "--max-tokens", 1, stdin=lines)
+    assert (ended.code, ended.out) == (0, "a\n")
+    told = ended.err.splitlines()
+    assert told[0] == (
+        "error: no such file cannot be read: No such file or directory. "
+        "Name a file that /save wrote"
+    )
+    assert told[1] == "error: /save names no file. Write it as: /save FILE"
+    assert told[2].startswith("error: /proc/x/y cannot be written: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -95,5 +96,30 @@ def test_terminal_ctrl_c_stops_the_answer_and_not_the_chat(chat: Terminal) -> No
 
 
 @pytest.mark.parametrize("key", [CTRL_C, CTRL_D])
-def test_terminal_ctrl_c_or_d_at_the_prompt_leaves(key: bytes, chat: Terminal) -> None:
-    assert chat.leave(key) == 0
+def test_terminal_ctrl_c_twice_or_d_at_the_prompt_leaves(key: bytes, chat: Terminal) -> None:
+    assert chat.leave(key * 2) == 0
+
+
+def test_terminal_ctrl_c_clears_what_was_typed(chat: Terminal) -> None:
+    chat.type(b"never said")
+    chat.wait_for("never said")
+    chat.type(CTRL_C)
+    chat.wait_for("Ctrl-C again leaves")
+    chat.wait_for("> ")
+    chat.type(b"/stats\r")
+    chat.wait_for("nothing was said yet")
+    assert chat.leave(b"/exit\r") == 0
+
+
+def test_terminal_takes_a_pasted_text_as_one_message(chat: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "talk.json"
+    chat.type(b"/set max_tokens 1\r")
+    chat.wait_for("max_tokens is 1")
+    chat.wait_for("> ")
+    chat.type(b"one\rtwo\rthree\r")
+    chat.wait_for("the answer was cut")
+    chat.wait_for("> ")
+    chat.type(f"/save {file}\r".encode())
+    chat.wait_for("saved 2 messages")
+    assert json.loads(file.read_text())["messages"][0]["content"] == "one\ntwo\nthree"
+    assert chat.leave(b"/exit\r") == 0

@@ -19,7 +19,13 @@ from nanoaccel.runtime.cpu.threads import ENVIRONMENT, plan_here, plan_threads
 from nanoaccel.runtime.cpu.workload import Workload
 
 COMPLETE = dict.fromkeys(
-    (*requirements._RUN, *requirements._EXPORT), "1.0"
+    (
+        *requirements._RUN,
+        *requirements._RUNTIMES,
+        *requirements._EXPORT,
+        *requirements._EXPORT_ONNX,
+    ),
+    "1.0",
 )  # versions are not looked at
 
 
@@ -74,8 +80,10 @@ def test_look_around_imports_no_package() -> None:
 
 def test_problems_know_what_the_export_needs() -> None:
     needed = {name.replace("_", "-").replace(".", "-") for name in pipeline._NEEDED}
-    assert set(requirements._EXPORT) | {"openvino"} == needed
-    assert needed | set(requirements._RUN) <= set(environment._PACKAGES)
+    assert set(requirements._EXPORT) == needed
+    for_onnx = {name.replace("_genai", "-genai") for name in pipeline._NEEDED_FOR_ONNX}
+    assert set(requirements._EXPORT_ONNX) == for_onnx
+    assert set(COMPLETE) <= set(environment._PACKAGES)
 
 
 def test_problems_none_when_all_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,12 +91,36 @@ def test_problems_none_when_all_is_there(monkeypatch: pytest.MonkeyPatch) -> Non
     assert find_problems(COMPLETE) == []
 
 
-def test_problems_name_what_blocks_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("runtime", requirements._RUNTIMES)
+def test_problems_none_for_generation_with_either_runtime(
+    runtime: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(requirements, "requires", lambda _: None)
-    (problem,) = find_problems({**COMPLETE, "openvino": None})
+    packages = dict.fromkeys((*requirements._RUN, runtime), "1.0")
+    (problem,) = find_problems(packages)
+    assert problem.blocks == "export"
+
+
+@pytest.mark.parametrize(("python", "onnx"), [((3, 10), False), ((3, 11), True)])
+def test_problems_name_what_blocks_generation(
+    python: tuple[int, int], onnx: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requirements, "requires", lambda _: None)
+    packages = dict.fromkeys(requirements._RUN, "1.0")
+    problem = find_problems(packages, python)[0]
     assert problem.blocks == "generate"
-    assert problem.what.startswith("openvino not installed")
+    assert problem.what.startswith("neither openvino nor onnxruntime is installed")
     assert "nanoaccel[openvino]" in problem.remedy
+    assert ("nanoaccel[onnx]" in problem.remedy) is onnx
+
+
+@pytest.mark.parametrize(("python", "told"), [((3, 10), False), ((3, 11), True)])
+def test_problems_name_what_onnx_needs_where_it_can_be_had(
+    python: tuple[int, int], told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requirements, "requires", lambda _: None)
+    problems = find_problems({**COMPLETE, "onnxruntime": None, "onnxruntime-genai": None}, python)
+    assert [problem.blocks for problem in problems] == ([None] if told else [])
 
 
 def test_problems_name_what_blocks_export(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,14 +176,18 @@ def test_doctor_json_says_what_can_be_done(run_cli: Any) -> None:
     assert set(content["packages"]) >= {"openvino", "torch", "transformers", "optimum-intel"}
 
 
-def test_doctor_fails_when_nothing_can_be_generated(
-    run_cli: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("absent", "works"),
+    [({"openvino"}, True), ({"onnxruntime"}, True), ({"openvino", "onnxruntime"}, False)],
+)
+def test_doctor_fails_only_without_any_runtime(
+    absent: set[str], works: bool, run_cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = environment.installed_version
     monkeypatch.setattr(
-        environment, "installed_version", lambda name: None if name == "openvino" else real(name)
+        environment, "installed_version", lambda name: None if name in absent else real(name)
     )
     ended = run_cli("doctor")
-    assert ended.code == 1
-    assert "  openvino not installed: nothing can be generated\n    remedy: pip" in ended.out
-    assert json.loads(run_cli("doctor", "--json").out)["can_generate"] is False
+    assert (ended.code == 0) is works
+    assert ("nothing can be generated" in ended.out) is not works
+    assert json.loads(run_cli("doctor", "--json").out)["can_generate"] is works

@@ -45,15 +45,15 @@ def test_rows_name_each_figure_with_its_error() -> None:
     assert dict(rows(FOUND)) == {
         "text": "a text",
         "tokens": "12,345",
-        "perplexity": "12.5000 ± 0.2500",
-        "perplexity of the reference": "12.0000",
-        "ln of their ratio": "0.040000 ± 0.001000",
-        "KL divergence, mean": "0.012346 ± 0.000100",
-        "KL divergence, median": "0.005000",
-        "KL divergence, 99th percentile": "0.200000",
-        "same likeliest token": "93.120% ± 0.200%",
-        "change of the right token's probability, mean": "-0.120% ± 0.030%",
-        "... root mean square": "3.450%",
+        "perplexity": "12.50 ± 0.25",
+        "perplexity of the reference": "12.00",
+        "ln of their ratio": "0.0400 ± 0.0010",
+        "KL divergence, mean": "0.012 ± 0.0001 nats a token",
+        "KL divergence, median": "0.0050",
+        "KL divergence, 99th percentile": "0.200",
+        "same likeliest token": "93.1% ± 0.2%",
+        "change of the right token's probability, mean": "-0.12% ± 0.03%",
+        "... root mean square": "3.45%",
     }
 
 
@@ -62,7 +62,7 @@ def test_rows_of_perplexity_alone() -> None:
     assert rows(found) == [
         ("text", "a text"),
         ("tokens", "9"),
-        ("perplexity", "2.0000 ± 0.5000"),
+        ("perplexity", "2.00 ± 0.50"),
     ]
 
 
@@ -80,8 +80,8 @@ def test_eval_compares_two_bundles(letters: Path, tmp_path: Path, text: Path, ru
     shown = {line[:46].strip(): line[46:].strip() for line in ended.out.splitlines()}
     assert shown["text"] == "alphabet.txt"
     assert shown["tokens"] == "208"
-    assert shown["KL divergence, mean"] == "0.000000 ± 0.000000"
-    assert shown["same likeliest token"] == "100.000% ± 0.000%"
+    assert shown["KL divergence, mean"] == "0 ± 0 nats a token"
+    assert shown["same likeliest token"] == "100.0% ± 0.0%"
     assert ended.err.splitlines()[-1] == "comparing: 100%"
 
 

@@ -18,7 +18,7 @@ def test_inspect_shows_what_a_bundle_holds(paper_bundle: Path, run_cli: Any) -> 
     assert values["parameters"] == ["10.00", "K"]
     assert values["recipe"] == ["weights", "int4, symmetric True, group_size 64"]
     assert values["context"] == ["4,096", "tokens"]
-    assert values["validation"] == ["kl", "0.25"]
+    assert "validation       KL to the original 0.250 nats a token\n" in ended.out
     assert values["tools"] == ["openvino", "2026.1"]
     assert "bits per weight  4.00\n" in ended.out
     assert "5.0 kB  openvino/openvino_model.bin\n" in ended.out
@@ -71,7 +71,7 @@ def test_inspect_survives_odd_values(paper_bundle: Path, run_cli: Any) -> None:
     (paper_bundle / MANIFEST).write_text(json.dumps(manifest))
     ended = run_cli("inspect", paper_bundle)
     assert ended.code == 0
-    assert "kl unknown" in ended.out
+    assert "KL to the original unknown" in ended.out
     assert "bits per weight" not in ended.out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from nanoaccel.bundle import MANIFEST
 from nanoaccel.errors import ConfigError
 from nanoaccel.evaluation import evaluate
 from nanoaccel.exporters import source as sources
+from nanoaccel.exporters.pipeline import export
+from nanoaccel.exporters.recipe import Recipe
 
 pytestmark = pytest.mark.export
 
@@ -70,9 +73,46 @@ def test_another_model_must_be_named(tiny_bundle: Path, tmp_path: Path) -> None:
     content = json.loads((moved / MANIFEST).read_text())
     content["source"] = {"id": str(other), "revision": None}
     (moved / MANIFEST).write_text(json.dumps(content))
-    with pytest.raises(ConfigError, match=f"{other} has other weights than {moved}"):
+    with pytest.raises(ConfigError, match=f"{other} has other weights, .* than {moved}"):
         evaluate(moved, **SIZES)
     assert evaluate(moved, against=other, **SIZES).kl > 0.1
+
+
+def _change_rope(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["rope_parameters"] = {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def _change_a_weight(folder: Path) -> None:
+    """Behind the numbers that the fingerprint looks at, and without another sign."""
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    flat = tensors["lm_head.weight"].view(-1)
+    flat[1024:] *= 3.0
+    save_file(tensors, file, {"format": "pt"})
+
+
+@pytest.mark.parametrize("change", [_change_rope, _change_a_weight])
+def test_nothing_stale_is_found_of_a_model_that_has_changed(
+    change: Callable[[Path], None], tmp_path: Path
+) -> None:
+    model = write_model(tmp_path / "model")
+    exact = Recipe(weights="f32")
+    before = export(model, tmp_path / "before", recipe=exact)
+    assert evaluate(before.folder, **SIZES).kl < 1e-4
+    change(model)
+    after = export(model, tmp_path / "after", recipe=exact)
+    assert after.fingerprint() == before.fingerprint()
+    assert after.manifest is not None
+    assert after.manifest.validation["kl"] < 1e-4
+    assert evaluate(after.folder, **SIZES).kl < 1e-4
+    # What the older bundle was made from is known, as it was.
+    assert evaluate(before.folder, **SIZES).kl < 1e-4
+    with pytest.raises(ConfigError, match="another configuration"):
+        evaluate(before.folder, tokens=600, length=300)
 
 
 def test_a_model_with_other_tokens_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -133,4 +133,4 @@ def test_reference_path_names_weights_type_and_text(
 ) -> None:
     monkeypatch.setenv("NANOACCEL_CACHE", str(tmp_path))
     path = reference_path("a" * 64, "torch.float32", "b" * 64)
-    assert path == tmp_path / "references" / f"{'a' * 16}-float32-{'b' * 16}.safetensors"
+    assert path == tmp_path / "references" / f"{'a' * 32}-float32-{'b' * 32}.safetensors"

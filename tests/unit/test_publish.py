@@ -145,3 +145,26 @@ def test_check_space_refuses_what_the_disk_cannot_hold(
     check_space(tmp_path, 2_000_000)
     with pytest.raises(ExportError, match="needs about 3 MB, 2 MB are free"):
         check_space(tmp_path, 3_000_000)
+
+
+def test_publishing_names_the_file_that_an_error_is_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, other = tmp_path / "cache", tmp_path / "model" / "weights"
+    monkeypatch.setenv("NANOACCEL_CACHE", str(cache))
+    out = tmp_path / "outs" / "out"
+
+    def told(place: Path | None) -> str:
+        def fail() -> None:
+            with publishing(out, overwrite=False):
+                raise PermissionError(errno.EACCES, "Permission denied", place)
+
+        with pytest.raises(ExportError) as caught:
+            fail()
+        return str(caught.value)
+
+    assert told(cache / "references" / "x").startswith(f"cannot use the cache folder {cache}: ")
+    assert "NANOACCEL_CACHE" in told(cache / "references" / "x")
+    assert told(other).startswith(f"cannot use {other}: Permission denied")
+    assert told(out.parent / ".out.partial-1" / "x").startswith(f"cannot write {out}: ")
+    assert all(str(out) not in told(place) for place in (cache / "x", other, None))

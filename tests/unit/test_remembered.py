@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from nanoaccel.remembered import file_of, recall, recall_sound, remember
+from nanoaccel.remembered import (
+    file_of,
+    recall,
+    recall_sound,
+    remember,
+    versions_of,
+    write,
+)
 
 
 @pytest.fixture
@@ -40,7 +47,26 @@ def test_recall_of_what_is_not_there(file: Path) -> None:
     assert recall_sound(file, lambda found: found) is None
 
 
-def test_remember_tells_of_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_remember_says_once_that_the_cache_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    cache = tmp_path / "file" / "cache"
+    monkeypatch.setenv("NANOACCEL_CACHE", str(cache))
+    for name in ("one", "two"):
+        remember(file_of(cache / "speeds", name), {})
+        assert recall_sound(file_of(cache / "speeds", name), lambda found: found) is None
+    (line,) = caplog.messages
+    assert line.startswith(f"the cache folder {cache} cannot be written (Not a directory")
+    assert "NANOACCEL_CACHE" in line
+
+
+def test_write_raises_where_the_folder_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "speeds").write_text("a file")
     with pytest.raises(OSError, match="speeds"):
-        remember(file_of(tmp_path / "speeds", "a graph"), {})
+        write(file_of(tmp_path / "speeds", "a graph"), {})
+
+
+def test_versions_of_names_what_is_installed() -> None:
+    found = versions_of(("numpy", "no-such-package"))
+    assert list(found) == ["numpy"]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoaccel.folders import cache_folder
+from nanoaccel.folders import cache_folder, kept_if_possible, whole_file
 
 
 def token_cache_folder() -> Path:
@@ -54,12 +51,5 @@ def _read(file: Path, shape: tuple[int, int]) -> NDArray[np.int64] | None:
 
 
 def _write(file: Path, windows: NDArray[np.int64]) -> None:
-    with contextlib.suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=file.stem)
-        try:
-            with os.fdopen(handle, "wb") as out:
-                np.save(out, windows)
-            Path(name).replace(file)
-        finally:
-            Path(name).unlink(missing_ok=True)
+    with kept_if_possible(), whole_file(file) as partial, partial.open("wb") as out:
+        np.save(out, windows)

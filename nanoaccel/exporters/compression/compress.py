@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from nanoaccel.exporters.compression.progress import reporting
 from nanoaccel.exporters.openvino.runner import graph_inputs
 from nanoaccel.exporters.progress import Tell, silence
 from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.folders import tell_unusable
 
 if TYPE_CHECKING:
     import nncf
@@ -177,9 +179,18 @@ def _compress_layers(
         return _call_nncf(model, recipe, left, {}, None)
     if "gptq" in recipe.methods or recipe.weights in _UNREAD:  # the graph is not the original
         return _call_nncf(model, recipe, left, _calibrating(model, recipe, calibration), None)
+    from nncf.errors import StatisticsCacheError
+    from safetensors import SafetensorError
+
     with kept_statistics(calibration.folder, len(calibration.samples)) as statistics:
         more = _calibrating(model, recipe, calibration)
-        made = _call_nncf(model, recipe, left, more, statistics)
+        try:
+            made = _call_nncf(model, recipe, left, more, statistics)
+        except (OSError, SafetensorError, StatisticsCacheError) as error:
+            # What it measured could not be kept, or what was kept is damaged.
+            tell_unusable(error)
+            shutil.rmtree(str(statistics), ignore_errors=True)
+            return _call_nncf(model, recipe, left, more, None)
     _forget_path(made, str(statistics))
     return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.folders import kept_if_possible, tell_unusable
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -52,11 +54,16 @@ class FinishedParts:
 
         last, self.count = self.count, self.count + 1
         work = self._folder / f"{self.count}.partial"
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
-        ov.save_model(model, work / _GRAPH, compress_to_fp16=False)
-        work.rename(self._folder / str(self.count))
-        shutil.rmtree(self._folder / str(last), ignore_errors=True)
+        with kept_if_possible():
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(parents=True)
+            try:
+                ov.save_model(model, work / _GRAPH, compress_to_fp16=False)
+            except RuntimeError as error:  # so OpenVINO calls a full disk
+                shutil.rmtree(work, ignore_errors=True)
+                raise OSError(str(error).strip().splitlines()[-1]) from error
+            work.rename(self._folder / str(self.count))
+            shutil.rmtree(self._folder / str(last), ignore_errors=True)
 
     def remove(self) -> None:
         """Forget all parts."""
@@ -64,11 +71,11 @@ class FinishedParts:
 
 
 @contextmanager
-def kept_statistics(folder: Path, samples: int) -> Iterator[Path]:
+def kept_statistics(folder: Path, samples: int) -> Iterator[Path | None]:
     """Where NNCF finds what it measured of a model, or puts it when it is not there yet.
 
     They are the same for all recipes. Inside, a new folder has another name, so that one that a
-    kill left half written is never read.
+    kill left half written is never read. None where the cache folder cannot be written.
 
     Args:
         folder: Of this model and these samples.
@@ -77,11 +84,21 @@ def kept_statistics(folder: Path, samples: int) -> Iterator[Path]:
     import nncf
 
     whole = folder / f"statistics-{samples}-nncf-{nncf.__version__}"
-    if whole.is_dir():
+    if os.path.isdir(whole):
         yield whole
         return
     work = whole.with_name(f"{whole.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    yield work
-    work.rename(whole)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        tell_unusable(error)
+        yield None
+        return
+    try:
+        yield work
+        with kept_if_possible():
+            if work.is_dir():
+                work.rename(whole)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

@@ -13,6 +13,8 @@ from nanoaccel.bundle import exact_graph
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.onnx import names
 
+_ERRORS_ONLY = 3
+
 
 class OnnxRunner:
     """A graph whose activations are not rounded: what differs is the weights' doing.
@@ -27,8 +29,9 @@ class OnnxRunner:
     def __init__(self, graph: Path) -> None:
         import onnxruntime as ort
 
+        ort.set_default_logger_severity(_ERRORS_ONLY)
         options = ort.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = _ERRORS_ONLY
         exact = exact_graph(graph)
         try:
             self._session = ort.InferenceSession(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +48,7 @@ def calibrate(
     points = None if again else recall_sound(file, lambda found: _points(found, sizes))
     if points is None:
         points = _measure(backend, room)
-        with suppress(OSError):
-            remember(file, points)
+        remember(file, points)
     cost.restore(points)
 
 

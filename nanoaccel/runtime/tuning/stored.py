@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.remembered import file_of, recall, remember
+from nanoaccel.remembered import file_of, recall, versions_of, write
 from nanoaccel.runtime.backends import CachePrecision, Precision
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.topology import Machine
@@ -55,15 +55,7 @@ def fingerprint(machine: Machine) -> str:
 
 def installed_versions() -> dict[str, str]:
     """Of all that a measured speed depends on, as far as it is installed, and Python's."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version(), **versions_of(_PACKAGES)}
 
 
 def tuning_file(bundle: Bundle, folder: Path, machine: str) -> Path:
@@ -130,7 +122,7 @@ def keep(tuning: Tuning, file: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    remember(file, to_json(tuning))
+    write(file, to_json(tuning))
 
 
 def forget(bundle: Bundle, folder: Path, machine: str) -> bool:

@@ -16,6 +16,9 @@ _UNKNOWN_OPERATOR = re.compile(r"(\S+?)\(-?\d+\) is not a registered function/op
 _UNKNOWN_OPSET = re.compile(r"opset (\d+) is under development|opset (\d+)", re.IGNORECASE)
 _MISSING_DATA = re.compile(r"(\S+\.data)\b")
 
+# What it says before any session has options, such as which devices it looked for.
+ort.set_default_logger_severity(_ERRORS_ONLY)
+
 
 def open_session(
     graph: Path, plan: ThreadPlan, profile: Path | None = None

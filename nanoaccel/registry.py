@@ -128,6 +128,10 @@ RUNTIME_CHOOSERS = ExtensionPoint(
     "nanoaccel.runtime_choosers", {"measured": "nanoaccel.evaluation.fastest:fastest_runtimes"}
 )
 
+ENGINE_CHECKS = ExtensionPoint(
+    "nanoaccel.engine_checks", {"engine": "nanoaccel.evaluation.self_check:ask_engine"}
+)
+
 EVICTION_POLICIES = ExtensionPoint(
     "nanoaccel.eviction_policies",
     {

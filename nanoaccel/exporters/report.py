@@ -12,6 +12,7 @@ from nanoaccel.calibration.metrics import Fidelity
 from nanoaccel.exporters.compression import WeightStatistics
 from nanoaccel.exporters.picture import draw
 from nanoaccel.exporters.search import Tried
+from nanoaccel.exporters.self_check import SelfCheck
 
 _PICTURE = "recipes.svg"
 
@@ -50,6 +51,7 @@ class Report:
         calibration: Text that chose the numbers; empty without a calibrated method.
         tried: Recipes that were tried, where more than one was.
         left_out: Recipes for which there was no time.
+        self_checks: Of each graph, through the engine.
         opens_in_genai: Whether OpenVINO GenAI can use the tokenizer too.
         draft: Kind of the bundle's draft, where it is from, and why it was chosen.
         seconds: By stage.
@@ -71,6 +73,7 @@ class Report:
     calibration: str
     tried: Sequence[Tried]
     left_out: Sequence[str]
+    self_checks: Sequence[SelfCheck]
     opens_in_genai: bool
     draft: dict[str, str]
     seconds: dict[str, float]
@@ -136,6 +139,7 @@ class Report:
                 for graph in self.graphs
             ),
             ("bits per weight", f"{self.bits_per_weight:.2f}"),
+            *((f"self-check, {check.runtime}", check.describe()) for check in self.self_checks),
             ("opens in OpenVINO GenAI", "yes" if self.opens_in_genai else "no"),
             ("draft", f"{self.draft['kind']}: {self.draft['reason']}"),
             ("export time", f"{sum(self.seconds.values()):.0f} s"),

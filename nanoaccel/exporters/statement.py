@@ -12,6 +12,7 @@ from nanoaccel.bundle import MANIFEST, GraphEntry, Manifest, ModelEntry, list_fi
 from nanoaccel.exporters.recipe import Recipe
 from nanoaccel.exporters.report import Report
 from nanoaccel.exporters.runtimes import GRAPHS, ONNX
+from nanoaccel.exporters.self_check import SelfCheck
 
 if TYPE_CHECKING:
     from nanoaccel.exporters.source import Source
@@ -64,8 +65,13 @@ def write_manifest(
             )
             for graph in also
         ),
+        self_check={check.runtime: _facts(check) for check in report.self_checks},
     )
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _facts(check: SelfCheck) -> dict[str, object]:
+    return {name: value for name, value in asdict(check).items() if name != "runtime"}
 
 
 def _versions(names: Sequence[str]) -> dict[str, str]:

@@ -74,7 +74,6 @@ def plain_attention(model: PreTrainedModel) -> Iterator[None]:
 @contextmanager
 def _widened(model: PreTrainedModel) -> Iterator[None]:
     """Give each module its weights in f32 while it runs, and no longer."""
-    import torch
 
     kept: dict[int, list[tuple[torch.nn.Parameter, torch.Tensor]]] = {}
 

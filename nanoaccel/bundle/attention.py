@@ -15,6 +15,19 @@ _ATTENTION = ("attention", "full_attention", "sliding_attention", "chunked_atten
 _KINDS = ("layer_types", "layers_block_type")
 _CAPS = ("attn_logit_softcapping", "attn_logit_softcap")
 _CHUNK = "attention_chunk_size"
+# Graphs in which OpenVINO finds no attention to page, or pages one that computes something else.
+_UNPAGED = dict.fromkeys(
+    (
+        "bigbird_pegasus",
+        "blenderbot",
+        "blenderbot-small",
+        "gpt_neox_japanese",
+        "pegasus",
+        "phimoe",
+        "xglm",
+    ),
+    "OpenVINO does not page its attention",
+)
 
 
 def obstacle(config: Mapping[str, Any]) -> str | None:
@@ -29,9 +42,14 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
     for name in _CAPS:
         if config.get(name):
             return f"its attention caps logits ({name}={config[name]})"
-    if config.get("model_type") == "falcon" and config.get("alibi"):
+    kind = config.get("model_type")
+    if kind == "falcon" and config.get("alibi"):
         return "its attention adds positions rounded to bf16 (alibi=True)"
-    return None
+    if kind == "gpt2" and config.get("scale_attn_by_inverse_layer_idx"):
+        return "its layers scale attention differently (scale_attn_by_inverse_layer_idx=True)"
+    if kind == "granitemoehybrid" and config.get("position_embedding_type") == "rope":
+        return "its graph counts positions itself (granitemoehybrid with rotary positions)"
+    return None if kind is None else _UNPAGED.get(kind)
 
 
 def layer_kinds(config: Mapping[str, Any]) -> set[str]:

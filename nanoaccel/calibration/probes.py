@@ -68,7 +68,8 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Log-probabilities f32[R, V]."""
     shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
     found = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-    return found.astype(np.float32)
+    narrow: NDArray[np.float32] = found.astype(np.float32)
+    return narrow
 
 
 def choose_probes(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoaccel.bundle import Bundle
+from nanoaccel.bundle.attention import uniform_length
 from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.errors import MissingExtraError
 from nanoaccel.exporters.drafts import choose_draft, place_draft
@@ -168,6 +169,7 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
             model=model,
             recipe=made.trial.recipe.describe(),
             note=made.trial.recipe.note,
+            context=_context_text(config, context),
             architecture=config.model_type,
             parameters=material.parameters,
             graphs=made.graphs,
@@ -226,6 +228,13 @@ def _self_checks(folder: Path, material: Material, made: _Made) -> list[SelfChec
         expected = judged if original is None else Expected(original, ORIGINAL)
         found.append(self_check(folder, graph.runtime, material.probes, expected, group))
     return found
+
+
+def _context_text(config: PretrainedConfig, context: int) -> str:
+    """How long it is, and why it is no longer."""
+    limit = uniform_length(config.get_text_config().to_dict())
+    limited = limit is not None and limit[0] == context
+    return f"{context:,} tokens" + (f": {limit[1]}" if limit is not None and limited else "")
 
 
 def _finish_folders(folder: Path, made: _Made) -> bool:

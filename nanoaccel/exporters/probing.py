@@ -113,4 +113,4 @@ def _all_widened(model: PreTrainedModel) -> Iterator[None]:
 
 
 def _is_narrow(weight: torch.Tensor) -> bool:
-    return weight.is_floating_point() and weight.element_size() < 4
+    return bool(weight.is_floating_point()) and weight.element_size() < 4

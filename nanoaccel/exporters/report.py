@@ -40,6 +40,7 @@ class Report:
         model: What the user asked for.
         recipe: In a few words.
         note: What the user should know of it.
+        context: How long it is, and why it is no longer.
         architecture: As in config.json.
         parameters: Weights of the original model.
         graphs: For each runtime, the preferred one first.
@@ -62,6 +63,7 @@ class Report:
     model: str
     recipe: str
     note: str
+    context: str
     architecture: str
     parameters: int
     graphs: Sequence[ReportedGraph]
@@ -132,6 +134,7 @@ class Report:
             ("model", f"{self.model} ({self.architecture}, {self.parameters:,} weights)"),
             ("recipe", self.recipe),
             ("note", self.note),
+            ("context", self.context),
             ("checkpoint", f"{self.checkpoint}, {self.kept} layers kept" * bool(self.checkpoint)),
             ("calibrated with", self.calibration),
             *(

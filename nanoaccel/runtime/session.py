@@ -126,6 +126,7 @@ class Session:
                 model_length=opened.context_length,
                 cache_length=self.cache_tokens,
                 eviction=config.cache_eviction,
+                context_note=opened.context_note,
             )
             self.loop = start_engine(loaded, config, bundle=opened, on_event=on_event)
         except BaseException:

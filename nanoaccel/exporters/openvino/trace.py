@@ -116,6 +116,7 @@ def trace(model: PreTrainedModel, folder: Path) -> Path:
     import torch
     from optimum.exporters.openvino import export_from_model
 
+    _part_buffers(model)
     half = model.dtype in (torch.bfloat16, torch.float16)
     try:
         export_from_model(model, folder, task=_TASK, stateful=True, patch_16bit_model=half)
@@ -126,3 +127,16 @@ def trace(model: PreTrainedModel, folder: Path) -> Path:
             "Try the transformers version that constraints.txt pins",
         ) from error
     return folder / GRAPH
+
+
+def _part_buffers(model: PreTrainedModel) -> None:
+    """Copy buffers that two names stand for, which torch does not trace.
+
+    Rotary embeddings that change with the length are left so when the model has run.
+    """
+    seen: set[int] = set()
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
+            if id(buffer) in seen:
+                module._buffers[name] = buffer.clone()
+            seen.add(id(buffer))

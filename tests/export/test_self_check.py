@@ -55,7 +55,7 @@ def test_export_says_how_the_engine_was_checked(tiny_bundle: Path) -> None:
     assert json.loads((tiny_bundle / "nanoaccel.json").read_text())["schema_version"] == 3
     assert "| self-check, openvino | within" in (tiny_bundle / "report.md").read_text()
     seconds = json.loads((tiny_bundle / "report.json").read_text())["seconds"]
-    print(f"{seconds['check through the engine'] / sum(seconds.values()):.1%} of the export")
+    assert seconds["check through the engine"] > 0
 
 
 @pytest.mark.parametrize("weights", ["bf16", "int4"])
@@ -79,7 +79,7 @@ def test_export_does_not_publish_what_the_engine_computes_otherwise(
         lost_masks.restore_masks(model, config)
 
     monkeypatch.setattr(paged_graph, "paged_attention_transformation", with_a_window)
-    with pytest.raises(ExportError, match="does not give what the original gives.*openvino"):
+    with pytest.raises(ExportError, match="does not give what the original gives"):
         export(tiny_model, tmp_path / "out", recipe=F32)
     assert list(tmp_path.iterdir()) == []
 
@@ -95,7 +95,9 @@ def test_export_does_not_publish_swapped_weights(
         made = finish(*arguments)
         weights = arguments[2] / "openvino" / "openvino_model.bin"
         numbers = np.fromfile(weights, np.float32)
-        (numbers * np.float32(1.02)).tofile(weights)
+        usual = (abs(numbers) > 0.01) & (abs(numbers) < 10)
+        numbers[usual] *= 1.02
+        numbers.tofile(weights)
         return made
 
     monkeypatch.setattr(pipeline, "_make_openvino", damaged)

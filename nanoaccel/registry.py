@@ -132,6 +132,10 @@ TOKENIZER_READERS = ExtensionPoint(
     "nanoaccel.tokenizer_readers", {"runtime": "nanoaccel.runtime.text:Tokenizer"}
 )
 
+ENGINE_CHECKS = ExtensionPoint(
+    "nanoaccel.engine_checks", {"engine": "nanoaccel.evaluation.self_check:ask_engine"}
+)
+
 EVICTION_POLICIES = ExtensionPoint(
     "nanoaccel.eviction_policies",
     {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nanoaccel.bundle.attention import uniform_length
 from nanoaccel.bundle.files import check_size, inside, read_text, sha256_of
 from nanoaccel.bundle.graph_files import MODEL_CONFIG, weights_file, weights_files
 from nanoaccel.bundle.manifest import MANIFEST, Manifest
@@ -154,6 +155,17 @@ class Bundle:
         folder = self.folder / DRAFT
         return folder if folder.is_dir() else None
 
+    @property
+    def context_note(self) -> str:
+        """Why the context is shorter than the model's own; empty when it is not."""
+        config = self.graph.parent / MODEL_CONFIG
+        try:
+            found = json.loads(config.read_text(encoding="utf-8"))
+            limit = uniform_length(found.get("text_config") or found)
+        except (OSError, ValueError, AttributeError, TypeError):
+            return ""
+        return "" if limit is None or limit[0] != self.context_length else limit[1]
+
     def fingerprint(self) -> str | None:
         """Names the weights that the graph was made from; None when its bundle does not say."""
         return self.graph_key() if self.manifest is None else self.manifest.target.fingerprint
@@ -222,16 +234,17 @@ def _is_model(folder: Path) -> bool:
 
 
 def _read_context(path: Path) -> int:
-    """Tokens that a model can attend to, by its config.json."""
+    """Tokens that a model can attend to, by its config.json, as far as all are computed alike."""
     try:
-        context = find_context_length(json.loads(read_text(path)))
+        config = json.loads(read_text(path))
+        context, limit = find_context_length(config), uniform_length(config)
     except (ValueError, AttributeError) as error:
         raise BundleDamagedError(f"{path} is not JSON", "Export the model again") from error
     if context is None:
         raise BundleError(
             f"{path} does not say how long the context is", "Add max_position_embeddings"
         )
-    return context
+    return context if limit is None else min(context, limit[0])
 
 
 def find_context_length(config: Mapping[str, Any]) -> int | None:

@@ -11,10 +11,11 @@ from nanoaccel.bundle.files import FileEntry, checked
 from nanoaccel.errors import BundleDamagedError, BundleError
 
 MANIFEST = "nanoaccel.json"
-SCHEMA_VERSION = 2
-# Since which version there are bundles with graphs for several runtimes. Others are written as
-# version 1, which every NanoAccel reads.
+SCHEMA_VERSION = 3
+# Since which version there are bundles with graphs for several runtimes, and bundles that say how
+# they were checked. Others are written as version 1, which every NanoAccel reads.
 _SEVERAL_GRAPHS = 2
+_SELF_CHECKED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,8 @@ class Manifest:
         files: All other files of the bundle.
         draft: What was chosen as its draft, and the reason; empty before there were drafts.
         also: The target's graphs for further runtimes.
+        self_check: By runtime, what its engine gave beside what is right; empty in bundles from
+            before there was a check.
     """
 
     target: ModelEntry
@@ -79,13 +82,22 @@ class Manifest:
     files: tuple[FileEntry, ...] = field(default=())
     draft: Mapping[str, str] = field(default_factory=dict)
     also: tuple[GraphEntry, ...] = field(default=())
+    self_check: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The text of ``nanoaccel.json``."""
-        content = {"schema_version": _SEVERAL_GRAPHS if self.also else 1, **asdict(self)}
-        if not self.also:
-            del content["also"]
+        content = {"schema_version": self._version, **asdict(self)}
+        for name in ("also", "self_check"):
+            if not content[name]:
+                del content[name]
         return json.dumps(content, indent=2) + "\n"
+
+    @property
+    def _version(self) -> int:
+        """The lowest that knows all that it says."""
+        if self.self_check:
+            return _SELF_CHECKED
+        return _SEVERAL_GRAPHS if self.also else 1
 
     @classmethod
     def from_json(cls, text: str, where: Path) -> Manifest:

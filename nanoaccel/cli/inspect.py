@@ -66,7 +66,7 @@ def _rows(bundle: Bundle) -> list[tuple[str, str]]:
         ("folder", str(bundle.folder)),
         ("kind", "plain folder" if manifest is None else "NanoAccel bundle"),
         ("runtime", ", ".join(bundle.runtimes)),
-        ("context", f"{bundle.context_length:,} tokens"),
+        ("context", _context(bundle)),
     ]
     if manifest is None:
         return [*rows, *_plain_files(bundle)]
@@ -79,10 +79,29 @@ def _rows(bundle: Bundle) -> list[tuple[str, str]]:
         *([] if bits is None else [("bits per weight", f"{bits:.2f}")]),
         *rows,
         *_repeated("validation", validation_lines(manifest.validation)),
+        *_self_checks(manifest),
         *_repeated("tools", [f"{k} {v}" for k, v in manifest.tools.items()]),
         ("size", bytes_text(sum(entry.size for entry in manifest.files))),
         *_repeated("files", [f"{bytes_text(f.size):>9}  {f.path}" for f in manifest.files]),
     ]
+
+
+def _context(bundle: Bundle) -> str:
+    length = f"{bundle.context_length:,} tokens"
+    return f"{length}: {bundle.context_note}" if bundle.context_note else length
+
+
+def _self_checks(manifest: Manifest) -> list[tuple[str, str]]:
+    """What the engine gave beside what is right, a line for each runtime."""
+    if not manifest.self_check:
+        return [("self-check", "none: exported before there was one")]
+    lines = [
+        f"{runtime}: within {_number(found['difference'])} nats of {found['against']} "
+        f"(at most {_number(found['tolerance'])}; {found['requests']} requests, up to "
+        f"{found['tokens']} tokens)"
+        for runtime, found in manifest.self_check.items()
+    ]
+    return _repeated("self-check", lines)
 
 
 def _source(manifest: Manifest) -> str:

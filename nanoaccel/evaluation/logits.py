@@ -1,4 +1,8 @@
-"""The logits of a bundle over given tokens, from the backend that also generates with it."""
+"""The logits of a bundle over given tokens, from the backend that also generates with it.
+
+It is given what the engine would give it: steps of the engine's size over its cache, in which long
+passages are chunks and several passages stand beside each other.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,14 @@ import numpy as np
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import Backend, Precision
-from nanoaccel.runtime.config import EngineConfig
+from nanoaccel.runtime.config import DEFAULT_STEP_TOKENS, EngineConfig
 from nanoaccel.runtime.graphs import GraphLoader
 from nanoaccel.runtime.kv import CacheShape, KVCache, make_cache
 from nanoaccel.runtime.plan import Float32Array, Int64Array, StepPlan
 
-# Tokens of a pass: enough to read each weight once for many, few enough for rows of 256,000 logits.
-_PASS_TOKENS = 256
+# What the engine reads in a step; passages together are chunks beside each other there.
+_STEP_TOKENS = DEFAULT_STEP_TOKENS
+_SEQUENCES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +98,12 @@ class BundleLogits:
         self._backend: Backend = GraphLoader(bundle=bundle, config=config).backend(backend)
         info = self._backend.info
         self.vocab_size = info.vocab_size
-        longest = max(length, _PASS_TOKENS)
+        longest = max(length, _STEP_TOKENS)
         self._shape = CacheShape.of(
-            num_blocks=-(-longest // info.block_size),
+            num_blocks=2 * -(-longest // info.block_size),
             block_size=info.block_size,
             slots=info.slots,
-            sequences=_PASS_TOKENS // info.block_size,
+            sequences=_SEQUENCES,
             length=longest,
         )
         try:
@@ -115,27 +120,32 @@ class BundleLogits:
         return logits
 
     def read(self, passages: Sequence[Passage]) -> Iterator[Rows]:
-        """Read passages, as many at once as make a pass; rows come in order of passages."""
+        """Read passages, as many at once as make a step; rows come in order of passages."""
         cache = make_cache(self._shape, self._backend, sharing=False)
         for chunks in self._passes([len(passage.token_ids) for passage in passages], cache):
             yield from self._run(chunks, passages, cache)
 
     def _passes(self, lengths: Sequence[int], cache: KVCache) -> Iterator[list[_Chunk]]:
-        """Whole short passages together; a long one alone, chunk by chunk."""
-        waiting: list[_Chunk] = []
+        """Steps that are full as the engine's are: a passage is cut, and the next one follows."""
+        chunks: list[_Chunk] = []
+        held, room = 0, _STEP_TOKENS
         for passage, length in enumerate(lengths):
-            tokens = length + sum(chunk.end for chunk in waiting)
-            blocks = sum(map(cache.blocks_for, [length, *(chunk.end for chunk in waiting)]))
-            if waiting and (tokens > _PASS_TOKENS or blocks > cache.num_blocks):
-                yield waiting
-                waiting = []
-            if length <= _PASS_TOKENS:
-                waiting.append(_Chunk(passage, 0, length))
-                continue
-            for begin in range(0, length, _PASS_TOKENS):
-                yield [_Chunk(passage, begin, min(begin + _PASS_TOKENS, length))]
-        if waiting:
-            yield waiting
+            blocks, begin = cache.blocks_for(length), 0
+            if chunks and (len(chunks) == _SEQUENCES or held + blocks > cache.num_blocks):
+                yield chunks
+                chunks, held, room = [], 0, _STEP_TOKENS
+            held += blocks
+            while begin < length:
+                end = min(length, begin + room)
+                chunks.append(_Chunk(passage, begin, end))
+                room -= end - begin
+                begin = end
+                if room == 0:
+                    yield chunks
+                    chunks, room = [], _STEP_TOKENS
+                    held = blocks if begin < length else 0
+        if chunks:
+            yield chunks
 
     def _run(
         self, chunks: Sequence[_Chunk], passages: Sequence[Passage], cache: KVCache

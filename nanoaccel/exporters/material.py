@@ -10,6 +10,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nanoaccel.calibration.datasets import (
     CalibrationData,
     CalibrationOptions,
@@ -21,6 +24,7 @@ from nanoaccel.calibration.datasets import (
     token_cache_folder,
     write_own_text,
 )
+from nanoaccel.calibration.probes import Probes
 from nanoaccel.calibration.reference import Reference, record, reference_path
 from nanoaccel.calibration.sensitivity import Rounding, Sensitivity, measure_sensitivity
 from nanoaccel.errors import SourceError
@@ -29,9 +33,11 @@ from nanoaccel.exporters.compression import Calibration
 from nanoaccel.exporters.encoder import HubEncoder
 from nanoaccel.exporters.fingerprint import fingerprint
 from nanoaccel.exporters.original_key import content_key, graph_key, original_key
+from nanoaccel.exporters.probing import original_answers, probes_for
 from nanoaccel.exporters.progress import Progress, Tell
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.weight_types import FLOATS
 from nanoaccel.folders import cache_folder, kept_if_possible
 from nanoaccel.remembered import file_of, recall_sound, remember
 
@@ -82,6 +88,8 @@ class Material:
         sensitivity: Of each unit, where it was measured.
         packed: Weights that stay as a checkpoint had them, by module.
         checkpoint: Folder of the float weights, where they were wanted.
+        probes: What the engine will be asked.
+        answers: What the original answers, f32[R, V], where the recipe keeps its weights.
     """
 
     traced: Path
@@ -95,6 +103,8 @@ class Material:
     sensitivity: Sequence[Sensitivity]
     packed: Mapping[str, PackedWeight]
     checkpoint: Path | None
+    probes: Probes
+    answers: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +161,12 @@ def gather(
     with progress.stage("choose the text") as tell, quiet():
         judge, data = _texts(original, folder, wanted, tell)
         _check_tokens(config, judge, data)
+    probes = probes_for(config, judge, context)
     with progress.stage("run the original") as tell, quiet():
         reference = _reference(original, judge, tell)
+    kept = wanted.recipe.weights in FLOATS
+    with progress.stage("check through the engine"), quiet():
+        answers = original_answers(model, probes) if kept else None
     sensitivity = _sensitivity(original, wanted, data, progress)
     checkpoint = folder / "checkpoint" if wanted.checkpoint else None
     if checkpoint is not None:
@@ -174,6 +188,8 @@ def gather(
         sensitivity=sensitivity,
         packed=packed,
         checkpoint=checkpoint,
+        probes=probes,
+        answers=answers,
     )
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nanoaccel.bundle import Bundle
+from nanoaccel.bundle.attention import uniform_length
 from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.errors import MissingExtraError
 from nanoaccel.exporters.defaults import (
@@ -22,6 +26,7 @@ from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import check_space, publishing
 from nanoaccel.exporters.recipe import PRESETS, Recipe
 from nanoaccel.exporters.runtimes import GRAPHS, ONNX, OPENVINO, faster_runtimes, wanted_runtimes
+from nanoaccel.exporters.weight_types import FLOATS
 from nanoaccel.folders import cache_folder
 
 if TYPE_CHECKING:
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
     from nanoaccel.exporters.prequantized import Checkpoint
     from nanoaccel.exporters.report import ReportedGraph
     from nanoaccel.exporters.search import Tried
+    from nanoaccel.exporters.self_check import SelfCheck
     from nanoaccel.exporters.source import Source
     from nanoaccel.exporters.workshop import Trial
 
@@ -179,14 +185,17 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
         runtimes=[graph.runtime for graph in made.graphs],
         context=context,
     )
+    shutil.rmtree(material.traced)
+    with progress.stage("check through the engine"), quiet():
+        checks = _self_checks(folder, material, made)
     with progress.stage("write the bundle"), quiet():
-        shutil.rmtree(material.traced)
         opens_in_genai = _finish_folders(folder, made)
         graph = made.trial.graph
         report = Report(
             model=model,
             recipe=made.trial.recipe.describe(),
             note=". ".join(note for note in (made.trial.recipe.note, order.note) if note),
+            context=_context_text(config, context),
             architecture=config.model_type,
             parameters=material.parameters,
             graphs=made.graphs,
@@ -198,6 +207,7 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
             calibration=(material.text or "") if made.trial.recipe.calibrated else "",
             tried=made.tried,
             left_out=made.left_out,
+            self_checks=checks,
             opens_in_genai=opens_in_genai,
             draft={"kind": choice.kind, "from": choice.place, "reason": choice.reason},
             seconds=progress.seconds,
@@ -261,6 +271,28 @@ def _check_runtimes(order: Order, config: PretrainedConfig) -> None:
         check_architecture(config)
 
 
+def _self_checks(folder: Path, material: Material, made: _Made) -> list[SelfCheck]:
+    """Run each graph through the engine; with float weights it gives what the original does."""
+    from nanoaccel.exporters.self_check import JUDGED, ORIGINAL, Expected, self_check
+
+    kept = made.trial.recipe.weights in FLOATS
+    group = made.trial.graph.weights.group_size
+    found = []
+    for graph in made.graphs:
+        judged = Expected(made.answers[graph.runtime], JUDGED)
+        original = material.answers if kept else None
+        expected = judged if original is None else Expected(original, ORIGINAL)
+        found.append(self_check(folder, graph.runtime, material.probes, expected, group))
+    return found
+
+
+def _context_text(config: PretrainedConfig, context: int) -> str:
+    """How long it is, and why it is no longer."""
+    limit = uniform_length(config.get_text_config().to_dict())
+    limited = limit is not None and limit[0] == context
+    return f"{context:,} tokens" + (f": {limit[1]}" if limit is not None and limited else "")
+
+
 def _finish_folders(folder: Path, made: _Made) -> bool:
     """Complete the folder of OpenVINO's graph, or delete it; whether OpenVINO GenAI reads it."""
     from nanoaccel.exporters.openvino.genai_tokenizer import write_genai_tokenizer
@@ -294,12 +326,16 @@ def _wanted(order: Order, context: int) -> Wanted:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """The graph that was made, what else was tried, and the graphs that go into the bundle."""
+    """The graph that was made, what else was tried, and the graphs that go into the bundle.
+
+    Each graph's answers to the probes of the self-check are known by its runtime.
+    """
 
     trial: Trial
     graphs: Sequence[ReportedGraph] = ()
     tried: Sequence[Tried] = ()
     left_out: Sequence[str] = ()
+    answers: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 def _make(material: Material, order: Order, folder: Path, progress: Progress) -> _Made:
@@ -312,7 +348,7 @@ def _make(material: Material, order: Order, folder: Path, progress: Progress) ->
         graph = ReportedGraph(
             runtime=OPENVINO, bytes=made.trial.graph.bytes, fidelity=made.trial.fidelity
         )
-        return replace(made, graphs=(graph,))
+        return replace(made, graphs=(graph,), answers={OPENVINO: made.trial.answers})
     builder = onnx.prepare(material, folder / "builder", progress)
     made = _make_openvino(material, order, folder, progress)
     written = onnx.write(material, builder, folder / GRAPHS[OPENVINO], folder / ONNX, progress)
@@ -324,7 +360,8 @@ def _make(material: Material, order: Order, folder: Path, progress: Progress) ->
     for name in set(found) - set(kept) - {OPENVINO}:
         shutil.rmtree(folder / name)
     graphs = [ReportedGraph(runtime=n, bytes=found[n][0], fidelity=found[n][1]) for n in kept]
-    return replace(made, graphs=graphs)
+    answers = {OPENVINO: made.trial.answers, ONNX: written.answers}
+    return replace(made, graphs=graphs, answers=answers)
 
 
 def _make_openvino(material: Material, order: Order, folder: Path, progress: Progress) -> _Made:

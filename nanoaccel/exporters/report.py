@@ -12,6 +12,7 @@ from nanoaccel.calibration.metrics import Fidelity
 from nanoaccel.exporters.compression import WeightStatistics
 from nanoaccel.exporters.picture import draw
 from nanoaccel.exporters.search import Tried
+from nanoaccel.exporters.self_check import SelfCheck
 
 _PICTURE = "recipes.svg"
 
@@ -39,6 +40,7 @@ class Report:
         model: What the user asked for.
         recipe: In a few words.
         note: What the user should know of it.
+        context: How long it is, and why it is no longer.
         architecture: As in config.json.
         parameters: Weights of the original model.
         graphs: For each runtime, the preferred one first.
@@ -50,6 +52,7 @@ class Report:
         calibration: Text that chose the numbers; empty without a calibrated method.
         tried: Recipes that were tried, where more than one was.
         left_out: Recipes for which there was no time.
+        self_checks: Of each graph, through the engine.
         opens_in_genai: Whether OpenVINO GenAI can use the tokenizer too.
         draft: Kind of the bundle's draft, where it is from, and why it was chosen.
         seconds: By stage.
@@ -60,6 +63,7 @@ class Report:
     model: str
     recipe: str
     note: str
+    context: str
     architecture: str
     parameters: int
     graphs: Sequence[ReportedGraph]
@@ -71,6 +75,7 @@ class Report:
     calibration: str
     tried: Sequence[Tried]
     left_out: Sequence[str]
+    self_checks: Sequence[SelfCheck]
     opens_in_genai: bool
     draft: dict[str, str]
     seconds: dict[str, float]
@@ -129,6 +134,7 @@ class Report:
             ("model", f"{self.model} ({self.architecture}, {self.parameters:,} weights)"),
             ("recipe", self.recipe),
             ("note", self.note),
+            ("context", self.context),
             ("checkpoint", f"{self.checkpoint}, {self.kept} layers kept" * bool(self.checkpoint)),
             ("calibrated with", self.calibration),
             *(
@@ -136,6 +142,7 @@ class Report:
                 for graph in self.graphs
             ),
             ("bits per weight", f"{self.bits_per_weight:.2f}"),
+            *((f"self-check, {check.runtime}", check.describe()) for check in self.self_checks),
             ("opens in OpenVINO GenAI", "yes" if self.opens_in_genai else "no"),
             ("draft", f"{self.draft['kind']}: {self.draft['reason']}"),
             ("export time", f"{sum(self.seconds.values()):.0f} s"),

@@ -10,6 +10,7 @@ from nanoaccel.bundle import MANIFEST, GraphEntry, Manifest, ModelEntry, list_fi
 from nanoaccel.exporters.recipe import Recipe
 from nanoaccel.exporters.report import Report
 from nanoaccel.exporters.runtimes import GRAPHS, ONNX
+from nanoaccel.exporters.self_check import SelfCheck
 from nanoaccel.remembered import versions_of
 
 if TYPE_CHECKING:
@@ -65,5 +66,10 @@ def write_manifest(
             )
             for graph in also
         ),
+        self_check={check.runtime: _facts(check) for check in report.self_checks},
     )
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _facts(check: SelfCheck) -> dict[str, object]:
+    return {name: value for name, value in asdict(check).items() if name != "runtime"}

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 
 from nanoaccel.calibration.metrics import Fidelity
 from nanoaccel.exporters.budget import Budget
@@ -31,12 +33,14 @@ class Trial:
         graph: Where it is.
         fidelity: To the original.
         seconds: That making and judging it took.
+        answers: To the probes of the self-check, f32[R, V].
     """
 
     recipe: Recipe
     graph: BuiltGraph
     fidelity: Fidelity
     seconds: float
+    answers: NDArray[np.float32]
 
     def discard(self) -> None:
         """Delete its files."""
@@ -86,8 +90,10 @@ class Workshop:
                 tell,
             )
         with self._progress.stage("compare with the original") as tell, quiet():
-            fidelity = material.reference.judge(GraphRunner(graph.path).logits, tell=tell)
-        return Trial(recipe, graph, fidelity, time.perf_counter() - begin)
+            runner = GraphRunner(graph.path)
+            fidelity = material.reference.judge(runner.logits, tell=tell)
+            answers = material.probes.answers(runner.logits(material.probes.tokens))
+        return Trial(recipe, graph, fidelity, time.perf_counter() - begin, answers)
 
 
 def _weight_bytes(graph: ov.Model) -> int:

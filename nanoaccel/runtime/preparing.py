@@ -52,6 +52,7 @@ class Preparer:
         model_length: Tokens that the model can attend to.
         cache_length: Tokens that the cache holds.
         eviction: Which tokens each request keeps, unless it says otherwise.
+        context_note: Why the context is shorter than the model's own; empty when it is not.
 
     Raises:
         ConfigError: The cache eviction does not fit the blocks of the cache.
@@ -65,10 +66,11 @@ class Preparer:
         model_length: int,
         cache_length: int,
         eviction: CacheEviction | None,
+        context_note: str = "",
     ) -> None:
         self._tokenizer = tokenizer
         self._info = info
-        self._encoder = PromptEncoder(tokenizer, info.vocab_size)
+        self._encoder = PromptEncoder(tokenizer, info.vocab_size, context_note)
         self._model_length = model_length
         self._cache_length = cache_length
         self._eviction = self._in_blocks(eviction)

@@ -21,11 +21,13 @@ class PromptEncoder:
     Args:
         tokenizer: The model's.
         vocab_size: Token ids are below it.
+        context_note: Why the context is shorter than the model's own; empty when it is not.
     """
 
-    def __init__(self, tokenizer: Tokenizer, vocab_size: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, vocab_size: int, context_note: str = "") -> None:
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
+        self._context_note = context_note
 
     def encode(
         self, prompt: Prompt, context_length: int, chat: ChatOptions | None = None
@@ -46,6 +48,12 @@ class PromptEncoder:
         ids = self._tokenize(prompt, chat) if len(prompt) > 0 else []
         if not ids:
             raise EmptyPromptError("the prompt is empty", "Give it at least one word")
+        if len(ids) >= context_length and self._context_note:
+            raise PromptTooLongError(
+                f"the prompt has {len(ids)} tokens; {context_length - 1} fit into this model's "
+                f"context: {self._context_note}",
+                "Shorten it",
+            )
         if len(ids) >= context_length:
             raise PromptTooLongError(
                 f"the prompt has {len(ids)} tokens; {context_length - 1} fit",

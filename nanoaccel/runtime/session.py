@@ -72,7 +72,7 @@ class Session:
     The engine's thread ends with the last reference to this, or with the interpreter.
 
     Args:
-        bundle: A bundle's folder, or a plain folder that optimum-intel exported.
+        bundle: A bundle's folder, or a plain folder that optimum-intel exported; or an opened one.
         backend: Name of a backend, or "auto" for the one that the bundle was made for.
         config: Everything else.
         on_event: Is told what happens to requests, in the engine's thread.
@@ -94,14 +94,14 @@ class Session:
 
     def __init__(
         self,
-        bundle: str | Path,
+        bundle: str | Path | Bundle,
         *,
         backend: str,
         config: EngineConfig,
         on_event: EventListener | None,
     ) -> None:
         pages = HugePages()
-        opened = Bundle.open(Path(bundle))
+        opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         self.tokenizer = Tokenizer.load(opened.tokenizer_folder)
         setting = _tuned(opened, backend, config)
         graph_config = apply(config, setting, os.environ)
@@ -126,6 +126,7 @@ class Session:
                 model_length=opened.context_length,
                 cache_length=self.cache_tokens,
                 eviction=config.cache_eviction,
+                context_note=opened.context_note,
             )
             self.loop = start_engine(loaded, config, bundle=opened, on_event=on_event)
         except BaseException:

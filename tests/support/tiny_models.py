@@ -66,7 +66,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "mistral": _sizes(head_dim=16, sliding_window=None),
     "qwen2": _sizes(),
     "qwen3": _sizes(head_dim=32),
-    "gemma2": _sizes(head_dim=16, sliding_window=64, query_pre_attn_scalar=16),
+    "gemma2": _sizes(
+        head_dim=16, sliding_window=64, query_pre_attn_scalar=16, attn_logit_softcapping=None
+    ),
     "gemma3_text": _sizes(head_dim=16, sliding_window=64, query_pre_attn_scalar=16),
     "phi3": _sizes(),
     "granite": _sizes(attention_multiplier=0.06, logits_scaling=2.0, residual_multiplier=0.5),

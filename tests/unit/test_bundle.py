@@ -105,7 +105,7 @@ def test_bundle_damage_is_refused_by_name(bundle: Path, change: Change, message:
 
 def test_bundle_of_a_newer_schema_is_refused(bundle: Path) -> None:
     edit_manifest(bundle, schema_version=99)
-    with pytest.raises(BundleError, match="schema version 99; this NanoAccel reads up to 2"):
+    with pytest.raises(BundleError, match="schema version 99; this NanoAccel reads up to 3"):
         Bundle.open(bundle)
 
 

@@ -39,11 +39,13 @@ class OnnxGraph:
         path: Its file.
         bytes: Size of its weights file.
         fidelity: To the original.
+        answers: To the probes of the self-check, f32[R, V].
     """
 
     path: Path
     bytes: int
     fidelity: Fidelity
+    answers: NDArray[np.float32]
 
 
 def prepare(material: Material, folder: Path, progress: Progress) -> Path:
@@ -90,8 +92,9 @@ def write(
         runner = OnnxRunner(path)
         check_same(runner, GraphRunner(compressed), material.reference.windows[0][:_COMPARED])
         fidelity = material.reference.judge(runner.logits, tell=tell)
+        answers = material.probes.answers(runner.logits(material.probes.tokens))
         write_small_cache(path, measure_ranges(runner, material.reference.windows[:_RANGED]))
-    return OnnxGraph(path, (folder / DATA).stat().st_size, fidelity)
+    return OnnxGraph(path, (folder / DATA).stat().st_size, fidelity, answers)
 
 
 def check_same(onnx: OnnxRunner, openvino: GraphRunner, tokens: NDArray[np.int64]) -> None:

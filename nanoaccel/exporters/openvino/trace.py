@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanoaccel.bundle import find_context_length
+from nanoaccel.bundle.attention import layer_kinds, obstacle, uniform_length
 from nanoaccel.errors import ExportError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -42,6 +43,23 @@ def check_supported(config: PretrainedConfig) -> None:
             "Use a model of another architecture",
         ) from error
     _check_version(kind, constructor(config, task=_TASK))
+    _check_attention(config)
+
+
+def _check_attention(config: PretrainedConfig) -> None:
+    """Refuse what the engine's paged attention does not compute, however well it is traced."""
+    from transformers import AutoModelForCausalLM
+
+    text = config.get_text_config().to_dict()
+    reason = obstacle(text)
+    model = AutoModelForCausalLM._model_mapping.get(type(config), None)
+    if reason is None and getattr(model, "_is_stateful", False) and not layer_kinds(text):
+        reason = "it has layers with a state of another kind than keys and values"
+    if reason is not None:
+        raise UnsupportedModelError(
+            f"{config.model_type!r} cannot run in the engine: {reason}",
+            "Use a model of another architecture",
+        )
 
 
 def _check_version(kind: str, exporter: object) -> None:
@@ -74,7 +92,8 @@ def context_length(config: PretrainedConfig) -> int:
     """
     found = find_context_length(config.to_dict())
     if found is not None:
-        return found
+        limit = uniform_length(config.get_text_config().to_dict())
+        return found if limit is None else min(found, limit[0])
     raise UnsupportedModelError(
         f"the config of {config.model_type!r} does not say how long the context is",
         "Add max_position_embeddings to its config.json",
@@ -97,6 +116,7 @@ def trace(model: PreTrainedModel, folder: Path) -> Path:
     import torch
     from optimum.exporters.openvino import export_from_model
 
+    _part_buffers(model)
     half = model.dtype in (torch.bfloat16, torch.float16)
     try:
         export_from_model(model, folder, task=_TASK, stateful=True, patch_16bit_model=half)
@@ -107,3 +127,16 @@ def trace(model: PreTrainedModel, folder: Path) -> Path:
             "Try the transformers version that constraints.txt pins",
         ) from error
     return folder / GRAPH
+
+
+def _part_buffers(model: PreTrainedModel) -> None:
+    """Copy buffers that two names stand for, which torch does not trace.
+
+    Rotary embeddings that change with the length are left so when the model has run.
+    """
+    seen: set[int] = set()
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
+            if id(buffer) in seen:
+                module._buffers[name] = buffer.clone()
+            seen.add(id(buffer))

@@ -47,7 +47,7 @@ def backends(monkeypatch: pytest.MonkeyPatch) -> list[Noting]:
         return opened[-1]
 
     monkeypatch.setattr(registry.BACKENDS, "resolve", lambda _: load)
-    monkeypatch.setattr(logits, "_PASS_TOKENS", PASS)
+    monkeypatch.setattr(logits, "_STEP_TOKENS", PASS)
     return opened
 
 
@@ -95,7 +95,7 @@ def test_short_passages_share_passes(reader: BundleLogits, backends: list[Noting
     for rows in reader.read(passages):
         assert rows.begin == sum(map(len, found[rows.passage]))
         found[rows.passage].append(rows.logits)
-    assert backends[0].passes == [16, 1, 16, 16, 8, 9]
+    assert backends[0].passes == [16, 16, 16, 16, 2]
     for passage, parts in zip(passages, found, strict=True):
         assert (np.concatenate(parts) == _rows(passage.token_ids)).all()
 
@@ -105,8 +105,8 @@ def test_only_wanted_rows_are_given(reader: BundleLogits) -> None:
     found = list(reader.read(passages))
     assert [(rows.passage, rows.begin, len(rows.logits)) for rows in found] == [
         (0, 11, 1),
-        (1, 30, 2),
-        (1, 32, 8),
+        (1, 30, 6),
+        (1, 36, 4),
         (2, 1, 2),
     ]
     for rows in found:

@@ -19,9 +19,15 @@ from nanoaccel.runtime.backends.openvino.cache_inputs import cache_inputs, descr
 from nanoaccel.runtime.backends.openvino.graph_copies import GraphCopies
 from nanoaccel.runtime.backends.openvino.hidden_states import add_hidden, hidden_outputs
 from nanoaccel.runtime.backends.openvino.looked_up import looked_up_bytes
+from nanoaccel.runtime.backends.openvino.lost_masks import (
+    check_attention,
+    read_config,
+    restore_masks,
+)
 from nanoaccel.runtime.backends.openvino.operator_times import OperatorTimes
 from nanoaccel.runtime.backends.openvino.paged_graph import make_paged, with_tokens
 from nanoaccel.runtime.backends.openvino.score_sum import ScoreSum
+from nanoaccel.runtime.backends.openvino.step_inputs import check_inputs
 from nanoaccel.runtime.backends.timed import Timed
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.memory import free_memory
@@ -62,7 +68,11 @@ def load(options: BackendOptions) -> OpenVINOBackend:
         raise BundleError(f"{options.graph} has no output logits", "Export a text decoder")
     if options.fuse_projections:
         fuse_projections(model)
+    config = read_config(options.graph)
+    check_attention(options.graph, config)
     make_paged(model, attention_scores=options.attention_scores)
+    restore_masks(model, config)
+    check_inputs(model, options.graph)
     if options.hidden_layers:
         add_hidden(model, options.hidden_layers)
     capabilities = core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")

@@ -41,12 +41,18 @@ class CacheInput:
         return f"{self.kind} {self.element_type.get_type_name()}[{sizes}]"
 
 
+def is_cache(name: str) -> bool:
+    """Whether an input of this name is one."""
+    kind, separator, _ = name.partition(_SEPARATOR)
+    return separator != "" and kind in ("key", "value")
+
+
 def cache_inputs(inputs: Sequence[ov.Output]) -> list[CacheInput]:
     """The cache inputs among a graph's: keys by layer, then values by layer."""
     found = [
         _cache_input(place, value)
         for place, value in enumerate(inputs)
-        if _SEPARATOR in value.get_any_name()
+        if is_cache(value.get_any_name())
     ]
     return sorted(found, key=lambda cache: (cache.kind, cache.layer))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from nanoaccel.errors import BundleError
+from nanoaccel.runtime.backends.openvino.cache_inputs import is_cache
 from nanoaccel.runtime.backends.openvino.paged_graph import LOGITS_ROWS
 from nanoaccel.runtime.plan import Float32Array, Int32Array, Int64Array, StepPlan
 
@@ -24,11 +27,32 @@ _FIELDS = {
     FEATURES: "features",  # of a head
 }
 _SCORED_TOKENS = "score_aggregation_window"
+_LONGEST = "max_context_len"
 
 _Pads: TypeAlias = NDArray[Any]
 _MOST_PADS = 32  # tokens of the spare block
 _ZEROS, _RAMP = np.zeros(_MOST_PADS, np.int64), np.arange(_MOST_PADS)
 _NO_PADS = _ZEROS[:0]
+
+
+def check_inputs(model: ov.Model, graph: Path) -> None:
+    """Refuse a paged graph without attention, or with inputs that no step gives.
+
+    Raises:
+        BundleError: It is one; the message names the inputs.
+    """
+    names = [value.get_any_name() for value in model.inputs]
+    if _LONGEST not in names or not any(map(is_cache, names)):
+        raise BundleError(
+            f"{graph} has no attention that can be paged", "Use a model of another architecture"
+        )
+    known = {*_FIELDS, _SCORED_TOKENS, _LONGEST}
+    unknown = [name for name in names if name not in known and not is_cache(name)]
+    if unknown:
+        raise BundleError(
+            f"{graph} has inputs that the engine does not give: {', '.join(unknown[:4])}",
+            "Layers with a state of their own cannot run: use a model of another architecture",
+        )
 
 
 class StepInputs:
@@ -57,7 +81,7 @@ class StepInputs:
         self._scored_tokens = bind(_SCORED_TOKENS) if _SCORED_TOKENS in names else None
         self._longest = np.zeros((), np.int32)
         shared = ov.Tensor(self._longest, shared_memory=True)
-        request.set_input_tensor(names.index("max_context_len"), shared)
+        request.set_input_tensor(names.index(_LONGEST), shared)
         self._lengths = np.empty(_FIRST_CAPACITY, np.int32)
         self.spare_block = 0
 

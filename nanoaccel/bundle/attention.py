@@ -1,0 +1,117 @@
+"""What a model's config.json says of its attention: what an engine must add, and what it cannot do.
+
+Traced graphs hold it as masks, and paged attention drops masks. So it is read where graphs are
+made, to refuse a model before any work, and where they are loaded, plain folders included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# Layers that look back at keys; all other kinds carry a state of their own.
+_ATTENTION = ("attention", "full_attention", "sliding_attention", "chunked_attention")
+_KINDS = ("layer_types", "layers_block_type")
+_CAPS = ("attn_logit_softcapping", "attn_logit_softcap")
+_CHUNK = "attention_chunk_size"
+# Graphs in which OpenVINO finds no attention to page, or pages one that computes something else.
+_UNPAGED = dict.fromkeys(
+    (
+        "bigbird_pegasus",
+        "blenderbot",
+        "blenderbot-small",
+        "gpt_neox_japanese",
+        "pegasus",
+        "phimoe",
+        "xglm",
+    ),
+    "OpenVINO does not page its attention",
+)
+
+
+def obstacle(config: Mapping[str, Any]) -> str | None:
+    """What of a model the engine cannot compute with paged attention; None when nothing.
+
+    Args:
+        config: Of the text model, as config.json has it.
+    """
+    kinds = sorted(layer_kinds(config) - {*_ATTENTION})
+    if kinds:
+        return f"it has layers with a state of another kind than keys and values ({kinds[0]})"
+    for name in _CAPS:
+        if config.get(name):
+            return f"its attention caps logits ({name}={config[name]})"
+    kind = config.get("model_type")
+    if kind == "falcon" and config.get("alibi"):
+        return "its attention adds positions rounded to bf16 (alibi=True)"
+    if kind == "gpt2" and config.get("scale_attn_by_inverse_layer_idx"):
+        return "its layers scale attention differently (scale_attn_by_inverse_layer_idx=True)"
+    if kind == "granitemoehybrid" and config.get("position_embedding_type") == "rope":
+        return "its graph counts positions itself (granitemoehybrid with rotary positions)"
+    return None if kind is None else _UNPAGED.get(kind)
+
+
+def layer_kinds(config: Mapping[str, Any]) -> set[str]:
+    """Kinds of layers that a config names; empty where it names none."""
+    return {kind for name in _KINDS for kind in config.get(name) or ()}
+
+
+def layer_windows(config: Mapping[str, Any]) -> list[int] | None:
+    """Tokens that each layer looks back at, 0 for all; None where the graph knows them.
+
+    GPT-Neo's local layers are masks to whoever reads a traced graph.
+    """
+    if config.get("model_type") != "gpt_neo":
+        return None
+    window = int(config["window_size"])
+    layers = config.get("attention_layers")
+    if layers is None:
+        layers = [kind for kinds, count in config["attention_types"] for kind in kinds * count]
+    return [window if kind == "local" else 0 for kind in layers]
+
+
+def alibi_slopes(config: Mapping[str, Any]) -> list[float] | None:
+    """What each head subtracts for a token of distance; None where the graph knows it.
+
+    MPT's, by Press et al. 2022: for heads that are no power of two, every second of the next power
+    comes first.
+    """
+    attention = config.get("attn_config") or {}
+    if config.get("model_type") != "mpt" or not attention.get("alibi"):
+        return None
+    heads, most = int(config["n_heads"]), float(attention.get("alibi_bias_max") or 8)
+    count = 2 ** math.ceil(math.log2(heads))
+    slopes = [2.0 ** -((place + 1) * most / count) for place in range(count)]
+    return slopes if count == heads else (slopes[1::2] + slopes[::2])[:heads]
+
+
+def uniform_length(config: Mapping[str, Any]) -> tuple[int, str] | None:
+    """Tokens up to which every token is computed alike, and what ends there; None without an end.
+
+    Beyond it the model reads a whole sequence another way because of its length. An engine has
+    sequences of all lengths in one pass, and keys that were computed when a text was short.
+    """
+    found: list[tuple[int, str]] = []
+    for rope in _ropes(config):
+        kind = rope.get("rope_type", rope.get("type"))
+        before = rope.get("original_max_position_embeddings")
+        before = config.get("original_max_position_embeddings") if before is None else before
+        if kind in ("longrope", "su") and before:
+            found.append((int(before), "its LongRoPE factors change there for the whole text"))
+        if kind == "dynamic":
+            length = before if before else config.get("max_position_embeddings")
+            reason = "its dynamic rotary scaling changes with every token from there on"
+            found += [] if length is None else [(int(length), reason)]
+    if "chunked_attention" in (config.get("layer_types") or ()) and config.get(_CHUNK):
+        found.append((int(config[_CHUNK]), f"its attention is cut into chunks ({_CHUNK})"))
+    return min(found, default=None)
+
+
+def _ropes(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Rotary parameters, of all layers or by kinds of layers, in the old key or the new."""
+    for name in ("rope_parameters", "rope_scaling"):
+        found = config.get(name)
+        if isinstance(found, Mapping):
+            yield found
+            yield from (part for part in found.values() if isinstance(part, Mapping))

@@ -1,0 +1,167 @@
+"""The self-check: what is published gives, through the engine, what it was made from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import tiny_models
+
+from nanoaccel.bundle import Bundle
+from nanoaccel.errors import ExportError, PromptTooLongError, UnsupportedModelError
+from nanoaccel.exporters.pipeline import export
+from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.runtime.backends.openvino import lost_masks, paged_graph
+from nanoaccel.runtime.llm import LLM
+
+pytestmark = pytest.mark.export
+
+F32 = Recipe(weights="f32")
+PLAIN = {
+    "vocab_size": tiny_models.VOCAB_SIZE,
+    "initializer_range": 0.3,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+}
+LONGROPE = {
+    "num_key_value_heads": 4,
+    "original_max_position_embeddings": 64,
+    "rope_parameters": {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "short_factor": [1.0 + 0.1 * place for place in range(8)],
+        "long_factor": [1.0 + 3 * place for place in range(8)],
+        "original_max_position_embeddings": 64,
+        "factor": 64.0,
+    },
+}
+
+
+def _model(folder: Path, kind: str, patch: pytest.MonkeyPatch, **config: Any) -> Path:
+    patch.setitem(tiny_models.CONFIGS, kind, {**PLAIN, **config})
+    return tiny_models.write_model(folder / kind, kind)
+
+
+def test_export_says_how_the_engine_was_checked(tiny_bundle: Path) -> None:
+    manifest = Bundle.open(tiny_bundle).manifest
+    assert manifest is not None
+    found = manifest.self_check["openvino"]
+    assert found["against"] == "the original"
+    assert isinstance(found["difference"], float)
+    assert found["difference"] < 1e-3
+    assert json.loads((tiny_bundle / "nanoaccel.json").read_text())["schema_version"] == 3
+    assert "| self-check, openvino | within" in (tiny_bundle / "report.md").read_text()
+    seconds = json.loads((tiny_bundle / "report.json").read_text())["seconds"]
+    assert seconds["check through the engine"] > 0
+
+
+@pytest.mark.parametrize("weights", ["bf16", "int4"])
+def test_export_checks_both_runtimes(tmp_path: Path, tiny_model: Path, weights: Any) -> None:
+    bundle = export(tiny_model, tmp_path / "out", recipe=Recipe(weights=weights), runtime="both")
+    assert bundle.manifest is not None
+    checks = bundle.manifest.self_check
+    assert set(checks) == {"openvino", "onnx"}
+    right = "the graph that was judged" if weights == "int4" else "the original"
+    assert {found["against"] for found in checks.values()} == {right}
+
+
+def test_export_does_not_publish_what_the_engine_computes_otherwise(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paged = paged_graph.paged_attention_transformation
+
+    def with_a_window(model: Any, **options: Any) -> None:
+        paged(model, **options)
+        config = {"model_type": "gpt_neo", "window_size": 40, "attention_layers": ["local"] * 3}
+        lost_masks.restore_masks(model, config)
+
+    monkeypatch.setattr(paged_graph, "paged_attention_transformation", with_a_window)
+    with pytest.raises(ExportError, match="does not give what the original gives"):
+        export(tiny_model, tmp_path / "out", recipe=F32)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_export_does_not_publish_swapped_weights(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nanoaccel.exporters import pipeline
+
+    finish = pipeline._make_openvino
+
+    def damaged(*arguments: Any) -> Any:
+        made = finish(*arguments)
+        weights = arguments[2] / "openvino" / "openvino_model.bin"
+        data = weights.read_bytes()
+        whole = len(data) - len(data) % 4
+        numbers = np.frombuffer(data[:whole], np.float32).copy()
+        usual = (abs(numbers) > 0.01) & (abs(numbers) < 10)
+        numbers[usual] *= 1.02
+        weights.write_bytes(numbers.tobytes() + data[whole:])
+        return made
+
+    monkeypatch.setattr(pipeline, "_make_openvino", damaged)
+    with pytest.raises(ExportError, match="engine"):
+        export(tiny_model, tmp_path / "out", recipe=F32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        (
+            "gpt_neo",
+            {
+                "hidden_size": 64,
+                "num_layers": 2,
+                "num_heads": 4,
+                "attention_types": [[["global", "local"], 1]],
+                "window_size": 40,
+                "max_position_embeddings": 1024,
+            },
+        ),
+        ("mpt", {"d_model": 64, "n_layers": 2, "n_heads": 4, "max_seq_len": 1024}),
+    ],
+)
+def test_export_keeps_windows_and_slopes_of_masks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, config: dict[str, Any]
+) -> None:
+    model = _model(tmp_path, kind, monkeypatch, **config)
+    bundle = export(model, tmp_path / "out", recipe=F32)
+    assert bundle.manifest is not None
+    assert bundle.manifest.self_check["openvino"]["against"] == "the original"
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "named"),
+    [
+        (
+            "falcon",
+            {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "alibi": True},
+            "alibi",
+        ),
+        ("gemma2", tiny_models.CONFIGS["gemma2"], "attn_logit_softcapping"),
+        (
+            "lfm2",
+            tiny_models._sizes(layer_types=["conv", "full_attention", "full_attention"]),
+            "conv",
+        ),
+    ],
+)
+def test_export_refuses_what_is_not_paged_before_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, config: dict[str, Any], named: str
+) -> None:
+    config = {name: value for name, value in config.items() if "softcap" not in name}
+    model = _model(tmp_path, kind, monkeypatch, **config)
+    with pytest.raises(UnsupportedModelError, match=named):
+        export(model, tmp_path / "out", recipe=F32)
+
+
+def test_export_ends_a_longrope_context_where_its_factors_change(tmp_path: Path) -> None:
+    model = tiny_models.write_model(tmp_path / "phi3", "phi3", **LONGROPE)
+    bundle = export(model, tmp_path / "out", recipe=F32)
+    assert bundle.context_length == 64
+    assert "LongRoPE" in bundle.context_note
+    with LLM(tmp_path / "out") as llm, pytest.raises(PromptTooLongError, match="LongRoPE"):
+        llm.generate(list(range(3, 103)))

@@ -1,0 +1,86 @@
+"""What a config.json says of attention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nanoaccel.bundle.attention import alibi_slopes, layer_windows, obstacle, uniform_length
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"model_type": "lfm2", "layer_types": ["conv", "full_attention"]}, "conv"),
+        ({"model_type": "zamba2", "layers_block_type": ["hybrid", "mamba"]}, "hybrid"),
+        ({"model_type": "gemma2", "attn_logit_softcapping": 50.0}, "attn_logit_softcapping=50.0"),
+        ({"model_type": "falcon", "alibi": True}, "alibi=True"),
+        ({"model_type": "gpt2", "scale_attn_by_inverse_layer_idx": True}, "inverse_layer_idx"),
+    ],
+)
+def test_obstacle_names_what_cannot_be_paged(config: dict[str, Any], named: str) -> None:
+    assert named in str(obstacle(config))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"model_type": "gemma2", "attn_logit_softcapping": None},
+        {"model_type": "falcon", "alibi": False},
+        {"model_type": "gemma3_text", "layer_types": ["sliding_attention", "full_attention"]},
+    ],
+)
+def test_obstacle_is_none_where_attention_is_plain(config: dict[str, Any]) -> None:
+    assert obstacle(config) is None
+
+
+def test_layer_windows_are_gpt_neos_local_layers() -> None:
+    config = {
+        "model_type": "gpt_neo",
+        "window_size": 256,
+        "attention_types": [[["global", "local"], 2]],
+    }
+    assert layer_windows(config) == [0, 256, 0, 256]
+    assert layer_windows({"model_type": "mistral", "sliding_window": 64}) is None
+
+
+def test_alibi_slopes_are_mpts() -> None:
+    config = {"model_type": "mpt", "n_heads": 4, "attn_config": {"alibi": True}}
+    assert alibi_slopes(config) == [0.25, 0.0625, 0.015625, 0.00390625]
+    odd = alibi_slopes({**config, "n_heads": 3})
+    assert odd == [0.0625, 0.00390625, 0.25]
+    assert alibi_slopes({**config, "attn_config": {"alibi": False}}) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "length"),
+    [
+        ({"max_position_embeddings": 4096}, None),
+        ({"rope_scaling": {"type": "su"}, "original_max_position_embeddings": 64}, 64),
+        (
+            {
+                "rope_parameters": {
+                    "rope_type": "longrope",
+                    "original_max_position_embeddings": 256,
+                }
+            },
+            256,
+        ),
+        (
+            {
+                "max_position_embeddings": 512,
+                "rope_parameters": {"full_attention": {"rope_type": "dynamic"}},
+            },
+            512,
+        ),
+        ({"rope_parameters": {"rope_type": "yarn", "original_max_position_embeddings": 64}}, None),
+        ({"layer_types": ["chunked_attention"], "attention_chunk_size": 128}, 128),
+    ],
+)
+def test_uniform_length_ends_where_the_whole_text_changes(
+    config: dict[str, Any], length: int | None
+) -> None:
+    found = uniform_length(config)
+    assert (None if found is None else found[0]) == length

@@ -21,7 +21,8 @@
     ├── PromptCacheError        the folder of a prompt cache cannot be used
     └── MissingExtraError       an optional dependency is not installed (also an ImportError)
 
-A message is one line: it names the option or file, the value, and the remedy.
+A message is one line: it names the option or file, the value, and the remedy. What a library says
+in several lines, and is quoted in a message, becomes one.
 """
 
 
@@ -36,6 +37,7 @@ class NanoAccelError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, remedy: str | None = None) -> None:
+        problem = " ".join(line.strip() for line in problem.splitlines())
         self.problem = problem
         self.remedy = remedy
         super().__init__(problem if remedy is None else f"{problem}. {remedy}")

@@ -49,6 +49,8 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
         return "its layers scale attention differently (scale_attn_by_inverse_layer_idx=True)"
     if kind == "granitemoehybrid" and config.get("position_embedding_type") == "rope":
         return "its graph counts positions itself (granitemoehybrid with rotary positions)"
+    if kind == "mpt" and (config.get("attn_config") or {}).get("clip_qkv"):
+        return "its attention clips queries, keys and values (clip_qkv)"
     return None if kind is None else _UNPAGED.get(kind)
 
 

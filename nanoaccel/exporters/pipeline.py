@@ -22,6 +22,7 @@ from nanoaccel.exporters.defaults import (
     obstacle_to_onnx,
 )
 from nanoaccel.exporters.drafts import choose_draft, place_draft
+from nanoaccel.exporters.failures import named_failures
 from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import check_space, publishing
 from nanoaccel.exporters.recipe import PRESETS, Recipe
@@ -113,7 +114,7 @@ def export(
     )
     progress = Progress((lambda _: None) if listener is None else listener)
     target = Path(out).resolve()
-    with publishing(target, overwrite=overwrite) as folder:
+    with publishing(target, overwrite=overwrite) as folder, named_failures(progress):
         _run(str(model), folder, order, progress)
     return Bundle.open(target)
 
@@ -159,6 +160,7 @@ def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
     with progress.stage("find the model"), quiet():
         source = sources.resolve(model)
         config = sources.load_config(source)
+        progress.model_type = config.model_type
         check_supported(config)
         checkpoint = sources.find_checkpoint(source)
         asked, order = order, _settle(order, source, config, checkpoint)

@@ -51,6 +51,10 @@ class Progress:
     Args:
         listener: Called at the begin and at the end of each stage, and in between; by one thread
             at a time.
+
+    Attributes:
+        model_type: Of the model that is exported, as soon as it is known.
+        doing: The stage that began last.
     """
 
     def __init__(self, listener: Listener) -> None:
@@ -58,6 +62,8 @@ class Progress:
         self._lock = threading.Lock()
         self.peak_memory = 0
         self.seconds: dict[str, float] = {}
+        self.model_type: str | None = None
+        self.doing = "begin"
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Tell]:
@@ -67,6 +73,7 @@ class Progress:
         """
         begin = time.perf_counter()
         known: tuple[float | None, str] = (None, "")
+        self.doing = name
         ended = threading.Event()
 
         def tell(done: float, part: str = "") -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoaccel.errors import ExportError
+from nanoaccel.exporters.failures import reason_of
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -98,6 +99,6 @@ def graph_inputs(
 
 def _does_not_run(error: RuntimeError) -> ExportError:
     return ExportError(
-        f"the exported graph does not run: {str(error).splitlines()[0]}",
+        f"the exported graph does not run: {reason_of(error)}",
         "Try other weights, or report it with the model's name",
     )

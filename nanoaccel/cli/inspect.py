@@ -47,12 +47,15 @@ def inspect(
 
 
 def _facts(bundle: Bundle, verified: bool | None) -> dict[str, Any]:
+    from nanoaccel.runtime.sampling import SamplingSettings
+
     manifest = None if bundle.manifest is None else asdict(bundle.manifest)
     return {
         "folder": str(bundle.folder),
         "runtimes": bundle.runtimes,
         "graph": str(bundle.graph),
         "context_length": bundle.context_length,
+        "sampling_defaults": asdict(SamplingSettings.of_model(bundle.tokenizer_folder)),
         "bits_per_weight": _bits_per_weight(bundle),
         "manifest": manifest,
         "verified": verified,
@@ -60,12 +63,15 @@ def _facts(bundle: Bundle, verified: bool | None) -> dict[str, Any]:
 
 
 def _rows(bundle: Bundle) -> list[tuple[str, str]]:
+    from nanoaccel.runtime.sampling import SamplingSettings
+
     manifest = bundle.manifest
     rows = [
         ("folder", str(bundle.folder)),
         ("kind", "plain folder" if manifest is None else "NanoAccel bundle"),
         ("runtime", ", ".join(bundle.runtimes)),
         ("context", f"{bundle.context_length:,} tokens"),
+        ("sampling defaults", SamplingSettings.of_model(bundle.tokenizer_folder).described()),
     ]
     if manifest is None:
         return [*rows, *_plain_files(bundle)]

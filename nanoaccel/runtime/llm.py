@@ -132,15 +132,15 @@ class LLM:
     def generate(
         self,
         prompts: Sequence[Prompt],
-        params: SamplingParams | None = None,
-        options: RequestOptions | None = None,
+        params: SamplingParams | Sequence[SamplingParams | None] | None = None,
+        options: RequestOptions | Sequence[RequestOptions | None] | None = None,
     ) -> list[RequestOutput]: ...
 
     def generate(
         self,
         prompts: Prompt | Sequence[Prompt],
-        params: SamplingParams | None = None,
-        options: RequestOptions | None = None,
+        params: SamplingParams | Sequence[SamplingParams | None] | None = None,
+        options: RequestOptions | Sequence[RequestOptions | None] | None = None,
     ) -> RequestOutput | list[RequestOutput]:
         """Continue one prompt, or several together.
 
@@ -148,8 +148,10 @@ class LLM:
 
         Args:
             prompts: A prompt, or a list of prompts.
-            params: How to sample; None is ``SamplingParams()``, greedy and 256 tokens.
-            options: Priority, timeout, and what the requests keep in the cache.
+            params: How to sample; of a list of prompts also a list, one for each. None is
+                ``SamplingParams()``: 256 tokens, chosen as the model's makers mean it.
+            options: Priority, timeout, and what the requests keep in the cache; of a list of
+                prompts also a list, one for each.
 
         Returns:
             One output for a prompt; for a list, a list in the same order. A request that fails
@@ -157,6 +159,7 @@ class LLM:
 
         Raises:
             RequestError: A prompt is empty, too long, or not a prompt; nothing has run then.
+            ConfigError: A list of params or options has another length than that of the prompts.
             SamplingError: The parameters name a token that the model has not.
             ClosedError: The LLM is closed.
         """

@@ -13,6 +13,7 @@ Message: TypeAlias = Mapping[str, object]
 Prompt: TypeAlias = str | Sequence[int] | Sequence[Message]
 
 _KINDS = "A prompt is a string, a list of token ids or a list of messages"
+_SHORTEN = "Shorten it"
 
 
 class PromptEncoder:
@@ -27,8 +28,13 @@ class PromptEncoder:
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
 
-    def encode(self, prompt: Prompt, context_length: int) -> list[int]:
+    def encode(self, prompt: Prompt, context_length: int, remedy: str = _SHORTEN) -> list[int]:
         """Token ids of a prompt that leaves room for at least one more token.
+
+        Args:
+            prompt: What a user gave.
+            context_length: Tokens of prompt and text that fit.
+            remedy: What to do where they do not.
 
         Raises:
             RequestError: It is empty, too long, or not a prompt.
@@ -41,7 +47,7 @@ class PromptEncoder:
         if len(ids) >= context_length:
             raise PromptTooLongError(
                 f"the prompt has {len(ids)} tokens; {context_length - 1} fit",
-                "Shorten it, or give the cache more memory if the model's context is longer",
+                remedy,
             )
         return ids
 
@@ -54,7 +60,8 @@ class PromptEncoder:
 
     def _check_ids(self, ids: Sequence[int]) -> list[int]:
         for token in ids:
-            if not isinstance(token, Integral) or not 0 <= token < self._vocab_size:
+            whole = isinstance(token, Integral) and not isinstance(token, bool)
+            if not whole or not 0 <= token < self._vocab_size:
                 raise RequestError(
                     f"{token!r} is not a token id from 0 to {self._vocab_size - 1}", _KINDS
                 )

@@ -102,6 +102,8 @@ class Session:
     ) -> None:
         pages = HugePages()
         opened = Bundle.open(Path(bundle))
+        model_length = opened.context_length
+        opened = replace(opened, context_length=config.length_within(model_length))
         self.tokenizer = Tokenizer.load(opened.tokenizer_folder)
         setting = _tuned(opened, backend, config)
         graph_config = apply(config, setting, os.environ)
@@ -123,9 +125,11 @@ class Session:
             self._preparer = Preparer(
                 self.tokenizer,
                 self.info,
-                model_length=opened.context_length,
+                model_length=model_length,
                 cache_length=self.cache_tokens,
+                set_length=opened.context_length,
                 eviction=config.cache_eviction,
+                settings=config.model_settings(opened.tokenizer_folder),
             )
             self.loop = start_engine(loaded, config, bundle=opened, on_event=on_event)
         except BaseException:

@@ -105,6 +105,8 @@ class ReplicaSession:
         on_event: EventListener | None,
     ) -> None:
         opened = Bundle.open(Path(bundle))
+        model_length = opened.context_length
+        opened = replace(opened, context_length=config.length_within(model_length))
         self.tokenizer = Tokenizer.load(opened.tokenizer_folder)
         self.replicas = len(plans)
         configs = [_part(config, place, self.replicas) for place in range(self.replicas)]
@@ -122,9 +124,11 @@ class ReplicaSession:
         self._preparer = Preparer(
             self.tokenizer,
             self.info,
-            model_length=opened.context_length,
+            model_length=model_length,
             cache_length=min(one.cache_tokens for one in ready),
+            set_length=opened.context_length,
             eviction=config.cache_eviction,
+            settings=config.model_settings(opened.tokenizer_folder),
         )
 
     @property

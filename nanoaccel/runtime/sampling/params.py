@@ -103,7 +103,7 @@ class SamplingParams:
             self._set(name, check(name, value, SamplingError))
 
     def _take_defaults(self) -> None:
-        """Put the default where there is None; that of ``max_tokens`` stays, as it has a meaning."""
+        """Put the default where there is None; of ``max_tokens`` that has a meaning, and stays."""
         for item in fields(self):
             if getattr(self, item.name) is None and item.name != "max_tokens":
                 self._set(item.name, {} if item.default is MISSING else item.default)

@@ -147,6 +147,7 @@ class Session:
         self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
     ) -> EngineSubmission:
         """Make the requests of a prompt; as ``serving.Serving.prepare``."""
+        self.loop.owner.check()
         prepared = self._preparer.prepare(prompt, params, options)
         requests = [
             self._preparer.request(prepared, index) for index in range(len(prepared.numbers))
@@ -163,12 +164,14 @@ class Session:
 
     def settle(self) -> None:
         """Do now what is done once for an engine that lives on, so that no measurement meets it."""
+        self.loop.owner.check()
         self._settling.settle()
 
 
 def _close(loop: EngineLoop, settling: Settling) -> None:
-    settling.close()
-    loop.close()
+    if loop.owner.is_here:
+        settling.close()
+        loop.close()
 
 
 def _tuned(bundle: Bundle, backend: str, config: EngineConfig) -> Setting:

@@ -140,6 +140,7 @@ class ReplicaSession:
         self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
     ) -> ReplicaSubmission:
         """Check a prompt as its engine will; as ``serving.Serving.prepare``."""
+        self.pool.owner.check()
         prepared = self._preparer.prepare(prompt, params, options)
         self._preparer.request(prepared, 0)  # raises what would be raised there
         return ReplicaSubmission(prepared, self)

@@ -15,6 +15,7 @@
     │   └── QueueFullError      ... because too many requests wait already
     ├── GenerationError         a request failed while it ran
     ├── ClosedError             something was used after it was closed
+    │   └── ForkedError         ... or in a process that was forked after it was opened
     ├── StreamConsumedError     a stream was iterated a second time
     ├── CallbackError           a callback of the user raised
     ├── DrafterError            a drafter failed, and guesses no more
@@ -103,6 +104,10 @@ class GenerationError(NanoAccelError):
 
 class ClosedError(NanoAccelError):
     """Something was used after it was closed."""
+
+
+class ForkedError(ClosedError):
+    """Something was used in a process that was forked after it was opened."""
 
 
 class StreamConsumedError(NanoAccelError):

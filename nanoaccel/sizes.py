@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from numbers import Real
 
 from nanoaccel.errors import ConfigError
 
@@ -31,3 +32,20 @@ def parse_bytes(option: str, text: str) -> int:
     if match is None or match[2].upper() not in _UNITS:
         raise ConfigError(f"{option} {text!r} is not a size", "Write it as 512MB, 2GB or 1.5GiB")
     return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def as_bytes(option: str, value: object) -> int:
+    """The bytes that a number says, or a text such as ``512MB``.
+
+    Raises:
+        ConfigError: It is neither; the message names the option.
+    """
+    if isinstance(value, str):
+        return parse_bytes(option, value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, Real) and not isinstance(value, int) and float(value).is_integer():
+        return int(float(value))
+    raise ConfigError(
+        f"{option}={value!r:.80} is not a size", 'Write it in bytes, or as "512MB", "2GB", "1.5GiB"'
+    )

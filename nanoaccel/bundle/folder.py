@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ DRAFT = "draft"
 _PLAIN_GRAPH = "openvino_model.xml"
 _MADE_FOR = ("openvino", "onnx")
 _BUILDERS_CONFIG = "genai_config.json"
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 
 
@@ -63,7 +65,7 @@ class Bundle:
         """
         folder = Path(folder)
         if not folder.is_dir():
-            raise BundleError(f"{folder} is not a folder", "Make it: nanoaccel export MODEL OUT")
+            raise BundleError(f"{folder} is not a folder", f"Make it: {_export_command(folder)}")
         if (folder / MANIFEST).is_file():
             return cls._open_bundle(folder)
         if (folder / _PLAIN_GRAPH).is_file():
@@ -217,6 +219,14 @@ class Bundle:
                 )
 
 
+def _export_command(folder: Path) -> str:
+    """What makes a bundle, with the name filled in where it is one of the hub."""
+    name = folder.as_posix()
+    if _HUB_ID.fullmatch(name) is None or folder.parent.is_dir():
+        return "nanoaccel export MODEL OUT"
+    return f"nanoaccel export {name} {folder.name}, and open {folder.name!r}"
+
+
 def stamp_of(graph: Path) -> str:
     """Names a graph's file as it is now, without reading it: place, size and time."""
     found = [path.stat() for path in weights_files(graph)]
@@ -248,6 +258,30 @@ def _read_context(path: Path) -> int:
 
 
 def find_context_length(config: Mapping[str, Any]) -> int | None:
-    """Tokens that a model can attend to, by its config.json; None when that does not say."""
+    """Tokens that a model can attend to, by its config.json; None when that does not say.
+
+    Scaled positions count, as in vLLM: of "yarn" those that the model was first made for times the
+    factor, of "linear" too. Where a config does not name the first
+    ones, ``max_position_embeddings`` are they, but not of Gemma 3: it is the scaled number there,
+    as it is with "llama3" and "longrope". "dynamic" stays at that number: beyond it the rotation
+    depends on the length of each text, which no exported graph can follow.
+    """
     found = (config.get(name) for name in _CONTEXT_KEYS)
-    return next((value for value in found if isinstance(value, int)), None)
+    length = next((value for value in found if type(value) is int), None)
+    if length is None:
+        inner = config.get("text_config")
+        return find_context_length(inner) if isinstance(inner, Mapping) else None
+    rope = config.get("rope_parameters")
+    if not isinstance(rope, Mapping):
+        rope = config.get("rope_scaling")
+    if not isinstance(rope, Mapping):
+        return length
+    kind, factor = rope.get("rope_type", rope.get("type")), rope.get("factor")
+    if str(config.get("model_type")).startswith("gemma3"):
+        return length
+    if kind not in ("yarn", "linear") or not isinstance(factor, int | float) or factor < 1:
+        return length
+    first = rope.get("original_max_position_embeddings")
+    if type(first) is int:
+        return max(length, int(first * factor))
+    return int(length * factor)

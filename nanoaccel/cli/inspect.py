@@ -48,12 +48,15 @@ def inspect(
 
 
 def _facts(bundle: Bundle, verified: bool | None) -> dict[str, Any]:
+    from nanoaccel.runtime.sampling import SamplingSettings
+
     manifest = None if bundle.manifest is None else asdict(bundle.manifest)
     return {
         "folder": str(bundle.folder),
         "runtimes": bundle.runtimes,
         "graph": str(bundle.graph),
         "context_length": bundle.context_length,
+        "sampling_defaults": asdict(SamplingSettings.of_model(bundle.tokenizer_folder)),
         "bits_per_weight": _bits_per_weight(bundle),
         "manifest": manifest,
         "verified": verified,
@@ -61,12 +64,15 @@ def _facts(bundle: Bundle, verified: bool | None) -> dict[str, Any]:
 
 
 def _rows(bundle: Bundle) -> list[tuple[str, str]]:
+    from nanoaccel.runtime.sampling import SamplingSettings
+
     manifest = bundle.manifest
     rows = [
         ("folder", str(bundle.folder)),
         ("kind", "plain folder" if manifest is None else "NanoAccel bundle"),
         ("runtime", ", ".join(bundle.runtimes)),
         ("context", _context(bundle)),
+        ("sampling defaults", SamplingSettings.of_model(bundle.tokenizer_folder).described()),
     ]
     if manifest is None:
         return [*rows, *_plain_files(bundle)]
@@ -96,8 +102,8 @@ def _self_checks(manifest: Manifest) -> list[tuple[str, str]]:
     if not manifest.self_check:
         return [("self-check", "none: exported before there was one")]
     lines = [
-        f"{runtime}: within {_number(found['difference'])} nats of {found['against']} "
-        f"(at most {_number(found['tolerance'])}; {found['requests']} requests, up to "
+        f"{runtime}: within {float(str(found['difference'])):.1g} nats of {found['against']} "
+        f"(at most {float(str(found['tolerance'])):g}; {found['requests']} requests, up to "
         f"{found['tokens']} tokens)"
         for runtime, found in manifest.self_check.items()
     ]

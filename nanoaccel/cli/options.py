@@ -27,6 +27,10 @@ def _sampling(*names: str, help: str, metavar: str | None = None) -> Any:
     return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=_SAMPLING)
 
 
+def _own(help: str) -> Any:
+    return _sampling(help=f"{help}. The model's own when not given.")
+
+
 def _engine(*, help: str, metavar: str | None = None) -> Any:
     return typer.Option(help=help, metavar=metavar, rich_help_panel=_ENGINE)
 
@@ -37,23 +41,23 @@ def _cache(*names: str, help: str, metavar: str | None = None) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingOptions:
-    """How to sample one completion; the defaults are those of ``SamplingParams``."""
+    """How to sample one completion; None is the default of ``SamplingParams``."""
 
     max_tokens: Annotated[
         int, _sampling(help="Tokens to generate at most, within what the context holds.")
     ] = 256
     min_tokens: Annotated[int, _sampling(help="Tokens before which nothing ends the text.")] = 0
-    temperature: Annotated[float, _sampling(help="0 takes the likeliest token each time.")] = 0.0
-    top_k: Annotated[int, _sampling(help="Keep the k likeliest tokens; 0 keeps all.")] = 0
+    temperature: Annotated[float | None, _own("0 takes the likeliest token each time")] = None
+    top_k: Annotated[int | None, _own("Keep the k likeliest tokens; 0 keeps all")] = None
     top_p: Annotated[
-        float, _sampling(help="Keep the likeliest tokens that add up to this probability.")
-    ] = 1.0
+        float | None, _own("Keep the likeliest tokens that add up to this probability")
+    ] = None
     min_p: Annotated[
-        float, _sampling(help="Keep tokens at least this many times as likely as the likeliest.")
-    ] = 0.0
+        float | None, _own("Keep tokens at least this many times as likely as the likeliest")
+    ] = None
     repetition_penalty: Annotated[
-        float, _sampling(help="Makes tokens of prompt and text less likely; 1 is off.")
-    ] = 1.0
+        float | None, _own("Makes tokens of prompt and text less likely; 1 is off")
+    ] = None
     presence_penalty: Annotated[
         float, _sampling(help="Subtracted from the logit of each token in the text; -2 to 2.")
     ] = 0.0
@@ -64,7 +68,7 @@ class SamplingOptions:
         list[str] | None,
         _sampling(metavar="ID=VALUE", help="Added to a token's logit; may be repeated."),
     ] = None
-    seed: Annotated[int | None, _sampling(help="Same seed, same text; drawn when not given.")] = (
+    seed: Annotated[int | None, _sampling(help="Of the random numbers; drawn when not given.")] = (
         None
     )
     stop: Annotated[
@@ -78,6 +82,9 @@ class SamplingOptions:
     ignore_eos: Annotated[
         bool, _sampling("--ignore-eos", help="Go on after the model's own end token.")
     ] = False
+    no_generation_config: Annotated[
+        bool, _sampling("--no-generation-config", help="Leave the model's own defaults aside.")
+    ] = False
 
     def params(self, *, n: int = 1, logprobs: int | None = None) -> SamplingParams:
         """The checked parameters.
@@ -86,9 +93,9 @@ class SamplingOptions:
             SamplingError: A value is out of range, or two contradict each other.
             ConfigError: A ``--logit-bias`` is not ID=VALUE.
         """
-        from nanoaccel.runtime.sampling import SamplingParams
+        from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 
-        return SamplingParams(
+        params = SamplingParams(
             max_tokens=self.max_tokens,
             min_tokens=self.min_tokens,
             temperature=self.temperature,
@@ -106,6 +113,7 @@ class SamplingOptions:
             n=n,
             logprobs=logprobs,
         )
+        return SamplingSettings().complete(params) if self.no_generation_config else params
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +143,12 @@ class EngineOptions:
     kv_cache_memory: Annotated[
         str | None,
         _cache(metavar="SIZE", help="Memory for it, as 512MB or 2GB; else up to a quarter free."),
+    ] = None
+    context_length: Annotated[
+        int | None,
+        _engine(
+            metavar="N", help="Tokens of prompt and text together; as the model has when not given."
+        ),
     ] = None
     cache_precision: Annotated[
         str, _cache(metavar="TYPE", help="Of cached keys and values: u4, u8, f16, bf16, f32.")
@@ -168,6 +182,7 @@ class EngineOptions:
             "kv_cache_memory": None if memory is None else parse_bytes("--kv-cache-memory", memory),
             "cache_precision": self.cache_precision,
             "cache_eviction": self._cache_eviction(),
+            "context_length": self.context_length,
         }
 
     def _cache_eviction(self) -> CacheEviction | None:

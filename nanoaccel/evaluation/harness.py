@@ -17,7 +17,7 @@ from nanoaccel.exporters.encoder import HubEncoder
 from nanoaccel.runtime.backends import Precision
 from nanoaccel.runtime.events import Event
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 from nanoaccel.runtime.text import Tokenizer
 
 _MAX_TOKENS = 256  # where a task does not say
@@ -193,9 +193,10 @@ def sampling_params(given: Mapping[str, Any]) -> SamplingParams:
     if given.get("do_sample", False):
         sampled = {name: given[name] for name in ("top_p", "top_k") if name in given}
         sampled["temperature"] = given.get("temperature", 1.0)
-    return SamplingParams(
+    asked = SamplingParams(
         max_tokens=int(limits[0]) if limits else _MAX_TOKENS,
         stop=tuple(stop for stop in stops if stop),
         seed=0,
         **sampled,
     )
+    return SamplingSettings().complete(asked)  # a task says all that it means

@@ -11,8 +11,8 @@ from nanoaccel.exporters.recipe import Recipe
 
 # The smaller a model, the more 4 bits cost it. Up to so many weights, the share of the projections'
 # weights that are stored in 4 bits; the most sensitive layers get 8 (benchmarks/default_recipe.py).
-_SHARES = ((0.4e9, 0.42), (1.5e9, 0.6), (4e9, 0.75))
-_SHARE_BEYOND = 0.85
+_SHARES = ((0.4e9, 0.5), (1.5e9, 0.65), (4e9, 0.8))
+_SHARE_BEYOND = 0.9
 # Groups of 32 with zero points lose least at equal size.
 _DEFAULT = Recipe(symmetric=False, group_size=32, methods=("awq", "scale-estimation"))
 # Beyond so many bytes of weights a second graph of the same model costs more than it brings.

@@ -62,15 +62,15 @@ class AsyncLLM:
     async def generate(
         self,
         prompts: Sequence[Prompt],
-        params: SamplingParams | None = None,
-        options: RequestOptions | None = None,
+        params: SamplingParams | Sequence[SamplingParams | None] | None = None,
+        options: RequestOptions | Sequence[RequestOptions | None] | None = None,
     ) -> list[RequestOutput]: ...
 
     async def generate(
         self,
         prompts: Prompt | Sequence[Prompt],
-        params: SamplingParams | None = None,
-        options: RequestOptions | None = None,
+        params: SamplingParams | Sequence[SamplingParams | None] | None = None,
+        options: RequestOptions | Sequence[RequestOptions | None] | None = None,
     ) -> RequestOutput | list[RequestOutput]:
         """Continue one prompt, or several together; as ``LLM.generate``.
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 from nanoaccel.runtime.output import Chunk
+from nanoaccel.runtime.ownership import Owner
 from nanoaccel.runtime.serving import Submission
 from nanoaccel.runtime.streams import consumed
 
@@ -19,6 +20,7 @@ class AsyncStream(AsyncIterator[Chunk]):
     """
 
     def __init__(self, prepare: Callable[[], Submission]) -> None:
+        self._owner = Owner()
         self._submission: Submission | None = None
         self._prepare = prepare
         self._chunks: asyncio.Queue[Chunk] = asyncio.Queue()
@@ -43,6 +45,7 @@ class AsyncStream(AsyncIterator[Chunk]):
         if self._left == 0 or self._closed:
             raise StopAsyncIteration
         assert self._left is not None
+        self._owner.check()
         chunk = await self._chunks.get()
         if chunk.finish_reason is not None:
             self._left -= 1

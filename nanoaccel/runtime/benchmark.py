@@ -16,7 +16,7 @@ from typing import Literal
 from nanoaccel.errors import ConfigError, GenerationError
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.output import Completion, RequestOutput
-from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 from nanoaccel.runtime.session import Session
 
 _WARM_UP_TOKENS = 8
@@ -152,7 +152,7 @@ def _generation_speed(llm: LLM, test: BenchmarkTest, draw: random.Random) -> flo
 
 
 def _run(llm: LLM, prompts: list[list[int]], tokens: int) -> list[Completion]:
-    params = SamplingParams(max_tokens=tokens, ignore_eos=True)
+    params = SamplingSettings().complete(SamplingParams(max_tokens=tokens, ignore_eos=True))
     outputs: list[RequestOutput] = llm.generate(prompts, params)
     completions = [output.completions[0] for output in outputs]
     for completion in completions:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from numbers import Integral
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from nanoaccel.errors import ConfigError
 from nanoaccel.registry import DRAFTERS, did_you_mean
 from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
 from nanoaccel.runtime.kv import CacheEviction
+from nanoaccel.runtime.sampling import SamplingSettings
 from nanoaccel.runtime.text import ChatOptions
+from nanoaccel.runtime.values import as_bool, as_float, as_int, as_path, as_text
+from nanoaccel.sizes import as_bytes
 
 DEFAULT_STEP_TOKENS = 128
 DEFAULT_RUNNING = 32
@@ -19,17 +22,25 @@ DEFAULT_WAITING = 1024
 DEFAULT_PROMPT_CACHE_SIZE = 4 << 30
 _MEMORY_SHARE = 0.25
 
+GenerationConfig: TypeAlias = Literal["auto", "off"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineConfig:
-    """Options of ``LLM``.
+    """Options of ``LLM``. None is the default, everywhere.
 
     Args:
         threads: Threads for the graph; None lets the runtime choose.
         precision: "auto" is what this CPU does fastest; "f32" computes everything in f32, for
             exactness tests.
         cache_precision: Type of cached keys and values; "auto" is the backend's choice.
-        kv_cache_memory: Bytes for the cache; None takes up to a quarter of the free memory.
+        kv_cache_memory: Bytes for the cache, or a size such as "2GB"; None takes up to a quarter of
+            the free memory.
+        context_length: Tokens of prompt and text together that a request may have; None is what the
+            model was made for. It can be less, so that the cache has room for more requests, not
+            more: no model knows places that it was not made for.
+        generation_config: "auto" takes the defaults of ``SamplingParams`` from the model's
+            generation_config.json; "off" leaves that aside, so that the default is greedy.
         quantization_group: Values of an activation that are quantized together, where the runtime
             does so; None is as large as the groups of the weights.
         fuse_projections: Make one matrix of the projections that read one input, in a graph where
@@ -46,10 +57,11 @@ class EngineConfig:
         eviction_policy: Which cached block goes first: "lru", "lfu", "cost", or a plugin's.
         prompt_cache: Folder where cached blocks go when they are cold, and are found again after
             a restart; None keeps them in memory only.
-        prompt_cache_size: Bytes that the folder may hold.
+        prompt_cache_size: Bytes that the folder may hold, or a size such as "4GiB".
         speculation: Who guesses tokens that a step then checks: "auto" is every drafter that this
-            bundle has, "off" none, else the name of one. It never changes a text, and is used only
-            where it pays.
+            bundle has, "off" none, else the name of one. What is written is what the model chooses;
+            but a pass that checks guesses may round otherwise than one that does not. It is used
+            only where it pays.
         draft: Folder of a draft for this model: a bundle with the same tokenizer, or what
             ``nanoaccel draft train`` made; None is the one in the bundle, if it has one.
         corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0 keeps
@@ -62,13 +74,15 @@ class EngineConfig:
             not set here.
 
     Raises:
-        ConfigError: A value is out of range, or two contradict each other.
+        ConfigError: A value is of the wrong type or out of range, or two contradict each other.
     """
 
     threads: int | None = None
     precision: Precision = "auto"
     cache_precision: CachePrecision = "auto"
     kv_cache_memory: int | None = None
+    context_length: int | None = None
+    generation_config: GenerationConfig = "auto"
     quantization_group: int | None = None
     fuse_projections: bool | None = None
     max_step_tokens: int | None = None
@@ -87,6 +101,7 @@ class EngineConfig:
     tuned: bool = True
 
     def __post_init__(self) -> None:
+        _take_types(self, _ENGINE_TYPES)
         if self.corpus_tokens < 0:
             raise ConfigError(
                 f"corpus_tokens={self.corpus_tokens} is out of range", "It must be 0 or more"
@@ -100,6 +115,7 @@ class EngineConfig:
         for name in (
             "threads",
             "kv_cache_memory",
+            "context_length",
             "max_step_tokens",
             "max_running",
             "max_waiting",
@@ -118,6 +134,7 @@ class EngineConfig:
             raise ConfigError("prompt_cache needs the prefix cache", "Leave out prefix_cache=False")
         _check_choice("precision", self.precision, get_args(Precision))
         _check_choice("cache_precision", self.cache_precision, get_args(CachePrecision))
+        _check_choice("generation_config", self.generation_config, get_args(GenerationConfig))
 
     @property
     def step_tokens(self) -> int:
@@ -129,6 +146,35 @@ class EngineConfig:
         """Names how graphs are changed at load; empty when they are not."""
         group = "" if self.quantization_group is None else f" group {self.quantization_group}"
         return group + (" fused" if self.fuse_projections else "")
+
+    def length_within(self, model_length: int) -> int:
+        """Tokens that a request may have, of those that the model was made for.
+
+        Raises:
+            ConfigError: ``context_length`` is more.
+        """
+        if self.context_length is None:
+            return model_length
+        if self.context_length > model_length:
+            raise ConfigError(
+                f"context_length={self.context_length} is more than the {model_length} tokens that "
+                "the model was made for",
+                "Lower it, or export the model with a rope_scaling in its config.json",
+            )
+        return self.context_length
+
+    def model_settings(self, folder: Path) -> SamplingSettings:
+        """What stands where sampling parameters leave something open.
+
+        Args:
+            folder: Of the model's generation_config.json.
+
+        Raises:
+            BundleDamagedError: The file is not JSON.
+        """
+        if self.generation_config == "off":
+            return SamplingSettings()
+        return SamplingSettings.of_model(folder)
 
     def cache_blocks(self, info: BackendInfo, context_length: int, free_memory: int) -> int:
         """Blocks to allocate: what was asked, else what ``max_running`` full contexts need.
@@ -162,7 +208,7 @@ class EngineConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOptions:
-    """How a request is treated, whatever it says.
+    """How a request is treated, whatever it says. None is the default, everywhere.
 
     Args:
         priority: Higher goes first; among equals, who came first.
@@ -174,7 +220,7 @@ class RequestOptions:
         chat: How messages become a prompt: tools, documents, and so on.
 
     Raises:
-        ConfigError: A value is out of range.
+        ConfigError: A value is of the wrong type or out of range.
     """
 
     priority: int = 0
@@ -184,11 +230,10 @@ class RequestOptions:
     chat: ChatOptions | None = None
 
     def __post_init__(self) -> None:
+        _take_types(self, _REQUEST_TYPES)
         _check_speculation(self.speculation)
         if not isinstance(self.chat, ChatOptions | None):
             raise ConfigError(f"chat={self.chat!r:.80} is unknown", "Pass ChatOptions(...)")
-        if not isinstance(self.priority, Integral):
-            raise ConfigError(f"priority={self.priority!r} is not a whole number", "Give it one")
         if self.timeout is not None and not self.timeout > 0:
             raise ConfigError(
                 f"timeout={self.timeout} is out of range", "It is in seconds, above 0"
@@ -207,3 +252,55 @@ def _check_speculation(value: str) -> None:
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ConfigError(f"{name}={value!r} is unknown", f"Choose one of {', '.join(allowed)}")
+
+
+def _as_eviction(name: str, value: object) -> CacheEviction:
+    if isinstance(value, CacheEviction):
+        return value
+    raise ConfigError(
+        f"{name}={value!r:.80} is no CacheEviction", f"Write {name}=CacheEviction(512)"
+    )
+
+
+_ENGINE_TYPES: dict[str, Callable[[str, Any], object]] = {
+    "threads": as_int,
+    "precision": as_text,
+    "cache_precision": as_text,
+    "kv_cache_memory": as_bytes,
+    "context_length": as_int,
+    "generation_config": as_text,
+    "quantization_group": as_int,
+    "fuse_projections": as_bool,
+    "max_step_tokens": as_int,
+    "max_running": as_int,
+    "max_waiting": as_int,
+    "time_per_token": as_float,
+    "prefix_cache": as_bool,
+    "eviction_policy": as_text,
+    "prompt_cache": as_path,
+    "prompt_cache_size": as_bytes,
+    "cache_eviction": _as_eviction,
+    "speculation": as_text,
+    "draft": as_path,
+    "corpus_tokens": as_int,
+    "engines": as_int,
+    "tuned": as_bool,
+}
+_REQUEST_TYPES: dict[str, Callable[[str, Any], object]] = {
+    "priority": as_int,
+    "timeout": as_float,
+    "cache_eviction": _as_eviction,
+    "speculation": as_text,
+}
+
+
+def _take_types(options: Any, types: Mapping[str, Callable[[str, Any], object]]) -> None:
+    """Put the default where there is None, and take all else as what it must be."""
+    for item in fields(options):
+        value = getattr(options, item.name)
+        take = types.get(item.name)
+        if value is None:
+            value = item.default
+        elif take is not None:
+            value = take(item.name, value)
+        object.__setattr__(options, item.name, value)

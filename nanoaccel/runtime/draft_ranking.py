@@ -12,7 +12,7 @@ from nanoaccel.runtime.drafters.opening import check_draft, memory_of
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.output import RequestOutput
 from nanoaccel.runtime.prompts import Prompt
-from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 
 PROMPTS = (
     "Explain in a few sentences how a bicycle stays upright.",
@@ -84,7 +84,7 @@ def rank_drafts(
 def _measure(
     llm: LLM, draft: Path | None, max_tokens: int, rounds: int, prompts: Sequence[str]
 ) -> RankedDraft:
-    params = SamplingParams(max_tokens=max_tokens)
+    params = SamplingSettings().complete(SamplingParams(max_tokens=max_tokens))
     asked = [_prompt(llm, prompt) for prompt in prompts]
     speculation = "ngram" if draft is None else "auto"
     for way in ("off", speculation):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import zip_longest
 
 from nanoaccel.errors import NanoAccelError, QueueFullError
 from nanoaccel.runtime.choice import Chooser
 from nanoaccel.runtime.counters import Counters, Recorder
 from nanoaccel.runtime.events import Event, EventListener
+from nanoaccel.runtime.halving import isolate, without_guesses
 from nanoaccel.runtime.kv import AttentionScores, blocks_to_drop
 from nanoaccel.runtime.output import Chunk
 from nanoaccel.runtime.plan import Float32Array, StepResult
@@ -132,15 +134,23 @@ class Engine:
         """Run one step.
 
         A request whose own processing fails ends with finish_reason "error"; the others go on.
-        When the backend itself fails, all requests of the step end that way.
+        When the backend fails, the pass is run again in halves until it fails for one alone.
         """
         with self.lock:
             chunks = self._schedule()
         chunks = self._speculator.extend(chunks, self._has_room)
+        error = self._pass(chunks)
+        if error is not None:
+            with self.lock:
+                live = without_guesses(chunks, self._room.cache)
+            isolate(live, error, partial(self._pass, again=True), self._fail)
+
+    def _pass(self, chunks: Sequence[ScheduledChunk], again: bool = False) -> Exception | None:
+        """Run chunks through the graph and take what it gives; what it failed with, or None."""
         with self.lock:
             chunks = [chunk for chunk in chunks if chunk.request.finish_reason is None]
             if not chunks:
-                return
+                return None
             guesses = sum(len(chunk.drafts) for chunk in chunks)
             tokens = sum(chunk.last - chunk.start for chunk in chunks)
             pad_to = self._speculator.pass_size(tokens) if guesses > 0 else 0
@@ -149,18 +159,17 @@ class Engine:
         try:
             result = self._room.backend.forward(plan)
         except Exception as error:
-            with self.lock:
-                for chunk in chunks:
-                    self._fail(chunk.request, error)
-            return
+            return error
         now = self._clock()
         with self.lock:
             self._room.pass_cost.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
-            worth = self._speculator.worth(guesses, now - begun)
+            worth = Worth() if again else self._speculator.worth(guesses, now - begun)
             given = self._commit(chunks, result, now, worth)
         self._show(chunks, result)
-        self._speculator.settle(guesses, given, now - begun)
+        if not again:  # a part of a step says nothing of what a step costs
+            self._speculator.settle(guesses, given, now - begun)
+        return None
 
     def counters(self) -> Counters:
         """How the engine does."""
@@ -319,10 +328,11 @@ class Engine:
             self._scores.drop(request.id, places)
             request.num_evicted += len(places) * self._room.cache.block_size
 
-    def _fail(self, request: Request, error: Exception) -> None:
-        if request.finish_reason is None:
-            self._scheduler.remove(request)
-            self._end(request, self._failure(request, error))
+    def _fail(self, chunk: ScheduledChunk, error: Exception) -> None:
+        with self.lock:
+            if chunk.request.finish_reason is None:
+                self._scheduler.remove(chunk.request)
+                self._end(chunk.request, self._failure(chunk.request, error))
 
     def _failure(self, request: Request, error: BaseException) -> Chunk:
         known = isinstance(error, NanoAccelError)

@@ -14,6 +14,7 @@ from nanoaccel.runtime.config import (
     DEFAULT_RUNNING,
     DEFAULT_WAITING,
     EngineConfig,
+    GenerationConfig,
     RequestOptions,
 )
 from nanoaccel.runtime.counters import Counters
@@ -25,6 +26,8 @@ from nanoaccel.runtime.prompts import Prompt, is_single
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.serving import Serving, prepare_all
 from nanoaccel.runtime.streams import SIGNAL_SECONDS, Stream
+from nanoaccel.runtime.values import as_path
+from nanoaccel.sizes import as_bytes
 
 
 class LLM:
@@ -44,10 +47,41 @@ class LLM:
         on_event: Called with an ``Event`` when a request starts, has a token, finishes or fails;
             in the engine's thread, so it must be quick and must not wait for a request. What it
             raises is logged and counted, and changes nothing else.
-        threads, precision, cache_precision, kv_cache_memory, max_step_tokens, max_running,
-        max_waiting, time_per_token, prefix_cache, eviction_policy, prompt_cache,
-        prompt_cache_size, cache_eviction, speculation, draft, corpus_tokens, tuned: As in
-        ``EngineConfig``.
+        threads: Threads for the graph; None lets the runtime choose.
+        precision: "auto" is what this CPU does fastest; "f32" computes everything in f32, for
+            exactness tests.
+        cache_precision: Type of cached keys and values; "auto" is the backend's choice.
+        kv_cache_memory: Bytes for the cache, or a size such as "2GB"; None takes up to a quarter of
+            the free memory.
+        context_length: Tokens of prompt and text together that a request may have; None is what the
+            model was made for. It can be less, so that the cache has room for more requests, not
+            more: no model knows places that it was not made for.
+        generation_config: "auto" takes the defaults of ``SamplingParams`` from the model's
+            generation_config.json; "off" leaves that aside, so that the default is greedy.
+        max_step_tokens: Tokens in one step at most; longer prompts are cut into chunks. None is
+            what ``nanoaccel tune`` found, or 128.
+        max_running: Requests that run at the same time at most.
+        max_waiting: When so many requests wait for a place, a stream is refused; ``generate``
+            never is.
+        time_per_token: Seconds that a step may last while requests are decoding; prompts get what
+            that leaves. None lets a prompt slow decoding to at most about twice its own time.
+        prefix_cache: Keep what was computed for prompts, for those that begin the same.
+        eviction_policy: Which cached block goes first: "lru", "lfu", "cost", or a plugin's.
+        prompt_cache: Folder where cached blocks go when they are cold, and are found again after
+            a restart; None keeps them in memory only.
+        prompt_cache_size: Bytes that the folder may hold, or a size such as "4GiB".
+        speculation: Who guesses tokens that a step then checks: "auto" is every drafter that this
+            bundle has, "off" none, else the name of one. What is written is what the model chooses;
+            but a pass that checks guesses may round otherwise than one that does not. It is used
+            only where it pays.
+        draft: Folder of a draft for this model: a bundle with the same tokenizer, or what
+            ``nanoaccel draft train`` made; None is the one in the bundle, if it has one.
+        corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0 keeps
+            requests apart.
+        cache_eviction: Lets each request keep only some of its tokens in the cache, unless the
+            request says otherwise; None keeps all.
+        tuned: Use what ``nanoaccel tune`` found for this bundle on this machine, for all that is
+            not set here.
 
     Raises:
         BundleError: The folder is not a bundle, or is damaged.
@@ -66,7 +100,9 @@ class LLM:
         threads: int | None = None,
         precision: Precision = "auto",
         cache_precision: CachePrecision = "auto",
-        kv_cache_memory: int | None = None,
+        kv_cache_memory: int | str | None = None,
+        context_length: int | None = None,
+        generation_config: GenerationConfig = "auto",
         max_step_tokens: int | None = None,
         max_running: int = DEFAULT_RUNNING,
         max_waiting: int = DEFAULT_WAITING,
@@ -74,7 +110,7 @@ class LLM:
         prefix_cache: bool = True,
         eviction_policy: str = "lru",
         prompt_cache: str | Path | None = None,
-        prompt_cache_size: int = DEFAULT_PROMPT_CACHE_SIZE,
+        prompt_cache_size: int | str | None = DEFAULT_PROMPT_CACHE_SIZE,
         cache_eviction: CacheEviction | None = None,
         speculation: str = "auto",
         draft: str | Path | None = None,
@@ -85,18 +121,24 @@ class LLM:
             threads=threads,
             precision=precision,
             cache_precision=cache_precision,
-            kv_cache_memory=kv_cache_memory,
+            kv_cache_memory=None
+            if kv_cache_memory is None
+            else as_bytes("kv_cache_memory", kv_cache_memory),
+            context_length=context_length,
+            generation_config=generation_config,
             max_step_tokens=max_step_tokens,
             max_running=max_running,
             max_waiting=max_waiting,
             time_per_token=time_per_token,
             prefix_cache=prefix_cache,
             eviction_policy=eviction_policy,
-            prompt_cache=None if prompt_cache is None else Path(prompt_cache),
-            prompt_cache_size=prompt_cache_size,
+            prompt_cache=None if prompt_cache is None else as_path("prompt_cache", prompt_cache),
+            prompt_cache_size=DEFAULT_PROMPT_CACHE_SIZE
+            if prompt_cache_size is None
+            else as_bytes("prompt_cache_size", prompt_cache_size),
             cache_eviction=cache_eviction,
             speculation=speculation,
-            draft=None if draft is None else Path(draft),
+            draft=None if draft is None else as_path("draft", draft),
             corpus_tokens=corpus_tokens,
             tuned=tuned,
         )
@@ -132,15 +174,15 @@ class LLM:
     def generate(
         self,
         prompts: Sequence[Prompt],
-        params: SamplingParams | None = None,
-        options: RequestOptions | None = None,
+        params: SamplingParams | Sequence[SamplingParams | None] | None = None,
+        options: RequestOptions | Sequence[RequestOptions | None] | None = None,
     ) -> list[RequestOutput]: ...
 
     def generate(
         self,
         prompts: Prompt | Sequence[Prompt],
-        params: SamplingParams | None = None,
-        options: RequestOptions | None = None,
+        params: SamplingParams | Sequence[SamplingParams | None] | None = None,
+        options: RequestOptions | Sequence[RequestOptions | None] | None = None,
     ) -> RequestOutput | list[RequestOutput]:
         """Continue one prompt, or several together.
 
@@ -148,8 +190,10 @@ class LLM:
 
         Args:
             prompts: A prompt, or a list of prompts.
-            params: How to sample; None is ``SamplingParams()``, greedy and 256 tokens.
-            options: Priority, timeout, and what the requests keep in the cache.
+            params: How to sample; of a list of prompts also a list, one for each. None is
+                ``SamplingParams()``: 256 tokens, chosen as the model's makers mean it.
+            options: Priority, timeout, and what the requests keep in the cache; of a list of
+                prompts also a list, one for each.
 
         Returns:
             One output for a prompt; for a list, a list in the same order. A request that fails
@@ -157,6 +201,7 @@ class LLM:
 
         Raises:
             RequestError: A prompt is empty, too long, or not a prompt; nothing has run then.
+            ConfigError: A list of params or options has another length than that of the prompts.
             SamplingError: The parameters name a token that the model has not.
             ClosedError: The LLM is closed.
         """

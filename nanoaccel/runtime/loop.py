@@ -13,6 +13,7 @@ from nanoaccel.runtime.counters import Counters
 from nanoaccel.runtime.engine import Engine
 from nanoaccel.runtime.events import Event, EventListener, log_callback_error
 from nanoaccel.runtime.output import Chunk
+from nanoaccel.runtime.ownership import Owner
 from nanoaccel.runtime.request import Request
 
 Sink = Callable[[Chunk], None]
@@ -30,6 +31,10 @@ class EngineLoop:
         make_engine: Builds the engine, given where its events go.
         on_event: The user's listener; called in the engine's thread, so it must be quick.
         release: Frees what the engine uses; called once, by the thread, when it ends.
+
+    Attributes:
+        engine: What it runs.
+        owner: The process whose thread that is.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class EngineLoop:
         on_event: EventListener | None,
         release: Callable[[], None],
     ) -> None:
+        self.owner = Owner()
         self.engine = make_engine(self._dispatch)
         self._on_event = on_event
         self._release = release
@@ -59,8 +65,9 @@ class EngineLoop:
 
         Raises:
             QueueFullError: The queue has no room for all of them.
-            ClosedError: The loop has ended.
+            ClosedError: The loop has ended, or runs in the process that this one was forked from.
         """
+        self.owner.check()
         with self._changed:
             if self._closing:
                 raise ClosedError("this LLM is closed", "Open the bundle again")
@@ -76,11 +83,21 @@ class EngineLoop:
         self._cancelled.extend(request for request in requests if request.finish_reason is None)
 
     def counters(self) -> Counters:
-        """How the engine does."""
+        """How the engine does.
+
+        Raises:
+            ForkedError: It runs in the process that this one was forked from.
+        """
+        self.owner.check()
         return self.engine.counters()
 
     def close(self) -> None:
-        """End everything: requests get finish_reason "cancelled". Calling it twice is fine."""
+        """End everything: requests get finish_reason "cancelled". Calling it twice is fine.
+
+        In a fork it does nothing.
+        """
+        if not self.owner.is_here:
+            return
         with self._changed:
             self._closing = True
             self._changed.notify_all()

@@ -15,6 +15,7 @@ from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.memory import free_memory
 from nanoaccel.runtime.events import EventListener
 from nanoaccel.runtime.serving import Serving
+from nanoaccel.runtime.values import as_path, as_text
 
 # Runtimes lay the weights out anew as they load them, beside those of the file.
 _COPIES = 2
@@ -44,7 +45,17 @@ def open_serving(
         ConfigError: An option is wrong.
         NanoAccelError: As ``Session``.
     """
-    count = _auto(bundle, backend, config) if replicas == "auto" else _checked(replicas)
+    bundle = as_path("bundle", bundle)
+    if backend is None:
+        backend = "auto"
+    as_text("backend", backend)
+    if on_event is not None and not callable(on_event):
+        raise ConfigError(f"on_event={on_event!r:.80} cannot be called", "Give a function")
+    count = (
+        _auto(bundle, backend, config)
+        if replicas is None or replicas == "auto"
+        else _checked(replicas)
+    )
     if count == 1:
         from nanoaccel.runtime.session import Session
 

@@ -96,6 +96,9 @@ class Chunk:
     usage: Usage | None = None
     stats: RequestStats | None = None
 
+    def __str__(self) -> str:
+        return self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -109,13 +112,31 @@ class Completion:
     logprobs: tuple[TokenLogprobs, ...] = ()
     error: str | None = None
 
+    def __str__(self) -> str:
+        return self.text if self.error is None else f"{self.text}[error: {self.error}]"
+
+    def __repr__(self) -> str:
+        return f"Completion({_summary(self)})"
+
 
 @dataclass(frozen=True, slots=True)
 class RequestOutput:
-    """All completions of one prompt; the attributes beside ``completions`` are the first one's."""
+    """All completions of one prompt; the attributes beside ``completions`` are the first one's.
+
+    Printed, it is the text; of several completions, each with its number before it.
+    """
 
     prompt_token_ids: tuple[int, ...]
     completions: tuple[Completion, ...]
+
+    def __str__(self) -> str:
+        if len(self.completions) == 1:
+            return str(self.completions[0])
+        return "\n".join(f"[{place}] {one}" for place, one in enumerate(self.completions, 1))
+
+    def __repr__(self) -> str:
+        shown = "; ".join(_summary(one) for one in self.completions)
+        return f"RequestOutput({shown})"
 
     @property
     def text(self) -> str:
@@ -152,6 +173,14 @@ class RequestOutput:
         """Tokens of the prompt and of all completions."""
         completed = sum(c.usage.completion_tokens for c in self.completions)
         return Usage(len(self.prompt_token_ids), completed)
+
+
+def _summary(completion: Completion) -> str:
+    usage = completion.usage
+    tokens = f"{usage.prompt_tokens} + {usage.completion_tokens} tokens"
+    error = "" if completion.error is None else f", error={completion.error!r}"
+    reason = completion.finish_reason
+    return f"text={completion.text!r}, finish_reason={reason!r}, {tokens}{error}"
 
 
 def join_chunks(chunks: Sequence[Chunk]) -> Completion:

@@ -7,14 +7,15 @@ import threading
 import time
 from dataclasses import dataclass
 from itertools import count
+from typing import TypeVar
 
-from nanoaccel.errors import RequestError
+from nanoaccel.errors import ConfigError, RequestError
 from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.prompts import Prompt, PromptEncoder
 from nanoaccel.runtime.request import Request
-from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 from nanoaccel.runtime.text import Tokenizer
 
 
@@ -25,7 +26,7 @@ class Prepared:
     Args:
         prompt_ids: Its tokens.
         numbers: Of its completions, unique and rising with arrival.
-        params: How to sample.
+        params: How to sample, with nothing left open to the model.
         options: How to treat it.
         max_tokens: To generate at most: what was asked, as far as it fits.
         seed: Of the first completion; each further one has the next.
@@ -51,7 +52,9 @@ class Preparer:
         info: Of what runs the graph.
         model_length: Tokens that the model can attend to.
         cache_length: Tokens that the cache holds.
+        set_length: Tokens that the user allows, at most ``model_length``.
         eviction: Which tokens each request keeps, unless it says otherwise.
+        settings: Of the model, for what the parameters leave open.
         context_note: Why the context is shorter than the model's own; empty when it is not.
 
     Raises:
@@ -65,14 +68,19 @@ class Preparer:
         *,
         model_length: int,
         cache_length: int,
+        set_length: int,
         eviction: CacheEviction | None,
+        settings: SamplingSettings,
         context_note: str = "",
     ) -> None:
         self._tokenizer = tokenizer
         self._info = info
-        self._encoder = PromptEncoder(tokenizer, info.vocab_size, context_note)
+        self._encoder = PromptEncoder(tokenizer, info.vocab_size)
         self._model_length = model_length
+        self._set_length = set_length
+        self._context_note = context_note
         self._cache_length = cache_length
+        self._settings = settings
         self._eviction = self._in_blocks(eviction)
         self._numbers = count()
         self._lock = threading.Lock()
@@ -90,13 +98,14 @@ class Preparer:
         Raises:
             RequestError: The prompt is empty, too long, or not a prompt; or it asks for eviction
                 by score and there are no scores.
-            ConfigError: The cache eviction does not fit the cache.
+            ConfigError: The cache eviction does not fit the cache, or one of the two is something
+                else.
         """
-        params = SamplingParams() if params is None else params
-        options = RequestOptions() if options is None else options
+        params = self._settings.complete(_checked(params, SamplingParams, "params"))
+        options = _checked(options, RequestOptions, "options")
         eviction = self._eviction_of(options)
         length = self._length_with(eviction)
-        ids = self._encoder.encode(prompt, length, options.chat)
+        ids = self._encoder.encode(prompt, length, options.chat, self._way_to_more(length))
         room = length - len(ids)
         max_tokens = room if params.max_tokens is None else min(room, params.max_tokens)
         seed = secrets.randbits(63) if params.seed is None else params.seed
@@ -148,5 +157,32 @@ class Preparer:
     def _length_with(self, eviction: CacheEviction | None) -> int:
         """Tokens that a request may have; one that drops some needs less of the cache."""
         if eviction is not None and eviction.max_tokens <= self._cache_length:
-            return self._model_length
-        return min(self._model_length, self._cache_length)
+            return self._set_length
+        return min(self._set_length, self._cache_length)
+
+    def _way_to_more(self, length: int) -> str:
+        """What lets a longer prompt in, where a request may have so many tokens."""
+        if length < self._set_length:
+            return "Shorten it, or give the cache more memory with kv_cache_memory"
+        if length < self._model_length:
+            return (
+                f"Shorten it, or raise context_length={length}: the model's own is "
+                f"{self._model_length}"
+            )
+        if self._context_note:
+            return f"Shorten it: {self._context_note}"
+        return f"Shorten it: the model was made for {length} tokens"
+
+
+Given = TypeVar("Given", SamplingParams, RequestOptions)
+
+
+def _checked(given: Given | None, kind: type[Given], name: str) -> Given:
+    """What a user gave, or the defaults."""
+    if given is None:
+        return kind()
+    if not isinstance(given, kind):
+        raise ConfigError(
+            f"{name} is of type {type(given).__name__}", f"Give it as {kind.__name__}(...)"
+        )
+    return given

@@ -13,6 +13,7 @@ Message: TypeAlias = Mapping[str, object]
 Prompt: TypeAlias = str | Sequence[int] | Sequence[Message]
 
 _KINDS = "A prompt is a string, a list of token ids or a list of messages"
+_SHORTEN = "Shorten it"
 
 
 class PromptEncoder:
@@ -21,23 +22,26 @@ class PromptEncoder:
     Args:
         tokenizer: The model's.
         vocab_size: Token ids are below it.
-        context_note: Why the context is shorter than the model's own; empty when it is not.
     """
 
-    def __init__(self, tokenizer: Tokenizer, vocab_size: int, context_note: str = "") -> None:
+    def __init__(self, tokenizer: Tokenizer, vocab_size: int) -> None:
         self._tokenizer = tokenizer
         self._vocab_size = vocab_size
-        self._context_note = context_note
 
     def encode(
-        self, prompt: Prompt, context_length: int, chat: ChatOptions | None = None
+        self,
+        prompt: Prompt,
+        context_length: int,
+        chat: ChatOptions | None = None,
+        remedy: str = _SHORTEN,
     ) -> list[int]:
         """Token ids of a prompt that leaves room for at least one more token.
 
         Args:
-            prompt: The prompt.
-            context_length: Tokens of prompt and text together.
+            prompt: What a user gave.
+            context_length: Tokens of prompt and text that fit.
             chat: How messages become a prompt.
+            remedy: What to do where they do not fit.
 
         Raises:
             RequestError: It is empty, too long, or not a prompt; or it holds a token that the
@@ -48,16 +52,10 @@ class PromptEncoder:
         ids = self._tokenize(prompt, chat) if len(prompt) > 0 else []
         if not ids:
             raise EmptyPromptError("the prompt is empty", "Give it at least one word")
-        if len(ids) >= context_length and self._context_note:
-            raise PromptTooLongError(
-                f"the prompt has {len(ids)} tokens; {context_length - 1} fit into this model's "
-                f"context: {self._context_note}",
-                "Shorten it",
-            )
         if len(ids) >= context_length:
             raise PromptTooLongError(
                 f"the prompt has {len(ids)} tokens; {context_length - 1} fit",
-                "Shorten it, or give the cache more memory if the model's context is longer",
+                remedy,
             )
         return ids
 
@@ -87,7 +85,8 @@ class PromptEncoder:
 
     def _check_ids(self, ids: Sequence[int]) -> list[int]:
         for token in ids:
-            if not isinstance(token, Integral) or not 0 <= token < self._vocab_size:
+            whole = isinstance(token, Integral) and not isinstance(token, bool)
+            if not whole or not 0 <= token < self._vocab_size:
                 raise RequestError(
                     f"{token!r} is not a token id from 0 to {self._vocab_size - 1}", _KINDS
                 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
+from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.counters import Counters
@@ -12,6 +13,8 @@ from nanoaccel.runtime.output import Chunk
 from nanoaccel.runtime.prompts import Prompt
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.text import Tokenizer
+
+Given = TypeVar("Given", SamplingParams, RequestOptions)
 
 
 class Submission(Protocol):
@@ -93,12 +96,38 @@ class Serving(Protocol):
 def prepare_all(
     serving: Serving,
     prompts: Sequence[Prompt],
-    params: SamplingParams | None,
-    options: RequestOptions | None,
+    params: SamplingParams | Sequence[SamplingParams | None] | None,
+    options: RequestOptions | Sequence[RequestOptions | None] | None,
 ) -> list[Submission]:
     """Make the requests of a list of prompts.
 
+    Args:
+        serving: Runs them.
+        prompts: What to continue.
+        params: How to sample all of them, or each.
+        options: How to treat all of them, or each.
+
     Raises:
+        ConfigError: A list of params or options has another length than that of the prompts.
         NanoAccelError: As ``Serving.prepare``.
     """
-    return [serving.prepare(prompt, params, options) for prompt in prompts]
+    return [
+        serving.prepare(*asked)
+        for asked in zip(
+            prompts,
+            _for_each("params", params, len(prompts)),
+            _for_each("options", options, len(prompts)),
+            strict=True,
+        )
+    ]
+
+
+def _for_each(name: str, given: Given | Sequence[Given | None] | None, count: int) -> list[Any]:
+    """One for each prompt, of one for all or of a list."""
+    if not isinstance(given, list | tuple):
+        return [given] * count
+    if len(given) != count:
+        raise ConfigError(
+            f"{name} is a list of {len(given)} for {count} prompts", "Give one for all, or one each"
+        )
+    return list(given)

@@ -102,6 +102,8 @@ class Session:
     ) -> None:
         pages = HugePages()
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        model_length = opened.context_length
+        opened = replace(opened, context_length=config.length_within(model_length))
         self.tokenizer = Tokenizer.load(opened.tokenizer_folder)
         setting = _tuned(opened, backend, config)
         graph_config = apply(config, setting, os.environ)
@@ -123,9 +125,11 @@ class Session:
             self._preparer = Preparer(
                 self.tokenizer,
                 self.info,
-                model_length=opened.context_length,
+                model_length=model_length,
                 cache_length=self.cache_tokens,
+                set_length=opened.context_length,
                 eviction=config.cache_eviction,
+                settings=config.model_settings(opened.tokenizer_folder),
                 context_note=opened.context_note,
             )
             self.loop = start_engine(loaded, config, bundle=opened, on_event=on_event)
@@ -144,6 +148,7 @@ class Session:
         self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
     ) -> EngineSubmission:
         """Make the requests of a prompt; as ``serving.Serving.prepare``."""
+        self.loop.owner.check()
         prepared = self._preparer.prepare(prompt, params, options)
         requests = [
             self._preparer.request(prepared, index) for index in range(len(prepared.numbers))
@@ -160,12 +165,14 @@ class Session:
 
     def settle(self) -> None:
         """Do now what is done once for an engine that lives on, so that no measurement meets it."""
+        self.loop.owner.check()
         self._settling.settle()
 
 
 def _close(loop: EngineLoop, settling: Settling) -> None:
-    settling.close()
-    loop.close()
+    if loop.owner.is_here:
+        settling.close()
+        loop.close()
 
 
 def _tuned(bundle: Bundle, backend: str, config: EngineConfig) -> Setting:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from nanoaccel.errors import StreamConsumedError
 from nanoaccel.runtime.output import Chunk
+from nanoaccel.runtime.ownership import Owner
 from nanoaccel.runtime.serving import Submission
 
 # A wait without a limit misses a Ctrl-C that comes just before it, and on Windows every one.
@@ -28,6 +29,7 @@ class Stream(Iterator[Chunk]):
     """
 
     def __init__(self, submission: Submission) -> None:
+        self._owner = Owner()
         self._submission: Submission | None = None
         self._chunks: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
         self._left = submission.count
@@ -49,6 +51,7 @@ class Stream(Iterator[Chunk]):
     def __next__(self) -> Chunk:
         if self._left == 0:
             raise StopIteration
+        self._owner.check()
         while True:
             try:
                 chunk = self._chunks.get(timeout=SIGNAL_SECONDS)

@@ -153,7 +153,6 @@ def test_generate_keeps_some_tokens_only(letters: Path, alphabet: Any, run_cli: 
         (["hi", "--max-tokens", "0"], "max_tokens=0"),
         (["hi", "--temperature", "nan"], "temperature=nan"),
         (["hi", "--min-tokens", "9", "--max-tokens", "3"], "min_tokens=9"),
-        (["hi", "-n", "3"], "n=3 with temperature=0"),
         (["hi", "--top-p", "0"], "top_p=0"),
         (["hi", "--stop", ""], "stop holds an empty string"),
         (["hi", "--logit-bias", "x"], "--logit-bias 'x'"),

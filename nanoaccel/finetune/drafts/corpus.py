@@ -11,7 +11,7 @@ from pathlib import Path
 from nanoaccel.errors import ConfigError
 from nanoaccel.finetune.drafts.prompts import Task, make_task
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 
 _GROUP = 384  # prompts that are answered together
 _ATTEMPTS = 8  # at a prompt that is new
@@ -60,7 +60,7 @@ def write_corpus(
             temperature=_TEMPERATURE if group // _GROUP % 2 == 1 else 0.0,
             seed=seed + group,
         )
-        outputs = llm.generate(asked, params)
+        outputs = llm.generate(asked, SamplingSettings().complete(params))
         new = [
             Text(prompt, list(output.token_ids))
             for prompt, output in zip(asked, outputs, strict=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.plan import Float32Array
+from nanoaccel.runtime.values import as_int
 
 # A share of the tokens goes at once, so that a long text is not rearranged every few tokens.
 _FREED_SHARE = 8
@@ -33,7 +34,7 @@ class CacheEviction:
         by: "position" or "score".
 
     Raises:
-        ConfigError: A value is out of range or has no meaning.
+        ConfigError: A value is of the wrong type, out of range, or has no meaning.
     """
 
     max_tokens: int
@@ -48,7 +49,11 @@ class CacheEviction:
             )
         for name, least in (("max_tokens", 1), ("start_tokens", 0), ("recent_tokens", 1)):
             value = getattr(self, name)
-            if value is not None and value < least:
+            if value is None and name == "recent_tokens":
+                continue
+            value = as_int(f"cache_eviction {name}", value)
+            object.__setattr__(self, name, value)
+            if value < least:
                 raise ConfigError(
                     f"cache_eviction {name}={value} is out of range", f"It must be {least} or more"
                 )

@@ -23,7 +23,7 @@ from nanoaccel.runtime.profiling.machine_speed import measure_machine
 from nanoaccel.runtime.profiling.memory import resident_bytes
 from nanoaccel.runtime.profiling.operators import measure_operators
 from nanoaccel.runtime.profiling.profiler import Profiler
-from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 from nanoaccel.runtime.session import Session
 
 _SEED = 1
@@ -125,10 +125,10 @@ def _run(llm: LLM, options: ProfileOptions) -> tuple[float, RunFacts]:
         return [draw.randrange(llm.backend.vocab_size) for _ in range(options.prompt_tokens)]
 
     begun = time.perf_counter()
-    llm.generate([prompt()[:1]], SamplingParams(max_tokens=1, ignore_eos=True))
+    llm.generate([prompt()[:1]], _plain(1))
     first = time.perf_counter() - begun
-    llm.generate([prompt()], SamplingParams(max_tokens=_WARM_UP_TOKENS, ignore_eos=True))
-    params = SamplingParams(max_tokens=options.tokens, ignore_eos=True)
+    llm.generate([prompt()], _plain(_WARM_UP_TOKENS))
+    params = _plain(options.tokens)
     measured = prompt()
     session = llm.session
     assert isinstance(session, Session), "it has one engine, in this process"
@@ -185,3 +185,8 @@ def _cached_bytes(info: BackendInfo, options: ProfileOptions) -> int:
     longest = options.prompt_tokens + options.tokens
     blocks = [-(-length // info.block_size) for length in (longest, options.prompt_tokens)]
     return sum(blocks) * info.bytes_per_block
+
+
+def _plain(tokens: int) -> SamplingParams:
+    """So many likeliest tokens, whatever the model's makers recommend."""
+    return SamplingSettings().complete(SamplingParams(max_tokens=tokens, ignore_eos=True))

@@ -15,6 +15,7 @@ from nanoaccel.runtime.counters import Counters
 from nanoaccel.runtime.cpu.workload import ThreadPlan
 from nanoaccel.runtime.events import Event, EventKind, EventListener
 from nanoaccel.runtime.output import Chunk
+from nanoaccel.runtime.ownership import Owner
 from nanoaccel.runtime.replicas.delivery import Deliverer, Delivery
 from nanoaccel.runtime.replicas.fleet import Fleet, MakeReplica
 from nanoaccel.runtime.replicas.merging import merge
@@ -63,6 +64,7 @@ class Pool:
         share_prefixes: bool,
         make: MakeReplica = Replica,
     ) -> None:
+        self.owner = Owner()
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
@@ -101,8 +103,9 @@ class Pool:
 
         Raises:
             QueueFullError: So many wait already that not all of them have room.
-            ClosedError: The pool is closed, or has no engine left.
+            ClosedError: The pool is closed, has no engine left, or this is a fork.
         """
+        self.owner.check()
         with self._lock:
             if self._closing:
                 raise ClosedError("this LLM is closed", "Open the bundle again")
@@ -122,12 +125,15 @@ class Pool:
 
     def cancel(self, tasks: Sequence[Task]) -> None:
         """End completions; takes no lock, so that a garbage collector may call it."""
+        if not self.owner.is_here:
+            return
         for task in tasks:
             task.cancelled = True
             self._inbox.put(task)
 
     def counters(self) -> Counters:
-        """Of all engines together, those that have ended included."""
+        """Of all engines together, those that have ended included; ForkedError in a fork."""
+        self.owner.check()
         with self._lock:
             running, past = self._fleet.running, self._fleet.past()
             unplaced = sum(task.place is None for task in self._tasks.values())
@@ -144,7 +150,9 @@ class Pool:
         )
 
     def close(self) -> None:
-        """End everything: completions get "cancelled". Calling it twice is fine."""
+        """End everything, but in a fork: completions get "cancelled". Calling it twice is fine."""
+        if not self.owner.is_here:
+            return
         with self._lock:
             if not self._closing:
                 self._closing = True

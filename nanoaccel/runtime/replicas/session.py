@@ -105,6 +105,8 @@ class ReplicaSession:
         on_event: EventListener | None,
     ) -> None:
         opened = Bundle.open(Path(bundle))
+        model_length = opened.context_length
+        opened = replace(opened, context_length=config.length_within(model_length))
         self.tokenizer = Tokenizer.load(opened.tokenizer_folder)
         self.replicas = len(plans)
         configs = [_part(config, place, self.replicas) for place in range(self.replicas)]
@@ -122,9 +124,11 @@ class ReplicaSession:
         self._preparer = Preparer(
             self.tokenizer,
             self.info,
-            model_length=opened.context_length,
+            model_length=model_length,
             cache_length=min(one.cache_tokens for one in ready),
+            set_length=opened.context_length,
             eviction=config.cache_eviction,
+            settings=config.model_settings(opened.tokenizer_folder),
         )
 
     @property
@@ -136,6 +140,7 @@ class ReplicaSession:
         self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
     ) -> ReplicaSubmission:
         """Check a prompt as its engine will; as ``serving.Serving.prepare``."""
+        self.pool.owner.check()
         prepared = self._preparer.prepare(prompt, params, options)
         self._preparer.request(prepared, 0)  # raises what would be raised there
         return ReplicaSubmission(prepared, self)

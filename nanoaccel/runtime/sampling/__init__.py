@@ -2,5 +2,6 @@
 
 from nanoaccel.runtime.sampling.params import MAX_LOGPROBS, SamplingParams
 from nanoaccel.runtime.sampling.sampler import Sampled, Sampler
+from nanoaccel.runtime.sampling.settings import SamplingSettings
 
-__all__ = ["MAX_LOGPROBS", "Sampled", "Sampler", "SamplingParams"]
+__all__ = ["MAX_LOGPROBS", "Sampled", "Sampler", "SamplingParams", "SamplingSettings"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoaccel.runtime.sampling.params import SamplingParams
 from nanoaccel.runtime.sampling.scratch import scratch
 from nanoaccel.runtime.sampling.selection import at_least, bound_of_top, largest
+from nanoaccel.runtime.sampling.settings import SamplingSettings
 
 _BLOCK = 256
 # More than this, and differences of f32 logits times it would leave f32 for good.
@@ -43,7 +43,7 @@ class Distribution:
         return place if self.token_ids is None else int(self.token_ids[place])
 
 
-def distribution(row: NDArray[np.float32], peak: float, params: SamplingParams) -> Distribution:
+def distribution(row: NDArray[np.float32], peak: float, settings: SamplingSettings) -> Distribution:
     """Temperature, then top-k, then top-p, then min-p, as Hugging Face applies them.
 
     Each filter sees what the one before it left: top-p is a part of the mass of the top k
@@ -57,11 +57,11 @@ def distribution(row: NDArray[np.float32], peak: float, params: SamplingParams) 
     Args:
         row: f32[V], processed logits without NaN.
         peak: The largest value of row, finite.
-        params: With a temperature above 0.
+        settings: With a temperature above 0.
     """
-    top_k = params.top_k if params.top_k < row.size else 0
-    top_p, min_p = params.top_p, params.min_p
-    scale = min(1 / params.temperature, _MAX_SCALE)
+    top_k = settings.top_k if settings.top_k < row.size else 0
+    top_p, min_p = settings.top_p, settings.min_p
+    scale = min(1 / settings.temperature, _MAX_SCALE)
     mass: float | None = None
     if top_k:
         ids = at_least(row, bound_of_top(row, top_k))

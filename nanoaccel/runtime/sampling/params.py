@@ -4,51 +4,71 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
 
 from nanoaccel.errors import SamplingError
+from nanoaccel.runtime.values import as_bool, as_float, as_int, as_text, items_of
 
 MAX_LOGPROBS = 100
 # A finite logit must stay finite in f32, or the sampler could not tell it from a broken model's.
 _MAX_BIAS = 1e9
+_BOOLS = ("ignore_eos",)
+_INTS = ("max_tokens", "min_tokens", "top_k", "seed", "n", "logprobs")
+_FLOATS = (
+    "temperature",
+    "top_p",
+    "min_p",
+    "repetition_penalty",
+    "presence_penalty",
+    "frequency_penalty",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
     """How the next token is chosen, and when a request ends.
 
+    None is the default, everywhere. Of temperature, top_k, top_p, min_p and repetition_penalty
+    that is what the model's generation_config.json says; where that says nothing, greedy and
+    without a filter or a penalty. See ``SamplingSettings``.
+
     Args:
         max_tokens: Tokens to generate at most, 1 or more; None: until the context is full.
         min_tokens: Tokens before which neither EOS, a stop token nor a stop string ends the
             request.
-        temperature: 0 is greedy; otherwise logits are divided by it.
-        top_k: Keep the k most likely tokens; 0 keeps all.
-        top_p: Keep the smallest set of tokens whose probabilities add up to at least this.
-        min_p: Keep tokens at least this many times as likely as the likeliest.
+        temperature: 0 is greedy; otherwise logits are divided by it. None: the model's default.
+        top_k: Keep the k most likely tokens; 0 keeps all. None: the model's default.
+        top_p: Keep the smallest set of tokens whose probabilities add up to at least this. None:
+            the model's default.
+        min_p: Keep tokens at least this many times as likely as the likeliest. None: the model's
+            default.
         repetition_penalty: Divides positive and multiplies negative logits of tokens that stand in
-            prompt or output (Keskar et al. 2019); 1 is off.
+            prompt or output (Keskar et al. 2019); 1 is off. None: the model's default.
         presence_penalty: Subtracted once from the logit of each token that stands in the output.
         frequency_penalty: Subtracted once for each time a token stands in the output.
         logit_bias: Token id to a number that is added to its logit.
-        seed: Same seed, same text, whatever else runs; None draws one.
+        seed: Of the random numbers, which depend on it and on the position alone. With the same
+            seed, a text is the same again as far as the model's numbers are: see "When texts are
+            equal" in the documentation. None draws one.
         stop: Strings that end the text; they are not part of it.
         stop_token_ids: Tokens that end the text, beside the model's own EOS.
         ignore_eos: Go on after the model's own EOS.
-        n: Independent completions of the prompt.
+        n: Independent completions of the prompt; without a temperature they are equal.
         logprobs: None: no log-probabilities; k: of the chosen token and the k likeliest.
         skip_special_tokens: Show the text without special tokens; stop strings match them anyway.
 
     Raises:
-        SamplingError: A value is out of range, or two contradict each other.
+        SamplingError: A value is of the wrong type or out of range, or two contradict each other.
     """
 
     max_tokens: int | None = 256
     min_tokens: int = 0
-    temperature: float = 0.0
-    top_k: int = 0
-    top_p: float = 1.0
-    min_p: float = 0.0
-    repetition_penalty: float = 1.0
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
@@ -61,17 +81,34 @@ class SamplingParams:
     skip_special_tokens: bool = True
 
     def __post_init__(self) -> None:
-        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
-        object.__setattr__(self, "stop", stop)
-        object.__setattr__(self, "stop_token_ids", tuple(self.stop_token_ids))
-        object.__setattr__(self, "logit_bias", dict(self.logit_bias))
+        self._take_defaults()
+        for name in _INTS:
+            self._take(name, as_int)
+        for name in _FLOATS:
+            self._take(name, as_float)
+        for name in _BOOLS:
+            self._take(name, as_bool)
+        stop = (self.stop,) if isinstance(self.stop, str) else _items("stop", self.stop)
+        self._set("stop", tuple(as_text("stop", text, SamplingError) for text in stop))
+        ids = _items("stop_token_ids", self.stop_token_ids)
+        self._set("stop_token_ids", tuple(as_int("stop_token_ids", i, SamplingError) for i in ids))
+        self._set("logit_bias", _biases(self.logit_bias))
         self._check_lengths()
         self._check_distribution()
 
-    @property
-    def greedy(self) -> bool:
-        """Whether the likeliest token is taken each time."""
-        return self.temperature == 0
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def _take(self, name: str, check: Any) -> None:
+        value = getattr(self, name)
+        if value is not None:
+            self._set(name, check(name, value, SamplingError))
+
+    def _take_defaults(self) -> None:
+        """Put the default where there is None; of ``max_tokens`` that has a meaning, and stays."""
+        for item in fields(self):
+            if getattr(self, item.name) is None and item.name != "max_tokens":
+                self._set(item.name, {} if item.default is MISSING else item.default)
 
     def _check_lengths(self) -> None:
         if self.max_tokens is not None:
@@ -83,11 +120,6 @@ class SamplingParams:
                 )
         _check("min_tokens", self.min_tokens, 0, math.inf, "0 or more")
         _check("n", self.n, 1, math.inf, "1 or more")
-        if self.n > 1 and self.greedy:
-            raise SamplingError(
-                f"n={self.n} with temperature=0 gives the same text {self.n} times",
-                "Set a temperature above 0, or n=1",
-            )
         if self.logprobs is not None:
             _check("logprobs", self.logprobs, 0, MAX_LOGPROBS, f"from 0 to {MAX_LOGPROBS}, or None")
         if any(not text for text in self.stop):
@@ -118,7 +150,30 @@ class SamplingParams:
                 )
 
 
-def _check(name: str, value: float, low: float, high: float, allowed: str) -> None:
+def _check(name: str, value: float | None, low: float, high: float, allowed: str) -> None:
+    if value is None:
+        return
     finite = isinstance(value, int) or math.isfinite(value)
     if not finite or not low <= value <= high:
         raise SamplingError(f"{name}={value} is out of range", f"It must be {allowed}")
+
+
+def _items(name: str, value: object) -> tuple[object, ...]:
+    return items_of(name, value, SamplingError)
+
+
+def _biases(value: object) -> dict[int, float]:
+    """Biases by token id; JSON writes ids as texts."""
+    if not isinstance(value, Mapping):
+        raise SamplingError(
+            f"logit_bias={value!r:.80} is not a dict", "Write it as {42: -100}, which bans token 42"
+        )
+    named = "a token of logit_bias"
+    return {
+        int(token)
+        if isinstance(token, str) and token.isdecimal() and token.isascii()
+        else as_int(named, token, SamplingError): as_float(
+            f"logit_bias of token {token}", bias, SamplingError
+        )
+        for token, bias in value.items()
+    }

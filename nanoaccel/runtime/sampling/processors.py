@@ -45,7 +45,8 @@ class LogitsProcessor:
     ) -> None:
         _check_ids("logit_bias", params.logit_bias, vocab_size)
         _check_ids("stop_token_ids", end_ids, vocab_size)
-        self._repetition = params.repetition_penalty
+        penalty = params.repetition_penalty
+        self._repetition = 1.0 if penalty is None else penalty
         self._presence = params.presence_penalty
         self._frequency = params.frequency_penalty
         self._repeats = self._repetition != 1

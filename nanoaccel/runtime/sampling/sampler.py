@@ -16,6 +16,7 @@ from nanoaccel.runtime.sampling.params import SamplingParams
 from nanoaccel.runtime.sampling.processors import LogitsProcessor
 from nanoaccel.runtime.sampling.random import uniform
 from nanoaccel.runtime.sampling.scratch import scratch
+from nanoaccel.runtime.sampling.settings import SamplingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Sampler:
     """Chooses the tokens of one request, one row of logits after the other.
 
     Args:
-        params: The user's wishes.
+        params: The user's wishes; what they leave open is off.
         prompt_ids: The prompt.
         end_ids: Tokens that end the text: the model's EOS tokens and the user's stop tokens.
         seed: Of the random numbers; ``params.seed``, or one that was drawn for this request.
@@ -56,7 +57,8 @@ class Sampler:
         seed: int,
         vocab_size: int,
     ) -> None:
-        self._params = params
+        self._logprobs = params.logprobs
+        self._settings = SamplingSettings().under(params)
         self._processor = LogitsProcessor(params, prompt_ids, end_ids, vocab_size)
         self._seed = seed
 
@@ -70,30 +72,29 @@ class Sampler:
         Raises:
             GenerationError: The logits hold NaN or +inf, or all are -inf.
         """
-        params = self._params
         raw = row
         if not self._processor.is_identity:
-            if params.logprobs is not None:
+            if self._logprobs is not None:
                 raw = scratch.raw(row.size)
                 raw[:] = row
             self._processor.apply(row, position)
         token_id = self._choose(row, position)
-        if params.logprobs is None:
+        if self._logprobs is None:
             return Sampled(token_id)
         peak = _finite(float(raw.max()))
-        return Sampled(token_id, *log_probabilities(raw, peak, token_id, params.logprobs))
+        return Sampled(token_id, *log_probabilities(raw, peak, token_id, self._logprobs))
 
     def accept(self, token_id: int) -> None:
         """Let the penalties know a token that was appended to the output."""
         self._processor.observe(token_id)
 
     def _choose(self, row: NDArray[np.float32], position: int) -> int:
-        if self._params.greedy:
+        if self._settings.greedy:
             token_id = int(row.argmax())
             _finite(float(row[token_id]))
             return token_id
         peak = _finite(float(row.max()))
-        return distribution(row, peak, self._params).draw(uniform(self._seed, position))
+        return distribution(row, peak, self._settings).draw(uniform(self._seed, position))
 
 
 def _finite(peak: float) -> float:

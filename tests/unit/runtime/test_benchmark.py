@@ -105,7 +105,7 @@ def test_generation_speed_counts_after_the_first_token() -> None:
     assert result.samples == pytest.approx((40.0, 40.0))
     assert [len(prompts) for prompts, _ in llm.seen] == [4, 4, 4]
     assert [params.max_tokens for _, params in llm.seen] == [9, 21, 21]
-    assert all(params.ignore_eos and params.greedy for _, params in llm.seen)
+    assert all(params.ignore_eos and params.temperature == 0 for _, params in llm.seen)
 
 
 def test_measure_draws_the_same_prompts_each_time() -> None:

@@ -80,7 +80,7 @@ def test_request_options_refuse_a_timeout_that_is_none(seconds: float) -> None:
         RequestOptions(timeout=seconds)
 
 
-@pytest.mark.parametrize("priority", ["high", 1.5, float("nan"), None])
+@pytest.mark.parametrize("priority", ["high", 1.5, float("nan"), True])
 def test_request_options_refuse_a_priority_that_is_no_number_of_a_rank(priority: object) -> None:
     with pytest.raises(ConfigError, match=r"priority=.* is not a whole number"):
         RequestOptions(priority=priority)  # type: ignore[arg-type]

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.sampling import SamplingSettings
 from nanoaccel.runtime.sampling.distribution import Distribution, distribution
 
 BELOW_ONE = 1 - 2**-53
 
 
-def reference(row: np.ndarray, params: SamplingParams) -> tuple[np.ndarray, np.ndarray, bool]:
+def reference(row: np.ndarray, params: SamplingSettings) -> tuple[np.ndarray, np.ndarray, bool]:
     """Ids kept, ascending, their probabilities, and whether rounding may decide who is kept."""
     ids = np.argsort(-row, kind="stable")
     ids = ids[row[ids] > -np.inf]
@@ -35,7 +35,7 @@ def reference(row: np.ndarray, params: SamplingParams) -> tuple[np.ndarray, np.n
 
 def build(row: np.ndarray, **options: float) -> Distribution:
     options.setdefault("temperature", 1.0)
-    params = SamplingParams(**options)  # type: ignore[arg-type]
+    params = SamplingSettings(**options)  # type: ignore[arg-type]
     return distribution(row, float(row.max()), params)
 
 
@@ -79,7 +79,7 @@ def rows(draw: st.DrawFn) -> np.ndarray:
 def test_distribution_matches_sorting_the_whole_row(
     row: np.ndarray, temperature: float, top_k: int, top_p: float, min_p: float, uniform: float
 ) -> None:
-    params = SamplingParams(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    params = SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
     ids, probabilities, narrow = reference(row, params)
     assume(not narrow)
     result = distribution(row, float(row.max()), params)

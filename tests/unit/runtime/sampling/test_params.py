@@ -1,20 +1,71 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from nanoaccel.errors import ConfigError, SamplingError
 from nanoaccel.runtime.sampling import MAX_LOGPROBS, SamplingParams
 
 
-def test_params_default_is_greedy() -> None:
+def test_params_leave_the_choice_of_tokens_to_the_model() -> None:
     params = SamplingParams()
-    assert params.greedy
-    assert params.logprobs is None
+    open_ones = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "logprobs")
+    assert all(getattr(params, name) is None for name in open_ones)
 
 
-def test_params_temperature_above_zero_is_not_greedy() -> None:
-    assert not SamplingParams(temperature=1e-10).greedy
+@pytest.mark.parametrize("name", [item.name for item in dataclasses.fields(SamplingParams)])
+def test_params_none_is_the_default(name: str) -> None:
+    wanted = None if name == "max_tokens" else getattr(SamplingParams(), name)
+    assert getattr(SamplingParams(**{name: None}), name) == wanted
+
+
+def test_params_take_whole_numbers_of_any_kind_and_ids_as_json_writes_them() -> None:
+    params = SamplingParams(
+        max_tokens=8.0,  # type: ignore[arg-type]
+        n=np.int64(2),  # type: ignore[arg-type]
+        temperature=np.float32(0.5),  # type: ignore[arg-type]
+        logit_bias={"5": 3.0},  # type: ignore[dict-item]
+        stop_token_ids=np.array([3, 4]),  # type: ignore[arg-type]
+    )
+    assert (params.max_tokens, params.n, params.temperature) == (8, 2, 0.5)
+    assert [type(value) for value in (params.max_tokens, params.n, params.temperature)] == [
+        int,
+        int,
+        float,
+    ]
+    assert params.logit_bias == {5: 3.0}
+    assert params.stop_token_ids == (3, 4)
+
+
+def test_params_say_what_to_write_instead_of_a_text() -> None:
+    with pytest.raises(SamplingError, match=r"Give it without quotes: temperature=0\.7"):
+        SamplingParams(temperature="0.7")  # type: ignore[arg-type]
+
+
+WRONG = ["x", "0.5", True, b"x", [1], {"a": 1}, {1}, object(), 1.5, math.nan, 1j, np.arange(2)]
+FINE = {
+    "stop": ("x", "0.5"),
+    "ignore_eos": (True,),
+    "temperature": (1.5,),
+    "repetition_penalty": (1.5,),
+    "presence_penalty": (1.5,),
+    "frequency_penalty": (1.5,),
+}
+
+
+@pytest.mark.parametrize("value", WRONG, ids=repr)
+@pytest.mark.parametrize("name", [item.name for item in dataclasses.fields(SamplingParams)])
+def test_params_refuse_every_wrong_type_by_name(name: str, value: object) -> None:
+    if any(value is one for one in FINE.get(name, ())):
+        SamplingParams(**{name: value})
+    elif name == "stop_token_ids" and isinstance(value, list | set | np.ndarray):
+        assert SamplingParams(stop_token_ids=value).stop_token_ids  # type: ignore[arg-type]
+    else:
+        with pytest.raises(SamplingError, match=name) as caught:
+            SamplingParams(**{name: value})
+        assert caught.value.remedy is not None
+        assert "\n" not in str(caught.value)
 
 
 def test_params_are_frozen_and_named() -> None:
@@ -44,7 +95,6 @@ def test_params_copy_what_the_caller_may_change() -> None:
         {"max_tokens": 3, "min_tokens": 4},
         {"min_tokens": -1},
         {"n": 0, "temperature": 1.0},
-        {"n": 2},
         {"logprobs": -1},
         {"logprobs": MAX_LOGPROBS + 1},
         {"stop": ("a", "")},
@@ -82,6 +132,8 @@ def test_params_refuse(options: dict[str, object]) -> None:
         {"max_tokens": None, "min_tokens": 1000},
         {"max_tokens": 4, "min_tokens": 4},
         {"n": 3, "temperature": 0.5},
+        {"n": 2},
+        {"n": 2, "temperature": 0},
         {"logprobs": 0},
         {"top_p": 1},
         {"min_p": 1},

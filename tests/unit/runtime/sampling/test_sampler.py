@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nanoaccel.errors import GenerationError, SamplingError
-from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams
+from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams, SamplingSettings
 
 VOCAB = 40
 
@@ -27,13 +27,14 @@ def make_sampler(
 
 def probabilities(row: np.ndarray, params: SamplingParams) -> np.ndarray:
     """What each token's share must be, by sorting the whole row."""
+    chosen = SamplingSettings().under(params)
     ids = np.argsort(-row, kind="stable")
-    weights = np.exp((row[ids].astype(np.float64) - row.max()) / params.temperature)
-    if params.top_k:
-        weights[params.top_k :] = 0
+    weights = np.exp((row[ids].astype(np.float64) - row.max()) / chosen.temperature)
+    if chosen.top_k:
+        weights[chosen.top_k :] = 0
     shares = weights / weights.sum()
-    weights[shares.cumsum() - shares >= params.top_p] = 0
-    weights[weights < params.min_p] = 0
+    weights[shares.cumsum() - shares >= chosen.top_p] = 0
+    weights[weights < chosen.min_p] = 0
     result = np.zeros(row.size)
     result[ids] = weights / weights.sum()
     return result

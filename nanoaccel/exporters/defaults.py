@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec
 
 from nanoaccel.errors import ExportError, NanoAccelError
 from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.requirements import NEEDED_FOR_ONNX, missing_modules
 
 # The smaller a model, the more 4 bits cost it. Up to so many weights, the share of the projections'
 # weights that are stored in 4 bits; the most sensitive layers get 8 (benchmarks/default_recipe.py).
@@ -17,8 +17,6 @@ _SHARE_BEYOND = 0.9
 _DEFAULT = Recipe(symmetric=False, group_size=32, methods=("awq", "scale-estimation"))
 # Beyond so many bytes of weights a second graph of the same model costs more than it brings.
 _MOST_FOR_TWO = 4_000_000_000
-
-NEEDED_FOR_ONNX = ("onnx", "onnx_ir", "onnxruntime", "onnxruntime_genai", "ml_dtypes")
 
 
 def default_recipe(parameters: int, fits: Callable[[Recipe], object]) -> Recipe:
@@ -61,13 +59,3 @@ def obstacle_to_onnx(recipe: Recipe, parameters: int, check: Callable[[], None])
     except NanoAccelError as error:
         return error.problem
     return None
-
-
-def missing_modules(names: tuple[str, ...]) -> list[str]:
-    """Those of some modules that are not installed."""
-    return [name for name in names if not _is_installed(name)]
-
-
-def _is_installed(module: str) -> bool:
-    parent = module.partition(".")[0]
-    return find_spec(parent) is not None and find_spec(module) is not None

@@ -13,7 +13,7 @@ from support import machines
 from nanoaccel.cli import environment, requirements
 from nanoaccel.cli.environment import look_around, read_cpu
 from nanoaccel.cli.requirements import find_problems
-from nanoaccel.exporters import pipeline
+from nanoaccel.exporters import requirements as export_requirements
 from nanoaccel.runtime.cpu.machine import read_machine
 from nanoaccel.runtime.cpu.threads import ENVIRONMENT, plan_here, plan_threads
 from nanoaccel.runtime.cpu.workload import Workload
@@ -79,9 +79,9 @@ def test_look_around_imports_no_package() -> None:
 
 
 def test_problems_know_what_the_export_needs() -> None:
-    needed = {name.replace("_", "-").replace(".", "-") for name in pipeline._NEEDED}
+    needed = {name.replace("_", "-").replace(".", "-") for name in export_requirements.NEEDED}
     assert set(requirements._EXPORT) == needed
-    for_onnx = {name.replace("_genai", "-genai") for name in pipeline._NEEDED_FOR_ONNX}
+    for_onnx = {name.replace("_genai", "-genai") for name in export_requirements.NEEDED_FOR_ONNX}
     assert set(requirements._EXPORT_ONNX) == for_onnx
     assert set(COMPLETE) <= set(environment._PACKAGES)
 

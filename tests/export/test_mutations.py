@@ -25,6 +25,7 @@ from nanoaccel.exporters.openvino.trace import check_supported, context_length
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.tokenizer_files import write_tokenizer
 
 pytestmark = pytest.mark.export
 
@@ -99,7 +100,7 @@ def test_load_refuses_a_damaged_model_or_is_exact(
             context_length(config)
             sources.find_checkpoint(source)
             count_parameters(config)
-            sources.write_tokenizer(source, tmp_path / "tokenizer")
+            write_tokenizer(source, tmp_path / "tokenizer")
             encoder = HubEncoder(tmp_path / "tokenizer")
             model, _ = sources.load(source, "f32")
     except NanoAccelError as error:

@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime_genai")
 
 from nanoaccel.bundle import MANIFEST, Bundle, sha256_of
 from nanoaccel.errors import BundleError, ConfigError, MissingExtraError, UnsupportedModelError
-from nanoaccel.exporters import pipeline
+from nanoaccel.exporters import requirements
 from nanoaccel.exporters.onnx.runner import OnnxRunner
 from nanoaccel.exporters.openvino.runner import GraphRunner
 from nanoaccel.exporters.pipeline import export
@@ -129,7 +129,7 @@ def test_export_for_onnx_without_its_packages_says_how_to_get_them(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        pipeline, "find_spec", lambda name: None if name == "onnxruntime_genai" else name
+        requirements, "find_spec", lambda name: None if name == "onnxruntime_genai" else name
     )
     with pytest.raises(MissingExtraError, match=r"needs onnxruntime_genai.*nanoaccel\[export\]"):
         export(tiny_model, tmp_path / "b", runtime="onnx")

@@ -16,7 +16,7 @@ from support import tiny_models
 
 from nanoaccel.bundle import MANIFEST, Bundle
 from nanoaccel.errors import MissingExtraError, SourceError, UnsupportedModelError
-from nanoaccel.exporters import pipeline
+from nanoaccel.exporters import requirements
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.progress import StageEvent
 from nanoaccel.exporters.recipe import Recipe
@@ -215,7 +215,7 @@ def test_export_names_the_transformers_version_that_would_do(
 def test_export_without_its_extra_says_how_to_get_it(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "find_spec", lambda name: None if name == "nncf" else name)
+    monkeypatch.setattr(requirements, "find_spec", lambda name: None if name == "nncf" else name)
     with pytest.raises(MissingExtraError, match=r"needs nncf.*nanoaccel\[export\]"):
         export(tiny_model, tmp_path / "out", runtime="openvino")
 

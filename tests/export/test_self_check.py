@@ -87,9 +87,9 @@ def test_export_does_not_publish_what_the_engine_computes_otherwise(
 def test_export_does_not_publish_swapped_weights(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nanoaccel.exporters import pipeline
+    from nanoaccel.exporters import making
 
-    finish = pipeline._make_openvino
+    finish = making._make_openvino
 
     def damaged(*arguments: Any) -> Any:
         made = finish(*arguments)
@@ -102,7 +102,7 @@ def test_export_does_not_publish_swapped_weights(
         weights.write_bytes(numbers.tobytes() + data[whole:])
         return made
 
-    monkeypatch.setattr(pipeline, "_make_openvino", damaged)
+    monkeypatch.setattr(making, "_make_openvino", damaged)
     with pytest.raises(ExportError, match="engine"):
         export(tiny_model, tmp_path / "out", recipe=F32)
 

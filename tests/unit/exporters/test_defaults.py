@@ -4,8 +4,9 @@ import pytest
 
 from nanoaccel.errors import ExportError, UnsupportedModelError
 from nanoaccel.exporters import defaults
-from nanoaccel.exporters.defaults import default_recipe, missing_modules, obstacle_to_onnx
+from nanoaccel.exporters.defaults import default_recipe, obstacle_to_onnx
 from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.requirements import missing_modules
 
 
 def fits(_: Recipe) -> None:

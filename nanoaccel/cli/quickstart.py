@@ -21,7 +21,7 @@ _MAX_TOKENS = 96
 def quickstart(
     out: Annotated[
         Path, typer.Option(help="The sample bundle's folder; reused when it is there.")
-    ] = Path("smollm2-135m-int4"),
+    ] = Path("smollm2-135m"),
 ) -> None:
     """Export the sample model (98 MB to download) and let it answer a question."""
     from nanoaccel.runtime.sampling import SamplingParams

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from nanoaccel.errors import SamplingError
 from nanoaccel.registry import did_you_mean
-from nanoaccel.runtime.sampling import SamplingParams
+
+if TYPE_CHECKING:
+    from nanoaccel.runtime.sampling import SamplingParams
 
 _DEFAULT = "default"
 _NOT_HERE = ("n", "logprobs", "logit_bias", "stop_token_ids")
@@ -35,16 +37,16 @@ def change_setting(params: SamplingParams, name: str, value: str) -> SamplingPar
     if name not in _names():
         raise SamplingError(f"there is no setting {name!r}", did_you_mean(name, _names()))
     if value == _DEFAULT:
-        return replace(params, **{name: getattr(SamplingParams(), name)})
+        return replace(params, **{name: getattr(type(params)(), name)})
     return replace(params, **{name: _parse(name, value)})
 
 
 def _names() -> list[str]:
-    return [field.name for field in fields(SamplingParams) if field.name not in _NOT_HERE]
+    return [field.name for field in fields(_kind()) if field.name not in _NOT_HERE]
 
 
 def _parse(name: str, value: str) -> Any:
-    hint = get_type_hints(SamplingParams)[name]
+    hint = get_type_hints(_kind())[name]
     kinds = (hint, *get_args(hint))
     if bool in kinds:
         return _read(name, value, lambda text: _WORDS[text.lower()], "on or off")
@@ -72,3 +74,9 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(repr, value)) if value else "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _kind() -> type[SamplingParams]:
+    from nanoaccel.runtime.sampling import SamplingParams
+
+    return SamplingParams

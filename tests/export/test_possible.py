@@ -58,7 +58,7 @@ def test_check_budget_allows_what_the_smallest_graph_keeps(
     source = sources.resolve(str(tiny_model))
     config = sources.load_config(source)
     plain = Recipe()
-    bundle = export(tiny_model, tmp_path / "out", recipe=plain)
+    bundle = export(tiny_model, tmp_path / "out", recipe=plain, runtime="openvino")
     size = bundle.weights_of("openvino").stat().st_size
     loaded = weight_bytes(source, config, plain)
     check_budget(config, Recipe(target_size=size), loaded, searching=False)

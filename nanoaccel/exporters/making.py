@@ -117,7 +117,7 @@ def _check(
     original = material.answers if trial.recipe.weights in FLOATS else None
     expected = Expected(answers, JUDGED) if original is None else Expected(original, ORIGINAL)
     group = trial.graph.weights.group_size
-    with progress.stage("check through the engine"), quiet():
+    with progress.stage(f"check it through the engine, {runtime}"), quiet():
         return self_check(folder, runtime, material.probes, expected, group)
 
 

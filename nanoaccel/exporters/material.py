@@ -164,9 +164,10 @@ def gather(
     probes = probes_for(config, judge, context)
     with progress.stage("run the original") as tell, quiet():
         reference = _reference(original, judge, tell)
-    kept = wanted.recipe.weights in FLOATS
-    with progress.stage("check through the engine"), quiet():
-        answers = original_answers(model, probes) if kept else None
+    answers = None
+    if wanted.recipe.weights in FLOATS:
+        with progress.stage("run the original over the probes"), quiet():
+            answers = original_answers(model, probes)
     sensitivity = _sensitivity(original, wanted, data, progress)
     checkpoint = folder / "checkpoint" if wanted.checkpoint else None
     if checkpoint is not None:

@@ -79,7 +79,7 @@ def test_export_for_onnx_leaves_nothing_of_openvino(onnx: Bundle) -> None:
     assert onnx.graph == onnx.folder / "onnx" / "model.onnx"
     assert {path for path in paths(onnx) if "/" in path} == ONNX
     assert "generation_config.json" in paths(onnx)
-    assert json.loads((onnx.folder / MANIFEST).read_text())["schema_version"] == 1
+    assert json.loads((onnx.folder / MANIFEST).read_text())["schema_version"] == 3
     with pytest.raises(BundleError, match=r"no graph for 'openvino', only for onnx"):
         onnx.graph_for("openvino")
 
@@ -120,7 +120,7 @@ def test_export_for_onnx_of_an_architecture_without_it_is_refused_early(
 ) -> None:
     source = shutil.copytree(tiny_model, tmp_path / "model")
     (source / "config.json").write_text('{"model_type": "gpt2"}')
-    (source / "model.safetensors").write_bytes(b"not read")
+    (source / "model.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
     with pytest.raises(UnsupportedModelError, match="builder has no 'gpt2'"):
         export(source, tmp_path / "b", runtime="onnx")
 

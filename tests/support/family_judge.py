@@ -83,7 +83,7 @@ def refusal_of_config(family: Family, folder: Path, runtime: str) -> Verdict | N
     """How its config alone is refused; None when its weights are read."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config_of(family)))
-    (folder / "model.safetensors").touch()
+    (folder / "model.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
     write_tokenizer(folder)
     stages: list[str] = []
     try:

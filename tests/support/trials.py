@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from nanoaccel.calibration.metrics import Fidelity
 from nanoaccel.calibration.sensitivity import Sensitivity
 from nanoaccel.exporters.budget import Budget
@@ -78,7 +80,8 @@ def maker(
             folder / "openvino_model.xml", WeightStatistics({"i4": 1}, 64), {}, 0, 0, size
         )
         finer = 0.8 ** len(recipe.methods)
-        return Trial(recipe, graph, fidelity(scale * finer * loss), seconds)
+        answers = np.zeros((1, 1), np.float32)
+        return Trial(recipe, graph, fidelity(scale * finer * loss), seconds, answers)
 
     return make, made
 

@@ -13,7 +13,7 @@ from nanoaccel.runtime.values import as_bool, as_float, as_int, as_text, items_o
 MAX_LOGPROBS = 100
 # A finite logit must stay finite in f32, or the sampler could not tell it from a broken model's.
 _MAX_BIAS = 1e9
-_BOOLS = ("ignore_eos",)
+_BOOLS = ("ignore_eos", "skip_special_tokens")
 _INTS = ("max_tokens", "min_tokens", "top_k", "seed", "n", "logprobs")
 _FLOATS = (
     "temperature",

@@ -20,7 +20,7 @@ from nanoaccel.evaluation.harness import BundleLM, sampling_params
 from nanoaccel.exporters.encoder import HubEncoder
 from nanoaccel.runtime import loading
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed, scripted
-from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 
 BOS = VOCAB_SIZE - 2
 _rule = hashed(VOCAB_SIZE)
@@ -172,4 +172,4 @@ def test_conversations_go_through_the_chat_template(
 def test_sampling_params_read_generation_kwargs(
     given: dict[str, Any], expected: SamplingParams
 ) -> None:
-    assert sampling_params(given) == expected
+    assert sampling_params(given) == SamplingSettings().complete(expected)

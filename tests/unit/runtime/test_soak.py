@@ -39,10 +39,12 @@ class Soak:
         self.prefixes = [[random.randrange(VOCAB_SIZE) for _ in range(40)] for _ in range(6)]
         self.live: list[Request] = []
         self.reasons: Counter[FinishReason] = Counter()
+        self.failed_passes = 0
         forward = bench.backend.forward
 
         def unreliable(plan: StepPlan) -> StepResult:
             if random.random() < 0.002:
+                self.failed_passes += 1
                 raise RuntimeError("a pass that failed")
             return forward(plan)
 
@@ -110,7 +112,7 @@ def test_engine_outlives_thousands_of_requests(
     assert sum(soak.reasons.values()) == counters.submitted == 4000
     assert soak.reasons == counters.finished
     assert min(soak.reasons[reason] for reason in ("stop", "length", "cancelled", "timeout")) > 100
-    assert soak.reasons["error"] > 10
+    assert soak.failed_passes > 10 > soak.reasons["error"], "what fails once hurts hardly anybody"
     assert min(counters.preemptions, counters.evictions, counters.hit_tokens) > 100
 
 

@@ -47,6 +47,7 @@ WRONG = ["x", "0.5", True, b"x", [1], {"a": 1}, {1}, object(), 1.5, math.nan, 1j
 FINE = {
     "stop": ("x", "0.5"),
     "ignore_eos": (True,),
+    "skip_special_tokens": (True,),
     "temperature": (1.5,),
     "repetition_penalty": (1.5,),
     "presence_penalty": (1.5,),

@@ -29,7 +29,7 @@ from nanoaccel.runtime.output import Chunk
 from nanoaccel.runtime.plan import Float32Array
 from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.room import Room
-from nanoaccel.runtime.sampling import Sampled, SamplingParams
+from nanoaccel.runtime.sampling import Sampled, SamplingParams, SamplingSettings
 from nanoaccel.runtime.scheduler import ScheduledChunk, Scheduler
 from nanoaccel.runtime.speculation import Speculator, StepCost, Worth, learner
 from nanoaccel.runtime.text import Tokenizer
@@ -108,7 +108,8 @@ class Case:
 
 
 def params_of(case: Case) -> SamplingParams:
-    return SamplingParams(**case.params, ignore_eos=True)  # type: ignore[arg-type]
+    asked = SamplingParams(**case.params, ignore_eos=True)  # type: ignore[arg-type]
+    return SamplingSettings().complete(asked)
 
 
 def probabilities(params: SamplingParams, written: Text) -> list[float]:

@@ -112,7 +112,7 @@ def test_engine_outlives_thousands_of_requests(
     assert sum(soak.reasons.values()) == counters.submitted == 4000
     assert soak.reasons == counters.finished
     assert min(soak.reasons[reason] for reason in ("stop", "length", "cancelled", "timeout")) > 100
-    assert soak.failed_passes > 10 > soak.reasons["error"], "what fails once hurts hardly anybody"
+    assert soak.failed_passes > 5 > soak.reasons["error"], "what fails once hurts hardly anybody"
     assert min(counters.preemptions, counters.evictions, counters.hit_tokens) > 100
 
 

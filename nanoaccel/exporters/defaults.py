@@ -10,7 +10,8 @@ from nanoaccel.exporters.recipe import Recipe
 from nanoaccel.exporters.requirements import NEEDED_FOR_ONNX, missing_modules
 
 # The smaller a model, the more 4 bits cost it. Up to so many weights, the share of the projections'
-# weights that are stored in 4 bits; the most sensitive layers get 8 (benchmarks/default_recipe.py).
+# weights that are stored in 4 bits; the most sensitive layers get 8. Measured for the smallest
+# class; the shares of the others are chosen by what larger models are known to lose.
 _SHARES = ((0.4e9, 0.5), (1.5e9, 0.65), (4e9, 0.8))
 _SHARE_BEYOND = 0.9
 # Groups of 32 with zero points lose least at equal size.

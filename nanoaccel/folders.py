@@ -55,6 +55,17 @@ def kept_if_possible() -> Iterator[None]:
         tell_unusable(error)
 
 
+def check_writable(folder: Path) -> None:
+    """Make a folder and a file in it, and remove the file.
+
+    Raises:
+        OSError: Nothing can be written there.
+    """
+    with whole_file(folder / "probe") as probe:
+        probe.touch()
+    (folder / "probe").unlink()
+
+
 def tell_unusable(error: Exception) -> None:
     """Say in the log, once, that the cache folder cannot be used."""
     folder = cache_folder()

@@ -7,13 +7,14 @@ complete tokenizer.json, and read again to see that both give the same tokens.
 
 from __future__ import annotations
 
-import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanoaccel.errors import SourceError
 from nanoaccel.exporters.gguf import build_tokenizer
+from nanoaccel.exporters.model_folder import read_json
 from nanoaccel.registry import TOKENIZER_READERS
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def write_tokenizer(source: Source, folder: Path) -> tuple[int, ...]:
         rebuilt.save(folder)
         return rebuilt.eos_token_ids
     _refuse_code(source)
+    _refuse_shared_ids(source)
     tokenizer = _load(source)
     tokenizer.save_pretrained(folder)
     if not (folder / "tokenizer.json").is_file():
@@ -73,15 +75,31 @@ def _refuse_code(source: Source) -> None:
         )
 
 
-def _config(source: Source) -> dict[str, Any]:
-    path = source.folder / "tokenizer_config.json"
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SourceError(f"{path} is no JSON: {error}", "Download the model again") from error
-    return found if isinstance(found, dict) else {}
+def _refuse_shared_ids(source: Source) -> None:
+    """Refuse two tokens with one id: which of them the library keeps changes from load to load."""
+    tokenizer = _read(source.folder / "tokenizer.json").get("model")
+    vocabularies = {
+        "tokenizer.json": tokenizer.get("vocab") if isinstance(tokenizer, dict) else None,
+        "vocab.json": _read(source.folder / "vocab.json"),
+    }
+    for name, vocabulary in vocabularies.items():
+        owners: dict[Any, str] = {}
+        for token, index in vocabulary.items() if isinstance(vocabulary, dict) else ():
+            other = owners.setdefault(repr(index), token)
+            if other != token:
+                raise SourceError(
+                    f"{name} of {source.id} gives the tokens {other!r} and {token!r} "
+                    f"the same id, {index}",
+                    "Take the file of the model again",
+                )
+
+
+def _config(source: Source) -> Mapping[str, Any]:
+    return _read(source.folder / "tokenizer_config.json")
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    return read_json(path) if path.is_file() else {}
 
 
 def _load(source: Source) -> Any:

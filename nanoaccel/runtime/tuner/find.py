@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
-from nanoaccel.folders import cache_folder
+from nanoaccel.folders import cache_folder, check_writable
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.others import OthersMeter
@@ -81,14 +81,17 @@ def tune(
         clock: Seconds that pass.
 
     Raises:
-        ConfigError: ``seconds`` is not above 0, or the bundle cannot run here.
+        ConfigError: ``seconds`` is not above 0, the bundle cannot run here, or the cache folder,
+            where tunings are kept, cannot be written.
         BundleError: It is damaged.
         MissingExtraError: No runtime for it is installed.
-        OSError: The tuning cannot be written.
+        OSError: The tuning could not be written in the end.
     """
     if not seconds > 0:
         raise ConfigError(f"time_budget={seconds:g} is out of range", "It is in seconds, above 0")
     folder, machine = cache_folder(), fingerprint(this_machine())
+    file = tuning_file(bundle, folder, machine)
+    _check_can_be_kept(file)
     runtimes = BACKENDS.installed(bundle.runtimes)
     rig = Rig(bundle, runtimes)
     try:
@@ -107,9 +110,18 @@ def tune(
         machine=machine,
         versions=installed_versions(),
     )
-    file = tuning_file(bundle, folder, machine)
     keep(tuning, file)
     return Tuned(tuning, file, passes, quiet, steps, others)
+
+
+def _check_can_be_kept(file: Path) -> None:
+    try:
+        check_writable(file.parent)
+    except OSError as error:
+        raise ConfigError(
+            f"the cache folder cannot be written, and a tuning is kept there: {error}",
+            "Set NANOACCEL_CACHE to a folder that can be",
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

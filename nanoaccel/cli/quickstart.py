@@ -14,7 +14,7 @@ from nanoaccel.cli.progress import stages
 from nanoaccel.cli.speed import speed_line
 from nanoaccel.cli.writing import check_completions, complete
 
-_PROMPT = "Hello! Tell me in two sentences what a lighthouse keeper does."
+_PROMPT = "What is photosynthesis? Answer in two sentences."
 _MAX_TOKENS = 96
 
 

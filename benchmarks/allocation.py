@@ -18,16 +18,16 @@ from pathlib import Path
 from workers import machine
 
 from nanoaccel.calibration.datasets import CalibrationOptions
-from nanoaccel.exporters import source as sources
-from nanoaccel.exporters.material import Material, Wanted, gather
-from nanoaccel.exporters.openvino.build import save_graph
-from nanoaccel.exporters.openvino.runner import GraphRunner, graph_inputs
-from nanoaccel.exporters.openvino.trace import GRAPH, context_length
 from nanoaccel.exporters.progress import Progress
+from nanoaccel.exporters.quantize.recipe import Recipe
+from nanoaccel.exporters.quantize.trial_builder import Workshop
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.recipe import Recipe
-from nanoaccel.exporters.tokenizer_files import write_tokenizer
-from nanoaccel.exporters.workshop import Workshop
+from nanoaccel.exporters.reference.artifacts import Material, Wanted, gather
+from nanoaccel.exporters.source import model_source as sources
+from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
+from nanoaccel.exporters.targets.openvino.build import save_graph
+from nanoaccel.exporters.targets.openvino.runner import GraphRunner, graph_inputs
+from nanoaccel.exporters.targets.openvino.trace import GRAPH, context_length
 
 METRICS = (
     "WEIGHT_QUANTIZATION_ERROR",

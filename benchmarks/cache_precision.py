@@ -26,8 +26,8 @@ from nanoaccel.calibration.metrics import log_softmax
 from nanoaccel.errors import ConfigError
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import Backend, BackendOptions, CachePrecision
-from nanoaccel.runtime.plan import Float32Array, Int64Array, StepPlan
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepPlan
+from nanoaccel.text import Tokenizer
 
 _WIDEST_FIRST = ("f32", "f16", "bf16")
 WINDOW, CHUNK = 1024, 128

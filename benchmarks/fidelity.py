@@ -18,9 +18,9 @@ def divergences(source: Path, graphs: Mapping[str, Path], tokens: int = 4096) ->
 
     from nanoaccel.calibration.datasets import CalibrationOptions, judging_windows
     from nanoaccel.calibration.reference import record
-    from nanoaccel.exporters.encoder import HubEncoder
-    from nanoaccel.exporters.openvino.runner import GraphRunner
     from nanoaccel.exporters.quiet import quiet
+    from nanoaccel.exporters.reference.encoder import HubEncoder
+    from nanoaccel.exporters.targets.openvino.runner import GraphRunner
 
     with quiet():
         model = AutoModelForCausalLM.from_pretrained(source)

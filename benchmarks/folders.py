@@ -25,8 +25,8 @@ def model_of(name: str, work: Path) -> str:
 
 def write_source(model: str, work: Path) -> Path:
     """The checkpoint that peers are made from, with float weights."""
-    from nanoaccel.exporters.source import load_model, resolve
-    from nanoaccel.exporters.tokenizer_files import write_tokenizer
+    from nanoaccel.exporters.source.model_source import load_model, resolve
+    from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
 
     source = work / SOURCE
     if not source.exists():
@@ -43,7 +43,7 @@ def write_bundle(
 ) -> Path:
     """NanoAccel's bundle, in int4 as the peers have it."""
     from nanoaccel.exporters.pipeline import export
-    from nanoaccel.exporters.recipe import Recipe
+    from nanoaccel.exporters.quantize.recipe import Recipe
 
     out = work / (BOTH if runtime == "both" else BUNDLE)
     if not out.exists():
@@ -73,7 +73,7 @@ def write_genai(model: str, work: Path, name: str, group_size: int = GROUP_SIZE)
 
 def write_ort_genai(model: str, work: Path) -> Path:
     """What onnxruntime-genai's builder makes: int4, groups of 32, int8 arithmetic."""
-    from nanoaccel.exporters.onnx.builder import run_builder
+    from nanoaccel.exporters.targets.onnx.builder import run_builder
 
     out = work / ORT_GENAI
     if not out.exists():
@@ -103,7 +103,7 @@ def write_q4_0(model: str, work: Path, python: str) -> Path:
 
 def _gguf_of(model: str, work: Path) -> Path:
     """The file that llama.cpp's quantizer reads."""
-    from nanoaccel.exporters.source import resolve
+    from nanoaccel.exporters.source.model_source import resolve
 
     sample = resolve("sample").gguf
     if model == RANDOM_MODEL and sample is not None:  # whose tokenizer it has

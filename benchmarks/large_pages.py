@@ -22,7 +22,7 @@ from nanoaccel import Bundle
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import Backend, BackendOptions
 from nanoaccel.runtime.cpu.huge_pages import HugePages
-from nanoaccel.runtime.plan import StepPlan
+from nanoaccel.runtime.types.plan import StepPlan
 
 PAST = 256
 PASSES = {"1 token": 1, "8 tokens": 8, "128 tokens": 128}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from nanoaccel.runtime.drafters import Draft, DrafterOptions
-from nanoaccel.runtime.plan import Int64Array
+from nanoaccel.runtime.speculation.drafters import Draft, DrafterOptions
+from nanoaccel.runtime.types.plan import Int64Array
 
 _POSITIONS = 16
 

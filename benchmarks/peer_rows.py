@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from workers import Answer
 
 if TYPE_CHECKING:
-    from nanoaccel.runtime.text import Tokenizer
+    from nanoaccel.text import Tokenizer
 
 PROMPTS = Path(__file__).parent / "prompts"
 START = "start"  # fresh processes, instead of questions to those that run

@@ -30,7 +30,7 @@ from results import Results, Row, caption, describe_machine, report, versions_he
 from workers import Answer, EngineFailed, Worker
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.text import Tokenizer
 
 LLAMA = "llama.cpp"
 _PLAIN = {"speculation": "off"}

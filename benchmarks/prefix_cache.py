@@ -15,7 +15,7 @@ import numpy as np
 
 from nanoaccel.registry import EVICTION_POLICIES
 from nanoaccel.runtime.kv import EvictionPolicy, PagedCache
-from nanoaccel.runtime.plan import Int64Array
+from nanoaccel.runtime.types.plan import Int64Array
 
 VOCAB_SIZE = 50_000
 BLOCK_SIZE = 32

@@ -21,8 +21,8 @@ from nanoaccel import LLM, Bundle, SamplingParams
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.cpu.huge_pages import HugePages
-from nanoaccel.runtime.plan import StepPlan
-from nanoaccel.runtime.profiling import ProfileOptions, Profiler, profile_bundle
+from nanoaccel.runtime.tools.profiling import ProfileOptions, Profiler, profile_bundle
+from nanoaccel.runtime.types.plan import StepPlan
 
 PROMPT = [1000 + token for token in range(64)]
 

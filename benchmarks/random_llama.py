@@ -17,8 +17,8 @@ def write_random_llama(out: Path) -> Path:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from nanoaccel.exporters.source import resolve
-    from nanoaccel.exporters.tokenizer_files import write_tokenizer
+    from nanoaccel.exporters.source.model_source import resolve
+    from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
 
     if (out / "config.json").is_file():
         return out

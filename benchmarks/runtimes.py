@@ -143,9 +143,9 @@ def curves(work: Path, rounds: int) -> str:
     from nanoaccel.bundle import Bundle
     from nanoaccel.runtime.backends import Backend
     from nanoaccel.runtime.config import EngineConfig
-    from nanoaccel.runtime.graphs import GraphLoader
+    from nanoaccel.runtime.execution.loader import GraphLoader
     from nanoaccel.runtime.kv import CacheShape, make_cache
-    from nanoaccel.runtime.plan import StepPlan
+    from nanoaccel.runtime.types.plan import StepPlan
 
     bundle, past = Bundle.open(work / BOTH), 256
     plans: dict[tuple[str, int, int], tuple[Backend, object]] = {}

@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from nanoaccel.bundle import Bundle
     from nanoaccel.errors import NanoAccelError
     from nanoaccel.exporters.pipeline import export
-    from nanoaccel.exporters.recipe import Recipe
+    from nanoaccel.exporters.quantize.recipe import Recipe
     from nanoaccel.runtime.async_llm import AsyncLLM
     from nanoaccel.runtime.config import RequestOptions
-    from nanoaccel.runtime.counters import Counters
-    from nanoaccel.runtime.events import Event
+    from nanoaccel.runtime.engine.metrics import Counters
     from nanoaccel.runtime.kv import CacheEviction
     from nanoaccel.runtime.llm import LLM
-    from nanoaccel.runtime.output import Chunk, Completion, RequestOutput
     from nanoaccel.runtime.sampling import SamplingParams
-    from nanoaccel.runtime.text import ChatOptions
+    from nanoaccel.runtime.types.events import Event
+    from nanoaccel.runtime.types.outputs import Chunk, Completion, RequestOutput
+    from nanoaccel.text import ChatOptions
 
     __version__: str = ""
 
@@ -32,15 +32,15 @@ _HOMES = {
     "AsyncLLM": "nanoaccel.runtime.async_llm",
     "Bundle": "nanoaccel.bundle",
     "CacheEviction": "nanoaccel.runtime.kv",
-    "ChatOptions": "nanoaccel.runtime.text",
-    "Chunk": "nanoaccel.runtime.output",
-    "Completion": "nanoaccel.runtime.output",
-    "Counters": "nanoaccel.runtime.counters",
-    "Event": "nanoaccel.runtime.events",
+    "ChatOptions": "nanoaccel.text",
+    "Chunk": "nanoaccel.runtime.types.outputs",
+    "Completion": "nanoaccel.runtime.types.outputs",
+    "Counters": "nanoaccel.runtime.engine.metrics",
+    "Event": "nanoaccel.runtime.types.events",
     "NanoAccelError": "nanoaccel.errors",
-    "Recipe": "nanoaccel.exporters.recipe",
+    "Recipe": "nanoaccel.exporters.quantize.recipe",
     "RequestOptions": "nanoaccel.runtime.config",
-    "RequestOutput": "nanoaccel.runtime.output",
+    "RequestOutput": "nanoaccel.runtime.types.outputs",
     "SamplingParams": "nanoaccel.runtime.sampling",
     "export": "nanoaccel.exporters.pipeline",
 }

@@ -129,7 +129,7 @@ RUNTIME_CHOOSERS = ExtensionPoint(
 )
 
 TOKENIZER_READERS = ExtensionPoint(
-    "nanoaccel.tokenizer_readers", {"runtime": "nanoaccel.runtime.text:Tokenizer"}
+    "nanoaccel.tokenizer_readers", {"runtime": "nanoaccel.text:Tokenizer"}
 )
 
 ENGINE_CHECKS = ExtensionPoint(
@@ -148,8 +148,8 @@ EVICTION_POLICIES = ExtensionPoint(
 DRAFTERS = ExtensionPoint(
     "nanoaccel.drafters",
     {
-        "ngram": "nanoaccel.runtime.drafters.ngram:NgramDrafter",
-        "head": "nanoaccel.runtime.drafters.head:HeadDrafter",
-        "draft_model": "nanoaccel.runtime.drafters.draft_model:ModelDrafter",
+        "ngram": "nanoaccel.runtime.speculation.drafters.ngram:NgramDrafter",
+        "head": "nanoaccel.runtime.speculation.drafters.head:HeadDrafter",
+        "draft_model": "nanoaccel.runtime.speculation.drafters.draft_model:ModelDrafter",
     },
 )

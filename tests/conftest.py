@@ -32,7 +32,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of the tiny Llama in f32; tests that change it copy it first."""
     from nanoaccel.exporters.pipeline import export
-    from nanoaccel.exporters.recipe import Recipe
+    from nanoaccel.exporters.quantize.recipe import Recipe
 
     out = tmp_path_factory.mktemp("bundles") / "tiny-llama"
     export(tiny_model, out, recipe=Recipe(weights="f32"), runtime="openvino")
@@ -43,7 +43,7 @@ def tiny_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def tiny_onnx_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny Llama for ONNX Runtime, in f32; tests that change it copy it first."""
     from nanoaccel.exporters.pipeline import export
-    from nanoaccel.exporters.recipe import Recipe
+    from nanoaccel.exporters.quantize.recipe import Recipe
 
     out = tmp_path_factory.mktemp("bundles") / "tiny-llama-onnx"
     export(tiny_model, out, recipe=Recipe(weights="f32"), runtime="onnx")
@@ -53,7 +53,7 @@ def tiny_onnx_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def sample_gguf() -> Path:
     """The sample model's GGUF file, downloaded if the user's cache has it not."""
-    from nanoaccel.exporters.sample import fetch_sample
+    from nanoaccel.exporters.source.sample import fetch_sample
 
     return fetch_sample()
 
@@ -62,7 +62,7 @@ def sample_gguf() -> Path:
 def sample_bundle_f32(sample_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of the sample model in f32."""
     from nanoaccel.exporters.pipeline import export
-    from nanoaccel.exporters.recipe import Recipe
+    from nanoaccel.exporters.quantize.recipe import Recipe
 
     out = tmp_path_factory.mktemp("bundles") / "sample-f32"
     export(sample_gguf, out, recipe=Recipe(weights="f32"), judge_tokens=512, runtime="openvino")

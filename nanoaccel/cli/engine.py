@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from nanoaccel.cli.errors import INTERRUPTED
-from nanoaccel.cli.progress import working
+from nanoaccel.cli.ui.progress import working
 
 if TYPE_CHECKING:
     from nanoaccel.runtime.llm import LLM

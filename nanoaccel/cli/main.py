@@ -8,20 +8,20 @@ from typing import Annotated
 
 import typer
 
-from nanoaccel.cli.bench import bench
-from nanoaccel.cli.chat import chat
-from nanoaccel.cli.cpu import cpu
-from nanoaccel.cli.doctor import doctor
-from nanoaccel.cli.draft import rank, train
+from nanoaccel.cli.commands.bench import bench
+from nanoaccel.cli.commands.chat import chat
+from nanoaccel.cli.commands.cpu import cpu
+from nanoaccel.cli.commands.doctor import doctor
+from nanoaccel.cli.commands.draft import rank, train
+from nanoaccel.cli.commands.eval import eval
+from nanoaccel.cli.commands.export import export
+from nanoaccel.cli.commands.generate import generate
+from nanoaccel.cli.commands.inspect import inspect
+from nanoaccel.cli.commands.profile import profile
+from nanoaccel.cli.commands.quickstart import quickstart
+from nanoaccel.cli.commands.tune import tune
 from nanoaccel.cli.errors import guard, prepare_streams
-from nanoaccel.cli.eval import eval
-from nanoaccel.cli.export import export
-from nanoaccel.cli.generate import generate
-from nanoaccel.cli.inspect import inspect
 from nanoaccel.cli.options import with_options
-from nanoaccel.cli.profile import profile
-from nanoaccel.cli.quickstart import quickstart
-from nanoaccel.cli.tune import tune
 
 _DEBUG = "--debug"
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires
 from typing import TYPE_CHECKING
 
-from nanoaccel.cli.environment import installed_version
+from nanoaccel.cli.ui.environment import installed_version
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

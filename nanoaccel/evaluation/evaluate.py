@@ -12,7 +12,7 @@ from nanoaccel.calibration.metrics import Fidelity, FidelityMeter, Perplexity, P
 from nanoaccel.errors import ConfigError
 from nanoaccel.evaluation.logits import BundleLogits
 from nanoaccel.evaluation.original import check_same_tokens, model_predictions, original_of
-from nanoaccel.exporters.encoder import HubEncoder
+from nanoaccel.exporters.reference.encoder import HubEncoder
 from nanoaccel.runtime.backends import Precision
 
 DOCS = "docs"

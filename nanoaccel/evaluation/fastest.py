@@ -9,9 +9,9 @@ from pathlib import Path
 from nanoaccel.folders import cache_folder
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import Backend, BackendOptions
-from nanoaccel.runtime.choice import worth_keeping
+from nanoaccel.runtime.execution.pass_timing import measure_prices
+from nanoaccel.runtime.execution.selector import worth_keeping
 from nanoaccel.runtime.kv import CacheShape
-from nanoaccel.runtime.pricing import measure_prices
 
 # Requests at once, and tokens of each, for which there is room while it is measured.
 _SEQUENCES = 16

@@ -13,12 +13,12 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
 from nanoaccel.evaluation.likelihood import Continuation, Likelihood, score
 from nanoaccel.evaluation.logits import BundleLogits
-from nanoaccel.exporters.encoder import HubEncoder
+from nanoaccel.exporters.reference.encoder import HubEncoder
 from nanoaccel.runtime.backends import Precision
-from nanoaccel.runtime.events import Event
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.types.events import Event
+from nanoaccel.text import Tokenizer
 
 _MAX_TOKENS = 256  # where a task does not say
 _LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")

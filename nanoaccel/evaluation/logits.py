@@ -16,9 +16,9 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import Backend, Precision
 from nanoaccel.runtime.config import DEFAULT_STEP_TOKENS, EngineConfig
-from nanoaccel.runtime.graphs import GraphLoader
+from nanoaccel.runtime.execution.loader import GraphLoader
 from nanoaccel.runtime.kv import CacheShape, KVCache, make_cache
-from nanoaccel.runtime.plan import Float32Array, Int64Array, StepPlan
+from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepPlan
 
 # What the engine reads in a step; passages together are chunks beside each other there.
 _STEP_TOKENS = DEFAULT_STEP_TOKENS

@@ -13,13 +13,13 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.calibration.datasets import CalibrationData
 from nanoaccel.calibration.reference import Reference, record, reference_path
 from nanoaccel.errors import ConfigError, MissingExtraError, SourceError
-from nanoaccel.exporters import source as sources
-from nanoaccel.exporters.encoder import HubEncoder
-from nanoaccel.exporters.tokenizer_files import write_tokenizer
+from nanoaccel.exporters.reference.encoder import HubEncoder
+from nanoaccel.exporters.source import model_source as sources
+from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
 from nanoaccel.folders import kept_if_possible
 
 if TYPE_CHECKING:
-    from nanoaccel.exporters.source import Source
+    from nanoaccel.exporters.source.model_source import Source
 
 _NEEDED = ("torch", "transformers")
 _COMPUTES = "float32"  # rounding to bf16 is no part of what a model says
@@ -80,8 +80,8 @@ def model_predictions(
         MissingExtraError: torch or transformers are not installed.
     """
     _check_installed()
-    from nanoaccel.exporters.original_key import content_key
     from nanoaccel.exporters.quiet import quiet
+    from nanoaccel.exporters.source.original_key import content_key
 
     tell(0.0)
     with quiet():
@@ -105,7 +105,7 @@ def _record(
     source: Source, bundle: Bundle | None, judge: CalibrationData, tell: Callable[[float], None]
 ) -> Reference:
     """Load a model and run it; with a bundle, its weights must be those that this was made from."""
-    from nanoaccel.exporters.fingerprint import fingerprint
+    from nanoaccel.exporters.source.fingerprint import fingerprint
 
     loaded, _ = sources.load(source, "f32")
     loaded = loaded.float()
@@ -118,7 +118,7 @@ def _record(
 
 
 def _path(content: str, judge: CalibrationData) -> Path:
-    from nanoaccel.exporters.original_key import original_key
+    from nanoaccel.exporters.source.original_key import original_key
 
     return reference_path(original_key(content), _COMPUTES, judge.digest)
 

@@ -11,9 +11,9 @@ from nanoaccel.calibration.probes import STEP_TOKENS, Answer, Probes
 from nanoaccel.errors import GenerationError
 from nanoaccel.runtime.batch import Batch
 from nanoaccel.runtime.config import EngineConfig
-from nanoaccel.runtime.output import RequestOutput
+from nanoaccel.runtime.engine.client import Session
 from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.session import Session
+from nanoaccel.runtime.types.outputs import RequestOutput
 
 _LIKELIEST = 20
 _FORCE = 1e6  # of the token that is to be written; log-probabilities are the model's all the same

@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from nanoaccel.errors import NanoAccelError
 from nanoaccel.exporters.failures import named_failures
-from nanoaccel.exporters.order import Order
+from nanoaccel.exporters.options import Order
 from nanoaccel.exporters.progress import Progress
-from nanoaccel.exporters.runtimes import GRAPHS, ONNX, OPENVINO, faster_runtimes
-from nanoaccel.exporters.weight_types import FLOATS
+from nanoaccel.exporters.quantize.weight_types import FLOATS
+from nanoaccel.exporters.targets.runtimes import GRAPHS, ONNX, OPENVINO, faster_runtimes
 from nanoaccel.folders import cache_folder
 
 if TYPE_CHECKING:
-    from nanoaccel.exporters.material import Material
-    from nanoaccel.exporters.report import ReportedGraph
-    from nanoaccel.exporters.search import Tried
-    from nanoaccel.exporters.self_check import SelfCheck
-    from nanoaccel.exporters.workshop import Trial
+    from nanoaccel.exporters.quantize.search import Tried
+    from nanoaccel.exporters.quantize.trial_builder import Trial
+    from nanoaccel.exporters.reference.artifacts import Material
+    from nanoaccel.exporters.report.text import ReportedGraph
+    from nanoaccel.exporters.targets.self_check import SelfCheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ def make(material: Material, order: Order, folder: Path, progress: Progress) -> 
         NanoAccelError: A graph cannot be made, or the engine gives something else. Where the user
             left the runtimes open, that of ONNX Runtime is left out instead.
     """
-    from nanoaccel.exporters.onnx import export as onnx
-    from nanoaccel.exporters.report import ReportedGraph
+    from nanoaccel.exporters.report.text import ReportedGraph
+    from nanoaccel.exporters.targets.onnx import export as onnx
 
     builder = None
     with _may_be_left_out(order, progress) as left_out:
@@ -112,7 +112,7 @@ def _check(
 ) -> SelfCheck:
     """Run a graph through the engine; with float weights it gives what the original does."""
     from nanoaccel.exporters.quiet import quiet
-    from nanoaccel.exporters.self_check import JUDGED, ORIGINAL, Expected, self_check
+    from nanoaccel.exporters.targets.self_check import JUDGED, ORIGINAL, Expected, self_check
 
     original = material.answers if trial.recipe.weights in FLOATS else None
     expected = Expected(answers, JUDGED) if original is None else Expected(original, ORIGINAL)
@@ -123,10 +123,10 @@ def _check(
 
 def _make_openvino(material: Material, order: Order, folder: Path, progress: Progress) -> Made:
     """Make OpenVINO's graph, by one recipe or by the best of several."""
-    from nanoaccel.exporters.limits import smallest_within
-    from nanoaccel.exporters.original_key import graph_key
-    from nanoaccel.exporters.search import search
-    from nanoaccel.exporters.workshop import Workshop
+    from nanoaccel.exporters.quantize.limits import smallest_within
+    from nanoaccel.exporters.quantize.search import search
+    from nanoaccel.exporters.quantize.trial_builder import Workshop
+    from nanoaccel.exporters.source.original_key import graph_key
 
     workshop = Workshop(material, progress)
     trials = folder / "trials"

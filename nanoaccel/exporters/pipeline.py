@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from nanoaccel.bundle import Bundle
 from nanoaccel.bundle.attention import uniform_length
 from nanoaccel.calibration.datasets.options import CalibrationOptions
-from nanoaccel.exporters.drafts import choose_draft, place_draft
 from nanoaccel.exporters.failures import named_failures
 from nanoaccel.exporters.making import Made, make
-from nanoaccel.exporters.order import Order, check_room, check_runtimes, settle, wanted_of
+from nanoaccel.exporters.options import Order, check_room, check_runtimes, settle, wanted_of
 from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import publishing
-from nanoaccel.exporters.recipe import Recipe
-from nanoaccel.exporters.requirements import check_installed
-from nanoaccel.exporters.runtimes import OPENVINO, wanted_runtimes
+from nanoaccel.exporters.quantize.recipe import Recipe
+from nanoaccel.exporters.quantize.requirements import check_installed
+from nanoaccel.exporters.source.drafts import choose_draft, place_draft
+from nanoaccel.exporters.targets.runtimes import OPENVINO, wanted_runtimes
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -92,15 +92,15 @@ def export(
 
 
 def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
-    from nanoaccel.exporters import source as sources
-    from nanoaccel.exporters.material import gather
-    from nanoaccel.exporters.memory import weight_bytes
-    from nanoaccel.exporters.openvino.trace import check_supported, context_length
-    from nanoaccel.exporters.possible import check_budget, check_draft, check_text
+    from nanoaccel.exporters.quantize.possible import check_budget, check_draft, check_text
     from nanoaccel.exporters.quiet import quiet
-    from nanoaccel.exporters.report import Report
-    from nanoaccel.exporters.statement import write_manifest
-    from nanoaccel.exporters.tokenizer_files import write_tokenizer
+    from nanoaccel.exporters.reference.artifacts import gather
+    from nanoaccel.exporters.report.manifest import write_manifest
+    from nanoaccel.exporters.report.text import Report
+    from nanoaccel.exporters.source import model_source as sources
+    from nanoaccel.exporters.source.memory import weight_bytes
+    from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
+    from nanoaccel.exporters.targets.openvino.trace import check_supported, context_length
 
     with progress.stage("find the model"), quiet():
         source = sources.resolve(model)
@@ -182,7 +182,7 @@ def _context_text(config: PretrainedConfig, context: int) -> str:
 
 def _finish_folders(folder: Path, made: Made) -> bool:
     """Complete the folder of OpenVINO's graph, or delete it; whether OpenVINO GenAI reads it."""
-    from nanoaccel.exporters.openvino.genai_tokenizer import write_genai_tokenizer
+    from nanoaccel.exporters.targets.openvino.genai_tokenizer import write_genai_tokenizer
 
     own = folder / OPENVINO
     generation = own / "generation_config.json"

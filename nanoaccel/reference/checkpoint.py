@@ -12,11 +12,11 @@ from transformers import AutoConfig
 
 from nanoaccel.bundle import MODEL_CONFIG
 from nanoaccel.errors import BundleDamagedError, BundleError, SourceError, UnsupportedModelError
-from nanoaccel.exporters.loaded import load_whole
-from nanoaccel.exporters.model_folder import check_folder, read_config
-from nanoaccel.exporters.prequantized import find_quantization
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.weight_files import find_weight_files
+from nanoaccel.exporters.source.loaded import load_whole
+from nanoaccel.exporters.source.model_folder import check_folder, read_config
+from nanoaccel.exporters.source.prequantized import find_quantization
+from nanoaccel.exporters.source.weight_files import find_weight_files
 
 # Their frequencies depend on the longest text of a pass: texts would change each other.
 _MOVING_ROTATIONS = ("dynamic", "longrope")

@@ -15,7 +15,7 @@ from nanoaccel.reference.attention import CachedAttention, Part
 from nanoaccel.reference.checkpoint import unsupported
 from nanoaccel.reference.layers import find_layers, inputs_of
 from nanoaccel.runtime.backends import BackendOptions
-from nanoaccel.runtime.plan import StepPlan, StepResult
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 # Tokens of each of the two texts that are computed at load.
 _TEXT = 8

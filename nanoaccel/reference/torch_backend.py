@@ -24,7 +24,7 @@ from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.cpu.runtimes import apply_to_torch
 from nanoaccel.runtime.cpu.threads import plan_here
 from nanoaccel.runtime.cpu.workload import ThreadPlan, Workload
-from nanoaccel.runtime.plan import StepPlan, StepResult
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 EAGER = "torch"
 _BLOCK_SIZE = 32

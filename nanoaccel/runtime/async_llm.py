@@ -12,12 +12,12 @@ from nanoaccel.runtime.async_streams import AsyncStream, call_in
 from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.batch import Batch
 from nanoaccel.runtime.config import RequestOptions
-from nanoaccel.runtime.counters import Counters
+from nanoaccel.runtime.engine.metrics import Counters
+from nanoaccel.runtime.engine.prompts import Prompt, is_single
+from nanoaccel.runtime.engine.protocol import prepare_all
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.output import RequestOutput
-from nanoaccel.runtime.prompts import Prompt, is_single
 from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.serving import prepare_all
+from nanoaccel.runtime.types.outputs import RequestOutput
 
 
 class AsyncLLM:

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
-from nanoaccel.runtime.output import Chunk
-from nanoaccel.runtime.ownership import Owner
-from nanoaccel.runtime.serving import Submission
+from nanoaccel.runtime.engine.protocol import Submission
 from nanoaccel.runtime.streams import consumed
+from nanoaccel.runtime.types.outputs import Chunk
+from nanoaccel.runtime.types.ownership import Owner
 
 
 class AsyncStream(AsyncIterator[Chunk]):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nanoaccel.runtime.loop import Sink
-from nanoaccel.runtime.output import Chunk, RequestOutput, collect
-from nanoaccel.runtime.serving import Submission
+from nanoaccel.runtime.engine.protocol import Submission
+from nanoaccel.runtime.engine.thread import Sink
+from nanoaccel.runtime.types.outputs import Chunk, RequestOutput, collect
 
 
 class Batch:

@@ -12,9 +12,9 @@ from nanoaccel.registry import DRAFTERS, did_you_mean
 from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.sampling import SamplingSettings
-from nanoaccel.runtime.text import ChatOptions
-from nanoaccel.runtime.values import as_bool, as_float, as_int, as_path, as_text
+from nanoaccel.runtime.types.values import as_bool, as_float, as_int, as_path, as_text
 from nanoaccel.sizes import as_bytes
+from nanoaccel.text import ChatOptions
 
 DEFAULT_STEP_TOKENS = 128
 DEFAULT_RUNNING = 32

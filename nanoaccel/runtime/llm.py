@@ -17,16 +17,16 @@ from nanoaccel.runtime.config import (
     GenerationConfig,
     RequestOptions,
 )
-from nanoaccel.runtime.counters import Counters
-from nanoaccel.runtime.events import EventListener
+from nanoaccel.runtime.engine.metrics import Counters
+from nanoaccel.runtime.engine.prompts import Prompt, is_single
+from nanoaccel.runtime.engine.protocol import Serving, prepare_all
 from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.opening import open_serving
-from nanoaccel.runtime.output import RequestOutput
-from nanoaccel.runtime.prompts import Prompt, is_single
+from nanoaccel.runtime.open import open_serving
 from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.serving import Serving, prepare_all
 from nanoaccel.runtime.streams import SIGNAL_SECONDS, Stream
-from nanoaccel.runtime.values import as_path
+from nanoaccel.runtime.types.events import EventListener
+from nanoaccel.runtime.types.outputs import RequestOutput
+from nanoaccel.runtime.types.values import as_path
 from nanoaccel.sizes import as_bytes
 
 

@@ -6,9 +6,9 @@ import queue
 from collections.abc import Iterator
 
 from nanoaccel.errors import StreamConsumedError
-from nanoaccel.runtime.output import Chunk
-from nanoaccel.runtime.ownership import Owner
-from nanoaccel.runtime.serving import Submission
+from nanoaccel.runtime.engine.protocol import Submission
+from nanoaccel.runtime.types.outputs import Chunk
+from nanoaccel.runtime.types.ownership import Owner
 
 # A wait without a limit misses a Ctrl-C that comes just before it, and on Windows every one.
 SIGNAL_SECONDS = 0.2

@@ -19,9 +19,9 @@ from support.paper import write_paper_bundle
 import nanoaccel
 from nanoaccel import registry
 from nanoaccel.cli.main import main
-from nanoaccel.cli.writing import Line
-from nanoaccel.runtime import loading
+from nanoaccel.cli.ui.writing import Line
 from nanoaccel.runtime.backends.fake import FakeBackend, scripted
+from nanoaccel.runtime.engine import assembly as loading
 
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}.{% endfor %}"
 

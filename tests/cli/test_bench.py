@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.cli.bench import markdown_table, parse_batches
+from nanoaccel.cli.commands.bench import markdown_table, parse_batches
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import BackendInfo
-from nanoaccel.runtime.benchmark import BenchmarkResult, BenchmarkTest
 from nanoaccel.runtime.llm import LLM
+from nanoaccel.runtime.tools.benchmark import BenchmarkResult, BenchmarkTest
 
 INFO = BackendInfo("openvino", "a CPU", 10, 32, 1000, "u8", 2, "u8 blocks")
 

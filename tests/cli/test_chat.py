@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from nanoaccel.cli import chat as chat_file
-from nanoaccel.cli.chat_commands import as_command, obey
-from nanoaccel.cli.chat_input import ChatInput
-from nanoaccel.cli.conversation import Conversation
+from nanoaccel.cli.commands import chat as chat_file
+from nanoaccel.cli.ui.chat_commands import as_command, obey
+from nanoaccel.cli.ui.chat_input import ChatInput
+from nanoaccel.cli.ui.conversation import Conversation
 from nanoaccel.errors import ConfigError, PromptTooLongError
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from nanoaccel.cli import chat as chat_file
-from nanoaccel.cli import chat_input
-from nanoaccel.cli.chat_input import ChatInput
+from nanoaccel.cli.commands import chat as chat_file
+from nanoaccel.cli.ui import chat_input
+from nanoaccel.cli.ui.chat_input import ChatInput
 
 
 class Keyboard:

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from support import machines
 
-from nanoaccel.cli import environment, requirements
-from nanoaccel.cli.environment import look_around, read_cpu
+from nanoaccel.cli import requirements
 from nanoaccel.cli.requirements import find_problems
-from nanoaccel.exporters import requirements as export_requirements
+from nanoaccel.cli.ui import environment
+from nanoaccel.cli.ui.environment import look_around, read_cpu
+from nanoaccel.exporters.quantize import requirements as export_requirements
 from nanoaccel.runtime.cpu.machine import read_machine
 from nanoaccel.runtime.cpu.threads import ENVIRONMENT, plan_here, plan_threads
 from nanoaccel.runtime.cpu.workload import Workload

@@ -10,7 +10,7 @@ import pytest
 from support.paper import add_tokens
 
 from nanoaccel.calibration.metrics import Fidelity, Perplexity
-from nanoaccel.cli.eval import parse_names, rows
+from nanoaccel.cli.commands.eval import parse_names, rows
 from nanoaccel.errors import ConfigError
 from nanoaccel.evaluation import tasks
 

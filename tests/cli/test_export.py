@@ -13,7 +13,7 @@ from nanoaccel.bundle import MANIFEST, Bundle, Manifest, list_files
 from nanoaccel.calibration.datasets import CalibrationOptions
 from nanoaccel.exporters import pipeline
 from nanoaccel.exporters.progress import StageEvent
-from nanoaccel.exporters.recipe import PRESETS, Override, Recipe
+from nanoaccel.exporters.quantize.recipe import PRESETS, Override, Recipe
 
 ONE = ("--runtime", "openvino")
 REPORT = {

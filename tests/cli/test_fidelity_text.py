@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nanoaccel.cli.fidelity_text import nats, percent, validation_lines
+from nanoaccel.cli.ui.fidelity_text import nats, percent, validation_lines
 
 
 @pytest.mark.parametrize(

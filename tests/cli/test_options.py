@@ -9,7 +9,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 import pytest
 import typer
 
-from nanoaccel.cli.generate import generate
+from nanoaccel.cli.commands.generate import generate
+from nanoaccel.cli.commands.recipe import CalibrationFlags, RecipeFlags
 from nanoaccel.cli.options import (
     EngineOptions,
     ReplicaOptions,
@@ -18,10 +19,9 @@ from nanoaccel.cli.options import (
     SpeculationOptions,
     with_options,
 )
-from nanoaccel.cli.recipe import CalibrationFlags, RecipeFlags
 from nanoaccel.errors import ConfigError, SamplingError
-from nanoaccel.exporters.recipe import PRESETS, Backup, EndType, Recipe
-from nanoaccel.exporters.weight_types import METHODS, WeightType
+from nanoaccel.exporters.quantize.recipe import PRESETS, Backup, EndType, Recipe
+from nanoaccel.exporters.quantize.weight_types import METHODS, WeightType
 from nanoaccel.registry import EVICTION_POLICIES
 from nanoaccel.runtime.backends import CachePrecision, Precision
 from nanoaccel.runtime.kv import CacheEviction

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from nanoaccel.cli.profile_pictures import bars, columns, roofline
-from nanoaccel.cli.profile_tables import short_name
-from nanoaccel.runtime.profiling import MachineSpeed, run
+from nanoaccel.cli.ui.profile_pictures import bars, columns, roofline
+from nanoaccel.cli.ui.profile_tables import short_name
+from nanoaccel.runtime.tools.profiling import MachineSpeed, run
 
 SMALL = ("--prompt-tokens", 20, "--tokens", 6)
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from nanoaccel.cli.progress import stages, working
+from nanoaccel.cli.ui.progress import stages, working
 from nanoaccel.exporters.progress import StageEvent
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nanoaccel.cli.prompt import read_prompt
+from nanoaccel.cli.ui.prompt import read_prompt
 from nanoaccel.errors import ConfigError, EmptyPromptError
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from nanoaccel.cli.sizes import binary_bytes_text, bytes_text, count_text
-from nanoaccel.cli.table import table
+from nanoaccel.cli.ui.sizes import binary_bytes_text, bytes_text, count_text
+from nanoaccel.cli.ui.table import table
 from nanoaccel.errors import ConfigError
 from nanoaccel.sizes import parse_bytes
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from nanoaccel.cli.speed import speed_line, tokens_per_second
-from nanoaccel.cli.writing import check_completions
+from nanoaccel.cli.ui.speed import speed_line, tokens_per_second
+from nanoaccel.cli.ui.writing import check_completions
 from nanoaccel.errors import GenerationError
-from nanoaccel.runtime.output import Completion, FinishReason, RequestStats, Usage
+from nanoaccel.runtime.types.outputs import Completion, FinishReason, RequestStats, Usage
 
 
 def _completion(

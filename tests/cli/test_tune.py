@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.cli.tune import _report
+from nanoaccel.cli.commands.tune import _report
 from nanoaccel.folders import cache_folder
+from nanoaccel.runtime.execution.tuned.search import Found, Trial
+from nanoaccel.runtime.execution.tuned.setting import Setting
+from nanoaccel.runtime.execution.tuned.stored import Tuning, find_tuning
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.tuner import Tuned, find, rig
-from nanoaccel.runtime.tuning.search import Found, Trial
-from nanoaccel.runtime.tuning.setting import Setting
-from nanoaccel.runtime.tuning.stored import Tuning, find_tuning
+from nanoaccel.runtime.tools.autotune import Tuned, find, rig
 
 FASTER = Setting(quantization_group=64)
 

@@ -13,10 +13,16 @@ from support.drafters import Always
 from nanoaccel import LLM, RequestOptions, SamplingParams
 from nanoaccel.bundle import Bundle
 from nanoaccel.registry import DRAFTERS
-from nanoaccel.runtime import loading
-from nanoaccel.runtime.drafters import Draft, Drafter, DrafterOptions, DraftOptions, StateReader
-from nanoaccel.runtime.drafters.opening import kind_of
-from nanoaccel.runtime.speculation import learner
+from nanoaccel.runtime.engine import assembly as loading
+from nanoaccel.runtime.speculation import drafter_state as learner
+from nanoaccel.runtime.speculation.drafters import (
+    Draft,
+    Drafter,
+    DrafterOptions,
+    DraftOptions,
+    StateReader,
+)
+from nanoaccel.runtime.speculation.drafters.opening import kind_of
 
 pytestmark = pytest.mark.export
 

@@ -19,7 +19,7 @@ from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import Backend, BackendOptions
 from nanoaccel.runtime.backends.openvino import backend as openvino_backend
 from nanoaccel.runtime.backends.openvino import load
-from nanoaccel.runtime.plan import StepPlan
+from nanoaccel.runtime.types.plan import StepPlan
 
 BLOCKS = 64
 

@@ -12,8 +12,8 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import BackendOptions, OperatorTimer
 from nanoaccel.runtime.cpu.huge_pages import HugePages
-from nanoaccel.runtime.profiling import ProfileOptions, profile_bundle
-from nanoaccel.runtime.profiling.operators import measure_operators
+from nanoaccel.runtime.tools.profiling import ProfileOptions, profile_bundle
+from nanoaccel.runtime.tools.profiling.operators import measure_operators
 
 RUNTIMES = {"openvino": "tiny_bundle", "onnx": "tiny_onnx_bundle", "torch": "tiny_model"}
 

@@ -43,7 +43,7 @@ def forked_builder(builder_server: BuilderServer) -> Iterator[None]:
     if find_spec("onnxruntime_genai") is None:
         yield
         return
-    from nanoaccel.exporters.onnx import builder
+    from nanoaccel.exporters.targets.onnx import builder
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builder, "run_process", builder_server.run)
@@ -62,7 +62,7 @@ def traced_once(traced_models: Path) -> Iterator[None]:
     if find_spec("optimum") is None:
         yield
         return
-    from nanoaccel.exporters.openvino import trace as module
+    from nanoaccel.exporters.targets.openvino import trace as module
 
     trace = module.trace
 

@@ -21,17 +21,17 @@ from support.traced_graphs import (
 )
 
 from nanoaccel.errors import ConfigError, ExportError
-from nanoaccel.exporters.compression import (
+from nanoaccel.exporters.quantize.compression import (
     Calibration,
     find_layers,
     storage_of,
     weight_statistics,
 )
-from nanoaccel.exporters.openvino.runner import GraphRunner
-from nanoaccel.exporters.openvino.trace import trace
+from nanoaccel.exporters.quantize.recipe import Override, Recipe
+from nanoaccel.exporters.quantize.weight_types import FLOATS, TRAITS
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.recipe import Override, Recipe
-from nanoaccel.exporters.weight_types import FLOATS, TRAITS
+from nanoaccel.exporters.targets.openvino.runner import GraphRunner
+from nanoaccel.exporters.targets.openvino.trace import trace
 
 pytestmark = pytest.mark.export
 

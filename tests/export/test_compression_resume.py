@@ -19,8 +19,8 @@ from support.traced_graphs import (
 )
 
 from nanoaccel.errors import ExportError
-from nanoaccel.exporters.compression.parts import FinishedParts
-from nanoaccel.exporters.recipe import Override, Recipe
+from nanoaccel.exporters.quantize.compression.parts import FinishedParts
+from nanoaccel.exporters.quantize.recipe import Override, Recipe
 
 pytestmark = pytest.mark.export
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nanoaccel.exporters.encoder import HubEncoder
+from nanoaccel.exporters.reference.encoder import HubEncoder
 
 pytestmark = pytest.mark.export
 

@@ -14,9 +14,9 @@ from support.tiny_models import write_model
 from nanoaccel.bundle import MANIFEST
 from nanoaccel.errors import ConfigError
 from nanoaccel.evaluation import evaluate
-from nanoaccel.exporters import source as sources
 from nanoaccel.exporters.pipeline import export
-from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.quantize.recipe import Recipe
+from nanoaccel.exporters.source import model_source as sources
 
 pytestmark = pytest.mark.export
 

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("gguf")
 
 from nanoaccel.errors import GGUFError, UnsupportedModelError  # noqa: E402
-from nanoaccel.exporters.gguf import build_config, load_gguf, read_metadata  # noqa: E402
+from nanoaccel.exporters.source.gguf import build_config, load_gguf, read_metadata  # noqa: E402
 
 pytestmark = pytest.mark.export
 

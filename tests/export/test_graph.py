@@ -11,19 +11,19 @@ import pytest
 from openvino import opset13 as ops
 from support import tiny_models
 
-from nanoaccel.exporters.compression import (
+from nanoaccel.exporters.quantize.compression import (
     compress,
     find_layers,
     storage_of,
     weight_statistics,
 )
-from nanoaccel.exporters.openvino.trace import trace
+from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.targets.openvino.trace import trace
 from nanoaccel.fuse_projections import fuse_projections
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.openvino import load
-from nanoaccel.runtime.plan import StepPlan
+from nanoaccel.runtime.types.plan import StepPlan
 
 pytestmark = pytest.mark.export
 

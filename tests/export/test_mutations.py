@@ -18,14 +18,14 @@ from support import mutations
 
 from nanoaccel import LLM, SamplingParams
 from nanoaccel.errors import NanoAccelError
-from nanoaccel.exporters import source as sources
-from nanoaccel.exporters.encoder import HubEncoder
-from nanoaccel.exporters.memory import count_parameters
-from nanoaccel.exporters.openvino.trace import check_supported, context_length
 from nanoaccel.exporters.pipeline import export
+from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.recipe import Recipe
-from nanoaccel.exporters.tokenizer_files import write_tokenizer
+from nanoaccel.exporters.reference.encoder import HubEncoder
+from nanoaccel.exporters.source import model_source as sources
+from nanoaccel.exporters.source.memory import count_parameters
+from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
+from nanoaccel.exporters.targets.openvino.trace import check_supported, context_length
 
 pytestmark = pytest.mark.export
 

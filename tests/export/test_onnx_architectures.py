@@ -15,12 +15,12 @@ torch = pytest.importorskip("torch")
 from support.onnx_models import OnnxModel  # noqa: E402
 
 from nanoaccel.errors import UnsupportedModelError  # noqa: E402
-from nanoaccel.exporters.onnx.architectures import (  # noqa: E402
+from nanoaccel.exporters.quantize.recipe import Recipe  # noqa: E402
+from nanoaccel.exporters.targets.onnx.architectures import (  # noqa: E402
     builder_architectures,
     check_architecture,
 )
-from nanoaccel.exporters.onnx.runner import OnnxRunner  # noqa: E402
-from nanoaccel.exporters.recipe import Recipe  # noqa: E402
+from nanoaccel.exporters.targets.onnx.runner import OnnxRunner  # noqa: E402
 
 pytestmark = pytest.mark.export
 

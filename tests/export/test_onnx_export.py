@@ -13,11 +13,11 @@ pytest.importorskip("onnxruntime_genai")
 
 from nanoaccel.bundle import MANIFEST, Bundle, sha256_of
 from nanoaccel.errors import BundleError, ConfigError, MissingExtraError, UnsupportedModelError
-from nanoaccel.exporters import requirements
-from nanoaccel.exporters.onnx.runner import OnnxRunner
-from nanoaccel.exporters.openvino.runner import GraphRunner
 from nanoaccel.exporters.pipeline import export
-from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.quantize import requirements
+from nanoaccel.exporters.quantize.recipe import Recipe
+from nanoaccel.exporters.targets.onnx.runner import OnnxRunner
+from nanoaccel.exporters.targets.openvino.runner import GraphRunner
 
 pytestmark = pytest.mark.export
 

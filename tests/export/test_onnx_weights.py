@@ -19,13 +19,13 @@ from support.onnx_models import OnnxModel
 
 from nanoaccel.bundle import exact_graph
 from nanoaccel.errors import ExportError
-from nanoaccel.exporters.compression import Calibration
-from nanoaccel.exporters.onnx.export import check_same
-from nanoaccel.exporters.onnx.runner import OnnxRunner
-from nanoaccel.exporters.onnx.save import DATA
-from nanoaccel.exporters.onnx.weights import read_weights
-from nanoaccel.exporters.openvino.runner import GraphRunner
-from nanoaccel.exporters.recipe import Override, Recipe
+from nanoaccel.exporters.quantize.compression import Calibration
+from nanoaccel.exporters.quantize.recipe import Override, Recipe
+from nanoaccel.exporters.targets.onnx.export import check_same
+from nanoaccel.exporters.targets.onnx.runner import OnnxRunner
+from nanoaccel.exporters.targets.onnx.save import DATA
+from nanoaccel.exporters.targets.onnx.weights import read_weights
+from nanoaccel.exporters.targets.openvino.runner import GraphRunner
 
 pytestmark = pytest.mark.export
 

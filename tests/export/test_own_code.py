@@ -14,8 +14,8 @@ import pytest
 from nanoaccel import LLM
 from nanoaccel.errors import UnsupportedModelError
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.source import load, resolve
-from nanoaccel.exporters.tokenizer_files import write_tokenizer
+from nanoaccel.exporters.source.model_source import load, resolve
+from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
 
 pytestmark = pytest.mark.export
 

@@ -16,10 +16,10 @@ from support import tiny_models
 
 from nanoaccel.bundle import MANIFEST, Bundle
 from nanoaccel.errors import MissingExtraError, SourceError, UnsupportedModelError
-from nanoaccel.exporters import requirements
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.progress import StageEvent
-from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.quantize import requirements
+from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
 

@@ -11,11 +11,11 @@ pytest.importorskip("torch")
 
 from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.errors import ConfigError, NanoAccelError, SourceError
-from nanoaccel.exporters import source as sources
-from nanoaccel.exporters.memory import weight_bytes
 from nanoaccel.exporters.pipeline import export
-from nanoaccel.exporters.possible import check_budget
-from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.quantize.possible import check_budget
+from nanoaccel.exporters.quantize.recipe import Recipe
+from nanoaccel.exporters.source import model_source as sources
+from nanoaccel.exporters.source.memory import weight_bytes
 
 pytestmark = pytest.mark.export
 

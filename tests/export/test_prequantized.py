@@ -14,8 +14,8 @@ from support import tiny_models
 from support.quantized_cases import DEQUANTIZED, PACKED, gptq, load
 
 from nanoaccel.errors import SourceError, UnsupportedModelError
-from nanoaccel.exporters.prequantized import PackedWeight, detect
-from nanoaccel.exporters.prequantized.packed import on_grid
+from nanoaccel.exporters.source.prequantized import PackedWeight, detect
+from nanoaccel.exporters.source.prequantized.packed import on_grid
 
 pytestmark = pytest.mark.export
 

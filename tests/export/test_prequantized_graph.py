@@ -16,10 +16,10 @@ from openvino import opset13 as ops
 from support import quantized_checkpoints as checkpoints
 from support.quantized_cases import PACKED, load
 
-from nanoaccel.exporters.openvino.trace import trace
-from nanoaccel.exporters.prequantized import Checkpoint, PackedWeight, load_quantized
-from nanoaccel.exporters.prequantized.insert import insert_packed
 from nanoaccel.exporters.quiet import quiet
+from nanoaccel.exporters.source.prequantized import Checkpoint, PackedWeight, load_quantized
+from nanoaccel.exporters.source.prequantized.insert import insert_packed
+from nanoaccel.exporters.targets.openvino.trace import trace
 from nanoaccel.fuse_projections import fuse_projections
 
 pytestmark = pytest.mark.export

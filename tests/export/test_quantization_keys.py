@@ -12,9 +12,9 @@ from support import quantized_checkpoints as checkpoints
 from support.quantized_cases import DEQUANTIZED, PACKED
 
 from nanoaccel.errors import NanoAccelError, SourceError, UnsupportedModelError
-from nanoaccel.exporters.prequantized import detect, find_quantization
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.source import load, resolve
+from nanoaccel.exporters.source.model_source import load, resolve
+from nanoaccel.exporters.source.prequantized import detect, find_quantization
 
 pytestmark = pytest.mark.export
 

@@ -14,10 +14,11 @@ from support.quantized_checkpoints import write_awq, write_gptq
 from nanoaccel.bundle import Bundle
 from nanoaccel.calibration.datasets import CalibrationOptions
 from nanoaccel.errors import ConfigError, ExportError, SourceError
-from nanoaccel.exporters import memory, search
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.progress import StageEvent
-from nanoaccel.exporters.recipe import PRESETS, Override, Recipe
+from nanoaccel.exporters.quantize import search
+from nanoaccel.exporters.quantize.recipe import PRESETS, Override, Recipe
+from nanoaccel.exporters.source import memory
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
 

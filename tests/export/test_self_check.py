@@ -13,7 +13,7 @@ from support import tiny_models
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ExportError, PromptTooLongError, UnsupportedModelError
 from nanoaccel.exporters.pipeline import export
-from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.runtime.backends.openvino import lost_masks, paged_graph
 from nanoaccel.runtime.llm import LLM
 

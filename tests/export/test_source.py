@@ -13,9 +13,9 @@ import pytest
 
 from nanoaccel.bundle import sha256_of
 from nanoaccel.errors import GGUFError, SourceError
-from nanoaccel.exporters import sample
-from nanoaccel.exporters.source import resolve
-from nanoaccel.exporters.tokenizer_files import write_tokenizer
+from nanoaccel.exporters.source import sample
+from nanoaccel.exporters.source.model_source import resolve
+from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
 
 pytestmark = pytest.mark.export
 

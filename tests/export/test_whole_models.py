@@ -15,7 +15,7 @@ from support.untied_model import SMALL, loaded, logits
 from nanoaccel import LLM
 from nanoaccel.errors import BundleDamagedError, NanoAccelError, SourceError, UnsupportedModelError
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.source import load_config, resolve
+from nanoaccel.exporters.source.model_source import load_config, resolve
 
 pytestmark = pytest.mark.export
 

@@ -10,15 +10,15 @@ torch = pytest.importorskip("torch")
 
 from support.small_heads import small_shape  # noqa: E402
 
+from nanoaccel.exporters.quantize.recipe import Recipe  # noqa: E402
 from nanoaccel.exporters.quiet import quiet  # noqa: E402
-from nanoaccel.exporters.recipe import Recipe  # noqa: E402
 from nanoaccel.finetune.drafts.batches import collate  # noqa: E402
 from nanoaccel.finetune.drafts.head import DraftHead  # noqa: E402
 from nanoaccel.finetune.drafts.head_graph import write_graph  # noqa: E402
 from nanoaccel.runtime.backends import BackendOptions  # noqa: E402
 from nanoaccel.runtime.backends.openvino import load  # noqa: E402
-from nanoaccel.runtime.drafters.draft_graph import DraftGraph, Rows  # noqa: E402
 from nanoaccel.runtime.kv import CacheShape  # noqa: E402
+from nanoaccel.runtime.speculation.drafters.draft_graph import DraftGraph, Rows  # noqa: E402
 
 pytestmark = pytest.mark.export
 

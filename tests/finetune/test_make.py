@@ -116,7 +116,7 @@ def test_train_draft_of_a_bundle_without_its_model_makes_a_head_only(
     tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from nanoaccel.errors import SourceError
-    from nanoaccel.exporters import source
+    from nanoaccel.exporters.source import model_source as source
 
     def gone(name: str) -> source.Source:
         raise SourceError(f"{name} is gone", "Look for it")

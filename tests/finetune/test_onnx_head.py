@@ -23,17 +23,17 @@ from support.small_heads import small_shape  # noqa: E402
 
 from nanoaccel.bundle import Head  # noqa: E402
 from nanoaccel.errors import ExportError  # noqa: E402
-from nanoaccel.exporters.drafts import DraftChoice, place_draft  # noqa: E402
-from nanoaccel.exporters.onnx.head import convert_head  # noqa: E402
-from nanoaccel.exporters.onnx.head_folder import give_graphs  # noqa: E402
+from nanoaccel.exporters.quantize.recipe import Recipe  # noqa: E402
 from nanoaccel.exporters.quiet import quiet  # noqa: E402
-from nanoaccel.exporters.recipe import Recipe  # noqa: E402
+from nanoaccel.exporters.source.drafts import DraftChoice, place_draft  # noqa: E402
+from nanoaccel.exporters.targets.onnx.head import convert_head  # noqa: E402
+from nanoaccel.exporters.targets.onnx.head_folder import give_graphs  # noqa: E402
 from nanoaccel.finetune.drafts.head import DraftHead  # noqa: E402
 from nanoaccel.finetune.drafts.head_graph import write_graph  # noqa: E402
 from nanoaccel.registry import BACKENDS  # noqa: E402
 from nanoaccel.runtime.backends import BackendOptions  # noqa: E402
-from nanoaccel.runtime.drafters.draft_graph import DraftGraph, Rows  # noqa: E402
 from nanoaccel.runtime.kv import CacheShape  # noqa: E402
+from nanoaccel.runtime.speculation.drafters.draft_graph import DraftGraph, Rows  # noqa: E402
 
 pytestmark = pytest.mark.export
 

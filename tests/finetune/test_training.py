@@ -14,9 +14,9 @@ from support.small_heads import small_shape  # noqa: E402
 
 from nanoaccel.finetune.drafts import training  # noqa: E402
 from nanoaccel.finetune.drafts.batches import Batch, collate, plan_batches  # noqa: E402
+from nanoaccel.finetune.drafts.draft_module import Pupil  # noqa: E402
 from nanoaccel.finetune.drafts.head import DraftHead  # noqa: E402
 from nanoaccel.finetune.drafts.judging import split, survival  # noqa: E402
-from nanoaccel.finetune.drafts.pupil import Pupil  # noqa: E402
 from nanoaccel.finetune.drafts.training import TrainingOptions, train  # noqa: E402
 
 pytestmark = pytest.mark.export

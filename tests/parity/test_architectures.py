@@ -13,12 +13,12 @@ torch = pytest.importorskip("torch")
 from nanoaccel.bundle import Bundle  # noqa: E402
 from nanoaccel.errors import UnsupportedModelError  # noqa: E402
 from nanoaccel.exporters.pipeline import export  # noqa: E402
-from nanoaccel.exporters.recipe import Recipe  # noqa: E402
+from nanoaccel.exporters.quantize.recipe import Recipe  # noqa: E402
 from nanoaccel.runtime.backends import BackendOptions  # noqa: E402
 from nanoaccel.runtime.backends.openvino import load  # noqa: E402
 from nanoaccel.runtime.llm import LLM  # noqa: E402
-from nanoaccel.runtime.plan import StepPlan  # noqa: E402
 from nanoaccel.runtime.sampling import SamplingParams  # noqa: E402
+from nanoaccel.runtime.types.plan import StepPlan  # noqa: E402
 
 pytestmark = pytest.mark.export
 

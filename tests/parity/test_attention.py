@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch")
 from nanoaccel.bundle import Bundle  # noqa: E402
 from nanoaccel.runtime.backends import Backend, BackendOptions  # noqa: E402
 from nanoaccel.runtime.backends.openvino import load  # noqa: E402
-from nanoaccel.runtime.plan import StepPlan, StepResult  # noqa: E402
+from nanoaccel.runtime.types.plan import StepPlan, StepResult  # noqa: E402
 
 pytestmark = pytest.mark.export
 

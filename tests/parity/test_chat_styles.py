@@ -12,7 +12,7 @@ from support.chat_styles import PLAIN_STYLES
 from support.tool_chat_styles import TOOL_STYLES
 
 from nanoaccel.errors import RequestError
-from nanoaccel.runtime.text import ChatOptions, ChatTemplate, Tokenizer
+from nanoaccel.text import ChatOptions, ChatTemplate, Tokenizer
 
 transformers = pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")

@@ -11,7 +11,7 @@ import jinja2
 import pytest
 
 from nanoaccel.errors import RequestError
-from nanoaccel.runtime.text import ChatTemplate, Tokenizer
+from nanoaccel.text import ChatTemplate, Tokenizer
 
 transformers = pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")

@@ -8,7 +8,7 @@ import pytest
 from support.drafters import Always
 
 from nanoaccel import LLM, RequestOptions, SamplingParams
-from nanoaccel.runtime import loading
+from nanoaccel.runtime.engine import assembly as loading
 
 pytestmark = [pytest.mark.export, pytest.mark.sample]
 

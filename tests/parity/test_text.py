@@ -14,9 +14,9 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from nanoaccel.errors import SourceError
-from nanoaccel.exporters.source import Source
-from nanoaccel.exporters.tokenizer_files import write_tokenizer
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.exporters.source.model_source import Source
+from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
+from nanoaccel.text import Tokenizer
 
 transformers = pytest.importorskip("transformers")
 

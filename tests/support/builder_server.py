@@ -54,7 +54,7 @@ def serve() -> None:
     """Fork for each line of standard input, and answer with the exit code."""
     from importlib import import_module
 
-    from nanoaccel.exporters.onnx.builder_process import supply_missing_classes
+    from nanoaccel.exporters.targets.onnx.builder_process import supply_missing_classes
 
     answers = os.fdopen(os.dup(1), "w")
     supply_missing_classes()
@@ -71,7 +71,7 @@ def serve() -> None:
 
 def _build(errors: str, arguments: list[str]) -> None:
     """In the forked process: build, and end."""
-    from nanoaccel.exporters.onnx.builder_process import main
+    from nanoaccel.exporters.targets.onnx.builder_process import main
 
     file = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1)

@@ -11,12 +11,12 @@ from support.engines import VOCAB_SIZE
 
 from nanoaccel.bundle import HeadManifest
 from nanoaccel.runtime.backends.fake import FakeBackend, Rule, scripted
-from nanoaccel.runtime.drafters import DrafterOptions, draft_model, head
-from nanoaccel.runtime.drafters.draft_graph import DraftGraph
-from nanoaccel.runtime.drafters.draft_model import ModelDrafter
-from nanoaccel.runtime.drafters.head import HeadDrafter
 from nanoaccel.runtime.kv import CacheShape
-from nanoaccel.runtime.plan import Float32Array, Int32Array, StepPlan, StepResult
+from nanoaccel.runtime.speculation.drafters import DrafterOptions, draft_model, head
+from nanoaccel.runtime.speculation.drafters.draft_graph import DraftGraph
+from nanoaccel.runtime.speculation.drafters.draft_model import ModelDrafter
+from nanoaccel.runtime.speculation.drafters.head import HeadDrafter
+from nanoaccel.runtime.types.plan import Float32Array, Int32Array, StepPlan, StepResult
 
 # Numbers of the target's state and of the head's own: a token's id and its position.
 STATE = 2

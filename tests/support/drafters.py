@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
-from nanoaccel.runtime.drafters import Draft
-from nanoaccel.runtime.plan import Int64Array
-from nanoaccel.runtime.speculation import Controller, StepCost
+from nanoaccel.runtime.execution.step_time import StepCost
+from nanoaccel.runtime.speculation import Controller
 from nanoaccel.runtime.speculation.controller import Promise, StepShape
 from nanoaccel.runtime.speculation.draft_cost import GuessCost
+from nanoaccel.runtime.speculation.drafters import Draft
+from nanoaccel.runtime.types.plan import Int64Array
 
 Guess = Callable[[Draft], Iterable[int]]
 

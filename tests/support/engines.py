@@ -10,19 +10,21 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed, scripted
-from nanoaccel.runtime.budget import PassCost, StepBudget
-from nanoaccel.runtime.choice import Chooser
-from nanoaccel.runtime.drafters import Drafter
-from nanoaccel.runtime.engine import Engine
-from nanoaccel.runtime.events import Event
+from nanoaccel.runtime.engine.engine import Engine
+from nanoaccel.runtime.execution.pass_time import PassCost
+from nanoaccel.runtime.execution.runner import Room
+from nanoaccel.runtime.execution.selector import Chooser
+from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.kv import CacheEviction, CacheShape, DiskTier, PagedCache, make_cache
-from nanoaccel.runtime.output import Chunk, Completion, join_chunks
-from nanoaccel.runtime.request import Request
-from nanoaccel.runtime.room import Room
 from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.scheduler import Scheduler
-from nanoaccel.runtime.speculation import Controller, Speculator, StepCost
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.scheduling.scheduler import Scheduler
+from nanoaccel.runtime.scheduling.token_budget import StepBudget
+from nanoaccel.runtime.speculation import Controller, Speculator
+from nanoaccel.runtime.speculation.drafters import Drafter
+from nanoaccel.runtime.types.events import Event
+from nanoaccel.runtime.types.outputs import Chunk, Completion, join_chunks
+from nanoaccel.text import Tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .\n!"
 VOCAB_SIZE = len(LETTERS) + 2

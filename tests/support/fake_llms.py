@@ -13,7 +13,7 @@ from nanoaccel.runtime.async_llm import AsyncLLM
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.plan import StepPlan, StepResult
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}.{% endfor %}"
 CONTEXT = 64

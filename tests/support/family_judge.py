@@ -105,7 +105,7 @@ def write_family(family: Family, folder: Path) -> Path:
 
 def _export(source: Path, out: Path, runtime: str, stages: list[str] | None = None) -> None:
     from nanoaccel.exporters.pipeline import export
-    from nanoaccel.exporters.recipe import Recipe
+    from nanoaccel.exporters.quantize.recipe import Recipe
 
     def listen(event: StageEvent) -> None:
         if stages is not None:

@@ -12,15 +12,15 @@ from support.drafters import Always, Guesser, knowing, random_tokens, same
 from support.engines import EOS, VOCAB_SIZE, Bench
 
 from nanoaccel.runtime.backends.fake import Rule, hashed
-from nanoaccel.runtime.drafters import Drafter, DrafterOptions
-from nanoaccel.runtime.drafters.ngram import NgramDrafter
 from nanoaccel.runtime.kv import KVCache, PagedCache, SlotCache
 from nanoaccel.runtime.kv.prefix_cache import PrefixNode
 from nanoaccel.runtime.kv.slot_tree import SlotNode
-from nanoaccel.runtime.output import Chunk, TokenLogprobs
-from nanoaccel.runtime.plan import Float32Array, StepPlan, StepResult
-from nanoaccel.runtime.request import Request
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.speculation.drafters import Drafter, DrafterOptions
+from nanoaccel.runtime.speculation.drafters.ngram import NgramDrafter
+from nanoaccel.runtime.types.outputs import Chunk, TokenLogprobs
+from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
+from nanoaccel.text import Tokenizer
 
 DRAFTERS = ("ngram", "oracle", "random", "same", "all")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nanoaccel.finetune.drafts.lessons import Lesson
+from nanoaccel.finetune.drafts.training_examples import Lesson
 
 
 def make_lesson(

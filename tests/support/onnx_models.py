@@ -10,14 +10,14 @@ from typing import Any
 
 from support import tiny_models
 
-from nanoaccel.exporters.compression import Calibration
-from nanoaccel.exporters.onnx.build import build_graph
-from nanoaccel.exporters.onnx.builder import run_builder, save_checkpoint
-from nanoaccel.exporters.openvino import build as openvino
-from nanoaccel.exporters.openvino.trace import trace
-from nanoaccel.exporters.prequantized import PackedWeight
+from nanoaccel.exporters.quantize.compression import Calibration
+from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.source.prequantized import PackedWeight
+from nanoaccel.exporters.targets.onnx.build import build_graph
+from nanoaccel.exporters.targets.onnx.builder import run_builder, save_checkpoint
+from nanoaccel.exporters.targets.openvino import build as openvino
+from nanoaccel.exporters.targets.openvino.trace import trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from support import quantized_checkpoints as checkpoints
 
-from nanoaccel.exporters.prequantized import PackedWeight, detect, load_quantized
 from nanoaccel.exporters.quiet import quiet
+from nanoaccel.exporters.source.prequantized import PackedWeight, detect, load_quantized
 
 Writer = Callable[[Path], checkpoints.Weights]
 

@@ -14,14 +14,14 @@ from support.engines import VOCAB_SIZE
 
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
-from nanoaccel.runtime.counters import Counters, Durations
 from nanoaccel.runtime.cpu.threads import plan_threads
 from nanoaccel.runtime.cpu.topology import Allowance, Core, Node, Topology
 from nanoaccel.runtime.cpu.workload import ThreadPlan, Workload
-from nanoaccel.runtime.output import Chunk, FinishReason, RequestStats, Usage
-from nanoaccel.runtime.plan import StepPlan, StepResult
+from nanoaccel.runtime.engine.metrics import Counters, Durations
 from nanoaccel.runtime.replicas.messages import Cancel, Close, Happened, Ready, Submit
 from nanoaccel.runtime.speculation import SpeculationCounters
+from nanoaccel.runtime.types.outputs import Chunk, FinishReason, RequestStats, Usage
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 LETTERS_BACKEND = "slow_letters"
 SECONDS = "NANOACCEL_TEST_PASS_SECONDS"

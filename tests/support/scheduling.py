@@ -12,15 +12,16 @@ from itertools import count
 
 import numpy as np
 
-from nanoaccel.runtime.budget import PassCost, StepBudget
+from nanoaccel.runtime.execution.pass_time import PassCost
 from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.kv.token_eviction import CacheEviction, blocks_to_drop
-from nanoaccel.runtime.output import FinishReason
-from nanoaccel.runtime.plan import Float32Array, Int64Array
-from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.sampling import Sampled, SamplingParams
-from nanoaccel.runtime.scheduler import ScheduledChunk, Scheduler
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk, Scheduler
+from nanoaccel.runtime.scheduling.token_budget import StepBudget
+from nanoaccel.runtime.types.outputs import FinishReason
+from nanoaccel.runtime.types.plan import Float32Array, Int64Array
+from nanoaccel.text import Tokenizer
 
 _MASK = (1 << 31) - 1
 

@@ -9,7 +9,7 @@ from support import tiny_models
 
 from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.kv import SlotMemory
-from nanoaccel.runtime.plan import StepPlan, StepResult
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 # What the cache of the backend holds: so many blocks, or slots of so many tokens.
 BLOCKS = 40

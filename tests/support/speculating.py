@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.speculation.acceptance import Belief, Experience
 from nanoaccel.runtime.speculation.controller import Controller, StepShape
-from nanoaccel.runtime.speculation.cost import StepCost
 
 Curve = Callable[[int], float]
 # Whether the guess at a position of a draft is right, for the n-th token of a text; the last

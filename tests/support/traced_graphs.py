@@ -11,11 +11,11 @@ import numpy as np
 import openvino as ov
 from support import tiny_models
 
-from nanoaccel.exporters.compression import Calibration, compress, find_layers, storage_of
-from nanoaccel.exporters.openvino.trace import trace
 from nanoaccel.exporters.progress import Tell, silence
+from nanoaccel.exporters.quantize.compression import Calibration, compress, find_layers, storage_of
+from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.targets.openvino.trace import trace
 
 _COUNTED = re.compile(rb'(?<=[a-z])_\d+(?=")')
 

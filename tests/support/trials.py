@@ -9,11 +9,11 @@ import numpy as np
 
 from nanoaccel.calibration.metrics import Fidelity
 from nanoaccel.calibration.sensitivity import Sensitivity
-from nanoaccel.exporters.budget import Budget
-from nanoaccel.exporters.compression import Layer, WeightStatistics
-from nanoaccel.exporters.openvino.build import BuiltGraph
-from nanoaccel.exporters.recipe import Recipe
-from nanoaccel.exporters.workshop import Trial
+from nanoaccel.exporters.quantize.budget import Budget
+from nanoaccel.exporters.quantize.compression import Layer, WeightStatistics
+from nanoaccel.exporters.quantize.recipe import Recipe
+from nanoaccel.exporters.quantize.trial_builder import Trial
+from nanoaccel.exporters.targets.openvino.build import BuiltGraph
 
 WIDTH = 256
 BLOCKS = 4

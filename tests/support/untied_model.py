@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.source import load, resolve
+from nanoaccel.exporters.source.model_source import load, resolve
 
 SMALL = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 48}
 

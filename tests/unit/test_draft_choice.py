@@ -9,8 +9,8 @@ from support.paper import write_paper_bundle
 
 from nanoaccel.bundle import HEAD
 from nanoaccel.errors import BundleDamagedError, ExportError
-from nanoaccel.exporters import drafts
-from nanoaccel.exporters.drafts import DraftChoice, choose_draft, place_draft
+from nanoaccel.exporters.source import drafts
+from nanoaccel.exporters.source.drafts import DraftChoice, choose_draft, place_draft
 
 
 def no_export(model: str, out: Path) -> None:

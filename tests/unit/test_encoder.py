@@ -10,7 +10,7 @@ from support.engines import LETTERS, VOCAB_SIZE, letter_tokenizer
 from support.special_tokens import adds_special_tokens
 
 from nanoaccel.errors import MissingExtraError, SourceError
-from nanoaccel.exporters.encoder import HubEncoder
+from nanoaccel.exporters.reference.encoder import HubEncoder
 
 BOS, EOS = VOCAB_SIZE - 2, VOCAB_SIZE - 1
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.exporters.compression.layers import Layer, group_of, storage_of
-from nanoaccel.exporters.recipe import Override, Recipe
-from nanoaccel.exporters.weight_types import FLOATS
+from nanoaccel.exporters.quantize.compression.layers import Layer, group_of, storage_of
+from nanoaccel.exporters.quantize.recipe import Override, Recipe
+from nanoaccel.exporters.quantize.weight_types import FLOATS
 
 
 def layer(name: str, kind: Any = "projection", inputs: int = 128) -> Layer:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.exporters.recipe import PRESET_MEANINGS, PRESETS, Override, Recipe
-from nanoaccel.exporters.weight_types import FLOATS, METHODS, TRAITS
+from nanoaccel.exporters.quantize.recipe import PRESET_MEANINGS, PRESETS, Override, Recipe
+from nanoaccel.exporters.quantize.weight_types import FLOATS, METHODS, TRAITS
 
 BY_NEAREST = ("f32", "f16", "bf16", "int8", "fp8", "mxfp8", "fp4", "mxfp4", "nvfp4")
 CALIBRATED = ("int4", "nf4", "cb4", "int3", "int2")

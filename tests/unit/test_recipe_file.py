@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.exporters import recipe_file
-from nanoaccel.exporters.recipe import PRESETS, Override, Recipe
-from nanoaccel.exporters.recipe_file import (
+from nanoaccel.exporters.quantize import recipe_file
+from nanoaccel.exporters.quantize.recipe import PRESETS, Override, Recipe
+from nanoaccel.exporters.quantize.recipe_file import (
     describe_presets,
     read_recipe,
     recipe_from,

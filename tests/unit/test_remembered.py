@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nanoaccel.remembered import (
+from nanoaccel.cached_json import (
     file_of,
     recall,
     recall_sound,

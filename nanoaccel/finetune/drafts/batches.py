@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nanoaccel.finetune.drafts.lessons import Lesson
+from nanoaccel.finetune.drafts.training_examples import Lesson
 
 _BATCH = 2048  # tokens
 _LONGEST = 512  # tokens of a lesson that are learned at once

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from nanoaccel.finetune.drafts.batches import Batch
-from nanoaccel.finetune.drafts.pupil import Pupil
+from nanoaccel.finetune.drafts.draft_module import Pupil
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig

@@ -11,10 +11,10 @@ import openvino as ov
 import torch
 from openvino import opset13 as ops
 
-from nanoaccel.exporters.compression import compress, find_layers, storage_of
-from nanoaccel.exporters.openvino.build import save_graph
-from nanoaccel.exporters.openvino.trace import trace
-from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.quantize.compression import compress, find_layers, storage_of
+from nanoaccel.exporters.quantize.recipe import Recipe
+from nanoaccel.exporters.targets.openvino.build import save_graph
+from nanoaccel.exporters.targets.openvino.trace import trace
 from nanoaccel.finetune.drafts.head import DraftHead
 from nanoaccel.runtime.backends.openvino.hidden_states import add_hidden
 from nanoaccel.runtime.backends.openvino.step_inputs import FEATURES

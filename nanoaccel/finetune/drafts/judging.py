@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from nanoaccel.finetune.drafts.batches import collate
-from nanoaccel.finetune.drafts.lessons import Lesson
-from nanoaccel.finetune.drafts.pupil import Pupil
+from nanoaccel.finetune.drafts.draft_module import Pupil
+from nanoaccel.finetune.drafts.training_examples import Lesson
 
 _HELD_OUT = 20  # one lesson in so many
 

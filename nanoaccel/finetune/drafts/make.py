@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from nanoaccel.bundle import HEAD, MANIFEST, Bundle, HeadManifest, list_files
 from nanoaccel.errors import ConfigError, NanoAccelError
-from nanoaccel.exporters import source as sources
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import publishing
+from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.recipe import Recipe
-from nanoaccel.exporters.runtimes import ONNX, OPENVINO
-from nanoaccel.exporters.tokenizer_files import write_tokenizer
+from nanoaccel.exporters.source import model_source as sources
+from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
+from nanoaccel.exporters.targets.runtimes import ONNX, OPENVINO
 from nanoaccel.finetune.drafts import corpus
-from nanoaccel.finetune.drafts.lessons import Lesson, Lessons, choose_vocabulary
+from nanoaccel.finetune.drafts.training_examples import Lesson, Lessons, choose_vocabulary
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.llm import LLM
@@ -29,7 +29,7 @@ from nanoaccel.runtime.llm import LLM
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from nanoaccel.finetune.drafts.pupil import Pupil
+    from nanoaccel.finetune.drafts.draft_module import Pupil
 
 Kind: TypeAlias = Literal["head", "layers"]
 _AT_ONCE = 64  # answers that the target writes side by side
@@ -335,6 +335,6 @@ class _Training:
         )
         (folder / HEAD).write_text(manifest.to_json(), encoding="utf-8")
         if ONNX in self._target.runtimes:
-            from nanoaccel.exporters.onnx.head_folder import give_graphs
+            from nanoaccel.exporters.targets.onnx.head_folder import give_graphs
 
             give_graphs(folder, (ONNX, OPENVINO), self._target.context_length)

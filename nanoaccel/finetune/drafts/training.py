@@ -12,8 +12,8 @@ from time import perf_counter
 import torch
 
 from nanoaccel.finetune.drafts.batches import collate, plan_batches
-from nanoaccel.finetune.drafts.lessons import Lesson
-from nanoaccel.finetune.drafts.pupil import Pupil
+from nanoaccel.finetune.drafts.draft_module import Pupil
+from nanoaccel.finetune.drafts.training_examples import Lesson
 from nanoaccel.folders import whole_file
 
 _WARM_UP = 40  # batches

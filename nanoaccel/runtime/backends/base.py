@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoaccel.runtime.plan import StepPlan, StepResult
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 Precision: TypeAlias = Literal["auto", "f32"]
 CachePrecision: TypeAlias = Literal["auto", "u4", "u8", "f16", "bf16", "f32"]

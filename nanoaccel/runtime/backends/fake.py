@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends.base import BackendInfo
-from nanoaccel.runtime.plan import Float32Array, Int32Array, StepPlan, StepResult
+from nanoaccel.runtime.types.plan import Float32Array, Int32Array, StepPlan, StepResult
 
 Rule = Callable[[Sequence[int]], Float32Array]
 

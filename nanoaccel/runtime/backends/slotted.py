@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends.slot_memory import CacheSlots, CacheTensor
-from nanoaccel.runtime.plan import StepPlan
+from nanoaccel.runtime.types.plan import StepPlan
 
 
 class Slotted:

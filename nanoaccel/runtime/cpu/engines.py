@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.runtime.cpu.places import usable_places
+from nanoaccel.runtime.cpu.placement import usable_places
 from nanoaccel.runtime.cpu.threads import ENVIRONMENT, plan_threads
 from nanoaccel.runtime.cpu.topology import Machine
 from nanoaccel.runtime.cpu.workload import ThreadPlan, Workload

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.cpu.machine import this_machine
-from nanoaccel.runtime.cpu.places import (
+from nanoaccel.runtime.cpu.placement import (
     Place,
     choose_kinds,
     choose_node,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nanoaccel.runtime.plan import Float32Array
+from nanoaccel.runtime.types.plan import Float32Array
 
 
 class AttentionScores:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from nanoaccel.runtime.plan import Int32Array, Int64Array
+from nanoaccel.runtime.types.plan import Int32Array, Int64Array
 
 TOKEN_BYTES = 4
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from nanoaccel.runtime.kv.block_pool import BlockId
 from nanoaccel.runtime.kv.prefix_cache import PrefixNode
-from nanoaccel.runtime.plan import Int32Array
+from nanoaccel.runtime.types.plan import Int32Array
 
 
 class BlockTable:

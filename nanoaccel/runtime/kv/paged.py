@@ -10,7 +10,7 @@ from nanoaccel.runtime.kv.block_table import BlockTable
 from nanoaccel.runtime.kv.eviction import EvictionPolicy, LeastRecentlyUsed
 from nanoaccel.runtime.kv.prefix_cache import PrefixCache, PrefixNode, block_key
 from nanoaccel.runtime.kv.tier import BlockTier
-from nanoaccel.runtime.plan import Int32Array, Int64Array
+from nanoaccel.runtime.types.plan import Int32Array, Int64Array
 
 
 class PagedCache:

@@ -13,7 +13,7 @@ from nanoaccel.runtime.kv.eviction import EvictionPolicy, LeastRecentlyUsed
 from nanoaccel.runtime.kv.prefix_cache import block_key
 from nanoaccel.runtime.kv.slot_tree import SlotNode, SlotTree
 from nanoaccel.runtime.kv.tier import BlockTier, SlotMemory
-from nanoaccel.runtime.plan import Int32Array, Int64Array
+from nanoaccel.runtime.types.plan import Int32Array, Int64Array
 
 
 @dataclass(slots=True, eq=False)

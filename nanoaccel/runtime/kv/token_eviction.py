@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.runtime.plan import Float32Array
-from nanoaccel.runtime.values import as_int
+from nanoaccel.runtime.types.plan import Float32Array
+from nanoaccel.runtime.types.values import as_int
 
 # A share of the tokens goes at once, so that a long text is not rearranged every few tokens.
 _FREED_SHARE = 8

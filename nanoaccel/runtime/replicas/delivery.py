@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from nanoaccel.runtime.events import Event, EventKind, EventListener, log_callback_error
-from nanoaccel.runtime.output import Chunk
 from nanoaccel.runtime.replicas.task import Task
+from nanoaccel.runtime.types.events import Event, EventKind, EventListener, log_callback_error
+from nanoaccel.runtime.types.outputs import Chunk
 
 Delivery: TypeAlias = tuple[Task, EventKind, Chunk | None]
 

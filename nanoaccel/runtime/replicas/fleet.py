@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nanoaccel.runtime.counters import Counters
 from nanoaccel.runtime.cpu.workload import ThreadPlan
+from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.replicas.merging import at_rest, merge
 from nanoaccel.runtime.replicas.messages import Start
 from nanoaccel.runtime.replicas.replica import Replica

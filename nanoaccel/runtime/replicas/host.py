@@ -16,7 +16,7 @@ from nanoaccel.errors import ClosedError, NanoAccelError
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.threads import plan_here
 from nanoaccel.runtime.cpu.workload import ThreadPlan, Workload
-from nanoaccel.runtime.events import Event
+from nanoaccel.runtime.engine.client import EngineSubmission, Session
 from nanoaccel.runtime.replicas.messages import (
     AskCounters,
     Cancel,
@@ -31,7 +31,7 @@ from nanoaccel.runtime.replicas.messages import (
     Submit,
 )
 from nanoaccel.runtime.replicas.wire import encode, receive, send
-from nanoaccel.runtime.session import EngineSubmission, Session
+from nanoaccel.runtime.types.events import Event
 
 _FAILED = 1
 

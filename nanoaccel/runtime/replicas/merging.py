@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from itertools import zip_longest
 from typing import Any
 
-from nanoaccel.runtime.counters import Counters, Durations
+from nanoaccel.runtime.engine.metrics import Counters, Durations
 from nanoaccel.runtime.speculation import SpeculationCounters
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.config import EngineConfig, RequestOptions
-from nanoaccel.runtime.counters import Counters
-from nanoaccel.runtime.events import EventKind
-from nanoaccel.runtime.output import Chunk
+from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.types.events import EventKind
+from nanoaccel.runtime.types.outputs import Chunk
 
 
 @dataclass(frozen=True, slots=True)

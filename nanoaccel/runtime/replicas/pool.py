@@ -11,11 +11,8 @@ from typing import Literal
 
 from nanoaccel import errors
 from nanoaccel.errors import ClosedError, NanoAccelError, QueueFullError
-from nanoaccel.runtime.counters import Counters
 from nanoaccel.runtime.cpu.workload import ThreadPlan
-from nanoaccel.runtime.events import Event, EventKind, EventListener
-from nanoaccel.runtime.output import Chunk
-from nanoaccel.runtime.ownership import Owner
+from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.replicas.delivery import Deliverer, Delivery
 from nanoaccel.runtime.replicas.fleet import Fleet, MakeReplica
 from nanoaccel.runtime.replicas.merging import merge
@@ -23,6 +20,9 @@ from nanoaccel.runtime.replicas.messages import Cancel, Failed, Happened, Ready,
 from nanoaccel.runtime.replicas.replica import Replica
 from nanoaccel.runtime.replicas.router import Capacity, Router
 from nanoaccel.runtime.replicas.task import Task
+from nanoaccel.runtime.types.events import Event, EventKind, EventListener
+from nanoaccel.runtime.types.outputs import Chunk
+from nanoaccel.runtime.types.ownership import Owner
 
 # Engines that may end while they work on a request before it is taken to be the reason.
 _ATTEMPTS = 2

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from nanoaccel.runtime.counters import Counters
 from nanoaccel.runtime.cpu.workload import ThreadPlan
+from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.replicas.messages import AskCounters, Close, Counted, Logged, Start
 from nanoaccel.runtime.replicas.wire import encode, receive, send
 

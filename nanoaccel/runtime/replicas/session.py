@@ -11,17 +11,17 @@ import numpy as np
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.runtime.config import EngineConfig, RequestOptions
-from nanoaccel.runtime.counters import Counters
 from nanoaccel.runtime.cpu.workload import ThreadPlan
-from nanoaccel.runtime.events import EventListener
-from nanoaccel.runtime.output import Chunk
-from nanoaccel.runtime.preparing import Prepared, Preparer
-from nanoaccel.runtime.prompts import Prompt
+from nanoaccel.runtime.engine.input_processor import Prepared, Preparer
+from nanoaccel.runtime.engine.metrics import Counters
+from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.runtime.replicas.messages import Start
 from nanoaccel.runtime.replicas.pool import Pool
 from nanoaccel.runtime.replicas.task import Task
 from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.types.events import EventListener
+from nanoaccel.runtime.types.outputs import Chunk
+from nanoaccel.text import Tokenizer
 
 
 class ReplicaSubmission:

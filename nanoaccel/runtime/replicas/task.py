@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from nanoaccel.runtime.config import RequestOptions
-from nanoaccel.runtime.output import Chunk, FinishReason, RequestStats, Usage
 from nanoaccel.runtime.replicas.messages import Submit
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.types.outputs import Chunk, FinishReason, RequestStats, Usage
 
 # An engine ends a request that is late; it takes no time that is over.
 _NO_TIME = 1e-6

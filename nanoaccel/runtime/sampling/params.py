@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from nanoaccel.errors import SamplingError
-from nanoaccel.runtime.values import as_bool, as_float, as_int, as_text, items_of
+from nanoaccel.runtime.types.values import as_bool, as_float, as_int, as_text, items_of
 
 MAX_LOGPROBS = 100
 # A finite logit must stay finite in f32, or the sampler could not tell it from a broken model's.

@@ -1,8 +1,7 @@
 """Speculative decoding: what is guessed is checked in the same pass, when that promises to pay."""
 
 from nanoaccel.runtime.speculation.controller import Controller, Worth
-from nanoaccel.runtime.speculation.cost import StepCost
 from nanoaccel.runtime.speculation.record import SpeculationCounters
 from nanoaccel.runtime.speculation.speculator import Speculator
 
-__all__ = ["Controller", "SpeculationCounters", "Speculator", "StepCost", "Worth"]
+__all__ = ["Controller", "SpeculationCounters", "Speculator", "Worth"]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, islice, repeat
 
-from nanoaccel.runtime.speculation.cost import StepCost
+from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.speculation.draft_cost import GuessCost
 from nanoaccel.runtime.speculation.ledger import Ledger
 

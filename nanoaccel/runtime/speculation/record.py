@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nanoaccel.runtime.guesses import GuessCounter
 from nanoaccel.runtime.speculation.ledger import Ledger
+from nanoaccel.runtime.types.draft_tokens import GuessCounter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

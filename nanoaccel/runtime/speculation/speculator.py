@@ -11,14 +11,14 @@ from dataclasses import replace
 from operator import eq
 
 from nanoaccel.errors import DrafterError
-from nanoaccel.runtime.drafters import Draft, Drafter
-from nanoaccel.runtime.plan import Float32Array
-from nanoaccel.runtime.request import Request
-from nanoaccel.runtime.scheduler import ScheduledChunk
+from nanoaccel.runtime.execution.step_time import StepCost
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk
 from nanoaccel.runtime.speculation.controller import Controller, StepShape, Worth
-from nanoaccel.runtime.speculation.cost import StepCost
-from nanoaccel.runtime.speculation.learner import Learner
+from nanoaccel.runtime.speculation.drafter_state import Learner
+from nanoaccel.runtime.speculation.drafters import Draft, Drafter
 from nanoaccel.runtime.speculation.record import SpeculationCounters, SpeculationRecord
+from nanoaccel.runtime.types.plan import Float32Array
 
 _NOTHING = (0.0, 0.0)  # promised
 

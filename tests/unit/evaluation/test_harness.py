@@ -17,9 +17,9 @@ from nanoaccel import registry
 from nanoaccel.calibration.metrics import log_softmax
 from nanoaccel.errors import ConfigError
 from nanoaccel.evaluation.harness import BundleLM, sampling_params
-from nanoaccel.exporters.encoder import HubEncoder
-from nanoaccel.runtime import loading
+from nanoaccel.exporters.reference.encoder import HubEncoder
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed, scripted
+from nanoaccel.runtime.engine import assembly as loading
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 
 BOS = VOCAB_SIZE - 2

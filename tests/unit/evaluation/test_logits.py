@@ -17,7 +17,7 @@ from nanoaccel.evaluation import BundleLogits, logits
 from nanoaccel.evaluation.logits import Passage
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
-from nanoaccel.runtime.plan import Float32Array, StepPlan, StepResult
+from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
 
 PASS = 16
 _expected = hashed(VOCAB_SIZE)

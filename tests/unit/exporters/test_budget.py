@@ -4,7 +4,7 @@ import pytest
 from support import trials
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.exporters.recipe import Override, Recipe
+from nanoaccel.exporters.quantize.recipe import Override, Recipe
 
 NAMES = [layer.name for layer in trials.layers()[1:]]
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from nanoaccel.errors import ExportError, UnsupportedModelError
-from nanoaccel.exporters import defaults
-from nanoaccel.exporters.defaults import default_recipe, obstacle_to_onnx
-from nanoaccel.exporters.recipe import Recipe
-from nanoaccel.exporters.requirements import missing_modules
+from nanoaccel.exporters.quantize import defaults
+from nanoaccel.exporters.quantize.defaults import default_recipe, obstacle_to_onnx
+from nanoaccel.exporters.quantize.recipe import Recipe
+from nanoaccel.exporters.quantize.requirements import missing_modules
 
 
 def fits(_: Recipe) -> None:

@@ -6,8 +6,8 @@ import pytest
 from support import trials
 
 from nanoaccel.errors import ExportError
-from nanoaccel.exporters.limits import keeps, smallest_within
-from nanoaccel.exporters.recipe import Recipe
+from nanoaccel.exporters.quantize.limits import keeps, smallest_within
+from nanoaccel.exporters.quantize.recipe import Recipe
 
 
 def test_smallest_within_stops_at_the_first_that_is_good_enough(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from nanoaccel.exporters.memory import expected_memory
-from nanoaccel.exporters.recipe import PRESETS, Recipe
+from nanoaccel.exporters.quantize.recipe import PRESETS, Recipe
+from nanoaccel.exporters.source.memory import expected_memory
 
 BILLION = 10**9
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.export
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Arguments of the builder, which does not run."""
-    process = import_module("nanoaccel.exporters.onnx.builder_process")
+    process = import_module("nanoaccel.exporters.targets.onnx.builder_process")
     found: list[list[str]] = []
     monkeypatch.setattr(sys, "argv", sys.argv)
     for name in ("supply_missing_classes", "restore_old_fields"):
@@ -28,7 +28,7 @@ def value_of(arguments: list[str], option: str) -> str:
 
 
 def test_main_builds_in_f32_without_more_words(started: list[list[str]]) -> None:
-    import_module("nanoaccel.exporters.onnx.builder_process").main("in", "out")
+    import_module("nanoaccel.exporters.targets.onnx.builder_process").main("in", "out")
     (arguments,) = started
     assert (value_of(arguments, "-i"), value_of(arguments, "-o")) == ("in", "out")
     assert value_of(arguments, "-p") == "fp32"
@@ -36,7 +36,7 @@ def test_main_builds_in_f32_without_more_words(started: list[list[str]]) -> None
 
 
 def test_main_passes_precision_and_options_on(started: list[list[str]]) -> None:
-    process = import_module("nanoaccel.exporters.onnx.builder_process")
+    process = import_module("nanoaccel.exporters.targets.onnx.builder_process")
     process.main("in", "out", "int4", "int4_accuracy_level=4")
     (arguments,) = started
     assert value_of(arguments, "-p") == "int4"
@@ -46,7 +46,7 @@ def test_main_passes_precision_and_options_on(started: list[list[str]]) -> None:
 def test_run_builder_hands_precision_and_options_to_the_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    builder = import_module("nanoaccel.exporters.onnx.builder")
+    builder = import_module("nanoaccel.exporters.targets.onnx.builder")
     commands: list[list[str]] = []
 
     def run(command: list[str], **_: Any) -> SimpleNamespace:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from nanoaccel.errors import ExportError
-from nanoaccel.exporters.onnx.layout import (
+from nanoaccel.exporters.targets.onnx.layout import (
     Blocks,
     block_values,
     block_zero_points,
     blocks_of,
 )
-from nanoaccel.exporters.onnx.stored import StoredWeight, join
+from nanoaccel.exporters.targets.onnx.stored import StoredWeight, join
 
 
 def stored(columns: int, groups: int, *, bits: int = 4, rows: int = 2) -> StoredWeight:

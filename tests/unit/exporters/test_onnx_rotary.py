@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("onnx_ir")
 
-from nanoaccel.exporters.onnx.passes.rotary_caches import most_like
-from nanoaccel.exporters.onnx.rotation import Rotation
+from nanoaccel.exporters.targets.onnx.passes.rotary_caches import most_like
+from nanoaccel.exporters.targets.onnx.rotation import Rotation
 
 
 def rotation(base: float, size: int = 32) -> Rotation:

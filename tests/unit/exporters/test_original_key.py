@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from nanoaccel.exporters import original_key
-from nanoaccel.exporters.original_key import content_key, graph_key
+from nanoaccel.exporters.source import original_key
+from nanoaccel.exporters.source.original_key import content_key, graph_key
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 
 from support import trials
 
-from nanoaccel.exporters.compression import WeightStatistics
-from nanoaccel.exporters.picture import draw
-from nanoaccel.exporters.report import Report, ReportedGraph
-from nanoaccel.exporters.search import Tried
+from nanoaccel.exporters.quantize.compression import WeightStatistics
+from nanoaccel.exporters.quantize.search import Tried
+from nanoaccel.exporters.report.picture import draw
+from nanoaccel.exporters.report.text import Report, ReportedGraph
 
 
 def report(tried: tuple[Tried, ...] = ()) -> Report:

@@ -8,9 +8,9 @@ import pytest
 from support import trials
 
 from nanoaccel.errors import ExportError
-from nanoaccel.exporters import search as search_module
-from nanoaccel.exporters.recipe import Recipe
-from nanoaccel.exporters.search import candidates, search
+from nanoaccel.exporters.quantize import search as search_module
+from nanoaccel.exporters.quantize.recipe import Recipe
+from nanoaccel.exporters.quantize.search import candidates, search
 
 
 @pytest.fixture(autouse=True)

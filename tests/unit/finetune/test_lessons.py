@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from support.engines import VOCAB_SIZE
 
-from nanoaccel.finetune.drafts import lessons as module
+from nanoaccel.finetune.drafts import training_examples as module
 from nanoaccel.finetune.drafts.corpus import Text
-from nanoaccel.finetune.drafts.lessons import Lesson, Lessons, choose_vocabulary
+from nanoaccel.finetune.drafts.training_examples import Lesson, Lessons, choose_vocabulary
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
 
 TEXTS = [Text([1, 2, 3], [4, 5, 6, 7]), Text([8], [9, 10]), Text([3, 2], [1, 2, 3, 4, 5, 6, 7])]

@@ -11,7 +11,7 @@ from nanoaccel.errors import GGUFError
 
 gguf = pytest.importorskip("gguf")
 
-from nanoaccel.exporters.gguf import GGUFMetadata, read_metadata  # noqa: E402
+from nanoaccel.exporters.source.gguf import GGUFMetadata, read_metadata  # noqa: E402
 
 
 def write_gguf(path: Path, *, tensors: bool = True) -> Path:

@@ -14,13 +14,13 @@ from nanoaccel.errors import GGUFError
 
 gguf = pytest.importorskip("gguf")
 
-from nanoaccel.exporters.gguf import (  # noqa: E402
+from nanoaccel.exporters.source.gguf import (  # noqa: E402
     GGUFMetadata,
     GGUFTokenizer,
     build_tokenizer,
     read_metadata,
 )
-from nanoaccel.exporters.gguf.pretokenizers import PRETOKENIZERS  # noqa: E402
+from nanoaccel.exporters.source.gguf.pretokenizers import PRETOKENIZERS  # noqa: E402
 
 DATA = Path(__file__).parent / "data"
 VOCABULARIES = json.loads((DATA / "vocabularies.json").read_text(encoding="utf-8"))

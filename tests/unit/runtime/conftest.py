@@ -8,10 +8,10 @@ from support.engines import Bench, letter_tokenizer
 from support.fake_llms import WatchedBackend, write_bundle
 
 from nanoaccel import registry
-from nanoaccel.runtime import loading
 from nanoaccel.runtime.backends import BackendOptions
+from nanoaccel.runtime.engine import assembly as loading
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.text import Tokenizer
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from support.fake_llms import WatchedBackend, wait_until_idle
 
 from nanoaccel.errors import EmptyPromptError, QueueFullError, StreamConsumedError
 from nanoaccel.runtime.async_llm import AsyncLLM
-from nanoaccel.runtime.output import Chunk
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.types.outputs import Chunk
 
 SHORT = SamplingParams(max_tokens=5, ignore_eos=True)
 LONG = SamplingParams(max_tokens=60, ignore_eos=True)

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from nanoaccel.errors import ConfigError, GenerationError
-from nanoaccel.runtime.benchmark import BenchmarkResult, BenchmarkTest, measure, plan_tests
-from nanoaccel.runtime.output import (
+from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.tools.benchmark import BenchmarkResult, BenchmarkTest, measure, plan_tests
+from nanoaccel.runtime.types.outputs import (
     Completion,
     FinishReason,
     RequestOutput,
     RequestStats,
     Usage,
 )
-from nanoaccel.runtime.sampling import SamplingParams
 
 
 @dataclass

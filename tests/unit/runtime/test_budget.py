@@ -5,13 +5,13 @@ from random import Random
 
 import pytest
 
-from nanoaccel.runtime.budget import (
+from nanoaccel.runtime.execution.pass_time import PassCost
+from nanoaccel.runtime.scheduling.token_budget import (
     CROWD,
     FIRST_CHUNK,
     MIN_CHUNK,
     PEER_WEIGHT,
     SLOWDOWN,
-    PassCost,
     StepBudget,
 )
 

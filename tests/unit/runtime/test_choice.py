@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanoaccel.runtime.choice import EXPECTED_TOKENS, Chooser, Load, Prices, worth_keeping
+from nanoaccel.runtime.execution.selector import (
+    EXPECTED_TOKENS,
+    Chooser,
+    Prices,
+    worth_keeping,
+)
+from nanoaccel.runtime.scheduling.load import Load
 
 QUICK_ALONE = Prices({1: 0.005, 8: 0.020}, chunk=0.001)
 QUICK_TOGETHER = Prices({1: 0.008, 8: 0.012}, chunk=0.0005)

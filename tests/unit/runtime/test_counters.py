@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 from support.engines import VOCAB_SIZE, Bench, quick
 
-from nanoaccel.runtime.counters import DurationWindow, Recorder
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.engine.metrics import DurationWindow, Recorder
+from nanoaccel.text import Tokenizer
 
 
 def test_durations_of_nothing_are_zero() -> None:

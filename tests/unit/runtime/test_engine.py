@@ -8,9 +8,9 @@ from support.engines import EOS, LETTERS, VOCAB_SIZE, Bench
 
 from nanoaccel.errors import QueueFullError
 from nanoaccel.runtime.backends.fake import hashed, scripted
-from nanoaccel.runtime.plan import StepPlan, StepResult
-from nanoaccel.runtime.request import Request
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.text import Tokenizer
 
 pytestmark = pytest.mark.usefixtures("layouts")
 

@@ -11,10 +11,10 @@ import pytest
 from support.engines import VOCAB_SIZE, Bench
 
 from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.output import Completion
-from nanoaccel.runtime.plan import StepPlan, StepResult
-from nanoaccel.runtime.request import Request
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.types.outputs import Completion
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.text import Tokenizer
 
 pytestmark = pytest.mark.usefixtures("layouts")
 

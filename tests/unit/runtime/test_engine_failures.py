@@ -10,11 +10,11 @@ import pytest
 from support.drafters import Always, Guesser, random_tokens
 from support.engines import VOCAB_SIZE, Bench, quick
 
-from nanoaccel.runtime.drafters import Drafter
 from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.plan import StepPlan, StepResult
-from nanoaccel.runtime.request import Request
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.speculation.drafters import Drafter
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.text import Tokenizer
 
 pytestmark = pytest.mark.usefixtures("layouts")
 

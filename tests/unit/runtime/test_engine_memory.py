@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from support.engines import VOCAB_SIZE, Bench, quick
 
-from nanoaccel.runtime.plan import StepPlan, StepResult
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.text import Tokenizer
 
 pytestmark = pytest.mark.usefixtures("layouts")
 

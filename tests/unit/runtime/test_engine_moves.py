@@ -7,8 +7,9 @@ from random import Random
 import pytest
 from support.engines import VOCAB_SIZE, Bench, next_letter, quick
 
-from nanoaccel.runtime.choice import Chooser, Load, Prices
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.execution.selector import Chooser, Prices
+from nanoaccel.runtime.scheduling.load import Load
+from nanoaccel.text import Tokenizer
 
 
 class Restless(Chooser):

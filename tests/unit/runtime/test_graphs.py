@@ -10,14 +10,15 @@ from support.engines import VOCAB_SIZE, letter_tokenizer, quick
 from nanoaccel import registry
 from nanoaccel.bundle import MANIFEST, Bundle, GraphEntry, Manifest, ModelEntry, list_files
 from nanoaccel.errors import BundleError, ConfigError, MissingExtraError
-from nanoaccel.runtime import graphs
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend
-from nanoaccel.runtime.choice import Load, Prices
 from nanoaccel.runtime.config import EngineConfig
-from nanoaccel.runtime.graphs import GraphLoader, Graphs
+from nanoaccel.runtime.execution import loader as graphs
+from nanoaccel.runtime.execution.loader import GraphLoader, Graphs
+from nanoaccel.runtime.execution.selector import Prices
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.load import Load
 
 ALONE = Prices({1: 0.005, 8: 0.020}, chunk=0.001)
 TOGETHER = Prices({1: 0.008, 8: 0.012}, chunk=0.001)

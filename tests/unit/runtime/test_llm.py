@@ -24,10 +24,10 @@ from nanoaccel.errors import (
     SamplingError,
 )
 from nanoaccel.runtime.config import RequestOptions
-from nanoaccel.runtime.events import Event
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.output import RequestOutput
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.types.events import Event
+from nanoaccel.runtime.types.outputs import RequestOutput
 
 SHORT = SamplingParams(max_tokens=5, ignore_eos=True)
 LONG = SamplingParams(max_tokens=60, ignore_eos=True)

@@ -15,16 +15,16 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ClosedError, QueueFullError
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.config import EngineConfig
-from nanoaccel.runtime.engine import Engine
-from nanoaccel.runtime.events import Event, EventListener
-from nanoaccel.runtime.graphs import Graph, Graphs
+from nanoaccel.runtime.engine.assembly import start_engine
+from nanoaccel.runtime.engine.engine import Engine
+from nanoaccel.runtime.engine.thread import EngineLoop
+from nanoaccel.runtime.execution.loader import Graph, Graphs
 from nanoaccel.runtime.kv import CacheShape
-from nanoaccel.runtime.loading import start_engine
-from nanoaccel.runtime.loop import EngineLoop
-from nanoaccel.runtime.output import Chunk
-from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.types.events import Event, EventListener
+from nanoaccel.runtime.types.outputs import Chunk
+from nanoaccel.text import Tokenizer
 
 
 class Bench:

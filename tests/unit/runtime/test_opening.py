@@ -10,14 +10,14 @@ from support.fake_llms import write_bundle
 from support.machines import two_sockets
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.runtime import opening
+from nanoaccel.runtime import open as opening
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.linux import read_linux
 from nanoaccel.runtime.cpu.workload import ThreadPlan
+from nanoaccel.runtime.engine.client import Session
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.opening import engines_that_fit, open_serving
+from nanoaccel.runtime.open import engines_that_fit, open_serving
 from nanoaccel.runtime.replicas import session as session_module
-from nanoaccel.runtime.session import Session
 
 WEIGHTS = 1 << 20
 
@@ -92,7 +92,7 @@ def test_one_engine_imports_nothing_for_several(tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle")
     program = (
         "import sys\n"
-        "import nanoaccel.runtime.llm, nanoaccel.runtime.session\n"
+        "import nanoaccel.runtime.llm, nanoaccel.runtime.engine.client\n"
         "assert not [name for name in sys.modules if 'replicas' in name]\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -6,9 +6,9 @@ import pytest
 from support.engines import VOCAB_SIZE, quick
 
 from nanoaccel.runtime.backends.fake import FakeBackend
+from nanoaccel.runtime.execution.pass_timing import measure_prices, recall_prices
 from nanoaccel.runtime.kv import CacheShape
-from nanoaccel.runtime.plan import StepPlan, StepResult
-from nanoaccel.runtime.pricing import measure_prices, recall_prices
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 
 class CountingBackend(FakeBackend):

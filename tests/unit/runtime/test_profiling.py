@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from support.engines import VOCAB_SIZE, Bench, letter_tokenizer
 
-from nanoaccel.runtime.drafters import DrafterOptions
-from nanoaccel.runtime.drafters.ngram import NgramDrafter
-from nanoaccel.runtime.profiling import PHASES, Profiler
-from nanoaccel.runtime.profiling.clock import NestedClock
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.speculation.drafters import DrafterOptions
+from nanoaccel.runtime.speculation.drafters.ngram import NgramDrafter
+from nanoaccel.runtime.tools.profiling import PHASES, Profiler
+from nanoaccel.runtime.tools.profiling.clock import NestedClock
+from nanoaccel.text import Tokenizer
 
 
 @pytest.fixture

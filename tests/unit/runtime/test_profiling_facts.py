@@ -7,7 +7,7 @@ import pytest
 
 from nanoaccel.runtime.backends import BackendInfo, OperatorTime
 from nanoaccel.runtime.backends.layers import layers_of
-from nanoaccel.runtime.profiling import (
+from nanoaccel.runtime.tools.profiling import (
     ColdStart,
     MachineSpeed,
     MemoryUse,
@@ -18,9 +18,9 @@ from nanoaccel.runtime.profiling import (
     StepRecord,
     chrome_trace,
 )
-from nanoaccel.runtime.profiling.machine_speed import measure_machine
-from nanoaccel.runtime.profiling.memory import resident_bytes
-from nanoaccel.runtime.profiling.verdict import figures_of
+from nanoaccel.runtime.tools.profiling.machine_speed import measure_machine
+from nanoaccel.runtime.tools.profiling.memory import resident_bytes
+from nanoaccel.runtime.tools.profiling.verdict import figures_of
 
 INFO = BackendInfo("openvino", "a CPU", 10, 32, 3200, "u8", 2, "u8 blocks")
 OPERATORS = OperatorProfile(

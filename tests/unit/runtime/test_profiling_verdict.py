@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from nanoaccel.runtime.profiling import judge
-from nanoaccel.runtime.profiling.verdict import Figures
+from nanoaccel.runtime.tools.profiling import judge
+from nanoaccel.runtime.tools.profiling.verdict import Figures
 
 FIGURES = Figures(
     decode_bytes=85e6,

@@ -9,8 +9,8 @@ from support.engines import VOCAB_SIZE
 from support.fake_llms import write_bundle
 
 from nanoaccel.errors import EmptyPromptError, NanoAccelError, PromptTooLongError, RequestError
-from nanoaccel.runtime.prompts import PromptEncoder, is_single
-from nanoaccel.runtime.text import ChatOptions, Tokenizer
+from nanoaccel.runtime.engine.prompts import PromptEncoder, is_single
+from nanoaccel.text import ChatOptions, Tokenizer
 
 HI = {"role": "user", "content": "hi"}
 

@@ -4,9 +4,9 @@ import pytest
 from support.engines import LETTERS, VOCAB_SIZE, letter_tokenizer
 
 from nanoaccel.runtime.kv.token_eviction import CacheEviction
-from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.sampling import Sampled, SamplingParams
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.text import Tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from support.engines import letter_tokenizer
 from support.scheduling import Simulation
 
 from nanoaccel.errors import QueueFullError
-from nanoaccel.runtime.budget import FIRST_CHUNK, MIN_CHUNK
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.token_budget import FIRST_CHUNK, MIN_CHUNK
+from nanoaccel.text import Tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,10 @@ import pytest
 from support.engines import letter_tokenizer
 from support.scheduling import Simulation
 
-from nanoaccel.runtime.budget import MIN_CHUNK
 from nanoaccel.runtime.kv.token_eviction import CacheEviction
-from nanoaccel.runtime.request import Request
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.scheduling.token_budget import MIN_CHUNK
+from nanoaccel.text import Tokenizer
 
 
 @pytest.fixture(scope="module")

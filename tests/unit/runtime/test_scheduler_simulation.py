@@ -9,8 +9,8 @@ from support.engines import VOCAB_SIZE, letter_tokenizer
 from support.scheduling import Simulation, text_alone
 
 from nanoaccel.runtime.kv.token_eviction import CacheEviction
-from nanoaccel.runtime.request import Request
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.text import Tokenizer
 
 _EVICTIONS = (
     CacheEviction(16, start_tokens=4),

@@ -14,12 +14,12 @@ from nanoaccel.errors import (
     PromptCacheError,
     RequestError,
 )
-from nanoaccel.runtime import loading
 from nanoaccel.runtime.config import RequestOptions
+from nanoaccel.runtime.engine import assembly as loading
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.output import RequestOutput
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.types.outputs import RequestOutput
 
 SHORT = SamplingParams(max_tokens=5, ignore_eos=True)
 LONG = SamplingParams(max_tokens=60, ignore_eos=True)

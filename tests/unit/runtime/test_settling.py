@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from support.disk_tiers import wait_until
 
-from nanoaccel.runtime import settling
 from nanoaccel.runtime.cpu.huge_pages import HugePages
-from nanoaccel.runtime.settling import Settling
+from nanoaccel.runtime.engine import page_compaction as settling
+from nanoaccel.runtime.engine.page_compaction import Settling
 
 
 class Pages(HugePages):

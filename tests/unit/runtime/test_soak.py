@@ -14,10 +14,10 @@ import pytest
 from support.engines import VOCAB_SIZE, Bench, next_letter, quick
 
 from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.output import FinishReason
-from nanoaccel.runtime.plan import StepPlan, StepResult
-from nanoaccel.runtime.request import Request
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.types.outputs import FinishReason
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.text import Tokenizer
 
 pytestmark = pytest.mark.usefixtures("layouts")
 

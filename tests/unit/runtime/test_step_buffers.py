@@ -5,13 +5,13 @@ from random import Random
 import numpy as np
 from support.engines import VOCAB_SIZE
 
+from nanoaccel.runtime.engine.batch_builder import StepBuffers
 from nanoaccel.runtime.kv import CacheEviction, PagedCache
-from nanoaccel.runtime.plan import StepPlan
-from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.scheduler import ScheduledChunk
-from nanoaccel.runtime.step_buffers import StepBuffers
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk
+from nanoaccel.runtime.types.plan import StepPlan
+from nanoaccel.text import Tokenizer
 
 ARRAYS = (
     "token_ids",

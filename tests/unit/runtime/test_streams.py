@@ -16,9 +16,9 @@ from nanoaccel.errors import (
     StreamConsumedError,
 )
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.output import Chunk
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.streams import Stream
+from nanoaccel.runtime.types.outputs import Chunk
 
 SHORT = SamplingParams(max_tokens=5, ignore_eos=True)
 LONG = SamplingParams(max_tokens=60, ignore_eos=True)

@@ -16,16 +16,13 @@ from nanoaccel.errors import ConfigError
 from nanoaccel.folders import cache_folder
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend
-from nanoaccel.runtime.choice import Prices
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.others import OthersMeter
-from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.plan import StepPlan, StepResult
-from nanoaccel.runtime.pricing import PassBench
-from nanoaccel.runtime.tuner import pass_seconds, tune
-from nanoaccel.runtime.tuning.search import Axis
-from nanoaccel.runtime.tuning.setting import Setting
-from nanoaccel.runtime.tuning.stored import (
+from nanoaccel.runtime.execution.pass_timing import PassBench
+from nanoaccel.runtime.execution.selector import Prices
+from nanoaccel.runtime.execution.tuned.search import Axis
+from nanoaccel.runtime.execution.tuned.setting import Setting
+from nanoaccel.runtime.execution.tuned.stored import (
     Tuning,
     find_tuning,
     fingerprint,
@@ -33,6 +30,9 @@ from nanoaccel.runtime.tuning.stored import (
     keep,
     tuning_file,
 )
+from nanoaccel.runtime.llm import LLM
+from nanoaccel.runtime.tools.autotune import pass_seconds, tune
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 Seconds = Callable[[BackendOptions, int], float]
 
@@ -157,14 +157,14 @@ def test_tune_finds_and_keeps_what_is_faster(runtime: Runtime, bundle: Bundle) -
 def test_tune_takes_larger_steps_where_prompts_gain(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nanoaccel.runtime.tuner.find.pass_axes", lambda *_, **__: [])
-    monkeypatch.setattr("nanoaccel.runtime.tuner.find.quiet_axes", lambda *_, **__: [])
-    monkeypatch.setattr("nanoaccel.runtime.tuning.axes._STEP_TOKENS", (16,))
+    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.pass_axes", lambda *_, **__: [])
+    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.quiet_axes", lambda *_, **__: [])
+    monkeypatch.setattr("nanoaccel.runtime.execution.tuned.axes._STEP_TOKENS", (16,))
 
     def prompt_seconds(_: object, size: int) -> float:
         return 0.01 if size <= 16 else 0.02
 
-    monkeypatch.setattr("nanoaccel.runtime.tuner.rig._prompt_seconds", prompt_seconds)
+    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.rig._prompt_seconds", prompt_seconds)
     tuned = tune(bundle, seconds=20, allow_precision=False, tell=lambda _: None)
     assert tuned.tuning.setting == Setting(max_step_tokens=16)
     assert tuned.tuning.prompt_gain > 1.5
@@ -178,10 +178,10 @@ def test_tune_judges_threads_on_a_quiet_machine_only(
     bundle: Bundle,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("nanoaccel.runtime.tuner.find.pass_axes", lambda *_, **__: [])
+    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.pass_axes", lambda *_, **__: [])
     axes = [Axis.of("threads", (1,))]
-    monkeypatch.setattr("nanoaccel.runtime.tuner.find.quiet_axes", lambda *_, **__: axes)
-    monkeypatch.setattr("nanoaccel.runtime.tuner.find.step_axes", lambda _: [])
+    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.quiet_axes", lambda *_, **__: axes)
+    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.step_axes", lambda _: [])
     monkeypatch.setattr(OthersMeter, "used", lambda _: others)
     runtime.seconds = lambda options, _: 0.0005 if options.threads == 1 else 0.0015
     tuned = tune(bundle, seconds=20, allow_precision=False, tell=lambda _: None)

@@ -10,9 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.runtime.tuning.axes import pass_axes, quiet_axes, step_axes
-from nanoaccel.runtime.tuning.search import LEAST_GAIN, Axis, Found, Trial, median_bound, search
-from nanoaccel.runtime.tuning.setting import Setting
+from nanoaccel.runtime.execution.tuned.axes import pass_axes, quiet_axes, step_axes
+from nanoaccel.runtime.execution.tuned.search import (
+    LEAST_GAIN,
+    Axis,
+    Found,
+    Trial,
+    median_bound,
+    search,
+)
+from nanoaccel.runtime.execution.tuned.setting import Setting
 
 GROUPS = Axis.of("quantization_group", (32, 64, 128))
 THREADS = Axis.of("threads", (1, 2))

@@ -14,9 +14,8 @@ from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.machine import read_machine
 from nanoaccel.runtime.cpu.threads import ENVIRONMENT
-from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.tuning.setting import Setting, apply, tuned_backend
-from nanoaccel.runtime.tuning.stored import (
+from nanoaccel.runtime.execution.tuned.setting import Setting, apply, tuned_backend
+from nanoaccel.runtime.execution.tuned.stored import (
     Tuning,
     find_tuning,
     fingerprint,
@@ -26,6 +25,7 @@ from nanoaccel.runtime.tuning.stored import (
     to_json,
     tuning_file,
 )
+from nanoaccel.runtime.kv import CacheEviction
 
 HERE, VERSIONS = "some CPU, 4 cores", {"nanoaccel": "1", "openvino": "2"}
 SETTING = Setting(

@@ -21,7 +21,7 @@ from nanoaccel.runtime.backends.timed import Timed
 from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.cpu.threads import plan_here
 from nanoaccel.runtime.cpu.workload import Workload
-from nanoaccel.runtime.plan import StepPlan, StepResult
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 _BLOCK_SIZE = 32
 _SMALL = "u8"  # 8 bits, which ONNX Runtime has signed

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends.onnxruntime.cache_input import CacheInput
 from nanoaccel.runtime.backends.slot_memory import CacheSlots
-from nanoaccel.runtime.plan import Float32Array
+from nanoaccel.runtime.types.plan import Float32Array
 
 # Windows of slots whose bindings are kept.
 _KEPT = 16

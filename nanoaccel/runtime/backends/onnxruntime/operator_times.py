@@ -16,7 +16,7 @@ import onnxruntime as ort
 from nanoaccel.runtime.backends.base import OperatorTime
 from nanoaccel.runtime.backends.layers import layers_of
 from nanoaccel.runtime.backends.onnxruntime.binding import Binding, BoundPass
-from nanoaccel.runtime.backends.onnxruntime.looked_up import looked_up_bytes
+from nanoaccel.runtime.backends.onnxruntime.embedding import looked_up_bytes
 
 _KERNEL = "_kernel_time"
 _PASS = "model_run"

@@ -14,7 +14,7 @@ from nanoaccel.runtime.backends.onnxruntime.binding import Binding, BoundPass
 from nanoaccel.runtime.backends.onnxruntime.pass_inputs import PassInputs
 from nanoaccel.runtime.backends.onnxruntime.runs import Run, plan_runs
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature
-from nanoaccel.runtime.plan import Float32Array, Int64Array, StepPlan, StepResult
+from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepPlan, StepResult
 
 _T = TypeVar("_T")
 # Shapes of passes that are bound, and those that came once lately.

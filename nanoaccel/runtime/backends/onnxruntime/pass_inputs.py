@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends.onnxruntime.runs import Run
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature
-from nanoaccel.runtime.plan import Int64Array, StepPlan
+from nanoaccel.runtime.types.plan import Int64Array, StepPlan
 
 
 class PassInputs:

@@ -9,7 +9,7 @@ import numpy as np
 from nanoaccel.runtime.backends.onnxruntime.binding import Binding
 from nanoaccel.runtime.backends.onnxruntime.runs import Run, plan_even_runs
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature
-from nanoaccel.runtime.plan import StepPlan, StepResult
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 
 class PlainGraph:

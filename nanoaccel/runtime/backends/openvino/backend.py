@@ -16,9 +16,9 @@ from nanoaccel.fuse_projections import fuse_projections
 from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.openvino.arena import CacheArena
 from nanoaccel.runtime.backends.openvino.cache_inputs import cache_inputs, describe
+from nanoaccel.runtime.backends.openvino.embedding import looked_up_bytes
 from nanoaccel.runtime.backends.openvino.graph_copies import GraphCopies
 from nanoaccel.runtime.backends.openvino.hidden_states import add_hidden, hidden_outputs
-from nanoaccel.runtime.backends.openvino.looked_up import looked_up_bytes
 from nanoaccel.runtime.backends.openvino.lost_masks import (
     check_attention,
     read_config,
@@ -34,7 +34,7 @@ from nanoaccel.runtime.cpu.memory import free_memory
 from nanoaccel.runtime.cpu.runtimes import openvino_properties
 from nanoaccel.runtime.cpu.threads import plan_here
 from nanoaccel.runtime.cpu.workload import ThreadPlan, Workload
-from nanoaccel.runtime.plan import Float32Array, StepPlan, StepResult
+from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
 
 _DEVICE = "CPU"
 # Copies beside the first, and the share of the free memory that they may take.

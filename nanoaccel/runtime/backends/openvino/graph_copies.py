@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nanoaccel.runtime.backends.openvino.cache_inputs import CacheInput
 from nanoaccel.runtime.backends.openvino.graph_copy import GraphCopy
 from nanoaccel.runtime.cpu.huge_pages import HugePages
-from nanoaccel.runtime.plan import StepPlan
+from nanoaccel.runtime.types.plan import StepPlan
 
 # Changes between short passes before another copy is worth the seconds and the memory that it
 # takes. Prompts, and what comes after them, are not worth any.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends.openvino.cache_inputs import CacheInput
 from nanoaccel.runtime.backends.openvino.step_inputs import StepInputs
-from nanoaccel.runtime.plan import StepPlan
+from nanoaccel.runtime.types.plan import StepPlan
 
 
 class GraphCopy:

@@ -10,7 +10,7 @@ from typing import Any
 from nanoaccel.runtime.backends.base import OperatorTime
 from nanoaccel.runtime.backends.layers import layers_of
 from nanoaccel.runtime.backends.openvino.graph_copy import GraphCopy
-from nanoaccel.runtime.plan import StepPlan
+from nanoaccel.runtime.types.plan import StepPlan
 
 # OpenVINO cuts each time to whole microseconds: on average half of one is lost.
 _CUT = 0.5e-6

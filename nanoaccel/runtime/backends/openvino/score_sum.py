@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import openvino as ov
 
-from nanoaccel.runtime.plan import Float32Array
+from nanoaccel.runtime.types.plan import Float32Array
 
 
 class ScoreSum:

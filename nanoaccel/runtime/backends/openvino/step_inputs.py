@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nanoaccel.errors import BundleError
 from nanoaccel.runtime.backends.openvino.cache_inputs import is_cache
 from nanoaccel.runtime.backends.openvino.paged_graph import LOGITS_ROWS
-from nanoaccel.runtime.plan import Float32Array, Int32Array, Int64Array, StepPlan
+from nanoaccel.runtime.types.plan import Float32Array, Int32Array, Int64Array, StepPlan
 
 FEATURES = "features"
 _FIRST_CAPACITY = 64

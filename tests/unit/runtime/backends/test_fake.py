@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed, scripted
-from nanoaccel.runtime.plan import StepPlan, StepResult
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 SIZE = 4
 

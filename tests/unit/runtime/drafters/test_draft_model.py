@@ -10,9 +10,9 @@ from support.drafters import Always
 from support.engines import VOCAB_SIZE, Bench
 
 from nanoaccel.runtime.backends.fake import scripted
-from nanoaccel.runtime.drafters import Draft
-from nanoaccel.runtime.drafters.draft_model import ModelDrafter
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.speculation.drafters import Draft
+from nanoaccel.runtime.speculation.drafters.draft_model import ModelDrafter
+from nanoaccel.text import Tokenizer
 
 TEXT = (1, 2, 3)
 

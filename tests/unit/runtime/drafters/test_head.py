@@ -6,11 +6,11 @@ from support.draft_graphs import HeadGraph, by_two, head_drafter, next_of_two
 from support.drafters import Always
 from support.engines import VOCAB_SIZE, Bench
 
-from nanoaccel.runtime.drafters import Draft, Drafter
-from nanoaccel.runtime.drafters.head import HeadDrafter
-from nanoaccel.runtime.plan import Float32Array
-from nanoaccel.runtime.request import Request
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.speculation.drafters import Draft, Drafter
+from nanoaccel.runtime.speculation.drafters.head import HeadDrafter
+from nanoaccel.runtime.types.plan import Float32Array
+from nanoaccel.text import Tokenizer
 
 
 def states(tokens: list[int], start: int) -> Float32Array:

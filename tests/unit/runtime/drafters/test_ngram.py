@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanoaccel.runtime.drafters import Draft, DrafterOptions
-from nanoaccel.runtime.drafters.ngram import NgramDrafter
-from nanoaccel.runtime.drafters.ngram_index import MAX_MATCH, NgramIndex
+from nanoaccel.runtime.speculation.drafters import Draft, DrafterOptions
+from nanoaccel.runtime.speculation.drafters.ngram import NgramDrafter
+from nanoaccel.runtime.speculation.drafters.ngram_index import MAX_MATCH, NgramIndex
 
 LEAST_MATCHES = (1, 2, 3, 4, 6, 9, 14, 24)
 NUM_LEVELS = len(LEAST_MATCHES)

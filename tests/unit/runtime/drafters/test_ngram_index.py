@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanoaccel.runtime.drafters.ngram_index import MAX_MATCH, NgramIndex
+from nanoaccel.runtime.speculation.drafters.ngram_index import MAX_MATCH, NgramIndex
 
 CANDIDATES = 8
 LARGEST = (1 << 21) - 1

@@ -11,9 +11,9 @@ from support.paper import add_tokens, write_paper_bundle
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import BundleDamagedError, ConfigError
-from nanoaccel.runtime.drafters import DrafterOptions, DraftOptions, opening
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.speculation.drafters import DrafterOptions, DraftOptions, opening
 
 
 def options(target: Path, draft: Path | None) -> DrafterOptions:

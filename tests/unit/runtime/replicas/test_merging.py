@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from support.replicas import counters_of
 
-from nanoaccel.runtime.counters import Durations
+from nanoaccel.runtime.engine.metrics import Durations
 from nanoaccel.runtime.replicas.merging import at_rest, merge
 from nanoaccel.runtime.speculation import SpeculationCounters
 

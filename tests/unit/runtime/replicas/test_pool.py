@@ -12,13 +12,13 @@ from support.replicas import FakeReplica, counters_of, plan_of_one_core
 
 from nanoaccel.errors import ClosedError, ConfigError, NanoAccelError, QueueFullError
 from nanoaccel.runtime.config import EngineConfig, RequestOptions
-from nanoaccel.runtime.events import Event
-from nanoaccel.runtime.output import Chunk
 from nanoaccel.runtime.replicas.fleet import RESTARTS
 from nanoaccel.runtime.replicas.messages import Close, Failed, Refused, Start
 from nanoaccel.runtime.replicas.pool import Pool
 from nanoaccel.runtime.replicas.task import Task
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.types.events import Event
+from nanoaccel.runtime.types.outputs import Chunk
 
 START = Start(Path("bundle"), "auto", EngineConfig())
 PARAMS = SamplingParams(max_tokens=20, seed=3)

@@ -21,10 +21,10 @@ from support.replicas import LETTERS_BACKEND, SECONDS, is_alive, wait_until_gone
 from nanoaccel.errors import ClosedError, ConfigError, NanoAccelError, RequestError, SamplingError
 from nanoaccel.runtime.async_llm import AsyncLLM
 from nanoaccel.runtime.config import RequestOptions
-from nanoaccel.runtime.events import Event
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.replicas.session import ReplicaSession
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.types.events import Event
 
 SHORT = SamplingParams(max_tokens=5, ignore_eos=True)
 LONG = SamplingParams(max_tokens=30, ignore_eos=True)

@@ -10,10 +10,10 @@ from support.drafters import Always, Guesser, knowing, same
 from support.engines import EOS, Bench, quick
 from support.guessed_texts import Job, run, whole_texts
 
-from nanoaccel.runtime.drafters import Draft
 from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.speculation.acceptance import Belief, Experience
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.speculation.drafters import Draft
+from nanoaccel.text import Tokenizer
 
 
 @pytest.mark.parametrize("right", [0.0, 0.7, 1.0])

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
-from nanoaccel.runtime.plan import StepPlan, StepResult
-from nanoaccel.runtime.speculation.calibration import calibrate
-from nanoaccel.runtime.speculation.cost import StepCost
+from nanoaccel.runtime.execution.step_time import StepCost
+from nanoaccel.runtime.execution.step_timing import calibrate
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 PAST = 40 - 16  # what the cache holds before the longest pass
 

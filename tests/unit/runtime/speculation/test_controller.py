@@ -16,8 +16,8 @@ from support.speculating import (
     teasing,
 )
 
+from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.speculation.controller import PLAIN_EVERY, Controller, StepShape
-from nanoaccel.runtime.speculation.cost import StepCost
 from nanoaccel.runtime.speculation.ledger import CAP, START, Ledger
 
 # A step that begins with less than its worst case left does not speculate, so that the account

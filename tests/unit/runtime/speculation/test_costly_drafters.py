@@ -21,11 +21,12 @@ from support.speculating import (
     teasing,
 )
 
-from nanoaccel.runtime.drafters import Draft
-from nanoaccel.runtime.plan import StepPlan, StepResult
-from nanoaccel.runtime.speculation import Controller, StepCost
+from nanoaccel.runtime.execution.step_time import StepCost
+from nanoaccel.runtime.speculation import Controller
+from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.runtime.speculation.ledger import START
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.text import Tokenizer
 
 SLACK = 0.5
 # What a guess costs, as a share of a plain step: a head's, and a small model's.

@@ -11,11 +11,11 @@ from support.drafters import Always, Guesser, knowing, same
 from support.engines import VOCAB_SIZE, Bench, next_letter, quick
 from support.guessed_texts import Job, run, whole_texts
 
-from nanoaccel.runtime.drafters import Draft
-from nanoaccel.runtime.plan import Int64Array
-from nanoaccel.runtime.request import Request
 from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.speculation.drafters import Draft
+from nanoaccel.runtime.types.plan import Int64Array
+from nanoaccel.text import Tokenizer
 
 OPTIONS: dict[str, object] = {"max_tokens": 12, "ignore_eos": True}
 

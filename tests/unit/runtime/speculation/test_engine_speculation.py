@@ -26,11 +26,11 @@ from support.guessed_texts import (
 
 from nanoaccel.runtime.backends.fake import Rule
 from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.plan import Float32Array, StepPlan, StepResult
-from nanoaccel.runtime.request import Request
-from nanoaccel.runtime.scheduler import ScheduledChunk
-from nanoaccel.runtime.speculation import learner
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk
+from nanoaccel.runtime.speculation import drafter_state as learner
+from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
+from nanoaccel.text import Tokenizer
 
 pytestmark = pytest.mark.usefixtures("layouts")
 

@@ -20,19 +20,21 @@ import pytest
 from support.drafters import Always, Guesser, random_tokens, same
 
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
-from nanoaccel.runtime.budget import PassCost, StepBudget
-from nanoaccel.runtime.drafters import Draft, Drafter, DrafterOptions
-from nanoaccel.runtime.drafters.ngram import NgramDrafter
-from nanoaccel.runtime.engine import Engine
+from nanoaccel.runtime.engine.engine import Engine
+from nanoaccel.runtime.execution.pass_time import PassCost
+from nanoaccel.runtime.execution.runner import Room
+from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.kv import PagedCache
-from nanoaccel.runtime.output import Chunk
-from nanoaccel.runtime.plan import Float32Array
-from nanoaccel.runtime.request import Request
-from nanoaccel.runtime.room import Room
 from nanoaccel.runtime.sampling import Sampled, SamplingParams, SamplingSettings
-from nanoaccel.runtime.scheduler import ScheduledChunk, Scheduler
-from nanoaccel.runtime.speculation import Speculator, StepCost, Worth, learner
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk, Scheduler
+from nanoaccel.runtime.scheduling.token_budget import StepBudget
+from nanoaccel.runtime.speculation import Speculator, Worth, drafter_state
+from nanoaccel.runtime.speculation.drafters import Draft, Drafter, DrafterOptions
+from nanoaccel.runtime.speculation.drafters.ngram import NgramDrafter
+from nanoaccel.runtime.types.outputs import Chunk
+from nanoaccel.runtime.types.plan import Float32Array
+from nanoaccel.text import Tokenizer
 
 VOCAB_SIZE = 5
 LENGTH = 4
@@ -51,7 +53,7 @@ Verify = Callable[[Engine, ScheduledChunk, Float32Array, float, Worth], list[Chu
 def _endless_hope() -> Iterator[None]:
     """Drafts do not get shorter when guesses are wrong, so that more of them are checked."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learner, "_FLOOR", 0.0)
+        patch.setattr(drafter_state, "_FLOOR", 0.0)
         yield
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from nanoaccel.errors import ConfigError, RequestError
 from nanoaccel.runtime.config import RequestOptions
-from nanoaccel.runtime.text import ChatOptions, ChatTemplate
+from nanoaccel.text import ChatOptions, ChatTemplate
 
 
 @pytest.mark.parametrize(

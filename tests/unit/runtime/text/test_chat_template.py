@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from nanoaccel.errors import BundleError, RequestError
-from nanoaccel.runtime.text import ChatTemplate
+from nanoaccel.text import ChatTemplate
 
 HELLO = [{"role": "user", "content": "Hello"}]
 

@@ -18,7 +18,7 @@ from tokenizers import (  # type: ignore[import-untyped, unused-ignore]
     trainers,
 )
 
-from nanoaccel.runtime.text.detokenizer import detokenizers_of
+from nanoaccel.text.detokenizer import detokenizers_of
 
 SENTENCES = ["the cat sat on the mat", "你好世界 你们好", "naïve café 👩‍👩‍👧 👍🏽", "привет, мир"]
 WORDS = ["▁", "▁▁", "▁a", "a", "▁the", "cat", "你", "\ufffd", "é", "."]

@@ -9,8 +9,8 @@ import pytest
 import tokenizers  # type: ignore[import-untyped, unused-ignore]
 from tokenizers import decoders, models, pre_tokenizers  # type: ignore[import-untyped, unused-ignore]
 
-from nanoaccel.runtime.text import OutputText
-from nanoaccel.runtime.text.detokenizer import detokenizers_of
+from nanoaccel.text import OutputText
+from nanoaccel.text.detokenizer import detokenizers_of
 
 END = "<|end|>"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanoaccel.runtime.text import StopMatcher
+from nanoaccel.text import StopMatcher
 
 # Few letters, so that stop strings overlap each other and themselves.
 TEXTS = st.text("abc", max_size=30)

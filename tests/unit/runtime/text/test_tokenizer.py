@@ -22,7 +22,7 @@ from tokenizers import (  # type: ignore[import-untyped, unused-ignore]
 )
 
 from nanoaccel.errors import BundleDamagedError, BundleError, RequestError
-from nanoaccel.runtime.text import Tokenizer
+from nanoaccel.text import Tokenizer
 
 HELLO = [{"role": "user", "content": "Hello"}]
 TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}{{ eos_token }}"
@@ -247,6 +247,6 @@ def test_detokenizer_restores_the_encoded_text(
 
 def test_import_leaves_jinja2_and_torch_out() -> None:
     heavy = "{'jinja2', 'torch', 'transformers'}"
-    check = f"import sys, nanoaccel.runtime.text; print({heavy} & {{*sys.modules}})"
+    check = f"import sys, nanoaccel.text; print({heavy} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -1,0 +1,123 @@
+"""``nanoaccel export``: make a bundle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nanoaccel.cli.commands.recipe import LIMITS_PANEL, TEXT_PANEL, CalibrationFlags, RecipeFlags
+from nanoaccel.cli.ui.fidelity_text import nats, percent
+from nanoaccel.cli.ui.progress import stages
+from nanoaccel.cli.ui.sizes import bytes_text
+
+if TYPE_CHECKING:
+    from nanoaccel.bundle import Bundle
+
+
+def export(
+    model: str,
+    out: Path,
+    recipe: RecipeFlags,
+    calibration: CalibrationFlags,
+    auto: Annotated[
+        bool,
+        typer.Option(
+            "--auto", help="Try recipes and take the best one.", rich_help_panel=LIMITS_PANEL
+        ),
+    ] = False,
+    time_budget: Annotated[
+        float,
+        typer.Option(
+            metavar="MINUTES",
+            help="With --auto, time for the export.",
+            rich_help_panel=LIMITS_PANEL,
+        ),
+    ] = 15.0,
+    judge_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens over which the result is compared with the original.",
+            show_default="4096, or 16384 where limits depend on it",
+            rich_help_panel=TEXT_PANEL,
+        ),
+    ] = None,
+    draft: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|none|PATH",
+            help="What guesses for it: a head, a bundle or a model; auto is what NanoAccel brings.",
+        ),
+    ] = "auto",
+    runtime: Annotated[
+        str,
+        typer.Option(
+            metavar="openvino|onnx|both|auto",
+            help="What runs it; auto is all that are the fastest at something here. All have the "
+            "same weights.",
+        ),
+    ] = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a bundle that stands at OUT.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as one JSON object.")
+    ] = False,
+) -> None:
+    """Turn a model into a bundle with compressed weights.
+
+    MODEL is a hub id, a folder, a .gguf file, or 'sample'. OUT is the bundle's folder, made new.
+    """
+    from nanoaccel.exporters.pipeline import export as run_export
+
+    wanted = recipe.build()
+    if wanted is not None and wanted.note:
+        typer.echo(wanted.note, err=True)
+    with stages() as listener:
+        bundle = run_export(
+            model,
+            out,
+            recipe=wanted,
+            calibration=calibration.build(),
+            judge_tokens=judge_tokens,
+            search_seconds=time_budget * 60 if auto else None,
+            draft=draft,
+            runtime=runtime,
+            overwrite=overwrite,
+            listener=listener,
+        )
+    report = json.loads((bundle.folder / "report.json").read_text(encoding="utf-8"))
+    if as_json:
+        typer.echo(json.dumps({**report, "bundle": str(bundle.folder)}))
+        return
+    typer.echo(describe_export(bundle, report))
+    typer.echo(f"\nTry it:\n  {_next_command(bundle, out)}")
+
+
+def describe_export(bundle: Bundle, report: dict[str, Any]) -> str:
+    """What was made and how close it is to the original, in a few lines."""
+    files = () if bundle.manifest is None else bundle.manifest.files
+    size = sum(entry.size for entry in files)
+    fidelity = report["fidelity"]
+    return (
+        f"{bundle.folder}: {report['recipe']}, {bytes_text(size)}, "
+        f"{report['bits_per_weight']:.2f} bits per weight\n"
+        f"KL to the original {nats(fidelity['kl'])} ± {nats(fidelity['kl_error'])} nats a token, "
+        "same likeliest token "
+        f"{percent(fidelity['top1_agreement'], fidelity['top1_error'])},\n"
+        f"over {fidelity['tokens']:,} tokens of {fidelity['text']}\n"
+        f"draft: {report['draft']['kind']}, {report['draft']['reason']}"
+    )
+
+
+def _next_command(bundle: Bundle, out: Path) -> str:
+    import shlex
+
+    from nanoaccel.text import Tokenizer
+
+    folder = shlex.quote(str(out))
+    if Tokenizer.load(bundle.tokenizer_folder).has_chat_template:
+        return f"nanoaccel chat {folder}"
+    return f'nanoaccel generate {folder} "Once upon a time"'

@@ -1,0 +1,127 @@
+"""``nanoaccel generate``: continue one prompt."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nanoaccel.cli.engine import open_llm
+from nanoaccel.cli.options import (
+    EngineOptions,
+    ReplicaOptions,
+    ReuseOptions,
+    SamplingOptions,
+    SpeculationOptions,
+)
+from nanoaccel.cli.ui.generation_json import generation_json
+from nanoaccel.cli.ui.prompt import read_prompt
+from nanoaccel.cli.ui.speed import speed_line
+from nanoaccel.cli.ui.writing import check_completions, complete
+from nanoaccel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nanoaccel.runtime.engine.prompts import Prompt
+    from nanoaccel.runtime.llm import LLM
+    from nanoaccel.runtime.types.outputs import Completion
+
+
+def generate(
+    bundle: Path,
+    sampling: SamplingOptions,
+    engine: EngineOptions,
+    replicas: ReplicaOptions,
+    speculation: SpeculationOptions,
+    reuse: ReuseOptions,
+    prompt: Annotated[str | None, typer.Argument(show_default=False)] = None,
+    file: Annotated[Path | None, typer.Option(help="Read the prompt from a file.")] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Continue the prompt as it is, without chat template.")
+    ] = False,
+    system: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The system message before the prompt.")
+    ] = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option("--stream/--no-stream", help="Print text as it comes; on a terminal it does."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    n: Annotated[
+        int, typer.Option("-n", help="Independent completions.", rich_help_panel="Sampling")
+    ] = 1,
+    logprobs: Annotated[
+        int | None,
+        typer.Option(
+            help="With --json: log-probabilities of each token and of the k likeliest.",
+            rich_help_panel="Sampling",
+        ),
+    ] = None,
+    max_running: Annotated[
+        int,
+        typer.Option(help="Completions that run together at most.", rich_help_panel="Engine"),
+    ] = 32,
+) -> None:
+    """Continue a prompt; for a chat model it becomes the user's message.
+
+    BUNDLE is a bundle's folder. Without PROMPT, or with '-', the prompt is read from standard
+    input; the last line's end is then left out.
+    """
+    _check_together(raw=raw, system=system, stream=stream, as_json=as_json, n=n, logprobs=logprobs)
+    params = sampling.params(n=n, logprobs=logprobs)
+    text = read_prompt(prompt, file)
+    echo = not as_json and n == 1 and (sys.stdout.isatty() if stream is None else stream)
+    arguments = {
+        **engine.arguments(),
+        **replicas.arguments(),
+        **speculation.arguments(),
+        **reuse.arguments(),
+    }
+    # All completions are queued at once.
+    with open_llm(bundle, **arguments, max_running=max_running, max_waiting=n) as llm:
+        completions = complete(llm, _wrap(llm, text, raw, system), params, echo=echo)
+    if as_json:
+        typer.echo(generation_json(completions))
+    else:
+        if not echo:
+            _print_texts(completions)
+        typer.echo(speed_line(completions), err=True)
+    check_completions(completions)
+
+
+def _check_together(
+    *,
+    raw: bool,
+    system: str | None,
+    stream: bool | None,
+    as_json: bool,
+    n: int,
+    logprobs: int | None,
+) -> None:
+    if raw and system is not None:
+        raise ConfigError("--system does not go with --raw", "Leave one of them out")
+    if stream and as_json:
+        raise ConfigError("--stream does not go with --json", "Leave one of them out")
+    if stream and n > 1:
+        raise ConfigError(f"--stream does not go with -n {n}", "Leave one of them out")
+    if logprobs is not None and not as_json:
+        raise ConfigError("--logprobs are only shown in JSON", "Add --json")
+
+
+def _wrap(llm: LLM, text: str, raw: bool, system: str | None) -> Prompt:
+    if raw or not llm.tokenizer.has_chat_template:
+        if system is not None:
+            raise ConfigError(
+                "--system needs a chat template, and this model has none", "Leave --system out"
+            )
+        return text
+    first = [] if system is None else [{"role": "system", "content": system}]
+    return [*first, {"role": "user", "content": text}]
+
+
+def _print_texts(completions: tuple[Completion, ...]) -> None:
+    for number, completion in enumerate(completions, 1):
+        if len(completions) > 1:
+            typer.echo(f"--- {number} of {len(completions)} ---")
+        typer.echo(completion.text)

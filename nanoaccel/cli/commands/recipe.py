@@ -1,0 +1,239 @@
+"""The recipe that flags describe: a preset or a file, and what is changed of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nanoaccel.errors import ConfigError
+from nanoaccel.sizes import parse_bytes
+
+if TYPE_CHECKING:
+    from nanoaccel.calibration.datasets.options import CalibrationOptions
+    from nanoaccel.exporters.quantize.recipe import Override, Recipe
+
+_RECIPE = "Recipe"
+LIMITS_PANEL = "Limits (the most sensitive layers get more bits)"
+TEXT_PANEL = "Calibration and judgement"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeFlags:
+    """How the weights are stored; None where a flag was not given."""
+
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="fast, balanced, accurate, smallest, or a .toml or .json file; the options below "
+            "change it. Without any of them, weights are calibrated and the most sensitive layers "
+            "keep 8 bits, as many as the size of the model asks for.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TYPE",
+            help="Type of the projections' weights: int4, int8, nf4, mxfp4, fp4, nvfp4, int2, "
+            "bf16, f16, f32; int3, cb4, fp8 and mxfp8 save disk only.",
+            show_default="int4",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None
+    symmetric: Annotated[
+        bool | None,
+        typer.Option(
+            "--symmetric/--asymmetric",
+            help="Integers centered on zero, or not: a little more accurate.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None
+    group_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Weights that share a scale; -1 is a whole row.",
+            show_default="64",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A+B",
+            help="How numbers are chosen: rtn, or of awq, scale-estimation, gptq, lora-correction "
+            "those that you want.",
+            show_default="rtn",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None
+    embeddings: Annotated[
+        str | None,
+        typer.Option(
+            metavar="int8|same|float",
+            help="Type of the embedding; same is that of the projections.",
+            show_default="int8",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None
+    last_layer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="int8|same|float",
+            help="Type of the last projection.",
+            show_default="int8",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None
+    backup: Annotated[
+        str | None,
+        typer.Option(
+            metavar="int8|float",
+            help="Type of layers that are kept out of the smaller one.",
+            show_default="int8",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None
+    override: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LAYERS=TYPE",
+            help="Layers that are stored otherwise, such as 'model.layers.0.*=int8'; may be "
+            "repeated.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None
+    share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the projections' weights in the smaller type.",
+            rich_help_panel=LIMITS_PANEL,
+        ),
+    ] = None
+    target_bits: Annotated[
+        float | None,
+        typer.Option(
+            help="Bits a weight at most, for the whole model.", rich_help_panel=LIMITS_PANEL
+        ),
+    ] = None
+    target_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Size of the weights file at most, such as 88MB.",
+            rich_help_panel=LIMITS_PANEL,
+        ),
+    ] = None
+    max_kl: Annotated[
+        float | None,
+        typer.Option(
+            help="Make the smallest model that diverges no more, nats a token.",
+            rich_help_panel=LIMITS_PANEL,
+        ),
+    ] = None
+    min_agreement: Annotated[
+        float | None,
+        typer.Option(
+            help="Make the smallest model whose likeliest token is the same this often, 0 to 1.",
+            rich_help_panel=LIMITS_PANEL,
+        ),
+    ] = None
+
+    def build(self) -> Recipe | None:
+        """The recipe; a limit takes the place of those of the preset or file.
+
+        None when no flag says anything: the size of the model decides then.
+
+        Raises:
+            ConfigError: A value is wrong, or values do not go together.
+        """
+        from nanoaccel.exporters.quantize.recipe import LIMITS, Recipe
+        from nanoaccel.exporters.quantize.recipe_file import read_recipe
+
+        if all(getattr(self, field.name) in (None, []) for field in fields(self)):
+            return None
+        base = Recipe() if self.recipe is None else read_recipe(self.recipe)
+        changes: dict[str, Any] = {
+            name: value
+            for name in (
+                "weights", "symmetric", "group_size", "embeddings", "last_layer", "backup",
+                "share", "target_bits", "max_kl", "min_agreement",
+            )
+            if (value := getattr(self, name)) is not None
+        }  # fmt: skip
+        if self.method is not None:
+            changes["methods"] = _methods(self.method)
+        if self.override:
+            changes["overrides"] = (*base.overrides, *map(_override, self.override))
+        if self.target_size is not None:
+            changes["target_size"] = parse_bytes("--target-size", self.target_size)
+        if any(name in changes for name in LIMITS):
+            base = base.without_limits()
+        return replace(base, **changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationFlags:
+    """Which text calibrates; the defaults are those of ``CalibrationOptions``."""
+
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Text that chooses numbers: docs (Python's language reference), self (the model "
+            "writes it), a .txt, .jsonl or .parquet file, or a data set on the hub.",
+            show_default="docs",
+            rich_help_panel=TEXT_PANEL,
+        ),
+    ] = None
+    calibration_column: Annotated[
+        str | None, typer.Option(help="Column of its rows.", rich_help_panel=TEXT_PANEL)
+    ] = None
+    calibration_samples: Annotated[
+        int | None, typer.Option(help="Samples.", show_default="64", rich_help_panel=TEXT_PANEL)
+    ] = None
+    calibration_length: Annotated[
+        int | None,
+        typer.Option(help="Tokens in each.", show_default="256", rich_help_panel=TEXT_PANEL),
+    ] = None
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Chooses the samples.", show_default="0", rich_help_panel=TEXT_PANEL),
+    ] = None
+
+    def build(self) -> CalibrationOptions | None:
+        """The options; None when no flag says anything.
+
+        Raises:
+            ConfigError: A value is wrong.
+        """
+        from nanoaccel.calibration.datasets.options import CalibrationOptions
+
+        given = {
+            "source": self.calibration,
+            "column": self.calibration_column,
+            "samples": self.calibration_samples,
+            "length": self.calibration_length,
+            "seed": self.seed,
+        }
+        changes: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
+        return CalibrationOptions(**changes) if changes else None
+
+
+def _methods(text: str) -> tuple[str, ...]:
+    """``awq+scale-estimation`` as a tuple; ``rtn`` is none."""
+    names = [name.strip() for name in text.replace(",", "+").split("+") if name.strip()]
+    return () if names == ["rtn"] else tuple(names)
+
+
+def _override(text: str) -> Override:
+    from nanoaccel.exporters.quantize.recipe import Override
+
+    layers, separator, weights = text.rpartition("=")
+    if not separator or not layers or not weights:
+        raise ConfigError(
+            f"--override {text!r} is not LAYERS=TYPE", "Write it as 'model.layers.0.*=int8'"
+        )
+    return Override(layers=layers, weights=weights)

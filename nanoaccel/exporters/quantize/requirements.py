@@ -1,0 +1,45 @@
+"""The packages that an export needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+from nanoaccel.errors import MissingExtraError
+from nanoaccel.exporters.targets.runtimes import ONNX
+
+NEEDED = (
+    "torch",
+    "transformers",
+    "optimum.intel",
+    "nncf",
+    "openvino",
+    "openvino_tokenizers",
+    "accelerate",
+    "gguf",
+    "psutil",
+)
+NEEDED_FOR_ONNX = ("onnx", "onnx_ir", "onnxruntime", "onnxruntime_genai", "ml_dtypes")
+
+
+def check_installed(runtimes: Sequence[str]) -> None:
+    """Refuse an export for these runtimes where a package is missing.
+
+    Raises:
+        MissingExtraError: It is; the message names it.
+    """
+    missing = missing_modules((*NEEDED, *(NEEDED_FOR_ONNX if ONNX in runtimes else ())))
+    if missing:
+        raise MissingExtraError(
+            f"export needs {', '.join(missing)}", 'Install them: pip install "nanoaccel[export]"'
+        )
+
+
+def missing_modules(names: Sequence[str]) -> list[str]:
+    """Those of some modules that are not installed."""
+    return [name for name in names if not _is_installed(name)]
+
+
+def _is_installed(module: str) -> bool:
+    parent = module.partition(".")[0]
+    return find_spec(parent) is not None and find_spec(module) is not None

@@ -1,0 +1,105 @@
+"""Makes graphs of one model by different recipes, and judges each."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from nanoaccel.calibration.metrics import Fidelity
+from nanoaccel.exporters.progress import Progress
+from nanoaccel.exporters.quantize.budget import Budget
+from nanoaccel.exporters.quantize.compression import find_layers
+from nanoaccel.exporters.quantize.recipe import Recipe
+from nanoaccel.exporters.quiet import quiet
+from nanoaccel.exporters.reference.artifacts import Material
+from nanoaccel.exporters.targets.openvino.build import BuiltGraph, build_graph
+from nanoaccel.exporters.targets.openvino.runner import GraphRunner
+from nanoaccel.exporters.targets.openvino.trace import GRAPH
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A graph, and what it is worth.
+
+    Args:
+        recipe: What made it.
+        graph: Where it is.
+        fidelity: To the original.
+        seconds: That making and judging it took.
+        answers: To the probes of the self-check, f32[R, V].
+    """
+
+    recipe: Recipe
+    graph: BuiltGraph
+    fidelity: Fidelity
+    seconds: float
+    answers: NDArray[np.float32]
+
+    def discard(self) -> None:
+        """Delete its files."""
+        shutil.rmtree(self.graph.path.parent, ignore_errors=True)
+
+
+Make = Callable[[Recipe, Path], Trial]
+
+
+class Workshop:
+    """Makes graphs from the material of one model.
+
+    Args:
+        material: What was taken from the original.
+        progress: Is told.
+    """
+
+    def __init__(self, material: Material, progress: Progress) -> None:
+        graph = ov.Core().read_model(material.traced / GRAPH)
+        layers = [layer for layer in find_layers(graph) if layer.name not in material.packed]
+        size = (material.traced / GRAPH).with_suffix(".bin").stat().st_size
+        self.budget = Budget(layers, material.sensitivity, size, _weight_bytes(graph))
+        self._material = material
+        self._progress = progress
+
+    def make(self, recipe: Recipe, folder: Path) -> Trial:
+        """Make a graph and judge it.
+
+        Args:
+            recipe: What to do.
+            folder: Where the graph goes; made new.
+
+        Raises:
+            ExportError: It cannot be made, or does not work.
+            ConfigError: The recipe does not fit the model.
+        """
+        begin = time.perf_counter()
+        material = self._material
+        with self._progress.stage(f"make it {recipe.describe()}") as tell, quiet():
+            graph = build_graph(
+                material.traced,
+                folder,
+                recipe,
+                self.budget.sensitive(recipe),
+                material.calibration,
+                material.packed,
+                tell,
+            )
+        with self._progress.stage("compare with the original") as tell, quiet():
+            runner = GraphRunner(graph.path)
+            fidelity = material.reference.judge(runner.logits, tell=tell)
+            answers = material.probes.answers(runner.logits(material.probes.tokens))
+        return Trial(recipe, graph, fidelity, time.perf_counter() - begin, answers)
+
+
+def _weight_bytes(graph: ov.Model) -> int:
+    """Bytes of one original weight, by the largest constant."""
+    largest = max(
+        (node for node in graph.get_ops() if node.get_type_name() == "Constant"),
+        key=lambda node: node.get_byte_size(),
+    )
+    return int(largest.get_output_element_type(0).size)

@@ -1,0 +1,135 @@
+"""The draft of a bundle: which one it gets, and why."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from nanoaccel.bundle import DRAFT, HEAD, Bundle, Head
+from nanoaccel.errors import ExportError
+from nanoaccel.exporters.targets.runtimes import ONNX, OPENVINO
+
+# Heads that come with NanoAccel, a folder each.
+_OWN = Path(__file__).parent / "heads"
+
+
+@dataclass(frozen=True, slots=True)
+class DraftChoice:
+    """What becomes a bundle's draft.
+
+    Args:
+        kind: "head", "bundle", "model" (which is exported first), or "none".
+        place: Folder, or name of the model; empty without a draft.
+        reason: In words.
+    """
+
+    kind: str
+    place: str
+    reason: str
+
+
+def choose_draft(
+    asked: str, fingerprint: str, runtimes: Sequence[str] = (OPENVINO,)
+) -> DraftChoice:
+    """Find the draft that was asked for.
+
+    Args:
+        asked: "auto", "none", a head, a bundle, or a model.
+        fingerprint: Of the target.
+        runtimes: Names of the backends that the bundle is made for.
+
+    Raises:
+        ExportError: It is a head for another target, or for another runtime alone.
+        BundleError: A file of it is missing or damaged.
+    """
+    if asked == "none":
+        return DraftChoice("none", "", "none was wanted")
+    if asked == "auto":
+        return _own_head(fingerprint)
+    folder = Path(asked)
+    if (folder / HEAD).is_file():
+        head = Head.open(folder)
+        if head.manifest.target != fingerprint:
+            raise ExportError(
+                f"draft={asked!r} is a head for another target: it was trained for the weights "
+                f"{head.manifest.target[:12]}, these are {fingerprint[:12]}",
+                "Train one: nanoaccel draft train",
+            )
+        _check_runtimes(head, runtimes)
+        return DraftChoice("head", asked, "it was named")
+    kind = "bundle" if Bundle.is_one(folder) else "model"
+    return DraftChoice(kind, asked, "it was named")
+
+
+def _check_runtimes(head: Head, runtimes: Sequence[str]) -> None:
+    """A graph for ONNX Runtime is made of the one for OpenVINO, but not the other way round."""
+    can_have = {*head.runtimes, *((ONNX,) if OPENVINO in head.runtimes else ())}
+    for name in runtimes:
+        if name not in can_have:
+            raise ExportError(
+                f"draft={str(head.folder)!r} is a head for {', '.join(head.runtimes)} alone, so "
+                f"that the bundle cannot be made for {name}",
+                "Name the head as it was trained, or train one: nanoaccel draft train",
+            )
+
+
+def _own_head(fingerprint: str) -> DraftChoice:
+    for file in sorted(_OWN.glob(f"*/{HEAD}")):
+        head = Head.open(file.parent)
+        if head.manifest.target == fingerprint:
+            return DraftChoice(
+                "head", str(head.folder), "it comes with NanoAccel for these weights"
+            )
+    return DraftChoice(
+        "none",
+        "",
+        "NanoAccel brings no head for these weights; nanoaccel draft train makes one",
+    )
+
+
+def place_draft(
+    choice: DraftChoice,
+    folder: Path,
+    export_model: Callable[[str, Path], None],
+    *,
+    runtimes: Sequence[str] = (OPENVINO,),
+    context: int,
+) -> None:
+    """Put a draft into a bundle in the making.
+
+    Args:
+        choice: Which.
+        folder: The bundle; its tokenizer is there.
+        export_model: Makes a bundle of a model.
+        runtimes: Names of the backends that the bundle is made for, the preferred one first.
+        context: Tokens that the target can attend to.
+
+    Raises:
+        ExportError: Its tokens are not the target's, or its graph cannot be made for a runtime.
+    """
+    draft = folder / DRAFT
+    if choice.kind == "none":
+        return
+    if choice.kind == "model":
+        draft.mkdir()
+        export_model(choice.place, draft)
+    else:
+        shutil.copytree(choice.place, draft)
+    if choice.kind == "head" and Head.open(draft).runtimes != tuple(runtimes):
+        from nanoaccel.exporters.targets.onnx.head_folder import give_graphs
+
+        give_graphs(draft, runtimes, context)
+    if choice.kind != "head" and _tokens(Bundle.open(draft).folder) != _tokens(folder):
+        raise ExportError(
+            f"draft={choice.place!r} has another tokenizer than the model",
+            "A draft must read and write the same tokens: name another one",
+        )
+
+
+def _tokens(folder: Path) -> dict[str, int]:
+    tokens: dict[str, int] = Tokenizer.from_file(str(folder / "tokenizer.json")).get_vocab()
+    return tokens

@@ -1,0 +1,218 @@
+"""Where a model comes from: a hub id, a folder, a GGUF file, or ``sample``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nanoaccel.errors import NanoAccelError, SourceError
+from nanoaccel.exporters.quantize.weight_types import FLOATS, WeightType
+from nanoaccel.exporters.source.gguf import GGUFMetadata, build_config, load_gguf, read_metadata
+from nanoaccel.exporters.source.loaded import check_runs, load_whole
+from nanoaccel.exporters.source.model_folder import check_description, check_folder
+from nanoaccel.exporters.source.prequantized import (
+    Checkpoint,
+    PackedWeight,
+    find_quantization,
+    load_quantized,
+)
+from nanoaccel.exporters.source.sample import SAMPLE, SAMPLING, fetch_sample
+from nanoaccel.exporters.source.weight_files import find_weight_files
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+_HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?(@[\w./-]+)?$")
+_HUB_FILES = ["*.json", "*.jinja", "*.model", "*.txt"]
+_HUB_SKIP = ["*/*", "consolidated*"]  # other formats of the same weights
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model on this disk.
+
+    Args:
+        id: What the user asked for.
+        revision: Commit on the hub; None for local files.
+        folder: Where config.json and the weights are, or the GGUF file.
+        gguf: What the GGUF file says of itself, when it is one.
+    """
+
+    id: str
+    revision: str | None
+    folder: Path
+    gguf: GGUFMetadata | None
+
+
+def resolve(model: str) -> Source:
+    """Find a model, and download it when it is on the hub.
+
+    Args:
+        model: Hub id (``org/name`` or ``org/name@revision``), folder, .gguf file, or ``sample``.
+
+    Raises:
+        SourceError: There is no such model, it is an adapter, or its weights are not whole.
+        UnsupportedModelError: It wants to run code, or is no language model.
+    """
+    path = Path(model).expanduser()
+    if model == SAMPLE and not path.exists():
+        return _from_file(model, fetch_sample())
+    if path.is_file():
+        return _from_file(model, path)
+    if path.is_dir():
+        return _from_folder(model, path)
+    if path.suffix == ".gguf" or path.is_absolute() or not _HUB_ID.match(model):
+        raise SourceError(f"{model} does not exist", "Name a hub id, a folder or a .gguf file")
+    return _from_hub(model)
+
+
+def _from_file(model: str, path: Path) -> Source:
+    if path.suffix != ".gguf":
+        raise SourceError(f"{path} is not a .gguf file", "Name a folder, a .gguf file or a hub id")
+    return Source(model, None, path.parent, read_metadata(path))
+
+
+def _from_folder(model: str, path: Path) -> Source:
+    check_description(path)
+    if not (path / "config.json").is_file():
+        ggufs = sorted(path.glob("*.gguf"))
+        remedy = f"Name the file: {ggufs[0]}" if ggufs else "Name a Hugging Face model's folder"
+        raise SourceError(f"{path} has no config.json", remedy)
+    check_folder(path)
+    return Source(model, None, path, None)
+
+
+def _from_hub(model: str) -> Source:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    name, _, revision = model.partition("@")
+    try:
+        for weights in (None, "*.safetensors", "pytorch_model*.bin"):
+            folder = Path(
+                snapshot_download(
+                    name,
+                    revision=revision or None,
+                    allow_patterns=[*_HUB_FILES, *([] if weights is None else [weights])],
+                    ignore_patterns=_HUB_SKIP,
+                )
+            )
+            if weights is None:
+                check_description(folder)  # before gigabytes are fetched
+            elif any(folder.glob(weights)):
+                break
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise SourceError(
+            f"{model} is no local path, and the hub did not give it: {line}",
+            "Check the name, log in with 'hf auth login' if it is gated, or download it first",
+        ) from error
+    found = _from_folder(model, folder)
+    return Source(model, folder.name, found.folder, None)
+
+
+def load_config(source: Source) -> PretrainedConfig:
+    """Read the model's config; no weight is loaded.
+
+    Raises:
+        SourceError: It cannot be read, or needs code of its own.
+    """
+    from transformers import AutoConfig
+
+    with _reading(source):
+        if source.gguf is not None:
+            return build_config(source.gguf)
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            source.folder, trust_remote_code=False
+        )
+    config.__dict__.pop("auto_map", None)  # nor shall a bundle name code to whoever opens it
+    return config
+
+
+def find_checkpoint(source: Source) -> Checkpoint | None:
+    """How a model's weights were quantized before it came here; None when they were not.
+
+    Raises:
+        UnsupportedModelError: In a way that cannot be read.
+    """
+    if source.gguf is not None:
+        return None
+    return find_quantization(source.folder)
+
+
+def load(
+    source: Source, weights: WeightType, end_ids: tuple[int, ...] = ()
+) -> tuple[PreTrainedModel, Mapping[str, PackedWeight]]:
+    """Load a model, quantized or not.
+
+    Args:
+        source: Where it is.
+        weights: The recipe's type.
+        end_ids: Tokens that end the text; none keeps what the model's own files say.
+
+    Returns:
+        The model, with float weights, and the weights that can stay as they were quantized, by
+        module.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    checkpoint = find_checkpoint(source)
+    if checkpoint is None:
+        return load_model(source, weights, end_ids), {}
+    with _reading(source):
+        model, packed = load_quantized(source.folder, checkpoint)
+        check_runs(model, source.folder)
+    return model.eval(), {} if weights in FLOATS else packed
+
+
+def load_model(
+    source: Source, weights: WeightType, end_ids: tuple[int, ...] = ()
+) -> PreTrainedModel:
+    """Load the weights, in the type that the recipe keeps; under integers, in their own.
+
+    Args:
+        source: Where they are.
+        weights: The recipe's type.
+        end_ids: Tokens that end the text; none keeps what the model's own files say.
+
+    Raises:
+        SourceError: They cannot be read.
+    """
+    import torch
+
+    types = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
+    chosen = types.get(weights)
+    with _reading(source):
+        if source.gguf is not None:
+            model = load_gguf(source.gguf, torch.float32 if chosen is None else chosen)
+            if source.id == SAMPLE:
+                model.generation_config.update(**SAMPLING)
+        else:
+            stored = find_weight_files(source.folder).types
+            own = "auto" if chosen is None else chosen
+            model = load_whole(source.folder, stored, load_config(source), dtype=own)
+        check_runs(model.eval(), source.folder)
+    if end_ids:
+        model.generation_config.eos_token_id = list(end_ids)
+    return model
+
+
+@contextmanager
+def _reading(source: Source) -> Iterator[None]:
+    """Turn what transformers raises on a bad model into a SourceError."""
+    try:
+        yield
+    except NanoAccelError:
+        raise
+    except Exception as error:  # transformers raises nearly everything, safetensors its own
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[0] if lines else type(error).__name__
+        raise SourceError(
+            f"transformers cannot read {source.id}: {reason}",
+            "Check that the folder is a whole model whose code is in transformers itself",
+        ) from error

@@ -1,0 +1,99 @@
+"""Which models can become an ONNX graph, asked before any weight is loaded."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nanoaccel.errors import ConfigError, UnsupportedModelError
+from nanoaccel.exporters.quantize.recipe import Recipe
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+WEIGHTS = ("f32", "f16", "bf16", "int8", "int4")
+_ROTARY = ("default", "linear", "llama3", "yarn")
+_ATTENTION = ("full_attention", "sliding_attention")
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+_REMEDY = "Export it for OpenVINO: --runtime openvino"
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse weights that ONNX Runtime cannot compute with.
+
+    Raises:
+        ConfigError: The type or a method of the recipe is one of these.
+    """
+    if recipe.weights not in WEIGHTS:
+        raise ConfigError(
+            f"weights={recipe.weights!r} do not go with runtime='onnx'",
+            f"ONNX Runtime computes with {', '.join(WEIGHTS)}",
+        )
+    if "lora-correction" in recipe.methods:
+        raise ConfigError(
+            "method 'lora-correction' does not go with runtime='onnx'",
+            "Choose awq, scale-estimation or gptq",
+        )
+
+
+def check_architecture(config: PretrainedConfig) -> None:
+    """Refuse models that the builder lacks, or whose graph cannot be packed.
+
+    Raises:
+        UnsupportedModelError: The model is one of these; the message says what is in the way.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as OWN
+
+    known = builder_architectures()
+    found = OWN.get(config.model_type)
+    if found not in known:
+        kinds = sorted(kind for kind, name in OWN.items() if name in known)
+        raise UnsupportedModelError(
+            f"onnxruntime-genai's builder has no {config.model_type!r}, only {', '.join(kinds)}",
+            _REMEDY,
+        )
+    reason = obstacle(config.get_text_config().to_dict())
+    if reason is not None:
+        raise UnsupportedModelError(
+            f"{config.model_type!r} cannot be exported for ONNX Runtime: {reason}", _REMEDY
+        )
+
+
+def builder_architectures() -> set[str]:
+    """Classes of transformers that the installed builder names when it chooses its own.
+
+    Read from its source: the names that ``config.architectures[0]`` is compared with.
+    """
+    spec = find_spec("onnxruntime_genai")
+    assert spec is not None
+    assert spec.origin is not None
+    source = (Path(spec.origin).parent / "models" / "builder.py").read_text(encoding="utf-8")
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Compare) or ast.unparse(node.left) != "config.architectures[0]":
+            continue
+        found |= {str(one.value) for one in node.comparators if isinstance(one, ast.Constant)}
+    return found
+
+
+def obstacle(config: Mapping[str, Any]) -> str | None:
+    """What of a model, by its config.json, a packed graph has no place for; None when nothing."""
+    kinds = set(config.get("layer_types") or ()) - set(_ATTENTION)
+    if kinds:
+        return f"it has layers of another kind than attention ({', '.join(sorted(kinds))})"
+    if any((config.get(name) or 0) > 1 for name in _EXPERTS):
+        return "it is a mixture of experts"
+    if config.get("clip_qkv") is not None:
+        return "it clips queries, keys and values (clip_qkv)"
+    if config.get("attn_logit_softcapping") is not None:
+        # transformers' own attention leaves the cap out, and so does what is traced from it.
+        return "its attention caps logits (attn_logit_softcapping), which the traced graph does not"
+    rotary = config.get("rope_parameters") or {}
+    for one in (rotary, *(part for part in rotary.values() if isinstance(part, dict))):
+        kind = one.get("rope_type") or "default"
+        if kind not in _ROTARY:
+            return f"its rotary embedding is {kind!r}; {', '.join(_ROTARY)} can be exported"
+    return None

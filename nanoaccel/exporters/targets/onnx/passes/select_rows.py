@@ -1,0 +1,31 @@
+"""Only the tokens whose logits are wanted go through the last projection.
+
+hidden [1, T, H] -> Gather(logits_rows) -> [1, R, H] -> MatMul -> ... -> logits [1, R, V]
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from nanoaccel.exporters.targets.onnx import names
+
+
+def select_rows(graph: ir.Graph) -> None:
+    """Edit a graph, in place; scales, soft caps and biases behind the projection stay."""
+    logits = next(value for value in graph.outputs if value.name == names.LOGITS)
+    node = logits.producer()
+    while node is not None and node.op_type != "MatMul":
+        source = node.inputs[0]
+        assert source is not None
+        node = source.producer()
+    assert node is not None, "logits come from a product"
+    hidden = node.inputs[0]
+    assert hidden is not None
+    rows = ir.val(names.LOGITS_ROWS, ir.DataType.INT64, ["R"])
+    gather = ir.node("Gather", [hidden, rows], {"axis": 1}, name="/lm_head/rows/Gather")
+    gather.outputs[0].name = "/lm_head/rows/output_0"
+    graph.insert_before(node, gather)
+    node.replace_input_with(0, gather.outputs[0])
+    graph.inputs.insert(1, rows)
+    assert logits.shape is not None
+    logits.shape = ir.Shape([1, "R", logits.shape[-1]])

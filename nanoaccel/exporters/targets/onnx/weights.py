@@ -1,0 +1,226 @@
+"""Reads the weights of a compressed OpenVINO graph, by the modules that they belong to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import ml_dtypes
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from nanoaccel.errors import ExportError
+from nanoaccel.exporters.targets.onnx.stored import Array, StoredWeight
+
+_MODULE = re.compile(r"__module\.([^/]+)/")
+_BITS = {"i4": 4, "u4": 4, "i8": 8, "u8": 8}
+_SIGNS = {"i4": 0x88, "i8": 0x80}  # flips the sign bits: two's complement becomes code - middle
+_FLOATS = ("f32", "f16", "bf16")
+_AWQ = "awq_mul"
+
+
+@dataclass(frozen=True, slots=True)
+class GraphWeights:
+    """The matrices of a graph.
+
+    Args:
+        products: Those that inputs are multiplied with, by module.
+        lookups: Those whose rows are looked up, by module.
+    """
+
+    products: Mapping[str, StoredWeight]
+    lookups: Mapping[str, StoredWeight]
+
+    def product(self, module: str) -> StoredWeight | None:
+        """A product's matrix; by the embedding's name too, where that is tied to the last one."""
+        if module in self.products or module not in self.lookups:
+            return self.products.get(module)
+        keys = {weight.key: weight for weight in self.products.values()}
+        return keys.get(self.lookups[module].key)
+
+    def lookup(self, module: str) -> StoredWeight | None:
+        """The matrix of a look-up; of a tied one by the name of the last projection too."""
+        if module in self.lookups or module not in self.products:
+            return self.lookups.get(module)
+        keys = {weight.key: weight for weight in self.lookups.values()}
+        return keys.get(self.products[module].key)
+
+
+def read_weights(model: ov.Model) -> GraphWeights:
+    """Find the matrices of a graph; of fused projections each has its own rows.
+
+    Raises:
+        ExportError: One is stored in a way that ONNX Runtime cannot compute with.
+    """
+    products: dict[str, StoredWeight] = {}
+    lookups: dict[str, StoredWeight] = {}
+    keys: dict[str, str] = {}
+    for node in model.get_ordered_ops():
+        kind = node.get_type_name()
+        if kind == "MatMul" and _is_matrix(node.input_value(1)):
+            products.update(_rows_by_module(node, keys))
+        elif kind == "Gather" and _is_matrix(node.input_value(0)):
+            (name,) = _modules(node)
+            lookups[name] = _read(node.input_value(0), name, keys)
+    return GraphWeights(products, lookups)
+
+
+def _is_matrix(value: ov.Output) -> bool:
+    """Whether it is a stored matrix, with all that decompresses it."""
+    leaf = _leaf(value)
+    if leaf is None or len(value.get_partial_shape()) != 2:
+        return False
+    return leaf.get_element_type().get_type_name() not in ("i64", "i32", "boolean")
+
+
+def _leaf(value: ov.Output) -> ov.Node | None:
+    """The constant of the codes below a matrix; None when it is computed."""
+    node = value.get_node()
+    kind = node.get_type_name()
+    if kind == "Constant":
+        return node
+    if kind in ("Convert", "Reshape"):
+        return _leaf(node.input_value(0))
+    if kind in ("Multiply", "Subtract") and _leaf(node.input_value(1)) is not None:
+        return _leaf(node.input_value(0))
+    return None
+
+
+def _modules(node: ov.Node) -> list[str]:
+    parts = str(node.get_friendly_name()).split("+")
+    found = [_MODULE.search(part) for part in parts]
+    return [part if match is None else match[1] for part, match in zip(parts, found, strict=True)]
+
+
+def _rows_by_module(node: ov.Node, keys: dict[str, str]) -> dict[str, StoredWeight]:
+    """The matrix of a product, apart for each of the projections that were fused into it."""
+    names = _modules(node)
+    attributes = node.get_attributes()
+    if not attributes["transpose_b"] or attributes["transpose_a"]:
+        raise ExportError(
+            f"{names[0]} keeps its matrix transposed, which the ONNX export cannot read",
+            "Export it for OpenVINO: --runtime openvino",
+        )
+    stored = _with_input(_read(node.input_value(1), names[0], keys), node.input_value(0))
+    if len(names) == 1:
+        return {names[0]: stored}
+    ends = np.cumsum(_widths(node))
+    begins = [0, *ends[:-1]]
+    return {
+        name: replace(stored.slice(int(begin), int(end)), key=name)
+        for name, begin, end in zip(names, begins, ends, strict=True)
+    }
+
+
+def _widths(node: ov.Node) -> NDArray[np.int64]:
+    """Rows of each of the projections that were fused into a product."""
+    value = node.output(0)
+    while True:
+        (target,) = value.get_target_inputs()
+        reader = target.get_node()
+        if reader.get_type_name() == "VariadicSplit":
+            widths: NDArray[np.int64] = reader.input_value(2).get_node().data
+            return widths
+        assert reader.get_type_name() == "Add", "a fused product is split, after its bias"
+        value = reader.output(0)
+
+
+def _read(value: ov.Output, name: str, keys: dict[str, str]) -> StoredWeight:
+    """A matrix from what decompresses it.
+
+    Args:
+        value: The matrix.
+        name: Of a module that reads it.
+        keys: By the name of its constant, which OpenVINO may number anew each time, that of the
+            first module that reads it.
+    """
+    leaf = _leaf(value)
+    assert leaf is not None
+    kind = leaf.get_element_type().get_type_name()
+    rows, columns = value.get_partial_shape().to_shape()
+    key = keys.setdefault(str(leaf.get_friendly_name()), name)
+    scaled = _below(value, "Multiply")
+    if kind in _FLOATS and scaled is None:
+        return StoredWeight(key, _floats(leaf).reshape(rows, columns), columns, 0)
+    if kind not in _BITS or scaled is None:
+        raise ExportError(
+            f"{name} is stored as {kind}, which the ONNX export cannot take over",
+            "Choose other weights, or --runtime openvino",
+        )
+    values = leaf.data.view(np.uint8).reshape(rows, -1)
+    if kind in _SIGNS:
+        values = values ^ np.uint8(_SIGNS[kind])
+    scales = stored_floats(scaled.input_value(1)).reshape(rows, -1)
+    shift = _below(scaled.input_value(0), "Subtract")
+    zeros = None if shift is None else _zero_points(shift.input_value(1), scales.shape)
+    return StoredWeight(key, values, columns, _BITS[kind], scales, zeros)
+
+
+def _below(value: ov.Output, wanted: str) -> ov.Node | None:
+    """The node of a type from which a value comes, through conversions and reshapes."""
+    node = value.get_node()
+    kind = node.get_type_name()
+    if kind == wanted:
+        return node
+    return _below(node.input_value(0), wanted) if kind in ("Convert", "Reshape") else None
+
+
+def _floats(constant: ov.Node) -> Array:
+    data: Array = constant.data
+    if constant.get_element_type().get_type_name() == "bf16":
+        data = data.view(ml_dtypes.bfloat16)
+    return data
+
+
+def stored_floats(value: ov.Output) -> Array:
+    """Stored floats, in the type that they are stored as."""
+    node = value.get_node()
+    return (
+        stored_floats(node.input_value(0)) if node.get_type_name() == "Convert" else _floats(node)
+    )
+
+
+def _zero_points(value: ov.Output, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    node = value.get_node()
+    if node.get_type_name() != "Constant":
+        return _zero_points(node.input_value(0), shape)
+    octets: NDArray[np.uint8] = node.data.view(np.uint8).ravel()
+    count = int(np.prod(list(node.get_output_shape(0))))
+    if node.get_element_type().get_type_name() == "u4":
+        octets = np.stack([octets & 15, octets >> 4], -1).ravel()
+    zeros = octets[:count].reshape(shape if count > 1 else (1, 1))
+    return np.ascontiguousarray(np.broadcast_to(zeros, shape))
+
+
+def _with_input(stored: StoredWeight, value: ov.Output) -> StoredWeight:
+    """Add what is done to the input on its way to the product."""
+    permutation: NDArray[np.int64] | None = None
+    scale: NDArray[np.float32] | None = None
+    while True:
+        node = value.get_node()
+        kind = node.get_type_name()
+        if kind == "Gather" and node.input_value(1).get_node().get_type_name() == "Constant":
+            permutation = node.input_value(1).get_node().data.astype(np.int64)
+            assert scale is None, "columns are moved last"
+        elif _is_awq(node):
+            scale = _times(scale, node)
+        elif kind == "Multiply":
+            for source in (node.input_value(0), node.input_value(1)):
+                if _is_awq(source.get_node()):
+                    scale = _times(scale, source.get_node())
+            break
+        elif kind != "Convert":
+            break
+        value = node.input_value(0)
+    return replace(stored, permutation=permutation, input_scale=scale)
+
+
+def _is_awq(node: ov.Node) -> bool:
+    return node.get_type_name() == "Multiply" and _AWQ in str(node.get_friendly_name())
+
+
+def _times(scale: NDArray[np.float32] | None, node: ov.Node) -> NDArray[np.float32]:
+    own = stored_floats(node.input_value(1)).astype(np.float32).ravel()
+    return own if scale is None else scale * own

@@ -1,0 +1,347 @@
+"""One step: schedule -> propose -> forward -> verify -> commit, for all requests together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import zip_longest
+
+from nanoaccel.errors import NanoAccelError, QueueFullError
+from nanoaccel.runtime.engine.batch_builder import StepBuffers
+from nanoaccel.runtime.engine.isolation import isolate, without_guesses
+from nanoaccel.runtime.engine.metrics import Counters, Recorder
+from nanoaccel.runtime.execution.runner import Room
+from nanoaccel.runtime.execution.selector import Chooser
+from nanoaccel.runtime.kv import AttentionScores, blocks_to_drop
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk, Scheduler
+from nanoaccel.runtime.speculation import Speculator, Worth
+from nanoaccel.runtime.types.events import Event, EventListener
+from nanoaccel.runtime.types.outputs import Chunk
+from nanoaccel.runtime.types.plan import Float32Array, StepResult
+
+
+class Engine:
+    """Brings all requests a step closer to their end.
+
+    One thread calls ``step`` while there is work; ``add``, ``cancel`` and ``counters`` may be
+    called from any other, and wait for no pass through the graph: the lock is open meanwhile.
+
+    Where a bundle has several graphs of its model, requests move together from one to the other
+    as the load changes; what they had computed is computed again.
+
+    Args:
+        rooms: Where requests can run, one at a time.
+        scheduler: Chooses what runs, on the first room's cache.
+        speculator: Guesses tokens that are checked in the same pass.
+        emit: Is told all events, in order, with the lock held.
+        chooser: Says which room; None stays in the first.
+        clock: Gives the time in seconds.
+
+    Attributes:
+        lock: Guards everything here and below.
+    """
+
+    def __init__(
+        self,
+        rooms: Sequence[Room],
+        scheduler: Scheduler,
+        speculator: Speculator,
+        *,
+        emit: EventListener,
+        chooser: Chooser | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.lock = threading.RLock()
+        self._rooms = rooms
+        self._room = rooms[0]
+        self._used = {id(self._room)}
+        self._chooser = chooser
+        self._scheduler = scheduler
+        self._speculator = speculator
+        self._emit = emit
+        self._clock = clock
+        self._buffers = StepBuffers()
+        self._scores = AttentionScores(self._room.cache.block_size)
+        self.recorder = Recorder()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether any request has not ended."""
+        return self._scheduler.num_running + self._scheduler.num_waiting > 0
+
+    @property
+    def num_rooms(self) -> int:
+        """Graphs that requests may run on."""
+        return len(self._rooms)
+
+    @property
+    def num_used_rooms(self) -> int:
+        """Those of them that have come into use."""
+        return len(self._used)
+
+    def warm_up(self) -> None:
+        """Prepare for the first request, unless it is there already."""
+        if not self.has_work:
+            self._room.warm_up()
+
+    def add(self, requests: Sequence[Request], *, even_if_full: bool = False) -> None:
+        """Queue requests that fit the cache, all or none.
+
+        Args:
+            requests: New ones.
+            even_if_full: Whether they may make the queue longer than it should be.
+
+        Raises:
+            QueueFullError: The queue has no room for all of them.
+        """
+        with self.lock:
+            room = self._scheduler.room
+            if len(requests) > room and not even_if_full:
+                self.recorder.refused += len(requests)
+                raise QueueFullError(
+                    f"the queue has room for {room} requests, not for {len(requests)}",
+                    "Try again later, or raise max_waiting",
+                )
+            now = self._clock()
+            for request in requests:
+                request.submit(now)
+                self._scheduler.add(request, even_if_full=even_if_full)
+            self.recorder.submitted += len(requests)
+
+    def cancel(self, request: Request) -> None:
+        """End a request at once; one that has ended is left alone."""
+        with self.lock:
+            if request.finish_reason is None:
+                self._scheduler.remove(request)
+                self._end(request, request.finish("cancelled", self._clock()))
+
+    def cancel_all(self) -> None:
+        """End every request at once."""
+        with self.lock:
+            for request in list(self._scheduler.requests()):
+                self.cancel(request)
+
+    def give_up(self, requests: Sequence[Request], error: BaseException) -> None:
+        """End requests with finish_reason "error" after a bug broke the queue that holds them."""
+        with self.lock:
+            for request in requests:
+                self._end(request, self._failure(request, error))
+
+    def step(self) -> None:
+        """Run one step.
+
+        A request whose own processing fails ends with finish_reason "error"; the others go on.
+        When the backend fails, the pass is run again in halves until it fails for one alone.
+        """
+        with self.lock:
+            chunks = self._schedule()
+        chunks = self._speculator.extend(chunks, self._has_room)
+        error = self._pass(chunks)
+        if error is not None:
+            with self.lock:
+                live = without_guesses(chunks, self._room.cache)
+            isolate(live, error, partial(self._pass, again=True), self._fail)
+
+    def _pass(self, chunks: Sequence[ScheduledChunk], again: bool = False) -> Exception | None:
+        """Run chunks through the graph and take what it gives; what it failed with, or None."""
+        with self.lock:
+            chunks = [chunk for chunk in chunks if chunk.request.finish_reason is None]
+            if not chunks:
+                return None
+            guesses = sum(len(chunk.drafts) for chunk in chunks)
+            tokens = sum(chunk.last - chunk.start for chunk in chunks)
+            pad_to = self._speculator.pass_size(tokens) if guesses > 0 else 0
+            plan = self._buffers.assemble(chunks, self._room.cache, pad_to)
+        begun = self._clock()
+        try:
+            result = self._room.backend.forward(plan)
+        except Exception as error:
+            return error
+        now = self._clock()
+        with self.lock:
+            self._room.pass_cost.observe(len(plan.token_ids), now - begun)
+            self.recorder.step(len(plan.token_ids))
+            worth = Worth() if again else self._speculator.worth(guesses, now - begun)
+            given = self._commit(chunks, result, now, worth)
+        self._show(chunks, result)
+        if not again:  # a part of a step says nothing of what a step costs
+            self._speculator.settle(guesses, given, now - begun)
+        return None
+
+    def counters(self) -> Counters:
+        """How the engine does."""
+        with self.lock:
+            cache, recorder = self._room.cache, self.recorder
+            stats = [room.cache.stats for room in self._rooms]
+            return Counters(
+                waiting=self._scheduler.num_waiting,
+                running=self._scheduler.num_running,
+                cache_blocks=cache.num_blocks,
+                owned_blocks=cache.num_blocks - cache.num_free,
+                cached_blocks=cache.num_cached,
+                cache_bytes=sum(room.cache_bytes for room in self._rooms),
+                submitted=recorder.submitted,
+                refused=recorder.refused,
+                finished=recorder.finished.copy(),
+                preemptions=self._scheduler.num_preemptions,
+                steps=recorder.steps,
+                computed_tokens=recorder.computed_tokens,
+                generated_tokens=recorder.generated_tokens,
+                queried_tokens=sum(s.queried_tokens for s in stats),
+                hit_tokens=sum(s.hit_tokens + s.restored_tokens for s in stats),
+                restored_tokens=sum(s.restored_tokens for s in stats),
+                evictions=sum(s.evictions for s in stats),
+                saved_blocks=sum(s.saved_blocks for s in stats),
+                callback_errors=recorder.callback_errors,
+                first_token=recorder.first_token.snapshot(),
+                per_token=recorder.per_token.snapshot(),
+                speculation=self._speculator.counters(),
+            )
+
+    def check_integrity(self) -> None:
+        """Assert that no cache block is lost or owned twice."""
+        for room in self._rooms:
+            room.cache.check_integrity()
+
+    def _schedule(self) -> list[ScheduledChunk]:
+        for request in self._scheduler.expire():
+            self._end(request, request.finish("timeout", self._clock()))
+        if self._chooser is not None:
+            self._move(self._chooser)
+        chunks = self._scheduler.schedule()
+        for chunk in chunks:
+            if chunk.request.announce():
+                self._emit(Event("started", chunk.request.id))
+        return chunks
+
+    def _move(self, chooser: Chooser) -> None:
+        """Go where the requests are done soonest."""
+        load = self._scheduler.load()
+        if load.requests == 0:
+            return
+        room = self._rooms[chooser.choose(load)]
+        if room is not self._room:
+            self._scheduler.move(room.cache, room.budget)
+            self._speculator.move(room.step_cost, room.backend.info.pass_size)
+            self._room = room
+            self._used.add(id(room))
+
+    def _has_room(self, request: Request, length: int) -> bool:
+        """Whether the cache has room for a request's first so many tokens."""
+        with self.lock:
+            live = request.finish_reason is None
+            return live and self._room.cache.allocate(request.id, length)
+
+    def _show(self, chunks: list[ScheduledChunk], result: StepResult) -> None:
+        """Let drafters see what was computed for tokens that are part of a text."""
+        if result.hidden is None:
+            return
+        row = 0
+        for chunk in chunks:
+            request = chunk.request
+            if request.finish_reason is None:
+                count = request.num_computed - chunk.start
+                self._speculator.observe(request, chunk.start, result.hidden[row : row + count])
+            row += chunk.last - chunk.start
+
+    def _commit(
+        self, chunks: list[ScheduledChunk], result: StepResult, now: float, worth: Worth
+    ) -> int:
+        """Take what was computed; the number of tokens that requests got."""
+        row = seen = given = 0
+        for chunk in chunks:
+            request, rows = chunk.request, chunk.num_rows
+            cached = chunk.last - request.num_evicted
+            scores = None if result.scores is None else result.scores[seen : seen + cached]
+            seen += cached
+            logits = result.logits[row : row + rows]
+            row += rows
+            if request.finish_reason is not None:  # cancelled during the pass
+                continue
+            request.num_computed = chunk.end
+            written = self._verify(chunk, logits, now, worth) if chunk.completes else []
+            self._room.cache.commit(request.id, request.tokens(0, request.num_computed))
+            if chunk.drafts:
+                self._room.cache.trim(request.id, request.num_cached)
+            if request.eviction is not None and request.finish_reason is None:
+                self._evict_tokens(request, scores, restarted=chunk.start == 0)
+            given += self._deliver(request, written, now)
+        return given
+
+    def _verify(
+        self, chunk: ScheduledChunk, logits: Float32Array, now: float, worth: Worth
+    ) -> list[Chunk]:
+        """Sample behind the last token, and on as long as that gives what was guessed."""
+        request = chunk.request
+        written: list[Chunk] = []
+        tokens: list[int] = []
+        try:
+            for row, guess in zip_longest(logits, chunk.drafts):
+                sampled = request.sample(row)
+                right = sampled.token_id == guess
+                if not tokens:
+                    request.note_step(len(chunk.drafts), worth.token - len(logits) * worth.row)
+                if right:
+                    request.note_accepted(worth.token)
+                tokens.append(sampled.token_id)
+                written.append(request.append(sampled, now))
+                if request.finish_reason is not None or not right:
+                    break
+                request.num_computed += 1
+        except Exception as error:
+            written.append(self._failure(request, error))
+        self._speculator.learn(chunk, tokens)
+        return written
+
+    def _deliver(self, request: Request, written: Sequence[Chunk], now: float) -> int:
+        """Send what a request got in this step; how many tokens that were."""
+        tokens = sum(len(chunk.token_ids) for chunk in written)
+        self.recorder.tokens(request.id, request.submitted, now, tokens)
+        for chunk in written:
+            if chunk.finish_reason is None:
+                self._emit(Event.of(request.id, chunk))
+            else:
+                self._scheduler.remove(request)
+                self._end(request, chunk)
+        return tokens
+
+    def _evict_tokens(
+        self, request: Request, scores: Float32Array | None, *, restarted: bool
+    ) -> None:
+        """Drop blocks of a request whose own budget is full."""
+        assert request.eviction is not None
+        if scores is not None and request.eviction.by == "score":
+            if restarted:  # its former scores count what was given up
+                self._scores.forget(request.id)
+            self._scores.add(request.id, scores)
+        if request.chunk_limit == 0:
+            places = blocks_to_drop(
+                request.eviction,
+                self._room.cache.blocks_for(request.num_cached),
+                self._room.cache.block_size,
+                self._scores.of(request.id),
+            )
+            self._room.cache.drop(request.id, places)
+            self._scores.drop(request.id, places)
+            request.num_evicted += len(places) * self._room.cache.block_size
+
+    def _fail(self, chunk: ScheduledChunk, error: Exception) -> None:
+        with self.lock:
+            if chunk.request.finish_reason is None:
+                self._scheduler.remove(chunk.request)
+                self._end(chunk.request, self._failure(chunk.request, error))
+
+    def _failure(self, request: Request, error: BaseException) -> Chunk:
+        known = isinstance(error, NanoAccelError)
+        message = str(error) if known else f"{type(error).__name__}: {error}"
+        return request.finish("error", self._clock(), error=message)
+
+    def _end(self, request: Request, chunk: Chunk) -> None:
+        assert chunk.finish_reason is not None
+        self._scores.forget(request.id)
+        self._speculator.finish(request)
+        self.recorder.finish(request.id, chunk.finish_reason)
+        self._emit(Event.of(request.id, chunk))

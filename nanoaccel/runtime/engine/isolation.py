@@ -1,0 +1,58 @@
+"""Finds the requests that a pass through the graph fails for, so that the others go on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from nanoaccel.runtime.kv import KVCache
+from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk
+
+_log = logging.getLogger("nanoaccel")
+
+
+def isolate(
+    chunks: Sequence[ScheduledChunk],
+    error: Exception,
+    run: Callable[[Sequence[ScheduledChunk]], Exception | None],
+    fail: Callable[[ScheduledChunk, Exception], None],
+) -> None:
+    """Run chunks again, in halves of halves until what fails is alone.
+
+    A failure that does not come again hurts nobody. Where every pass fails, n chunks take at most
+    2n passes.
+
+    Args:
+        chunks: Of a pass that failed.
+        error: What it failed with.
+        run: Runs some of them; what that failed with, or None.
+        fail: Is given each chunk that failed alone, in a second run.
+    """
+    _log.warning("a pass with %d requests failed and is run again: %r", len(chunks), error)
+    half = -(-len(chunks) // 2)
+    left = [chunks[half:], chunks[:half]]
+    while left:
+        part = left.pop()
+        failure = run(part) if part else None
+        if failure is None:
+            continue
+        if len(part) == 1:
+            fail(part[0], failure)
+            continue
+        half = -(-len(part) // 2)
+        left += [part[half:], part[:half]]
+
+
+def without_guesses(chunks: Sequence[ScheduledChunk], cache: KVCache) -> list[ScheduledChunk]:
+    """The chunks of a pass whose requests go on, as they are run again.
+
+    Args:
+        chunks: Of the pass.
+        cache: Gives up the room that it had for guesses.
+    """
+    live = [chunk for chunk in chunks if chunk.request.finish_reason is None]
+    for chunk in live:
+        if chunk.drafts:
+            cache.trim(chunk.request.id, chunk.end - chunk.request.num_evicted)
+    return [replace(chunk, drafts=()) for chunk in live]

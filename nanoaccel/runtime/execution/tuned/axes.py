@@ -1,0 +1,95 @@
+"""What is worth trying on a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nanoaccel.runtime.config import DEFAULT_STEP_TOKENS
+from nanoaccel.runtime.execution.tuned.search import Axis
+
+# In the order that they are worth trying in, where time is short.
+_GROUPS = (64, 128, 32, 256)
+# 0 quantizes no activations: more exact, so its results differ more than those of another group.
+_NO_QUANTIZATION = 0
+_CACHE_PRECISIONS = ("u4", "u8", "f16", "bf16", "f32")
+_STEP_TOKENS = (64, 256, 512)
+# The runtime that is told the size of groups, and to fuse; they mean nothing to another one.
+CHANGEABLE = "openvino"
+
+
+def pass_axes(
+    runtimes: Sequence[str],
+    weight_group_size: int | None,
+    *,
+    may_fuse: bool,
+    allow_precision: bool,
+) -> list[Axis]:
+    """What changes the cost of a pass, whatever else runs on the machine; the best guess first.
+
+    Args:
+        runtimes: That the bundle has graphs for, and that are installed.
+        weight_group_size: Of the bundle's weights; it is the default group of activations.
+        may_fuse: Whether projections that read one input may be apart.
+        allow_precision: Whether results may differ by more than the order of sums.
+    """
+    axes = []
+    if CHANGEABLE in runtimes:
+        axes.append(
+            _products(weight_group_size, may_fuse=may_fuse, allow_precision=allow_precision)
+        )
+    if allow_precision:
+        axes.append(Axis.of("cache_precision", _CACHE_PRECISIONS))
+        axes.append(Axis.of("precision", ("f32",)))
+    return axes
+
+
+def quiet_axes(
+    runtimes: Sequence[str], *, threads: int, cpus: int, fixed_threads: bool
+) -> list[Axis]:
+    """What another program would decide: threads that wait for one that it holds up.
+
+    Args:
+        runtimes: As for ``pass_axes``.
+        threads: Of the default.
+        cpus: Threads that may run at once.
+        fixed_threads: Whether the environment sets the threads.
+    """
+    axes = [] if fixed_threads else [Axis.of("threads", _thread_counts(threads, cpus))]
+    if len(runtimes) > 1:
+        axes.append(Axis.of("runtime", runtimes))
+    return [axis for axis in axes if axis.changes]
+
+
+def step_axes(most: int) -> list[Axis]:
+    """What changes how prompts are cut.
+
+    Args:
+        most: Tokens whose step would keep others waiting too long; fewer than by default are fine.
+    """
+    sizes = [size for size in _STEP_TOKENS if size <= max(most, DEFAULT_STEP_TOKENS)]
+    return [Axis.of("max_step_tokens", sizes)]
+
+
+def _products(weight_group_size: int | None, *, may_fuse: bool, allow_precision: bool) -> Axis:
+    """How products are made.
+
+    Of what a graph may lack, both are tried together: each alone makes only some passes faster, and
+    is harder to tell from noise.
+    """
+    groups = [size for size in _GROUPS if size != weight_group_size]
+    if allow_precision:
+        groups.append(_NO_QUANTIZATION)
+    alone = Axis.of("quantization_group", groups)
+    if not may_fuse:
+        return alone
+    fused = {"fuse_projections": True}
+    return Axis(
+        "fused projections and quantization group",
+        (*({**change, **fused} for change in alone.changes), fused),
+    )
+
+
+def _thread_counts(threads: int, cpus: int) -> tuple[int, ...]:
+    """Fewer, for a machine whose memory is the limit or that others use; and second threads."""
+    counts = {threads // 2, threads * 3 // 4, threads - 1, cpus}
+    return tuple(sorted(count for count in counts if 1 <= count <= cpus and count != threads))

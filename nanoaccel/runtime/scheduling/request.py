@@ -1,0 +1,244 @@
+"""One request: its tokens, how many of them are computed, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nanoaccel.runtime.kv.token_eviction import CacheEviction
+from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams
+from nanoaccel.runtime.types.draft_tokens import GuessCounter
+from nanoaccel.runtime.types.outputs import Chunk, FinishReason, RequestStats, TokenLogprobs, Usage
+from nanoaccel.runtime.types.plan import Int64Array
+from nanoaccel.text import Tokenizer
+
+
+class Request:
+    """A sequence of known tokens, of which the first ``num_computed`` are computed.
+
+    The cache holds those, except the ``num_evicted`` that were dropped from it by ``eviction``.
+
+    There is no prefill phase and no decode phase: a request wants all its known tokens computed,
+    and each time that is reached it learns one more (as in vLLM's scheduler).
+
+    Args:
+        request_id: Unique in the engine.
+        prompt_ids: Tokens of the prompt, at least one.
+        params: How to sample and when to stop.
+        max_tokens: Tokens to generate at most, 1 or more; ``params.max_tokens`` cut to what fits.
+        tokenizer: Turns new tokens into text, and knows which end it.
+        vocab_size: Length V of a row of logits.
+        seed: For sampling.
+        index: Which of the ``n`` completions of its prompt this is.
+        priority: Higher goes first.
+        deadline: When it is ended with what it has, seconds on the scheduler's clock; None never.
+        eviction: Which tokens it holds in the cache, in whole blocks; None holds all.
+        speculation: Who may guess its tokens: "auto" is every drafter, "off" none, else a name.
+
+    Attributes:
+        num_computed: Tokens that are computed.
+        num_evicted: Those of them that were dropped from the cache.
+        num_cached_at_start: Tokens that were found in the cache when it first started.
+        submitted: When it was queued, seconds on the engine's clock.
+        first_token: When it had its first token, seconds on the engine's clock; None before.
+    """
+
+    def __init__(
+        self,
+        request_id: int,
+        prompt_ids: Sequence[int],
+        params: SamplingParams,
+        *,
+        max_tokens: int,
+        tokenizer: Tokenizer,
+        vocab_size: int,
+        seed: int,
+        index: int,
+        priority: int = 0,
+        deadline: float | None = None,
+        eviction: CacheEviction | None = None,
+        speculation: str = "auto",
+    ) -> None:
+        self.id = request_id
+        self.priority = priority
+        self.deadline = deadline
+        self.eviction = eviction
+        self._speculation = speculation
+        self.num_prompt = len(prompt_ids)
+        self.num_known = self.num_prompt
+        self.num_computed = 0
+        self.num_evicted = 0
+        self.num_cached_at_start = 0
+        self.num_preemptions = 0
+        self.finish_reason: FinishReason | None = None
+        self._tokens: Int64Array = np.empty(self.num_prompt + max_tokens, np.int64)
+        self._tokens[: self.num_prompt] = prompt_ids
+        self._max_tokens = max_tokens
+        self._min_tokens = params.min_tokens
+        self._index = index
+        model_ends = frozenset() if params.ignore_eos else tokenizer.eos_token_ids
+        # A model may name an end that it has no row for, which then never comes.
+        model_ends = frozenset(token for token in model_ends if token < vocab_size)
+        self._end_ids = model_ends | frozenset(params.stop_token_ids)
+        self._sampler = Sampler(params, prompt_ids, sorted(self._end_ids), seed, vocab_size)
+        self._detokenizer = tokenizer.output_text(
+            prompt_ids, params.stop, skip_special_tokens=params.skip_special_tokens
+        )
+        self.submitted = 0.0
+        self.first_token: float | None = None
+        self._started: float | None = None
+        self._announced = False
+        self._guesses = GuessCounter()
+        self._saved = 0.0
+
+    @property
+    def num_generated(self) -> int:
+        """Tokens generated so far."""
+        return self.num_known - self.num_prompt
+
+    @property
+    def num_pending(self) -> int:
+        """Known tokens that are not computed yet."""
+        return self.num_known - self.num_computed
+
+    @property
+    def num_cached(self) -> int:
+        """Tokens that it holds in the cache."""
+        return self.num_computed - self.num_evicted
+
+    @property
+    def chunk_limit(self) -> int | None:
+        """Tokens that it may compute before some must be dropped from the cache; None: any.
+
+        Chunks end where the cache is full, so that the same tokens are dropped however the
+        prompt is cut, and the text does not depend on what else runs.
+        """
+        return None if self.eviction is None else self.eviction.max_tokens - self.num_cached
+
+    def may_use(self, drafter: str) -> bool:
+        """Whether a drafter may guess its tokens."""
+        return self._speculation in ("auto", drafter)
+
+    def draft_limit(self, end: int) -> int:
+        """Guesses that may be checked with a chunk that ends there, 0 or more.
+
+        One token of the request is always left for the target itself. Scores of attention count
+        all that is computed, wrong guesses included: where these decide, there are none.
+        """
+        left = self._max_tokens - self.num_generated - 1
+        if self.eviction is None:
+            return left
+        if self.eviction.by == "score":
+            return 0
+        return min(left, self.eviction.max_tokens - (end - self.num_evicted))
+
+    def tokens(self, start: int, end: int) -> Int64Array:
+        """Known tokens i64[end - start]; a view."""
+        return self._tokens[start:end]
+
+    def submit(self, now: float) -> None:
+        """Note when it was queued, seconds."""
+        self.submitted = now
+
+    def start(self, now: float, cached_tokens: int) -> None:
+        """Note that steps work on it from now on, beginning behind the tokens already cached."""
+        self.num_computed = cached_tokens
+        if self._started is None:
+            self._started = now
+            self.num_cached_at_start = cached_tokens
+
+    def announce(self) -> bool:
+        """Whether this is the first call: a request starts once, however often it is preempted."""
+        first, self._announced = not self._announced, True
+        return first
+
+    def preempt(self) -> None:
+        """Forget what is computed; the known tokens stay, so the text does not change."""
+        self.num_computed = 0
+        self.num_evicted = 0
+        self.num_preemptions += 1
+
+    def note_step(self, drafted: int, saved: float) -> None:
+        """Count a step that gives it a token.
+
+        Args:
+            drafted: Guesses that it checks.
+            saved: Seconds that they save, if none is right.
+        """
+        self._guesses.begin(drafted)
+        self._saved += saved
+
+    def note_accepted(self, saved: float) -> None:
+        """Count a guess that was right, and the seconds that it saves."""
+        self._guesses.accept()
+        self._saved += saved
+
+    def sample(self, row: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Sampled:
+        """Choose the next token from logits f32[V]; may write to ``row``.
+
+        Raises:
+            GenerationError: The logits are not numbers.
+        """
+        return self._sampler.sample(row, self.num_generated)
+
+    def append(self, sampled: Sampled, now: float) -> Chunk:
+        """Take one more token and say what it adds to the text; may finish the request."""
+        token = sampled.token_id
+        if self.first_token is None:
+            self.first_token = now
+        self._tokens[self.num_known] = token
+        self.num_known += 1
+        self._sampler.accept(token)
+        may_stop = self.num_generated >= self._min_tokens
+        ended = token in self._end_ids and may_stop
+        text = "" if ended else self._detokenizer.push(token, may_stop)
+        logprobs = _logprobs(sampled)
+        if ended or self._detokenizer.matched:
+            return self.finish("stop", now, text=text, token_ids=(token,), logprobs=logprobs)
+        if self.num_generated >= self._max_tokens:
+            return self.finish("length", now, text=text, token_ids=(token,), logprobs=logprobs)
+        return Chunk(text, (token,), logprobs, self._index)
+
+    def finish(
+        self,
+        reason: FinishReason,
+        now: float,
+        *,
+        text: str = "",
+        token_ids: tuple[int, ...] = (),
+        logprobs: tuple[TokenLogprobs, ...] = (),
+        error: str | None = None,
+    ) -> Chunk:
+        """End the request; the chunk carries what was still held back, unless it failed."""
+        # What made it fail may be the text itself.
+        if reason != "error" and not self._detokenizer.matched:
+            text += self._detokenizer.finish()
+            if reason == "length" and self._detokenizer.matched:
+                reason = "stop"  # the held-back end of the text was one
+        self.finish_reason = reason
+        started = now if self._started is None else self._started
+        first = None if self.first_token is None else self.first_token - self.submitted
+        reached, accepted = self._guesses.by_position()
+        stats = RequestStats(
+            queued=started - self.submitted,
+            first_token=first,
+            total=now - self.submitted,
+            preemptions=self.num_preemptions,
+            cached_tokens=self.num_cached_at_start,
+            steps=self._guesses.steps,
+            draft_steps=self._guesses.draft_steps,
+            drafted_tokens=self._guesses.drafted,
+            accepted_tokens=self._guesses.accepted,
+            reached=reached,
+            accepted=accepted,
+            saved=self._saved,
+        )
+        usage = Usage(self.num_prompt, self.num_generated)
+        return Chunk(text, token_ids, logprobs, self._index, reason, error, usage, stats)
+
+
+def _logprobs(sampled: Sampled) -> tuple[TokenLogprobs, ...]:
+    if sampled.logprob is None:
+        return ()
+    return (TokenLogprobs(sampled.token_id, sampled.logprob, sampled.top),)

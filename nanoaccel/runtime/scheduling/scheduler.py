@@ -1,0 +1,321 @@
+"""Which requests run in a step, and how many tokens each brings: pure policy, no tensors."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nanoaccel.errors import QueueFullError
+from nanoaccel.runtime.kv import KVCache
+from nanoaccel.runtime.scheduling.deadlines import Deadlines
+from nanoaccel.runtime.scheduling.load import Load
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.scheduling.token_budget import StepBudget
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledChunk:
+    """The tokens ``start:end`` of a request, to be computed in this step.
+
+    Behind them, if it completes, may stand guesses at those to come (``drafts``).
+    """
+
+    request: Request
+    start: int
+    end: int
+    drafts: tuple[int, ...] = ()
+
+    @property
+    def completes(self) -> bool:
+        """Whether all known tokens are computed after it, so that a new one can be sampled."""
+        return self.end == self.request.num_known
+
+    @property
+    def last(self) -> int:
+        """Where its guesses end."""
+        return self.end + len(self.drafts)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of logits that it gets: behind its last token and behind each guess."""
+        return 1 + len(self.drafts) if self.completes else 0
+
+
+@dataclass(slots=True)
+class _Step:
+    """What is chosen so far, and how many tokens are left to choose."""
+
+    left: int
+    chunks: list[ScheduledChunk] = field(default_factory=list)
+    given_up: list[Request] = field(default_factory=list)
+    admits: bool = True
+
+    def add(self, request: Request, count: int) -> None:
+        start = request.num_computed
+        self.chunks.append(ScheduledChunk(request, start, start + count))
+        self.left -= count
+
+    def give_up(self, request: Request) -> None:
+        self.given_up.append(request)
+        for place, chunk in enumerate(self.chunks):
+            if chunk.request is request:
+                self.left += chunk.end - chunk.start
+                del self.chunks[place]
+                return
+
+
+class Scheduler:
+    """Continuous batching (Yu et al. 2022, Orca), by priority, then first come, first served.
+
+    In a step, running requests that decode bring their one token first. What is left of the
+    budget goes to running prompts and to waiting requests, by rank. A waiting request is admitted
+    when the cache holds all its known tokens with a block to spare for each running one; while
+    the first one waits, none behind it is admitted.
+
+    When a running request needs room, the lowest in rank, the youngest of the lowest priority,
+    gives up its blocks and goes back to its place in the queue. Its full blocks can be found
+    again until others need them, so that little is computed twice. A waiting request may take
+    the place of a running one only if that has a lower priority.
+
+    Args:
+        cache: Where the tokens of a step must find room.
+        budget: Says how many tokens a step may have.
+        max_running: Requests in a step at most.
+        max_waiting: Requests that wait for their first step at most, but for those that are added
+            even if the queue is full.
+        clock: Gives the time in seconds.
+        share_prefixes: Let a request wait while one of higher rank computes blocks that it can
+            take from the cache a step later; of use when the cache shares blocks.
+
+    Attributes:
+        num_preemptions: How often a request gave up its blocks to another, so far.
+    """
+
+    def __init__(
+        self,
+        cache: KVCache,
+        *,
+        budget: StepBudget,
+        max_running: int,
+        max_waiting: int,
+        clock: Callable[[], float],
+        share_prefixes: bool = True,
+    ) -> None:
+        self._cache = cache
+        self._budget = budget
+        self._max_running = max_running
+        self._max_waiting = max_waiting
+        self._clock = clock
+        self._share_prefixes = share_prefixes
+        # Both in order of rank.
+        self._waiting: list[Request] = []
+        self._running: list[Request] = []
+        self._deadlines = Deadlines()
+        self._num_returned = 0
+        self.num_preemptions = 0
+
+    @property
+    def num_waiting(self) -> int:
+        """Requests that wait for a place."""
+        return len(self._waiting)
+
+    @property
+    def num_running(self) -> int:
+        """Requests that hold cache."""
+        return len(self._running)
+
+    @property
+    def room(self) -> int:
+        """Requests that may still be added; those that gave up their blocks do not count."""
+        return max(0, self._max_waiting - len(self._waiting) + self._num_returned)
+
+    def load(self) -> Load:
+        """What runs, and what of the waiting could run with it."""
+        requests = self._running + self._waiting[: self._max_running - len(self._running)]
+        computed = sum(request.num_computed for request in self._running)
+        known = sum(request.num_known for request in requests)
+        return Load(len(requests), computed, known - computed)
+
+    def move(self, cache: KVCache, budget: StepBudget) -> None:
+        """Go on with another cache: what runs gives up its blocks, and begins again there."""
+        running, self._running = self._running, []
+        for request in running:
+            self._cache.free(request.id)
+            request.preempt()
+            insort(self._waiting, request, key=_rank)
+            self._num_returned += 1
+        self._cache, self._budget = cache, budget
+
+    def requests(self) -> Iterator[Request]:
+        """All requests, running ones first."""
+        yield from self._running
+        yield from self._waiting
+
+    def add(self, request: Request, *, even_if_full: bool = False) -> None:
+        """Put a request, whose tokens must fit the cache, at its place in the queue.
+
+        Raises:
+            QueueFullError: ``max_waiting`` wait already.
+        """
+        if self.room == 0 and not even_if_full:
+            raise QueueFullError(
+                f"max_waiting={self._max_waiting} requests wait already",
+                "Try again later, or raise it",
+            )
+        insort(self._waiting, request, key=_rank)
+        self._deadlines.add(request)
+
+    def remove(self, request: Request) -> None:
+        """Take a request out, wherever it is, and free its blocks."""
+        if not _take_out(self._running, request):
+            found = _take_out(self._waiting, request)
+            assert found, "the request has ended"
+            self._num_returned -= request.num_preemptions > 0
+        self._deadlines.discard(request)
+        self._cache.free(request.id)
+
+    def expire(self) -> list[Request]:
+        """Take out the requests whose deadline has come, earliest first."""
+        due = self._deadlines.due(self._clock())
+        for request in due:
+            self.remove(request)
+        return due
+
+    def schedule(self) -> list[ScheduledChunk]:
+        """Choose the chunks of the next step; their room in the cache is allocated."""
+        decodes = [request for request in self._running if request.num_pending == 1]
+        prompts = [request for request in self._running if request.num_pending > 1]
+        step = _Step(self._step_tokens(decodes, prompts))
+        for request in decodes:
+            self._advance(request, step)
+        for request in prompts:
+            self._admit(step, above=request.priority)
+            self._advance(request, step)
+        self._admit(step, above=None)
+        return step.chunks
+
+    def _step_tokens(self, decodes: list[Request], prompts: list[Request]) -> int:
+        """Tokens for a step, by what decodes and what waits."""
+        waiting = prompts + self._waiting[: self._max_running - len(self._running)]
+        begun = [request.first_token for request in decodes if request.first_token is not None]
+        first = min(begun, default=math.inf)
+        peers = sum(request.submitted < first for request in waiting)
+        return self._budget.tokens(len(decodes), len(waiting), peers)
+
+    def _advance(self, request: Request, step: _Step) -> None:
+        """Add a chunk of a running request, for which lower ones may lose theirs."""
+        if step.left == 0 or request in step.given_up:
+            return
+        count = min(request.num_pending, step.left)
+        limit = request.chunk_limit
+        if limit is not None:
+            assert limit > 0, "tokens must be dropped from the cache first"
+            count = min(count, limit)
+        while not self._cache.allocate(request.id, request.num_cached + count):
+            lowest = self._running[-1]
+            self._preempt(lowest, step)
+            if lowest is request:
+                return
+        step.add(request, count)
+
+    def _admit(self, step: _Step, above: int | None) -> None:
+        """Admit waiting requests whose priority is ``above`` another, while they find room."""
+        while step.admits and step.left > 0 and self._waiting:
+            request = self._waiting[0]
+            if above is not None and request.priority <= above:
+                return
+            step.admits = not self._gains_by_waiting(request, step) and self._start(request, step)
+            if step.admits:
+                self._advance(request, step)
+
+    def _start(self, request: Request, step: _Step) -> bool:
+        """Move a waiting request to the running ones; False when there is no place for it."""
+        cached = self._find_place(request)
+        while cached is None:
+            if not self._outranks_enough(request):
+                assert self._running, "a request does not fit the empty cache"
+                return False
+            self._preempt(self._running[-1], step)
+            cached = self._find_place(request)
+        self._num_returned -= request.num_preemptions > 0
+        _take_out(self._waiting, request)
+        insort(self._running, request, key=_rank)
+        request.start(self._clock(), cached)
+        return True
+
+    def _find_place(self, request: Request) -> int | None:
+        """Own what is cached of a request: its tokens, or None when there is no place for it."""
+        if len(self._running) >= self._max_running:
+            return None
+        tokens = request.tokens(0, request.num_known)
+        needed, spare = self._blocks_needed(request), len(self._running)
+        if not _takes_cached(request):
+            return self._cache.admit(request.id, tokens, spare + needed - 1, need=1)
+        return self._cache.admit(request.id, tokens, spare, need=needed)
+
+    def _outranks_enough(self, request: Request) -> bool:
+        """Whether it finds a place once all running requests of lower priority gave up theirs."""
+        lower = [other for other in self._running if other.priority < request.priority]
+        if not lower:
+            return False
+        held = sum(self._cache.blocks_for(other.num_cached) for other in lower)
+        needed = self._blocks_needed(request) + len(self._running) - len(lower)
+        return needed <= self._cache.num_free + held
+
+    def _blocks_needed(self, request: Request) -> int:
+        """Blocks for all known tokens and the next one, as far as it may hold them."""
+        blocks = self._cache.blocks_for(request.num_known + 1)
+        if request.eviction is None:
+            return blocks
+        return min(blocks, self._cache.blocks_for(request.eviction.max_tokens))
+
+    def _gains_by_waiting(self, request: Request, step: _Step) -> bool:
+        """Whether this step computes a block that it could take from the cache in the next.
+
+        Each time, a block more of its own prefix has been computed: it cannot wait for ever.
+        """
+        if not self._share_prefixes or not _takes_cached(request):
+            return False
+        size = self._cache.block_size
+        most = min(request.num_known - 1, (self._blocks_needed(request) - 1) * size)
+        for chunk in step.chunks:
+            end = (chunk.start // size + 1) * size
+            if (
+                end <= min(chunk.end, most)
+                and chunk.request.num_evicted == 0
+                and np.array_equal(chunk.request.tokens(0, end), request.tokens(0, end))
+            ):
+                return True
+        return False
+
+    def _preempt(self, request: Request, step: _Step) -> None:
+        step.give_up(request)
+        _take_out(self._running, request)
+        self._cache.free(request.id)
+        request.preempt()
+        insort(self._waiting, request, key=_rank)
+        self._num_returned += 1
+        self.num_preemptions += 1
+
+
+def _rank(request: Request) -> tuple[int, int]:
+    """Sorts higher priorities, then older requests, first."""
+    return -request.priority, request.id
+
+
+def _take_out(queue: list[Request], request: Request) -> bool:
+    """Remove a request from a queue in order of rank; False when it is not there."""
+    place = bisect_left(queue, _rank(request), key=_rank)
+    found = place < len(queue) and queue[place] is request
+    if found:
+        del queue[place]
+    return found
+
+
+def _takes_cached(request: Request) -> bool:
+    """Whether it may begin with cached blocks; attention that it did not compute has no scores."""
+    return request.eviction is None or request.eviction.by == "position"

@@ -1,0 +1,175 @@
+"""What a drafter is: it guesses how a text goes on, and the target model checks the guesses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from nanoaccel.bundle import Bundle
+from nanoaccel.runtime.backends import Precision
+from nanoaccel.runtime.types.plan import Float32Array, Int64Array
+
+Belief = Callable[[int], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftOptions:
+    """What a drafter that runs a graph is made with.
+
+    Args:
+        folder: A bundle, or a head.
+        target: Whose tokens are guessed.
+        runtime: Name of the backend that the target runs on.
+        num_blocks: Of the target's cache; the draft's own is made as long.
+        max_running: Requests at once at most.
+        threads: Threads for the graph; None lets its runtime choose.
+        precision: Of the graph.
+    """
+
+    folder: Path
+    target: Bundle
+    num_blocks: int
+    runtime: str = ""
+    max_running: int = 32
+    threads: int | None = None
+    precision: Precision = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrafterOptions:
+    """What a drafter is made with.
+
+    Args:
+        vocab_size: Tokens of the target.
+        corpus_tokens: Tokens of other requests that it may remember; 0 keeps requests apart.
+        draft: The graph that it runs; None when there is none.
+    """
+
+    vocab_size: int
+    corpus_tokens: int = 0
+    draft: DraftOptions | None = None
+
+
+class Draft:
+    """A guess at the next tokens of one request, while it is written.
+
+    A drafter reads ``tokens`` and calls ``add`` until that says to stop.
+
+    Args:
+        request_id: Whose it is; the same number is the same text, grown.
+        tokens: i64[n], all known tokens; a view that is not to be kept or written to.
+        limit: Tokens that it may add at most.
+        belief: From evidence to the chance that the target agrees, given that it agreed before.
+        floors: By position, how often the target must reach a guess for it to be worth making;
+            the last goes for all behind it.
+        outlook: The chance that the next guess is right, as far as is known before it is made; 1
+            where guessing costs nothing.
+
+    Attributes:
+        proposed: The tokens added.
+        evidence: What spoke for each.
+        survival: The chance that the target reaches and accepts each; it never rises.
+        lag: Tokens that the drafter had to read first; set by one that follows a text.
+    """
+
+    __slots__ = (
+        "_belief",
+        "_floors",
+        "_outlook",
+        "evidence",
+        "lag",
+        "limit",
+        "proposed",
+        "request_id",
+        "survival",
+        "tokens",
+    )
+
+    def __init__(
+        self,
+        request_id: int,
+        tokens: Int64Array,
+        limit: int,
+        belief: Belief,
+        floors: Sequence[float],
+        outlook: float = 1.0,
+    ) -> None:
+        self.request_id = request_id
+        self.tokens = _read_only(tokens)
+        self.limit = limit
+        self.proposed: list[int] = []
+        self.evidence: list[int] = []
+        self.survival: list[float] = []
+        self.lag = 0
+        self._belief = belief
+        self._floors = floors
+        self._outlook = outlook
+
+    def add(self, token: int, evidence: int) -> bool:
+        """Guess one token more; False when the draft is long enough, or the next is not worth it.
+
+        Args:
+            token: Its id.
+            evidence: How strongly the drafter believes in it: 0 to ``num_levels - 1``.
+        """
+        if len(self.proposed) == self.limit:
+            return False
+        chance = self._belief(evidence) * (self.survival[-1] if self.survival else 1.0)
+        self.proposed.append(token)
+        self.evidence.append(evidence)
+        self.survival.append(chance)
+        count = len(self.proposed)
+        floor = self._floors[min(count, len(self._floors) - 1)]
+        return count < self.limit and chance * self._outlook >= floor
+
+
+def _read_only(tokens: Int64Array) -> Int64Array:
+    view: Int64Array = tokens.view()
+    view.flags.writeable = False
+    return view
+
+
+@runtime_checkable
+class StateReader(Protocol):
+    """A drafter that reads what the target computed."""
+
+    def observe(self, request_id: int, start: int, hidden: Float32Array) -> None:
+        """Take the target's states for the tokens of a request from position ``start`` on.
+
+        Args:
+            request_id: Whose.
+            start: Position of the first.
+            hidden: f32[T, F], valid during the call.
+        """
+
+
+class Drafter(Protocol):
+    """Guesses tokens. One thread calls it.
+
+    It need not be right, or even consistent: what is wrong costs time, and its tokens never reach a
+    text.
+    One that raises, or guesses a token that the model has not, is switched off.
+    """
+
+    @property
+    def name(self) -> str:
+        """As in the registry."""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether guessing takes no time worth counting; if not, it is asked where it may pay."""
+
+    @property
+    def priors(self) -> Sequence[float]:
+        """For each level of evidence, how often guesses are right, as far as is known before."""
+
+    def propose(self, drafts: Sequence[Draft]) -> None:
+        """Fill drafts, all of requests that write; one for which nothing is known stays empty."""
+
+    def finish(self, request_id: int, tokens: Int64Array, num_prompt: int) -> None:
+        """Forget a request that has ended with these tokens i64[n]; one it never saw is fine."""
+
+    def close(self) -> None:
+        """Free what it holds. Calling it twice is fine."""

@@ -1,0 +1,69 @@
+"""Guesses what a smaller model with the same tokenizer would write (Leviathan et al. 2023)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nanoaccel.runtime.speculation.drafters.base import Draft, DrafterOptions
+from nanoaccel.runtime.speculation.drafters.draft_graph import Rows
+from nanoaccel.runtime.speculation.drafters.graph_drafter import GraphDrafter
+from nanoaccel.runtime.speculation.drafters.opening import open_draft_model
+from nanoaccel.runtime.types.plan import Int64Array, StepResult
+
+# Tokens that it reads at once of a text that it is behind on: a step is not to wait for long.
+_CHUNK = 128
+
+
+class ModelDrafter(GraphDrafter):
+    """A model of its own, with a cache of its own.
+
+    What it guessed and the target accepted is in its cache already. Of a long prompt it reads a
+    chunk with each step, and guesses when it has read all.
+
+    Args:
+        options: With a draft that is a bundle.
+    """
+
+    name = "draft_model"
+
+    def __init__(self, options: DrafterOptions) -> None:
+        super().__init__(open_draft_model(options))
+        self._vocab_size = options.vocab_size
+        self._read: dict[int, Int64Array] = {}
+
+    def finish(self, request_id: int, tokens: Int64Array, num_prompt: int) -> None:
+        super().finish(request_id, tokens, num_prompt)
+        self._read.pop(request_id, None)
+
+    def _behind(self, draft: Draft) -> Rows | None:
+        read = self._read.get(draft.request_id, _NOTHING)
+        known = min(_common(read, draft.tokens), len(draft.tokens) - 1)
+        rows = Rows(draft.request_id, known, known, draft.tokens[known : known + _CHUNK])
+        if rows.end == len(draft.tokens):
+            return rows
+        if self._graph.has_room(rows):
+            self._graph.run([rows])
+            draft.lag = len(rows.tokens)
+            self._done(draft, rows)
+        return None
+
+    def _after(self, draft: Draft, rows: Rows, result: StepResult, row: int) -> Rows:  # noqa: ARG002
+        guess = np.array(draft.proposed[-1:], np.int64)
+        return Rows(draft.request_id, rows.end, rows.end, guess)
+
+    def _token(self, choice: int) -> int | None:
+        return choice if choice < self._vocab_size else None  # padding of its vocabulary
+
+    def _done(self, draft: Draft, rows: Rows) -> None:
+        before = self._read.get(draft.request_id, _NOTHING)[: rows.place]
+        self._read[draft.request_id] = np.concatenate([before, rows.tokens])
+
+
+_NOTHING = np.empty(0, np.int64)
+
+
+def _common(one: Int64Array, other: Int64Array) -> int:
+    """Length of the beginning that two texts share."""
+    length = min(len(one), len(other))
+    differs = one[:length] != other[:length]
+    return int(differs.argmax()) if differs.any() else length

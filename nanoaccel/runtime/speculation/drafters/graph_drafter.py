@@ -1,0 +1,88 @@
+"""What drafters that run a graph share: they guess token after token, for all requests at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from bisect import bisect
+from collections.abc import Sequence
+
+import numpy as np
+
+from nanoaccel.runtime.speculation.drafters.base import Draft
+from nanoaccel.runtime.speculation.drafters.draft_graph import DraftGraph, Rows
+from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepResult
+
+# The evidence for a guess is how sure the draft is of it: levels begin at these chances.
+_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97)
+_PRIORS = (0.03, 0.07, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.93, 0.98)
+
+
+class GraphDrafter(ABC):
+    """Guesses greedily. A pass gives one more guess for every request that wants one.
+
+    Args:
+        graph: The draft; it is closed with this.
+    """
+
+    is_free = False
+
+    def __init__(self, graph: DraftGraph) -> None:
+        self.priors: Sequence[float] = _PRIORS
+        self._graph = graph
+
+    def propose(self, drafts: Sequence[Draft]) -> None:
+        behind = ((draft, self._behind(draft)) for draft in drafts)
+        live = [
+            (draft, rows)
+            for draft, rows in behind
+            if rows is not None and self._graph.has_room(rows)
+        ]
+        while live:
+            result = self._graph.run([rows for _, rows in live])
+            going_on = []
+            ends = np.cumsum([len(rows.tokens) for _, rows in live])
+            for place, (draft, rows) in enumerate(live):
+                if not draft.proposed:
+                    draft.lag = len(rows.tokens)
+                self._done(draft, rows)
+                choice, chance = _likeliest(result.logits[place])
+                token = self._token(choice)
+                if token is not None and draft.add(token, bisect(_LEVELS, chance)):
+                    after = self._after(draft, rows, result, int(ends[place]) - 1)
+                    if self._graph.has_room(after):
+                        going_on.append((draft, after))
+            live = going_on
+
+    def finish(self, request_id: int, tokens: Int64Array, num_prompt: int) -> None:  # noqa: ARG002
+        self._graph.forget(request_id)
+
+    def close(self) -> None:
+        self._graph.close()
+
+    @abstractmethod
+    def _behind(self, draft: Draft) -> Rows | None:
+        """What the draft has not read yet of a text; None when it cannot guess."""
+
+    @abstractmethod
+    def _after(self, draft: Draft, rows: Rows, result: StepResult, row: int) -> Rows:
+        """The guess that was just added, to guess on from it.
+
+        Args:
+            draft: With the guess.
+            rows: What led to it.
+            result: Of the pass.
+            row: The last of ``rows`` among all of the pass.
+        """
+
+    def _done(self, draft: Draft, rows: Rows) -> None:  # noqa: B027
+        """Note that rows were computed."""
+
+    def _token(self, choice: int) -> int | None:
+        """The target's token for one of the draft's; None when it has none."""
+        return choice
+
+
+def _likeliest(logits: Float32Array) -> tuple[int, float]:
+    """The likeliest token of logits f32[V] and its chance."""
+    best = int(logits.argmax())
+    return best, float(1 / np.exp(logits - logits[best]).sum())

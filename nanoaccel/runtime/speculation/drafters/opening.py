@@ -1,0 +1,226 @@
+"""Opens the draft of a target, and refuses one that does not fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from nanoaccel.bundle import HEAD, Bundle, Head, HeadManifest, weights_size
+from nanoaccel.errors import ConfigError
+from nanoaccel.folders import cache_folder
+from nanoaccel.registry import BACKENDS
+from nanoaccel.runtime.backends import Backend, BackendOptions
+from nanoaccel.runtime.cpu.machine import cpu_name
+from nanoaccel.runtime.cpu.memory import free_memory
+from nanoaccel.runtime.execution.pass_timing import measure_prices, recall_prices
+from nanoaccel.runtime.execution.selector import Prices
+from nanoaccel.runtime.kv import CacheShape
+from nanoaccel.runtime.speculation.drafters.base import DrafterOptions, DraftOptions
+from nanoaccel.runtime.speculation.drafters.draft_graph import DraftGraph
+from nanoaccel.text import Tokenizer
+
+_REMEDY = "Name another draft, or none"
+# Memory that a graph takes, in sizes of its file: the runtime packs the weights once more.
+_PACKED = 2
+# How much faster a draft must be on another runtime than its target's, to load that one too.
+_WORTH_A_RUNTIME = 1.3
+
+
+def kind_of(draft: Path) -> str:
+    """The drafter that runs what is in a folder.
+
+    Raises:
+        ConfigError: There is no such folder.
+    """
+    if not draft.is_dir():
+        raise ConfigError(f"draft={str(draft)!r} is not a folder", _REMEDY)
+    return "head" if (draft / HEAD).is_file() else "draft_model"
+
+
+def check_draft(folder: Path, target: Bundle) -> None:
+    """Refuse what cannot be the draft of a target; nothing is loaded.
+
+    Raises:
+        ConfigError: There is no such folder, its tokens are not the target's, or it is a head for
+            another target.
+        BundleError: It is not a bundle, or a file of it is missing or damaged.
+    """
+    if kind_of(folder) == "head":
+        _fitting_head(folder, target)
+    else:
+        _fitting_model(folder, target)
+
+
+def open_head(options: DrafterOptions) -> tuple[HeadManifest, DraftGraph]:
+    """Load the head that the options name.
+
+    Raises:
+        ConfigError: It was trained for another target, or does not fit in memory.
+        BundleError: A file of it is missing or damaged.
+    """
+    draft = _given(options, "head")
+    head = _fitting_head(draft.folder, draft.target)
+    about = head.manifest
+    features = about.feature_size + about.hidden_size
+    graph = _load(head, about.weight_group_size, draft, features)
+    graph.warm_up(features)
+    return about, graph
+
+
+def open_draft_model(options: DrafterOptions) -> DraftGraph:
+    """Load the draft model that the options name.
+
+    Raises:
+        ConfigError: Its tokens are not the target's, or it does not fit in memory.
+        BundleError: It is not a bundle, or a file of it is missing or damaged.
+    """
+    draft = _given(options, "draft_model")
+    bundle = _fitting_model(draft.folder, draft.target)
+    graph = _load(bundle, bundle.weight_group_size, draft)
+    graph.warm_up()
+    return graph
+
+
+def _fitting_head(folder: Path, target: Bundle) -> Head:
+    head, weights = Head.open(folder), target.fingerprint()
+    if weights is None:
+        raise ConfigError(
+            f"{target.folder} does not say which weights it was made from, so no head is known to "
+            "fit it",
+            "Export it again",
+        )
+    if head.manifest.target != weights:
+        raise ConfigError(
+            f"{folder} is a head for another target: it was trained for the weights "
+            f"{head.manifest.target[:12]}, {target.folder} has {weights[:12]}",
+            "Train one: nanoaccel draft train",
+        )
+    return head
+
+
+def _fitting_model(folder: Path, target: Bundle) -> Bundle:
+    bundle = Bundle.open(folder)
+    if _tokens(bundle) != _tokens(target):
+        raise ConfigError(
+            f"{folder} has another tokenizer than {target.folder}",
+            "A draft must read and write the same tokens: name another one",
+        )
+    return bundle
+
+
+def _given(options: DrafterOptions, drafter: str) -> DraftOptions:
+    if options.draft is None:
+        raise ConfigError(
+            f"speculation={drafter!r} needs a draft, and the bundle has none",
+            "Name one with draft=",
+        )
+    found = kind_of(options.draft.folder)
+    if found != drafter:
+        raise ConfigError(
+            f"speculation={drafter!r} cannot run {options.draft.folder}: it is for {found!r}",
+            _REMEDY,
+        )
+    return options.draft
+
+
+def memory_of(draft: Path) -> int:
+    """About the bytes that a draft takes in memory, without its cache.
+
+    Raises:
+        BundleError: It is damaged.
+    """
+    head = (draft / HEAD).is_file()
+    return _needed(Head.open(draft).graph if head else Bundle.open(draft).graph)
+
+
+def _needed(graph: Path) -> int:
+    return _PACKED * weights_size(graph)
+
+
+def _load(
+    source: Head | Bundle, group_size: int | None, draft: DraftOptions, feature_size: int = 0
+) -> DraftGraph:
+    """Load a draft's graph, of several the one that is best beside the target here."""
+    runtimes = list(source.runtimes)
+    known = recall_prices([_key(source, name, draft) for name in runtimes], cache_folder())
+    if known is not None:
+        runtimes.insert(0, runtimes.pop(_best(runtimes, known, draft)))
+        runtimes = [BACKENDS.first_installed(runtimes)]
+    else:
+        runtimes = BACKENDS.installed(runtimes)
+    best = 0
+    with ExitStack() as stack:
+        loaded = []
+        for name in runtimes:
+            backend, shape = _load_graph(name, source.graph_for(name), group_size, draft)
+            stack.callback(backend.close)
+            loaded.append((backend, shape))
+        if len(loaded) > 1:
+            keys = (_key(source, name, draft) for name in runtimes)
+            by_key = dict(zip(keys, loaded, strict=True))
+            prices = measure_prices(by_key, cache_folder(), feature_size=feature_size)
+            best = _best(runtimes, prices, draft)
+        stack.pop_all()
+    for place, (backend, _) in enumerate(loaded):
+        if place != best:
+            backend.close()
+    return DraftGraph(*loaded[best])
+
+
+def _best(runtimes: Sequence[str], prices: Sequence[Prices], draft: DraftOptions) -> int:
+    """The one whose single tokens cost least; the target's own, unless another is much better."""
+    costs = [price.decode(1) for price in prices]
+    if draft.runtime in runtimes:
+        own = runtimes.index(draft.runtime)
+        if costs[own] < _WORTH_A_RUNTIME * min(costs):
+            return own
+    return costs.index(min(costs))
+
+
+def _key(source: Head | Bundle, runtime: str, draft: DraftOptions) -> str:
+    """All that the speed of a draft's graph depends on."""
+    return f"draft {source.stamp(runtime)} {cpu_name()} {draft.threads} {draft.precision}"
+
+
+def _load_graph(
+    runtime: str, graph: Path, group_size: int | None, draft: DraftOptions
+) -> tuple[Backend, CacheShape]:
+    _check_memory("", _needed(graph), draft)
+    backend: Backend = BACKENDS.resolve(runtime)(
+        BackendOptions(
+            graph=graph,
+            threads=draft.threads,
+            precision=draft.precision,
+            weight_group_size=group_size,
+            role="draft",
+        )
+    )
+    try:
+        cache = draft.num_blocks * backend.info.bytes_per_block
+        _check_memory("the cache of ", cache, draft)
+        shape = CacheShape.of(
+            num_blocks=draft.num_blocks,
+            block_size=backend.info.block_size,
+            slots=backend.info.slots,
+            sequences=draft.max_running,
+            length=draft.target.context_length,
+        )
+        shape.allocate(backend)
+    except BaseException:
+        backend.close()
+        raise
+    return backend, shape
+
+
+def _check_memory(part: str, needed: int, draft: DraftOptions) -> None:
+    free = free_memory()
+    if needed > free:
+        raise ConfigError(
+            f"{part}the draft {draft.folder} needs about {needed} bytes of memory, {free} are free",
+            _REMEDY,
+        )
+
+
+def _tokens(bundle: Bundle) -> dict[str, int]:
+    return Tokenizer.load(bundle.tokenizer_folder).vocabulary()

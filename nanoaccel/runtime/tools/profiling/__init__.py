@@ -1,0 +1,34 @@
+"""Where time and memory go; all of it measured from outside, so that it costs nothing when off."""
+
+from nanoaccel.runtime.tools.profiling.facts import (
+    ColdStart,
+    MachineSpeed,
+    MemoryUse,
+    OperatorProfile,
+    Profile,
+    RunFacts,
+)
+from nanoaccel.runtime.tools.profiling.profiler import Profiler
+from nanoaccel.runtime.tools.profiling.run import ProfileOptions, profile_bundle
+from nanoaccel.runtime.tools.profiling.steps import PHASES, Phase, Span, StepRecord
+from nanoaccel.runtime.tools.profiling.trace import chrome_trace
+from nanoaccel.runtime.tools.profiling.verdict import Verdict, judge
+
+__all__ = [
+    "PHASES",
+    "ColdStart",
+    "MachineSpeed",
+    "MemoryUse",
+    "OperatorProfile",
+    "Phase",
+    "Profile",
+    "ProfileOptions",
+    "Profiler",
+    "RunFacts",
+    "Span",
+    "StepRecord",
+    "Verdict",
+    "chrome_trace",
+    "judge",
+    "profile_bundle",
+]

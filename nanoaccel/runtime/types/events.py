@@ -1,0 +1,52 @@
+"""What happens to a request, in order: started, tokens, and one end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from nanoaccel.errors import CallbackError
+from nanoaccel.runtime.types.outputs import Chunk
+
+_log = logging.getLogger("nanoaccel")
+
+EventKind: TypeAlias = Literal["started", "token", "finished", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a request.
+
+    Args:
+        kind: "started" when the first step works on it, "token" for each chunk that is not the
+            last, then "finished", or "failed" when its finish_reason is "error". A request that
+            ends before it starts has its last event only.
+        request_id: Number of the request, rising with arrival; a prompt with ``n`` completions
+            has n.
+        chunk: The text and tokens of all kinds but "started".
+    """
+
+    kind: EventKind
+    request_id: int
+    chunk: Chunk | None = None
+
+    @classmethod
+    def of(cls, request_id: int, chunk: Chunk) -> Event:
+        """The event that a chunk is."""
+        if chunk.finish_reason is None:
+            return cls("token", request_id, chunk)
+        return cls("failed" if chunk.finish_reason == "error" else "finished", request_id, chunk)
+
+
+EventListener: TypeAlias = Callable[[Event], None]
+
+
+def log_callback_error(error: BaseException) -> None:
+    """Say that a listener raised; further errors are only counted."""
+    named = CallbackError(
+        f"on_event raised {type(error).__name__}: {error}",
+        "Requests go on; counters().callback_errors counts further ones",
+    )
+    _log.error("%s: %s", type(named).__name__, named, exc_info=error)

@@ -20,9 +20,9 @@ from workers import machine
 from nanoaccel.calibration.datasets import CalibrationOptions
 from nanoaccel.exporters.progress import Progress
 from nanoaccel.exporters.quantize.recipe import Recipe
-from nanoaccel.exporters.quantize.trial_builder import Workshop
+from nanoaccel.exporters.quantize.trial_builder import TrialBuilder
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.reference.artifacts import Material, Wanted, gather
+from nanoaccel.exporters.reference.artifacts import CaptureOptions, ModelArtifacts, gather
 from nanoaccel.exporters.source import model_source as sources
 from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
 from nanoaccel.exporters.targets.openvino.build import save_graph
@@ -53,11 +53,11 @@ def perturbed(model: str, noise: float, folder: Path) -> str:
     return str(folder)
 
 
-def material_of(model: str, folder: Path, tokens: int) -> Material:
+def material_of(model: str, folder: Path, tokens: int) -> ModelArtifacts:
     """The traced graph, the samples and the sensitivities of a model."""
     source = sources.resolve(model)
     config = sources.load_config(source)
-    wanted = Wanted(
+    wanted = CaptureOptions(
         recipe=Recipe(),
         calibration=True,
         sensitivity=True,
@@ -69,7 +69,7 @@ def material_of(model: str, folder: Path, tokens: int) -> Material:
     return gather(source, config, folder, wanted, end_ids, context_length(config), progress)
 
 
-def by_nncf(material: Material, metric: str, ratio: float, folder: Path) -> tuple[int, float]:
+def by_nncf(material: ModelArtifacts, metric: str, ratio: float, folder: Path) -> tuple[int, float]:
     """Bytes and KL of what NNCF makes by one of its metrics."""
     import nncf
     import openvino as ov
@@ -112,7 +112,7 @@ def main() -> None:
                 model = perturbed(model, arguments.noise, work / "noisy")
         (work / "model").mkdir()
         material = material_of(model, work / "model", arguments.tokens)
-        workshop = Workshop(material, Progress(lambda _: None))
+        workshop = TrialBuilder(material, Progress(lambda _: None))
         print("| layers in int8 by | MB | KL |\n| --- | --- | --- |")
         sizes = []
         for metric in METRICS:

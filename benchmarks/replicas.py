@@ -24,7 +24,7 @@ from nanoaccel import LLM, SamplingParams
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.engines import engine_plans
 from nanoaccel.runtime.cpu.machine import this_machine
-from nanoaccel.runtime.replicas.session import ReplicaSession
+from nanoaccel.runtime.replicas.session import ReplicaClient
 from nanoaccel.runtime.streams import Stream
 
 PROMPT_TOKENS = 128
@@ -40,14 +40,14 @@ class Taken:
     decode: float
 
 
-def in_another_process(bundle: Path) -> ReplicaSession:
+def in_another_process(bundle: Path) -> ReplicaClient:
     """One engine with all cores, behind the pipe."""
     config = EngineConfig(speculation="off", prefix_cache=False)
     plans = engine_plans(this_machine(), 1, None, os.environ)
-    return ReplicaSession(bundle, plans, backend="auto", config=config, on_event=None)
+    return ReplicaClient(bundle, plans, backend="auto", config=config, on_event=None)
 
 
-def ask(serving: LLM | ReplicaSession, prompts: list[list[int]]) -> Taken:
+def ask(serving: LLM | ReplicaClient, prompts: list[list[int]]) -> Taken:
     """Answer prompts at once; times are those of the first of them."""
     session = serving.session if isinstance(serving, LLM) else serving
     params = SamplingParams(max_tokens=TEXT_TOKENS, ignore_eos=True)

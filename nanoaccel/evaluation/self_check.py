@@ -9,9 +9,9 @@ from pathlib import Path
 from nanoaccel.bundle import Bundle
 from nanoaccel.calibration.probes import STEP_TOKENS, Answer, Probes
 from nanoaccel.errors import GenerationError
-from nanoaccel.runtime.batch import Batch
+from nanoaccel.runtime.batch import OutputCollector
 from nanoaccel.runtime.config import EngineConfig
-from nanoaccel.runtime.engine.client import Session
+from nanoaccel.runtime.engine.client import InProcessClient
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.types.outputs import RequestOutput
 
@@ -45,7 +45,7 @@ def ask_engine(
         speculation="off",
         tuned=False,
     )
-    session = Session(bundle, backend=runtime, config=config, on_event=None)
+    session = InProcessClient(bundle, backend=runtime, config=config, on_event=None)
     try:
         everyone = range(len(probes.requests))
         answers = _ask(session, probes, everyone)
@@ -56,7 +56,7 @@ def ask_engine(
     return answers
 
 
-def _ask(session: Session, probes: Probes, which: Sequence[int]) -> list[Answer]:
+def _ask(session: InProcessClient, probes: Probes, which: Sequence[int]) -> list[Answer]:
     """Run some of the requests together."""
     prepared = []
     for number in which:
@@ -70,7 +70,7 @@ def _ask(session: Session, probes: Probes, which: Sequence[int]) -> list[Answer]
         prompt = probes.tokens[: probe.length].tolist()
         prepared.append(session.prepare(prompt, params, None))
     ended = threading.Event()
-    batch = Batch(prepared, ended.set)
+    batch = OutputCollector(prepared, ended.set)
     batch.submit()
     ended.wait()
     return [

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nanoaccel.errors import NanoAccelError
 from nanoaccel.exporters.failures import named_failures
-from nanoaccel.exporters.options import Order
+from nanoaccel.exporters.options import ExportOptions
 from nanoaccel.exporters.progress import Progress
 from nanoaccel.exporters.quantize.weight_types import FLOATS
 from nanoaccel.exporters.targets.runtimes import GRAPHS, ONNX, OPENVINO, faster_runtimes
@@ -23,7 +23,7 @@ from nanoaccel.folders import cache_folder
 if TYPE_CHECKING:
     from nanoaccel.exporters.quantize.search import Tried
     from nanoaccel.exporters.quantize.trial_builder import Trial
-    from nanoaccel.exporters.reference.artifacts import Material
+    from nanoaccel.exporters.reference.artifacts import ModelArtifacts
     from nanoaccel.exporters.report.text import ReportedGraph
     from nanoaccel.exporters.targets.self_check import SelfCheck
 
@@ -49,7 +49,7 @@ class Made:
     note: str = ""
 
 
-def make(material: Material, order: Order, folder: Path, progress: Progress) -> Made:
+def make(material: ModelArtifacts, order: ExportOptions, folder: Path, progress: Progress) -> Made:
     """Make the graphs in their places in the bundle, and run each through the engine.
 
     Raises:
@@ -90,7 +90,7 @@ def make(material: Material, order: Order, folder: Path, progress: Progress) -> 
 
 
 @contextmanager
-def _may_be_left_out(order: Order, progress: Progress) -> Iterator[list[str]]:
+def _may_be_left_out(order: ExportOptions, progress: Progress) -> Iterator[list[str]]:
     """Note why there is no graph for ONNX Runtime, where the user did not ask for one."""
     reason: list[str] = []
     try:
@@ -106,7 +106,7 @@ def _check(
     folder: Path,
     runtime: str,
     answers: NDArray[np.float32],
-    material: Material,
+    material: ModelArtifacts,
     trial: Trial,
     progress: Progress,
 ) -> SelfCheck:
@@ -121,14 +121,16 @@ def _check(
         return self_check(folder, runtime, material.probes, expected, group)
 
 
-def _make_openvino(material: Material, order: Order, folder: Path, progress: Progress) -> Made:
+def _make_openvino(
+    material: ModelArtifacts, order: ExportOptions, folder: Path, progress: Progress
+) -> Made:
     """Make OpenVINO's graph, by one recipe or by the best of several."""
     from nanoaccel.exporters.quantize.limits import smallest_within
     from nanoaccel.exporters.quantize.search import search
-    from nanoaccel.exporters.quantize.trial_builder import Workshop
+    from nanoaccel.exporters.quantize.trial_builder import TrialBuilder
     from nanoaccel.exporters.source.original_key import graph_key
 
-    workshop = Workshop(material, progress)
+    workshop = TrialBuilder(material, progress)
     trials = folder / "trials"
     if order.search_seconds is not None:
         loaded = "own" if order.settled.compressed else order.settled.weights

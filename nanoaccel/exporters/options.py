@@ -15,13 +15,13 @@ from nanoaccel.exporters.targets.runtimes import ONNX, OPENVINO
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-    from nanoaccel.exporters.reference.artifacts import Wanted
+    from nanoaccel.exporters.reference.artifacts import CaptureOptions
     from nanoaccel.exporters.source.model_source import Source
     from nanoaccel.exporters.source.prequantized import Checkpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class ExportOptions:
     """What an export shall make; see ``export``.
 
     Args:
@@ -48,8 +48,8 @@ class Order:
 
 
 def settle(
-    order: Order, source: Source, config: PretrainedConfig, checkpoint: Checkpoint | None
-) -> Order:
+    order: ExportOptions, source: Source, config: PretrainedConfig, checkpoint: Checkpoint | None
+) -> ExportOptions:
     """The order with what was left open decided: the recipe, and the runtimes of "auto"."""
     from nanoaccel.exporters.source.memory import check_memory, count_parameters
 
@@ -69,7 +69,7 @@ def settle(
     return replace(order, runtimes=(OPENVINO,), note=f"not made for ONNX Runtime: {reason}")
 
 
-def check_room(source: Source, config: PretrainedConfig, order: Order, folder: Path) -> int:
+def check_room(source: Source, config: PretrainedConfig, order: ExportOptions, folder: Path) -> int:
     """Refuse what does not fit into memory or on the disk; bytes of memory that it should take."""
     from nanoaccel.exporters.source.memory import check_memory, count_parameters, weight_bytes
 
@@ -83,7 +83,7 @@ def check_room(source: Source, config: PretrainedConfig, order: Order, folder: P
     return expected
 
 
-def check_runtimes(order: Order, config: PretrainedConfig) -> None:
+def check_runtimes(order: ExportOptions, config: PretrainedConfig) -> None:
     """Refuse, before any weight is loaded, what ONNX Runtime cannot do."""
     if ONNX in order.runtimes:
         from nanoaccel.exporters.targets.onnx.architectures import check_architecture, check_recipe
@@ -92,14 +92,14 @@ def check_runtimes(order: Order, config: PretrainedConfig) -> None:
         check_architecture(config)
 
 
-def wanted_of(order: Order, context: int) -> Wanted:
+def wanted_of(order: ExportOptions, context: int) -> CaptureOptions:
     """What the order needs of the original; windows fit its context where none were asked for."""
-    from nanoaccel.exporters.reference.artifacts import Wanted
+    from nanoaccel.exporters.reference.artifacts import CaptureOptions
 
     recipe, searching = order.settled, order.search_seconds is not None
     usual = CalibrationOptions()
     fitting = replace(usual, length=min(usual.length, context))
-    return Wanted(
+    return CaptureOptions(
         recipe=recipe,
         calibration=recipe.calibrated or searching,
         sensitivity=recipe.mixed or searching,

@@ -12,7 +12,7 @@ from nanoaccel.bundle.attention import uniform_length
 from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.exporters.failures import named_failures
 from nanoaccel.exporters.making import Made, make
-from nanoaccel.exporters.options import Order, check_room, check_runtimes, settle, wanted_of
+from nanoaccel.exporters.options import ExportOptions, check_room, check_runtimes, settle, wanted_of
 from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import publishing
 from nanoaccel.exporters.quantize.recipe import Recipe
@@ -75,7 +75,7 @@ def export(
     runtimes = wanted_runtimes(runtime)
     check_installed(runtimes if runtime != "auto" else (OPENVINO,))
     careful = search_seconds is not None or (recipe is not None and recipe.limited)
-    order = Order(
+    order = ExportOptions(
         recipe=recipe,
         calibration=calibration,
         judge_tokens=(_CAREFUL if careful else _QUICK) if judge_tokens is None else judge_tokens,
@@ -91,7 +91,7 @@ def export(
     return Bundle.open(target)
 
 
-def _run(model: str, folder: Path, order: Order, progress: Progress) -> None:
+def _run(model: str, folder: Path, order: ExportOptions, progress: Progress) -> None:
     from nanoaccel.exporters.quantize.possible import check_budget, check_draft, check_text
     from nanoaccel.exporters.quiet import quiet
     from nanoaccel.exporters.reference.artifacts import gather

@@ -10,7 +10,7 @@ from typing import Any, cast, overload
 
 from nanoaccel.runtime.async_streams import AsyncStream, call_in
 from nanoaccel.runtime.backends import BackendInfo
-from nanoaccel.runtime.batch import Batch
+from nanoaccel.runtime.batch import OutputCollector
 from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.engine.prompts import Prompt, is_single
@@ -83,7 +83,7 @@ class AsyncLLM:
         if not prepared:
             return []
         ended = asyncio.Event()
-        batch = Batch(prepared, partial(call_in, asyncio.get_running_loop(), ended.set))
+        batch = OutputCollector(prepared, partial(call_in, asyncio.get_running_loop(), ended.set))
         try:
             await asyncio.to_thread(batch.submit)
             await ended.wait()

@@ -9,7 +9,7 @@ from nanoaccel.runtime.engine.thread import Sink
 from nanoaccel.runtime.types.outputs import Chunk, RequestOutput, collect
 
 
-class Batch:
+class OutputCollector:
     """Collects the chunks of prompts until all have ended.
 
     Args:

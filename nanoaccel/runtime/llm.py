@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, cast, overload
 
 from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
-from nanoaccel.runtime.batch import Batch
+from nanoaccel.runtime.batch import OutputCollector
 from nanoaccel.runtime.config import (
     DEFAULT_PROMPT_CACHE_SIZE,
     DEFAULT_RUNNING,
@@ -19,7 +19,7 @@ from nanoaccel.runtime.config import (
 )
 from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.engine.prompts import Prompt, is_single
-from nanoaccel.runtime.engine.protocol import Serving, prepare_all
+from nanoaccel.runtime.engine.protocol import EngineClient, prepare_all
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.open import open_serving
 from nanoaccel.runtime.sampling import SamplingParams
@@ -142,7 +142,7 @@ class LLM:
             corpus_tokens=corpus_tokens,
             tuned=tuned,
         )
-        self.session: Serving = open_serving(
+        self.session: EngineClient = open_serving(
             bundle, backend=backend, config=config, on_event=on_event, replicas=replicas
         )
         self.tokenizer = self.session.tokenizer
@@ -211,7 +211,7 @@ class LLM:
         if not prepared:
             return []
         ended = threading.Event()
-        batch = Batch(prepared, ended.set)
+        batch = OutputCollector(prepared, ended.set)
         try:
             batch.submit()
             while not ended.wait(SIGNAL_SECONDS):

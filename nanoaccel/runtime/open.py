@@ -13,7 +13,7 @@ from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.engines import engine_plans, engines_for
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.memory import free_memory
-from nanoaccel.runtime.engine.protocol import Serving
+from nanoaccel.runtime.engine.protocol import EngineClient
 from nanoaccel.runtime.types.events import EventListener
 from nanoaccel.runtime.types.values import as_path, as_text
 
@@ -31,7 +31,7 @@ def open_serving(
     config: EngineConfig,
     on_event: EventListener | None,
     replicas: int | Literal["auto"],
-) -> Serving:
+) -> EngineClient:
     """Open it.
 
     Args:
@@ -43,7 +43,7 @@ def open_serving(
 
     Raises:
         ConfigError: An option is wrong.
-        NanoAccelError: As ``Session``.
+        NanoAccelError: As ``InProcessClient``.
     """
     bundle = as_path("bundle", bundle)
     if backend is None:
@@ -57,13 +57,13 @@ def open_serving(
         else _checked(replicas)
     )
     if count == 1:
-        from nanoaccel.runtime.engine.client import Session
+        from nanoaccel.runtime.engine.client import InProcessClient
 
-        return Session(bundle, backend=backend, config=config, on_event=on_event)
-    from nanoaccel.runtime.replicas.session import ReplicaSession
+        return InProcessClient(bundle, backend=backend, config=config, on_event=on_event)
+    from nanoaccel.runtime.replicas.session import ReplicaClient
 
     plans = engine_plans(this_machine(), count, config.threads, os.environ)
-    return ReplicaSession(bundle, plans, backend=backend, config=config, on_event=on_event)
+    return ReplicaClient(bundle, plans, backend=backend, config=config, on_event=on_event)
 
 
 def engines_that_fit(bundle: Bundle, backend: str, config: EngineConfig, free: int) -> int:

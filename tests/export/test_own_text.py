@@ -14,7 +14,7 @@ from support.tiny_models import VOCAB_SIZE, make_model
 
 from nanoaccel.calibration.datasets import (
     CalibrationOptions,
-    Script,
+    PromptFrame,
     cached_windows,
     load_calibration,
     write_own_text,
@@ -24,7 +24,7 @@ from nanoaccel.errors import ConfigError, SourceError
 pytestmark = pytest.mark.export
 
 END = 2
-PLAIN = Script((0,), ((END, 0),), frozenset({END}))
+PLAIN = PromptFrame((0,), ((END, 0),), frozenset({END}))
 
 
 class TransformersEncoder:
@@ -46,13 +46,13 @@ def model() -> Any:
     return make_model("llama")
 
 
-def _write(model: Any, script: Script = PLAIN, **more: Any) -> list[list[int]]:
+def _write(model: Any, script: PromptFrame = PLAIN, **more: Any) -> list[list[int]]:
     asked = {"windows": 5, "length": 24, "seed": 3, "tick": lambda _: None, **more}
     return [window.tolist() for window in write_own_text(model, script, **asked)]
 
 
 def test_windows_are_whole_and_begin_as_the_script_does(model: Any) -> None:
-    windows = _write(model, Script((0, 7, 8), ((END, 0),), frozenset({END})))
+    windows = _write(model, PromptFrame((0, 7, 8), ((END, 0),), frozenset({END})))
     assert [len(window) for window in windows] == [24] * 5
     assert all(window[:3] == [0, 7, 8] for window in windows)
     assert all(0 <= token < VOCAB_SIZE for window in windows for token in window)
@@ -71,7 +71,7 @@ def test_the_seed_decides_and_the_batch_does_not(model: Any) -> None:
 
 def test_bridges_follow_the_ends_in_turn(model: Any) -> None:
     ends = frozenset(range(3, VOCAB_SIZE, 4))
-    script = Script((0,), ((1, 1, 1), (2, 2)), ends)
+    script = PromptFrame((0,), ((1, 1, 1), (2, 2)), ends)
     for window in _write(model, script, length=80):
         assert not ends & set(window)
         text = "".join({0: "o", 1: "a", 2: "b"}.get(token, ".") for token in window)
@@ -85,7 +85,7 @@ def test_the_cache_of_the_model_gives_what_the_whole_text_would(model: Any) -> N
 
     from nanoaccel.calibration.datasets.own_text import _chances, sample_nucleus
 
-    windows = torch.tensor(_write(model, Script((0,), ((0,),), frozenset())))
+    windows = torch.tensor(_write(model, PromptFrame((0,), ((0,),), frozenset())))
     chances = torch.from_numpy(_chances(3, range(5), 24))
     with torch.inference_mode():
         logits = model(windows).logits
@@ -100,7 +100,7 @@ def test_a_chat_model_calibrates_on_its_own_talk(tiny_model: Path, tmp_path: Pat
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     talker = AutoModelForCausalLM.from_pretrained(tiny_model)
     encoder = TransformersEncoder(tokenizer)
-    script = Script.of(encoder, [tokenizer.eos_token_id])
+    script = PromptFrame.of(encoder, [tokenizer.eos_token_id])
     assert tokenizer.decode(script.opening) == "<|im_start|>user\n"
     assert [tokenizer.decode(bridge) for bridge in script.bridges] == [
         "<|im_end|>\n<|im_start|>assistant\n",
@@ -173,7 +173,7 @@ def test_a_flat_distribution_over_a_large_vocabulary_is_sampled() -> None:
 
 def test_a_window_without_room_behind_the_opening_is_refused(model: Any) -> None:
     with pytest.raises(ConfigError, match=r"length=24 leaves no room behind the 24 tokens"):
-        _write(model, Script(tuple(range(3, 27)), ((END, 0),), frozenset({END})))
+        _write(model, PromptFrame(tuple(range(3, 27)), ((END, 0),), frozenset({END})))
 
 
 def test_a_model_that_gives_no_numbers_is_refused() -> None:

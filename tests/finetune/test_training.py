@@ -14,7 +14,7 @@ from support.small_heads import small_shape  # noqa: E402
 
 from nanoaccel.finetune.drafts import training  # noqa: E402
 from nanoaccel.finetune.drafts.batches import Batch, collate, plan_batches  # noqa: E402
-from nanoaccel.finetune.drafts.draft_module import Pupil  # noqa: E402
+from nanoaccel.finetune.drafts.draft_module import DraftModule  # noqa: E402
 from nanoaccel.finetune.drafts.head import DraftHead  # noqa: E402
 from nanoaccel.finetune.drafts.judging import split, survival  # noqa: E402
 from nanoaccel.finetune.drafts.training import TrainingOptions, train  # noqa: E402
@@ -92,7 +92,7 @@ def test_train_begins_anew_with_other_options(tmp_path: Path) -> None:
     assert told[0] < 0.6
 
 
-class Parrot(Pupil):
+class Parrot(DraftModule):
     """Guesses rightly at the first depth, and behind that always the same."""
 
     rate = 0.0

@@ -7,7 +7,7 @@ from random import Random
 
 from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.speculation import Controller
-from nanoaccel.runtime.speculation.controller import Promise, StepShape
+from nanoaccel.runtime.speculation.controller import Goodput, StepShape
 from nanoaccel.runtime.speculation.draft_cost import GuessCost
 from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.runtime.types.plan import Int64Array
@@ -93,8 +93,8 @@ class Always(Controller):
         survival: Sequence[float],
         shape: StepShape,
         cost: GuessCost | None = None,  # noqa: ARG002
-    ) -> Promise:
-        return Promise(len(survival), shape.writers + sum(survival), shape.writers)
+    ) -> Goodput:
+        return Goodput(len(survival), shape.writers + sum(survival), shape.writers)
 
     def floors(
         self,

@@ -12,8 +12,8 @@ from tokenizers import decoders, models, pre_tokenizers
 from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed, scripted
 from nanoaccel.runtime.engine.engine import Engine
 from nanoaccel.runtime.execution.pass_time import PassCost
-from nanoaccel.runtime.execution.runner import Room
-from nanoaccel.runtime.execution.selector import Chooser
+from nanoaccel.runtime.execution.runner import ModelRunner
+from nanoaccel.runtime.execution.selector import GraphSelector
 from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.kv import CacheEviction, CacheShape, DiskTier, PagedCache, make_cache
 from nanoaccel.runtime.sampling import SamplingParams
@@ -95,7 +95,7 @@ class Bench:
         tier_bytes: int = 1 << 20,
         drafters: Sequence[Drafter] = (),
         controller: Controller | None = None,
-        chooser: Chooser | None = None,
+        chooser: GraphSelector | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.time = 0.0
@@ -103,7 +103,7 @@ class Bench:
         told = {"attention_scores": attention_scores, "hidden_states": hidden_states}
         layouts = [self.slots] if chooser is None else [self.slots, not self.slots]
         self.tier = None
-        rooms: list[Room] = []
+        rooms: list[ModelRunner] = []
         for slots in layouts:
             backend = FakeBackend(chosen, VOCAB_SIZE, slots=slots, **told)
             shape = CacheShape.of(
@@ -119,7 +119,7 @@ class Bench:
             cost = PassCost()
             budget = StepBudget(cost, max_tokens=max_step_tokens, target=None)
             cache = make_cache(shape, backend, tier=self.tier)
-            rooms.append(Room(backend, cache, cost, budget, StepCost()))
+            rooms.append(ModelRunner(backend, cache, cost, budget, StepCost()))
         self.backend, self.cache = rooms[0].backend, rooms[0].cache
         self.scheduler = Scheduler(
             self.cache,

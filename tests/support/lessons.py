@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from nanoaccel.finetune.drafts.training_examples import Lesson
+from nanoaccel.finetune.drafts.training_examples import TrainingExample
 
 
 def make_lesson(
     seed: int, length: int, *, width: int, vocab_size: int, prompt: int = 1, count: int = 4
-) -> Lesson:
+) -> TrainingExample:
     """A lesson whose every token is the likeliest one after the token before.
 
     Args:
@@ -31,7 +31,7 @@ def make_lesson(
     states = np.random.default_rng(7).standard_normal((vocab_size, width))
     taught = np.arange(length) >= prompt - 1
     taught[-1] = False
-    return Lesson(
+    return TrainingExample(
         np.array(tokens, np.int32),
         states[tokens].astype(np.float16),
         likeliest.astype(np.int32),

@@ -17,7 +17,7 @@ from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.kv.token_eviction import CacheEviction, blocks_to_drop
 from nanoaccel.runtime.sampling import Sampled, SamplingParams
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk, Scheduler
+from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens, Scheduler
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
 from nanoaccel.runtime.types.outputs import FinishReason
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array
@@ -137,7 +137,7 @@ class Simulation:
         """Run a step and tell its chunks: (request, start, end)."""
         return [(chunk.request.id, chunk.start, chunk.end) for chunk in self.step()]
 
-    def step(self) -> list[ScheduledChunk]:
+    def step(self) -> list[ScheduledTokens]:
         for request in self.scheduler.expire():
             assert request.deadline is not None
             assert request.deadline <= self.time
@@ -174,7 +174,7 @@ class Simulation:
     def generated(self, request: Request) -> list[int]:
         return request.tokens(request.num_prompt, request.num_known).tolist()
 
-    def _check(self, chunks: list[ScheduledChunk]) -> None:
+    def _check(self, chunks: list[ScheduledTokens]) -> None:
         requests = list(self.scheduler.requests())
         running = requests[: self.scheduler.num_running]
         waiting = requests[self.scheduler.num_running :]
@@ -194,7 +194,7 @@ class Simulation:
             oldest = [r.id for r in waiting if r.priority == priority][:1]
             assert youngest < oldest, "a request overtook another"
 
-    def _pass(self, chunks: list[ScheduledChunk], tokens: int) -> None:
+    def _pass(self, chunks: list[ScheduledTokens], tokens: int) -> None:
         nexts = [self._forward(chunk) for chunk in chunks]
         seconds = 0.008 + 0.0006 * tokens
         self.time += seconds
@@ -212,7 +212,7 @@ class Simulation:
                     self.scheduler.remove(request)
                     self._note_end(request)
 
-    def _forward(self, chunk: ScheduledChunk) -> int:
+    def _forward(self, chunk: ScheduledTokens) -> int:
         request = chunk.request
         past = chunk.start - request.num_evicted
         total = chunk.end - request.num_evicted

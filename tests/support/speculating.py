@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nanoaccel.runtime.execution.step_time import StepCost
-from nanoaccel.runtime.speculation.acceptance import Belief, Experience
+from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, Experience
 from nanoaccel.runtime.speculation.controller import Controller, StepShape
 
 Curve = Callable[[int], float]
@@ -110,12 +110,12 @@ class Simulation:
     def run(self) -> Outcome:
         for _ in range(self._rounds):
             done = [0] * self._batch
-            beliefs = [Belief(self._experience) for _ in done]
+            beliefs = [AcceptanceEstimator(self._experience) for _ in done]
             while any(count < self._tokens for count in done):
                 self._step(done, beliefs)
         return self._outcome
 
-    def _step(self, done: list[int], beliefs: list[Belief]) -> None:
+    def _step(self, done: list[int], beliefs: list[AcceptanceEstimator]) -> None:
         live = [place for place, count in enumerate(done) if count < self._tokens]
         survivals = [self._survival(beliefs[p], self._tokens - done[p] - 1) for p in live]
         shape = StepShape(len(live), len(live))
@@ -132,7 +132,7 @@ class Simulation:
         self._outcome.steps += 1
         self._outcome.counts.append(guesses)
 
-    def _survival(self, belief: Belief, limit: int) -> list[float]:
+    def _survival(self, belief: AcceptanceEstimator, limit: int) -> list[float]:
         found: list[float] = []
         chance = 1.0
         for position in range(min(_LONGEST, limit)):
@@ -142,7 +142,7 @@ class Simulation:
             found.append(chance)
         return found
 
-    def _check(self, token: int, count: int, known: int, belief: Belief) -> int:
+    def _check(self, token: int, count: int, known: int, belief: AcceptanceEstimator) -> int:
         """Tokens given: those guesses that are right, and one more."""
         given = 1
         for position in range(known):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoaccel.calibration.datasets.script import Script
+from nanoaccel.calibration.datasets.script import PromptFrame
 from nanoaccel.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _CANDIDATES = 1024  # sorting a whole vocabulary takes longer than a step of a s
 
 def write_own_text(
     model: PreTrainedModel,
-    script: Script,
+    script: PromptFrame,
     *,
     windows: int,
     length: int,
@@ -96,7 +96,7 @@ def sample_nucleus(logits: torch.Tensor, chances: torch.Tensor) -> torch.Tensor:
 class _Pen:
     """Writes one window behind its opening: what the script gives, else what the model says."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: PromptFrame) -> None:
         self._script = script
         self._given: deque[int] = deque()
         self._ends = 0
@@ -111,7 +111,7 @@ class _Pen:
 
 def _write_batch(
     model: PreTrainedModel,
-    script: Script,
+    script: PromptFrame,
     chances: NDArray[np.float64],
     tick: Callable[[float], None],
 ) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ _ANSWER = "Every ship that passes."
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class PromptFrame:
     """The tokens that are given, so that the model writes the others.
 
     Args:
@@ -35,7 +35,7 @@ class Script:
     end_ids: frozenset[int]
 
     @classmethod
-    def of(cls, encoder: TextEncoder, end_ids: Sequence[int]) -> Script:
+    def of(cls, encoder: TextEncoder, end_ids: Sequence[int]) -> PromptFrame:
         """The script of a model, read off its chat template where it has one.
 
         Put before the place of a question, a chat model writes the question: Magpie (Xu et al.

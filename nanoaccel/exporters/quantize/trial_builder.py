@@ -18,7 +18,7 @@ from nanoaccel.exporters.quantize.budget import Budget
 from nanoaccel.exporters.quantize.compression import find_layers
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.reference.artifacts import Material
+from nanoaccel.exporters.reference.artifacts import ModelArtifacts
 from nanoaccel.exporters.targets.openvino.build import BuiltGraph, build_graph
 from nanoaccel.exporters.targets.openvino.runner import GraphRunner
 from nanoaccel.exporters.targets.openvino.trace import GRAPH
@@ -50,7 +50,7 @@ class Trial:
 Make = Callable[[Recipe, Path], Trial]
 
 
-class Workshop:
+class TrialBuilder:
     """Makes graphs from the material of one model.
 
     Args:
@@ -58,7 +58,7 @@ class Workshop:
         progress: Is told.
     """
 
-    def __init__(self, material: Material, progress: Progress) -> None:
+    def __init__(self, material: ModelArtifacts, progress: Progress) -> None:
         graph = ov.Core().read_model(material.traced / GRAPH)
         layers = [layer for layer in find_layers(graph) if layer.name not in material.packed]
         size = (material.traced / GRAPH).with_suffix(".bin").stat().st_size

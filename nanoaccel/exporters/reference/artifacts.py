@@ -17,7 +17,7 @@ from nanoaccel.cached_json import file_of, recall_sound, remember
 from nanoaccel.calibration.datasets import (
     CalibrationData,
     CalibrationOptions,
-    Script,
+    PromptFrame,
     TextEncoder,
     cached_windows,
     judging_windows,
@@ -52,7 +52,7 @@ _SENSITIVITY_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class CaptureOptions:
     """What recipes will ask for.
 
     Args:
@@ -73,7 +73,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
+class ModelArtifacts:
     """What is left when the original is freed.
 
     Args:
@@ -128,11 +128,11 @@ def gather(
     source: Source,
     config: PretrainedConfig,
     folder: Path,
-    wanted: Wanted,
+    wanted: CaptureOptions,
     end_ids: tuple[int, ...],
     context: int,
     progress: Progress,
-) -> Material:
+) -> ModelArtifacts:
     """Load the original, run it, trace it, and free it.
 
     Args:
@@ -177,7 +177,7 @@ def gather(
         trace(model, folder / "traced")
         del model, original
         gc.collect()
-    return Material(
+    return ModelArtifacts(
         traced=folder / "traced",
         parameters=parameters,
         fingerprint=name,
@@ -195,7 +195,7 @@ def gather(
 
 
 def _texts(
-    original: _Original, folder: Path, wanted: Wanted, tell: Tell
+    original: _Original, folder: Path, wanted: CaptureOptions, tell: Tell
 ) -> tuple[CalibrationData, CalibrationData | None]:
     """Windows to judge with, and those to calibrate with where a recipe needs them."""
     encoder = HubEncoder(folder)
@@ -210,7 +210,7 @@ def _samples(
 ) -> CalibrationData:
     """Windows to calibrate with."""
     model = original.model
-    script = Script.of(encoder, original.end_ids or _end_ids(model))
+    script = PromptFrame.of(encoder, original.end_ids or _end_ids(model))
 
     def own_text(windows: int) -> Sequence[object]:
         name = original_key(original.content)
@@ -246,7 +246,7 @@ def _reference(original: _Original, judge: CalibrationData, tell: Tell) -> Refer
 
 
 def _sensitivity(
-    original: _Original, wanted: Wanted, data: CalibrationData | None, progress: Progress
+    original: _Original, wanted: CaptureOptions, data: CalibrationData | None, progress: Progress
 ) -> list[Sensitivity]:
     """Of each unit where it is wanted, from an earlier run where there was one."""
     if data is None or not wanted.sensitivity:

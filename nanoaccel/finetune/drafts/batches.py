@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nanoaccel.finetune.drafts.training_examples import Lesson
+from nanoaccel.finetune.drafts.training_examples import TrainingExample
 
 _BATCH = 2048  # tokens
 _LONGEST = 512  # tokens of a lesson that are learned at once
@@ -40,11 +40,11 @@ class Batch:
     taught: Tensor
 
 
-def collate(lessons: Sequence[Lesson]) -> Batch:
+def collate(lessons: Sequence[TrainingExample]) -> Batch:
     """A batch of lessons, each from its beginning."""
     length = min(max(len(lesson.tokens) for lesson in lessons), _LONGEST) - 1
 
-    def stack(column: Callable[[Lesson], NDArray[Any]], kind: torch.dtype) -> Tensor:
+    def stack(column: Callable[[TrainingExample], NDArray[Any]], kind: torch.dtype) -> Tensor:
         rows = [torch.from_numpy(np.array(column(lesson)[:length])).to(kind) for lesson in lessons]
         padded: Tensor = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
         return padded
@@ -59,7 +59,7 @@ def collate(lessons: Sequence[Lesson]) -> Batch:
     )
 
 
-def plan_batches(lessons: Sequence[Lesson], seed: int, epoch: int) -> list[list[int]]:
+def plan_batches(lessons: Sequence[TrainingExample], seed: int, epoch: int) -> list[list[int]]:
     """Numbers of lessons of about the same length together, in random order."""
     source = random.Random(f"{seed} {epoch}")
     lengths = [min(len(lesson.tokens), _LONGEST) for lesson in lessons]

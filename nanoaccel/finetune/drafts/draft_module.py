@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 from nanoaccel.finetune.drafts.batches import Batch
 
 
-class Pupil(nn.Module, ABC):  # type: ignore[misc]
+class DraftModule(nn.Module, ABC):  # type: ignore[misc]
     """A draft in torch.
 
     Attributes:

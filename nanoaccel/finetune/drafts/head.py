@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from nanoaccel.finetune.drafts.batches import Batch
-from nanoaccel.finetune.drafts.draft_module import Pupil
+from nanoaccel.finetune.drafts.draft_module import DraftModule
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig
@@ -62,7 +62,7 @@ class HeadShape:
         )
 
 
-class DraftHead(Pupil):
+class DraftHead(DraftModule):
     """Guesses the token after next (EAGLE, Li et al. 2024; features of several layers as EAGLE-3).
 
     For each position it adds up the token that follows, the target's states there (or, past what

@@ -9,19 +9,21 @@ import torch
 from torch import Tensor
 
 from nanoaccel.finetune.drafts.batches import collate
-from nanoaccel.finetune.drafts.draft_module import Pupil
-from nanoaccel.finetune.drafts.training_examples import Lesson
+from nanoaccel.finetune.drafts.draft_module import DraftModule
+from nanoaccel.finetune.drafts.training_examples import TrainingExample
 
 _HELD_OUT = 20  # one lesson in so many
 
 
-def split(lessons: Sequence[Lesson]) -> tuple[list[Lesson], list[Lesson]]:
+def split(
+    lessons: Sequence[TrainingExample],
+) -> tuple[list[TrainingExample], list[TrainingExample]]:
     """Those to learn from, and those to be judged on."""
     held = [lesson for place, lesson in enumerate(lessons) if place % _HELD_OUT == 0]
     return [lesson for place, lesson in enumerate(lessons) if place % _HELD_OUT != 0], held
 
 
-def survival(pupil: Pupil, lessons: Sequence[Lesson], depth: int) -> list[float]:
+def survival(pupil: DraftModule, lessons: Sequence[TrainingExample], depth: int) -> list[float]:
     """Share of places where the first 1, 2, ... ``depth`` greedy guesses are all the target's.
 
     Counted are places behind which the text is what the target finds likeliest.

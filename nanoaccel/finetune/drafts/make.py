@@ -21,7 +21,7 @@ from nanoaccel.exporters.source import model_source as sources
 from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
 from nanoaccel.exporters.targets.runtimes import ONNX, OPENVINO
 from nanoaccel.finetune.drafts import corpus
-from nanoaccel.finetune.drafts.training_examples import Lesson, Lessons, choose_vocabulary
+from nanoaccel.finetune.drafts.training_examples import Lessons, TrainingExample, choose_vocabulary
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.llm import LLM
@@ -29,7 +29,7 @@ from nanoaccel.runtime.llm import LLM
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from nanoaccel.finetune.drafts.draft_module import Pupil
+    from nanoaccel.finetune.drafts.draft_module import DraftModule
 
 Kind: TypeAlias = Literal["head", "layers"]
 _AT_ONCE = 64  # answers that the target writes side by side
@@ -214,7 +214,9 @@ class _Training:
             return list(range(size))
         return choose_vocabulary(texts, self._recipe.vocabulary, size)
 
-    def _lessons(self, texts: Sequence[corpus.Text], vocabulary: list[int]) -> Iterator[Lesson]:
+    def _lessons(
+        self, texts: Sequence[corpus.Text], vocabulary: list[int]
+    ) -> Iterator[TrainingExample]:
         from nanoaccel.finetune.drafts.head_start import layers_to_read
 
         text = self._config.get_text_config()
@@ -241,7 +243,7 @@ class _Training:
             backend.close()
         return iter(lessons)
 
-    def _pupil(self, vocabulary: list[int]) -> Pupil:
+    def _pupil(self, vocabulary: list[int]) -> DraftModule:
         with self._progress.stage("load the target's weights"), quiet():
             model = self._original()
         if self._recipe.kind == "layers":
@@ -279,7 +281,7 @@ class _Training:
         except NanoAccelError:
             return None
 
-    def _train(self, pupil: Pupil, lessons: Sequence[Lesson]) -> None:
+    def _train(self, pupil: DraftModule, lessons: Sequence[TrainingExample]) -> None:
         from nanoaccel.finetune.drafts.training import TrainingOptions, train
 
         options = TrainingOptions(
@@ -291,7 +293,7 @@ class _Training:
             train(pupil, lessons, options, self._work / "checkpoint.pt", tell)
 
     def _write(
-        self, pupil: Pupil, vocabulary: list[int], folder: Path, survival: list[float]
+        self, pupil: DraftModule, vocabulary: list[int], folder: Path, survival: list[float]
     ) -> None:
         from nanoaccel.finetune.drafts.student import Student
 

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from nanoaccel.errors import ConfigError
 from nanoaccel.finetune.drafts.batches import Batch
-from nanoaccel.finetune.drafts.draft_module import Pupil
+from nanoaccel.finetune.drafts.draft_module import DraftModule
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class Student(Pupil):
+class Student(DraftModule):
     """A pruned model. It keeps layers evenly spread, the first and the last among them.
 
     Args:

@@ -12,8 +12,8 @@ from time import perf_counter
 import torch
 
 from nanoaccel.finetune.drafts.batches import collate, plan_batches
-from nanoaccel.finetune.drafts.draft_module import Pupil
-from nanoaccel.finetune.drafts.training_examples import Lesson
+from nanoaccel.finetune.drafts.draft_module import DraftModule
+from nanoaccel.finetune.drafts.training_examples import TrainingExample
 from nanoaccel.folders import whole_file
 
 _WARM_UP = 40  # batches
@@ -39,8 +39,8 @@ class TrainingOptions:
 
 
 def train(
-    pupil: Pupil,
-    lessons: Sequence[Lesson],
+    pupil: DraftModule,
+    lessons: Sequence[TrainingExample],
     options: TrainingOptions,
     checkpoint: Path,
     progress: Callable[[float], None],
@@ -100,7 +100,7 @@ def _share(step: int, steps: int) -> float:
 
 def _save(
     path: Path,
-    pupil: Pupil,
+    pupil: DraftModule,
     optimizer: torch.optim.Optimizer,
     options: TrainingOptions,
     step: int,
@@ -116,7 +116,7 @@ def _save(
 
 
 def _restore(
-    path: Path, pupil: Pupil, optimizer: torch.optim.Optimizer, options: TrainingOptions
+    path: Path, pupil: DraftModule, optimizer: torch.optim.Optimizer, options: TrainingOptions
 ) -> int:
     """Steps that were done already."""
     if not path.is_file():

@@ -23,7 +23,7 @@ _DONE = "done.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainingExample:
     """A text as its target saw it; T tokens.
 
     Args:
@@ -110,12 +110,12 @@ class Lessons:
             for file in files.values():
                 file.close()
 
-    def __iter__(self) -> Iterator[Lesson]:
+    def __iter__(self) -> Iterator[TrainingExample]:
         """All lessons, mapped from disk."""
         ends = self._ends()
         maps = {name: self._map(name, ends[-1]) for name in self._columns}
         for start, end in zip([0, *ends], ends, strict=False):
-            yield Lesson(**{name: column[start:end] for name, column in maps.items()})
+            yield TrainingExample(**{name: column[start:end] for name, column in maps.items()})
 
     def _ends(self) -> list[int]:
         try:
@@ -147,7 +147,7 @@ def _study(
     vocabulary: Sequence[int],
     rows: NDArray[np.int32],
     num_layers: int,
-) -> Lesson:
+) -> TrainingExample:
     ids = np.array([*text.prompt, *text.answer], np.int64)
     taught = np.zeros(len(ids), bool)
     taught[max(len(text.prompt) - 1, 0) : -1] = True
@@ -163,7 +163,7 @@ def _study(
         if len(wanted) > 0:
             best = _best(result.logits, vocabulary, count)
             likeliest[start + wanted], chances[start + wanted] = best
-    return Lesson(rows[ids], np.concatenate(features), likeliest, chances, taught)
+    return TrainingExample(rows[ids], np.concatenate(features), likeliest, chances, taught)
 
 
 def _plan(

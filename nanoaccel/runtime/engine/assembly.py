@@ -12,10 +12,10 @@ from nanoaccel.folders import cache_folder
 from nanoaccel.registry import DRAFTERS, EVICTION_POLICIES
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.engine.engine import Engine
-from nanoaccel.runtime.engine.thread import EngineLoop
+from nanoaccel.runtime.engine.thread import EngineThread
 from nanoaccel.runtime.execution.loader import Graph, Graphs
 from nanoaccel.runtime.execution.pass_time import PassCost
-from nanoaccel.runtime.execution.runner import Room
+from nanoaccel.runtime.execution.runner import ModelRunner
 from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.execution.step_timing import calibrate
 from nanoaccel.runtime.kv import DiskTier, make_cache
@@ -29,7 +29,7 @@ from nanoaccel.runtime.types.events import EventListener
 
 def start_engine(
     graphs: Graphs, config: EngineConfig, *, bundle: Bundle, on_event: EventListener | None
-) -> EngineLoop:
+) -> EngineThread:
     """Start the engine's thread, which closes the graphs at its end.
 
     Args:
@@ -75,7 +75,7 @@ def start_engine(
             for room in rooms:
                 room.cache.save_all()
 
-    return EngineLoop(make_engine, on_event=on_event, release=release)
+    return EngineThread(make_engine, on_event=on_event, release=release)
 
 
 def hidden_layers(bundle: Bundle, config: EngineConfig) -> tuple[int, ...]:
@@ -88,11 +88,11 @@ def hidden_layers(bundle: Bundle, config: EngineConfig) -> tuple[int, ...]:
 
 def _make_room(
     graph: Graph, step_cost: StepCost, tier: DiskTier | None, config: EngineConfig
-) -> Room:
+) -> ModelRunner:
     policy = EVICTION_POLICIES.resolve(config.eviction_policy)()
     sharing = config.prefix_cache
     cost = PassCost()
-    return Room(
+    return ModelRunner(
         backend=graph.backend,
         cache=make_cache(graph.shape, graph.backend, policy=policy, tier=tier, sharing=sharing),
         pass_cost=cost,

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from nanoaccel.runtime.kv import KVCache
-from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk
+from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
 from nanoaccel.runtime.types.plan import StepPlan
 
 
-class StepBuffers:
+class BatchBuilder:
     """The arrays behind a ``StepPlan``; they grow when a step needs more, and never shrink."""
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class StepBuffers:
         self._block_ids = np.empty(0, np.int32)
 
     def assemble(
-        self, chunks: Sequence[ScheduledChunk], cache: KVCache, pad_to: int = 0
+        self, chunks: Sequence[ScheduledTokens], cache: KVCache, pad_to: int = 0
     ) -> StepPlan:
         """Pack chunks, in order, into one ragged batch; those that complete get rows of logits.
 
@@ -66,7 +66,7 @@ class StepBuffers:
             pad_to=pad_to,
         )
 
-    def _reserve(self, chunks: Sequence[ScheduledChunk], cache: KVCache) -> None:
+    def _reserve(self, chunks: Sequence[ScheduledTokens], cache: KVCache) -> None:
         tokens = sum(chunk.last - chunk.start for chunk in chunks)
         blocks = sum(cache.blocks_for(chunk.last - chunk.request.num_evicted) for chunk in chunks)
         longest = max(tokens, *(chunk.last for chunk in chunks))

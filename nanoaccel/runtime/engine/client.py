@@ -13,11 +13,11 @@ from nanoaccel.folders import cache_folder
 from nanoaccel.runtime.config import EngineConfig, RequestOptions
 from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.engine.assembly import hidden_layers, start_engine
-from nanoaccel.runtime.engine.input_processor import Preparer
+from nanoaccel.runtime.engine.input_processor import InputProcessor
 from nanoaccel.runtime.engine.metrics import Counters
-from nanoaccel.runtime.engine.page_compaction import Settling
+from nanoaccel.runtime.engine.page_compaction import PageCompaction
 from nanoaccel.runtime.engine.prompts import Prompt
-from nanoaccel.runtime.engine.thread import EngineLoop
+from nanoaccel.runtime.engine.thread import EngineThread
 from nanoaccel.runtime.execution.loader import GraphLoader
 from nanoaccel.runtime.execution.tuned.setting import Setting, apply, tuned_backend
 from nanoaccel.runtime.execution.tuned.stored import find_tuning
@@ -37,7 +37,9 @@ class EngineSubmission:
         session: Runs them; it stays open as long as anybody holds this.
     """
 
-    def __init__(self, prompt_ids: list[int], requests: list[Request], session: Session) -> None:
+    def __init__(
+        self, prompt_ids: list[int], requests: list[Request], session: InProcessClient
+    ) -> None:
         self.prompt_ids = prompt_ids
         self._requests = requests
         self._session = session
@@ -66,8 +68,8 @@ class EngineSubmission:
         self._session.loop.cancel(self._requests)
 
 
-class Session:
-    """An engine that runs, and the way from a prompt to its requests; a ``serving.Serving``.
+class InProcessClient:
+    """An engine that runs, and the way from a prompt to its requests; a ``serving.EngineClient``.
 
     The engine's thread ends with the last reference to this, or with the interpreter.
 
@@ -122,7 +124,7 @@ class Session:
         try:
             fewest = min(graph.shape.num_blocks for graph in loaded.graphs)
             self.cache_tokens = fewest * self.info.block_size
-            self._preparer = Preparer(
+            self._preparer = InputProcessor(
                 self.tokenizer,
                 self.info,
                 model_length=model_length,
@@ -136,7 +138,7 @@ class Session:
         except BaseException:
             loaded.close()
             raise
-        self._settling = Settling(pages, self.loop.engine)
+        self._settling = PageCompaction(pages, self.loop.engine)
         weakref.finalize(self, _close, self.loop, self._settling)
 
     @property
@@ -147,7 +149,7 @@ class Session:
     def prepare(
         self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
     ) -> EngineSubmission:
-        """Make the requests of a prompt; as ``serving.Serving.prepare``."""
+        """Make the requests of a prompt; as ``serving.EngineClient.prepare``."""
         self.loop.owner.check()
         prepared = self._preparer.prepare(prompt, params, options)
         requests = [
@@ -169,7 +171,7 @@ class Session:
         self._settling.settle()
 
 
-def _close(loop: EngineLoop, settling: Settling) -> None:
+def _close(loop: EngineThread, settling: PageCompaction) -> None:
     if loop.owner.is_here:
         settling.close()
         loop.close()

@@ -9,15 +9,15 @@ from functools import partial
 from itertools import zip_longest
 
 from nanoaccel.errors import NanoAccelError, QueueFullError
-from nanoaccel.runtime.engine.batch_builder import StepBuffers
+from nanoaccel.runtime.engine.batch_builder import BatchBuilder
 from nanoaccel.runtime.engine.isolation import isolate, without_guesses
 from nanoaccel.runtime.engine.metrics import Counters, Recorder
-from nanoaccel.runtime.execution.runner import Room
-from nanoaccel.runtime.execution.selector import Chooser
+from nanoaccel.runtime.execution.runner import ModelRunner
+from nanoaccel.runtime.execution.selector import GraphSelector
 from nanoaccel.runtime.kv import AttentionScores, blocks_to_drop
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk, Scheduler
-from nanoaccel.runtime.speculation import Speculator, Worth
+from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens, Scheduler
+from nanoaccel.runtime.speculation import Speculator, StepSavings
 from nanoaccel.runtime.types.events import Event, EventListener
 from nanoaccel.runtime.types.outputs import Chunk
 from nanoaccel.runtime.types.plan import Float32Array, StepResult
@@ -46,12 +46,12 @@ class Engine:
 
     def __init__(
         self,
-        rooms: Sequence[Room],
+        rooms: Sequence[ModelRunner],
         scheduler: Scheduler,
         speculator: Speculator,
         *,
         emit: EventListener,
-        chooser: Chooser | None = None,
+        chooser: GraphSelector | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.lock = threading.RLock()
@@ -63,7 +63,7 @@ class Engine:
         self._speculator = speculator
         self._emit = emit
         self._clock = clock
-        self._buffers = StepBuffers()
+        self._buffers = BatchBuilder()
         self._scores = AttentionScores(self._room.cache.block_size)
         self.recorder = Recorder()
 
@@ -145,7 +145,7 @@ class Engine:
                 live = without_guesses(chunks, self._room.cache)
             isolate(live, error, partial(self._pass, again=True), self._fail)
 
-    def _pass(self, chunks: Sequence[ScheduledChunk], again: bool = False) -> Exception | None:
+    def _pass(self, chunks: Sequence[ScheduledTokens], again: bool = False) -> Exception | None:
         """Run chunks through the graph and take what it gives; what it failed with, or None."""
         with self.lock:
             chunks = [chunk for chunk in chunks if chunk.request.finish_reason is None]
@@ -164,7 +164,7 @@ class Engine:
         with self.lock:
             self._room.pass_cost.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
-            worth = Worth() if again else self._speculator.worth(guesses, now - begun)
+            worth = StepSavings() if again else self._speculator.worth(guesses, now - begun)
             given = self._commit(chunks, result, now, worth)
         self._show(chunks, result)
         if not again:  # a part of a step says nothing of what a step costs
@@ -206,7 +206,7 @@ class Engine:
         for room in self._rooms:
             room.cache.check_integrity()
 
-    def _schedule(self) -> list[ScheduledChunk]:
+    def _schedule(self) -> list[ScheduledTokens]:
         for request in self._scheduler.expire():
             self._end(request, request.finish("timeout", self._clock()))
         if self._chooser is not None:
@@ -217,7 +217,7 @@ class Engine:
                 self._emit(Event("started", chunk.request.id))
         return chunks
 
-    def _move(self, chooser: Chooser) -> None:
+    def _move(self, chooser: GraphSelector) -> None:
         """Go where the requests are done soonest."""
         load = self._scheduler.load()
         if load.requests == 0:
@@ -235,7 +235,7 @@ class Engine:
             live = request.finish_reason is None
             return live and self._room.cache.allocate(request.id, length)
 
-    def _show(self, chunks: list[ScheduledChunk], result: StepResult) -> None:
+    def _show(self, chunks: list[ScheduledTokens], result: StepResult) -> None:
         """Let drafters see what was computed for tokens that are part of a text."""
         if result.hidden is None:
             return
@@ -248,7 +248,7 @@ class Engine:
             row += chunk.last - chunk.start
 
     def _commit(
-        self, chunks: list[ScheduledChunk], result: StepResult, now: float, worth: Worth
+        self, chunks: list[ScheduledTokens], result: StepResult, now: float, worth: StepSavings
     ) -> int:
         """Take what was computed; the number of tokens that requests got."""
         row = seen = given = 0
@@ -272,7 +272,7 @@ class Engine:
         return given
 
     def _verify(
-        self, chunk: ScheduledChunk, logits: Float32Array, now: float, worth: Worth
+        self, chunk: ScheduledTokens, logits: Float32Array, now: float, worth: StepSavings
     ) -> list[Chunk]:
         """Sample behind the last token, and on as long as that gives what was guessed."""
         request = chunk.request
@@ -328,7 +328,7 @@ class Engine:
             self._scores.drop(request.id, places)
             request.num_evicted += len(places) * self._room.cache.block_size
 
-    def _fail(self, chunk: ScheduledChunk, error: Exception) -> None:
+    def _fail(self, chunk: ScheduledTokens, error: Exception) -> None:
         with self.lock:
             if chunk.request.finish_reason is None:
                 self._scheduler.remove(chunk.request)

@@ -20,7 +20,7 @@ from nanoaccel.text import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class ProcessedInput:
     """A prompt that can run.
 
     Args:
@@ -44,7 +44,7 @@ class Prepared:
     deadline: float | None
 
 
-class Preparer:
+class InputProcessor:
     """Checks prompts, numbers their completions and makes requests.
 
     Args:
@@ -92,7 +92,7 @@ class Preparer:
 
     def prepare(
         self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
-    ) -> Prepared:
+    ) -> ProcessedInput:
         """Encode a prompt, and settle what was left open.
 
         Raises:
@@ -112,9 +112,9 @@ class Preparer:
         deadline = None if options.timeout is None else time.perf_counter() + options.timeout
         with self._lock:
             numbers = [next(self._numbers) for _ in range(params.n)]
-        return Prepared(ids, numbers, params, options, max_tokens, seed, eviction, deadline)
+        return ProcessedInput(ids, numbers, params, options, max_tokens, seed, eviction, deadline)
 
-    def request(self, prepared: Prepared, index: int) -> Request:
+    def request(self, prepared: ProcessedInput, index: int) -> Request:
         """Make the request of a completion.
 
         Args:

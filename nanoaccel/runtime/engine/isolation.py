@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nanoaccel.runtime.kv import KVCache
-from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk
+from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
 
 _log = logging.getLogger("nanoaccel")
 
 
 def isolate(
-    chunks: Sequence[ScheduledChunk],
+    chunks: Sequence[ScheduledTokens],
     error: Exception,
-    run: Callable[[Sequence[ScheduledChunk]], Exception | None],
-    fail: Callable[[ScheduledChunk, Exception], None],
+    run: Callable[[Sequence[ScheduledTokens]], Exception | None],
+    fail: Callable[[ScheduledTokens, Exception], None],
 ) -> None:
     """Run chunks again, in halves of halves until what fails is alone.
 
@@ -44,7 +44,7 @@ def isolate(
         left += [part[half:], part[:half]]
 
 
-def without_guesses(chunks: Sequence[ScheduledChunk], cache: KVCache) -> list[ScheduledChunk]:
+def without_guesses(chunks: Sequence[ScheduledTokens], cache: KVCache) -> list[ScheduledTokens]:
     """The chunks of a pass whose requests go on, as they are run again.
 
     Args:

@@ -13,7 +13,7 @@ _IDLE_LOOKS = 2
 _BUSY_LOOKS = 8
 
 
-class Settling:
+class PageCompaction:
     """Moves what was loaded onto large pages, in a thread of its own.
 
     That keeps a core busy for a while, so it begins when the engine has had nothing to do for half

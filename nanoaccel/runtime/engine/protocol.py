@@ -48,7 +48,7 @@ class Submission(Protocol):
         ...
 
 
-class Serving(Protocol):
+class EngineClient(Protocol):
     """What runs requests.
 
     Attributes:
@@ -94,7 +94,7 @@ class Serving(Protocol):
 
 
 def prepare_all(
-    serving: Serving,
+    serving: EngineClient,
     prompts: Sequence[Prompt],
     params: SamplingParams | Sequence[SamplingParams | None] | None,
     options: RequestOptions | Sequence[RequestOptions | None] | None,
@@ -109,7 +109,7 @@ def prepare_all(
 
     Raises:
         ConfigError: A list of params or options has another length than that of the prompts.
-        NanoAccelError: As ``Serving.prepare``.
+        NanoAccelError: As ``EngineClient.prepare``.
     """
     return [
         serving.prepare(*asked)

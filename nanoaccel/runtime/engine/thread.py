@@ -21,7 +21,7 @@ Sink = Callable[[Chunk], None]
 _log = logging.getLogger("nanoaccel")
 
 
-class EngineLoop:
+class EngineThread:
     """Runs steps in a thread of its own while there is work.
 
     Every request that is submitted gets exactly one chunk with a finish reason, whatever

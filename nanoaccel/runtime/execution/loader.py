@@ -16,7 +16,7 @@ from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.cpu.memory import free_memory
 from nanoaccel.runtime.cpu.threads import core_count
 from nanoaccel.runtime.execution.pass_timing import measure_prices, recall_prices
-from nanoaccel.runtime.execution.selector import Chooser, Prices, worth_keeping
+from nanoaccel.runtime.execution.selector import GraphSelector, Prices, worth_keeping
 from nanoaccel.runtime.kv import CacheShape
 
 
@@ -45,7 +45,7 @@ class Graphs:
     """
 
     graphs: Sequence[Graph]
-    chooser: Chooser | None = None
+    chooser: GraphSelector | None = None
 
     def close(self) -> None:
         """Free them."""
@@ -116,7 +116,7 @@ class GraphLoader:
                 graphs, known = [graphs[i] for i in kept], [known[i] for i in kept]
             stack.pop_all()
         several = known is not None and len(graphs) > 1
-        return Graphs(graphs, Chooser(known) if known is not None and several else None)
+        return Graphs(graphs, GraphSelector(known) if known is not None and several else None)
 
     def graph(self, runtime: str, share: int = 1) -> Graph:
         """Load one graph, and allocate its cache.

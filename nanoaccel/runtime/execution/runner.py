@@ -13,7 +13,7 @@ from nanoaccel.runtime.types.plan import StepPlan
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class ModelRunner:
     """What a step of the engine works with.
 
     Args:

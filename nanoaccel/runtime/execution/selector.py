@@ -57,7 +57,7 @@ def worth_keeping(prices: Sequence[Prices]) -> list[int]:
     return kept
 
 
-class Chooser:
+class GraphSelector:
     """Follows the load from graph to graph.
 
     When nothing is computed yet, requests go where they are done soonest. Else a move costs

@@ -16,7 +16,7 @@ from nanoaccel.errors import ClosedError, NanoAccelError
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.threads import plan_here
 from nanoaccel.runtime.cpu.workload import ThreadPlan, Workload
-from nanoaccel.runtime.engine.client import EngineSubmission, Session
+from nanoaccel.runtime.engine.client import EngineSubmission, InProcessClient
 from nanoaccel.runtime.replicas.messages import (
     AskCounters,
     Cancel,
@@ -57,7 +57,7 @@ class Host:
         self._submissions: dict[int, EngineSubmission] = {}
         self._opened = threading.Event()
         self._ended = threading.Event()
-        self._session: Session | None = None
+        self._session: InProcessClient | None = None
 
     def run(self, plan: ThreadPlan, refused: list[str]) -> None:
         """Load what is asked for, and serve until told to close.
@@ -85,7 +85,7 @@ class Host:
 
     def _serve(self, start: Start, plan: ThreadPlan) -> None:
         try:
-            session = Session(
+            session = InProcessClient(
                 start.bundle,
                 backend=start.backend,
                 config=_planned(start.config, plan),
@@ -123,7 +123,7 @@ class Host:
             assert isinstance(message, AskCounters)
             self._outbox.put(Counted(self._session.counters()))
 
-    def _submit(self, session: Session, message: Submit) -> None:
+    def _submit(self, session: InProcessClient, message: Submit) -> None:
         prompt = np.frombuffer(message.prompt, np.int32).tolist()
         try:
             submission = session.prepare(prompt, message.params, message.options)

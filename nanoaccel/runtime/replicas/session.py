@@ -12,7 +12,7 @@ import numpy as np
 from nanoaccel.bundle import Bundle
 from nanoaccel.runtime.config import EngineConfig, RequestOptions
 from nanoaccel.runtime.cpu.workload import ThreadPlan
-from nanoaccel.runtime.engine.input_processor import Prepared, Preparer
+from nanoaccel.runtime.engine.input_processor import InputProcessor, ProcessedInput
 from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.runtime.replicas.messages import Start
@@ -32,7 +32,7 @@ class ReplicaSubmission:
         session: Runs them; it stays open as long as anybody holds this.
     """
 
-    def __init__(self, prepared: Prepared, session: ReplicaSession) -> None:
+    def __init__(self, prepared: ProcessedInput, session: ReplicaClient) -> None:
         self.prompt_ids = prepared.prompt_ids
         self._prepared = prepared
         self._session = session
@@ -73,8 +73,8 @@ class ReplicaSubmission:
         self._session.pool.cancel(self._tasks)
 
 
-class ReplicaSession:
-    """Several engines, and the way from a prompt to its completions; a ``serving.Serving``.
+class ReplicaClient:
+    """Several engines, and the way from a prompt to its completions; a ``serving.EngineClient``.
 
     The processes end with the last reference to this, or with the interpreter, however that ends.
 
@@ -92,7 +92,7 @@ class ReplicaSession:
         pool: Runs them.
 
     Raises:
-        NanoAccelError: As ``Session``.
+        NanoAccelError: As ``InProcessClient``.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class ReplicaSession:
         ready = self.pool.ready
         self.info = ready[0].info
         # A request must fit wherever it goes.
-        self._preparer = Preparer(
+        self._preparer = InputProcessor(
             self.tokenizer,
             self.info,
             model_length=model_length,
@@ -139,7 +139,7 @@ class ReplicaSession:
     def prepare(
         self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
     ) -> ReplicaSubmission:
-        """Check a prompt as its engine will; as ``serving.Serving.prepare``."""
+        """Check a prompt as its engine will; as ``serving.EngineClient.prepare``."""
         self.pool.owner.check()
         prepared = self._preparer.prepare(prompt, params, options)
         self._preparer.request(prepared, 0)  # raises what would be raised there
@@ -154,7 +154,7 @@ class ReplicaSession:
         self.pool.close()
 
 
-def _params_of(prepared: Prepared, index: int) -> SamplingParams:
+def _params_of(prepared: ProcessedInput, index: int) -> SamplingParams:
     """Those of one completion; the engine cuts again what does not fit."""
     params = prepared.params
     most = max(prepared.max_tokens, params.min_tokens)

@@ -18,7 +18,7 @@ from nanoaccel.runtime.scheduling.token_budget import StepBudget
 
 
 @dataclass(frozen=True, slots=True)
-class ScheduledChunk:
+class ScheduledTokens:
     """The tokens ``start:end`` of a request, to be computed in this step.
 
     Behind them, if it completes, may stand guesses at those to come (``drafts``).
@@ -50,13 +50,13 @@ class _Step:
     """What is chosen so far, and how many tokens are left to choose."""
 
     left: int
-    chunks: list[ScheduledChunk] = field(default_factory=list)
+    chunks: list[ScheduledTokens] = field(default_factory=list)
     given_up: list[Request] = field(default_factory=list)
     admits: bool = True
 
     def add(self, request: Request, count: int) -> None:
         start = request.num_computed
-        self.chunks.append(ScheduledChunk(request, start, start + count))
+        self.chunks.append(ScheduledTokens(request, start, start + count))
         self.left -= count
 
     def give_up(self, request: Request) -> None:
@@ -185,7 +185,7 @@ class Scheduler:
             self.remove(request)
         return due
 
-    def schedule(self) -> list[ScheduledChunk]:
+    def schedule(self) -> list[ScheduledTokens]:
         """Choose the chunks of the next step; their room in the cache is allocated."""
         decodes = [request for request in self._running if request.num_pending == 1]
         prompts = [request for request in self._running if request.num_pending > 1]

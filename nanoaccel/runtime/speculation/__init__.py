@@ -1,7 +1,7 @@
 """Speculative decoding: what is guessed is checked in the same pass, when that promises to pay."""
 
-from nanoaccel.runtime.speculation.controller import Controller, Worth
+from nanoaccel.runtime.speculation.controller import Controller, StepSavings
 from nanoaccel.runtime.speculation.record import SpeculationCounters
 from nanoaccel.runtime.speculation.speculator import Speculator
 
-__all__ = ["Controller", "SpeculationCounters", "Speculator", "Worth"]
+__all__ = ["Controller", "SpeculationCounters", "Speculator", "StepSavings"]

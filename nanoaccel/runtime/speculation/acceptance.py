@@ -44,7 +44,7 @@ class Experience:
         self._mean += (1 - _MEMORY) * (right - self._mean)
 
 
-class Belief:
+class AcceptanceEstimator:
     """The chance that a guess for one request is right.
 
     Some texts are easier to guess than others, at all levels of evidence: the request has odds of

@@ -34,7 +34,7 @@ class StepShape:
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
+class Goodput:
     """What guesses for one request would bring.
 
     Args:
@@ -54,7 +54,7 @@ class Promise:
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
+class StepSavings:
     """What a step with guesses is measured by, in seconds.
 
     Args:
@@ -101,7 +101,7 @@ class Controller:
 
     def promise(
         self, survival: Sequence[float], shape: StepShape, cost: GuessCost = _FREE
-    ) -> Promise:
+    ) -> Goodput:
         """What guesses for one request would bring, the others getting none.
 
         Args:
@@ -111,7 +111,7 @@ class Controller:
         """
         unit = self._cost.seconds(1)
         if unit is None:
-            return Promise(0, 0.0)
+            return Goodput(0, 0.0)
         without = self._at(shape.tokens)
         plain = shape.writers / without
         best, rate = 0, plain
@@ -126,7 +126,7 @@ class Controller:
                 best, rate = count, given / spent
             if given + chance * (len(survival) - count) <= max(rate, least) * spent:
                 break  # even if all others were as likely as this one
-        return Promise(best, rate, plain)
+        return Goodput(best, rate, plain)
 
     def floors(self, most: int, shape: StepShape, cost: GuessCost, rate: float) -> list[float]:
         """By position, how often a guess must be reached and right to be worth making.
@@ -182,7 +182,7 @@ class Controller:
             counts[draft] += 1
         return counts
 
-    def worth(self, shape: StepShape, guesses: int, seconds: float) -> Worth:
+    def worth(self, shape: StepShape, guesses: int, seconds: float) -> StepSavings:
         """How to tell what guesses save each request; nothing without guesses.
 
         Args:
@@ -192,9 +192,9 @@ class Controller:
         """
         plain = self._cost.seconds(shape.writers)
         if plain is None or guesses == 0:
-            return Worth()
+            return StepSavings()
         prompts = self._at(shape.tokens) - plain
-        return Worth(plain / shape.writers, (seconds - prompts) / (shape.writers + guesses))
+        return StepSavings(plain / shape.writers, (seconds - prompts) / (shape.writers + guesses))
 
     def settle(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from nanoaccel.runtime.speculation.acceptance import Belief, Experience
+from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, Experience
 from nanoaccel.runtime.speculation.controller import Controller, StepShape
 from nanoaccel.runtime.speculation.draft_cost import NEAR, DraftCost, Probe
 from nanoaccel.runtime.speculation.drafters import Draft, Drafter, StateReader
@@ -31,12 +31,12 @@ class _Student:
         read: Tokens of the text that it has read.
     """
 
-    belief: Belief
+    belief: AcceptanceEstimator
     probe: Probe = field(default_factory=Probe)
     read: int = 0
 
 
-class Learner:
+class DrafterState:
     """Asks a drafter for guesses where they promise to pay.
 
     Args:
@@ -142,5 +142,5 @@ class Learner:
     def _student(self, request_id: int) -> _Student:
         found = self.students.get(request_id)
         if found is None:
-            found = self.students[request_id] = _Student(Belief(self._experience))
+            found = self.students[request_id] = _Student(AcceptanceEstimator(self._experience))
         return found

@@ -13,9 +13,9 @@ from operator import eq
 from nanoaccel.errors import DrafterError
 from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk
-from nanoaccel.runtime.speculation.controller import Controller, StepShape, Worth
-from nanoaccel.runtime.speculation.drafter_state import Learner
+from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
+from nanoaccel.runtime.speculation.controller import Controller, StepSavings, StepShape
+from nanoaccel.runtime.speculation.drafter_state import DrafterState
 from nanoaccel.runtime.speculation.drafters import Draft, Drafter
 from nanoaccel.runtime.speculation.record import SpeculationCounters, SpeculationRecord
 from nanoaccel.runtime.types.plan import Float32Array
@@ -58,11 +58,11 @@ class Speculator:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         free_first = sorted(drafters, key=lambda drafter: not drafter.is_free)
-        self._learners = [Learner(drafter, clock) for drafter in free_first]
+        self._learners = [DrafterState(drafter, clock) for drafter in free_first]
         self._controller = controller
         self._vocab_size = vocab_size
         self._max_tokens = max_tokens
-        self._open: dict[int, list[tuple[Learner, Draft]]] = {}
+        self._open: dict[int, list[tuple[DrafterState, Draft]]] = {}
         self._ended: deque[Request] = deque()
         self._shape: StepShape | None = None
         self._drafting = 0.0
@@ -82,8 +82,8 @@ class Speculator:
         self._controller.move(cost, pad)
 
     def extend(
-        self, chunks: list[ScheduledChunk], has_room: Callable[[Request, int], bool]
-    ) -> list[ScheduledChunk]:
+        self, chunks: list[ScheduledTokens], has_room: Callable[[Request, int], bool]
+    ) -> list[ScheduledTokens]:
         """Add guesses to the chunks of a step whose requests get a token from it.
 
         Args:
@@ -135,7 +135,7 @@ class Speculator:
                 with self._guard(learner):
                     learner.reader.observe(request.id, start, hidden)
 
-    def learn(self, chunk: ScheduledChunk, given: Sequence[int]) -> None:
+    def learn(self, chunk: ScheduledTokens, given: Sequence[int]) -> None:
         """Compare what was guessed with what the target drew.
 
         Args:
@@ -147,7 +147,7 @@ class Speculator:
         accepted = sum(map(eq, given, chunk.drafts))  # only the last may be wrong
         self._record.note_request(len(chunk.drafts), accepted, len(given))
 
-    def worth(self, guesses: int, seconds: float) -> Worth:
+    def worth(self, guesses: int, seconds: float) -> StepSavings:
         """How to tell what the step's guesses save each request.
 
         Args:
@@ -155,7 +155,7 @@ class Speculator:
             seconds: Of the pass.
         """
         if self._shape is None:
-            return Worth()
+            return StepSavings()
         return self._controller.worth(self._shape, guesses, seconds + self._drafting)
 
     def settle(self, guesses: int, given: int, seconds: float) -> None:
@@ -190,7 +190,7 @@ class Speculator:
         for learner in self._learners:
             learner.drafter.close()
 
-    def _propose(self, writers: Sequence[ScheduledChunk], shape: StepShape) -> dict[int, Draft]:
+    def _propose(self, writers: Sequence[ScheduledTokens], shape: StepShape) -> dict[int, Draft]:
         """For each request the draft that promises the most, with no prompts in the step."""
         shape = StepShape(shape.writers, shape.writers)
         best: dict[int, Draft] = {}
@@ -228,7 +228,7 @@ class Speculator:
         rate = 0.0 if alone else self._controller.promise(draft.survival, shape).rate
         return rate, sum(draft.survival)
 
-    def _fill(self, learner: Learner, drafts: Sequence[Draft]) -> None:
+    def _fill(self, learner: DrafterState, drafts: Sequence[Draft]) -> None:
         self._drafting += learner.propose(drafts)
         for draft in drafts:
             for token in draft.proposed:
@@ -236,7 +236,7 @@ class Speculator:
                     raise ValueError(f"token {token} is not one of {self._vocab_size}")
 
     @contextmanager
-    def _guard(self, learner: Learner) -> Iterator[None]:
+    def _guard(self, learner: DrafterState) -> Iterator[None]:
         """Where a drafter is called: one that fails is switched off."""
         try:
             yield
@@ -252,8 +252,8 @@ class Speculator:
 
 
 def _extended(
-    chunk: ScheduledChunk, guesses: tuple[int, ...], has_room: Callable[[Request, int], bool]
-) -> ScheduledChunk:
+    chunk: ScheduledTokens, guesses: tuple[int, ...], has_room: Callable[[Request, int], bool]
+) -> ScheduledTokens:
     """A chunk with guesses, unless the cache has no room for them: nobody makes way for guesses."""
     longer = replace(chunk, drafts=guesses)
     fits = has_room(chunk.request, longer.last - chunk.request.num_evicted)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nanoaccel.errors import ConfigError, GenerationError
-from nanoaccel.runtime.engine.client import Session
+from nanoaccel.runtime.engine.client import InProcessClient
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 from nanoaccel.runtime.types.outputs import Completion, RequestOutput
@@ -116,7 +116,7 @@ def measure(
     run = _prompt_speed if test.kind == "pp" else _generation_speed
     listener(f"{test.name}: warm-up")
     run(llm, _warm_up(test), draw)
-    if isinstance(llm.session, Session):
+    if isinstance(llm.session, InProcessClient):
         llm.session.settle()
     samples = []
     for number in range(repetitions):

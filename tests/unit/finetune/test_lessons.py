@@ -8,7 +8,7 @@ from support.engines import VOCAB_SIZE
 
 from nanoaccel.finetune.drafts import training_examples as module
 from nanoaccel.finetune.drafts.corpus import Text
-from nanoaccel.finetune.drafts.training_examples import Lesson, Lessons, choose_vocabulary
+from nanoaccel.finetune.drafts.training_examples import Lessons, TrainingExample, choose_vocabulary
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
 
 TEXTS = [Text([1, 2, 3], [4, 5, 6, 7]), Text([8], [9, 10]), Text([3, 2], [1, 2, 3, 4, 5, 6, 7])]
@@ -22,7 +22,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LIKELIEST", LIKELIEST)
 
 
-def written(folder: Path, texts: list[Text]) -> list[Lesson]:
+def written(folder: Path, texts: list[Text]) -> list[TrainingExample]:
     backend = FakeBackend(hashed(VOCAB_SIZE), VOCAB_SIZE, hidden_states=True)
     backend.allocate_cache(8)
     lessons = Lessons(folder, width=2, vocab_size=len(VOCABULARY))

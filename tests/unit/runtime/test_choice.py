@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nanoaccel.runtime.execution.selector import (
     EXPECTED_TOKENS,
-    Chooser,
+    GraphSelector,
     Prices,
     worth_keeping,
 )
@@ -49,25 +49,25 @@ def decoding(requests: int, tokens: int = 1000) -> Load:
 
 
 def test_chooser_begins_with_the_best_for_one() -> None:
-    assert Chooser([QUICK_TOGETHER, QUICK_ALONE]).current == 1
+    assert GraphSelector([QUICK_TOGETHER, QUICK_ALONE]).current == 1
 
 
 def test_chooser_follows_the_number_of_requests_when_nothing_is_computed() -> None:
-    chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
+    chooser = GraphSelector([QUICK_ALONE, QUICK_TOGETHER])
     assert chooser.choose(fresh(1, 10)) == 0
     assert chooser.choose(fresh(8, 80)) == 1
     assert chooser.choose(fresh(1, 10)) == 0
 
 
 def test_chooser_counts_long_prompts() -> None:
-    chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
+    chooser = GraphSelector([QUICK_ALONE, QUICK_TOGETHER])
     saved = EXPECTED_TOKENS * (0.008 - 0.005)
     assert chooser.choose(fresh(1, int(saved / 0.0005) - 10)) == 0
     assert chooser.choose(fresh(1, int(saved / 0.0005) + 10)) == 1
 
 
 def test_chooser_moves_when_staying_has_cost_as_much_as_moving() -> None:
-    chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
+    chooser = GraphSelector([QUICK_ALONE, QUICK_TOGETHER])
     steps = 0
     while chooser.choose(decoding(8)) == 0:
         steps += 1
@@ -75,24 +75,24 @@ def test_chooser_moves_when_staying_has_cost_as_much_as_moving() -> None:
 
 
 def test_chooser_moves_at_once_when_many_come_just_after_one_began() -> None:
-    chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
+    chooser = GraphSelector([QUICK_ALONE, QUICK_TOGETHER])
     assert chooser.choose(fresh(1, 128)) == 0
     assert chooser.choose(Load(8, 128, 7 * 128)) == 1
 
 
 def test_chooser_does_not_leave_in_the_middle_of_a_prompt_for_slower_writing() -> None:
-    chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
+    chooser = GraphSelector([QUICK_ALONE, QUICK_TOGETHER])
     assert chooser.choose(fresh(1, 500)) == 0
     assert chooser.choose(Load(1, 128, 372)) == 0
 
 
 def test_chooser_stays_when_a_short_prompt_comes_beside_a_long_text() -> None:
-    chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
+    chooser = GraphSelector([QUICK_ALONE, QUICK_TOGETHER])
     assert chooser.choose(Load(2, 1000, 20)) == 0
 
 
 def test_chooser_stays_where_the_load_comes_and_goes() -> None:
-    chooser = Chooser([QUICK_ALONE, QUICK_TOGETHER])
+    chooser = GraphSelector([QUICK_ALONE, QUICK_TOGETHER])
     for _ in range(50):
         assert chooser.choose(decoding(8)) == 0
         for _ in range(8):
@@ -104,7 +104,7 @@ def test_chooser_never_costs_much_more_than_the_best_single_graph(
     loads: list[int], known: int
 ) -> None:
     prices = [QUICK_ALONE, QUICK_TOGETHER]
-    chooser = Chooser(prices)
+    chooser = GraphSelector(prices)
     spent, place = 0.0, chooser.current
     for count in loads:
         moved = chooser.choose(decoding(count, known))

@@ -7,12 +7,12 @@ from random import Random
 import pytest
 from support.engines import VOCAB_SIZE, Bench, next_letter, quick
 
-from nanoaccel.runtime.execution.selector import Chooser, Prices
+from nanoaccel.runtime.execution.selector import GraphSelector, Prices
 from nanoaccel.runtime.scheduling.load import Load
 from nanoaccel.text import Tokenizer
 
 
-class Restless(Chooser):
+class Restless(GraphSelector):
     """Moves as the dice say."""
 
     def __init__(self, seed: int) -> None:
@@ -51,7 +51,7 @@ def test_engine_writes_the_same_wherever_requests_run(tokenizer: Tokenizer, seed
 
 
 def test_engine_finds_a_prefix_in_the_graph_where_it_was_computed(tokenizer: Tokenizer) -> None:
-    chooser = Chooser([Prices({1: 1.0, 4: 8.0}, 1.0), Prices({1: 2.0, 4: 4.0}, 1.0)])
+    chooser = GraphSelector([Prices({1: 1.0, 4: 8.0}, 1.0), Prices({1: 2.0, 4: 4.0}, 1.0)])
     bench = Bench(tokenizer, quick(), chooser=chooser)
     prompt = list(range(9))
     for _ in range(2):

@@ -17,7 +17,7 @@ from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.engine.assembly import start_engine
 from nanoaccel.runtime.engine.engine import Engine
-from nanoaccel.runtime.engine.thread import EngineLoop
+from nanoaccel.runtime.engine.thread import EngineThread
 from nanoaccel.runtime.execution.loader import Graph, Graphs
 from nanoaccel.runtime.kv import CacheShape
 from nanoaccel.runtime.sampling import SamplingParams
@@ -103,7 +103,7 @@ def open_bench(tokenizer: Tokenizer, folder: Path) -> Iterator[OpenBench]:
         bench.loop.close()
 
 
-def closing(loop: EngineLoop) -> threading.Thread:
+def closing(loop: EngineThread) -> threading.Thread:
     """Close it in another thread."""
     thread = threading.Thread(target=loop.close)
     thread.start()

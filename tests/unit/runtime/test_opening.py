@@ -14,7 +14,7 @@ from nanoaccel.runtime import open as opening
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.linux import read_linux
 from nanoaccel.runtime.cpu.workload import ThreadPlan
-from nanoaccel.runtime.engine.client import Session
+from nanoaccel.runtime.engine.client import InProcessClient
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.open import engines_that_fit, open_serving
 from nanoaccel.runtime.replicas import session as session_module
@@ -40,7 +40,7 @@ def opened_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[Th
 
     machine = read_linux(two_sockets().write(tmp_path / "machine"))
     monkeypatch.setattr(opening, "this_machine", lambda: machine)
-    monkeypatch.setattr(session_module, "ReplicaSession", open_several)
+    monkeypatch.setattr(session_module, "ReplicaClient", open_several)
     monkeypatch.delenv("NANOACCEL_THREADS", raising=False)
     return plans
 
@@ -67,7 +67,7 @@ def test_auto_opens_fewer_where_memory_is_short(
 ) -> None:
     monkeypatch.setattr(opening, "free_memory", lambda: 4 * WEIGHTS)
     session = open_auto(heavy)
-    assert isinstance(session, Session)
+    assert isinstance(session, InProcessClient)
     session.close()
     assert opened_with == []
     assert "replicas: 1 instead of one on each of 2 NUMA nodes" in caplog.text
@@ -84,7 +84,7 @@ def test_engines_fit_beside_the_cache(heavy: Path) -> None:
 def test_one_engine_runs_in_this_process(folder: Path) -> None:
     for replicas in ("auto", 1):
         with LLM(folder, replicas=replicas) as llm:  # type: ignore[arg-type]
-            assert isinstance(llm.session, Session)
+            assert isinstance(llm.session, InProcessClient)
             assert llm.replicas == 1
 
 

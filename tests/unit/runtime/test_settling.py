@@ -8,7 +8,7 @@ from support.disk_tiers import wait_until
 
 from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.engine import page_compaction as settling
-from nanoaccel.runtime.engine.page_compaction import Settling
+from nanoaccel.runtime.engine.page_compaction import PageCompaction
 
 
 class Pages(HugePages):
@@ -58,11 +58,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def made(pages: Pages, engine: Watched, quick: None) -> Iterator[Callable[[], Settling]]:  # noqa: ARG001
-    found: list[Settling] = []
+def made(pages: Pages, engine: Watched, quick: None) -> Iterator[Callable[[], PageCompaction]]:  # noqa: ARG001
+    found: list[PageCompaction] = []
 
-    def make() -> Settling:
-        found.append(Settling(pages, engine))  # type: ignore[arg-type]
+    def make() -> PageCompaction:
+        found.append(PageCompaction(pages, engine))  # type: ignore[arg-type]
         return found[-1]
 
     yield make
@@ -72,7 +72,7 @@ def made(pages: Pages, engine: Watched, quick: None) -> Iterator[Callable[[], Se
 
 @pytest.mark.parametrize(("busy", "looks"), [(False, 2), (True, 8)])
 def test_it_begins_after_a_short_rest_or_longer_work(
-    made: Callable[[], Settling], pages: Pages, engine: Watched, busy: bool, looks: int
+    made: Callable[[], PageCompaction], pages: Pages, engine: Watched, busy: bool, looks: int
 ) -> None:
     engine.busy = busy
     made()
@@ -81,7 +81,7 @@ def test_it_begins_after_a_short_rest_or_longer_work(
 
 
 def test_it_is_done_again_for_a_graph_that_comes_into_use(
-    made: Callable[[], Settling], pages: Pages, engine: Watched
+    made: Callable[[], PageCompaction], pages: Pages, engine: Watched
 ) -> None:
     engine.num_rooms = 2
     made()
@@ -93,7 +93,10 @@ def test_it_is_done_again_for_a_graph_that_comes_into_use(
 
 
 def test_it_can_be_had_at_once(
-    made: Callable[[], Settling], pages: Pages, engine: Watched, monkeypatch: pytest.MonkeyPatch
+    made: Callable[[], PageCompaction],
+    pages: Pages,
+    engine: Watched,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(settling, "_LOOK", 60.0)
     made().settle()
@@ -102,7 +105,7 @@ def test_it_can_be_had_at_once(
 
 
 def test_who_wants_it_at_once_waits_for_what_has_begun(
-    made: Callable[[], Settling], pages: Pages, engine: Watched
+    made: Callable[[], PageCompaction], pages: Pages, engine: Watched
 ) -> None:
     pages.free.clear()
     one = made()
@@ -116,7 +119,7 @@ def test_who_wants_it_at_once_waits_for_what_has_begun(
 
 
 def test_nothing_is_moved_for_an_engine_that_is_closed(
-    made: Callable[[], Settling], pages: Pages
+    made: Callable[[], PageCompaction], pages: Pages
 ) -> None:
     pages.free.clear()
     one = made()

@@ -5,11 +5,11 @@ from random import Random
 import numpy as np
 from support.engines import VOCAB_SIZE
 
-from nanoaccel.runtime.engine.batch_builder import StepBuffers
+from nanoaccel.runtime.engine.batch_builder import BatchBuilder
 from nanoaccel.runtime.kv import CacheEviction, PagedCache
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk
+from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
 from nanoaccel.runtime.types.plan import StepPlan
 from nanoaccel.text import Tokenizer
 
@@ -33,7 +33,7 @@ def chunk_of(
     start: int = 0,
     end: int,
     evicted: int = 0,
-) -> ScheduledChunk:
+) -> ScheduledTokens:
     request = Request(
         number,
         [(number + place) % VOCAB_SIZE for place in range(length)],
@@ -47,7 +47,7 @@ def chunk_of(
     )
     request.num_computed, request.num_evicted = start, evicted
     assert cache.allocate(number, end - evicted)
-    return ScheduledChunk(request, start, end)
+    return ScheduledTokens(request, start, end)
 
 
 def lists(plan: StepPlan) -> dict[str, list[int]]:
@@ -61,7 +61,7 @@ def test_step_buffers_pack_chunks_without_padding(tokenizer: Tokenizer) -> None:
         chunk_of(cache, tokenizer, 5, 8, start=2, end=5),
         chunk_of(cache, tokenizer, 9, 2, end=2),
     ]
-    plan = StepBuffers().assemble(chunks, cache)
+    plan = BatchBuilder().assemble(chunks, cache)
     assert lists(plan) == {
         "token_ids": [9, 7, 8, 9, 9, 10],
         "positions": [8, 2, 3, 4, 0, 1],
@@ -79,7 +79,7 @@ def test_step_buffers_pack_chunks_without_padding(tokenizer: Tokenizer) -> None:
 def test_step_buffers_count_dropped_tokens_in_positions_only(tokenizer: Tokenizer) -> None:
     cache = PagedCache(10, 4)
     chunk = chunk_of(cache, tokenizer, 0, 30, start=20, end=22, evicted=8)
-    plan = lists(StepBuffers().assemble([chunk], cache))
+    plan = lists(BatchBuilder().assemble([chunk], cache))
     assert plan["positions"] == [20, 21]
     assert plan["past_lens"] == [12]
     assert len(plan["block_ids"]) == 4
@@ -88,7 +88,7 @@ def test_step_buffers_count_dropped_tokens_in_positions_only(tokenizer: Tokenize
 
 def test_step_buffers_reuse_their_memory(tokenizer: Tokenizer) -> None:
     cache = PagedCache(100, 4)
-    buffers = StepBuffers()
+    buffers = BatchBuilder()
     large = [chunk_of(cache, tokenizer, number, 40, end=40) for number in range(9)]
     small = [chunk_of(cache, tokenizer, number, 7, start=3, end=7) for number in (20, 30)]
     first = buffers.assemble(large, cache)
@@ -102,7 +102,7 @@ def test_step_buffers_grow_to_what_is_needed_and_forget_former_steps(
 ) -> None:
     random = Random(1)
     cache = PagedCache(2000, 4)
-    buffers = StepBuffers()
+    buffers = BatchBuilder()
     for step in range(60):
         chunks = []
         for number in range(random.choice((1, 2, 7, 40))):
@@ -112,7 +112,7 @@ def test_step_buffers_grow_to_what_is_needed_and_forget_former_steps(
             name = 100 * step + number
             chunks.append(chunk_of(cache, tokenizer, name, length, start=start, end=end))
         used = buffers.assemble(chunks, cache)
-        assert lists(used) == lists(StepBuffers().assemble(chunks, cache))
+        assert lists(used) == lists(BatchBuilder().assemble(chunks, cache))
         assert int(used.seq_begins[-1]) == len(used.token_ids) == len(used.positions)
         assert int(used.block_begins[-1]) == len(used.block_ids)
         for chunk in chunks:

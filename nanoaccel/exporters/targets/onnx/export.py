@@ -23,7 +23,7 @@ from nanoaccel.exporters.targets.onnx.save import DATA
 from nanoaccel.exporters.targets.openvino.runner import GraphRunner
 
 if TYPE_CHECKING:
-    from nanoaccel.exporters.reference.artifacts import Material
+    from nanoaccel.exporters.reference.artifacts import ModelArtifacts
 
 # How far logits may be off, as a share of the largest: other rounding, no other weights.
 _TOLERANCE = 0.01
@@ -48,7 +48,7 @@ class OnnxGraph:
     answers: NDArray[np.float32]
 
 
-def prepare(material: Material, folder: Path, progress: Progress) -> Path:
+def prepare(material: ModelArtifacts, folder: Path, progress: Progress) -> Path:
     """Let the builder make its graph of the original, and see whether it can be packed.
 
     Args:
@@ -68,7 +68,7 @@ def prepare(material: Material, folder: Path, progress: Progress) -> Path:
 
 
 def write(
-    material: Material, builder: Path, compressed: Path, folder: Path, progress: Progress
+    material: ModelArtifacts, builder: Path, compressed: Path, folder: Path, progress: Progress
 ) -> OnnxGraph:
     """Write the graph with the weights of the OpenVINO graph, check it, and judge it.
 

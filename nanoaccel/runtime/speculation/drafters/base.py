@@ -11,7 +11,7 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.runtime.backends import Precision
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array
 
-Belief = Callable[[int], float]
+AcceptanceEstimator = Callable[[int], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class Draft:
         request_id: int,
         tokens: Int64Array,
         limit: int,
-        belief: Belief,
+        belief: AcceptanceEstimator,
         floors: Sequence[float],
         outlook: float = 1.0,
     ) -> None:

@@ -16,7 +16,7 @@ from nanoaccel.errors import ConfigError, GenerationError
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import Backend, BackendInfo, BackendOptions
 from nanoaccel.runtime.cpu.huge_pages import HugePages
-from nanoaccel.runtime.engine.client import Session
+from nanoaccel.runtime.engine.client import InProcessClient
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 from nanoaccel.runtime.tools.profiling.cold_start import StartClock
@@ -131,7 +131,7 @@ def _run(llm: LLM, options: ProfileOptions) -> tuple[float, RunFacts]:
     params = _plain(options.tokens)
     measured = prompt()
     session = llm.session
-    assert isinstance(session, Session), "it has one engine, in this process"
+    assert isinstance(session, InProcessClient), "it has one engine, in this process"
     session.settle()
     with Profiler(session.loop.engine) as profiler:
         cpu, begun = time.process_time(), time.perf_counter()

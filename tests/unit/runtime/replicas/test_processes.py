@@ -22,7 +22,7 @@ from nanoaccel.errors import ClosedError, ConfigError, NanoAccelError, RequestEr
 from nanoaccel.runtime.async_llm import AsyncLLM
 from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.replicas.session import ReplicaSession
+from nanoaccel.runtime.replicas.session import ReplicaClient
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.types.events import Event
 
@@ -52,7 +52,7 @@ def open_two(bundle: Path, **options: object) -> LLM:
 
 
 def pids_of(llm: LLM) -> list[int]:
-    assert isinstance(llm.session, ReplicaSession)
+    assert isinstance(llm.session, ReplicaClient)
     return llm.session.pool.pids
 
 

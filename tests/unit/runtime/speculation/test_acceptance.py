@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from nanoaccel.runtime.speculation.acceptance import Belief, Experience
+from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, Experience
 
 
 def test_experience_begins_with_its_priors() -> None:
@@ -23,23 +23,23 @@ def test_experience_follows_what_it_sees() -> None:
 
 def test_belief_begins_with_what_others_have_seen() -> None:
     experience = Experience([0.5])
-    first = Belief(experience)
+    first = AcceptanceEstimator(experience)
     for _ in range(100):
         first.note(0, True)
-    assert Belief(experience).chance(0) > 0.8
+    assert AcceptanceEstimator(experience).chance(0) > 0.8
 
 
 def test_belief_learns_at_one_level_about_the_others() -> None:
     experience = Experience([0.3, 0.6])
-    belief = Belief(experience)
+    belief = AcceptanceEstimator(experience)
     for _ in range(10):
         belief.note(0, False)
     assert belief.chance(1) < 0.5
-    assert Belief(experience).chance(1) == pytest.approx(0.6)
+    assert AcceptanceEstimator(experience).chance(1) == pytest.approx(0.6)
 
 
 def test_belief_stays_a_probability() -> None:
-    belief = Belief(Experience([0.0, 1.0]))
+    belief = AcceptanceEstimator(Experience([0.0, 1.0]))
     for right in [True] * 500 + [False] * 500:
         belief.note(0, right)
         belief.note(1, right)

@@ -11,7 +11,7 @@ from support.engines import EOS, Bench, quick
 from support.guessed_texts import Job, run, whole_texts
 
 from nanoaccel.runtime.kv import PagedCache
-from nanoaccel.runtime.speculation.acceptance import Belief, Experience
+from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, Experience
 from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.text import Tokenizer
 
@@ -84,7 +84,7 @@ def test_draft_of_poor_evidence_is_judged_again() -> None:
     experience = Experience([0.9])
 
     def guess(right: bool) -> None:
-        belief = Belief(experience)
+        belief = AcceptanceEstimator(experience)
         draft = Draft(0, np.zeros(1, np.int64), 4, belief.chance, (0.02,))
         goes_on = draft.add(1, 0)
         assert draft.proposed == [1]

@@ -27,7 +27,7 @@ from support.guessed_texts import (
 from nanoaccel.runtime.backends.fake import Rule
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk
+from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
 from nanoaccel.runtime.speculation import drafter_state as learner
 from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
 from nanoaccel.text import Tokenizer
@@ -269,7 +269,7 @@ def test_engine_pads_for_the_requests_that_are_left(tokenizer: Tokenizer) -> Non
     extend, forward = bench.speculator.extend, bench.backend.forward
     padded: list[tuple[int, int]] = []
 
-    def cancelling(chunks: list[ScheduledChunk], has_room: HasRoom) -> list[ScheduledChunk]:
+    def cancelling(chunks: list[ScheduledTokens], has_room: HasRoom) -> list[ScheduledTokens]:
         longer = extend(chunks, has_room)
         bench.engine.cancel(leaves)
         return longer

@@ -22,14 +22,14 @@ from support.drafters import Always, Guesser, random_tokens, same
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
 from nanoaccel.runtime.engine.engine import Engine
 from nanoaccel.runtime.execution.pass_time import PassCost
-from nanoaccel.runtime.execution.runner import Room
+from nanoaccel.runtime.execution.runner import ModelRunner
 from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.sampling import Sampled, SamplingParams, SamplingSettings
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledChunk, Scheduler
+from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens, Scheduler
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
-from nanoaccel.runtime.speculation import Speculator, Worth, drafter_state
+from nanoaccel.runtime.speculation import Speculator, StepSavings, drafter_state
 from nanoaccel.runtime.speculation.drafters import Draft, Drafter, DrafterOptions
 from nanoaccel.runtime.speculation.drafters.ngram import NgramDrafter
 from nanoaccel.runtime.types.outputs import Chunk
@@ -46,7 +46,7 @@ Z = 3.72
 
 Text = tuple[int, ...]
 Accepts = Callable[[float, int], bool]
-Verify = Callable[[Engine, ScheduledChunk, Float32Array, float, Worth], list[Chunk]]
+Verify = Callable[[Engine, ScheduledTokens, Float32Array, float, StepSavings], list[Chunk]]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -175,7 +175,7 @@ def write_texts(tokenizer: Tokenizer, case: Case) -> tuple[Counter[Text], int]:
         vocab_size=VOCAB_SIZE,
         max_tokens=10 * BATCH,
     )
-    room = Room(backend, cache, cost, budget, StepCost())
+    room = ModelRunner(backend, cache, cost, budget, StepCost())
     engine = Engine([room], scheduler, guesses, emit=lambda _: None, clock=lambda: 0.0)
     params = params_of(case)
     requests = [
@@ -262,7 +262,7 @@ def lossy(accepts: Accepts) -> Verify:
     """A wrong rule: it takes a guess for what the guess's probability and place are."""
 
     def verify(
-        _: Engine, chunk: ScheduledChunk, logits: Float32Array, now: float, __: Worth
+        _: Engine, chunk: ScheduledTokens, logits: Float32Array, now: float, __: StepSavings
     ) -> list[Chunk]:
         request = chunk.request
         written: list[Chunk] = []

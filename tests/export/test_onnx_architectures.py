@@ -33,10 +33,17 @@ ROPE = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 64,
 }
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 1e4,
+    "factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {"tie_word_embeddings": True, "rope_parameters": ROPE}),
     "mistral": ("mistral", {"sliding_window": 64}),
     "qwen2": ("qwen2", {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6}}),
+    "yarn": ("qwen2", {"max_position_embeddings": 64, "rope_parameters": YARN}),
     "qwen3": ("qwen3", {}),
     "gemma3": ("gemma3_text", {"hidden_size": 96}),
     "phi3": ("phi3", {}),

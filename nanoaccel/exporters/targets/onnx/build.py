@@ -42,7 +42,7 @@ def packed_graph(builder: Path, checkpoint: Path) -> ir.Model:
     select_rows(model.graph)
     add_hidden_outputs(model.graph, origin.hidden_size)
     restore_windows(model.graph, origin.windows)
-    compute_rotary_caches(model.graph, origin.rotations)
+    compute_rotary_caches(model.graph, origin.rotations, origin.context_length)
     return model
 
 

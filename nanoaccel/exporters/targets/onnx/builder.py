@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nanoaccel.bundle import find_context_length
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.targets.onnx.rotation import Rotation
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 GRAPH = "model.onnx"
 _CONFIG = "config.json"
 _OWN_TYPE = "nanoaccel_dtype"
-_ROTATIONS = "nanoaccel_rotations"
+_ROTATIONS, _CONTEXT = "nanoaccel_rotations", "nanoaccel_context_length"
 _EPSILON = ("rms_norm_eps", "layer_norm_eps", "norm_eps", "layer_norm_epsilon")
 _FIXED_EPSILON = {"olmo": 1e-5}  # where it stands in the code
 _FREQUENCIES, _SCALE = "inv_freq", "attention_scaling"
@@ -81,6 +82,7 @@ class Origin:
         epsilon: What its norms add to the variance; None when its config does not say.
         windows: Tokens that each layer attends to; None is all.
         rotations: Of its rotary embeddings.
+        context_length: Tokens that it can attend to, scaled rotary embeddings included.
     """
 
     kind: str
@@ -89,6 +91,7 @@ class Origin:
     epsilon: float | None
     windows: tuple[int | None, ...]
     rotations: tuple[Rotation, ...]
+    context_length: int
 
 
 def save_checkpoint(model: PreTrainedModel, folder: Path, tokenizer: Path) -> None:
@@ -109,12 +112,28 @@ def save_checkpoint(model: PreTrainedModel, folder: Path, tokenizer: Path) -> No
         {"frequencies": one.frequencies.tolist(), "scale": one.scale} for one in rotations_of(model)
     ]
     config[_OWN_TYPE], config["dtype"] = str(model.dtype).removeprefix("torch."), "float32"
+    config[_CONTEXT] = find_context_length(config)
     if "original_max_position_embeddings" in config:  # where they differ it expects longrope
         config["original_max_position_embeddings"] = config["max_position_embeddings"]
+    if isinstance(config.get("rope_parameters"), dict):
+        config["rope_parameters"] = unscaled(config["rope_parameters"])
     path.write_text(json.dumps(config, indent=2), encoding="utf-8")
     for name in _TOKENIZER:
         if (tokenizer / name).is_file():
             shutil.copyfile(tokenizer / name, folder / name)
+
+
+def unscaled(rope: Mapping[str, Any]) -> dict[str, Any]:
+    """Rotary parameters without their scaling, of all layers or by kind of layer.
+
+    The builder reads some kinds of scaling otherwise than transformers and refuses others; its
+    tables are replaced by those of the model's own frequencies.
+    """
+    kinds = {kind: value for kind, value in rope.items() if isinstance(value, Mapping)}
+    if kinds:
+        return {kind: unscaled(value) for kind, value in kinds.items()}
+    kept = ("rope_theta", "partial_rotary_factor")
+    return {"rope_type": "default", **{name: rope[name] for name in kept if name in rope}}
 
 
 def read_origin(checkpoint: Path) -> Origin:
@@ -131,6 +150,7 @@ def read_origin(checkpoint: Path) -> Origin:
             Rotation(np.array(one["frequencies"], np.float32), one["scale"])
             for one in config.get(_ROTATIONS, ())
         ),
+        context_length=config.get(_CONTEXT, 0),
     )
 
 

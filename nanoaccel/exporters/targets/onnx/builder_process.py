@@ -19,7 +19,6 @@ from typing import Any
 import transformers
 
 _BUILDER = "onnxruntime_genai.models.builder"
-_YARN = {"beta_fast": 32, "beta_slow": 1}  # what transformers takes where a config has none
 _MOVED = ("rope_theta", "partial_rotary_factor")
 
 
@@ -62,8 +61,6 @@ def restore_old_fields() -> None:
     def load_with_old_fields(*args: Any, **kwargs: Any) -> Any:
         config = load(*args, **kwargs)
         rope = getattr(config, "rope_parameters", None) or {}
-        if rope.get("rope_type") == "yarn":
-            config.rope_parameters = {**_YARN, **rope}
         for name, value in old_fields(rope).items():
             if getattr(config, name, None) is None:
                 setattr(config, name, value)

@@ -13,7 +13,7 @@ from nanoaccel.bundle import exact_graph
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.targets.onnx import names
 
-_ERRORS_ONLY = 3
+_FATAL_ONLY = 4  # errors come as exceptions, and would be told twice, in colors
 
 
 class OnnxRunner:
@@ -29,9 +29,9 @@ class OnnxRunner:
     def __init__(self, graph: Path) -> None:
         import onnxruntime as ort
 
-        ort.set_default_logger_severity(_ERRORS_ONLY)
+        ort.set_default_logger_severity(_FATAL_ONLY)
         options = ort.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _FATAL_ONLY
         exact = exact_graph(graph)
         try:
             self._session = ort.InferenceSession(

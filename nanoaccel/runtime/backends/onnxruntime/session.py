@@ -11,13 +11,13 @@ from nanoaccel.errors import BundleDamagedError, BundleError
 from nanoaccel.runtime.cpu.runtimes import onnxruntime_options
 from nanoaccel.runtime.cpu.workload import ThreadPlan
 
-_ERRORS_ONLY = 3
+_FATAL_ONLY = 4  # errors come as exceptions, and would be told twice, in colors
 _UNKNOWN_OPERATOR = re.compile(r"(\S+?)\(-?\d+\) is not a registered function/op")
 _UNKNOWN_OPSET = re.compile(r"opset (\d+) is under development|opset (\d+)", re.IGNORECASE)
 _MISSING_DATA = re.compile(r"(\S+\.data)\b")
 
 # What it says before any session has options, such as which devices it looked for.
-ort.set_default_logger_severity(_ERRORS_ONLY)
+ort.set_default_logger_severity(_FATAL_ONLY)
 
 
 def open_session(
@@ -35,7 +35,7 @@ def open_session(
         BundleError: It needs operators that this ONNX Runtime has not.
     """
     options = ort.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    options.log_severity_level = _FATAL_ONLY
     chosen = onnxruntime_options(plan)
     options.intra_op_num_threads = chosen.intra_op_num_threads
     options.inter_op_num_threads = chosen.inter_op_num_threads

@@ -19,12 +19,13 @@ from nanoaccel.exporters.targets.onnx.writer import Writer
 _TABLES = {"GroupQueryAttention": 7, "RotaryEmbedding": 2}
 
 
-def compute_rotary_caches(graph: ir.Graph, rotations: Sequence[Rotation]) -> None:
+def compute_rotary_caches(graph: ir.Graph, rotations: Sequence[Rotation], positions: int) -> None:
     """Edit a graph, in place; tables that belong to no rotation stay as they are.
 
     Args:
         graph: Of the builder.
         rotations: Of the model. Where it has several, each table gets the one most like it.
+        positions: Rows of the tables at least; the builder does not count on scaled contexts.
     """
     done: set[str | None] = set()
     writer = Writer(graph)
@@ -41,7 +42,8 @@ def compute_rotary_caches(graph: ir.Graph, rotations: Sequence[Rotation]) -> Non
             tables = cosines.const_value.numpy(), sines.const_value.numpy()
             found = most_like(rotations, *tables)
             if found is not None:
-                made = rotary_tables(writer, found, len(tables[0]), f"rotary/{cosines.name}")
+                rows = max(positions, len(tables[0]))
+                made = rotary_tables(writer, found, rows, f"rotary/{cosines.name}")
                 cosines.replace_all_uses_with(made[0])
                 sines.replace_all_uses_with(made[1])
 

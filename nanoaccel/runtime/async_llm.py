@@ -6,17 +6,15 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, overload
 
-from nanoaccel.runtime.async_streams import AsyncStream, call_in
 from nanoaccel.runtime.backends import BackendInfo
-from nanoaccel.runtime.batch import OutputCollector
-from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.engine.metrics import Counters
-from nanoaccel.runtime.engine.prompts import Prompt, is_single
-from nanoaccel.runtime.engine.protocol import prepare_all
+from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
+from nanoaccel.runtime.streams import AsyncStream, OutputCollector, call_in
 from nanoaccel.runtime.types.outputs import RequestOutput
 
 
@@ -76,22 +74,18 @@ class AsyncLLM:
 
         When the task is cancelled, so are the requests.
         """
-        single = is_single(prompts)
-        listed = [cast(Prompt, prompts)] if single else cast(Sequence[Prompt], prompts)
-        session = self._llm.session
-        prepared = await asyncio.to_thread(prepare_all, session, listed, params, options)
-        if not prepared:
-            return []
         ended = asyncio.Event()
-        batch = OutputCollector(prepared, partial(call_in, asyncio.get_running_loop(), ended.set))
+        on_end = partial(call_in, asyncio.get_running_loop(), ended.set)
+        collector = await asyncio.to_thread(
+            OutputCollector, self._llm.client, prompts, params, options, on_end
+        )
         try:
-            await asyncio.to_thread(batch.submit)
+            await asyncio.to_thread(collector.submit)
             await ended.wait()
         except BaseException:
-            batch.cancel()
+            collector.cancel()
             raise
-        outputs = batch.outputs()
-        return outputs[0] if single else outputs
+        return collector.outputs()
 
     def stream(
         self,
@@ -101,16 +95,19 @@ class AsyncLLM:
     ) -> AsyncStream:
         """Continue one prompt and give its text as it is written.
 
-        The request is queued when the stream is first read, and cancelled when it is closed or
-        let go; closing it is certain in an ``async with`` block.
+        The request is queued at once, and cancelled when the stream is closed or let go; closing
+        it is certain in an ``async with`` block. The prompt is encoded here. Where it is so long
+        that this would hold up the event loop, call this in a thread:
+        ``stream = await asyncio.to_thread(llm.stream, prompt)``.
 
-        Raises, when it is first read:
+        Raises:
             RequestError: The prompt is empty, too long, or not a prompt.
             QueueFullError: ``max_waiting`` requests wait already.
             SamplingError: The parameters name a token that the model has not.
             ClosedError: The LLM is closed.
         """
-        return AsyncStream(partial(self._llm.session.prepare, prompt, params, options))
+        client = self._llm.client
+        return AsyncStream(client, client.process(prompt, params, options))
 
     def counters(self) -> Counters:
         """How the engine does: queue, cache, times; a snapshot."""

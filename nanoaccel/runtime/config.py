@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.registry import DRAFTERS, did_you_mean
 from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.sampling import SamplingSettings
-from nanoaccel.runtime.types.values import as_bool, as_float, as_int, as_path, as_text
+from nanoaccel.runtime.scheduling.options import as_eviction, check_speculation
+from nanoaccel.runtime.types.values import (
+    as_bool,
+    as_float,
+    as_int,
+    as_path,
+    as_text,
+    take_types,
+)
 from nanoaccel.sizes import as_bytes
-from nanoaccel.text import ChatOptions
 
 DEFAULT_STEP_TOKENS = 128
 DEFAULT_RUNNING = 32
@@ -101,12 +107,12 @@ class EngineConfig:
     tuned: bool = True
 
     def __post_init__(self) -> None:
-        _take_types(self, _ENGINE_TYPES)
+        take_types(self, _ENGINE_TYPES)
         if self.corpus_tokens < 0:
             raise ConfigError(
                 f"corpus_tokens={self.corpus_tokens} is out of range", "It must be 0 or more"
             )
-        _check_speculation(self.speculation)
+        check_speculation(self.speculation)
         if self.quantization_group is not None and self.quantization_group < 0:
             raise ConfigError(
                 f"quantization_group={self.quantization_group} is out of range",
@@ -206,60 +212,9 @@ class EngineConfig:
         return max(1, min(wanted, affordable))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestOptions:
-    """How a request is treated, whatever it says. None is the default, everywhere.
-
-    Args:
-        priority: Higher goes first; among equals, who came first.
-        timeout: Seconds from submission after which it ends with finish_reason "timeout" and the
-            text so far; None never.
-        cache_eviction: Which of its tokens it keeps in the cache; None is what ``LLM`` was given.
-        speculation: Which of the drafters that ``LLM`` has may guess its tokens: "auto" is all,
-            "off" none, else a name.
-        chat: How messages become a prompt: tools, documents, and so on.
-
-    Raises:
-        ConfigError: A value is of the wrong type or out of range.
-    """
-
-    priority: int = 0
-    timeout: float | None = None
-    cache_eviction: CacheEviction | None = None
-    speculation: str = "auto"
-    chat: ChatOptions | None = None
-
-    def __post_init__(self) -> None:
-        _take_types(self, _REQUEST_TYPES)
-        _check_speculation(self.speculation)
-        if not isinstance(self.chat, ChatOptions | None):
-            raise ConfigError(f"chat={self.chat!r:.80} is unknown", "Pass ChatOptions(...)")
-        if self.timeout is not None and not self.timeout > 0:
-            raise ConfigError(
-                f"timeout={self.timeout} is out of range", "It is in seconds, above 0"
-            )
-
-
-def _check_speculation(value: str) -> None:
-    """Raises ConfigError unless it is "auto", "off", or the name of a drafter."""
-    if value in ("auto", "off"):
-        return
-    known = ["auto", "off", *DRAFTERS.names()]
-    if value not in known:
-        raise ConfigError(f"speculation={value!r} is unknown", did_you_mean(value, known))
-
-
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ConfigError(f"{name}={value!r} is unknown", f"Choose one of {', '.join(allowed)}")
-
-
-def _as_eviction(name: str, value: object) -> CacheEviction:
-    if isinstance(value, CacheEviction):
-        return value
-    raise ConfigError(
-        f"{name}={value!r:.80} is no CacheEviction", f"Write {name}=CacheEviction(512)"
-    )
 
 
 _ENGINE_TYPES: dict[str, Callable[[str, Any], object]] = {
@@ -279,28 +234,10 @@ _ENGINE_TYPES: dict[str, Callable[[str, Any], object]] = {
     "eviction_policy": as_text,
     "prompt_cache": as_path,
     "prompt_cache_size": as_bytes,
-    "cache_eviction": _as_eviction,
+    "cache_eviction": as_eviction,
     "speculation": as_text,
     "draft": as_path,
     "corpus_tokens": as_int,
     "engines": as_int,
     "tuned": as_bool,
 }
-_REQUEST_TYPES: dict[str, Callable[[str, Any], object]] = {
-    "priority": as_int,
-    "timeout": as_float,
-    "cache_eviction": _as_eviction,
-    "speculation": as_text,
-}
-
-
-def _take_types(options: Any, types: Mapping[str, Callable[[str, Any], object]]) -> None:
-    """Put the default where there is None, and take all else as what it must be."""
-    for item in fields(options):
-        value = getattr(options, item.name)
-        take = types.get(item.name)
-        if value is None:
-            value = item.default
-        elif take is not None:
-            value = take(item.name, value)
-        object.__setattr__(options, item.name, value)

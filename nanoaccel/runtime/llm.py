@@ -5,25 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, cast, overload
+from typing import Any, Literal, overload
 
 from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
-from nanoaccel.runtime.batch import OutputCollector
 from nanoaccel.runtime.config import (
     DEFAULT_PROMPT_CACHE_SIZE,
     DEFAULT_RUNNING,
     DEFAULT_WAITING,
     EngineConfig,
     GenerationConfig,
-    RequestOptions,
 )
 from nanoaccel.runtime.engine.metrics import Counters
-from nanoaccel.runtime.engine.prompts import Prompt, is_single
-from nanoaccel.runtime.engine.protocol import EngineClient, prepare_all
+from nanoaccel.runtime.engine.prompts import Prompt
+from nanoaccel.runtime.engine.protocol import EngineClient
 from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.open import open_serving
+from nanoaccel.runtime.open import open_client
 from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.streams import SIGNAL_SECONDS, Stream
+from nanoaccel.runtime.scheduling.options import RequestOptions
+from nanoaccel.runtime.streams import SIGNAL_SECONDS, OutputCollector, Stream
 from nanoaccel.runtime.types.events import EventListener
 from nanoaccel.runtime.types.outputs import RequestOutput
 from nanoaccel.runtime.types.values import as_path
@@ -142,25 +141,25 @@ class LLM:
             corpus_tokens=corpus_tokens,
             tuned=tuned,
         )
-        self.session: EngineClient = open_serving(
+        self.client: EngineClient[Any] = open_client(
             bundle, backend=backend, config=config, on_event=on_event, replicas=replicas
         )
-        self.tokenizer = self.session.tokenizer
+        self.tokenizer = self.client.tokenizer
 
     @property
     def backend(self) -> BackendInfo:
         """What runs the graph."""
-        return self.session.info
+        return self.client.info
 
     @property
     def replicas(self) -> int:
         """Engines."""
-        return self.session.replicas
+        return self.client.replicas
 
     @property
     def context_length(self) -> int:
         """Tokens of prompt and text together that a request may have."""
-        return self.session.context_length
+        return self.client.context_length
 
     @overload
     def generate(  # type: ignore[overload-overlap]  # str is itself a Sequence[str]
@@ -205,22 +204,16 @@ class LLM:
             SamplingError: The parameters name a token that the model has not.
             ClosedError: The LLM is closed.
         """
-        single = is_single(prompts)
-        listed = [cast(Prompt, prompts)] if single else cast(Sequence[Prompt], prompts)
-        prepared = prepare_all(self.session, listed, params, options)
-        if not prepared:
-            return []
         ended = threading.Event()
-        batch = OutputCollector(prepared, ended.set)
+        collector = OutputCollector(self.client, prompts, params, options, ended.set)
         try:
-            batch.submit()
+            collector.submit()
             while not ended.wait(SIGNAL_SECONDS):
                 pass
         except BaseException:
-            batch.cancel()
+            collector.cancel()
             raise
-        outputs = batch.outputs()
-        return outputs[0] if single else outputs
+        return collector.outputs()
 
     def stream(
         self,
@@ -238,15 +231,15 @@ class LLM:
             SamplingError: The parameters name a token that the model has not.
             ClosedError: The LLM is closed.
         """
-        return Stream(self.session.prepare(prompt, params, options))
+        return Stream(self.client, self.client.process(prompt, params, options))
 
     def counters(self) -> Counters:
         """How the engine does: queue, cache, times; a snapshot."""
-        return self.session.counters()
+        return self.client.counters()
 
     def close(self) -> None:
         """Cancel what runs and free the memory; calling it twice is fine."""
-        self.session.close()
+        self.client.close()
 
     def __enter__(self) -> LLM:
         return self

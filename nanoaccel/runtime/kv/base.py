@@ -59,7 +59,13 @@ class KVCache(Protocol):
         """Blocks that ``length`` tokens need."""
 
     def admit(
-        self, sequence: int, tokens: Int64Array, reserve: int, *, need: int | None = None
+        self,
+        sequence: int,
+        tokens: Int64Array,
+        reserve: int,
+        *,
+        need: int | None = None,
+        key: bytes = b"",
     ) -> int | None:
         """Begin a sequence with the longest prefix of it that is cached, in memory or the tier.
 
@@ -71,6 +77,8 @@ class KVCache(Protocol):
             reserve: Blocks that must be left over for others.
             need: Blocks that it will ever hold at once, 1 or more, when that is less than all its
                 tokens take; what is found leaves one of them for the next tokens.
+            key: What the keys of its blocks begin with: only sequences with the same key find each
+                other's blocks.
 
         Returns:
             How many tokens need not be computed, a multiple of the block size. None, with nothing

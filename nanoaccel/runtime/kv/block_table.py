@@ -14,13 +14,22 @@ class BlockTable:
 
     The first ``len(nodes)`` of them are full and were put into the prefix cache, or found there;
     the others are the sequence's own.
+
+    Args:
+        root: What its first block continues.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, root: PrefixNode) -> None:
+        self.root = root
         self.count = 0
         self.nodes: list[PrefixNode] = []
         self.dropped = False
         self.ids: Int32Array = np.empty(16, np.int32)
+
+    @property
+    def last(self) -> PrefixNode:
+        """What its next full block continues."""
+        return self.nodes[-1] if self.nodes else self.root
 
     def append(self, blocks: list[BlockId]) -> None:
         """Add blocks at the end."""

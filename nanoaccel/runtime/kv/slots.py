@@ -22,6 +22,7 @@ class _Slot:
 
     Args:
         index: Which.
+        root: What its first block continues.
         count: Blocks in use, from its first on.
         written: Blocks that may have memory behind them; ``count`` or more.
         nodes: What its first blocks hold, as far as others can find it.
@@ -32,6 +33,7 @@ class _Slot:
     """
 
     index: int
+    root: SlotNode
     count: int = 0
     written: int = 0
     nodes: list[SlotNode] = field(default_factory=list)
@@ -39,6 +41,11 @@ class _Slot:
     dropped: bool = False
     priority: float = 0.0
     rank: int = 0
+
+    @property
+    def last(self) -> SlotNode:
+        """What its next full block continues."""
+        return self.nodes[-1] if self.nodes else self.root
 
 
 class SlotCache:
@@ -54,7 +61,6 @@ class SlotCache:
         num_slots: Sequences at once at most.
         slot_blocks: Blocks of a slot; block ``i`` of slot ``s`` is ``s * slot_blocks + i``.
         memory: Copies blocks.
-        root_key: Where the keys of blocks begin; see ``block_key``.
         policy: Which slot that was left goes first; least recently used by default.
         tier: Where blocks go that no sequence holds, and come back from.
         sharing: Whether contents are found by others; without it none is kept.
@@ -68,7 +74,6 @@ class SlotCache:
         num_slots: int,
         slot_blocks: int,
         memory: SlotMemory,
-        root_key: bytes = b"",
         policy: EvictionPolicy | None = None,
         tier: BlockTier | None = None,
         sharing: bool = True,
@@ -79,11 +84,11 @@ class SlotCache:
         self._slot_blocks = slot_blocks
         self._memory = memory
         self._width = block_size * TOKEN_BYTES
-        self._tree = SlotTree(root_key)
+        self._tree = SlotTree()
         self._policy = LeastRecentlyUsed() if policy is None else policy
         self._tier = tier
         self._sharing = sharing
-        self._slots = [_Slot(index) for index in range(num_slots)]
+        self._slots = [_Slot(index, self._tree.root(b"")) for index in range(num_slots)]
         self._taken: dict[int, _Slot] = {}
         # Blocks of taken slots, of left ones, and with memory behind them.
         self._held = self._cached = self._written = 0
@@ -101,15 +106,21 @@ class SlotCache:
         return -(-length // self.block_size)
 
     def admit(
-        self, sequence: int, tokens: Int64Array, reserve: int, *, need: int | None = None
+        self,
+        sequence: int,
+        tokens: Int64Array,
+        reserve: int,
+        *,
+        need: int | None = None,
+        key: bytes = b"",
     ) -> int | None:
         assert sequence not in self._taken, "a sequence was admitted twice"
         wanted, most = admission(len(tokens), self.block_size, need)
         if wanted + reserve > self.num_free or len(self._taken) == len(self._slots):
             return None
         known = as_bytes(tokens[: most * self.block_size]) if self._sharing else b""
-        chain = self._tree.find(known, self._width)
-        slot = self._take(sequence, chain)
+        root = self._tree.root(key)
+        slot = self._take(sequence, root, self._tree.find(root, known, self._width))
         hits = slot.count * self.block_size
         self._restore(slot, known)
         self._fit()
@@ -128,7 +139,7 @@ class SlotCache:
         if slot is None:
             if len(self._taken) == len(self._slots):
                 return False
-            slot = self._take(sequence, [])
+            slot = self._take(sequence, self._tree.root(b""), [])
         if wanted > slot.count:
             self._grow(slot, wanted)
             self._fit()
@@ -222,7 +233,7 @@ class SlotCache:
         for slot in self._slots:
             assert len(slot.nodes) <= slot.count <= min(slot.written, self._slot_blocks)
             assert slot.taken or slot.count == len(slot.nodes)
-            before = self._tree.root
+            before = slot.root
             for node in slot.nodes:
                 assert node.parent is before, "a chain has a gap"
                 assert slot.index in node.slots, "a slot holds what it is not known to hold"
@@ -231,13 +242,14 @@ class SlotCache:
             place = node.depth // self.block_size - 1
             assert all(self._slots[slot].nodes[place] is node for slot in node.slots)
 
-    def _take(self, sequence: int, chain: list[SlotNode]) -> _Slot:
-        """Give a sequence a slot that begins with a chain."""
+    def _take(self, sequence: int, root: SlotNode, chain: list[SlotNode]) -> _Slot:
+        """Give a sequence a slot that begins with a chain, which continues ``root``."""
         slot = min((s for s in self._slots if not s.taken), key=lambda s: self._cost(s, chain))
         stay = _common(slot.nodes, chain)
         self._cut(slot, stay)
         self._cached -= stay
         self._held += stay
+        slot.root = root
         slot.taken, slot.dropped = True, False
         self._taken[sequence] = slot
         for node in slot.nodes:
@@ -268,8 +280,7 @@ class SlotCache:
             return
         for start in range(slot.count * self._width, len(known), self._width):
             tokens = known[start : start + self._width]
-            parent = slot.nodes[-1] if slot.nodes else self._tree.root
-            key = block_key(parent.key, tokens)
+            key = block_key(slot.last.key, tokens)
             block = BlockId(slot.index * self._slot_blocks + slot.count)
             if not self._tier.has(key) or not self._tier.load(key, tokens, block):
                 return
@@ -278,8 +289,7 @@ class SlotCache:
 
     def _hold(self, slot: _Slot, tokens: bytes) -> None:
         """Note what the next full block of a slot holds."""
-        parent = slot.nodes[-1] if slot.nodes else self._tree.root
-        slot.nodes.append(self._tree.hold(parent, tokens, slot.index))
+        slot.nodes.append(self._tree.hold(slot.last, tokens, slot.index))
 
     def _grow(self, slot: _Slot, count: int) -> None:
         """Let a taken slot have more blocks."""

@@ -11,20 +11,20 @@ from nanoaccel.runtime.kv.prefix_cache import block_key
 # Tokens ahead that count: what a request may still write is known only as a limit.
 HORIZON = 128
 _TOKEN_BYTES = 4
-_MOST_BLOCKS = 1 << 16
 
 
-def prefix_chain(prompt: bytes, block_size: int) -> tuple[bytes, ...]:
-    """Names of the full blocks of a prompt, each a hash of all up to its end.
+def prefix_chain(prompt: bytes, block_size: int, key: bytes = b"") -> tuple[bytes, ...]:
+    """Keys of the full blocks of a prompt, each a hash of all up to its end.
 
     Args:
         prompt: Tokens, i32.
         block_size: Tokens of a block.
+        key: Seed of the chain; the request's.
     """
     step = block_size * _TOKEN_BYTES
     chain: list[bytes] = []
     for end in range(step, len(prompt) + 1, step):
-        chain.append(block_key(chain[-1] if chain else b"", prompt[end - step : end]))
+        chain.append(block_key(chain[-1] if chain else key, prompt[end - step : end]))
     return tuple(chain)
 
 
@@ -87,16 +87,20 @@ class Router:
     Args:
         capacities: Of the engines, by place.
         block_size: Tokens of a cache block; 0 where prompts are not cached.
+
+    Attributes:
+        max_blocks: Blocks that are remembered of an engine at most.
     """
 
     def __init__(self, capacities: Sequence[Capacity], block_size: int) -> None:
         self._engines = [_Engine(capacity) for capacity in capacities]
         self._block_size = block_size
+        self.max_blocks = 1 << 16
         self._loads: dict[int, _Load] = {}
 
-    def chain(self, prompt: bytes) -> tuple[bytes, ...]:
-        """Names of the blocks of a prompt; none where prompts are not cached."""
-        return prefix_chain(prompt, self._block_size) if self._block_size else ()
+    def chain(self, prompt: bytes, key: bytes = b"") -> tuple[bytes, ...]:
+        """Keys of the blocks of a prompt; none where prompts are not cached."""
+        return prefix_chain(prompt, self._block_size, key) if self._block_size else ()
 
     def choose(self, tokens: int, chain: Sequence[bytes]) -> int | None:
         """The place of the engine for a prompt; None when none is alive.
@@ -193,4 +197,4 @@ class Router:
             engine.prefixes.popitem(last=False)
 
     def _most_blocks(self, engine: _Engine) -> int:
-        return min(_MOST_BLOCKS, engine.capacity.cache_tokens // max(1, self._block_size))
+        return min(self.max_blocks, engine.capacity.cache_tokens // max(1, self._block_size))

@@ -254,8 +254,9 @@ class Scheduler:
         tokens = request.tokens(0, request.num_known)
         needed, spare = self._blocks_needed(request), len(self._running)
         if not _takes_cached(request):
-            return self._cache.admit(request.id, tokens, spare + needed - 1, need=1)
-        return self._cache.admit(request.id, tokens, spare, need=needed)
+            spare, needed = spare + needed - 1, 1
+        key = request.cache_key
+        return self._cache.admit(request.id, tokens, spare, need=needed, key=key)
 
     def _outranks_enough(self, request: Request) -> bool:
         """Whether it finds a place once all running requests of lower priority gave up theirs."""

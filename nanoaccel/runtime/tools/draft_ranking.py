@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.speculation.drafters.opening import check_draft, memory_of
 from nanoaccel.runtime.types.outputs import RequestOutput
 

@@ -274,7 +274,7 @@ def test_loop_that_fails_ends_all_requests_and_refuses_new_ones(
     requests = bench.submit([1])
     bench.backend.wait_until_held()
     requests += bench.submit([2], [3])
-    monkeypatch.setattr(bench.loop.engine._scheduler, when, broken)
+    monkeypatch.setattr(bench.loop.engine.scheduler, when, broken)
     bench.backend.go_on()
     assert bench.reasons(*requests) == ["error"] * 3
     assert {bench.chunks[r.id][-1].error for r in requests} == {"AssertionError: a bug"}

@@ -12,6 +12,7 @@ from support.engines import VOCAB_SIZE, Bench, next_letter, quick
 from support.guessed_texts import Job, run, whole_texts
 
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.runtime.types.plan import Int64Array
@@ -65,7 +66,7 @@ def submit(bench: Bench, number: int, speculation: str) -> Request:
         vocab_size=VOCAB_SIZE,
         seed=0,
         index=0,
-        speculation=speculation,
+        options=RequestOptions(speculation=speculation),
     )
     bench.add([request])
     return request

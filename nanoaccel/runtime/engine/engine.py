@@ -144,19 +144,26 @@ class Engine:
         A request whose own processing fails ends with finish_reason "error"; the others go on.
         When the backend fails, the pass is run again in halves until it fails for one alone.
         """
-        with self.observer.phase("other"):
-            with self.observer.phase("schedule"), self.lock:
+        observer = self.observer
+        observer.begin_step()
+        try:
+            observer.begin("schedule")
+            with self.lock:
                 chunks = self._schedule()
-            with self.observer.phase("draft"):
-                chunks = self._speculator.extend(chunks, self._has_room)
+            observer.begin("draft")
+            chunks = self._speculator.extend(chunks, self._has_room)
             error = self._pass(chunks)
             if error is not None:
                 with self.lock:
                     live = without_drafts(chunks, self.runner.cache)
                 isolate(live, error, partial(self._pass, again=True), self._fail)
+        finally:
+            observer.end_step()
 
     def _pass(self, chunks: Sequence[ScheduledTokens], again: bool = False) -> Exception | None:
         """Run chunks through the graph and take what it gives; what it failed with, or None."""
+        observer = self.observer
+        observer.begin("other")
         with self.lock:
             chunks = [chunk for chunk in chunks if chunk.request.finish_reason is None]
             if not chunks:
@@ -165,23 +172,24 @@ class Engine:
             tokens = sum(chunk.last - chunk.start for chunk in chunks)
             pad_to = self._speculator.pass_size(tokens) if drafted > 0 else 0
             plan = self._buffers.assemble(chunks, self.runner.cache, pad_to)
-        self.observer.planned(plan)
+        observer.planned(plan)
+        observer.begin("forward")
         begun = self._clock()
         try:
-            with self.observer.phase("forward"):
-                result = self.runner.backend.forward(plan)
+            result = self.runner.backend.forward(plan)
         except Exception as error:
             return error
         now = self._clock()
+        observer.begin("other")
         with self.lock:
             self.runner.pass_cost.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
             savings = StepSavings() if again else self._speculator.worth(drafted, now - begun)
             given = self._commit(chunks, result, now, savings)
-        with self.observer.phase("draft"):
-            self._show(chunks, result)
-            if not again:  # a part of a step says nothing of what a step costs
-                self._speculator.settle(drafted, given, now - begun)
+        observer.begin("draft")
+        self._show(chunks, result)
+        if not again:  # a part of a step says nothing of what a step costs
+            self._speculator.settle(drafted, given, now - begun)
         return None
 
     def counters(self) -> Counters:
@@ -258,10 +266,7 @@ class Engine:
             if request.finish_reason is not None:  # cancelled during the pass
                 continue
             request.num_computed = chunk.end
-            written: list[Chunk] = []
-            if chunk.completes:
-                with self.observer.phase("verify"):
-                    written = self.verify(chunk, logits, now, savings)
+            written = self.verify(chunk, logits, now, savings) if chunk.completes else []
             self.runner.cache.commit(request.id, request.tokens(0, request.num_computed))
             if chunk.drafts:
                 self.runner.cache.trim(request.id, request.num_cached)
@@ -274,28 +279,30 @@ class Engine:
         self, chunk: ScheduledTokens, logits: Float32Array, now: float, savings: StepSavings
     ) -> list[Chunk]:
         """Sample behind the last token, and on as long as that gives the next draft token."""
-        request, observer = chunk.request, self.observer
+        request, begin = chunk.request, self.observer.begin
         written: list[Chunk] = []
         tokens: list[int] = []
         try:
             for row, draft in zip_longest(logits, chunk.drafts):
-                with observer.phase("sample"):
-                    sampled = request.sample(row)
+                begin("sample")
+                sampled = request.sample(row)
+                begin("verify")
                 accepted = sampled.token_id == draft
                 if not tokens:
                     request.note_step(len(chunk.drafts), savings.token - len(logits) * savings.row)
                 if accepted:
                     request.note_accepted(savings.token)
                 tokens.append(sampled.token_id)
-                with observer.phase("detokenize"):
-                    written.append(request.append(sampled, now))
+                begin("detokenize")
+                written.append(request.append(sampled, now))
                 if request.finish_reason is not None or not accepted:
                     break
                 request.num_computed += 1
         except Exception as error:
             written.append(self._failure(request, error))
-        with observer.phase("draft"):
-            self._speculator.learn(chunk, tokens)
+        begin("draft")
+        self._speculator.learn(chunk, tokens)
+        begin("other")
         return written
 
     def _deliver(self, request: Request, written: Sequence[Chunk], now: float) -> int:

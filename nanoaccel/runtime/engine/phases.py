@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, Protocol, get_args
 
 from nanoaccel.runtime.types.plan import StepPlan
@@ -10,30 +9,38 @@ from nanoaccel.runtime.types.plan import StepPlan
 Phase = Literal["schedule", "draft", "forward", "verify", "sample", "detokenize", "other"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
-_NOTHING = nullcontext()
-
 
 class StepObserver(Protocol):
     """Watches an engine's steps, in the engine's thread; must be quick and never raise."""
 
-    def phase(self, name: Phase) -> AbstractContextManager[object]:
-        """A context that is open during a phase.
+    def begin_step(self) -> None:
+        """Note that a step begins."""
+        ...
 
-        Phases nest: the whole step is "other", "sample" and "detokenize" lie inside "verify".
-        """
+    def begin(self, phase: Phase) -> None:
+        """Note that a phase of the step begins; the one before it ends."""
         ...
 
     def planned(self, plan: StepPlan) -> None:
         """Note the batch that goes through the graph next; valid during the step."""
         ...
 
+    def end_step(self) -> None:
+        """Note that the step ends, however it went."""
+        ...
+
 
 class Unobserved:
     """Watches nothing."""
 
-    def phase(self, name: Phase) -> AbstractContextManager[object]:  # noqa: ARG002 - any phase
-        """A context that does nothing."""
-        return _NOTHING
+    def begin_step(self) -> None:
+        """Note nothing."""
+
+    def begin(self, phase: Phase) -> None:
+        """Note nothing."""
 
     def planned(self, plan: StepPlan) -> None:
+        """Note nothing."""
+
+    def end_step(self) -> None:
         """Note nothing."""

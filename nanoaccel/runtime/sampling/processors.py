@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeVar
+from copy import copy
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nanoaccel.errors import SamplingError
 from nanoaccel.runtime.sampling.params import SamplingParams
-
-ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 
 class LogitsProcessor(Protocol):
@@ -56,10 +55,10 @@ def logits_processors(
     _check_ids("logit_bias", params.logit_bias, vocab_size)
     _check_ids("stop_token_ids", end_ids, vocab_size)
     found: list[LogitsProcessor] = []
-    if params.repetition_penalty is not None and params.repetition_penalty != 1:
-        found.append(RepetitionPenalty(params.repetition_penalty, prompt_ids))
-    if params.presence_penalty != 0 or params.frequency_penalty != 0:
-        found.append(FrequencyPenalty(params.presence_penalty, params.frequency_penalty))
+    repetition = 1.0 if params.repetition_penalty is None else params.repetition_penalty
+    presence, frequency = params.presence_penalty, params.frequency_penalty
+    if repetition != 1 or presence != 0 or frequency != 0:
+        found.append(Penalties(repetition, presence, frequency, prompt_ids))
     if params.logit_bias:
         found.append(LogitBias(params.logit_bias.keys(), params.logit_bias.values()))
     if params.min_tokens > 0 and end_ids:
@@ -67,73 +66,50 @@ def logits_processors(
     return found
 
 
-class RepetitionPenalty:
-    """Makes tokens of prompt and output less likely (Keskar et al. 2019).
+class Penalties:
+    """Makes tokens that were there before less likely.
 
-    Positive logits are divided by the penalty, others multiplied.
+    First the repetition penalty, on each token of prompt and output: positive logits are divided
+    by it, others multiplied (Keskar et al. 2019). Then ``presence + frequency * count`` is
+    subtracted from the logit of each token of the output.
 
     Args:
-        penalty: Above 0; 1 changes nothing.
+        repetition: Above 0; 1 is off.
+        presence: Subtracted once from the logit of a token.
+        frequency: Subtracted for each time that the token stands in the output.
         prompt_ids: The prompt.
     """
 
-    def __init__(self, penalty: float, prompt_ids: Sequence[int]) -> None:
-        self._penalty = penalty
-        self._seen = _SeenTokens(prompt_ids)
-
-    def apply(self, row: NDArray[np.float32], position: int) -> None:  # noqa: ARG002 - any position
-        """Change a row f32[V] in place."""
-        ids = self._seen.ids
-        logits = row[ids]
-        choose = np.minimum if self._penalty > 1 else np.maximum
-        row[ids] = choose(logits / self._penalty, logits * self._penalty)
-
-    def accept(self, token_id: int) -> None:
-        """Note a token of the output."""
-        self._seen.index(token_id)
-
-    def copy(self) -> RepetitionPenalty:
-        """A processor in the same state."""
-        twin = RepetitionPenalty(self._penalty, ())
-        twin._seen = self._seen.copy()
-        return twin
-
-
-class FrequencyPenalty:
-    """Subtracts ``presence + frequency * count`` from the logit of each token of the output.
-
-    Args:
-        presence: Subtracted once from the logit of a token.
-        frequency: Subtracted for each time that the token stands in the output.
-    """
-
-    def __init__(self, presence: float, frequency: float) -> None:
+    def __init__(
+        self, repetition: float, presence: float, frequency: float, prompt_ids: Sequence[int]
+    ) -> None:
+        self._repetition = repetition
         self._presence = presence
         self._frequency = frequency
-        self._seen = _SeenTokens(())
-        self._counts: dict[int, int] = {}
-        self._subtrahends = np.zeros(0, np.float32)
+        self._subtracts = presence != 0 or frequency != 0
+        self._seen = _SeenTokens(prompt_ids if repetition != 1 else ())
 
     def apply(self, row: NDArray[np.float32], position: int) -> None:  # noqa: ARG002 - any position
         """Change a row f32[V] in place."""
         ids = self._seen.ids
-        row[ids] -= self._subtrahends[: ids.size]
+        if ids.size == 0:
+            return
+        logits = row[ids]
+        if self._repetition != 1:
+            choose = np.minimum if self._repetition > 1 else np.maximum
+            logits = choose(logits / self._repetition, logits * self._repetition)
+        if self._subtracts:
+            logits -= self._seen.subtrahends
+        row[ids] = logits
 
     def accept(self, token_id: int) -> None:
         """Count a token of the output."""
-        index = self._seen.index(token_id)
-        if index >= self._subtrahends.size:
-            self._subtrahends = _grown(self._subtrahends, index)
-        count = self._counts.get(token_id, 0) + 1
-        self._counts[token_id] = count
-        self._subtrahends[index] = self._presence + self._frequency * count
+        self._seen.add(token_id, self._presence, self._frequency)
 
-    def copy(self) -> FrequencyPenalty:
+    def copy(self) -> Penalties:
         """A processor in the same state."""
-        twin = FrequencyPenalty(self._presence, self._frequency)
+        twin = copy(self)
         twin._seen = self._seen.copy()
-        twin._counts = self._counts.copy()
-        twin._subtrahends = self._subtrahends.copy()
         return twin
 
 
@@ -187,37 +163,47 @@ class MinTokens:
 
 
 class _SeenTokens:
-    """The distinct tokens of a text, each at an index that it keeps."""
+    """The distinct tokens of a text, each with what presence and frequency penalty subtract."""
 
     def __init__(self, token_ids: Sequence[int]) -> None:
         self._ids = np.unique(np.array(token_ids, np.intp))
+        self._subtrahends = np.zeros(self._ids.size, np.float32)
         self._indices = {token_id: index for index, token_id in enumerate(self._ids.tolist())}
+        self._counts: dict[int, int] = {}
 
     @property
     def ids(self) -> NDArray[np.intp]:
         """i64[N], each token once."""
         return self._ids[: len(self._indices)]
 
-    def index(self, token_id: int) -> int:
-        """The index of a token, which is seen from now on."""
+    @property
+    def subtrahends(self) -> NDArray[np.float32]:
+        """f32[N], in the order of ids; 0 for tokens that stand only in the prompt."""
+        return self._subtrahends[: len(self._indices)]
+
+    def add(self, token_id: int, presence: float, frequency: float) -> None:
+        """Count a token of the output."""
         index = self._indices.setdefault(token_id, len(self._indices))
-        if index >= self._ids.size:
-            self._ids = _grown(self._ids, index)
+        if index == self._ids.size:
+            self._grow()
         self._ids[index] = token_id
-        return index
+        count = self._counts.get(token_id, 0) + 1
+        self._counts[token_id] = count
+        self._subtrahends[index] = presence + frequency * count
 
     def copy(self) -> _SeenTokens:
-        """The same tokens; neither notices what the other sees."""
+        """The same tokens; neither notices what the other counts."""
         twin = _SeenTokens(())
-        twin._ids, twin._indices = self._ids.copy(), self._indices.copy()
+        twin._ids, twin._subtrahends = self._ids.copy(), self._subtrahends.copy()
+        twin._indices, twin._counts = self._indices.copy(), self._counts.copy()
         return twin
 
-
-def _grown(array: NDArray[ScalarT], index: int) -> NDArray[ScalarT]:
-    """A longer copy that has an index."""
-    longer = np.zeros(max(64, 2 * (index + 1)), array.dtype)
-    longer[: array.size] = array
-    return longer
+    def _grow(self) -> None:
+        size = max(64, 2 * self._ids.size)
+        used = self._ids.size
+        ids, subtrahends = np.zeros(size, np.intp), np.zeros(size, np.float32)
+        ids[:used], subtrahends[:used] = self._ids, self._subtrahends
+        self._ids, self._subtrahends = ids, subtrahends
 
 
 def _check_ids(name: str, ids: Iterable[int], vocab_size: int) -> None:

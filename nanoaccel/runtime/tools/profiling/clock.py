@@ -1,10 +1,10 @@
-"""Times parts that lie inside one another, each moment once."""
+"""Times methods from outside, each moment once."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from typing import Any, Generic, TypeVar
 
 Name = TypeVar("Name", bound=str)
@@ -47,30 +47,17 @@ class NestedClock(Generic[Name]):
             self.spans.append((self._open[-1], self._since, now))
         self._since = now
 
-    def part(self, name: Name) -> AbstractContextManager[None]:
-        """A context that is a part; it can be entered again and again."""
-        return _Part(self, name)
-
     def around(self, name: Name, method: Callable[..., Any]) -> Callable[..., Any]:
         """A method whose time is a part."""
 
         def timed(*arguments: Any, **options: Any) -> Any:
-            with self.part(name):
+            self.enter(name)
+            try:
                 return method(*arguments, **options)
+            finally:
+                self.leave()
 
         return timed
-
-
-class _Part(AbstractContextManager[None]):
-    def __init__(self, clock: NestedClock[Any], name: Any) -> None:
-        self._clock = clock
-        self._name = name
-
-    def __enter__(self) -> None:
-        self._clock.enter(self._name)
-
-    def __exit__(self, *_: object) -> None:
-        self._clock.leave()
 
 
 def replace_attribute(stack: ExitStack, owner: Any, name: str, value: Any) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from nanoaccel.runtime.engine.engine import Engine
-from nanoaccel.runtime.engine.phases import PHASES, Phase, StepObserver
-from nanoaccel.runtime.tools.profiling.clock import NestedClock
+from nanoaccel.runtime.engine.phases import Phase, StepObserver
 from nanoaccel.runtime.tools.profiling.steps import Span, StepRecord
 from nanoaccel.runtime.types.plan import StepPlan
 
@@ -27,14 +25,11 @@ class Profiler:
 
     def __init__(self, engine: Engine, now: Callable[[], float] = time.perf_counter) -> None:
         self._engine = engine
-        self._clock: NestedClock[Phase] = NestedClock(now)
-        self._phases: dict[Phase, AbstractContextManager[object]] = {
-            phase: self._clock.part(phase) for phase in PHASES
-        }
-        self._phases["other"] = _Step(self._begin, self._end)
+        self._now = now
         self._before: StepObserver | None = None
         self._running = threading.Lock()  # held during a step
         self._plan: StepPlan | None = None
+        self._begun: list[tuple[Phase, float]] = []
         self.steps: list[StepRecord] = []
 
     def __enter__(self) -> Profiler:
@@ -55,40 +50,32 @@ class Profiler:
                 self._engine.observer = self._before
             self._before = None
 
-    def phase(self, name: Phase) -> AbstractContextManager[object]:
-        """A context that is open during a phase."""
-        return self._phases[name]
+    def begin_step(self) -> None:
+        """Begin a record."""
+        self._running.acquire()
+        self._plan = None
+        self._begun = []
+        self.begin("other")
+
+    def begin(self, phase: Phase) -> None:
+        """Note when a phase begins."""
+        self._begun.append((phase, self._now()))
 
     def planned(self, plan: StepPlan) -> None:
         """Note the batch of the step."""
         self._plan = plan
 
-    def _begin(self) -> None:
-        self._running.acquire()
-        self._plan = None
-        self._clock.take()  # the end of a step that began before ``attach``
-        self._clock.enter("other")
-
-    def _end(self) -> None:
-        self._clock.leave()
-        spans = tuple(Span(*span) for span in self._clock.take())
+    def end_step(self) -> None:
+        """Keep the record."""
+        ends = [*(begin for _, begin in self._begun[1:]), self._now()]
+        spans = tuple(
+            Span(phase, begin, end)
+            for (phase, begin), end in zip(self._begun, ends, strict=True)
+            if end > begin
+        )
         if spans and self._before is not None:  # not detached meanwhile
             self.steps.append(_record(spans, self._plan))
         self._running.release()
-
-
-class _Step(AbstractContextManager[None]):
-    """A whole step."""
-
-    def __init__(self, begin: Callable[[], None], end: Callable[[], None]) -> None:
-        self._begin = begin
-        self._end = end
-
-    def __enter__(self) -> None:
-        self._begin()
-
-    def __exit__(self, *_: object) -> None:
-        self._end()
 
 
 def _record(spans: tuple[Span, ...], plan: StepPlan | None) -> StepRecord:

@@ -64,10 +64,10 @@ class EngineConfig:
         prompt_cache: Folder where cached blocks go when they are cold, and are found again after
             a restart; None keeps them in memory only.
         prompt_cache_size: Bytes that the folder may hold, or a size such as "4GiB".
-        speculation: Who guesses tokens that a step then checks: "auto" is every drafter that this
-            bundle has, "off" none, else the name of one. What is written is what the model chooses;
-            but a pass that checks guesses may round otherwise than one that does not. It is used
-            only where it pays.
+        speculation: Who proposes draft tokens that a step then verifies: "auto" is every drafter
+            that this bundle has, "off" none, else the name of one. The model chooses every token;
+            but a pass that verifies draft tokens may round differently from one that does not. It
+            is used only where it pays.
         draft: Folder of a draft for this model: a bundle with the same tokenizer, or what
             ``nanoaccel draft train`` made; None is the one in the bundle, if it has one.
         corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0 keeps

@@ -65,7 +65,7 @@ class Counters:
         callback_errors: How often ``on_event`` raised.
         first_token: Times from submission to the first token.
         per_token: Times between two tokens of a request; those of one step share its time.
-        speculation: What guessing tokens has brought.
+        speculation: What speculation has brought.
     """
 
     waiting: int

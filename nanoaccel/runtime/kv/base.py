@@ -110,7 +110,7 @@ class KVCache(Protocol):
         """
 
     def trim(self, sequence: int, length: int) -> None:
-        """Give back the blocks behind those of the first ``length`` tokens: room for guesses."""
+        """Give back the blocks behind those of the first ``length`` tokens: room for drafts."""
 
     def drop(self, sequence: int, places: Sequence[int]) -> None:
         """Forget the blocks at some places of what a sequence holds; the others close up.

@@ -13,7 +13,7 @@ Delivery: TypeAlias = tuple[ReplicaRequest, EventKind, Chunk | None]
 
 
 class Deliverer:
-    """As an engine's loop does it, for what comes from several.
+    """As an engine's thread does it, for what comes from several.
 
     Args:
         on_event: The user's listener.

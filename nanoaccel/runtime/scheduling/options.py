@@ -22,7 +22,7 @@ class RequestOptions:
         timeout: Seconds from submission after which it ends with finish_reason "timeout" and the
             text so far; None never.
         cache_eviction: Which of its tokens it keeps in the cache; None is what ``LLM`` was given.
-        speculation: Which of the drafters that ``LLM`` has may guess its tokens: "auto" is all,
+        speculation: Which of the drafters that ``LLM`` has may propose its tokens: "auto" is all,
             "off" none, else a name.
         chat: How messages become a prompt: tools, documents, and so on.
 

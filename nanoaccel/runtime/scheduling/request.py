@@ -9,7 +9,7 @@ import numpy as np
 from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
-from nanoaccel.runtime.types.draft_tokens import GuessCounter
+from nanoaccel.runtime.types.draft_tokens import DraftCounter
 from nanoaccel.runtime.types.outputs import Chunk, FinishReason, RequestStats, TokenLogprobs, Usage
 from nanoaccel.runtime.types.plan import Int64Array
 from nanoaccel.text import Tokenizer
@@ -100,7 +100,7 @@ class Request:
         self.first_token: float | None = None
         self._started: float | None = None
         self._announced = False
-        self._guesses = GuessCounter()
+        self._drafts = DraftCounter()
         self._saved = 0.0
 
     @property
@@ -133,14 +133,14 @@ class Request:
         return None if self.eviction is None else self.eviction.max_tokens - self.num_cached
 
     def may_use(self, drafter: str) -> bool:
-        """Whether a drafter may guess its tokens."""
+        """Whether a drafter may propose its tokens."""
         return self.options.speculation in ("auto", drafter)
 
     def draft_limit(self, end: int) -> int:
-        """Guesses that may be checked with a chunk that ends there, 0 or more.
+        """Draft tokens that may be verified with a chunk that ends there, 0 or more.
 
         One token of the request is always left for the target itself. Scores of attention count
-        all that is computed, wrong guesses included: where these decide, there are none.
+        all that is computed, rejected draft tokens included: where these decide, there are none.
         """
         left = self.max_tokens - self.num_generated - 1
         if self.eviction is None:
@@ -179,15 +179,15 @@ class Request:
         """Count a step that gives it a token.
 
         Args:
-            drafted: Guesses that it checks.
-            saved: Seconds that they save, if none is right.
+            drafted: Draft tokens that it verifies.
+            saved: Seconds that they save, if none is accepted.
         """
-        self._guesses.begin(drafted)
+        self._drafts.begin(drafted)
         self._saved += saved
 
     def note_accepted(self, saved: float) -> None:
-        """Count a guess that was right, and the seconds that it saves."""
-        self._guesses.accept()
+        """Count a draft token that was accepted, and the seconds that it saves."""
+        self._drafts.accept()
         self._saved += saved
 
     def sample(self, row: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Sampled:
@@ -235,17 +235,17 @@ class Request:
         self.finish_reason = reason
         started = now if self._started is None else self._started
         first = None if self.first_token is None else self.first_token - self.submitted
-        reached, accepted = self._guesses.by_position()
+        reached, accepted = self._drafts.by_position()
         stats = RequestStats(
             queued=started - self.submitted,
             first_token=first,
             total=now - self.submitted,
             preemptions=self.num_preemptions,
             cached_tokens=self.num_cached_at_start,
-            steps=self._guesses.steps,
-            draft_steps=self._guesses.draft_steps,
-            drafted_tokens=self._guesses.drafted,
-            accepted_tokens=self._guesses.accepted,
+            steps=self._drafts.steps,
+            draft_steps=self._drafts.draft_steps,
+            drafted_tokens=self._drafts.drafted,
+            accepted_tokens=self._drafts.accepted,
             reached=reached,
             accepted=accepted,
             saved=self._saved,

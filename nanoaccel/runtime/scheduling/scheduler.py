@@ -21,7 +21,7 @@ from nanoaccel.runtime.scheduling.token_budget import StepBudget
 class ScheduledTokens:
     """The tokens ``start:end`` of a request, to be computed in this step.
 
-    Behind them, if it completes, may stand guesses at those to come (``drafts``).
+    Behind them, if it completes, may stand draft tokens (``drafts``).
     """
 
     request: Request
@@ -36,12 +36,12 @@ class ScheduledTokens:
 
     @property
     def last(self) -> int:
-        """Where its guesses end."""
+        """Where its draft tokens end."""
         return self.end + len(self.drafts)
 
     @property
     def num_rows(self) -> int:
-        """Rows of logits that it gets: behind its last token and behind each guess."""
+        """Rows of logits that it gets: behind its last token and behind each draft token."""
         return 1 + len(self.drafts) if self.completes else 0
 
 

@@ -43,13 +43,13 @@ class RequestStats:
         preemptions: How often its cache was given up and computed again.
         cached_tokens: Tokens of the prompt that were found in the cache and not computed.
         steps: Passes through the graph that gave it tokens.
-        draft_steps: Those of them that checked guesses.
-        drafted_tokens: Guesses at its tokens that were checked.
-        accepted_tokens: Those that were right: tokens that needed no pass of their own.
-        reached: By position in a draft, from the first: guesses whose forerunners were all right.
-        accepted: By position: those of them that were right too.
-        saved: Seconds that guesses saved, against what plain steps take on this machine; below 0
-            when they cost more. Of a step with several requests, each has its share by rows.
+        draft_steps: Those of them that verified draft tokens.
+        drafted_tokens: Draft tokens that were verified.
+        accepted_tokens: Those that were accepted: tokens that needed no pass of their own.
+        reached: By position in a draft, from the first: tokens before which all were accepted.
+        accepted: By position: those of them that were accepted too.
+        saved: Seconds that speculation saved, against what plain steps take on this machine; below
+            0 when it cost more. Of a step with several requests, each has its share by rows.
     """
 
     queued: float

@@ -27,6 +27,16 @@ class AsyncLLM:
 
     Raises:
         NanoAccelError: As ``LLM`` does.
+
+    Examples:
+        >>> import asyncio
+        >>> from nanoaccel import AsyncLLM
+        >>> async def main():
+        ...     async with AsyncLLM("bundle") as llm:
+        ...         chunks = [chunk async for chunk in llm.stream("Once upon a time")]
+        ...     return chunks[-1].finish_reason
+        >>> asyncio.run(main()) in ("stop", "length")
+        True
     """
 
     def __init__(self, bundle: str | Path, **options: Any) -> None:
@@ -73,6 +83,16 @@ class AsyncLLM:
         """Continue one prompt, or several together; as ``LLM.generate``.
 
         When the task is cancelled, so are the requests.
+
+        Examples:
+            >>> import asyncio
+            >>> from nanoaccel import AsyncLLM
+            >>> async def main():
+            ...     async with AsyncLLM("bundle") as llm:
+            ...         texts = [llm.generate("The sea"), llm.generate("The sky")]
+            ...         return await asyncio.gather(*texts)
+            >>> len(asyncio.run(main()))
+            2
         """
         ended = asyncio.Event()
         on_end = partial(call_in, asyncio.get_running_loop(), ended.set)
@@ -105,16 +125,46 @@ class AsyncLLM:
             QueueFullError: ``max_waiting`` requests wait already.
             SamplingError: The parameters name a token that the model has not.
             ClosedError: The LLM is closed.
+
+        Examples:
+            >>> import asyncio
+            >>> from nanoaccel import AsyncLLM
+            >>> async def main():
+            ...     async with AsyncLLM("bundle") as llm, llm.stream("Once upon a time") as stream:
+            ...         async for chunk in stream:
+            ...             pass
+            ...     return chunk.usage.prompt_tokens > 0
+            >>> asyncio.run(main())
+            True
         """
         client = self._llm.client
         return AsyncStream(client, client.process(prompt, params, options))
 
     def counters(self) -> Counters:
-        """How the engine does: queue, cache, times; a snapshot."""
+        """How the engine does: queue, cache, times; a snapshot.
+
+        Examples:
+            >>> import asyncio
+            >>> from nanoaccel import AsyncLLM
+            >>> async def main():
+            ...     async with AsyncLLM("bundle") as llm:
+            ...         return llm.counters().submitted
+            >>> asyncio.run(main())
+            0
+        """
         return self._llm.counters()
 
     async def close(self) -> None:
-        """Cancel what runs and free the memory; calling it twice is fine."""
+        """Cancel what runs and free the memory; calling it twice is fine.
+
+        Examples:
+            >>> import asyncio
+            >>> from nanoaccel import AsyncLLM
+            >>> async def main():
+            ...     llm = AsyncLLM("bundle")
+            ...     await llm.close()
+            >>> asyncio.run(main())
+        """
         await asyncio.to_thread(self._llm.close)
 
     async def __aenter__(self) -> AsyncLLM:

@@ -37,47 +37,46 @@ class EngineConfig:
 
     Args:
         threads: Threads for the graph; None lets the runtime choose.
-        precision: "auto" is what this CPU does fastest; "f32" computes everything in f32, for
-            exactness tests.
+        precision: Inference precision; "auto" is what this CPU does fastest, "f32" computes
+            everything in f32, for exactness tests.
         cache_precision: Type of cached keys and values; "auto" is the backend's choice.
         kv_cache_memory: Bytes for the cache, or a size such as "2GB"; None takes up to a quarter of
             the free memory.
         context_length: Tokens of prompt and text together that a request may have; None is what the
             model was made for. It can be less, so that the cache has room for more requests, not
-            more: no model knows places that it was not made for.
-        generation_config: "auto" takes the defaults of ``SamplingParams`` from the model's
-            generation_config.json; "off" leaves that aside, so that the default is greedy.
+            more: no model knows positions that it was not made for.
+        generation_config: Source of the defaults of ``SamplingParams``: "auto" is the model's
+            generation_config.json, "off" none, so that the default is greedy.
         quantization_group: Values of an activation that are quantized together, where the runtime
             does so; None is as large as the groups of the weights.
-        fuse_projections: Make one matrix of the projections that read one input, in a graph where
-            they are apart and whose runtime can; a load then copies the weights. None is what
-            ``nanoaccel tune`` found, or no. Bundles that NanoAccel exported are fused.
+        fuse_projections: Whether to make one matrix of the projections that read one input, in a
+            graph where they are apart and whose runtime can; a load then copies the weights. None
+            is what ``nanoaccel tune`` found, or no. Bundles that NanoAccel exported are fused.
         max_step_tokens: Tokens in one step at most; longer prompts are cut into chunks. None is
             what ``nanoaccel tune`` found, or 128.
         max_running: Requests that run at the same time at most.
-        max_waiting: When so many requests wait for a place, a stream is refused; ``generate``
-            never is.
+        max_waiting: Requests that may wait before a stream is refused; ``generate`` never is.
         time_per_token: Seconds that a step may last while requests are decoding; prompts get what
             that leaves. None lets a prompt slow decoding to at most about twice its own time.
-        prefix_cache: Keep what was computed for prompts, for those that begin the same.
-        eviction_policy: Which cached block goes first: "lru", "lfu", "cost", or a plugin's.
+        prefix_cache: Whether to keep what was computed for prompts, for those that begin the same.
+        eviction_policy: Order in which cached blocks go: "lru", "lfu", "cost", or a plugin's.
         prompt_cache: Folder where cached blocks go when they are cold, and are found again after
             a restart; None keeps them in memory only.
         prompt_cache_size: Bytes that the folder may hold, or a size such as "4GiB".
-        speculation: Who proposes draft tokens that a step then verifies: "auto" is every drafter
+        speculation: Drafters that propose tokens, which a step then verifies: "auto" is every one
             that this bundle has, "off" none, else the name of one. The model chooses every token;
-            but a pass that verifies draft tokens may round differently from one that does not. It
-            is used only where it pays.
+            but a pass that verifies draft tokens may round differently from one that does not.
+            Drafts are used only where they pay.
         draft: Folder of a draft for this model: a bundle with the same tokenizer, or what
             ``nanoaccel draft train`` made; None is the one in the bundle, if it has one.
         corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0 keeps
             requests apart.
-        cache_eviction: Lets each request keep only some of its tokens in the cache, unless the
-            request says otherwise; None keeps all.
+        cache_eviction: Bound on the tokens that each request keeps in the cache, unless the request
+            sets its own; None keeps all.
         engines: Engines that share the memory of the machine; each takes its part of what is free,
             or of ``kv_cache_memory``.
-        tuned: Use what ``nanoaccel tune`` found for this bundle on this machine, for all that is
-            not set here.
+        tuned: Whether to use what ``nanoaccel tune`` found for this bundle on this machine, for all
+            that is not set here.
 
     Raises:
         ConfigError: A value is of the wrong type or out of range, or two contradict each other.

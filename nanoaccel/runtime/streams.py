@@ -72,6 +72,14 @@ class Stream(_Running, Iterator[Chunk]):
     Raises:
         QueueFullError: Too many requests wait already.
         ClosedError: The LLM is closed.
+
+    Examples:
+        >>> from nanoaccel import LLM
+        >>> with LLM("bundle") as llm:
+        ...     for chunk in llm.stream("Once upon a time"):
+        ...         pass
+        >>> chunk.finish_reason in ("stop", "length")
+        True
     """
 
     def __init__(self, client: EngineClient[Any], requests: Sequence[Any]) -> None:
@@ -96,7 +104,16 @@ class Stream(_Running, Iterator[Chunk]):
                 return self._note(self._chunks.get(timeout=SIGNAL_SECONDS))
 
     def close(self) -> None:
-        """Cancel what still runs; further reading ends at once. Calling it twice is fine."""
+        """Cancel what still runs; further reading ends at once. Calling it twice is fine.
+
+        Examples:
+            >>> from nanoaccel import LLM
+            >>> with LLM("bundle") as llm:
+            ...     stream = llm.stream("Once upon a time")
+            ...     stream.close()
+            ...     list(stream)
+            []
+        """
         self._close()
 
     def __enter__(self) -> Stream:
@@ -118,6 +135,17 @@ class AsyncStream(_Running, AsyncIterator[Chunk]):
     Raises:
         QueueFullError: Too many requests wait already.
         ClosedError: The LLM is closed.
+
+    Examples:
+        >>> import asyncio
+        >>> from nanoaccel import AsyncLLM
+        >>> async def main():
+        ...     async with AsyncLLM("bundle") as llm:
+        ...         async for chunk in llm.stream("Once upon a time"):
+        ...             pass
+        ...     return chunk.finish_reason
+        >>> asyncio.run(main()) in ("stop", "length")
+        True
     """
 
     def __init__(self, client: EngineClient[Any], requests: Sequence[Any]) -> None:
@@ -140,7 +168,19 @@ class AsyncStream(_Running, AsyncIterator[Chunk]):
         return self._note(await self._chunks.get())
 
     async def aclose(self) -> None:
-        """Cancel what still runs; further reading ends at once. Calling it twice is fine."""
+        """Cancel what still runs; further reading ends at once. Calling it twice is fine.
+
+        Examples:
+            >>> import asyncio
+            >>> from nanoaccel import AsyncLLM
+            >>> async def main():
+            ...     async with AsyncLLM("bundle") as llm:
+            ...         stream = llm.stream("Once upon a time")
+            ...         await stream.aclose()
+            ...         return [chunk async for chunk in stream]
+            >>> asyncio.run(main())
+            []
+        """
         self._close()
 
     async def __aenter__(self) -> AsyncStream:

@@ -66,6 +66,14 @@ class Counters:
         first_token: Times from submission to the first token.
         per_token: Times between two tokens of a request; those of one step share its time.
         speculation: What speculation has brought.
+
+    Examples:
+        >>> from nanoaccel import LLM, SamplingParams
+        >>> with LLM("bundle") as llm:
+        ...     output = llm.generate(["The sea", "The sky"], SamplingParams(max_tokens=4))
+        ...     counters = llm.counters()
+        >>> counters.submitted, sum(counters.finished.values()), 0 <= counters.hit_rate <= 1
+        (2, 2, True)
     """
 
     waiting: int

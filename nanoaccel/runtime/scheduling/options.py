@@ -18,16 +18,25 @@ class RequestOptions:
     """Scheduling options of a request, independent of its content. None is the default.
 
     Args:
-        priority: Higher goes first; among equals, who came first.
+        priority: Rank in the queue; higher goes first, and among equals the first to come.
         timeout: Seconds from submission after which it ends with finish_reason "timeout" and the
             text so far; None never.
-        cache_eviction: Which of its tokens it keeps in the cache; None is what ``LLM`` was given.
-        speculation: Which of the drafters that ``LLM`` has may propose its tokens: "auto" is all,
-            "off" none, else a name.
-        chat: How messages become a prompt: tools, documents, and so on.
+        cache_eviction: Bound on the tokens that it keeps in the cache; None is what ``LLM`` was
+            given.
+        speculation: Drafters of the ``LLM`` that may propose its tokens: "auto" is all, "off" none,
+            else a name.
+        chat: Options of the chat template, such as tools and documents; only for messages.
 
     Raises:
         ConfigError: A value is of the wrong type or out of range.
+
+    Examples:
+        >>> from nanoaccel import LLM, RequestOptions
+        >>> options = RequestOptions(priority=1, timeout=30)
+        >>> with LLM("bundle") as llm:
+        ...     output = llm.generate("Once upon a time", options=options)
+        >>> output.finish_reason in ("stop", "length")
+        True
     """
 
     priority: int = 0

@@ -206,7 +206,7 @@ class Bench:
         assert not self._live, "a request has no end"
         self.speculator.forget_ended()
         kept = (
-            self.engine._scores._sums,
+            self.engine._evictor.scores._sums,
             self.engine.recorder._last_token,
             self.speculator._open,
             *(learner.students for learner in self.speculator._learners),

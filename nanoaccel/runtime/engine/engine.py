@@ -13,9 +13,9 @@ from nanoaccel.runtime.engine.batch_builder import BatchBuilder
 from nanoaccel.runtime.engine.isolation import isolate, without_drafts
 from nanoaccel.runtime.engine.metrics import Counters, Recorder
 from nanoaccel.runtime.engine.phases import StepObserver, Unobserved
+from nanoaccel.runtime.engine.token_evictor import TokenEvictor
 from nanoaccel.runtime.execution.runner import ModelRunner
 from nanoaccel.runtime.execution.selector import GraphSelector
-from nanoaccel.runtime.kv import AttentionScores, blocks_to_drop
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens, Scheduler
 from nanoaccel.runtime.speculation import Speculator, StepSavings
@@ -72,7 +72,7 @@ class Engine:
         self._emit = emit
         self._clock = clock
         self._buffers = BatchBuilder()
-        self._scores = AttentionScores(self.runner.cache.block_size)
+        self._evictor = TokenEvictor(self.runner.cache.block_size)
         self.recorder = Recorder()
 
     @property
@@ -81,13 +81,8 @@ class Engine:
         return self.scheduler.num_running + self.scheduler.num_waiting > 0
 
     @property
-    def num_runners(self) -> int:
-        """Graphs that requests may run on."""
-        return len(self.runners)
-
-    @property
     def num_used_runners(self) -> int:
-        """Those of them that have come into use."""
+        """Runners that have come into use."""
         return len(self._used)
 
     def warm_up(self) -> None:
@@ -271,7 +266,8 @@ class Engine:
             if chunk.drafts:
                 self.runner.cache.trim(request.id, request.num_cached)
             if request.eviction is not None and request.finish_reason is None:
-                self._evict_tokens(request, scores, restarted=chunk.start == 0)
+                restarted = chunk.start == 0
+                self._evictor.evict(request, self.runner.cache, scores, restarted=restarted)
             given += self._deliver(request, written, now)
         return given
 
@@ -317,26 +313,6 @@ class Engine:
                 self._end(request, chunk)
         return tokens
 
-    def _evict_tokens(
-        self, request: Request, scores: Float32Array | None, *, restarted: bool
-    ) -> None:
-        """Drop blocks of a request whose own budget is full."""
-        assert request.eviction is not None
-        if scores is not None and request.eviction.by == "score":
-            if restarted:  # its former scores count what was given up
-                self._scores.forget(request.id)
-            self._scores.add(request.id, scores)
-        if request.chunk_limit == 0:
-            indices = blocks_to_drop(
-                request.eviction,
-                self.runner.cache.blocks_for(request.num_cached),
-                self.runner.cache.block_size,
-                self._scores.of(request.id),
-            )
-            self.runner.cache.drop(request.id, indices)
-            self._scores.drop(request.id, indices)
-            request.num_evicted += len(indices) * self.runner.cache.block_size
-
     def _fail(self, chunk: ScheduledTokens, error: Exception) -> None:
         with self.lock:
             if chunk.request.finish_reason is None:
@@ -350,7 +326,7 @@ class Engine:
 
     def _end(self, request: Request, chunk: Chunk) -> None:
         assert chunk.finish_reason is not None
-        self._scores.forget(request.id)
+        self._evictor.forget(request.id)
         self._speculator.finish(request)
         self.recorder.finish(request.id, chunk.finish_reason)
         self._emit(Event.of(request.id, chunk))

@@ -45,7 +45,7 @@ class PageCompaction:
 
     def _watch(self) -> None:
         idle = busy = compacted = 0
-        while compacted < self._engine.num_runners and not self._closed.wait(self._look_seconds):
+        while compacted < len(self._engine.runners) and not self._closed.wait(self._look_seconds):
             used = self._engine.num_used_runners
             if used == compacted:
                 continue

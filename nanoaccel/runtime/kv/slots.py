@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,41 +10,10 @@ from nanoaccel.runtime.kv.base import TOKEN_BYTES, CacheStats, admission, as_byt
 from nanoaccel.runtime.kv.block_pool import BlockId
 from nanoaccel.runtime.kv.eviction import EvictionPolicy, LeastRecentlyUsed
 from nanoaccel.runtime.kv.prefix_cache import block_key
+from nanoaccel.runtime.kv.slot import Slot
 from nanoaccel.runtime.kv.slot_tree import SlotNode, SlotTree
 from nanoaccel.runtime.kv.tier import BlockTier, SlotMemory
 from nanoaccel.runtime.types.plan import Int32Array, Int64Array
-
-
-@dataclass(slots=True, eq=False)
-class _Slot:
-    """A row of the memory.
-
-    Args:
-        index: Which.
-        root: What its first block continues.
-        count: Blocks in use, from its first on.
-        written: Blocks that may have memory behind them; ``count`` or more.
-        nodes: What its first blocks hold, as far as others can find it.
-        taken: Whether a sequence lies in it.
-        dropped: Whether that has dropped blocks.
-        priority: What its content is worth to the policy, since it was left.
-        rank: When it was left, as a number that grows.
-    """
-
-    index: int
-    root: SlotNode
-    count: int = 0
-    written: int = 0
-    nodes: list[SlotNode] = field(default_factory=list)
-    taken: bool = False
-    dropped: bool = False
-    priority: float = 0.0
-    rank: int = 0
-
-    @property
-    def last(self) -> SlotNode:
-        """What its next full block continues."""
-        return self.nodes[-1] if self.nodes else self.root
 
 
 class SlotCache:
@@ -88,8 +56,8 @@ class SlotCache:
         self._policy = LeastRecentlyUsed() if policy is None else policy
         self._tier = tier
         self._sharing = sharing
-        self._slots = [_Slot(index, self._tree.root(b"")) for index in range(num_slots)]
-        self._taken: dict[int, _Slot] = {}
+        self._slots = [Slot(index, self._tree.root(b"")) for index in range(num_slots)]
+        self._taken: dict[int, Slot] = {}
         # Blocks of taken slots, of left ones, and with memory behind them.
         self._held = self._cached = self._written = 0
         self._ranks = 0
@@ -242,7 +210,7 @@ class SlotCache:
             place = node.depth // self.block_size - 1
             assert all(self._slots[slot].nodes[place] is node for slot in node.slots)
 
-    def _take(self, sequence: int, root: SlotNode, chain: list[SlotNode]) -> _Slot:
+    def _take(self, sequence: int, root: SlotNode, chain: list[SlotNode]) -> Slot:
         """Give a sequence a slot that begins with a chain, which continues ``root``."""
         slot = min((s for s in self._slots if not s.taken), key=lambda s: self._cost(s, chain))
         stay = _common(slot.nodes, chain)
@@ -263,7 +231,7 @@ class SlotCache:
                 self._hold(slot, node.tokens)
         return slot
 
-    def _cost(self, slot: _Slot, chain: list[SlotNode]) -> tuple[bool, float, int, int, int]:
+    def _cost(self, slot: Slot, chain: list[SlotNode]) -> tuple[bool, float, int, int, int]:
         """Sorts first the slot whose use loses least, then copies least; low numbers lie together.
 
         What is not lost: what the sequence begins with, and what other slots hold too.
@@ -274,7 +242,7 @@ class SlotCache:
             return False, 0.0, 0, len(chain) - stay, slot.index
         return True, slot.priority, slot.rank, len(chain) - stay, slot.index
 
-    def _restore(self, slot: _Slot, known: bytes) -> None:
+    def _restore(self, slot: Slot, known: bytes) -> None:
         """Continue the chain in a slot with what the tier holds of it."""
         if self._tier is None:
             return
@@ -287,11 +255,11 @@ class SlotCache:
             self._grow(slot, slot.count + 1)
             self._hold(slot, tokens)
 
-    def _hold(self, slot: _Slot, tokens: bytes) -> None:
+    def _hold(self, slot: Slot, tokens: bytes) -> None:
         """Note what the next full block of a slot holds."""
         slot.nodes.append(self._tree.hold(slot.last, tokens, slot.index))
 
-    def _grow(self, slot: _Slot, count: int) -> None:
+    def _grow(self, slot: Slot, count: int) -> None:
         """Let a taken slot have more blocks."""
         self._held += count - slot.count
         slot.count = count
@@ -299,13 +267,13 @@ class SlotCache:
             self._written += count - slot.written
             slot.written = count
 
-    def _cut(self, slot: _Slot, count: int) -> None:
+    def _cut(self, slot: Slot, count: int) -> None:
         """Leave the first blocks of a slot that nobody has taken."""
         self._forget(slot, count)
         self._cached -= slot.count - len(slot.nodes)
         slot.count = len(slot.nodes)
 
-    def _forget(self, slot: _Slot, count: int) -> None:
+    def _forget(self, slot: Slot, count: int) -> None:
         """Let others find no more than the first blocks of a slot."""
         while len(slot.nodes) > count:
             node = slot.nodes.pop()
@@ -327,7 +295,7 @@ class SlotCache:
             self._cut(slot, max(0, slot.count - (self._written - self.num_blocks)))
             self._discard(slot)
 
-    def _discard(self, slot: _Slot) -> None:
+    def _discard(self, slot: Slot) -> None:
         """Give back the memory behind the blocks that are in use."""
         unused = slot.written - slot.count
         if unused > 0:
@@ -336,7 +304,7 @@ class SlotCache:
             self._written -= unused
             slot.written = slot.count
 
-    def _save(self, node: SlotNode, slot: _Slot) -> bool:
+    def _save(self, node: SlotNode, slot: Slot) -> bool:
         """Whether the tier has a block now."""
         tier = self._tier
         if tier is None or tier.has(node.key):

@@ -7,7 +7,6 @@ import queue
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 from nanoaccel import errors
 from nanoaccel.errors import ClosedError, NanoAccelError, QueueFullError
@@ -22,7 +21,7 @@ from nanoaccel.runtime.replicas.replica import Replica
 from nanoaccel.runtime.replicas.request import ReplicaRequest
 from nanoaccel.runtime.replicas.router import Capacity, Router
 from nanoaccel.runtime.types.events import Event, EventKind, EventListener
-from nanoaccel.runtime.types.outputs import Chunk
+from nanoaccel.runtime.types.outputs import Chunk, FinishReason
 from nanoaccel.runtime.types.ownership import Owner
 
 # Engines that may end while they work on a request before it is taken to be the reason.
@@ -333,10 +332,7 @@ class Pool:
         engine.send(request.message())
 
     def _end(
-        self,
-        request: ReplicaRequest,
-        reason: Literal["cancelled", "error"],
-        error: str | None = None,
+        self, request: ReplicaRequest, reason: FinishReason, error: str | None = None
     ) -> Delivery:
         """End a completion here."""
         self._forget(request)

@@ -112,8 +112,8 @@ class KVCache(Protocol):
     def trim(self, sequence: int, length: int) -> None:
         """Give back the blocks behind those of the first ``length`` tokens: room for drafts."""
 
-    def drop(self, sequence: int, places: Sequence[int]) -> None:
-        """Forget the blocks at some places of what a sequence holds; the others close up.
+    def drop(self, sequence: int, indices: Sequence[int]) -> None:
+        """Forget the blocks at some indices of what a sequence holds; the others close up.
 
         What it holds from then on is not its prefix, so no more of it can be found.
         """

@@ -140,15 +140,15 @@ class PagedCache:
         table = self._tables[sequence]
         self._pool.give_back(table.cut(self.blocks_for(length)))
 
-    def drop(self, sequence: int, places: Sequence[int]) -> None:
-        if len(places) == 0:
+    def drop(self, sequence: int, indices: Sequence[int]) -> None:
+        if len(indices) == 0:
             return
         table = self._tables[sequence]
         table.dropped = True
-        order = sorted(set(places))
+        order = sorted(set(indices))
         assert order[0] >= 0
         assert order[-1] < table.count
-        shared = [table.nodes[place] for place in order if place < len(table.nodes)]
+        shared = [table.nodes[index] for index in order if index < len(table.nodes)]
         private = [BlockId(int(table.ids[p])) for p in order if p >= len(table.nodes)]
         table.remove(order)
         self._pool.give_back(private)
@@ -205,16 +205,16 @@ class PagedCache:
 
     def _share(self, table: BlockTable, tokens: bytes) -> None:
         """Put the next own block of a table into the prefix cache, or take the one there."""
-        place = len(table.nodes)
+        index = len(table.nodes)
         parent = table.last
-        own = BlockId(int(table.ids[place]))
+        own = BlockId(int(table.ids[index]))
         node = parent.children.get(tokens)
         if node is None:
             node = self._prefixes.insert(parent, tokens, own)
         else:
             self._prefixes.acquire(node)
             self._pool.give_back([own])
-            table.ids[place] = node.block
+            table.ids[index] = node.block
         table.nodes.append(node)
 
     def _release(self, chain: list[PrefixNode]) -> None:

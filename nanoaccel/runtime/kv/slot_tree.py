@@ -10,7 +10,7 @@ from nanoaccel.runtime.kv.prefix_cache import block_key
 
 @dataclass(slots=True, eq=False)
 class SlotNode:
-    """The content of a full block. It lies in every slot that holds it, at the same place.
+    """The content of a full block. It lies in every slot that holds it, at the same index.
 
     Args:
         key: See ``block_key``.

@@ -139,15 +139,15 @@ class SlotCache:
             self._held -= slot.count - count
             slot.count = count
 
-    def drop(self, sequence: int, places: Sequence[int]) -> None:
-        if len(places) == 0:
+    def drop(self, sequence: int, indices: Sequence[int]) -> None:
+        if len(indices) == 0:
             return
         slot = self._taken[sequence]
-        gone = set(places)
+        gone = set(indices)
         assert min(gone) >= 0
         assert max(gone) < slot.count
         self._forget(slot, min(gone))
-        kept = [place for place in range(slot.count) if place not in gone]
+        kept = [index for index in range(slot.count) if index not in gone]
         first = slot.index * self._slot_blocks
         for target, source in enumerate(kept):
             if source != target:
@@ -207,8 +207,8 @@ class SlotCache:
                 assert slot.index in node.slots, "a slot holds what it is not known to hold"
                 before = node
         for node in self._tree.nodes():
-            place = node.depth // self.block_size - 1
-            assert all(self._slots[slot].nodes[place] is node for slot in node.slots)
+            index = node.depth // self.block_size - 1
+            assert all(self._slots[slot].nodes[index] is node for slot in node.slots)
 
     def _take(self, sequence: int, root: SlotNode, chain: list[SlotNode]) -> Slot:
         """Give a sequence a slot that begins with a chain, which continues ``root``."""
@@ -309,8 +309,8 @@ class SlotCache:
         tier = self._tier
         if tier is None or tier.has(node.key):
             return True
-        place = node.depth // self.block_size - 1
-        taken = tier.save(node.key, node.tokens, BlockId(slot.index * self._slot_blocks + place))
+        index = node.depth // self.block_size - 1
+        taken = tier.save(node.key, node.tokens, BlockId(slot.index * self._slot_blocks + index))
         self.stats.saved_blocks += taken
         return taken
 

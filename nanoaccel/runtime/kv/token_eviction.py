@@ -139,7 +139,7 @@ def blocks_to_drop(
             ``by="score"``. Among equals the older ones go.
 
     Returns:
-        Places in its block table, ascending; none while it holds less than it may.
+        Indices in its block table, ascending; none while it holds less than it may.
     """
     parts = _Parts.of(eviction, eviction.max_tokens // block_size, block_size)
     if num_blocks < parts.total:
@@ -151,4 +151,4 @@ def blocks_to_drop(
     assert len(scores) == num_blocks, "each block has a score"
     candidates = scores[parts.start : parts.total - parts.recent]
     lowest = np.argsort(candidates, kind="stable")[: parts.freed]
-    return sorted(int(place) + parts.start for place in lowest)
+    return sorted(int(index) + parts.start for index in lowest)

@@ -61,10 +61,10 @@ class _Step:
 
     def give_up(self, request: Request) -> None:
         self.given_up.append(request)
-        for place, chunk in enumerate(self.chunks):
+        for index, chunk in enumerate(self.chunks):
             if chunk.request is request:
                 self.left += chunk.end - chunk.start
-                del self.chunks[place]
+                del self.chunks[index]
                 return
 
 
@@ -310,10 +310,10 @@ def _rank(request: Request) -> tuple[int, int]:
 
 def _take_out(queue: list[Request], request: Request) -> bool:
     """Remove a request from a queue in order of rank; False when it is not there."""
-    place = bisect_left(queue, _rank(request), key=_rank)
-    found = place < len(queue) and queue[place] is request
+    index = bisect_left(queue, _rank(request), key=_rank)
+    found = index < len(queue) and queue[index] is request
     if found:
-        del queue[place]
+        del queue[index]
     return found
 
 

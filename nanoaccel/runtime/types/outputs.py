@@ -171,7 +171,7 @@ class RequestOutput:
     def __str__(self) -> str:
         if len(self.completions) == 1:
             return str(self.completions[0])
-        return "\n".join(f"[{place}] {one}" for place, one in enumerate(self.completions, 1))
+        return "\n".join(f"[{index}] {one}" for index, one in enumerate(self.completions, 1))
 
     def __repr__(self) -> str:
         shown = "; ".join(_summary(one) for one in self.completions)

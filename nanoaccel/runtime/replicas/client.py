@@ -59,7 +59,7 @@ class ReplicaClient:
         opened = replace(opened, context_length=config.length_within(model_length))
         self.tokenizer = Tokenizer.load(opened.tokenizer_folder)
         self.replicas = len(plans)
-        configs = [_part(config, place, self.replicas) for place in range(self.replicas)]
+        configs = [_part(config, index, self.replicas) for index in range(self.replicas)]
         self.pool = Pool(
             plans,
             [Start(Path(bundle), backend, part) for part in configs],
@@ -118,12 +118,12 @@ class ReplicaClient:
         self.pool.close()
 
 
-def _part(config: EngineConfig, place: int, engines: int) -> EngineConfig:
+def _part(config: EngineConfig, index: int, engines: int) -> EngineConfig:
     """What an engine is given of what is for all."""
     folder = config.prompt_cache
     return replace(
         config,
         engines=engines,
-        prompt_cache=None if folder is None else folder / f"replica-{place}",
+        prompt_cache=None if folder is None else folder / f"replica-{index}",
         prompt_cache_size=max(1, config.prompt_cache_size // engines),
     )

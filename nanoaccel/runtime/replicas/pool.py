@@ -84,8 +84,8 @@ class Pool:
 
     @property
     def ready(self) -> list[Ready]:
-        """What the engines said when they were loaded, by place."""
-        return [self._readies[place] for place in range(self._fleet.size)]
+        """What the engines said when they were loaded, by index."""
+        return [self._readies[index] for index in range(self._fleet.size)]
 
     @property
     def pids(self) -> list[int]:
@@ -134,7 +134,7 @@ class Pool:
         self.owner.check()
         with self._lock:
             running, past = self._fleet.running, self._fleet.past()
-            unplaced = sum(request.place is None for request in self._requests.values())
+            unplaced = sum(request.engine_index is None for request in self._requests.values())
         if not self._closing:
             past += [found for one in running if (found := one.counters()) is not None]
         else:
@@ -164,8 +164,8 @@ class Pool:
     def _open(self) -> None:
         try:
             with self._lock:
-                for place in range(self._fleet.size):
-                    self._fleet.launch(place)
+                for index in range(self._fleet.size):
+                    self._fleet.launch(index)
             with self._changed:
                 while self._failure is None and self._router is None:
                     self._changed.wait(_SIGNAL_SECONDS)
@@ -209,31 +209,31 @@ class Pool:
             if isinstance(item, ReplicaRequest):
                 return self._cancel(item)
             ended_or_said, messages = item
-            place = self._fleet.place_of(ended_or_said)
-            if place is None:
+            index = self._fleet.index_of(ended_or_said)
+            if index is None:
                 return []
             if messages is None:
-                return self._lose(place, ended_or_said)
-            return [found for one in messages for found in self._take(place, one)]
+                return self._lose(index, ended_or_said)
+            return [found for one in messages for found in self._take(index, one)]
 
-    def _take(self, place: int, message: object) -> list[Delivery]:
+    def _take(self, index: int, message: object) -> list[Delivery]:
         if isinstance(message, Ready):
-            self._welcome(place, message)
+            self._welcome(index, message)
             return []
         if isinstance(message, Failed):
-            self._note_failure(place, message)
+            self._note_failure(index, message)
             return []
         assert isinstance(message, Happened | Refused)
         request = self._requests.get(message.number)
-        if request is None or request.place != place:
+        if request is None or request.engine_index != index:
             return []
         if isinstance(message, Refused):
             return [self._end(request, "error", message.problem)]
-        return self._note(request, place, message.kind, message.chunk)
+        return self._note(request, index, message.kind, message.chunk)
 
-    def _note_failure(self, place: int, failed: Failed) -> None:
+    def _note_failure(self, index: int, failed: Failed) -> None:
         """Let an engine go that cannot load; while the first are loading, that fails them all."""
-        engine = self._fleet.replica(place)
+        engine = self._fleet.replica(index)
         assert engine is not None
         engine.close()
         if self._router is None:
@@ -243,7 +243,7 @@ class Pool:
             _log.error("%s cannot be opened: %s", engine.name, failed.problem)
 
     def _note(
-        self, request: ReplicaRequest, place: int, kind: EventKind, chunk: Chunk | None
+        self, request: ReplicaRequest, index: int, kind: EventKind, chunk: Chunk | None
     ) -> list[Delivery]:
         """Note what an engine did for a completion."""
         assert self._router is not None
@@ -256,49 +256,51 @@ class Pool:
             self._router.wrote(request.id, len(chunk.token_ids))
         if chunk.finish_reason is not None:
             if chunk.finish_reason != "error":
-                self._fleet.note_success(place)
+                self._fleet.note_success(index)
             self._forget(request)
         return [(request, kind, given)]
 
-    def _welcome(self, place: int, ready: Ready) -> None:
+    def _welcome(self, index: int, ready: Ready) -> None:
         """Let an engine that has loaded have requests."""
-        self._readies[place] = ready
-        self._fleet.note_ready(place)
+        self._readies[index] = ready
+        self._fleet.note_ready(index)
         if self._router is not None:
-            self._router.restore(place, self._capacity(place))
+            self._router.restore(index, self._capacity(index))
         elif self._fleet.all_ready:
-            capacities = [self._capacity(place) for place in range(self._fleet.size)]
+            capacities = [self._capacity(index) for index in range(self._fleet.size)]
             block_size = ready.info.block_size if self._share_prefixes else 0
             self._router = Router(capacities, block_size)
             self._changed.notify_all()
         for request in self._requests.values():
-            if request.place is None:
+            if request.engine_index is None:
                 self._place(request)
 
-    def _capacity(self, place: int) -> Capacity:
-        return Capacity(self._fleet.speed(place), self._readies[place].cache_tokens)
+    def _capacity(self, index: int) -> Capacity:
+        return Capacity(self._fleet.speed(index), self._readies[index].cache_tokens)
 
-    def _lose(self, place: int, ended: Replica) -> list[Delivery]:
+    def _lose(self, index: int, ended: Replica) -> list[Delivery]:
         """Find other engines for the completions of one that has ended, and start it again."""
-        self._fleet.note_end(place)
+        self._fleet.note_end(index)
         if self._router is None:
             if self._failure is None:
                 self._failure = NanoAccelError(f"{ended.name} ended {ended.ending()} as it loaded")
             self._changed.notify_all()
             return []
-        self._router.lose(place)
+        self._router.lose(index)
         if not self._closing:
-            self._fleet.relaunch(place, ended)
-        left = [request for request in self._requests.values() if request.place in (place, None)]
+            self._fleet.relaunch(index, ended)
+        left = [
+            request for request in self._requests.values() if request.engine_index in (index, None)
+        ]
         return [found for request in left for found in self._rescue(request, ended)]
 
     def _rescue(self, request: ReplicaRequest, ended: Replica) -> list[Delivery]:
         """What becomes of a completion whose engine has ended, or that waits for one."""
         assert self._router is not None
         problem = f"{ended.name} ended {ended.ending()}"
-        if request.place is not None:
+        if request.engine_index is not None:
             self._router.end(request.id)
-            request.place = None
+            request.engine_index = None
             request.attempts += request.running
             request.running = False
         if self._closing or request.cancelled:
@@ -311,7 +313,7 @@ class Pool:
     def _cancel(self, request: ReplicaRequest) -> list[Delivery]:
         if request.id not in self._requests:
             return []
-        engine = None if request.place is None else self._fleet.replica(request.place)
+        engine = None if request.engine_index is None else self._fleet.replica(request.engine_index)
         if engine is None:
             return [self._end(request, "cancelled")]
         engine.send(Cancel(request.id))
@@ -320,14 +322,14 @@ class Pool:
     def _place(self, request: ReplicaRequest) -> None:
         """Send a completion to an engine; without one it waits for one that is being started."""
         assert self._router is not None
-        place = self._router.choose(request.num_prompt, request.chain)
-        if place is None:
+        index = self._router.choose(request.num_prompt, request.chain)
+        if index is None:
             return
-        engine = self._fleet.replica(place)
+        engine = self._fleet.replica(index)
         assert engine is not None
-        request.place = place
+        request.engine_index = index
         self._router.begin(
-            request.id, place, tokens=request.num_prompt, chain=request.chain, limit=request.limit
+            request.id, index, tokens=request.num_prompt, chain=request.chain, limit=request.limit
         )
         engine.send(request.message())
 
@@ -341,7 +343,7 @@ class Pool:
 
     def _forget(self, request: ReplicaRequest) -> None:
         del self._requests[request.id]
-        if request.place is not None and self._router is not None:
+        if request.engine_index is not None and self._router is not None:
             self._router.end(request.id)
 
     def _waiting(self) -> int:

@@ -38,7 +38,7 @@ class ReplicaRequest:
         sink: Receives its chunks.
         chain: Keys of the prompt's blocks, see ``router.prefix_chain``.
         submitted: When it was queued, on the same clock.
-        place: Index of its engine; None while it has none.
+        engine_index: Index of its engine; None while it has none.
         running: Whether the engine works on it.
         announced: Whether its start was told.
         written: Tokens that it has.
@@ -59,7 +59,7 @@ class ReplicaRequest:
     sink: Sink = _nowhere
     chain: Sequence[bytes] = ()
     submitted: float = 0.0
-    place: int | None = None
+    engine_index: int | None = None
     running: bool = False
     announced: bool = False
     written: int = 0

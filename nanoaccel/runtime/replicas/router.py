@@ -45,7 +45,7 @@ class Capacity:
 class _Load:
     """What a request that has not ended is to its engine, in tokens."""
 
-    place: int
+    index: int
     pending: int
     left: int
     held: int
@@ -85,7 +85,7 @@ class Router:
     blocks as its cache holds.
 
     Args:
-        capacities: Of the engines, by place.
+        capacities: What the engines can do, by index.
         block_size: Tokens of a cache block; 0 where prompts are not cached.
 
     Attributes:
@@ -103,31 +103,31 @@ class Router:
         return prefix_chain(prompt, self._block_size, key) if self._block_size else ()
 
     def choose(self, tokens: int, chain: Sequence[bytes]) -> int | None:
-        """The place of the engine for a prompt; None when none is alive.
+        """The index of the engine for a prompt; None when none is alive.
 
         Args:
             tokens: Of the prompt.
             chain: Its ``chain``.
         """
-        places = [place for place, engine in enumerate(self._engines) if engine.alive]
-        return min(places, key=lambda place: self._rank(place, tokens, chain), default=None)
+        indices = [index for index, engine in enumerate(self._engines) if engine.alive]
+        return min(indices, key=lambda index: self._rank(index, tokens, chain), default=None)
 
     def begin(
-        self, number: int, place: int, *, tokens: int, chain: Sequence[bytes], limit: int
+        self, number: int, index: int, *, tokens: int, chain: Sequence[bytes], limit: int
     ) -> None:
         """Note that a request was sent to an engine.
 
         Args:
             number: Of the request.
-            place: Of the engine.
+            index: Index of the engine.
             tokens: Of the prompt.
             chain: Its ``chain``.
             limit: Tokens that it may write.
         """
         assert number not in self._loads
-        engine = self._engines[place]
+        engine = self._engines[index]
         missing = self._missing(engine, tokens, chain)
-        self._loads[number] = load = _Load(place, missing, limit, missing)
+        self._loads[number] = load = _Load(index, missing, limit, missing)
         engine.requests += 1
         engine.ever += 1
         engine.work += load.work
@@ -137,7 +137,7 @@ class Router:
     def wrote(self, number: int, tokens: int) -> None:
         """Note that a request has new tokens, and so has computed its prompt."""
         load = self._loads[number]
-        engine, before = self._engines[load.place], load.work
+        engine, before = self._engines[load.index], load.work
         load.pending = 0
         load.left = max(0, load.left - tokens)
         load.held += tokens
@@ -147,33 +147,33 @@ class Router:
     def end(self, number: int) -> None:
         """Note that a request has ended, or has left its engine."""
         load = self._loads.pop(number)
-        engine = self._engines[load.place]
+        engine = self._engines[load.index]
         engine.requests -= 1
         engine.work -= load.work
         engine.held -= load.held
 
-    def lose(self, place: int) -> None:
+    def lose(self, index: int) -> None:
         """Note that an engine has ended, with all that it had cached."""
-        engine = self._engines[place]
+        engine = self._engines[index]
         engine.alive = False
         engine.prefixes.clear()
 
-    def restore(self, place: int, capacity: Capacity) -> None:
+    def restore(self, index: int, capacity: Capacity) -> None:
         """Note that an engine is there again."""
-        engine = self._engines[place]
+        engine = self._engines[index]
         engine.alive, engine.capacity = True, capacity
 
     def check_integrity(self) -> None:
         """Assert that sums agree with their parts, and that memory is bounded."""
-        for place, engine in enumerate(self._engines):
-            loads = [load for load in self._loads.values() if load.place == place]
+        for index, engine in enumerate(self._engines):
+            loads = [load for load in self._loads.values() if load.index == index]
             assert engine.requests == len(loads)
             assert engine.work == sum(load.work for load in loads)
             assert engine.held == sum(load.held for load in loads)
             assert len(engine.prefixes) <= self._most_blocks(engine)
 
-    def _rank(self, place: int, tokens: int, chain: Sequence[bytes]) -> tuple[float, int, int]:
-        engine = self._engines[place]
+    def _rank(self, index: int, tokens: int, chain: Sequence[bytes]) -> tuple[float, int, int]:
+        engine = self._engines[index]
         missing = self._missing(engine, tokens, chain)
         beyond = max(0, engine.held + missing - engine.capacity.cache_tokens)
         cost = (engine.work + missing + beyond) / engine.capacity.speed

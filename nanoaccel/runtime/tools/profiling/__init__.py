@@ -1,4 +1,4 @@
-"""Where time and memory go; all of it measured from outside, so that it costs nothing when off."""
+"""Where time and memory go; it costs nothing when it is off."""
 
 from nanoaccel.runtime.engine.phases import PHASES, Phase
 from nanoaccel.runtime.tools.profiling.facts import (

@@ -50,9 +50,9 @@ class TimedSteps:
     """Steps of the engine, in its own thread, with the shares of their parts."""
 
     def __init__(self, llm: LLM) -> None:
-        engine: Any = llm.session.loop.engine
+        engine: Any = llm.client.thread.engine
         self._graph, self._speculation, self._drafter = Stopwatch(), Stopwatch(), Stopwatch()
-        self._graph.around(_graph_call(engine._room.backend), "run")
+        self._graph.around(_graph_call(engine.runner.backend), "run")
         for name in ("extend", "learn", "settle"):
             self._speculation.around(engine._speculator, name)
         for learner in engine._speculator._learners:

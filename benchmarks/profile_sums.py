@@ -100,9 +100,9 @@ def show_cost(folder: Path, backend: str, rounds: int, tokens: int) -> None:
         plain, detached, attached = (
             stack.enter_context(LLM(folder, replicas=1, **options)) for _ in range(3)
         )
-        with Profiler(detached.session.loop.engine):
+        with Profiler(detached.client.thread.engine):
             seconds_per_token(detached, 4)
-        stack.enter_context(Profiler(attached.session.loop.engine))
+        stack.enter_context(Profiler(attached.client.thread.engine))
         kinds = {"plain": plain, "detached": detached, "attached": attached}
         found: dict[str, list[float]] = {name: [] for name in kinds}
         for number in range(rounds + 1):

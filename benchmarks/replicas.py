@@ -24,7 +24,7 @@ from nanoaccel import LLM, SamplingParams
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.engines import engine_plans
 from nanoaccel.runtime.cpu.machine import this_machine
-from nanoaccel.runtime.replicas.session import ReplicaClient
+from nanoaccel.runtime.replicas.client import ReplicaClient
 from nanoaccel.runtime.streams import Stream
 
 PROMPT_TOKENS = 128
@@ -49,7 +49,7 @@ def in_another_process(bundle: Path) -> ReplicaClient:
 
 def ask(serving: LLM | ReplicaClient, prompts: list[list[int]]) -> Taken:
     """Answer prompts at once; times are those of the first of them."""
-    session = serving.session if isinstance(serving, LLM) else serving
+    session = serving.client if isinstance(serving, LLM) else serving
     params = SamplingParams(max_tokens=TEXT_TOKENS, ignore_eos=True)
     begun = time.perf_counter()
     streams = [Stream(session.prepare(prompt, params, None)) for prompt in prompts]

@@ -52,7 +52,7 @@ class Soak:
             max_waiting=AT_ONCE,
             on_event=self._note,
         )
-        self.engine = self.llm._llm.session.loop.engine  # the seam: checks run in its thread
+        self.engine = self.llm._llm.client.thread.engine  # the seam: checks run in its thread
         step = self.engine.step
 
         def checked_step() -> None:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from nanoaccel.exporters.pipeline import export
     from nanoaccel.exporters.quantize.recipe import Recipe
     from nanoaccel.runtime.async_llm import AsyncLLM
-    from nanoaccel.runtime.config import RequestOptions
     from nanoaccel.runtime.engine.metrics import Counters
     from nanoaccel.runtime.kv import CacheEviction
     from nanoaccel.runtime.llm import LLM
     from nanoaccel.runtime.sampling import SamplingParams
+    from nanoaccel.runtime.scheduling.options import RequestOptions
     from nanoaccel.runtime.types.events import Event
     from nanoaccel.runtime.types.outputs import Chunk, Completion, RequestOutput
     from nanoaccel.text import ChatOptions
@@ -39,7 +39,7 @@ _HOMES = {
     "Event": "nanoaccel.runtime.types.events",
     "NanoAccelError": "nanoaccel.errors",
     "Recipe": "nanoaccel.exporters.quantize.recipe",
-    "RequestOptions": "nanoaccel.runtime.config",
+    "RequestOptions": "nanoaccel.runtime.scheduling.options",
     "RequestOutput": "nanoaccel.runtime.types.outputs",
     "SamplingParams": "nanoaccel.runtime.sampling",
     "export": "nanoaccel.exporters.pipeline",

@@ -33,6 +33,14 @@ class NanoAccelError(Exception):
     Args:
         problem: What is wrong, naming the option or file and its value.
         remedy: What to do about it, as a sentence; shown after the problem.
+
+    Examples:
+        >>> from nanoaccel import LLM, NanoAccelError
+        >>> try:
+        ...     llm = LLM("nowhere")
+        ... except NanoAccelError as error:
+        ...     print(error.problem)
+        nowhere is not a folder
     """
 
     exit_code = 1

@@ -36,6 +36,12 @@ class Bundle:
         context_length: Tokens that the model can attend to.
         weight_group_size: Weights that share a scale; None when unknown or without groups.
         manifest: None for a plain folder.
+
+    Examples:
+        >>> from nanoaccel import Bundle
+        >>> bundle = Bundle.open("bundle")
+        >>> bundle.runtimes, bundle.context_length > 0
+        (('openvino',), True)
     """
 
     folder: Path
@@ -48,7 +54,13 @@ class Bundle:
 
     @staticmethod
     def is_one(folder: str | Path) -> bool:
-        """Whether a folder was made to run, whole or damaged; a model to be exported was not."""
+        """Whether a folder was made to run, whole or damaged; a model to be exported was not.
+
+        Examples:
+            >>> from nanoaccel import Bundle
+            >>> Bundle.is_one("bundle"), Bundle.is_one("nowhere")
+            (True, False)
+        """
         names = (MANIFEST, _PLAIN_GRAPH, _BUILDERS_CONFIG)
         return any((Path(folder) / name).is_file() for name in names)
 
@@ -62,6 +74,11 @@ class Bundle:
         Raises:
             BundleError: It is neither, or a newer NanoAccel wrote it.
             BundleDamagedError: A file is missing or has another size.
+
+        Examples:
+            >>> from nanoaccel import Bundle
+            >>> Bundle.open("bundle").tokenizer_folder.name
+            'bundle'
         """
         folder = Path(folder)
         if not folder.is_dir():
@@ -132,6 +149,11 @@ class Bundle:
 
         Raises:
             BundleError: It has none.
+
+        Examples:
+            >>> from nanoaccel import Bundle
+            >>> Bundle.open("bundle").graph_for("openvino").name
+            'openvino_model.xml'
         """
         if runtime == self.runtime or runtime not in _MADE_FOR:
             return self.graph
@@ -148,6 +170,11 @@ class Bundle:
 
         Raises:
             BundleError: It has no such graph.
+
+        Examples:
+            >>> from nanoaccel import Bundle
+            >>> Bundle.open("bundle").weights_of("openvino").name
+            'openvino_model.bin'
         """
         return weights_file(self.graph_for(runtime))
 
@@ -169,7 +196,14 @@ class Bundle:
         return "" if limit is None or limit[0] != self.context_length else limit[1]
 
     def fingerprint(self) -> str | None:
-        """Names the weights that the graph was made from; None when its bundle does not say."""
+        """Names the weights that the graph was made from; None when its bundle does not say.
+
+        Examples:
+            >>> from nanoaccel import Bundle
+            >>> bundle = Bundle.open("bundle")
+            >>> bundle.fingerprint() == Bundle.open("bundle").fingerprint()
+            True
+        """
         return self.graph_key() if self.manifest is None else self.manifest.target.fingerprint
 
     def graph_key(self, runtime: str | None = None) -> str:
@@ -182,6 +216,11 @@ class Bundle:
 
         Raises:
             BundleError: It has no such graph.
+
+        Examples:
+            >>> from nanoaccel import Bundle
+            >>> len(Bundle.open("bundle").graph_key())
+            64
         """
         graph = self.graph_for(self.runtime if runtime is None else runtime)
         known = {} if self.manifest is None else {e.path: e.sha256 for e in self.manifest.files}
@@ -199,6 +238,12 @@ class Bundle:
 
         Raises:
             BundleError: It has no such graph.
+
+        Examples:
+            >>> from nanoaccel import Bundle
+            >>> bundle = Bundle.open("bundle")
+            >>> bundle.stamp() == Bundle.open("bundle").stamp()
+            True
         """
         return stamp_of(self.graph_for(self.runtime if runtime is None else runtime))
 
@@ -207,6 +252,10 @@ class Bundle:
 
         Raises:
             BundleDamagedError: A file was altered.
+
+        Examples:
+            >>> from nanoaccel import Bundle
+            >>> Bundle.open("bundle").verify()
         """
         for entry in () if self.manifest is None else self.manifest.files:
             check_size(self.folder, entry)

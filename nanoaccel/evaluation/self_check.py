@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.calibration.probes import STEP_TOKENS, Answer, Probes
 from nanoaccel.errors import GenerationError
-from nanoaccel.runtime.batch import OutputCollector
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.engine.client import InProcessClient
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.streams import OutputCollector
 from nanoaccel.runtime.types.outputs import RequestOutput
 
 _LIKELIEST = 20
@@ -45,37 +46,38 @@ def ask_engine(
         speculation="off",
         tuned=False,
     )
-    session = InProcessClient(bundle, backend=runtime, config=config, on_event=None)
+    client = InProcessClient(bundle, backend=runtime, config=config, on_event=None)
     try:
         everyone = range(len(probes.requests))
-        answers = _ask(session, probes, everyone)
+        answers = _ask(client, probes, everyone)
         for probe in {everyone[0], everyone[-1]} if len(everyone) > 1 else set():
-            answers += _ask(session, probes, [probe])
+            answers += _ask(client, probes, [probe])
     finally:
-        session.close()
+        client.close()
     return answers
 
 
-def _ask(session: InProcessClient, probes: Probes, which: Sequence[int]) -> list[Answer]:
+def _ask(client: InProcessClient, probes: Probes, which: Sequence[int]) -> list[Answer]:
     """Run some of the requests together."""
-    prepared = []
+    prompts, params = [], []
     for number in which:
         probe = probes.requests[number]
-        params = SamplingParams(
+        asked = SamplingParams(
             max_tokens=probes.written,
             ignore_eos=True,
             logprobs=_LIKELIEST,
             logit_bias={probe.token: _FORCE},
         )
-        prompt = probes.tokens[: probe.length].tolist()
-        prepared.append(session.prepare(prompt, params, None))
+        params.append(asked)
+        prompts.append(probes.tokens[: probe.length].tolist())
     ended = threading.Event()
-    batch = OutputCollector(prepared, ended.set)
-    batch.submit()
+    collector = OutputCollector(client, prompts, params, None, ended.set)
+    collector.submit()
     ended.wait()
+    outputs = cast(list[RequestOutput], collector.outputs())
     return [
         answer
-        for number, output in zip(which, batch.outputs(), strict=True)
+        for number, output in zip(which, outputs, strict=True)
         for answer in _answers(number, output, probes.written)
     ]
 

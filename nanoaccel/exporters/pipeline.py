@@ -71,6 +71,12 @@ def export(
         ExportError: The output cannot be written, the graph does not work, it does not fit into
             memory, or no model keeps the limits.
         MissingExtraError: The extra "export" is not installed.
+
+    Examples:
+        >>> from nanoaccel import Recipe, export
+        >>> bundle = export("model", "bundle", recipe=Recipe(weights="int8"), runtime="openvino")
+        >>> bundle.runtimes
+        ('openvino',)
     """
     runtimes = wanted_runtimes(runtime)
     check_installed(runtimes if runtime != "auto" else (OPENVINO,))

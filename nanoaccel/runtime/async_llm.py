@@ -6,17 +6,15 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, overload
 
-from nanoaccel.runtime.async_streams import AsyncStream, call_in
 from nanoaccel.runtime.backends import BackendInfo
-from nanoaccel.runtime.batch import OutputCollector
-from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.engine.metrics import Counters
-from nanoaccel.runtime.engine.prompts import Prompt, is_single
-from nanoaccel.runtime.engine.protocol import prepare_all
+from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
+from nanoaccel.runtime.streams import AsyncStream, OutputCollector, call_in
 from nanoaccel.runtime.types.outputs import RequestOutput
 
 
@@ -29,6 +27,16 @@ class AsyncLLM:
 
     Raises:
         NanoAccelError: As ``LLM`` does.
+
+    Examples:
+        >>> import asyncio
+        >>> from nanoaccel import AsyncLLM
+        >>> async def main():
+        ...     async with AsyncLLM("bundle") as llm:
+        ...         chunks = [chunk async for chunk in llm.stream("Once upon a time")]
+        ...     return chunks[-1].finish_reason
+        >>> asyncio.run(main()) in ("stop", "length")
+        True
     """
 
     def __init__(self, bundle: str | Path, **options: Any) -> None:
@@ -75,23 +83,29 @@ class AsyncLLM:
         """Continue one prompt, or several together; as ``LLM.generate``.
 
         When the task is cancelled, so are the requests.
+
+        Examples:
+            >>> import asyncio
+            >>> from nanoaccel import AsyncLLM
+            >>> async def main():
+            ...     async with AsyncLLM("bundle") as llm:
+            ...         texts = [llm.generate("The sea"), llm.generate("The sky")]
+            ...         return await asyncio.gather(*texts)
+            >>> len(asyncio.run(main()))
+            2
         """
-        single = is_single(prompts)
-        listed = [cast(Prompt, prompts)] if single else cast(Sequence[Prompt], prompts)
-        session = self._llm.session
-        prepared = await asyncio.to_thread(prepare_all, session, listed, params, options)
-        if not prepared:
-            return []
         ended = asyncio.Event()
-        batch = OutputCollector(prepared, partial(call_in, asyncio.get_running_loop(), ended.set))
+        on_end = partial(call_in, asyncio.get_running_loop(), ended.set)
+        collector = await asyncio.to_thread(
+            OutputCollector, self._llm.client, prompts, params, options, on_end
+        )
         try:
-            await asyncio.to_thread(batch.submit)
+            await asyncio.to_thread(collector.submit)
             await ended.wait()
         except BaseException:
-            batch.cancel()
+            collector.cancel()
             raise
-        outputs = batch.outputs()
-        return outputs[0] if single else outputs
+        return collector.outputs()
 
     def stream(
         self,
@@ -101,23 +115,56 @@ class AsyncLLM:
     ) -> AsyncStream:
         """Continue one prompt and give its text as it is written.
 
-        The request is queued when the stream is first read, and cancelled when it is closed or
-        let go; closing it is certain in an ``async with`` block.
+        The request is queued at once, and cancelled when the stream is closed or let go; closing
+        it is certain in an ``async with`` block. The prompt is encoded here. Where it is so long
+        that this would hold up the event loop, call this in a thread:
+        ``stream = await asyncio.to_thread(llm.stream, prompt)``.
 
-        Raises, when it is first read:
+        Raises:
             RequestError: The prompt is empty, too long, or not a prompt.
             QueueFullError: ``max_waiting`` requests wait already.
             SamplingError: The parameters name a token that the model has not.
             ClosedError: The LLM is closed.
+
+        Examples:
+            >>> import asyncio
+            >>> from nanoaccel import AsyncLLM
+            >>> async def main():
+            ...     async with AsyncLLM("bundle") as llm, llm.stream("Once upon a time") as stream:
+            ...         async for chunk in stream:
+            ...             pass
+            ...     return chunk.usage.prompt_tokens > 0
+            >>> asyncio.run(main())
+            True
         """
-        return AsyncStream(partial(self._llm.session.prepare, prompt, params, options))
+        client = self._llm.client
+        return AsyncStream(client, client.process(prompt, params, options))
 
     def counters(self) -> Counters:
-        """How the engine does: queue, cache, times; a snapshot."""
+        """How the engine does: queue, cache, times; a snapshot.
+
+        Examples:
+            >>> import asyncio
+            >>> from nanoaccel import AsyncLLM
+            >>> async def main():
+            ...     async with AsyncLLM("bundle") as llm:
+            ...         return llm.counters().submitted
+            >>> asyncio.run(main())
+            0
+        """
         return self._llm.counters()
 
     async def close(self) -> None:
-        """Cancel what runs and free the memory; calling it twice is fine."""
+        """Cancel what runs and free the memory; calling it twice is fine.
+
+        Examples:
+            >>> import asyncio
+            >>> from nanoaccel import AsyncLLM
+            >>> async def main():
+            ...     llm = AsyncLLM("bundle")
+            ...     await llm.close()
+            >>> asyncio.run(main())
+        """
         await asyncio.to_thread(self._llm.close)
 
     async def __aenter__(self) -> AsyncLLM:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.registry import DRAFTERS, did_you_mean
 from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.sampling import SamplingSettings
-from nanoaccel.runtime.types.values import as_bool, as_float, as_int, as_path, as_text
+from nanoaccel.runtime.scheduling.options import as_eviction, check_speculation
+from nanoaccel.runtime.types.values import (
+    as_bool,
+    as_float,
+    as_int,
+    as_path,
+    as_text,
+    take_types,
+)
 from nanoaccel.sizes import as_bytes
-from nanoaccel.text import ChatOptions
 
 DEFAULT_STEP_TOKENS = 128
 DEFAULT_RUNNING = 32
@@ -31,47 +37,46 @@ class EngineConfig:
 
     Args:
         threads: Threads for the graph; None lets the runtime choose.
-        precision: "auto" is what this CPU does fastest; "f32" computes everything in f32, for
-            exactness tests.
+        precision: Inference precision; "auto" is what this CPU does fastest, "f32" computes
+            everything in f32, for exactness tests.
         cache_precision: Type of cached keys and values; "auto" is the backend's choice.
         kv_cache_memory: Bytes for the cache, or a size such as "2GB"; None takes up to a quarter of
             the free memory.
         context_length: Tokens of prompt and text together that a request may have; None is what the
             model was made for. It can be less, so that the cache has room for more requests, not
-            more: no model knows places that it was not made for.
-        generation_config: "auto" takes the defaults of ``SamplingParams`` from the model's
-            generation_config.json; "off" leaves that aside, so that the default is greedy.
+            more: no model knows positions that it was not made for.
+        generation_config: Source of the defaults of ``SamplingParams``: "auto" is the model's
+            generation_config.json, "off" none, so that the default is greedy.
         quantization_group: Values of an activation that are quantized together, where the runtime
             does so; None is as large as the groups of the weights.
-        fuse_projections: Make one matrix of the projections that read one input, in a graph where
-            they are apart and whose runtime can; a load then copies the weights. None is what
-            ``nanoaccel tune`` found, or no. Bundles that NanoAccel exported are fused.
+        fuse_projections: Whether to make one matrix of the projections that read one input, in a
+            graph where they are apart and whose runtime can; a load then copies the weights. None
+            is what ``nanoaccel tune`` found, or no. Bundles that NanoAccel exported are fused.
         max_step_tokens: Tokens in one step at most; longer prompts are cut into chunks. None is
             what ``nanoaccel tune`` found, or 128.
         max_running: Requests that run at the same time at most.
-        max_waiting: When so many requests wait for a place, a stream is refused; ``generate``
-            never is.
+        max_waiting: Requests that may wait before a stream is refused; ``generate`` never is.
         time_per_token: Seconds that a step may last while requests are decoding; prompts get what
             that leaves. None lets a prompt slow decoding to at most about twice its own time.
-        prefix_cache: Keep what was computed for prompts, for those that begin the same.
-        eviction_policy: Which cached block goes first: "lru", "lfu", "cost", or a plugin's.
+        prefix_cache: Whether to keep what was computed for prompts, for those that begin the same.
+        eviction_policy: Order in which cached blocks go: "lru", "lfu", "cost", or a plugin's.
         prompt_cache: Folder where cached blocks go when they are cold, and are found again after
             a restart; None keeps them in memory only.
         prompt_cache_size: Bytes that the folder may hold, or a size such as "4GiB".
-        speculation: Who guesses tokens that a step then checks: "auto" is every drafter that this
-            bundle has, "off" none, else the name of one. What is written is what the model chooses;
-            but a pass that checks guesses may round otherwise than one that does not. It is used
-            only where it pays.
+        speculation: Drafters that propose tokens, which a step then verifies: "auto" is every one
+            that this bundle has, "off" none, else the name of one. The model chooses every token;
+            but a pass that verifies draft tokens may round differently from one that does not.
+            Drafts are used only where they pay.
         draft: Folder of a draft for this model: a bundle with the same tokenizer, or what
             ``nanoaccel draft train`` made; None is the one in the bundle, if it has one.
         corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0 keeps
             requests apart.
-        cache_eviction: Lets each request keep only some of its tokens in the cache, unless the
-            request says otherwise; None keeps all.
+        cache_eviction: Bound on the tokens that each request keeps in the cache, unless the request
+            sets its own; None keeps all.
         engines: Engines that share the memory of the machine; each takes its part of what is free,
             or of ``kv_cache_memory``.
-        tuned: Use what ``nanoaccel tune`` found for this bundle on this machine, for all that is
-            not set here.
+        tuned: Whether to use what ``nanoaccel tune`` found for this bundle on this machine, for all
+            that is not set here.
 
     Raises:
         ConfigError: A value is of the wrong type or out of range, or two contradict each other.
@@ -101,12 +106,12 @@ class EngineConfig:
     tuned: bool = True
 
     def __post_init__(self) -> None:
-        _take_types(self, _ENGINE_TYPES)
+        take_types(self, _ENGINE_TYPES)
         if self.corpus_tokens < 0:
             raise ConfigError(
                 f"corpus_tokens={self.corpus_tokens} is out of range", "It must be 0 or more"
             )
-        _check_speculation(self.speculation)
+        check_speculation(self.speculation)
         if self.quantization_group is not None and self.quantization_group < 0:
             raise ConfigError(
                 f"quantization_group={self.quantization_group} is out of range",
@@ -206,60 +211,9 @@ class EngineConfig:
         return max(1, min(wanted, affordable))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestOptions:
-    """How a request is treated, whatever it says. None is the default, everywhere.
-
-    Args:
-        priority: Higher goes first; among equals, who came first.
-        timeout: Seconds from submission after which it ends with finish_reason "timeout" and the
-            text so far; None never.
-        cache_eviction: Which of its tokens it keeps in the cache; None is what ``LLM`` was given.
-        speculation: Which of the drafters that ``LLM`` has may guess its tokens: "auto" is all,
-            "off" none, else a name.
-        chat: How messages become a prompt: tools, documents, and so on.
-
-    Raises:
-        ConfigError: A value is of the wrong type or out of range.
-    """
-
-    priority: int = 0
-    timeout: float | None = None
-    cache_eviction: CacheEviction | None = None
-    speculation: str = "auto"
-    chat: ChatOptions | None = None
-
-    def __post_init__(self) -> None:
-        _take_types(self, _REQUEST_TYPES)
-        _check_speculation(self.speculation)
-        if not isinstance(self.chat, ChatOptions | None):
-            raise ConfigError(f"chat={self.chat!r:.80} is unknown", "Pass ChatOptions(...)")
-        if self.timeout is not None and not self.timeout > 0:
-            raise ConfigError(
-                f"timeout={self.timeout} is out of range", "It is in seconds, above 0"
-            )
-
-
-def _check_speculation(value: str) -> None:
-    """Raises ConfigError unless it is "auto", "off", or the name of a drafter."""
-    if value in ("auto", "off"):
-        return
-    known = ["auto", "off", *DRAFTERS.names()]
-    if value not in known:
-        raise ConfigError(f"speculation={value!r} is unknown", did_you_mean(value, known))
-
-
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ConfigError(f"{name}={value!r} is unknown", f"Choose one of {', '.join(allowed)}")
-
-
-def _as_eviction(name: str, value: object) -> CacheEviction:
-    if isinstance(value, CacheEviction):
-        return value
-    raise ConfigError(
-        f"{name}={value!r:.80} is no CacheEviction", f"Write {name}=CacheEviction(512)"
-    )
 
 
 _ENGINE_TYPES: dict[str, Callable[[str, Any], object]] = {
@@ -279,28 +233,10 @@ _ENGINE_TYPES: dict[str, Callable[[str, Any], object]] = {
     "eviction_policy": as_text,
     "prompt_cache": as_path,
     "prompt_cache_size": as_bytes,
-    "cache_eviction": _as_eviction,
+    "cache_eviction": as_eviction,
     "speculation": as_text,
     "draft": as_path,
     "corpus_tokens": as_int,
     "engines": as_int,
     "tuned": as_bool,
 }
-_REQUEST_TYPES: dict[str, Callable[[str, Any], object]] = {
-    "priority": as_int,
-    "timeout": as_float,
-    "cache_eviction": _as_eviction,
-    "speculation": as_text,
-}
-
-
-def _take_types(options: Any, types: Mapping[str, Callable[[str, Any], object]]) -> None:
-    """Put the default where there is None, and take all else as what it must be."""
-    for item in fields(options):
-        value = getattr(options, item.name)
-        take = types.get(item.name)
-        if value is None:
-            value = item.default
-        elif take is not None:
-            value = take(item.name, value)
-        object.__setattr__(options, item.name, value)

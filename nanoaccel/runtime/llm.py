@@ -5,25 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, cast, overload
+from typing import Any, Literal, overload
 
 from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
-from nanoaccel.runtime.batch import OutputCollector
 from nanoaccel.runtime.config import (
     DEFAULT_PROMPT_CACHE_SIZE,
     DEFAULT_RUNNING,
     DEFAULT_WAITING,
     EngineConfig,
     GenerationConfig,
-    RequestOptions,
 )
 from nanoaccel.runtime.engine.metrics import Counters
-from nanoaccel.runtime.engine.prompts import Prompt, is_single
-from nanoaccel.runtime.engine.protocol import EngineClient, prepare_all
+from nanoaccel.runtime.engine.prompts import Prompt
+from nanoaccel.runtime.engine.protocol import EngineClient
 from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.open import open_serving
+from nanoaccel.runtime.open import open_client
 from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.streams import SIGNAL_SECONDS, Stream
+from nanoaccel.runtime.scheduling.options import RequestOptions
+from nanoaccel.runtime.streams import SIGNAL_SECONDS, OutputCollector, Stream
 from nanoaccel.runtime.types.events import EventListener
 from nanoaccel.runtime.types.outputs import RequestOutput
 from nanoaccel.runtime.types.values import as_path
@@ -40,54 +39,61 @@ class LLM:
     Args:
         bundle: A bundle's folder, or a plain folder that optimum-intel exported.
         backend: Name of a backend, or "auto" for the one that the bundle was made for.
-        replicas: Engines, each in a process of its own with its part of the cores; requests go to
-            the one that has the least to do for them. "auto" is one for each NUMA node, as far as
-            memory allows it: in this process where there is one node. One where ``threads`` says
-            how much of the machine to use.
-        on_event: Called with an ``Event`` when a request starts, has a token, finishes or fails;
-            in the engine's thread, so it must be quick and must not wait for a request. What it
-            raises is logged and counted, and changes nothing else.
+        replicas: Number of engines, each in a process of its own with its part of the cores; a
+            request goes to the one that has the least to do for it. "auto" is one for each NUMA
+            node, as far as memory allows it: in this process where there is one node. One where
+            ``threads`` says how much of the machine to use.
+        on_event: Function that is called with an ``Event`` when a request starts, has a token,
+            finishes or fails; in the engine's thread, so it must be quick and must not wait for a
+            request. What it raises is logged and counted, and changes nothing else.
         threads: Threads for the graph; None lets the runtime choose.
-        precision: "auto" is what this CPU does fastest; "f32" computes everything in f32, for
-            exactness tests.
+        precision: Inference precision; "auto" is what this CPU does fastest, "f32" computes
+            everything in f32, for exactness tests.
         cache_precision: Type of cached keys and values; "auto" is the backend's choice.
         kv_cache_memory: Bytes for the cache, or a size such as "2GB"; None takes up to a quarter of
             the free memory.
         context_length: Tokens of prompt and text together that a request may have; None is what the
             model was made for. It can be less, so that the cache has room for more requests, not
-            more: no model knows places that it was not made for.
-        generation_config: "auto" takes the defaults of ``SamplingParams`` from the model's
-            generation_config.json; "off" leaves that aside, so that the default is greedy.
+            more: no model knows positions that it was not made for.
+        generation_config: Source of the defaults of ``SamplingParams``: "auto" is the model's
+            generation_config.json, "off" none, so that the default is greedy.
         max_step_tokens: Tokens in one step at most; longer prompts are cut into chunks. None is
             what ``nanoaccel tune`` found, or 128.
         max_running: Requests that run at the same time at most.
-        max_waiting: When so many requests wait for a place, a stream is refused; ``generate``
-            never is.
+        max_waiting: Requests that may wait before a stream is refused; ``generate`` never is.
         time_per_token: Seconds that a step may last while requests are decoding; prompts get what
             that leaves. None lets a prompt slow decoding to at most about twice its own time.
-        prefix_cache: Keep what was computed for prompts, for those that begin the same.
-        eviction_policy: Which cached block goes first: "lru", "lfu", "cost", or a plugin's.
+        prefix_cache: Whether to keep what was computed for prompts, for those that begin the same.
+        eviction_policy: Order in which cached blocks go: "lru", "lfu", "cost", or a plugin's.
         prompt_cache: Folder where cached blocks go when they are cold, and are found again after
             a restart; None keeps them in memory only.
         prompt_cache_size: Bytes that the folder may hold, or a size such as "4GiB".
-        speculation: Who guesses tokens that a step then checks: "auto" is every drafter that this
-            bundle has, "off" none, else the name of one. What is written is what the model chooses;
-            but a pass that checks guesses may round otherwise than one that does not. It is used
-            only where it pays.
+        speculation: Drafters that propose tokens, which a step then verifies: "auto" is every one
+            that this bundle has, "off" none, else the name of one. The model chooses every token;
+            but a pass that verifies draft tokens may round differently from one that does not.
+            Drafts are used only where they pay.
         draft: Folder of a draft for this model: a bundle with the same tokenizer, or what
             ``nanoaccel draft train`` made; None is the one in the bundle, if it has one.
         corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0 keeps
             requests apart.
-        cache_eviction: Lets each request keep only some of its tokens in the cache, unless the
-            request says otherwise; None keeps all.
-        tuned: Use what ``nanoaccel tune`` found for this bundle on this machine, for all that is
-            not set here.
+        cache_eviction: Bound on the tokens that each request keeps in the cache, unless the request
+            sets its own; None keeps all.
+        tuned: Whether to use what ``nanoaccel tune`` found for this bundle on this machine, for all
+            that is not set here.
 
     Raises:
         BundleError: The folder is not a bundle, or is damaged.
         MissingExtraError: The backend is not installed.
         ConfigError: An option is wrong.
         PromptCacheError: The folder of the prompt cache cannot be used.
+
+    Examples:
+        >>> from nanoaccel import LLM, SamplingParams
+        >>> params = SamplingParams(max_tokens=8, ignore_eos=True)
+        >>> with LLM("bundle") as llm:
+        ...     output = llm.generate("Once upon a time", params)
+        >>> len(output.token_ids), output.finish_reason
+        (8, 'length')
     """
 
     def __init__(
@@ -142,25 +148,25 @@ class LLM:
             corpus_tokens=corpus_tokens,
             tuned=tuned,
         )
-        self.session: EngineClient = open_serving(
+        self.client: EngineClient[Any] = open_client(
             bundle, backend=backend, config=config, on_event=on_event, replicas=replicas
         )
-        self.tokenizer = self.session.tokenizer
+        self.tokenizer = self.client.tokenizer
 
     @property
     def backend(self) -> BackendInfo:
         """What runs the graph."""
-        return self.session.info
+        return self.client.info
 
     @property
     def replicas(self) -> int:
         """Engines."""
-        return self.session.replicas
+        return self.client.replicas
 
     @property
     def context_length(self) -> int:
         """Tokens of prompt and text together that a request may have."""
-        return self.session.context_length
+        return self.client.context_length
 
     @overload
     def generate(  # type: ignore[overload-overlap]  # str is itself a Sequence[str]
@@ -204,23 +210,25 @@ class LLM:
             ConfigError: A list of params or options has another length than that of the prompts.
             SamplingError: The parameters name a token that the model has not.
             ClosedError: The LLM is closed.
+
+        Examples:
+            >>> from nanoaccel import LLM
+            >>> with LLM("bundle") as llm:
+            ...     one = llm.generate("Once upon a time")
+            ...     two = llm.generate(["The sea", [{"role": "user", "content": "Hello"}]])
+            >>> one.finish_reason in ("stop", "length"), len(two)
+            (True, 2)
         """
-        single = is_single(prompts)
-        listed = [cast(Prompt, prompts)] if single else cast(Sequence[Prompt], prompts)
-        prepared = prepare_all(self.session, listed, params, options)
-        if not prepared:
-            return []
         ended = threading.Event()
-        batch = OutputCollector(prepared, ended.set)
+        collector = OutputCollector(self.client, prompts, params, options, ended.set)
         try:
-            batch.submit()
+            collector.submit()
             while not ended.wait(SIGNAL_SECONDS):
                 pass
         except BaseException:
-            batch.cancel()
+            collector.cancel()
             raise
-        outputs = batch.outputs()
-        return outputs[0] if single else outputs
+        return collector.outputs()
 
     def stream(
         self,
@@ -237,16 +245,42 @@ class LLM:
             QueueFullError: ``max_waiting`` requests wait already.
             SamplingError: The parameters name a token that the model has not.
             ClosedError: The LLM is closed.
+
+        Examples:
+            >>> from nanoaccel import LLM
+            >>> with LLM("bundle") as llm, llm.stream("Once upon a time") as stream:
+            ...     chunks = list(stream)
+            ...     text = "".join(chunk.text for chunk in chunks)
+            >>> chunks[-1].finish_reason in ("stop", "length")
+            True
         """
-        return Stream(self.session.prepare(prompt, params, options))
+        return Stream(self.client, self.client.process(prompt, params, options))
 
     def counters(self) -> Counters:
-        """How the engine does: queue, cache, times; a snapshot."""
-        return self.session.counters()
+        """How the engine does: queue, cache, times; a snapshot.
+
+        Examples:
+            >>> from nanoaccel import LLM
+            >>> with LLM("bundle") as llm:
+            ...     output = llm.generate("Once upon a time")
+            ...     counters = llm.counters()
+            >>> counters.submitted, counters.generated_tokens == len(output.token_ids)
+            (1, True)
+        """
+        return self.client.counters()
 
     def close(self) -> None:
-        """Cancel what runs and free the memory; calling it twice is fine."""
-        self.session.close()
+        """Cancel what runs and free the memory; calling it twice is fine.
+
+        Examples:
+            >>> from nanoaccel import LLM
+            >>> llm = LLM("bundle")
+            >>> llm.close()
+            >>> llm.generate("Once upon a time")
+            Traceback (most recent call last):
+            nanoaccel.errors.ClosedError: this LLM is closed. Open the bundle again
+        """
+        self.client.close()
 
     def __enter__(self) -> LLM:
         return self

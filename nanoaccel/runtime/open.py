@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from nanoaccel.bundle import Bundle, weights_size
 from nanoaccel.errors import ConfigError
@@ -24,22 +24,22 @@ _CACHE_SHARE = 4
 _log = logging.getLogger("nanoaccel")
 
 
-def open_serving(
+def open_client(
     bundle: str | Path,
     *,
     backend: str,
     config: EngineConfig,
     on_event: EventListener | None,
     replicas: int | Literal["auto"],
-) -> EngineClient:
-    """Open it.
+) -> EngineClient[Any]:
+    """Open a bundle with one engine, or with several.
 
     Args:
         bundle: A bundle's folder, or a plain folder that optimum-intel exported.
         backend: Name of a backend, or "auto" for the one that the bundle was made for.
-        config: Of each engine.
-        on_event: Is told what happens to requests.
-        replicas: Engines; "auto" is one for each NUMA node, as far as memory allows it.
+        config: Options of each engine.
+        on_event: Listener for what happens to requests.
+        replicas: Number of engines; "auto" is one for each NUMA node, as far as memory allows it.
 
     Raises:
         ConfigError: An option is wrong.
@@ -60,7 +60,7 @@ def open_serving(
         from nanoaccel.runtime.engine.client import InProcessClient
 
         return InProcessClient(bundle, backend=backend, config=config, on_event=on_event)
-    from nanoaccel.runtime.replicas.session import ReplicaClient
+    from nanoaccel.runtime.replicas.client import ReplicaClient
 
     plans = engine_plans(this_machine(), count, config.threads, os.environ)
     return ReplicaClient(bundle, plans, backend=backend, config=config, on_event=on_event)

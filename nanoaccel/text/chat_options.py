@@ -30,14 +30,24 @@ class ChatOptions:
         documents: Texts that the model may cite, as its chat template takes them.
         template: Name of one of the model's chat templates; None is "tool_use" for a chat with
             tools where the model has it, else its "default".
-        continue_final_message: The prompt ends inside of the last message, which the model goes
-            on writing.
-        add_generation_prompt: End with what starts the model's answer; None does so unless the
-            last message is to be continued.
+        continue_final_message: Whether the prompt ends inside the last message, which the model
+            goes on writing.
+        add_generation_prompt: Whether the prompt ends with what starts the model's answer; None: it
+            does unless the last message is to be continued.
         template_kwargs: Variables for the chat template, such as ``enable_thinking``.
 
     Raises:
         ConfigError: A value has the wrong form, or two contradict each other.
+
+    Examples:
+        >>> from nanoaccel import LLM, ChatOptions, RequestOptions
+        >>> messages = [{"role": "user", "content": "Hi"}]
+        >>> messages.append({"role": "assistant", "content": "Hello"})
+        >>> options = RequestOptions(chat=ChatOptions(continue_final_message=True))
+        >>> with LLM("bundle") as llm:
+        ...     output = llm.generate(messages, options=options)
+        >>> output.finish_reason in ("stop", "length")
+        True
     """
 
     tools: Sequence[Mapping[str, object]] | None = None

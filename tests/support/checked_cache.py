@@ -77,12 +77,14 @@ class Known:
         computed: How many of them are computed.
         held: The content of each of its blocks.
         dropped: Blocks that it has dropped.
+        key: What the keys of its blocks begin with.
     """
 
     tokens: np.ndarray
     computed: int
     held: list[bytes] = field(default_factory=list)
     dropped: int = 0
+    key: bytes = b""
 
 
 class CheckedCache:
@@ -132,15 +134,20 @@ class CheckedCache:
         return out[: self.cache.block_ids(sequence, length, out)].tolist()
 
     def begin(
-        self, sequence: int, tokens: Sequence[int], reserve: int = 0, need: int | None = None
+        self,
+        sequence: int,
+        tokens: Sequence[int],
+        reserve: int = 0,
+        need: int | None = None,
+        key: bytes = b"",
     ) -> int | None:
         """Admit a sequence; what it is given must hold its own prefix."""
         array = np.array(tokens, np.int64)
-        hits = self.cache.admit(sequence, array, reserve, need=need)
+        hits = self.cache.admit(sequence, array, reserve, need=need, key=key)
         if hits is not None:
             size = self.cache.block_size
-            held = [array[:end].tobytes() for end in range(size, hits + 1, size)]
-            self.known[sequence] = Known(array, hits, held)
+            held = [key + array[:end].tobytes() for end in range(size, hits + 1, size)]
+            self.known[sequence] = Known(array, hits, held, key=key)
         self.check()
         return hits
 
@@ -152,7 +159,7 @@ class CheckedCache:
         if not self.cache.allocate(sequence, end - known.dropped * size):
             return False
         for number in range(known.computed // size, self.cache.blocks_for(end)):
-            content = known.tokens[: min((number + 1) * size, end)].tobytes()
+            content = known.key + known.tokens[: min((number + 1) * size, end)].tobytes()
             if known.dropped:
                 content += f" without some of {sequence}".encode()
             known.held[number - known.dropped :] = [content]
@@ -173,9 +180,9 @@ class CheckedCache:
         self.check()
         return taken
 
-    def run(self, sequence: int, tokens: Sequence[int]) -> int | None:
+    def run(self, sequence: int, tokens: Sequence[int], key: bytes = b"") -> int | None:
         """Admit a sequence, compute it and end it."""
-        hits = self.begin(sequence, tokens)
+        hits = self.begin(sequence, tokens, key=key)
         if hits is not None:
             assert self.compute(sequence)
             self.end(sequence)

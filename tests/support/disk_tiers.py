@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from support.block_memory import FakeMemory, content_of, key_of, tokens_of
 
@@ -24,6 +25,7 @@ class Shelf:
         block_bytes: Size of a block.
         max_bytes: Of the tier.
         clock: Of the tier.
+        options: Further ones of the tier.
     """
 
     def __init__(
@@ -34,11 +36,17 @@ class Shelf:
         block_bytes: int = 64,
         max_bytes: int = 1 << 20,
         clock: Callable[[], float] = time.monotonic,
+        **options: Any,
     ) -> None:
         self.folder = folder
         self.memory = FakeMemory(block_bytes)
         self.tier = DiskTier(
-            folder, identity=identity, max_bytes=max_bytes, memory=self.memory, clock=clock
+            folder,
+            identity=identity,
+            max_bytes=max_bytes,
+            memory=self.memory,
+            clock=clock,
+            **options,
         )
 
     def has(self, number: int) -> bool:

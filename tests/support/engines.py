@@ -17,6 +17,7 @@ from nanoaccel.runtime.execution.selector import GraphSelector
 from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.kv import CacheEviction, CacheShape, DiskTier, PagedCache, make_cache
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduler import Scheduler
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
@@ -140,7 +141,7 @@ class Bench:
             self.scheduler,
             self.speculator,
             emit=self._note,
-            chooser=chooser,
+            selector=chooser,
             clock=self.now,
         )
         self.events: list[Event] = []
@@ -172,7 +173,7 @@ class Bench:
             vocab_size=VOCAB_SIZE,
             seed=0 if chosen.seed is None else chosen.seed,
             index=0,
-            priority=priority,
+            options=RequestOptions(priority=priority),
             deadline=None if timeout is None else self.time + timeout,
             eviction=None if eviction is None else eviction.in_blocks(self.cache.block_size),
         )
@@ -205,7 +206,7 @@ class Bench:
         assert not self._live, "a request has no end"
         self.speculator.forget_ended()
         kept = (
-            self.engine._scores._sums,
+            self.engine._evictor.scores._sums,
             self.engine.recorder._last_token,
             self.speculator._open,
             *(learner.students for learner in self.speculator._learners),

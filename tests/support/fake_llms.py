@@ -81,4 +81,4 @@ def wait_until_idle(llm: LLM | AsyncLLM) -> None:
 
     wait_until(idle, "requests that end")
     assert llm.counters().owned_blocks == 0
-    (llm._llm if isinstance(llm, AsyncLLM) else llm).session.loop.engine.check_integrity()
+    (llm._llm if isinstance(llm, AsyncLLM) else llm).client.thread.engine.check_integrity()

@@ -168,7 +168,7 @@ if __name__ == "__main__":  # a user's script without a guard, in a process of i
     llm = LLM(sys.argv[1], backend=LETTERS_BACKEND, replicas=2, speculation="off")
     stream = llm.stream("abc", SamplingParams(max_tokens=60, ignore_eos=True))
     next(stream)
-    pids = llm.session.pool.pids  # type: ignore[attr-defined]
+    pids = llm.client.pool.pids  # type: ignore[attr-defined]
     sys.stdout.write(f"{' '.join(map(str, pids))}\n")
     sys.stdout.flush()
     if sys.argv[2] == "wait":

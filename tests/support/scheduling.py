@@ -16,6 +16,7 @@ from nanoaccel.runtime.execution.pass_time import PassCost
 from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.kv.token_eviction import CacheEviction, blocks_to_drop
 from nanoaccel.runtime.sampling import Sampled, SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens, Scheduler
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
@@ -120,7 +121,7 @@ class Simulation:
             vocab_size=self.tokenizer.vocab_size,
             seed=0,
             index=0,
-            priority=priority,
+            options=RequestOptions(priority=priority),
             deadline=None if timeout is None else self.time + timeout,
             eviction=in_blocks,
         )

@@ -64,6 +64,11 @@ class Recipe:
 
     Raises:
         ConfigError: A value is out of range, or values do not go together.
+
+    Examples:
+        >>> from nanoaccel import Recipe
+        >>> Recipe(weights="int4", group_size=32).describe()
+        'int4 symmetric, groups of 32'
     """
 
     weights: WeightType = "int4"
@@ -138,16 +143,34 @@ class Recipe:
         return ""
 
     def without_limits(self) -> Recipe:
-        """The same under no limit of size or fidelity."""
+        """The same under no limit of size or fidelity.
+
+        Examples:
+            >>> from nanoaccel import Recipe
+            >>> Recipe(weights="int4", max_kl=0.1).without_limits() == Recipe(weights="int4")
+            True
+        """
         free: dict[str, Any] = dict.fromkeys(LIMITS)
         return replace(self, **{**free, "share": 1.0})
 
     def with_target(self, size: int) -> Recipe:
-        """The same under a budget of so many bytes, and no other limit."""
+        """The same under a budget of so many bytes, and no other limit.
+
+        Examples:
+            >>> from nanoaccel import Recipe
+            >>> Recipe(weights="int4", max_kl=0.1).with_target(1 << 30).describe()
+            'int4 symmetric, groups of 64, at most bytes 1073741824'
+        """
         return replace(self.without_limits(), target_size=size)
 
     def to_json(self) -> dict[str, Any]:
-        """The fields that say something: type and layout, and those that are not the usual."""
+        """The fields that say something: type and layout, and those that are not the usual.
+
+        Examples:
+            >>> from nanoaccel import Recipe
+            >>> Recipe(weights="int4", group_size=32).to_json()
+            {'weights': 'int4', 'symmetric': True, 'group_size': 32}
+        """
         layout = ("weights", "symmetric", "group_size")
         usual = asdict(Recipe())
         return {
@@ -157,12 +180,24 @@ class Recipe:
         }
 
     def bytes_for(self, parameters: int) -> int:
-        """About the size of a weights file; scales and an int8 embedding counted."""
+        """About the size of a weights file; scales and an int8 embedding counted.
+
+        Examples:
+            >>> from nanoaccel import Recipe
+            >>> Recipe(weights="f32").bytes_for(1000)
+            4000
+        """
         bits = self.traits.bits_with_scales(self.group, self.symmetric)
         return int(parameters * (bits if bits >= 8 else max(bits, 6)) / 8)
 
     def describe(self) -> str:
-        """The recipe in a few words."""
+        """The recipe in a few words.
+
+        Examples:
+            >>> from nanoaccel import Recipe
+            >>> Recipe(weights="f32").describe()
+            'f32'
+        """
         if not self.compressed:
             return self.weights
         words: list[str] = [self.weights]

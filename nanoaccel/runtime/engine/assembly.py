@@ -63,7 +63,7 @@ def start_engine(
     )
 
     def make_engine(emit: EventListener) -> Engine:
-        return Engine(rooms, scheduler, speculator, emit=emit, chooser=graphs.chooser)
+        return Engine(rooms, scheduler, speculator, emit=emit, selector=graphs.chooser)
 
     def release() -> None:
         with ExitStack() as stack:

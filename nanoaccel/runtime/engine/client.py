@@ -1,75 +1,36 @@
-"""An opened bundle with its engine in this process, and requests made from prompts."""
+"""A bundle whose engine runs in this process."""
 
 from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.folders import cache_folder
-from nanoaccel.runtime.config import EngineConfig, RequestOptions
+from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.engine.assembly import hidden_layers, start_engine
 from nanoaccel.runtime.engine.input_processor import InputProcessor
 from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.engine.page_compaction import PageCompaction
 from nanoaccel.runtime.engine.prompts import Prompt
+from nanoaccel.runtime.engine.protocol import Sink
 from nanoaccel.runtime.engine.thread import EngineThread
 from nanoaccel.runtime.execution.loader import GraphLoader
 from nanoaccel.runtime.execution.tuned.setting import Setting, apply, tuned_backend
 from nanoaccel.runtime.execution.tuned.stored import find_tuning
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.types.events import EventListener
-from nanoaccel.runtime.types.outputs import Chunk
 from nanoaccel.text import Tokenizer
 
 
-class EngineSubmission:
-    """The requests of one prompt, one for each completion; a ``serving.Submission``.
-
-    Args:
-        prompt_ids: The prompt.
-        requests: Its completions.
-        session: Runs them; it stays open as long as anybody holds this.
-    """
-
-    def __init__(
-        self, prompt_ids: list[int], requests: list[Request], session: InProcessClient
-    ) -> None:
-        self.prompt_ids = prompt_ids
-        self._requests = requests
-        self._session = session
-
-    @property
-    def count(self) -> int:
-        """Completions; as many chunks with a finish reason will come."""
-        return len(self._requests)
-
-    @property
-    def request_ids(self) -> list[int]:
-        """Numbers of the requests, as events name them."""
-        return [request.id for request in self._requests]
-
-    def submit(self, sink: Callable[[Chunk], None], *, even_if_full: bool) -> None:
-        """Queue them, together; the sink is called in the engine's thread.
-
-        Raises:
-            QueueFullError: The queue has no room for all of them.
-            ClosedError: The session is closed.
-        """
-        self._session.loop.submit(self._requests, sink, even_if_full=even_if_full)
-
-    def cancel(self) -> None:
-        """End those that have not ended; may be called from anywhere, at any time."""
-        self._session.loop.cancel(self._requests)
-
-
 class InProcessClient:
-    """An engine that runs, and the way from a prompt to its requests; a ``serving.EngineClient``.
+    """An engine that runs in this process; an ``EngineClient``.
 
     The engine's thread ends with the last reference to this, or with the interpreter.
 
@@ -81,9 +42,10 @@ class InProcessClient:
 
     Attributes:
         tokenizer: The model's.
-        info: Of what runs the graph.
-        replicas: One.
-        cache_tokens: That the cache holds.
+        info: What runs the graph.
+        replicas: Number of engines: one.
+        cache_tokens: Tokens that the cache holds.
+        thread: The engine's thread.
 
     Raises:
         BundleError: The folder is not a bundle, or is damaged.
@@ -124,7 +86,7 @@ class InProcessClient:
         try:
             fewest = min(graph.shape.num_blocks for graph in loaded.graphs)
             self.cache_tokens = fewest * self.info.block_size
-            self._preparer = InputProcessor(
+            self._processor = InputProcessor(
                 self.tokenizer,
                 self.info,
                 model_length=model_length,
@@ -134,47 +96,53 @@ class InProcessClient:
                 settings=config.model_settings(opened.tokenizer_folder),
                 context_note=opened.context_note,
             )
-            self.loop = start_engine(loaded, config, bundle=opened, on_event=on_event)
+            self.thread = start_engine(loaded, config, bundle=opened, on_event=on_event)
         except BaseException:
             loaded.close()
             raise
-        self._settling = PageCompaction(pages, self.loop.engine)
-        weakref.finalize(self, _close, self.loop, self._settling)
+        self._compaction = PageCompaction(pages, self.thread.engine)
+        weakref.finalize(self, _close, self.thread, self._compaction)
 
     @property
     def context_length(self) -> int:
         """Tokens of prompt and text together that a request may have."""
-        return self._preparer.context_length
+        return self._processor.context_length
 
-    def prepare(
+    def process(
         self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
-    ) -> EngineSubmission:
-        """Make the requests of a prompt; as ``serving.EngineClient.prepare``."""
-        self.loop.owner.check()
-        prepared = self._preparer.prepare(prompt, params, options)
-        requests = [
-            self._preparer.request(prepared, index) for index in range(len(prepared.numbers))
-        ]
-        return EngineSubmission(prepared.prompt_ids, requests, self)
+    ) -> list[Request]:
+        """Make the requests of a prompt; as ``EngineClient.process``."""
+        self.thread.owner.check()
+        return self._processor.process(prompt, params, options)
+
+    def submit(
+        self, requests: Sequence[Request], sink: Sink, *, even_if_full: bool = False
+    ) -> None:
+        """Queue requests; as ``EngineClient.submit``. The sink is called in the engine's thread."""
+        self.thread.submit(requests, sink, even_if_full=even_if_full)
+
+    def cancel(self, requests: Sequence[Request]) -> None:
+        """End requests that have not ended; may be called from anywhere, at any time."""
+        self.thread.cancel(requests)
 
     def counters(self) -> Counters:
         """How the engine does."""
-        return self.loop.counters()
+        return self.thread.counters()
 
     def close(self) -> None:
         """End everything: requests get finish_reason "cancelled". Calling it twice is fine."""
-        _close(self.loop, self._settling)
+        _close(self.thread, self._compaction)
 
-    def settle(self) -> None:
-        """Do now what is done once for an engine that lives on, so that no measurement meets it."""
-        self.loop.owner.check()
-        self._settling.settle()
+    def compact_pages(self) -> None:
+        """Move what is loaded to large pages now, so that it does not happen in a measurement."""
+        self.thread.owner.check()
+        self._compaction.run()
 
 
-def _close(loop: EngineThread, settling: PageCompaction) -> None:
-    if loop.owner.is_here:
-        settling.close()
-        loop.close()
+def _close(thread: EngineThread, compaction: PageCompaction) -> None:
+    if thread.owner.is_here:
+        compaction.close()
+        thread.close()
 
 
 def _tuned(bundle: Bundle, backend: str, config: EngineConfig) -> Setting:

@@ -10,11 +10,12 @@ from itertools import zip_longest
 
 from nanoaccel.errors import NanoAccelError, QueueFullError
 from nanoaccel.runtime.engine.batch_builder import BatchBuilder
-from nanoaccel.runtime.engine.isolation import isolate, without_guesses
+from nanoaccel.runtime.engine.isolation import isolate, without_drafts
 from nanoaccel.runtime.engine.metrics import Counters, Recorder
+from nanoaccel.runtime.engine.phases import StepObserver, Unobserved
+from nanoaccel.runtime.engine.token_evictor import TokenEvictor
 from nanoaccel.runtime.execution.runner import ModelRunner
 from nanoaccel.runtime.execution.selector import GraphSelector
-from nanoaccel.runtime.kv import AttentionScores, blocks_to_drop
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens, Scheduler
 from nanoaccel.runtime.speculation import Speculator, StepSavings
@@ -33,59 +34,61 @@ class Engine:
     as the load changes; what they had computed is computed again.
 
     Args:
-        rooms: Where requests can run, one at a time.
-        scheduler: Chooses what runs, on the first room's cache.
-        speculator: Guesses tokens that are checked in the same pass.
-        emit: Is told all events, in order, with the lock held.
-        chooser: Says which room; None stays in the first.
+        runners: Graphs with their caches; one of them runs at a time.
+        scheduler: Chooses what runs, on the first runner's cache.
+        speculator: Proposes draft tokens that are verified in the same pass.
+        emit: Receives all events, in order, with the lock held.
+        selector: Chooses the runner; None stays with the first.
         clock: Gives the time in seconds.
 
     Attributes:
         lock: Guards everything here and below.
+        runners: As given.
+        runner: The one that runs now.
+        scheduler: As given.
+        selector: As given.
+        observer: Watches the phases of steps; may be replaced at any time.
+        recorder: Counts what happens.
     """
 
     def __init__(
         self,
-        rooms: Sequence[ModelRunner],
+        runners: Sequence[ModelRunner],
         scheduler: Scheduler,
         speculator: Speculator,
         *,
         emit: EventListener,
-        chooser: GraphSelector | None = None,
+        selector: GraphSelector | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.lock = threading.RLock()
-        self._rooms = rooms
-        self._room = rooms[0]
-        self._used = {id(self._room)}
-        self._chooser = chooser
-        self._scheduler = scheduler
+        self.runners = runners
+        self.runner = runners[0]
+        self.observer: StepObserver = Unobserved()
+        self._used = {id(self.runner)}
+        self.selector = selector
+        self.scheduler = scheduler
         self._speculator = speculator
         self._emit = emit
         self._clock = clock
         self._buffers = BatchBuilder()
-        self._scores = AttentionScores(self._room.cache.block_size)
+        self._evictor = TokenEvictor(self.runner.cache.block_size)
         self.recorder = Recorder()
 
     @property
     def has_work(self) -> bool:
         """Whether any request has not ended."""
-        return self._scheduler.num_running + self._scheduler.num_waiting > 0
+        return self.scheduler.num_running + self.scheduler.num_waiting > 0
 
     @property
-    def num_rooms(self) -> int:
-        """Graphs that requests may run on."""
-        return len(self._rooms)
-
-    @property
-    def num_used_rooms(self) -> int:
-        """Those of them that have come into use."""
+    def num_used_runners(self) -> int:
+        """Runners that have come into use."""
         return len(self._used)
 
     def warm_up(self) -> None:
         """Prepare for the first request, unless it is there already."""
         if not self.has_work:
-            self._room.warm_up()
+            self.runner.warm_up()
 
     def add(self, requests: Sequence[Request], *, even_if_full: bool = False) -> None:
         """Queue requests that fit the cache, all or none.
@@ -98,7 +101,7 @@ class Engine:
             QueueFullError: The queue has no room for all of them.
         """
         with self.lock:
-            room = self._scheduler.room
+            room = self.scheduler.room
             if len(requests) > room and not even_if_full:
                 self.recorder.refused += len(requests)
                 raise QueueFullError(
@@ -108,20 +111,20 @@ class Engine:
             now = self._clock()
             for request in requests:
                 request.submit(now)
-                self._scheduler.add(request, even_if_full=even_if_full)
+                self.scheduler.add(request, even_if_full=even_if_full)
             self.recorder.submitted += len(requests)
 
     def cancel(self, request: Request) -> None:
         """End a request at once; one that has ended is left alone."""
         with self.lock:
             if request.finish_reason is None:
-                self._scheduler.remove(request)
+                self.scheduler.remove(request)
                 self._end(request, request.finish("cancelled", self._clock()))
 
     def cancel_all(self) -> None:
         """End every request at once."""
         with self.lock:
-            for request in list(self._scheduler.requests()):
+            for request in list(self.scheduler.requests()):
                 self.cancel(request)
 
     def give_up(self, requests: Sequence[Request], error: BaseException) -> None:
@@ -136,104 +139,100 @@ class Engine:
         A request whose own processing fails ends with finish_reason "error"; the others go on.
         When the backend fails, the pass is run again in halves until it fails for one alone.
         """
-        with self.lock:
-            chunks = self._schedule()
-        chunks = self._speculator.extend(chunks, self._has_room)
-        error = self._pass(chunks)
-        if error is not None:
+        observer = self.observer
+        observer.begin_step()
+        try:
+            observer.begin("schedule")
             with self.lock:
-                live = without_guesses(chunks, self._room.cache)
-            isolate(live, error, partial(self._pass, again=True), self._fail)
+                chunks = self._schedule()
+            observer.begin("draft")
+            chunks = self._speculator.extend(chunks, self._has_room)
+            error = self._pass(chunks)
+            if error is not None:
+                with self.lock:
+                    live = without_drafts(chunks, self.runner.cache)
+                isolate(live, error, partial(self._pass, again=True), self._fail)
+        finally:
+            observer.end_step()
 
     def _pass(self, chunks: Sequence[ScheduledTokens], again: bool = False) -> Exception | None:
         """Run chunks through the graph and take what it gives; what it failed with, or None."""
+        observer = self.observer
+        observer.begin("other")
         with self.lock:
             chunks = [chunk for chunk in chunks if chunk.request.finish_reason is None]
             if not chunks:
                 return None
-            guesses = sum(len(chunk.drafts) for chunk in chunks)
+            drafted = sum(len(chunk.drafts) for chunk in chunks)
             tokens = sum(chunk.last - chunk.start for chunk in chunks)
-            pad_to = self._speculator.pass_size(tokens) if guesses > 0 else 0
-            plan = self._buffers.assemble(chunks, self._room.cache, pad_to)
+            pad_to = self._speculator.pass_size(tokens) if drafted > 0 else 0
+            plan = self._buffers.assemble(chunks, self.runner.cache, pad_to)
+        observer.planned(plan)
+        observer.begin("forward")
         begun = self._clock()
         try:
-            result = self._room.backend.forward(plan)
+            result = self.runner.backend.forward(plan)
         except Exception as error:
             return error
         now = self._clock()
+        observer.begin("other")
         with self.lock:
-            self._room.pass_cost.observe(len(plan.token_ids), now - begun)
+            self.runner.pass_cost.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
-            worth = StepSavings() if again else self._speculator.worth(guesses, now - begun)
-            given = self._commit(chunks, result, now, worth)
+            savings = StepSavings() if again else self._speculator.worth(drafted, now - begun)
+            given = self._commit(chunks, result, now, savings)
+        observer.begin("draft")
         self._show(chunks, result)
         if not again:  # a part of a step says nothing of what a step costs
-            self._speculator.settle(guesses, given, now - begun)
+            self._speculator.settle(drafted, given, now - begun)
         return None
 
     def counters(self) -> Counters:
         """How the engine does."""
         with self.lock:
-            cache, recorder = self._room.cache, self.recorder
-            stats = [room.cache.stats for room in self._rooms]
-            return Counters(
-                waiting=self._scheduler.num_waiting,
-                running=self._scheduler.num_running,
-                cache_blocks=cache.num_blocks,
-                owned_blocks=cache.num_blocks - cache.num_free,
-                cached_blocks=cache.num_cached,
-                cache_bytes=sum(room.cache_bytes for room in self._rooms),
-                submitted=recorder.submitted,
-                refused=recorder.refused,
-                finished=recorder.finished.copy(),
-                preemptions=self._scheduler.num_preemptions,
-                steps=recorder.steps,
-                computed_tokens=recorder.computed_tokens,
-                generated_tokens=recorder.generated_tokens,
-                queried_tokens=sum(s.queried_tokens for s in stats),
-                hit_tokens=sum(s.hit_tokens + s.restored_tokens for s in stats),
-                restored_tokens=sum(s.restored_tokens for s in stats),
-                evictions=sum(s.evictions for s in stats),
-                saved_blocks=sum(s.saved_blocks for s in stats),
-                callback_errors=recorder.callback_errors,
-                first_token=recorder.first_token.snapshot(),
-                per_token=recorder.per_token.snapshot(),
+            return self.recorder.snapshot(
+                waiting=self.scheduler.num_waiting,
+                running=self.scheduler.num_running,
+                preemptions=self.scheduler.num_preemptions,
+                cache=self.runner.cache,
+                stats=[runner.cache.stats for runner in self.runners],
+                cache_bytes=sum(runner.cache_bytes for runner in self.runners),
                 speculation=self._speculator.counters(),
             )
 
     def check_integrity(self) -> None:
         """Assert that no cache block is lost or owned twice."""
-        for room in self._rooms:
-            room.cache.check_integrity()
+        for runner in self.runners:
+            runner.cache.check_integrity()
 
     def _schedule(self) -> list[ScheduledTokens]:
-        for request in self._scheduler.expire():
+        for request in self.scheduler.expire():
             self._end(request, request.finish("timeout", self._clock()))
-        if self._chooser is not None:
-            self._move(self._chooser)
-        chunks = self._scheduler.schedule()
+        if self.selector is not None:
+            self._move(self.selector)
+        chunks = self.scheduler.schedule()
         for chunk in chunks:
             if chunk.request.announce():
                 self._emit(Event("started", chunk.request.id))
         return chunks
 
-    def _move(self, chooser: GraphSelector) -> None:
+    def _move(self, selector: GraphSelector) -> None:
         """Go where the requests are done soonest."""
-        load = self._scheduler.load()
+        load = self.scheduler.load()
         if load.requests == 0:
             return
-        room = self._rooms[chooser.choose(load)]
-        if room is not self._room:
-            self._scheduler.move(room.cache, room.budget)
-            self._speculator.move(room.step_cost, room.backend.info.pass_size)
-            self._room = room
-            self._used.add(id(room))
+        runner = self.runners[selector.choose(load)]
+        if runner is not self.runner:
+            self.scheduler.move(runner.cache, runner.budget)
+            self._speculator.move(runner.step_cost, runner.backend.info.pass_size)
+            self.runner = runner
+            self._used.add(id(runner))
 
     def _has_room(self, request: Request, length: int) -> bool:
         """Whether the cache has room for a request's first so many tokens."""
         with self.lock:
             live = request.finish_reason is None
-            return live and self._room.cache.allocate(request.id, length)
+            return live and self.runner.cache.allocate(request.id, length)
 
     def _show(self, chunks: list[ScheduledTokens], result: StepResult) -> None:
         """Let drafters see what was computed for tokens that are part of a text."""
@@ -248,7 +247,7 @@ class Engine:
             row += chunk.last - chunk.start
 
     def _commit(
-        self, chunks: list[ScheduledTokens], result: StepResult, now: float, worth: StepSavings
+        self, chunks: list[ScheduledTokens], result: StepResult, now: float, savings: StepSavings
     ) -> int:
         """Take what was computed; the number of tokens that requests got."""
         row = seen = given = 0
@@ -262,38 +261,44 @@ class Engine:
             if request.finish_reason is not None:  # cancelled during the pass
                 continue
             request.num_computed = chunk.end
-            written = self._verify(chunk, logits, now, worth) if chunk.completes else []
-            self._room.cache.commit(request.id, request.tokens(0, request.num_computed))
+            written = self.verify(chunk, logits, now, savings) if chunk.completes else []
+            self.runner.cache.commit(request.id, request.tokens(0, request.num_computed))
             if chunk.drafts:
-                self._room.cache.trim(request.id, request.num_cached)
+                self.runner.cache.trim(request.id, request.num_cached)
             if request.eviction is not None and request.finish_reason is None:
-                self._evict_tokens(request, scores, restarted=chunk.start == 0)
+                restarted = chunk.start == 0
+                self._evictor.evict(request, self.runner.cache, scores, restarted=restarted)
             given += self._deliver(request, written, now)
         return given
 
-    def _verify(
-        self, chunk: ScheduledTokens, logits: Float32Array, now: float, worth: StepSavings
+    def verify(
+        self, chunk: ScheduledTokens, logits: Float32Array, now: float, savings: StepSavings
     ) -> list[Chunk]:
-        """Sample behind the last token, and on as long as that gives what was guessed."""
-        request = chunk.request
+        """Sample behind the last token, and on as long as that gives the next draft token."""
+        request, begin = chunk.request, self.observer.begin
         written: list[Chunk] = []
         tokens: list[int] = []
         try:
-            for row, guess in zip_longest(logits, chunk.drafts):
+            for row, draft in zip_longest(logits, chunk.drafts):
+                begin("sample")
                 sampled = request.sample(row)
-                right = sampled.token_id == guess
+                begin("verify")
+                accepted = sampled.token_id == draft
                 if not tokens:
-                    request.note_step(len(chunk.drafts), worth.token - len(logits) * worth.row)
-                if right:
-                    request.note_accepted(worth.token)
+                    request.note_step(len(chunk.drafts), savings.token - len(logits) * savings.row)
+                if accepted:
+                    request.note_accepted(savings.token)
                 tokens.append(sampled.token_id)
+                begin("detokenize")
                 written.append(request.append(sampled, now))
-                if request.finish_reason is not None or not right:
+                if request.finish_reason is not None or not accepted:
                     break
                 request.num_computed += 1
         except Exception as error:
             written.append(self._failure(request, error))
+        begin("draft")
         self._speculator.learn(chunk, tokens)
+        begin("other")
         return written
 
     def _deliver(self, request: Request, written: Sequence[Chunk], now: float) -> int:
@@ -304,34 +309,14 @@ class Engine:
             if chunk.finish_reason is None:
                 self._emit(Event.of(request.id, chunk))
             else:
-                self._scheduler.remove(request)
+                self.scheduler.remove(request)
                 self._end(request, chunk)
         return tokens
-
-    def _evict_tokens(
-        self, request: Request, scores: Float32Array | None, *, restarted: bool
-    ) -> None:
-        """Drop blocks of a request whose own budget is full."""
-        assert request.eviction is not None
-        if scores is not None and request.eviction.by == "score":
-            if restarted:  # its former scores count what was given up
-                self._scores.forget(request.id)
-            self._scores.add(request.id, scores)
-        if request.chunk_limit == 0:
-            places = blocks_to_drop(
-                request.eviction,
-                self._room.cache.blocks_for(request.num_cached),
-                self._room.cache.block_size,
-                self._scores.of(request.id),
-            )
-            self._room.cache.drop(request.id, places)
-            self._scores.drop(request.id, places)
-            request.num_evicted += len(places) * self._room.cache.block_size
 
     def _fail(self, chunk: ScheduledTokens, error: Exception) -> None:
         with self.lock:
             if chunk.request.finish_reason is None:
-                self._scheduler.remove(chunk.request)
+                self.scheduler.remove(chunk.request)
                 self._end(chunk.request, self._failure(chunk.request, error))
 
     def _failure(self, request: Request, error: BaseException) -> Chunk:
@@ -341,7 +326,7 @@ class Engine:
 
     def _end(self, request: Request, chunk: Chunk) -> None:
         assert chunk.finish_reason is not None
-        self._scores.forget(request.id)
+        self._evictor.forget(request.id)
         self._speculator.finish(request)
         self.recorder.finish(request.id, chunk.finish_reason)
         self._emit(Event.of(request.id, chunk))

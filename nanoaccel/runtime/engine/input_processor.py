@@ -1,47 +1,21 @@
-"""From a prompt and what is asked of it to requests, all checked before anything is queued."""
+"""From a prompt to its requests, all checked before anything is queued."""
 
 from __future__ import annotations
 
 import secrets
 import threading
 import time
-from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
 
 from nanoaccel.errors import ConfigError, RequestError
 from nanoaccel.runtime.backends import BackendInfo
-from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.engine.prompts import Prompt, PromptEncoder
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.text import Tokenizer
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessedInput:
-    """A prompt that can run.
-
-    Args:
-        prompt_ids: Its tokens.
-        numbers: Of its completions, unique and rising with arrival.
-        params: How to sample, with nothing left open to the model.
-        options: How to treat it.
-        max_tokens: To generate at most: what was asked, as far as it fits.
-        seed: Of the first completion; each further one has the next.
-        eviction: Which tokens it keeps in the cache, in whole blocks; None keeps all.
-        deadline: When it is ended, seconds on ``time.perf_counter``; None never.
-    """
-
-    prompt_ids: list[int]
-    numbers: list[int]
-    params: SamplingParams
-    options: RequestOptions
-    max_tokens: int
-    seed: int
-    eviction: CacheEviction | None
-    deadline: float | None
 
 
 class InputProcessor:
@@ -90,16 +64,22 @@ class InputProcessor:
         """Tokens of prompt and text together that a request may have."""
         return self._length_with(self._eviction)
 
-    def prepare(
+    def process(
         self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
-    ) -> ProcessedInput:
-        """Encode a prompt, and settle what was left open.
+    ) -> list[Request]:
+        """Make the requests of a prompt, one for each completion; each has the seed after the last.
+
+        Args:
+            prompt: What to continue.
+            params: How to sample; None is ``SamplingParams()``.
+            options: How to treat it; None is ``RequestOptions()``.
 
         Raises:
             RequestError: The prompt is empty, too long, or not a prompt; or it asks for eviction
                 by score and there are no scores.
-            ConfigError: The cache eviction does not fit the cache, or one of the two is something
-                else.
+            SamplingError: The parameters name a token that the model does not have.
+            ConfigError: The cache eviction does not fit the cache, or ``params`` or ``options`` is
+                of another type.
         """
         params = self._settings.complete(_checked(params, SamplingParams, "params"))
         options = _checked(options, RequestOptions, "options")
@@ -107,38 +87,29 @@ class InputProcessor:
         length = self._length_with(eviction)
         ids = self._encoder.encode(prompt, length, options.chat, self._way_to_more(length))
         room = length - len(ids)
-        max_tokens = room if params.max_tokens is None else min(room, params.max_tokens)
-        seed = secrets.randbits(63) if params.seed is None else params.seed
         deadline = None if options.timeout is None else time.perf_counter() + options.timeout
+        first_seed = secrets.randbits(63) if params.seed is None else params.seed
         with self._lock:
             numbers = [next(self._numbers) for _ in range(params.n)]
-        return ProcessedInput(ids, numbers, params, options, max_tokens, seed, eviction, deadline)
-
-    def request(self, prepared: ProcessedInput, index: int) -> Request:
-        """Make the request of a completion.
-
-        Args:
-            prepared: By ``prepare``.
-            index: Of the completion.
-
-        Raises:
-            SamplingError: The parameters name a token that the model has not.
-        """
-        options = prepared.options
-        return Request(
-            prepared.numbers[index],
-            prepared.prompt_ids,
-            prepared.params,
-            max_tokens=prepared.max_tokens,
-            tokenizer=self._tokenizer,
-            vocab_size=self._info.vocab_size,
-            seed=prepared.seed + index,
-            index=index,
-            priority=options.priority,
-            deadline=prepared.deadline,
-            eviction=prepared.eviction,
-            speculation=options.speculation,
-        )
+        requests: list[Request] = []
+        for index, number in enumerate(numbers):
+            seed = first_seed + index
+            request = Request(
+                number,
+                ids,
+                params,
+                max_tokens=room if params.max_tokens is None else min(room, params.max_tokens),
+                tokenizer=self._tokenizer,
+                vocab_size=self._info.vocab_size,
+                seed=seed,
+                index=index,
+                options=options,
+                deadline=deadline,
+                eviction=eviction,
+                sampler=requests[0].sampler.fork(seed) if requests else None,
+            )
+            requests.append(request)
+        return requests
 
     def _eviction_of(self, options: RequestOptions) -> CacheEviction | None:
         if options.cache_eviction is None:

@@ -44,12 +44,12 @@ def isolate(
         left += [part[half:], part[:half]]
 
 
-def without_guesses(chunks: Sequence[ScheduledTokens], cache: KVCache) -> list[ScheduledTokens]:
+def without_drafts(chunks: Sequence[ScheduledTokens], cache: KVCache) -> list[ScheduledTokens]:
     """The chunks of a pass whose requests go on, as they are run again.
 
     Args:
         chunks: Of the pass.
-        cache: Gives up the room that it had for guesses.
+        cache: Gives up the room that it had for draft tokens.
     """
     live = [chunk for chunk in chunks if chunk.request.finish_reason is None]
     for chunk in live:

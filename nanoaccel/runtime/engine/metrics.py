@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from nanoaccel.runtime.kv import CacheStats, KVCache
 from nanoaccel.runtime.speculation import SpeculationCounters
 from nanoaccel.runtime.types.outputs import FinishReason
 
@@ -64,7 +65,15 @@ class Counters:
         callback_errors: How often ``on_event`` raised.
         first_token: Times from submission to the first token.
         per_token: Times between two tokens of a request; those of one step share its time.
-        speculation: What guessing tokens has brought.
+        speculation: What speculation has brought.
+
+    Examples:
+        >>> from nanoaccel import LLM, SamplingParams
+        >>> with LLM("bundle") as llm:
+        ...     output = llm.generate(["The sea", "The sky"], SamplingParams(max_tokens=4))
+        ...     counters = llm.counters()
+        >>> counters.submitted, sum(counters.finished.values()), 0 <= counters.hit_rate <= 1
+        (2, 2, True)
     """
 
     waiting: int
@@ -155,3 +164,50 @@ class Recorder:
         """Note the end of a request."""
         self.finished[reason] += 1
         self._last_token.pop(request_id, None)
+
+    def snapshot(
+        self,
+        *,
+        waiting: int,
+        running: int,
+        preemptions: int,
+        cache: KVCache,
+        stats: Sequence[CacheStats],
+        cache_bytes: int,
+        speculation: SpeculationCounters,
+    ) -> Counters:
+        """The counters now.
+
+        Args:
+            waiting: Requests in the queue.
+            running: Requests that hold cache.
+            preemptions: How often a request gave up its cache to another.
+            cache: The one in use.
+            stats: Of every cache.
+            cache_bytes: Memory of every cache.
+            speculation: Counters of the drafters.
+        """
+        return Counters(
+            waiting=waiting,
+            running=running,
+            cache_blocks=cache.num_blocks,
+            owned_blocks=cache.num_blocks - cache.num_free,
+            cached_blocks=cache.num_cached,
+            cache_bytes=cache_bytes,
+            submitted=self.submitted,
+            refused=self.refused,
+            finished=self.finished.copy(),
+            preemptions=preemptions,
+            steps=self.steps,
+            computed_tokens=self.computed_tokens,
+            generated_tokens=self.generated_tokens,
+            queried_tokens=sum(one.queried_tokens for one in stats),
+            hit_tokens=sum(one.hit_tokens + one.restored_tokens for one in stats),
+            restored_tokens=sum(one.restored_tokens for one in stats),
+            evictions=sum(one.evictions for one in stats),
+            saved_blocks=sum(one.saved_blocks for one in stats),
+            callback_errors=self.callback_errors,
+            first_token=self.first_token.snapshot(),
+            per_token=self.per_token.snapshot(),
+            speculation=speculation,
+        )

@@ -1,4 +1,4 @@
-"""What is done for an engine that lives longer than a moment."""
+"""Moves the memory of an engine that lives longer than a moment onto large pages."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import threading
 from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.engine.engine import Engine
 
-# Seconds between two looks at an engine, and how many of them it takes.
-_LOOK = 0.25
+# How many looks at an engine it takes.
 _IDLE_LOOKS = 2
 _BUSY_LOOKS = 8
 
@@ -21,11 +20,13 @@ class PageCompaction:
     Runtimes pack weights at the first pass, so it is done again for each graph that comes into use.
 
     Args:
-        pages: What was loaded.
-        engine: That runs it.
+        pages: Knows what was loaded.
+        engine: Runs it.
+        look_seconds: Time between two looks at the engine.
     """
 
-    def __init__(self, pages: HugePages, engine: Engine) -> None:
+    def __init__(self, pages: HugePages, engine: Engine, look_seconds: float = 0.25) -> None:
+        self._look_seconds = look_seconds
         self._pages = pages
         self._engine = engine
         self._closed = threading.Event()
@@ -33,7 +34,7 @@ class PageCompaction:
         self._thread = threading.Thread(target=self._watch, name="nanoaccel-pages", daemon=True)
         self._thread.start()
 
-    def settle(self) -> None:
+    def run(self) -> None:
         """Do it now, and wait until it is done."""
         with self._lock:
             self._pages.gather(self._closed.is_set)
@@ -43,12 +44,12 @@ class PageCompaction:
         self._closed.set()
 
     def _watch(self) -> None:
-        idle = busy = settled = 0
-        while settled < self._engine.num_rooms and not self._closed.wait(_LOOK):
-            used = self._engine.num_used_rooms
-            if used == settled:
+        idle = busy = compacted = 0
+        while compacted < len(self._engine.runners) and not self._closed.wait(self._look_seconds):
+            used = self._engine.num_used_runners
+            if used == compacted:
                 continue
             idle, busy = (0, busy + 1) if self._engine.has_work else (idle + 1, busy)
             if idle >= _IDLE_LOOKS or busy >= _BUSY_LOOKS:
-                self.settle()
-                idle, busy, settled = 0, 0, used
+                self.run()
+                idle, busy, compacted = 0, 0, used

@@ -1,60 +1,40 @@
-"""What the faces need of what runs requests: an engine in this process, or several in others."""
+"""What runs requests for a face: an engine in this process, or several in others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
-from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import BackendInfo
-from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.outputs import Chunk
 from nanoaccel.text import Tokenizer
 
-Given = TypeVar("Given", SamplingParams, RequestOptions)
+Sink: TypeAlias = Callable[[Chunk], None]
 
 
-class Submission(Protocol):
-    """The requests of one prompt, one for each completion."""
+class ClientRequest(Protocol):
+    """One completion of a prompt, as a client runs it."""
 
     @property
     def prompt_ids(self) -> list[int]:
-        """The prompt."""
-        ...
-
-    @property
-    def count(self) -> int:
-        """Completions; as many chunks with a finish reason will come."""
-        ...
-
-    def submit(self, sink: Callable[[Chunk], None], *, even_if_full: bool) -> None:
-        """Queue them, together.
-
-        Args:
-            sink: Is given their chunks, always in the same thread.
-            even_if_full: Whether they may make the queue longer than it should be.
-
-        Raises:
-            QueueFullError: The queue has no room for all of them.
-            ClosedError: Nothing runs requests any more.
-        """
-        ...
-
-    def cancel(self) -> None:
-        """End those that have not ended; may be called from anywhere, at any time."""
+        """Tokens of the prompt."""
         ...
 
 
-class EngineClient(Protocol):
+RequestT = TypeVar("RequestT", bound=ClientRequest)
+
+
+class EngineClient(Protocol[RequestT]):
     """What runs requests.
 
     Attributes:
         tokenizer: The model's.
-        info: Of what runs the graph; of one, where several do.
-        replicas: Engines.
+        info: What runs the graph; the first engine's, where there are several.
+        replicas: Number of engines.
     """
 
     tokenizer: Tokenizer
@@ -66,10 +46,10 @@ class EngineClient(Protocol):
         """Tokens of prompt and text together that a request may have."""
         ...
 
-    def prepare(
+    def process(
         self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
-    ) -> Submission:
-        """Make the requests of a prompt; they are not queued yet.
+    ) -> list[RequestT]:
+        """Make the requests of a prompt, one for each completion; they are not queued yet.
 
         Args:
             prompt: What to continue.
@@ -79,55 +59,35 @@ class EngineClient(Protocol):
         Raises:
             RequestError: The prompt is empty, too long, or not a prompt; or it asks for eviction
                 by score and there are no scores.
-            SamplingError: The parameters name a token that the model has not.
+            SamplingError: The parameters name a token that the model does not have.
             ConfigError: The cache eviction does not fit the cache.
         """
         ...
 
+    def submit(
+        self, requests: Sequence[RequestT], sink: Sink, *, even_if_full: bool = False
+    ) -> None:
+        """Queue requests, all or none. Each gets exactly one chunk with a finish reason.
+
+        Args:
+            requests: New ones.
+            sink: Receives their chunks, always in the same thread; must be quick and never raise.
+            even_if_full: Whether they may make the queue longer than ``max_waiting``.
+
+        Raises:
+            QueueFullError: The queue has no room for all of them.
+            ClosedError: Nothing runs requests any more.
+        """
+        ...
+
+    def cancel(self, requests: Sequence[RequestT]) -> None:
+        """End requests that have not ended; may be called from anywhere, at any time."""
+        ...
+
     def counters(self) -> Counters:
-        """How it does."""
+        """Queue, cache and times; a snapshot."""
         ...
 
     def close(self) -> None:
         """End everything: requests get finish_reason "cancelled". Calling it twice is fine."""
         ...
-
-
-def prepare_all(
-    serving: EngineClient,
-    prompts: Sequence[Prompt],
-    params: SamplingParams | Sequence[SamplingParams | None] | None,
-    options: RequestOptions | Sequence[RequestOptions | None] | None,
-) -> list[Submission]:
-    """Make the requests of a list of prompts.
-
-    Args:
-        serving: Runs them.
-        prompts: What to continue.
-        params: How to sample all of them, or each.
-        options: How to treat all of them, or each.
-
-    Raises:
-        ConfigError: A list of params or options has another length than that of the prompts.
-        NanoAccelError: As ``EngineClient.prepare``.
-    """
-    return [
-        serving.prepare(*asked)
-        for asked in zip(
-            prompts,
-            _for_each("params", params, len(prompts)),
-            _for_each("options", options, len(prompts)),
-            strict=True,
-        )
-    ]
-
-
-def _for_each(name: str, given: Given | Sequence[Given | None] | None, count: int) -> list[Any]:
-    """One for each prompt, of one for all or of a list."""
-    if not isinstance(given, list | tuple):
-        return [given] * count
-    if len(given) != count:
-        raise ConfigError(
-            f"{name} is a list of {len(given)} for {count} prompts", "Give one for all, or one each"
-        )
-    return list(given)

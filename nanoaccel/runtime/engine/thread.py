@@ -11,12 +11,10 @@ from contextlib import suppress
 from nanoaccel.errors import ClosedError
 from nanoaccel.runtime.engine.engine import Engine
 from nanoaccel.runtime.engine.metrics import Counters
+from nanoaccel.runtime.engine.protocol import Sink
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.types.events import Event, EventListener, log_callback_error
-from nanoaccel.runtime.types.outputs import Chunk
 from nanoaccel.runtime.types.ownership import Owner
-
-Sink = Callable[[Chunk], None]
 
 _log = logging.getLogger("nanoaccel")
 
@@ -25,7 +23,7 @@ class EngineThread:
     """Runs steps in a thread of its own while there is work.
 
     Every request that is submitted gets exactly one chunk with a finish reason, whatever
-    happens: "cancelled" after ``close``, "error" after a failure of the loop itself.
+    happens: "cancelled" after ``close``, "error" after a failure of the thread itself.
 
     Args:
         make_engine: Builds the engine, given where its events go.
@@ -65,7 +63,7 @@ class EngineThread:
 
         Raises:
             QueueFullError: The queue has no room for all of them.
-            ClosedError: The loop has ended, or runs in the process that this one was forked from.
+            ClosedError: The thread has ended, or runs in the process that this one was forked from.
         """
         self.owner.check()
         with self._changed:
@@ -120,7 +118,7 @@ class EngineThread:
             self._release()
 
     def _wait_for_work(self) -> bool:
-        """Sleep until there is a step to run; False when the loop is closing."""
+        """Sleep until there is a step to run; False when the thread is closing."""
         with self._changed:
             self._changed.wait_for(lambda: self._closing or self.engine.has_work)
             while self._cancelled:

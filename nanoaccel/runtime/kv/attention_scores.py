@@ -38,10 +38,10 @@ class AttentionScores:
         """f32[blocks] of a sequence; None when nothing was counted."""
         return self._sums.get(sequence)
 
-    def drop(self, sequence: int, places: Sequence[int]) -> None:
-        """Forget the blocks at these places of its table; what follows moves up."""
+    def drop(self, sequence: int, indices: Sequence[int]) -> None:
+        """Forget the blocks at these indices of its table; what follows moves up."""
         if sequence in self._sums:
-            self._sums[sequence] = np.delete(self._sums[sequence], places)
+            self._sums[sequence] = np.delete(self._sums[sequence], indices)
 
     def forget(self, sequence: int) -> None:
         """Forget a sequence; one that was never counted is fine."""

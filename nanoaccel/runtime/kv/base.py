@@ -59,7 +59,13 @@ class KVCache(Protocol):
         """Blocks that ``length`` tokens need."""
 
     def admit(
-        self, sequence: int, tokens: Int64Array, reserve: int, *, need: int | None = None
+        self,
+        sequence: int,
+        tokens: Int64Array,
+        reserve: int,
+        *,
+        need: int | None = None,
+        key: bytes = b"",
     ) -> int | None:
         """Begin a sequence with the longest prefix of it that is cached, in memory or the tier.
 
@@ -71,6 +77,8 @@ class KVCache(Protocol):
             reserve: Blocks that must be left over for others.
             need: Blocks that it will ever hold at once, 1 or more, when that is less than all its
                 tokens take; what is found leaves one of them for the next tokens.
+            key: What the keys of its blocks begin with: only sequences with the same key find each
+                other's blocks.
 
         Returns:
             How many tokens need not be computed, a multiple of the block size. None, with nothing
@@ -102,10 +110,10 @@ class KVCache(Protocol):
         """
 
     def trim(self, sequence: int, length: int) -> None:
-        """Give back the blocks behind those of the first ``length`` tokens: room for guesses."""
+        """Give back the blocks behind those of the first ``length`` tokens: room for drafts."""
 
-    def drop(self, sequence: int, places: Sequence[int]) -> None:
-        """Forget the blocks at some places of what a sequence holds; the others close up.
+    def drop(self, sequence: int, indices: Sequence[int]) -> None:
+        """Forget the blocks at some indices of what a sequence holds; the others close up.
 
         What it holds from then on is not its prefix, so no more of it can be found.
         """

@@ -126,8 +126,8 @@ class BlockFolder:
         now = time.time_ns()
         with self._mutex:
             used = [name for name in self._sizes if name in self._used]
-        for place, name in enumerate(used):
-            moment = now + 1000 * place  # most file systems know microseconds
+        for index, name in enumerate(used):
+            moment = now + 1000 * index  # most file systems know microseconds
             with suppress(OSError):  # somebody deleted it
                 os.utime(self._path / name, ns=(moment, moment))
         if release:

@@ -14,13 +14,22 @@ class BlockTable:
 
     The first ``len(nodes)`` of them are full and were put into the prefix cache, or found there;
     the others are the sequence's own.
+
+    Args:
+        root: What its first block continues.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, root: PrefixNode) -> None:
+        self.root = root
         self.count = 0
         self.nodes: list[PrefixNode] = []
         self.dropped = False
         self.ids: Int32Array = np.empty(16, np.int32)
+
+    @property
+    def last(self) -> PrefixNode:
+        """What its next full block continues."""
+        return self.nodes[-1] if self.nodes else self.root
 
     def append(self, blocks: list[BlockId]) -> None:
         """Add blocks at the end."""
@@ -37,16 +46,16 @@ class BlockTable:
         return [BlockId(block) for block in self.ids[len(self.nodes) : self.count].tolist()]
 
     def cut(self, count: int) -> list[BlockId]:
-        """Take off the blocks from the place ``count`` on, which are its own."""
+        """Take off the blocks from index ``count`` on, which are its own."""
         assert count >= len(self.nodes), "a shared block is cut off"
         gone = [BlockId(block) for block in self.ids[count : self.count].tolist()]
         self.count = min(count, self.count)
         return gone
 
-    def remove(self, places: list[int]) -> None:
-        """Close up over the places, which grow."""
-        kept = np.delete(self.ids[: self.count], places)
+    def remove(self, indices: list[int]) -> None:
+        """Take out the blocks at ascending indices; the others close up."""
+        kept = np.delete(self.ids[: self.count], indices)
         self.count = len(kept)
         self.ids[: self.count] = kept
-        gone = {place for place in places if place < len(self.nodes)}
-        self.nodes = [node for place, node in enumerate(self.nodes) if place not in gone]
+        gone = {index for index in indices if index < len(self.nodes)}
+        self.nodes = [node for index, node in enumerate(self.nodes) if index not in gone]

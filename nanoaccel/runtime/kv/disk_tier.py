@@ -21,7 +21,6 @@ from nanoaccel.runtime.kv.tier import BlockMemory
 
 _log = logging.getLogger(__name__)
 # The queue must take a long sequence that ends at once; it takes memory only as far as it is used.
-_QUEUE_BYTES = 64 << 20
 _QUEUE_LEAST = 2
 _QUEUE_MOST = 256
 _RETRY_SECONDS = 60.0
@@ -67,6 +66,7 @@ class DiskTier:
         max_bytes: What all files in the folder may take, whoever wrote them; the least recently
             used ones go first.
         memory: Holds the blocks.
+        queue_bytes: Memory for blocks that wait to be written.
         clock: Seconds, for the pause after a failed write.
 
     Raises:
@@ -81,6 +81,7 @@ class DiskTier:
         identity: str,
         max_bytes: int,
         memory: BlockMemory,
+        queue_bytes: int = 64 << 20,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         size = memory.block_bytes
@@ -97,7 +98,7 @@ class DiskTier:
         self._folder = BlockFolder(folder, max_bytes)
         self.stats = DiskTierStats()
         self._scratch = np.empty(size, np.uint8)
-        buffers = min(max(_QUEUE_LEAST, _QUEUE_BYTES // size), _QUEUE_MOST)
+        buffers = min(max(_QUEUE_LEAST, queue_bytes // size), _QUEUE_MOST)
         self._buffers = list(np.empty((buffers, size), np.uint8))
         self._queue: OrderedDict[str, _Queued] = OrderedDict()
         self._changed = threading.Condition()

@@ -26,7 +26,6 @@ class PagedCache:
     Args:
         num_blocks: Blocks that the backend has allocated.
         block_size: Tokens in a block.
-        root_key: Where the keys of blocks begin; see ``block_key``.
         policy: Which cached block goes first; least recently used by default.
         tier: Where blocks go that nobody owns, and come back from.
         sharing: Whether sequences share blocks; without it no block is ever cached.
@@ -37,7 +36,6 @@ class PagedCache:
         num_blocks: int,
         block_size: int,
         *,
-        root_key: bytes = b"",
         policy: EvictionPolicy | None = None,
         tier: BlockTier | None = None,
         sharing: bool = True,
@@ -47,7 +45,7 @@ class PagedCache:
         self.stats = CacheStats()
         self._width = block_size * TOKEN_BYTES
         self._pool = BlockPool(num_blocks)
-        self._prefixes = PrefixCache(root_key, LeastRecentlyUsed() if policy is None else policy)
+        self._prefixes = PrefixCache(LeastRecentlyUsed() if policy is None else policy)
         self._tier = tier
         self._sharing = sharing
         self._tables: dict[int, BlockTable] = {}
@@ -69,12 +67,19 @@ class PagedCache:
         return -(-length // self.block_size)
 
     def admit(
-        self, sequence: int, tokens: Int64Array, reserve: int, *, need: int | None = None
+        self,
+        sequence: int,
+        tokens: Int64Array,
+        reserve: int,
+        *,
+        need: int | None = None,
+        key: bytes = b"",
     ) -> int | None:
         assert sequence not in self._tables, "a sequence was admitted twice"
         wanted, most = admission(len(tokens), self.block_size, need)
         known = as_bytes(tokens[: most * self.block_size]) if self._sharing else b""
-        chain = self._prefixes.find(known, self._width)
+        table = BlockTable(self._prefixes.root(key))
+        chain = self._prefixes.find(table.root, known, self._width)
         missing = wanted - len(chain)
         idle = sum(node.owners == 0 for node in chain)
         if missing + reserve > self.num_free - idle:
@@ -82,9 +87,8 @@ class PagedCache:
         for node in chain:
             self._prefixes.acquire(node)
         hits = len(chain) * self.block_size
-        self._restore(chain, known)
-        table = BlockTable()
         table.nodes = chain
+        self._restore(table, known)
         table.append([node.block for node in chain])
         self._tables[sequence] = table
         self.stats.queried_tokens += len(tokens)
@@ -98,7 +102,7 @@ class PagedCache:
         if missing > self.num_free:
             return False
         if table is None:
-            table = self._tables[sequence] = BlockTable()
+            table = self._tables[sequence] = BlockTable(self._prefixes.root(b""))
         if missing > 0:
             table.append(self._take(missing))
         return True
@@ -136,15 +140,15 @@ class PagedCache:
         table = self._tables[sequence]
         self._pool.give_back(table.cut(self.blocks_for(length)))
 
-    def drop(self, sequence: int, places: Sequence[int]) -> None:
-        if len(places) == 0:
+    def drop(self, sequence: int, indices: Sequence[int]) -> None:
+        if len(indices) == 0:
             return
         table = self._tables[sequence]
         table.dropped = True
-        order = sorted(set(places))
+        order = sorted(set(indices))
         assert order[0] >= 0
         assert order[-1] < table.count
-        shared = [table.nodes[place] for place in order if place < len(table.nodes)]
+        shared = [table.nodes[index] for index in order if index < len(table.nodes)]
         private = [BlockId(int(table.ids[p])) for p in order if p >= len(table.nodes)]
         table.remove(order)
         self._pool.give_back(private)
@@ -174,7 +178,7 @@ class PagedCache:
         for table in self._tables.values():
             assert table.ids[: len(table.nodes)].tolist() == [node.block for node in table.nodes]
             private += table.private()
-            before = self._prefixes.root
+            before = table.root
             for node in table.nodes:
                 assert table.dropped or node.parent is before, "a chain has a gap"
                 assert node in owners or node.parent is None, "a block left the tree halfway"
@@ -184,35 +188,33 @@ class PagedCache:
             assert node.owners == number, "an owner was miscounted"
         self._pool.check_integrity([*private, *(node.block for node in owners)])
 
-    def _restore(self, chain: list[PrefixNode], known: bytes) -> None:
-        """Continue a chain, whose blocks are owned, with what the tier holds of it."""
+    def _restore(self, table: BlockTable, known: bytes) -> None:
+        """Continue the chain of a table, whose blocks are owned, with what the tier holds of it."""
         if self._tier is None:
             return
-        parent = chain[-1] if chain else self._prefixes.root
-        for start in range(len(chain) * self._width, len(known), self._width):
+        for start in range(len(table.nodes) * self._width, len(known), self._width):
             tokens = known[start : start + self._width]
-            key = block_key(parent.key, tokens)
+            key = block_key(table.last.key, tokens)
             if not self._tier.has(key):
                 return
             block = self._take(1)[0]
             if not self._tier.load(key, tokens, block):
                 self._pool.give_back([block])
                 return
-            parent = self._prefixes.insert(parent, tokens, block)
-            chain.append(parent)
+            table.nodes.append(self._prefixes.insert(table.last, tokens, block))
 
     def _share(self, table: BlockTable, tokens: bytes) -> None:
         """Put the next own block of a table into the prefix cache, or take the one there."""
-        place = len(table.nodes)
-        parent = table.nodes[-1] if table.nodes else self._prefixes.root
-        own = BlockId(int(table.ids[place]))
+        index = len(table.nodes)
+        parent = table.last
+        own = BlockId(int(table.ids[index]))
         node = parent.children.get(tokens)
         if node is None:
             node = self._prefixes.insert(parent, tokens, own)
         else:
             self._prefixes.acquire(node)
             self._pool.give_back([own])
-            table.ids[place] = node.block
+            table.ids[index] = node.block
         table.nodes.append(node)
 
     def _release(self, chain: list[PrefixNode]) -> None:

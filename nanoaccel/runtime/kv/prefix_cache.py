@@ -63,13 +63,14 @@ class PrefixCache:
     An owned block usually has an owned parent; one whose owner has dropped the parent alone
     makes the parent a **bridge**: it goes after all others, and what it leads to leaves the tree.
 
+    Contents of requests with different keys are kept apart: each key has a root of its own.
+
     Args:
-        root_key: The parent key of first blocks.
         policy: Gives the order of eviction.
     """
 
-    def __init__(self, root_key: bytes, policy: EvictionPolicy) -> None:
-        self.root = PrefixNode(root_key, b"", BlockId(-1), 0, None)
+    def __init__(self, policy: EvictionPolicy) -> None:
+        self._roots: dict[bytes, PrefixNode] = {}
         self.num_unowned = 0
         self._policy = policy
         self._ranks = count()
@@ -78,10 +79,17 @@ class PrefixCache:
         self._leaves: list[tuple[float, int, PrefixNode]] = []
         self._bridges: dict[PrefixNode, None] = {}
 
-    def find(self, tokens: bytes, width: int) -> list[PrefixNode]:
+    def root(self, key: bytes) -> PrefixNode:
+        """The parent of first blocks; ``key`` is where the keys of blocks begin."""
+        root = self._roots.get(key)
+        if root is None:
+            root = self._roots[key] = PrefixNode(key, b"", BlockId(-1), 0, None)
+        return root
+
+    def find(self, root: PrefixNode, tokens: bytes, width: int) -> list[PrefixNode]:
         """The longest chain of blocks that holds a prefix of ``tokens``, each ``width`` bytes."""
         chain = []
-        node: PrefixNode | None = self.root
+        node: PrefixNode | None = root
         for start in range(0, len(tokens), width):
             assert node is not None
             node = node.children.get(tokens[start : start + width])
@@ -164,7 +172,7 @@ class PrefixCache:
 
     def nodes(self) -> Iterator[PrefixNode]:
         """All blocks of the tree, parents first."""
-        waiting = list(self.root.children.values())
+        waiting = [node for root in self._roots.values() for node in root.children.values()]
         while waiting:
             node = waiting.pop()
             yield node
@@ -172,7 +180,7 @@ class PrefixCache:
 
     def check_integrity(self) -> None:
         """Assert that links, counts and the order of eviction agree."""
-        assert self.root.owners == 1
+        assert all(root.owners == 1 for root in self._roots.values())
         nodes = list(self.nodes())
         for node in nodes:
             parent = node.parent
@@ -181,7 +189,7 @@ class PrefixCache:
             assert node.depth == parent.depth + len(node.tokens) // 4
             assert node.key == block_key(parent.key, node.tokens)
             assert node.uses >= node.owners
-        for node in [self.root, *nodes]:
+        for node in [*self._roots.values(), *nodes]:
             owned = sum(child.owners > 0 for child in node.children.values())
             assert node.owned_children == owned
         unowned = [node for node in nodes if node.owners == 0]

@@ -10,7 +10,7 @@ from nanoaccel.runtime.kv.prefix_cache import block_key
 
 @dataclass(slots=True, eq=False)
 class SlotNode:
-    """The content of a full block. It lies in every slot that holds it, at the same place.
+    """The content of a full block. It lies in every slot that holds it, at the same index.
 
     Args:
         key: See ``block_key``.
@@ -34,17 +34,23 @@ class SlotNode:
 class SlotTree:
     """Contents of blocks by their whole prefix.
 
-    Args:
-        root_key: The parent key of first blocks.
+    Contents of requests with different keys are kept apart: each key has a root of its own.
     """
 
-    def __init__(self, root_key: bytes) -> None:
-        self.root = SlotNode(root_key, b"", 0, None)
+    def __init__(self) -> None:
+        self._roots: dict[bytes, SlotNode] = {}
 
-    def find(self, tokens: bytes, width: int) -> list[SlotNode]:
+    def root(self, key: bytes) -> SlotNode:
+        """The parent of first blocks; ``key`` is where the keys of blocks begin."""
+        root = self._roots.get(key)
+        if root is None:
+            root = self._roots[key] = SlotNode(key, b"", 0, None)
+        return root
+
+    def find(self, root: SlotNode, tokens: bytes, width: int) -> list[SlotNode]:
         """The longest chain that holds a prefix of ``tokens``, each ``width`` bytes."""
         chain: list[SlotNode] = []
-        node: SlotNode | None = self.root
+        node: SlotNode | None = root
         for start in range(0, len(tokens), width):
             assert node is not None
             node = node.children.get(tokens[start : start + width])
@@ -80,7 +86,7 @@ class SlotTree:
 
     def nodes(self) -> Iterator[SlotNode]:
         """All contents, parents first."""
-        waiting = list(self.root.children.values())
+        waiting = [node for root in self._roots.values() for node in root.children.values()]
         while waiting:
             node = waiting.pop()
             yield node
@@ -95,5 +101,5 @@ class SlotTree:
             assert node.depth == parent.depth + len(node.tokens) // 4
             assert node.key == block_key(parent.key, node.tokens)
             assert node.slots, "nobody holds it"
-            assert parent is self.root or node.slots.keys() <= parent.slots.keys()
+            assert parent.parent is None or node.slots.keys() <= parent.slots.keys()
             assert node.uses >= len(node.slots)

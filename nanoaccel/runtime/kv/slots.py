@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,34 +10,10 @@ from nanoaccel.runtime.kv.base import TOKEN_BYTES, CacheStats, admission, as_byt
 from nanoaccel.runtime.kv.block_pool import BlockId
 from nanoaccel.runtime.kv.eviction import EvictionPolicy, LeastRecentlyUsed
 from nanoaccel.runtime.kv.prefix_cache import block_key
+from nanoaccel.runtime.kv.slot import Slot
 from nanoaccel.runtime.kv.slot_tree import SlotNode, SlotTree
 from nanoaccel.runtime.kv.tier import BlockTier, SlotMemory
 from nanoaccel.runtime.types.plan import Int32Array, Int64Array
-
-
-@dataclass(slots=True, eq=False)
-class _Slot:
-    """A row of the memory.
-
-    Args:
-        index: Which.
-        count: Blocks in use, from its first on.
-        written: Blocks that may have memory behind them; ``count`` or more.
-        nodes: What its first blocks hold, as far as others can find it.
-        taken: Whether a sequence lies in it.
-        dropped: Whether that has dropped blocks.
-        priority: What its content is worth to the policy, since it was left.
-        rank: When it was left, as a number that grows.
-    """
-
-    index: int
-    count: int = 0
-    written: int = 0
-    nodes: list[SlotNode] = field(default_factory=list)
-    taken: bool = False
-    dropped: bool = False
-    priority: float = 0.0
-    rank: int = 0
 
 
 class SlotCache:
@@ -54,7 +29,6 @@ class SlotCache:
         num_slots: Sequences at once at most.
         slot_blocks: Blocks of a slot; block ``i`` of slot ``s`` is ``s * slot_blocks + i``.
         memory: Copies blocks.
-        root_key: Where the keys of blocks begin; see ``block_key``.
         policy: Which slot that was left goes first; least recently used by default.
         tier: Where blocks go that no sequence holds, and come back from.
         sharing: Whether contents are found by others; without it none is kept.
@@ -68,7 +42,6 @@ class SlotCache:
         num_slots: int,
         slot_blocks: int,
         memory: SlotMemory,
-        root_key: bytes = b"",
         policy: EvictionPolicy | None = None,
         tier: BlockTier | None = None,
         sharing: bool = True,
@@ -79,12 +52,12 @@ class SlotCache:
         self._slot_blocks = slot_blocks
         self._memory = memory
         self._width = block_size * TOKEN_BYTES
-        self._tree = SlotTree(root_key)
+        self._tree = SlotTree()
         self._policy = LeastRecentlyUsed() if policy is None else policy
         self._tier = tier
         self._sharing = sharing
-        self._slots = [_Slot(index) for index in range(num_slots)]
-        self._taken: dict[int, _Slot] = {}
+        self._slots = [Slot(index, self._tree.root(b"")) for index in range(num_slots)]
+        self._taken: dict[int, Slot] = {}
         # Blocks of taken slots, of left ones, and with memory behind them.
         self._held = self._cached = self._written = 0
         self._ranks = 0
@@ -101,15 +74,21 @@ class SlotCache:
         return -(-length // self.block_size)
 
     def admit(
-        self, sequence: int, tokens: Int64Array, reserve: int, *, need: int | None = None
+        self,
+        sequence: int,
+        tokens: Int64Array,
+        reserve: int,
+        *,
+        need: int | None = None,
+        key: bytes = b"",
     ) -> int | None:
         assert sequence not in self._taken, "a sequence was admitted twice"
         wanted, most = admission(len(tokens), self.block_size, need)
         if wanted + reserve > self.num_free or len(self._taken) == len(self._slots):
             return None
         known = as_bytes(tokens[: most * self.block_size]) if self._sharing else b""
-        chain = self._tree.find(known, self._width)
-        slot = self._take(sequence, chain)
+        root = self._tree.root(key)
+        slot = self._take(sequence, root, self._tree.find(root, known, self._width))
         hits = slot.count * self.block_size
         self._restore(slot, known)
         self._fit()
@@ -128,7 +107,7 @@ class SlotCache:
         if slot is None:
             if len(self._taken) == len(self._slots):
                 return False
-            slot = self._take(sequence, [])
+            slot = self._take(sequence, self._tree.root(b""), [])
         if wanted > slot.count:
             self._grow(slot, wanted)
             self._fit()
@@ -160,15 +139,15 @@ class SlotCache:
             self._held -= slot.count - count
             slot.count = count
 
-    def drop(self, sequence: int, places: Sequence[int]) -> None:
-        if len(places) == 0:
+    def drop(self, sequence: int, indices: Sequence[int]) -> None:
+        if len(indices) == 0:
             return
         slot = self._taken[sequence]
-        gone = set(places)
+        gone = set(indices)
         assert min(gone) >= 0
         assert max(gone) < slot.count
         self._forget(slot, min(gone))
-        kept = [place for place in range(slot.count) if place not in gone]
+        kept = [index for index in range(slot.count) if index not in gone]
         first = slot.index * self._slot_blocks
         for target, source in enumerate(kept):
             if source != target:
@@ -222,22 +201,23 @@ class SlotCache:
         for slot in self._slots:
             assert len(slot.nodes) <= slot.count <= min(slot.written, self._slot_blocks)
             assert slot.taken or slot.count == len(slot.nodes)
-            before = self._tree.root
+            before = slot.root
             for node in slot.nodes:
                 assert node.parent is before, "a chain has a gap"
                 assert slot.index in node.slots, "a slot holds what it is not known to hold"
                 before = node
         for node in self._tree.nodes():
-            place = node.depth // self.block_size - 1
-            assert all(self._slots[slot].nodes[place] is node for slot in node.slots)
+            index = node.depth // self.block_size - 1
+            assert all(self._slots[slot].nodes[index] is node for slot in node.slots)
 
-    def _take(self, sequence: int, chain: list[SlotNode]) -> _Slot:
-        """Give a sequence a slot that begins with a chain."""
+    def _take(self, sequence: int, root: SlotNode, chain: list[SlotNode]) -> Slot:
+        """Give a sequence a slot that begins with a chain, which continues ``root``."""
         slot = min((s for s in self._slots if not s.taken), key=lambda s: self._cost(s, chain))
         stay = _common(slot.nodes, chain)
         self._cut(slot, stay)
         self._cached -= stay
         self._held += stay
+        slot.root = root
         slot.taken, slot.dropped = True, False
         self._taken[sequence] = slot
         for node in slot.nodes:
@@ -251,7 +231,7 @@ class SlotCache:
                 self._hold(slot, node.tokens)
         return slot
 
-    def _cost(self, slot: _Slot, chain: list[SlotNode]) -> tuple[bool, float, int, int, int]:
+    def _cost(self, slot: Slot, chain: list[SlotNode]) -> tuple[bool, float, int, int, int]:
         """Sorts first the slot whose use loses least, then copies least; low numbers lie together.
 
         What is not lost: what the sequence begins with, and what other slots hold too.
@@ -262,26 +242,24 @@ class SlotCache:
             return False, 0.0, 0, len(chain) - stay, slot.index
         return True, slot.priority, slot.rank, len(chain) - stay, slot.index
 
-    def _restore(self, slot: _Slot, known: bytes) -> None:
+    def _restore(self, slot: Slot, known: bytes) -> None:
         """Continue the chain in a slot with what the tier holds of it."""
         if self._tier is None:
             return
         for start in range(slot.count * self._width, len(known), self._width):
             tokens = known[start : start + self._width]
-            parent = slot.nodes[-1] if slot.nodes else self._tree.root
-            key = block_key(parent.key, tokens)
+            key = block_key(slot.last.key, tokens)
             block = BlockId(slot.index * self._slot_blocks + slot.count)
             if not self._tier.has(key) or not self._tier.load(key, tokens, block):
                 return
             self._grow(slot, slot.count + 1)
             self._hold(slot, tokens)
 
-    def _hold(self, slot: _Slot, tokens: bytes) -> None:
+    def _hold(self, slot: Slot, tokens: bytes) -> None:
         """Note what the next full block of a slot holds."""
-        parent = slot.nodes[-1] if slot.nodes else self._tree.root
-        slot.nodes.append(self._tree.hold(parent, tokens, slot.index))
+        slot.nodes.append(self._tree.hold(slot.last, tokens, slot.index))
 
-    def _grow(self, slot: _Slot, count: int) -> None:
+    def _grow(self, slot: Slot, count: int) -> None:
         """Let a taken slot have more blocks."""
         self._held += count - slot.count
         slot.count = count
@@ -289,13 +267,13 @@ class SlotCache:
             self._written += count - slot.written
             slot.written = count
 
-    def _cut(self, slot: _Slot, count: int) -> None:
+    def _cut(self, slot: Slot, count: int) -> None:
         """Leave the first blocks of a slot that nobody has taken."""
         self._forget(slot, count)
         self._cached -= slot.count - len(slot.nodes)
         slot.count = len(slot.nodes)
 
-    def _forget(self, slot: _Slot, count: int) -> None:
+    def _forget(self, slot: Slot, count: int) -> None:
         """Let others find no more than the first blocks of a slot."""
         while len(slot.nodes) > count:
             node = slot.nodes.pop()
@@ -317,7 +295,7 @@ class SlotCache:
             self._cut(slot, max(0, slot.count - (self._written - self.num_blocks)))
             self._discard(slot)
 
-    def _discard(self, slot: _Slot) -> None:
+    def _discard(self, slot: Slot) -> None:
         """Give back the memory behind the blocks that are in use."""
         unused = slot.written - slot.count
         if unused > 0:
@@ -326,13 +304,13 @@ class SlotCache:
             self._written -= unused
             slot.written = slot.count
 
-    def _save(self, node: SlotNode, slot: _Slot) -> bool:
+    def _save(self, node: SlotNode, slot: Slot) -> bool:
         """Whether the tier has a block now."""
         tier = self._tier
         if tier is None or tier.has(node.key):
             return True
-        place = node.depth // self.block_size - 1
-        taken = tier.save(node.key, node.tokens, BlockId(slot.index * self._slot_blocks + place))
+        index = node.depth // self.block_size - 1
+        taken = tier.save(node.key, node.tokens, BlockId(slot.index * self._slot_blocks + index))
         self.stats.saved_blocks += taken
         return taken
 

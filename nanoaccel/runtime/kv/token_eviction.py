@@ -27,14 +27,22 @@ class CacheEviction:
     the most recent ones (H2O, Zhang et al. 2023).
 
     Args:
-        max_tokens: Held at most; what does not fill a block does not count.
-        start_tokens: From the start of the prompt, never dropped; rounded up to blocks.
-        recent_tokens: From the end, never dropped; rounded up to blocks. None is a quarter of
-            ``max_tokens``. Only for ``by="score"``.
-        by: "position" or "score".
+        max_tokens: Tokens held at most; those that do not fill a block do not count.
+        start_tokens: Tokens at the start of the prompt that are never dropped; rounded up to
+            blocks.
+        recent_tokens: Tokens at the end that are never dropped; rounded up to blocks. None is a
+            quarter of ``max_tokens``. Only for ``by="score"``.
+        by: Order in which tokens are dropped: "position" or "score".
 
     Raises:
         ConfigError: A value is of the wrong type, out of range, or has no meaning.
+
+    Examples:
+        >>> from nanoaccel import LLM, CacheEviction
+        >>> with LLM("bundle", cache_eviction=CacheEviction(48, start_tokens=4)) as llm:
+        ...     output = llm.generate("Once upon a time")
+        >>> output.finish_reason in ("stop", "length")
+        True
     """
 
     max_tokens: int
@@ -69,6 +77,11 @@ class CacheEviction:
 
         Raises:
             ConfigError: ``max_tokens`` leaves no room for what must stay and what is dropped.
+
+        Examples:
+            >>> from nanoaccel import CacheEviction
+            >>> CacheEviction(100, start_tokens=4).in_blocks(16)
+            CacheEviction(max_tokens=96, start_tokens=16, recent_tokens=None, by='position')
         """
         parts = _Parts.of(self, self.max_tokens // block_size, block_size)
         if not parts.fits:
@@ -126,7 +139,7 @@ def blocks_to_drop(
             ``by="score"``. Among equals the older ones go.
 
     Returns:
-        Places in its block table, ascending; none while it holds less than it may.
+        Indices in its block table, ascending; none while it holds less than it may.
     """
     parts = _Parts.of(eviction, eviction.max_tokens // block_size, block_size)
     if num_blocks < parts.total:
@@ -138,4 +151,4 @@ def blocks_to_drop(
     assert len(scores) == num_blocks, "each block has a score"
     candidates = scores[parts.start : parts.total - parts.recent]
     lowest = np.argsort(candidates, kind="stable")[: parts.freed]
-    return sorted(int(place) + parts.start for place in lowest)
+    return sorted(int(index) + parts.start for index in lowest)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from nanoaccel.runtime.replicas.task import Task
+from nanoaccel.runtime.replicas.request import ReplicaRequest
 from nanoaccel.runtime.types.events import Event, EventKind, EventListener, log_callback_error
 from nanoaccel.runtime.types.outputs import Chunk
 
-Delivery: TypeAlias = tuple[Task, EventKind, Chunk | None]
+Delivery: TypeAlias = tuple[ReplicaRequest, EventKind, Chunk | None]
 
 
 class Deliverer:
-    """As an engine's loop does it, for what comes from several.
+    """As an engine's thread does it, for what comes from several.
 
     Args:
         on_event: The user's listener.
@@ -28,13 +28,13 @@ class Deliverer:
 
     def give(self, deliveries: Sequence[Delivery]) -> None:
         """Deliver them, in this order; to be called in one thread only."""
-        for task, kind, chunk in deliveries:
+        for request, kind, chunk in deliveries:
             if chunk is not None:
-                task.sink(chunk)
+                request.sink(chunk)
             if self._on_event is None:
                 continue
             try:
-                self._on_event(Event(kind, task.number, chunk))
+                self._on_event(Event(kind, request.id, chunk))
             except BaseException as error:  # sys.exit() there must not end the thread either
                 self.errors += 1
                 if self.errors == 1:

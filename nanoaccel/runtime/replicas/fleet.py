@@ -24,7 +24,7 @@ MakeReplica = Callable[[str, ThreadPlan, Start, Deliver], Replica]
 
 @dataclass(slots=True)
 class _Slot:
-    """A place for an engine, and the one that has it now."""
+    """A slot for an engine, and the one that has it now."""
 
     plan: ThreadPlan
     start: Start
@@ -35,7 +35,7 @@ class _Slot:
 
 
 class Fleet:
-    """Engines by place. Not locked: its owner sees to that.
+    """Engines by index. Not locked: its owner sees to that.
 
     Args:
         plans: Where each runs.
@@ -70,40 +70,40 @@ class Fleet:
         """Whether every engine is loaded."""
         return all(slot.ready for slot in self._slots)
 
-    def launch(self, place: int) -> None:
-        """Start the engine of a place.
+    def launch(self, index: int) -> None:
+        """Start the engine at an index.
 
         Raises:
             OSError: No process can be started.
         """
-        slot = self._slots[place]
-        name = f"engine {place + 1} of {self.size}"
+        slot = self._slots[index]
+        name = f"engine {index + 1} of {self.size}"
         slot.replica = self._make(name, slot.plan, slot.start, self._deliver)
 
-    def place_of(self, replica: Replica) -> int | None:
+    def index_of(self, replica: Replica) -> int | None:
         """Where an engine is; None when it has been given up."""
-        places = (place for place, slot in enumerate(self._slots) if slot.replica is replica)
-        return next(places, None)
+        indices = (index for index, slot in enumerate(self._slots) if slot.replica is replica)
+        return next(indices, None)
 
-    def replica(self, place: int) -> Replica | None:
-        """The engine of a place; None when it is given up."""
-        return self._slots[place].replica
+    def replica(self, index: int) -> Replica | None:
+        """The engine at an index; None when it is given up."""
+        return self._slots[index].replica
 
-    def speed(self, place: int) -> float:
-        """Of the engine of a place, as the router compares it."""
-        return float(self._slots[place].plan.threads)
+    def speed(self, index: int) -> float:
+        """Speed of the engine at an index, as the router compares it."""
+        return float(self._slots[index].plan.threads)
 
-    def note_ready(self, place: int) -> None:
+    def note_ready(self, index: int) -> None:
         """Note that an engine is loaded."""
-        self._slots[place].ready = True
+        self._slots[index].ready = True
 
-    def note_success(self, place: int) -> None:
+    def note_success(self, index: int) -> None:
         """Note that an engine has ended a request well."""
-        self._slots[place].failures = 0
+        self._slots[index].failures = 0
 
-    def note_end(self, place: int) -> None:
+    def note_end(self, index: int) -> None:
         """Note that a process has ended; what it did stays counted."""
-        slot = self._slots[place]
+        slot = self._slots[index]
         assert slot.replica is not None
         counters = slot.replica.last_counters
         if counters is not None:
@@ -111,16 +111,16 @@ class Fleet:
             slot.past = past if slot.past is None else merge([slot.past, past])
         slot.replica, slot.ready = None, False
 
-    def relaunch(self, place: int, ended: Replica) -> None:
+    def relaunch(self, index: int, ended: Replica) -> None:
         """Start an engine again that has ended, unless it did so too often."""
-        slot = self._slots[place]
+        slot = self._slots[index]
         slot.failures += 1
         if slot.failures > RESTARTS:
             _log.error("%s ended %s, %d times now; it stays away", *_told(ended), slot.failures)
             return
         _log.warning("%s ended %s, and is started again", *_told(ended))
         try:
-            self.launch(place)
+            self.launch(index)
         except (OSError, RuntimeError) as error:  # no memory; or the interpreter is ending
             _log.error("%s cannot be started: %s", ended.name, error)
 

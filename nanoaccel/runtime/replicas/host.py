@@ -1,4 +1,4 @@
-"""The engine's side of the pipe: opens a session, and gives it what comes in."""
+"""The engine's side of the pipe: opens the bundle, and gives the engine what comes in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nanoaccel.errors import ClosedError, NanoAccelError
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.threads import plan_here
 from nanoaccel.runtime.cpu.workload import ThreadPlan, Workload
-from nanoaccel.runtime.engine.client import EngineSubmission, InProcessClient
+from nanoaccel.runtime.engine.client import InProcessClient
 from nanoaccel.runtime.replicas.messages import (
     AskCounters,
     Cancel,
@@ -31,6 +31,7 @@ from nanoaccel.runtime.replicas.messages import (
     Submit,
 )
 from nanoaccel.runtime.replicas.wire import encode, receive, send
+from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.types.events import Event
 
 _FAILED = 1
@@ -39,7 +40,7 @@ _log = logging.getLogger("nanoaccel")
 
 
 class Host:
-    """Serves one session; the process ends with the pipe it listens to, however that ends.
+    """Serves one client; the process ends with the pipe it listens to, however that ends.
 
     Three threads: the engine's own, one that reads, and one that writes, so that a slow reader on
     the other side holds up no pass.
@@ -54,10 +55,10 @@ class Host:
         self._answers = answers
         self._outbox: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._numbers: dict[int, int] = {}
-        self._submissions: dict[int, EngineSubmission] = {}
+        self._requests: dict[int, list[Request]] = {}
         self._opened = threading.Event()
         self._ended = threading.Event()
-        self._session: InProcessClient | None = None
+        self._client: InProcessClient | None = None
 
     def run(self, plan: ThreadPlan, refused: list[str]) -> None:
         """Load what is asked for, and serve until told to close.
@@ -85,7 +86,7 @@ class Host:
 
     def _serve(self, start: Start, plan: ThreadPlan) -> None:
         try:
-            session = InProcessClient(
+            client = InProcessClient(
                 start.bundle,
                 backend=start.backend,
                 config=_planned(start.config, plan),
@@ -94,15 +95,15 @@ class Host:
         except Exception as error:
             self._outbox.put(_failure(error))
             return
-        self._session = session
-        self._outbox.put(Ready(session.info, session.cache_tokens))
+        self._client = client
+        self._outbox.put(Ready(client.info, client.cache_tokens))
         self._opened.set()
         self._ended.wait()
-        session.close()
-        self._outbox.put(Counted(session.counters()))
+        client.close()
+        self._outbox.put(Counted(client.counters()))
 
     def _listen(self) -> None:
-        """Take messages; before the session is open only the end can come."""
+        """Take messages; before the bundle is open only the end can come."""
         with suppress(EOFError):
             while not isinstance(message := receive(self._commands), Close):
                 self._opened.wait()
@@ -112,36 +113,33 @@ class Host:
         self._ended.set()
 
     def _take(self, message: object) -> None:
-        assert self._session is not None
+        assert self._client is not None
         if isinstance(message, Submit):
-            self._submit(self._session, message)
+            self._submit(self._client, message)
         elif isinstance(message, Cancel):
-            submission = self._submissions.get(message.number)
-            if submission is not None:
-                submission.cancel()
+            self._client.cancel(self._requests.get(message.number, []))
         else:
             assert isinstance(message, AskCounters)
-            self._outbox.put(Counted(self._session.counters()))
+            self._outbox.put(Counted(self._client.counters()))
 
-    def _submit(self, session: InProcessClient, message: Submit) -> None:
+    def _submit(self, client: InProcessClient, message: Submit) -> None:
         prompt = np.frombuffer(message.prompt, np.int32).tolist()
         try:
-            submission = session.prepare(prompt, message.params, message.options)
-            self._submissions[message.number] = submission
-            (request_id,) = submission.request_ids
-            self._numbers[request_id] = message.number
-            submission.submit(lambda _: None, even_if_full=True)
+            requests = client.process(prompt, message.params, message.options)
+            self._requests[message.number] = requests
+            self._numbers[requests[0].id] = message.number
+            client.submit(requests, lambda _: None, even_if_full=True)
         except ClosedError:  # the engine broke; another process begins anew
             os._exit(_FAILED)
         except NanoAccelError as error:
-            self._submissions.pop(message.number, None)
+            self._requests.pop(message.number, None)
             self._outbox.put(Refused(message.number, str(error)))
 
     def _tell(self, event: Event) -> None:
         number = self._numbers[event.request_id]
         self._outbox.put(Happened(number, event.kind, event.chunk))
         if event.chunk is not None and event.chunk.finish_reason is not None:
-            del self._numbers[event.request_id], self._submissions[number]
+            del self._numbers[event.request_id], self._requests[number]
 
     def _write(self) -> None:
         """Send what there is, all that waits at once."""

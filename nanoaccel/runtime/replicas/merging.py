@@ -44,7 +44,7 @@ def merge_durations(parts: Sequence[Durations]) -> Durations:
 
 
 def merge_speculation(parts: Sequence[SpeculationCounters]) -> SpeculationCounters:
-    """Sums; what a guess costs is the mean of the engines where that is known."""
+    """Sums; what a draft token costs is the mean of the engines where that is known."""
     apart = ("reached", "accepted", "seconds_per_guess")
     costs: dict[str, list[float]] = {}
     for part in parts:

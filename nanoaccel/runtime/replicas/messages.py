@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nanoaccel.runtime.backends import BackendInfo
-from nanoaccel.runtime.config import EngineConfig, RequestOptions
+from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.events import EventKind
 from nanoaccel.runtime.types.outputs import Chunk
 

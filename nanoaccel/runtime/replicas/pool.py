@@ -7,21 +7,21 @@ import queue
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 from nanoaccel import errors
 from nanoaccel.errors import ClosedError, NanoAccelError, QueueFullError
 from nanoaccel.runtime.cpu.workload import ThreadPlan
 from nanoaccel.runtime.engine.metrics import Counters
+from nanoaccel.runtime.engine.protocol import Sink
 from nanoaccel.runtime.replicas.delivery import Deliverer, Delivery
 from nanoaccel.runtime.replicas.fleet import Fleet, MakeReplica
 from nanoaccel.runtime.replicas.merging import merge
 from nanoaccel.runtime.replicas.messages import Cancel, Failed, Happened, Ready, Refused, Start
 from nanoaccel.runtime.replicas.replica import Replica
+from nanoaccel.runtime.replicas.request import ReplicaRequest
 from nanoaccel.runtime.replicas.router import Capacity, Router
-from nanoaccel.runtime.replicas.task import Task
 from nanoaccel.runtime.types.events import Event, EventKind, EventListener
-from nanoaccel.runtime.types.outputs import Chunk
+from nanoaccel.runtime.types.outputs import Chunk, FinishReason
 from nanoaccel.runtime.types.ownership import Owner
 
 # Engines that may end while they work on a request before it is taken to be the reason.
@@ -32,7 +32,7 @@ _SIGNAL_SECONDS = 0.2
 
 _log = logging.getLogger("nanoaccel")
 
-_Item = tuple[Replica, Sequence[object] | None] | Task | None
+_Item = tuple[Replica, Sequence[object] | None] | ReplicaRequest | None
 
 
 class Pool:
@@ -72,7 +72,7 @@ class Pool:
         self._deliverer = Deliverer(on_event)
         self._max_waiting = max_waiting
         self._share_prefixes = share_prefixes
-        self._tasks: dict[int, Task] = {}
+        self._requests: dict[int, ReplicaRequest] = {}
         self._readies: dict[int, Ready] = {}
         self._router: Router | None = None
         self._refused = 0
@@ -84,8 +84,8 @@ class Pool:
 
     @property
     def ready(self) -> list[Ready]:
-        """What the engines said when they were loaded, by place."""
-        return [self._readies[place] for place in range(self._fleet.size)]
+        """What the engines said when they were loaded, by index."""
+        return [self._readies[index] for index in range(self._fleet.size)]
 
     @property
     def pids(self) -> list[int]:
@@ -93,50 +93,48 @@ class Pool:
         with self._lock:
             return [running.pid for running in self._fleet.running]
 
-    def chain(self, prompt: bytes) -> tuple[bytes, ...]:
-        """Names of the blocks of a prompt, for ``Task``."""
-        assert self._router is not None
-        return self._router.chain(prompt)
-
-    def submit(self, tasks: Sequence[Task], *, even_if_full: bool) -> None:
-        """Send completions to engines, all or none.
+    def submit(self, requests: Sequence[ReplicaRequest], sink: Sink, *, even_if_full: bool) -> None:
+        """Send the completions of a prompt to engines, all or none; the sink gets their chunks.
 
         Raises:
             QueueFullError: So many wait already that not all of them have room.
             ClosedError: The pool is closed, has no engine left, or this is a fork.
         """
         self.owner.check()
+        assert self._router is not None
+        chain = self._router.chain(requests[0].prompt, requests[0].cache_key)
         with self._lock:
             if self._closing:
                 raise ClosedError("this LLM is closed", "Open the bundle again")
             if not self._fleet.running:
                 raise ClosedError("this LLM has no engine left", "Open the bundle again")
-            if not even_if_full and self._waiting() + len(tasks) > self._max_waiting:
-                self._refused += len(tasks)
+            if not even_if_full and self._waiting() + len(requests) > self._max_waiting:
+                self._refused += len(requests)
                 raise QueueFullError(
                     f"max_waiting={self._max_waiting} requests wait already",
                     "Try again later, or raise it",
                 )
-            for task in tasks:
-                self._tasks[task.number] = task
-                self._place(task)
-                if task.cancelled:  # meanwhile, when it was not known yet
-                    self._inbox.put(task)
+            for request in requests:
+                request.submit(sink, chain)
+                self._requests[request.id] = request
+                self._place(request)
+                if request.cancelled:  # meanwhile, when it was not known yet
+                    self._inbox.put(request)
 
-    def cancel(self, tasks: Sequence[Task]) -> None:
+    def cancel(self, requests: Sequence[ReplicaRequest]) -> None:
         """End completions; takes no lock, so that a garbage collector may call it."""
         if not self.owner.is_here:
             return
-        for task in tasks:
-            task.cancelled = True
-            self._inbox.put(task)
+        for request in requests:
+            request.cancelled = True
+            self._inbox.put(request)
 
     def counters(self) -> Counters:
         """Of all engines together, those that have ended included; ForkedError in a fork."""
         self.owner.check()
         with self._lock:
             running, past = self._fleet.running, self._fleet.past()
-            unplaced = sum(task.place is None for task in self._tasks.values())
+            unplaced = sum(request.engine_index is None for request in self._requests.values())
         if not self._closing:
             past += [found for one in running if (found := one.counters()) is not None]
         else:
@@ -166,8 +164,8 @@ class Pool:
     def _open(self) -> None:
         try:
             with self._lock:
-                for place in range(self._fleet.size):
-                    self._fleet.launch(place)
+                for index in range(self._fleet.size):
+                    self._fleet.launch(index)
             with self._changed:
                 while self._failure is None and self._router is None:
                     self._changed.wait(_SIGNAL_SECONDS)
@@ -190,7 +188,9 @@ class Pool:
                 self._closing = True
                 self._fleet.kill()
         finally:
-            self._deliverer.give([self._end(task, "cancelled") for task in [*self._tasks.values()]])
+            self._deliverer.give(
+                [self._end(request, "cancelled") for request in [*self._requests.values()]]
+            )
 
     def _next(self) -> _Item:
         """What comes next; engines that take too long to close are killed."""
@@ -206,34 +206,34 @@ class Pool:
         with self._lock:
             if item is None:
                 return []
-            if isinstance(item, Task):
+            if isinstance(item, ReplicaRequest):
                 return self._cancel(item)
             ended_or_said, messages = item
-            place = self._fleet.place_of(ended_or_said)
-            if place is None:
+            index = self._fleet.index_of(ended_or_said)
+            if index is None:
                 return []
             if messages is None:
-                return self._lose(place, ended_or_said)
-            return [found for one in messages for found in self._take(place, one)]
+                return self._lose(index, ended_or_said)
+            return [found for one in messages for found in self._take(index, one)]
 
-    def _take(self, place: int, message: object) -> list[Delivery]:
+    def _take(self, index: int, message: object) -> list[Delivery]:
         if isinstance(message, Ready):
-            self._welcome(place, message)
+            self._welcome(index, message)
             return []
         if isinstance(message, Failed):
-            self._note_failure(place, message)
+            self._note_failure(index, message)
             return []
         assert isinstance(message, Happened | Refused)
-        task = self._tasks.get(message.number)
-        if task is None or task.place != place:
+        request = self._requests.get(message.number)
+        if request is None or request.engine_index != index:
             return []
         if isinstance(message, Refused):
-            return [self._end(task, "error", message.problem)]
-        return self._note(task, place, message.kind, message.chunk)
+            return [self._end(request, "error", message.problem)]
+        return self._note(request, index, message.kind, message.chunk)
 
-    def _note_failure(self, place: int, failed: Failed) -> None:
+    def _note_failure(self, index: int, failed: Failed) -> None:
         """Let an engine go that cannot load; while the first are loading, that fails them all."""
-        engine = self._fleet.replica(place)
+        engine = self._fleet.replica(index)
         assert engine is not None
         engine.close()
         if self._router is None:
@@ -242,105 +242,109 @@ class Pool:
         else:
             _log.error("%s cannot be opened: %s", engine.name, failed.problem)
 
-    def _note(self, task: Task, place: int, kind: EventKind, chunk: Chunk | None) -> list[Delivery]:
+    def _note(
+        self, request: ReplicaRequest, index: int, kind: EventKind, chunk: Chunk | None
+    ) -> list[Delivery]:
         """Note what an engine did for a completion."""
         assert self._router is not None
-        task.running = True
+        request.running = True
         if chunk is None:
-            announced, task.announced = task.announced, True
-            return [] if announced else [(task, kind, None)]
-        given = task.take(chunk)
+            announced, request.announced = request.announced, True
+            return [] if announced else [(request, kind, None)]
+        given = request.take(chunk)
         if chunk.token_ids:
-            self._router.wrote(task.number, len(chunk.token_ids))
+            self._router.wrote(request.id, len(chunk.token_ids))
         if chunk.finish_reason is not None:
             if chunk.finish_reason != "error":
-                self._fleet.note_success(place)
-            self._forget(task)
-        return [(task, kind, given)]
+                self._fleet.note_success(index)
+            self._forget(request)
+        return [(request, kind, given)]
 
-    def _welcome(self, place: int, ready: Ready) -> None:
+    def _welcome(self, index: int, ready: Ready) -> None:
         """Let an engine that has loaded have requests."""
-        self._readies[place] = ready
-        self._fleet.note_ready(place)
+        self._readies[index] = ready
+        self._fleet.note_ready(index)
         if self._router is not None:
-            self._router.restore(place, self._capacity(place))
+            self._router.restore(index, self._capacity(index))
         elif self._fleet.all_ready:
-            capacities = [self._capacity(place) for place in range(self._fleet.size)]
+            capacities = [self._capacity(index) for index in range(self._fleet.size)]
             block_size = ready.info.block_size if self._share_prefixes else 0
             self._router = Router(capacities, block_size)
             self._changed.notify_all()
-        for task in self._tasks.values():
-            if task.place is None:
-                self._place(task)
+        for request in self._requests.values():
+            if request.engine_index is None:
+                self._place(request)
 
-    def _capacity(self, place: int) -> Capacity:
-        return Capacity(self._fleet.speed(place), self._readies[place].cache_tokens)
+    def _capacity(self, index: int) -> Capacity:
+        return Capacity(self._fleet.speed(index), self._readies[index].cache_tokens)
 
-    def _lose(self, place: int, ended: Replica) -> list[Delivery]:
+    def _lose(self, index: int, ended: Replica) -> list[Delivery]:
         """Find other engines for the completions of one that has ended, and start it again."""
-        self._fleet.note_end(place)
+        self._fleet.note_end(index)
         if self._router is None:
             if self._failure is None:
                 self._failure = NanoAccelError(f"{ended.name} ended {ended.ending()} as it loaded")
             self._changed.notify_all()
             return []
-        self._router.lose(place)
+        self._router.lose(index)
         if not self._closing:
-            self._fleet.relaunch(place, ended)
-        left = [task for task in self._tasks.values() if task.place in (place, None)]
-        return [found for task in left for found in self._rescue(task, ended)]
+            self._fleet.relaunch(index, ended)
+        left = [
+            request for request in self._requests.values() if request.engine_index in (index, None)
+        ]
+        return [found for request in left for found in self._rescue(request, ended)]
 
-    def _rescue(self, task: Task, ended: Replica) -> list[Delivery]:
+    def _rescue(self, request: ReplicaRequest, ended: Replica) -> list[Delivery]:
         """What becomes of a completion whose engine has ended, or that waits for one."""
         assert self._router is not None
         problem = f"{ended.name} ended {ended.ending()}"
-        if task.place is not None:
-            self._router.end(task.number)
-            task.place = None
-            task.attempts += task.running
-            task.running = False
-        if self._closing or task.cancelled:
-            return [self._end(task, "cancelled")]
-        if task.begun or task.attempts > _ATTEMPTS or not self._fleet.running:
-            return [self._end(task, "error", problem)]
-        self._place(task)
+        if request.engine_index is not None:
+            self._router.end(request.id)
+            request.engine_index = None
+            request.attempts += request.running
+            request.running = False
+        if self._closing or request.cancelled:
+            return [self._end(request, "cancelled")]
+        if request.begun or request.attempts > _ATTEMPTS or not self._fleet.running:
+            return [self._end(request, "error", problem)]
+        self._place(request)
         return []
 
-    def _cancel(self, task: Task) -> list[Delivery]:
-        if task.number not in self._tasks:
+    def _cancel(self, request: ReplicaRequest) -> list[Delivery]:
+        if request.id not in self._requests:
             return []
-        engine = None if task.place is None else self._fleet.replica(task.place)
+        engine = None if request.engine_index is None else self._fleet.replica(request.engine_index)
         if engine is None:
-            return [self._end(task, "cancelled")]
-        engine.send(Cancel(task.number))
+            return [self._end(request, "cancelled")]
+        engine.send(Cancel(request.id))
         return []
 
-    def _place(self, task: Task) -> None:
+    def _place(self, request: ReplicaRequest) -> None:
         """Send a completion to an engine; without one it waits for one that is being started."""
         assert self._router is not None
-        place = self._router.choose(task.num_prompt, task.chain)
-        if place is None:
+        index = self._router.choose(request.num_prompt, request.chain)
+        if index is None:
             return
-        engine = self._fleet.replica(place)
+        engine = self._fleet.replica(index)
         assert engine is not None
-        task.place = place
+        request.engine_index = index
         self._router.begin(
-            task.number, place, tokens=task.num_prompt, chain=task.chain, limit=task.limit
+            request.id, index, tokens=request.num_prompt, chain=request.chain, limit=request.limit
         )
-        engine.send(task.message())
+        engine.send(request.message())
 
     def _end(
-        self, task: Task, reason: Literal["cancelled", "error"], error: str | None = None
+        self, request: ReplicaRequest, reason: FinishReason, error: str | None = None
     ) -> Delivery:
         """End a completion here."""
-        self._forget(task)
-        chunk = task.last_chunk(reason, error)
-        return task, Event.of(task.number, chunk).kind, chunk
+        self._forget(request)
+        chunk = request.last_chunk(reason, error)
+        return request, Event.of(request.id, chunk).kind, chunk
 
-    def _forget(self, task: Task) -> None:
-        del self._tasks[task.number]
-        if task.place is not None and self._router is not None:
-            self._router.end(task.number)
+    def _forget(self, request: ReplicaRequest) -> None:
+        del self._requests[request.id]
+        if request.engine_index is not None and self._router is not None:
+            self._router.end(request.id)
 
     def _waiting(self) -> int:
-        return sum(not task.running for task in self._tasks.values())
+        return sum(not request.running for request in self._requests.values())

@@ -11,20 +11,20 @@ from nanoaccel.runtime.kv.prefix_cache import block_key
 # Tokens ahead that count: what a request may still write is known only as a limit.
 HORIZON = 128
 _TOKEN_BYTES = 4
-_MOST_BLOCKS = 1 << 16
 
 
-def prefix_chain(prompt: bytes, block_size: int) -> tuple[bytes, ...]:
-    """Names of the full blocks of a prompt, each a hash of all up to its end.
+def prefix_chain(prompt: bytes, block_size: int, key: bytes = b"") -> tuple[bytes, ...]:
+    """Keys of the full blocks of a prompt, each a hash of all up to its end.
 
     Args:
         prompt: Tokens, i32.
         block_size: Tokens of a block.
+        key: Seed of the chain; the request's.
     """
     step = block_size * _TOKEN_BYTES
     chain: list[bytes] = []
     for end in range(step, len(prompt) + 1, step):
-        chain.append(block_key(chain[-1] if chain else b"", prompt[end - step : end]))
+        chain.append(block_key(chain[-1] if chain else key, prompt[end - step : end]))
     return tuple(chain)
 
 
@@ -45,7 +45,7 @@ class Capacity:
 class _Load:
     """What a request that has not ended is to its engine, in tokens."""
 
-    place: int
+    index: int
     pending: int
     left: int
     held: int
@@ -85,45 +85,49 @@ class Router:
     blocks as its cache holds.
 
     Args:
-        capacities: Of the engines, by place.
+        capacities: What the engines can do, by index.
         block_size: Tokens of a cache block; 0 where prompts are not cached.
+
+    Attributes:
+        max_blocks: Blocks that are remembered of an engine at most.
     """
 
     def __init__(self, capacities: Sequence[Capacity], block_size: int) -> None:
         self._engines = [_Engine(capacity) for capacity in capacities]
         self._block_size = block_size
+        self.max_blocks = 1 << 16
         self._loads: dict[int, _Load] = {}
 
-    def chain(self, prompt: bytes) -> tuple[bytes, ...]:
-        """Names of the blocks of a prompt; none where prompts are not cached."""
-        return prefix_chain(prompt, self._block_size) if self._block_size else ()
+    def chain(self, prompt: bytes, key: bytes = b"") -> tuple[bytes, ...]:
+        """Keys of the blocks of a prompt; none where prompts are not cached."""
+        return prefix_chain(prompt, self._block_size, key) if self._block_size else ()
 
     def choose(self, tokens: int, chain: Sequence[bytes]) -> int | None:
-        """The place of the engine for a prompt; None when none is alive.
+        """The index of the engine for a prompt; None when none is alive.
 
         Args:
             tokens: Of the prompt.
             chain: Its ``chain``.
         """
-        places = [place for place, engine in enumerate(self._engines) if engine.alive]
-        return min(places, key=lambda place: self._rank(place, tokens, chain), default=None)
+        indices = [index for index, engine in enumerate(self._engines) if engine.alive]
+        return min(indices, key=lambda index: self._rank(index, tokens, chain), default=None)
 
     def begin(
-        self, number: int, place: int, *, tokens: int, chain: Sequence[bytes], limit: int
+        self, number: int, index: int, *, tokens: int, chain: Sequence[bytes], limit: int
     ) -> None:
         """Note that a request was sent to an engine.
 
         Args:
             number: Of the request.
-            place: Of the engine.
+            index: Index of the engine.
             tokens: Of the prompt.
             chain: Its ``chain``.
             limit: Tokens that it may write.
         """
         assert number not in self._loads
-        engine = self._engines[place]
+        engine = self._engines[index]
         missing = self._missing(engine, tokens, chain)
-        self._loads[number] = load = _Load(place, missing, limit, missing)
+        self._loads[number] = load = _Load(index, missing, limit, missing)
         engine.requests += 1
         engine.ever += 1
         engine.work += load.work
@@ -133,7 +137,7 @@ class Router:
     def wrote(self, number: int, tokens: int) -> None:
         """Note that a request has new tokens, and so has computed its prompt."""
         load = self._loads[number]
-        engine, before = self._engines[load.place], load.work
+        engine, before = self._engines[load.index], load.work
         load.pending = 0
         load.left = max(0, load.left - tokens)
         load.held += tokens
@@ -143,33 +147,33 @@ class Router:
     def end(self, number: int) -> None:
         """Note that a request has ended, or has left its engine."""
         load = self._loads.pop(number)
-        engine = self._engines[load.place]
+        engine = self._engines[load.index]
         engine.requests -= 1
         engine.work -= load.work
         engine.held -= load.held
 
-    def lose(self, place: int) -> None:
+    def lose(self, index: int) -> None:
         """Note that an engine has ended, with all that it had cached."""
-        engine = self._engines[place]
+        engine = self._engines[index]
         engine.alive = False
         engine.prefixes.clear()
 
-    def restore(self, place: int, capacity: Capacity) -> None:
+    def restore(self, index: int, capacity: Capacity) -> None:
         """Note that an engine is there again."""
-        engine = self._engines[place]
+        engine = self._engines[index]
         engine.alive, engine.capacity = True, capacity
 
     def check_integrity(self) -> None:
         """Assert that sums agree with their parts, and that memory is bounded."""
-        for place, engine in enumerate(self._engines):
-            loads = [load for load in self._loads.values() if load.place == place]
+        for index, engine in enumerate(self._engines):
+            loads = [load for load in self._loads.values() if load.index == index]
             assert engine.requests == len(loads)
             assert engine.work == sum(load.work for load in loads)
             assert engine.held == sum(load.held for load in loads)
             assert len(engine.prefixes) <= self._most_blocks(engine)
 
-    def _rank(self, place: int, tokens: int, chain: Sequence[bytes]) -> tuple[float, int, int]:
-        engine = self._engines[place]
+    def _rank(self, index: int, tokens: int, chain: Sequence[bytes]) -> tuple[float, int, int]:
+        engine = self._engines[index]
         missing = self._missing(engine, tokens, chain)
         beyond = max(0, engine.held + missing - engine.capacity.cache_tokens)
         cost = (engine.work + missing + beyond) / engine.capacity.speed
@@ -193,4 +197,4 @@ class Router:
             engine.prefixes.popitem(last=False)
 
     def _most_blocks(self, engine: _Engine) -> int:
-        return min(_MOST_BLOCKS, engine.capacity.cache_tokens // max(1, self._block_size))
+        return min(self.max_blocks, engine.capacity.cache_tokens // max(1, self._block_size))

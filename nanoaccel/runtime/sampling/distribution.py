@@ -39,8 +39,8 @@ class Distribution:
         Tokens are in the order of their ids, not of their probabilities: logits that differ in
         the last digit because of what else is in the batch then hardly ever change the token.
         """
-        place = _invert(self.weights, uniform)
-        return place if self.token_ids is None else int(self.token_ids[place])
+        index = _invert(self.weights, uniform)
+        return index if self.token_ids is None else int(self.token_ids[index])
 
 
 def distribution(row: NDArray[np.float32], peak: float, settings: SamplingSettings) -> Distribution:
@@ -125,7 +125,7 @@ def _count_kept(
 
 
 def _invert(weights: NDArray[np.float32], uniform: float) -> int:
-    """The place in weights (K numbers) where their running sum passes uniform of the total.
+    """The index in weights (K numbers) where their running sum passes uniform of the total.
 
     Sums of blocks find the block, and only this block is summed up number by number.
     """
@@ -143,8 +143,8 @@ def _invert(weights: NDArray[np.float32], uniform: float) -> int:
 
 
 def _passes(cumulative: NDArray[np.float64], target: float) -> int:
-    """The first place whose running sum is above target, so that its weight is not 0."""
-    place = int(cumulative.searchsorted(target, side="right"))
-    if place == cumulative.size:  # target was rounded up to the total
-        place = int(cumulative.searchsorted(cumulative[-1]))
-    return place
+    """The first index whose running sum is above target, so that its weight is not 0."""
+    index = int(cumulative.searchsorted(target, side="right"))
+    if index == cumulative.size:  # target was rounded up to the total
+        index = int(cumulative.searchsorted(cumulative[-1]))
+    return index

@@ -37,29 +37,41 @@ class SamplingParams:
         max_tokens: Tokens to generate at most, 1 or more; None: until the context is full.
         min_tokens: Tokens before which neither EOS, a stop token nor a stop string ends the
             request.
-        temperature: 0 is greedy; otherwise logits are divided by it. None: the model's default.
-        top_k: Keep the k most likely tokens; 0 keeps all. None: the model's default.
-        top_p: Keep the smallest set of tokens whose probabilities add up to at least this. None:
+        temperature: Divisor of the logits; 0 is greedy. None: the model's default.
+        top_k: Number of likeliest tokens that are kept; 0 keeps all. None: the model's default.
+        top_p: Probability that the kept tokens add up to, at least; they are the likeliest, and as
+            few as possible. None: the model's default.
+        min_p: Probability that a token needs to be kept, as a share of the likeliest one's. None:
             the model's default.
-        min_p: Keep tokens at least this many times as likely as the likeliest. None: the model's
+        repetition_penalty: Number that divides positive and multiplies negative logits of tokens
+            that stand in prompt or output (Keskar et al. 2019); 1 is off. None: the model's
             default.
-        repetition_penalty: Divides positive and multiplies negative logits of tokens that stand in
-            prompt or output (Keskar et al. 2019); 1 is off. None: the model's default.
-        presence_penalty: Subtracted once from the logit of each token that stands in the output.
-        frequency_penalty: Subtracted once for each time a token stands in the output.
-        logit_bias: Token id to a number that is added to its logit.
-        seed: Of the random numbers, which depend on it and on the position alone. With the same
-            seed, a text is the same again as far as the model's numbers are: see "When texts are
-            equal" in the documentation. None draws one.
+        presence_penalty: Number subtracted once from the logit of each token that stands in the
+            output.
+        frequency_penalty: Number subtracted once for each time a token stands in the output.
+        logit_bias: Map from token ids to numbers that are added to their logits.
+        seed: Seed of the random numbers, which depend on it and on the position alone. With the
+            same seed, a text is the same again as far as the model's numbers are: see "When texts
+            are equal" in the documentation. None draws one.
         stop: Strings that end the text; they are not part of it.
         stop_token_ids: Tokens that end the text, beside the model's own EOS.
-        ignore_eos: Go on after the model's own EOS.
+        ignore_eos: Whether to go on after the model's own EOS.
         n: Independent completions of the prompt; without a temperature they are equal.
-        logprobs: None: no log-probabilities; k: of the chosen token and the k likeliest.
-        skip_special_tokens: Show the text without special tokens; stop strings match them anyway.
+        logprobs: Number k of likeliest tokens whose log-probabilities are returned, beside that of
+            the chosen one; None returns none.
+        skip_special_tokens: Whether the text leaves special tokens out; stop strings match them
+            anyway.
 
     Raises:
         SamplingError: A value is of the wrong type or out of range, or two contradict each other.
+
+    Examples:
+        >>> from nanoaccel import LLM, SamplingParams
+        >>> params = SamplingParams(max_tokens=16, temperature=0.7, top_p=0.9, seed=1, stop="\\n")
+        >>> with LLM("bundle") as llm:
+        ...     first, second = llm.generate(["Once upon a time"] * 2, params)
+        >>> first.text == second.text
+        True
     """
 
     max_tokens: int | None = 256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from nanoaccel.errors import GenerationError
 from nanoaccel.runtime.sampling.distribution import distribution
 from nanoaccel.runtime.sampling.logprobs import log_probabilities
 from nanoaccel.runtime.sampling.params import SamplingParams
-from nanoaccel.runtime.sampling.processors import LogitsProcessor
+from nanoaccel.runtime.sampling.processors import logits_processors
 from nanoaccel.runtime.sampling.random import uniform
 from nanoaccel.runtime.sampling.scratch import scratch
 from nanoaccel.runtime.sampling.settings import SamplingSettings
@@ -59,8 +60,15 @@ class Sampler:
     ) -> None:
         self._logprobs = params.logprobs
         self._settings = SamplingSettings().under(params)
-        self._processor = LogitsProcessor(params, prompt_ids, end_ids, vocab_size)
+        self._processors = logits_processors(params, prompt_ids, end_ids, vocab_size)
         self._seed = seed
+
+    def fork(self, seed: int) -> Sampler:
+        """A sampler in the same state with another seed; neither notices what the other accepts."""
+        twin = copy(self)
+        twin._processors = [processor.copy() for processor in self._processors]
+        twin._seed = seed
+        return twin
 
     def sample(self, row: NDArray[np.float32], position: int) -> Sampled:
         """Choose a token; the same row, position and accepted tokens always give the same one.
@@ -73,11 +81,12 @@ class Sampler:
             GenerationError: The logits hold NaN or +inf, or all are -inf.
         """
         raw = row
-        if not self._processor.is_identity:
+        if self._processors:
             if self._logprobs is not None:
                 raw = scratch.raw(row.size)
                 raw[:] = row
-            self._processor.apply(row, position)
+            for processor in self._processors:
+                processor.apply(row, position)
         token_id = self._choose(row, position)
         if self._logprobs is None:
             return Sampled(token_id)
@@ -85,8 +94,9 @@ class Sampler:
         return Sampled(token_id, *log_probabilities(raw, peak, token_id, self._logprobs))
 
     def accept(self, token_id: int) -> None:
-        """Let the penalties know a token that was appended to the output."""
-        self._processor.observe(token_id)
+        """Let the logits processors know a token that was appended to the output."""
+        for processor in self._processors:
+            processor.accept(token_id)
 
     def _choose(self, row: NDArray[np.float32], position: int) -> int:
         if self._settings.greedy:

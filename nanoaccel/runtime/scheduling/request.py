@@ -8,10 +8,13 @@ import numpy as np
 
 from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams
-from nanoaccel.runtime.types.draft_tokens import GuessCounter
+from nanoaccel.runtime.scheduling.options import RequestOptions
+from nanoaccel.runtime.types.draft_tokens import DraftCounter
 from nanoaccel.runtime.types.outputs import Chunk, FinishReason, RequestStats, TokenLogprobs, Usage
 from nanoaccel.runtime.types.plan import Int64Array
 from nanoaccel.text import Tokenizer
+
+_DEFAULTS = RequestOptions()
 
 
 class Request:
@@ -31,12 +34,14 @@ class Request:
         vocab_size: Length V of a row of logits.
         seed: For sampling.
         index: Which of the ``n`` completions of its prompt this is.
-        priority: Higher goes first.
+        options: How to treat it.
         deadline: When it is ended with what it has, seconds on the scheduler's clock; None never.
         eviction: Which tokens it holds in the cache, in whole blocks; None holds all.
-        speculation: Who may guess its tokens: "auto" is every drafter, "off" none, else a name.
+        sampler: Chooses its tokens; None makes one of the parameters.
 
     Attributes:
+        cache_key: What the keys of its cached blocks begin with; requests with different keys do
+            not share what was computed for them.
         num_computed: Tokens that are computed.
         num_evicted: Those of them that were dropped from the cache.
         num_cached_at_start: Tokens that were found in the cache when it first started.
@@ -55,16 +60,21 @@ class Request:
         vocab_size: int,
         seed: int,
         index: int,
-        priority: int = 0,
+        options: RequestOptions = _DEFAULTS,
         deadline: float | None = None,
         eviction: CacheEviction | None = None,
-        speculation: str = "auto",
+        sampler: Sampler | None = None,
     ) -> None:
         self.id = request_id
-        self.priority = priority
+        self.params = params
+        self.options = options
+        self.priority = options.priority
         self.deadline = deadline
         self.eviction = eviction
-        self._speculation = speculation
+        self.seed = seed
+        self.index = index
+        self.max_tokens = max_tokens
+        self.cache_key = b""
         self.num_prompt = len(prompt_ids)
         self.num_known = self.num_prompt
         self.num_computed = 0
@@ -74,23 +84,29 @@ class Request:
         self.finish_reason: FinishReason | None = None
         self._tokens: Int64Array = np.empty(self.num_prompt + max_tokens, np.int64)
         self._tokens[: self.num_prompt] = prompt_ids
-        self._max_tokens = max_tokens
-        self._min_tokens = params.min_tokens
-        self._index = index
         model_ends = frozenset() if params.ignore_eos else tokenizer.eos_token_ids
         # A model may name an end that it has no row for, which then never comes.
         model_ends = frozenset(token for token in model_ends if token < vocab_size)
         self._end_ids = model_ends | frozenset(params.stop_token_ids)
-        self._sampler = Sampler(params, prompt_ids, sorted(self._end_ids), seed, vocab_size)
-        self._detokenizer = tokenizer.output_text(
+        self.sampler = (
+            Sampler(params, prompt_ids, sorted(self._end_ids), seed, vocab_size)
+            if sampler is None
+            else sampler
+        )
+        self.output_text = tokenizer.output_text(
             prompt_ids, params.stop, skip_special_tokens=params.skip_special_tokens
         )
         self.submitted = 0.0
         self.first_token: float | None = None
         self._started: float | None = None
         self._announced = False
-        self._guesses = GuessCounter()
+        self._drafts = DraftCounter()
         self._saved = 0.0
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        """Tokens of the prompt."""
+        return [int(token) for token in self._tokens[: self.num_prompt]]
 
     @property
     def num_generated(self) -> int:
@@ -117,16 +133,16 @@ class Request:
         return None if self.eviction is None else self.eviction.max_tokens - self.num_cached
 
     def may_use(self, drafter: str) -> bool:
-        """Whether a drafter may guess its tokens."""
-        return self._speculation in ("auto", drafter)
+        """Whether a drafter may propose its tokens."""
+        return self.options.speculation in ("auto", drafter)
 
     def draft_limit(self, end: int) -> int:
-        """Guesses that may be checked with a chunk that ends there, 0 or more.
+        """Draft tokens that may be verified with a chunk that ends there, 0 or more.
 
         One token of the request is always left for the target itself. Scores of attention count
-        all that is computed, wrong guesses included: where these decide, there are none.
+        all that is computed, rejected draft tokens included: where these decide, there are none.
         """
-        left = self._max_tokens - self.num_generated - 1
+        left = self.max_tokens - self.num_generated - 1
         if self.eviction is None:
             return left
         if self.eviction.by == "score":
@@ -163,15 +179,15 @@ class Request:
         """Count a step that gives it a token.
 
         Args:
-            drafted: Guesses that it checks.
-            saved: Seconds that they save, if none is right.
+            drafted: Draft tokens that it verifies.
+            saved: Seconds that they save, if none is accepted.
         """
-        self._guesses.begin(drafted)
+        self._drafts.begin(drafted)
         self._saved += saved
 
     def note_accepted(self, saved: float) -> None:
-        """Count a guess that was right, and the seconds that it saves."""
-        self._guesses.accept()
+        """Count a draft token that was accepted, and the seconds that it saves."""
+        self._drafts.accept()
         self._saved += saved
 
     def sample(self, row: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Sampled:
@@ -180,7 +196,7 @@ class Request:
         Raises:
             GenerationError: The logits are not numbers.
         """
-        return self._sampler.sample(row, self.num_generated)
+        return self.sampler.sample(row, self.num_generated)
 
     def append(self, sampled: Sampled, now: float) -> Chunk:
         """Take one more token and say what it adds to the text; may finish the request."""
@@ -189,16 +205,16 @@ class Request:
             self.first_token = now
         self._tokens[self.num_known] = token
         self.num_known += 1
-        self._sampler.accept(token)
-        may_stop = self.num_generated >= self._min_tokens
+        self.sampler.accept(token)
+        may_stop = self.num_generated >= self.params.min_tokens
         ended = token in self._end_ids and may_stop
-        text = "" if ended else self._detokenizer.push(token, may_stop)
+        text = "" if ended else self.output_text.push(token, may_stop)
         logprobs = _logprobs(sampled)
-        if ended or self._detokenizer.matched:
+        if ended or self.output_text.matched:
             return self.finish("stop", now, text=text, token_ids=(token,), logprobs=logprobs)
-        if self.num_generated >= self._max_tokens:
+        if self.num_generated >= self.max_tokens:
             return self.finish("length", now, text=text, token_ids=(token,), logprobs=logprobs)
-        return Chunk(text, (token,), logprobs, self._index)
+        return Chunk(text, (token,), logprobs, self.index)
 
     def finish(
         self,
@@ -212,30 +228,30 @@ class Request:
     ) -> Chunk:
         """End the request; the chunk carries what was still held back, unless it failed."""
         # What made it fail may be the text itself.
-        if reason != "error" and not self._detokenizer.matched:
-            text += self._detokenizer.finish()
-            if reason == "length" and self._detokenizer.matched:
+        if reason != "error" and not self.output_text.matched:
+            text += self.output_text.finish()
+            if reason == "length" and self.output_text.matched:
                 reason = "stop"  # the held-back end of the text was one
         self.finish_reason = reason
         started = now if self._started is None else self._started
         first = None if self.first_token is None else self.first_token - self.submitted
-        reached, accepted = self._guesses.by_position()
+        reached, accepted = self._drafts.by_position()
         stats = RequestStats(
             queued=started - self.submitted,
             first_token=first,
             total=now - self.submitted,
             preemptions=self.num_preemptions,
             cached_tokens=self.num_cached_at_start,
-            steps=self._guesses.steps,
-            draft_steps=self._guesses.draft_steps,
-            drafted_tokens=self._guesses.drafted,
-            accepted_tokens=self._guesses.accepted,
+            steps=self._drafts.steps,
+            draft_steps=self._drafts.draft_steps,
+            drafted_tokens=self._drafts.drafted,
+            accepted_tokens=self._drafts.accepted,
             reached=reached,
             accepted=accepted,
             saved=self._saved,
         )
         usage = Usage(self.num_prompt, self.num_generated)
-        return Chunk(text, token_ids, logprobs, self._index, reason, error, usage, stats)
+        return Chunk(text, token_ids, logprobs, self.index, reason, error, usage, stats)
 
 
 def _logprobs(sampled: Sampled) -> tuple[TokenLogprobs, ...]:

@@ -21,7 +21,7 @@ from nanoaccel.runtime.scheduling.token_budget import StepBudget
 class ScheduledTokens:
     """The tokens ``start:end`` of a request, to be computed in this step.
 
-    Behind them, if it completes, may stand guesses at those to come (``drafts``).
+    Behind them, if it completes, may stand draft tokens (``drafts``).
     """
 
     request: Request
@@ -36,12 +36,12 @@ class ScheduledTokens:
 
     @property
     def last(self) -> int:
-        """Where its guesses end."""
+        """Where its draft tokens end."""
         return self.end + len(self.drafts)
 
     @property
     def num_rows(self) -> int:
-        """Rows of logits that it gets: behind its last token and behind each guess."""
+        """Rows of logits that it gets: behind its last token and behind each draft token."""
         return 1 + len(self.drafts) if self.completes else 0
 
 
@@ -61,10 +61,10 @@ class _Step:
 
     def give_up(self, request: Request) -> None:
         self.given_up.append(request)
-        for place, chunk in enumerate(self.chunks):
+        for index, chunk in enumerate(self.chunks):
             if chunk.request is request:
                 self.left += chunk.end - chunk.start
-                del self.chunks[place]
+                del self.chunks[index]
                 return
 
 
@@ -254,8 +254,9 @@ class Scheduler:
         tokens = request.tokens(0, request.num_known)
         needed, spare = self._blocks_needed(request), len(self._running)
         if not _takes_cached(request):
-            return self._cache.admit(request.id, tokens, spare + needed - 1, need=1)
-        return self._cache.admit(request.id, tokens, spare, need=needed)
+            spare, needed = spare + needed - 1, 1
+        key = request.cache_key
+        return self._cache.admit(request.id, tokens, spare, need=needed, key=key)
 
     def _outranks_enough(self, request: Request) -> bool:
         """Whether it finds a place once all running requests of lower priority gave up theirs."""
@@ -309,10 +310,10 @@ def _rank(request: Request) -> tuple[int, int]:
 
 def _take_out(queue: list[Request], request: Request) -> bool:
     """Remove a request from a queue in order of rank; False when it is not there."""
-    place = bisect_left(queue, _rank(request), key=_rank)
-    found = place < len(queue) and queue[place] is request
+    index = bisect_left(queue, _rank(request), key=_rank)
+    found = index < len(queue) and queue[index] is request
     if found:
-        del queue[place]
+        del queue[index]
     return found
 
 

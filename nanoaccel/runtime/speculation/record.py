@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nanoaccel.runtime.speculation.ledger import Ledger
-from nanoaccel.runtime.types.draft_tokens import GuessCounter
+from nanoaccel.runtime.types.draft_tokens import DraftCounter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class SpeculationRecord:
         self._steps = 0
         self._draft_steps = 0
         self._tokens = 0
-        self._requests = GuessCounter()
+        self._requests = DraftCounter()
 
     def note_step(self, guesses: int) -> None:
         """Note a step that checked so many guesses."""

@@ -116,8 +116,8 @@ def measure(
     run = _prompt_speed if test.kind == "pp" else _generation_speed
     listener(f"{test.name}: warm-up")
     run(llm, _warm_up(test), draw)
-    if isinstance(llm.session, InProcessClient):
-        llm.session.settle()
+    if isinstance(llm.client, InProcessClient):
+        llm.client.compact_pages()
     samples = []
     for number in range(repetitions):
         listener(f"{test.name}: run {number + 1} of {repetitions}")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.speculation.drafters.opening import check_draft, memory_of
 from nanoaccel.runtime.types.outputs import RequestOutput
 
@@ -34,9 +34,9 @@ class RankedDraft:
         size: Bytes of its files.
         memory: About the bytes that it takes in memory.
         speed: Times as fast as plain decoding, measured in turn on the same prompts.
-        tokens_per_step: That a step gives on average; 1 without guesses.
-        survival: Share of drafts whose first 1, 2, 3 guesses were right.
-        seconds_per_guess: Of the draft; 0 where nothing was guessed.
+        tokens_per_step: Tokens that a step gives on average; 1 without drafts.
+        survival: Share of drafts whose first 1, 2, 3 tokens were accepted.
+        seconds_per_guess: Time per draft token; 0 where nothing was drafted.
     """
 
     name: str
@@ -57,7 +57,7 @@ def rank_drafts(
     prompts: Sequence[str] = PROMPTS,
     progress: Callable[[str], None],
 ) -> list[RankedDraft]:
-    """Let each draft guess beside n-grams, and n-grams alone, and measure; the fastest comes first.
+    """Measure each draft beside n-grams, and n-grams alone; the fastest comes first.
 
     Args:
         target: A bundle.

@@ -26,6 +26,14 @@ class Event:
         request_id: Number of the request, rising with arrival; a prompt with ``n`` completions
             has n.
         chunk: The text and tokens of all kinds but "started".
+
+    Examples:
+        >>> from nanoaccel import LLM, SamplingParams
+        >>> kinds = []
+        >>> with LLM("bundle", on_event=lambda event: kinds.append(event.kind)) as llm:
+        ...     output = llm.generate("Once", SamplingParams(max_tokens=2, ignore_eos=True))
+        >>> kinds
+        ['started', 'token', 'finished']
     """
 
     kind: EventKind
@@ -34,7 +42,13 @@ class Event:
 
     @classmethod
     def of(cls, request_id: int, chunk: Chunk) -> Event:
-        """The event that a chunk is."""
+        """The event that a chunk is.
+
+        Examples:
+            >>> from nanoaccel import Chunk, Event
+            >>> Event.of(7, Chunk("a time", (260, 673))).kind
+            'token'
+        """
         if chunk.finish_reason is None:
             return cls("token", request_id, chunk)
         return cls("failed" if chunk.finish_reason == "error" else "finished", request_id, chunk)

@@ -26,7 +26,12 @@ class TokenLogprobs:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that went in and came out."""
+    """Tokens that went in and came out.
+
+    Args:
+        prompt_tokens: Tokens of the prompt.
+        completion_tokens: Tokens that were generated.
+    """
 
     prompt_tokens: int
     completion_tokens: int
@@ -43,13 +48,13 @@ class RequestStats:
         preemptions: How often its cache was given up and computed again.
         cached_tokens: Tokens of the prompt that were found in the cache and not computed.
         steps: Passes through the graph that gave it tokens.
-        draft_steps: Those of them that checked guesses.
-        drafted_tokens: Guesses at its tokens that were checked.
-        accepted_tokens: Those that were right: tokens that needed no pass of their own.
-        reached: By position in a draft, from the first: guesses whose forerunners were all right.
-        accepted: By position: those of them that were right too.
-        saved: Seconds that guesses saved, against what plain steps take on this machine; below 0
-            when they cost more. Of a step with several requests, each has its share by rows.
+        draft_steps: Those of them that verified draft tokens.
+        drafted_tokens: Draft tokens that were verified.
+        accepted_tokens: Those that were accepted: tokens that needed no pass of their own.
+        reached: By position in a draft, from the first: tokens before which all were accepted.
+        accepted: By position: those of them that were accepted too.
+        saved: Seconds that speculation saved, against what plain steps take on this machine; below
+            0 when it cost more. Of a step with several requests, each has its share by rows.
     """
 
     queued: float
@@ -85,6 +90,12 @@ class Chunk:
         error: What went wrong, with finish_reason "error".
         usage: On the last chunk.
         stats: On the last chunk.
+
+    Examples:
+        >>> from nanoaccel import Chunk
+        >>> chunk = Chunk("a time", (260, 673), finish_reason="length")
+        >>> print(chunk, chunk.finish_reason)
+        a time length
     """
 
     text: str
@@ -102,7 +113,24 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One completion, whole."""
+    """One completion, whole.
+
+    Args:
+        text: Generated text, without the prompt and without a stop string.
+        token_ids: Generated tokens.
+        finish_reason: Why it ended: stop, length, cancelled, timeout or error.
+        usage: Tokens of the prompt and of this completion.
+        stats: Where the time went.
+        logprobs: One for each token, when ``SamplingParams.logprobs`` asked for them.
+        error: What went wrong, with finish_reason "error".
+
+    Examples:
+        >>> from nanoaccel import LLM, SamplingParams
+        >>> with LLM("bundle") as llm:
+        ...     output = llm.generate("Once upon a time", SamplingParams(n=2, max_tokens=4))
+        >>> [completion.usage.prompt_tokens > 0 for completion in output.completions]
+        [True, True]
+    """
 
     text: str
     token_ids: tuple[int, ...]
@@ -124,6 +152,17 @@ class RequestOutput:
     """All completions of one prompt; the attributes beside ``completions`` are the first one's.
 
     Printed, it is the text; of several completions, each with its number before it.
+
+    Args:
+        prompt_token_ids: Tokens of the prompt.
+        completions: As many as ``SamplingParams.n``.
+
+    Examples:
+        >>> from nanoaccel import LLM
+        >>> with LLM("bundle") as llm:
+        ...     output = llm.generate("Once upon a time")
+        >>> output.text == str(output), output.usage.completion_tokens == len(output.token_ids)
+        (True, True)
     """
 
     prompt_token_ids: tuple[int, ...]
@@ -132,7 +171,7 @@ class RequestOutput:
     def __str__(self) -> str:
         if len(self.completions) == 1:
             return str(self.completions[0])
-        return "\n".join(f"[{place}] {one}" for place, one in enumerate(self.completions, 1))
+        return "\n".join(f"[{index}] {one}" for index, one in enumerate(self.completions, 1))
 
     def __repr__(self) -> str:
         shown = "; ".join(_summary(one) for one in self.completions)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,6 +98,18 @@ def items_of(name: str, value: object, error: Refusal = ConfigError) -> tuple[ob
         except TypeError:
             pass
     raise error(f"{name}={value!r:.80} is not a list", f"Write {name}=[...]")
+
+
+def take_types(options: Any, types: Mapping[str, Callable[[str, Any], object]]) -> None:
+    """Put the default where there is None, and take all else as what it must be."""
+    for item in fields(options):
+        value = getattr(options, item.name)
+        take = types.get(item.name)
+        if value is None:
+            value = item.default
+        elif take is not None:
+            value = take(item.name, value)
+        object.__setattr__(options, item.name, value)
 
 
 def _number_remedy(name: str, value: object, example: str) -> str:

@@ -13,9 +13,9 @@ from support.fake_llms import WatchedBackend, wait_until_idle
 
 from nanoaccel.errors import BundleError, ClosedError, EmptyPromptError
 from nanoaccel.runtime.async_llm import AsyncLLM
-from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 
 SHORT = SamplingParams(max_tokens=5, ignore_eos=True)
 LONG = SamplingParams(max_tokens=60, ignore_eos=True)
@@ -130,8 +130,8 @@ def test_async_llm_task_that_is_cancelled_while_it_queues_cancels_all(
     submitting, goes_on = threading.Event(), threading.Event()
 
     async def test(llm: AsyncLLM) -> None:
-        loop = llm._llm.session.loop
-        submit = loop.submit
+        thread = llm._llm.client.thread
+        submit = thread.submit
 
         def slow(*values: Any, **options: Any) -> None:
             if llm.counters().submitted == 9:
@@ -139,7 +139,7 @@ def test_async_llm_task_that_is_cancelled_while_it_queues_cancels_all(
                 assert goes_on.wait(20)
             submit(*values, **options)
 
-        monkeypatch.setattr(loop, "submit", slow)
+        monkeypatch.setattr(thread, "submit", slow)
         backends[0].seconds = 0.005
         task = asyncio.create_task(llm.generate(["abc"] * 20, LONG))
         await asyncio.to_thread(submitting.wait, 20)
@@ -164,8 +164,8 @@ def test_async_llm_close_ends_what_runs(folder: Path, backends: list[WatchedBack
         reading = asyncio.create_task(anext(stream))  # type: ignore[arg-type]
         await until_submitted(llm, 4)
         closing = [asyncio.create_task(llm.close()) for _ in range(2)]
-        loop = llm._llm.session.loop
-        await asyncio.to_thread(wait_until, lambda: loop._closing, "the beginning of the end")
+        thread = llm._llm.client.thread
+        await asyncio.to_thread(wait_until, lambda: thread._closing, "the beginning of the end")
         assert not closing[0].done()
         backends[0].go_on()
         await asyncio.gather(*closing)

@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from support.disk_tiers import wait_until
 from support.fake_llms import WatchedBackend, wait_until_idle
 
 from nanoaccel.errors import EmptyPromptError, QueueFullError, StreamConsumedError
 from nanoaccel.runtime.async_llm import AsyncLLM
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.streams import AsyncStream
 from nanoaccel.runtime.types.outputs import Chunk
 
 SHORT = SamplingParams(max_tokens=5, ignore_eos=True)
@@ -59,18 +61,49 @@ def test_async_stream_is_an_iterator(folder: Path) -> None:
     run(folder, test)
 
 
-def test_async_stream_refuses_when_it_is_read(folder: Path) -> None:
+def test_async_stream_refuses_when_it_is_asked_for(folder: Path) -> None:
     async def test(llm: AsyncLLM) -> None:
         for prompt, params, error in (
             ("", SHORT, EmptyPromptError),
             ("abc", SamplingParams(n=3, temperature=1.0), QueueFullError),
         ):
-            stream = llm.stream(prompt, params)
             with pytest.raises(error):
-                await anext(stream)
-            assert [chunk async for chunk in stream] == []
+                llm.stream(prompt, params)
 
     run(folder, test, max_waiting=2)
+
+
+def test_async_stream_is_queued_before_it_is_read(
+    folder: Path, backends: list[WatchedBackend]
+) -> None:
+    async def test(llm: AsyncLLM) -> None:
+        backends[0].hold()
+        running = llm.stream("abc", SHORT)
+        await asyncio.to_thread(backends[0].wait_until_held)
+        waiting = llm.stream("abc", SHORT)
+        assert llm.counters().submitted == 2
+        with pytest.raises(QueueFullError):
+            llm.stream("abc", SHORT)
+        backends[0].go_on()
+        text = text_of([chunk async for chunk in waiting])
+        assert text == text_of([chunk async for chunk in running]) != ""
+
+    run(folder, test, max_running=1, max_waiting=1)
+
+
+def test_async_stream_may_be_made_in_a_thread_and_before_there_is_a_loop(folder: Path) -> None:
+    async def read(stream: AsyncStream) -> str:
+        return text_of([chunk async for chunk in stream])
+
+    async def test(llm: AsyncLLM) -> None:
+        stream = await asyncio.to_thread(llm.stream, "abc", SHORT)
+        assert await read(stream) == (await llm.generate("abc", SHORT)).text
+
+    run(folder, test)
+    llm = AsyncLLM(folder)
+    stream = llm.stream("abc", SHORT)
+    assert asyncio.run(read(stream)) != ""
+    asyncio.run(llm.close())
 
 
 async def leave_by_breaking(llm: AsyncLLM) -> None:
@@ -136,43 +169,46 @@ def test_async_stream_that_is_left_is_cancelled(
     run(folder, test)
 
 
-def test_async_stream_that_is_never_read_is_never_queued(folder: Path) -> None:
+@pytest.mark.parametrize("closed", [False, True])
+def test_async_stream_that_is_never_read_is_cancelled(
+    folder: Path, backends: list[WatchedBackend], closed: bool
+) -> None:
     async def test(llm: AsyncLLM) -> None:
-        await llm.stream("abc", LONG).aclose()
-        del llm
+        backends[0].seconds = 0.01
+        stream = llm.stream("abc", LONG)
+        if closed:
+            await stream.aclose()
+        del stream
         gc.collect()
+        await asyncio.to_thread(wait_until_idle, llm)
+        assert llm.counters().finished == {"cancelled": 1}
 
     run(folder, test)
 
 
-@pytest.mark.parametrize("cancelled", [False, True])
-def test_async_stream_that_is_left_while_it_is_queued_is_cancelled(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+def test_async_stream_is_cancelled_when_the_task_that_asked_for_it_is(
+    folder: Path, backends: list[WatchedBackend]
 ) -> None:
-    prepares, goes_on = threading.Event(), threading.Event()
+    making, goes_on = threading.Event(), threading.Event()
 
     async def test(llm: AsyncLLM) -> None:
-        prepare = llm._llm.session.prepare
-
-        def slow(*values: object) -> object:
-            prepares.set()
+        def make() -> AsyncStream:
+            making.set()
             assert goes_on.wait(20)
-            return prepare(*values)  # type: ignore[arg-type]
+            return llm.stream("abc", LONG)
 
-        monkeypatch.setattr(llm._llm.session, "prepare", slow)
-        stream = llm.stream("abc", LONG)
-        reader = asyncio.create_task(anext(stream))  # type: ignore[arg-type]
-        assert await asyncio.to_thread(prepares.wait, 20)
-        if cancelled:
-            reader.cancel()
-            await asyncio.sleep(0.01)
-        else:
-            await stream.aclose()
+        backends[0].seconds = 0.01
+        task = asyncio.create_task(asyncio.to_thread(make))
+        assert await asyncio.to_thread(making.wait, 20)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
         goes_on.set()
-        with pytest.raises(asyncio.CancelledError if cancelled else StopAsyncIteration):
-            await reader
+        wait = asyncio.to_thread(wait_until, lambda: llm.counters().submitted == 1, "a stream")
+        await wait
+        gc.collect()
         await asyncio.to_thread(wait_until_idle, llm)
-        assert llm.counters().generated_tokens < 60
+        assert llm.counters().finished == {"cancelled": 1}
 
     run(folder, test)
 

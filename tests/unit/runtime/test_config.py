@@ -6,8 +6,9 @@ import pytest
 
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import BackendInfo
-from nanoaccel.runtime.config import EngineConfig, RequestOptions
+from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.kv import CacheEviction
+from nanoaccel.runtime.scheduling.options import RequestOptions
 
 INFO = BackendInfo("fake", "nothing", 10, 32, 1000, "f16", 1, "layout")
 

@@ -173,7 +173,7 @@ def test_llm_follows_the_load_from_graph_to_graph(bundle: Bundle, installed: Ins
     params = SamplingParams(max_tokens=8, ignore_eos=True)
     with LLM(bundle.folder, speculation="off") as llm:
         one = llm.generate("abc", params)
-        chooser = llm.session.loop.engine._chooser
+        chooser = llm.client.thread.engine.selector
         assert chooser is not None
         assert chooser.current == 0
         many = llm.generate(["abc"] * 8, params)

@@ -23,9 +23,9 @@ from nanoaccel.errors import (
     RequestError,
     SamplingError,
 )
-from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.events import Event
 from nanoaccel.runtime.types.outputs import RequestOutput
 
@@ -151,7 +151,7 @@ def test_llm_close_cancels_what_runs_and_refuses_what_comes(
     stream = llm.stream("xyz", LONG)
     closing = threading.Thread(target=llm.close)
     closing.start()
-    wait_until(lambda: llm.session.loop._closing, "the beginning of the end")
+    wait_until(lambda: llm.client.thread._closing, "the beginning of the end")
     backend.go_on()
     closing.join(20)
     worker.join(20)
@@ -174,7 +174,7 @@ def test_llm_whose_engine_fails_keeps_nobody_waiting(
     backend.hold()
     stream = llm.stream("abc", LONG)
     backend.wait_until_held()
-    monkeypatch.setattr(llm.session.loop.engine._scheduler, "schedule", broken)
+    monkeypatch.setattr(llm.client.thread.engine.scheduler, "schedule", broken)
     backend.go_on()
     last = list(stream)[-1]
     assert (last.finish_reason, last.error) == ("error", "ZeroDivisionError: a bug")
@@ -201,7 +201,7 @@ def test_llm_that_is_let_go_ends_its_thread(folder: Path, backends: list[Watched
     llm = LLM(folder)
     llm.generate("abc", SHORT)
     stream = llm.stream("abc", LONG)
-    thread, gone = llm.session.loop._thread, weakref.ref(llm.session)
+    thread, gone = llm.client.thread._thread, weakref.ref(llm.client)
     del llm
     gc.collect()
     assert thread.is_alive(), "the stream still reads"
@@ -224,7 +224,7 @@ class Backend(WatchedBackend):
 
 registry.BACKENDS.resolve = lambda _: Backend
 llm = LLM({str(folder)!r})
-llm.session.loop.engine._room.backend.seconds = 0.02
+llm.client.thread.engine.runner.backend.seconds = 0.02
 stream = llm.stream("abc")
 next(stream)
 """
@@ -244,7 +244,7 @@ def test_llm_ctrl_c_cancels_what_it_waits_for(llm: LLM, backend: WatchedBackend)
         wait_until(lambda: llm.counters().submitted == 40, "all requests")
         backend.wait_until_held()
         signal.pthread_kill(main, signal.SIGINT)
-        wait_until(lambda: len(llm.session.loop._cancelled) == 40, "the cancellation")
+        wait_until(lambda: len(llm.client.thread._cancelled) == 40, "the cancellation")
         backend.go_on()
 
     main = threading.main_thread().ident
@@ -275,7 +275,7 @@ def test_llm_priority_decides_who_starts_first(folder: Path) -> None:
             started.append(event.request_id)
 
     with LLM(folder, max_running=1, on_event=listen) as llm:
-        backend = llm.session.loop.engine._room.backend
+        backend = llm.client.thread.engine.runner.backend
         assert isinstance(backend, WatchedBackend)
         backend.hold()
         streams = [llm.stream("abc", SHORT)]

@@ -20,10 +20,11 @@ from nanoaccel.errors import (
     NanoAccelError,
     PromptTooLongError,
 )
-from nanoaccel.runtime.config import EngineConfig, RequestOptions
+from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 
 WRONG = [b"x", "no such", 1.5, math.nan, 1j, [1.5], {"a": 1}, object(), -3]
 SHORT = SamplingParams(max_tokens=3, ignore_eos=True)

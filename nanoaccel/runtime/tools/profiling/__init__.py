@@ -1,5 +1,6 @@
-"""Where time and memory go; all of it measured from outside, so that it costs nothing when off."""
+"""Where time and memory go; it costs nothing when it is off."""
 
+from nanoaccel.runtime.engine.phases import PHASES, Phase
 from nanoaccel.runtime.tools.profiling.facts import (
     ColdStart,
     MachineSpeed,
@@ -10,7 +11,7 @@ from nanoaccel.runtime.tools.profiling.facts import (
 )
 from nanoaccel.runtime.tools.profiling.profiler import Profiler
 from nanoaccel.runtime.tools.profiling.run import ProfileOptions, profile_bundle
-from nanoaccel.runtime.tools.profiling.steps import PHASES, Phase, Span, StepRecord
+from nanoaccel.runtime.tools.profiling.steps import Span, StepRecord
 from nanoaccel.runtime.tools.profiling.trace import chrome_trace
 from nanoaccel.runtime.tools.profiling.verdict import Verdict, judge
 

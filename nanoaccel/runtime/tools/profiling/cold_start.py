@@ -9,7 +9,7 @@ from typing import Any
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.registry import BACKENDS
-from nanoaccel.runtime.engine import client as session
+from nanoaccel.runtime.engine import client
 from nanoaccel.runtime.execution.loader import GraphLoader
 from nanoaccel.runtime.tools.profiling.clock import NestedClock, replace_attribute
 from nanoaccel.runtime.tools.profiling.facts import ColdStart
@@ -43,7 +43,7 @@ class StartClock:
             (Tokenizer, "load", "tokenizer"),
             (GraphLoader, "backend", "compile"),
             (GraphLoader, "_allocate", "cache"),
-            (session, "start_engine", "engine"),
+            (client, "start_engine", "engine"),
         )
         with ExitStack() as stack:
             for owner, name, phase in targets:

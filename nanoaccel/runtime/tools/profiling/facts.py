@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nanoaccel.runtime.backends import BackendInfo, OperatorTime
-from nanoaccel.runtime.tools.profiling.steps import Phase, StepRecord, phase_seconds
+from nanoaccel.runtime.engine.phases import Phase
+from nanoaccel.runtime.tools.profiling.steps import StepRecord, phase_seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,22 @@
-"""Wraps an engine and notes where its steps spend their time."""
+"""Notes where the steps of an engine spend their time."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from typing import Any
 
 from nanoaccel.runtime.engine.engine import Engine
-from nanoaccel.runtime.tools.profiling.clock import NestedClock, replace_attribute
-from nanoaccel.runtime.tools.profiling.steps import Phase, Span, StepRecord
-from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.runtime.engine.phases import Phase, StepObserver
+from nanoaccel.runtime.tools.profiling.steps import Span, StepRecord
+from nanoaccel.runtime.types.plan import StepPlan
 
 
 class Profiler:
-    """Notes the phases of each step between ``attach`` and ``detach``.
-
-    It replaces methods of the engine's objects by timed ones, on these objects alone. The engine
-    has no code for it, and is what it was when it is detached.
+    """Notes the phases of each step between ``attach`` and ``detach``; a ``StepObserver``.
 
     Args:
-        engine: Its requests have ended, or it has none yet, when this is attached.
+        engine: The engine to watch.
         now: Gives the time in seconds.
 
     Attributes:
@@ -29,12 +24,12 @@ class Profiler:
     """
 
     def __init__(self, engine: Engine, now: Callable[[], float] = time.perf_counter) -> None:
-        self._engine: Any = engine
+        self._engine = engine
         self._now = now
-        self._clock: NestedClock[Phase] = NestedClock(now)
-        self._stack = ExitStack()
+        self._before: StepObserver | None = None
         self._running = threading.Lock()  # held during a step
         self._plan: StepPlan | None = None
+        self._begun: list[tuple[Phase, float]] = []
         self.steps: list[StepRecord] = []
 
     def __enter__(self) -> Profiler:
@@ -46,66 +41,41 @@ class Profiler:
 
     def attach(self) -> None:
         """Note steps from now on."""
-        engine, speculator = self._engine, self._engine._speculator
-        with self._engine.lock:
-            self._time(engine, "_schedule", "schedule")
-            for name in ("extend", "learn", "settle", "observe"):
-                self._time(speculator, name, "draft")
-            for backend in {id(room.backend): room.backend for room in engine._rooms}.values():
-                self._replace(backend, "forward", self._forward(backend.forward))
-            self._replace(engine, "_verify", self._verify(engine._verify))
-            self._replace(engine, "step", self._step(engine.step))
+        self._before, self._engine.observer = self._engine.observer, self
 
     def detach(self) -> None:
         """Note nothing more, once the step that runs has ended. Calling it twice is fine."""
-        with self._running, self._engine.lock:
-            self._stack.close()
+        with self._running:
+            if self._before is not None:
+                self._engine.observer = self._before
+            self._before = None
 
-    def _time(self, owner: Any, name: str, phase: Phase) -> None:
-        self._replace(owner, name, self._clock.around(phase, getattr(owner, name)))
+    def begin_step(self) -> None:
+        """Begin a record."""
+        self._running.acquire()
+        self._plan = None
+        self._begun = []
+        self.begin("other")
 
-    def _replace(self, owner: Any, name: str, method: Callable[..., Any]) -> None:
-        replace_attribute(self._stack, owner, name, method)
+    def begin(self, phase: Phase) -> None:
+        """Note when a phase begins."""
+        self._begun.append((phase, self._now()))
 
-    def _step(self, step: Callable[[], None]) -> Callable[[], None]:
-        timed = self._clock.around("other", step)
+    def planned(self, plan: StepPlan) -> None:
+        """Note the batch of the step."""
+        self._plan = plan
 
-        def noted() -> None:
-            with self._running:
-                self._plan = None
-                self._clock.take()  # the end of a step that began before ``attach``
-                try:
-                    timed()
-                finally:
-                    spans = tuple(Span(*span) for span in self._clock.take())
-                    if spans:
-                        self.steps.append(_record(spans, self._plan))
-
-        return noted
-
-    def _forward(self, forward: Callable[[StepPlan], StepResult]) -> Callable[..., StepResult]:
-        timed = self._clock.around("forward", forward)
-
-        def noted(plan: StepPlan) -> StepResult:
-            self._plan = plan
-            result: StepResult = timed(plan)
-            return result
-
-        return noted
-
-    def _verify(self, verify: Callable[..., Any]) -> Callable[..., Any]:
-        """Verification, with the requests that it works on timed for as long as it lasts."""
-        timed = self._clock.around("verify", verify)
-
-        def noted(chunk: Any, *arguments: Any) -> Any:
-            request = chunk.request
-            with ExitStack() as stack:
-                for name, phase in (("sample", "sample"), ("append", "detokenize")):
-                    method = self._clock.around(phase, getattr(request, name))  # type: ignore[arg-type]
-                    replace_attribute(stack, request, name, method)
-                return timed(chunk, *arguments)
-
-        return noted
+    def end_step(self) -> None:
+        """Keep the record."""
+        ends = [*(begin for _, begin in self._begun[1:]), self._now()]
+        spans = tuple(
+            Span(phase, begin, end)
+            for (phase, begin), end in zip(self._begun, ends, strict=True)
+            if end > begin
+        )
+        if spans and self._before is not None:  # not detached meanwhile
+            self.steps.append(_record(spans, self._plan))
+        self._running.release()
 
 
 def _record(spans: tuple[Span, ...], plan: StepPlan | None) -> StepRecord:

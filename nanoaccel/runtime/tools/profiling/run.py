@@ -130,10 +130,10 @@ def _run(llm: LLM, options: ProfileOptions) -> tuple[float, RunFacts]:
     llm.generate([prompt()], _plain(_WARM_UP_TOKENS))
     params = _plain(options.tokens)
     measured = prompt()
-    session = llm.session
-    assert isinstance(session, InProcessClient), "it has one engine, in this process"
-    session.settle()
-    with Profiler(session.loop.engine) as profiler:
+    client = llm.client
+    assert isinstance(client, InProcessClient), "it has one engine, in this process"
+    client.compact_pages()
+    with Profiler(client.thread.engine) as profiler:
         cpu, begun = time.process_time(), time.perf_counter()
         (output,) = llm.generate([measured], params)
         completion = output.completions[0]

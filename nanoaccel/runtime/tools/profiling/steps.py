@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-Phase = Literal["schedule", "draft", "forward", "verify", "sample", "detokenize", "other"]
-PHASES: tuple[Phase, ...] = get_args(Phase)
+from nanoaccel.runtime.engine.phases import PHASES, Phase
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ class Figures:
         decode_bytes: That a decode pass reads: all weights, and the cache of its sequences.
         decode_seconds: Of its forward pass.
         decode_outside: Share of a decode step outside the graph and outside drafters.
-        decode_draft: Share of a decode step in which guesses are made and judged.
+        decode_draft: Share of a decode step in which draft tokens are proposed and judged.
         prefill_bytes: As ``decode_bytes``, of a pass over a piece of the prompt; None without one.
         prefill_seconds: Of that pass.
         prefill_operations: Of that pass; None when the number of weights is not known.

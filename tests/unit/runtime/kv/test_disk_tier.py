@@ -22,7 +22,7 @@ from support.disk_tiers import (
 )
 
 from nanoaccel.errors import PromptCacheError
-from nanoaccel.runtime.kv import PagedCache, disk_tier
+from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.kv.disk_tier import DiskTier
 
 SMALL = 168  # bytes of the file of a block of 64
@@ -97,8 +97,7 @@ def test_disk_tier_serves_queued_blocks_and_refuses_more_than_the_queue_holds(
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", slow_replace)
-    monkeypatch.setattr(disk_tier, "_QUEUE_BYTES", 0)
-    shelf = open_shelf()
+    shelf = open_shelf(queue_bytes=0)
     assert [shelf.save(number) for number in range(4)] == [True, True, False, False]
     assert [shelf.has(number) for number in range(4)] == [True, True, False, False]
     assert shelf.loadable(*range(4)) == [0, 1]

@@ -79,6 +79,24 @@ def test_sharing_keeps_one_copy_of_what_two_sequences_computed_at_once() -> None
     assert cache.run(3, [1, 2, 3, 4, 6, 7, 8]) == 6
 
 
+@pytest.mark.parametrize("num_slots", [None, 3])
+@pytest.mark.parametrize("tiered", [False, True])
+def test_sharing_keeps_requests_with_different_keys_apart(
+    num_slots: int | None, tiered: bool
+) -> None:
+    cache = CheckedCache(12, num_slots=num_slots, tiered=tiered)
+    tokens = [1, 2, 3, 4, 5]
+    assert cache.run(1, tokens) == 0
+    assert cache.run(2, tokens, b"adapter") == 0
+    assert cache.begin(3, tokens) == cache.begin(4, tokens, key=b"adapter") == 4
+    assert cache.begin(5, tokens, key=b"other") == 0
+    for sequence in (3, 4, 5):
+        assert cache.compute(sequence)
+        cache.end(sequence)
+    cache.cache.clear()
+    assert cache.run(6, tokens, b"adapter") == (4 if tiered else 0)
+
+
 def test_sharing_does_not_count_the_blocks_it_finds_as_room() -> None:
     cache = CheckedCache(3)
     cache.run(1, [1, 2, 3, 4, 5])

@@ -11,12 +11,13 @@ from support.disk_tiers import wait_until
 from support.replicas import FakeReplica, counters_of, plan_of_one_core
 
 from nanoaccel.errors import ClosedError, ConfigError, NanoAccelError, QueueFullError
-from nanoaccel.runtime.config import EngineConfig, RequestOptions
+from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.replicas.fleet import RESTARTS
 from nanoaccel.runtime.replicas.messages import Close, Failed, Refused, Start
 from nanoaccel.runtime.replicas.pool import Pool
-from nanoaccel.runtime.replicas.task import Task
+from nanoaccel.runtime.replicas.request import ReplicaRequest
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.events import Event
 from nanoaccel.runtime.types.outputs import Chunk
 
@@ -40,16 +41,18 @@ class Hall:
             make=FakeReplica,  # type: ignore[arg-type]
         )
 
-    def submit(self, *numbers: int, text: str = "abc", even_if_full: bool = True) -> list[Task]:
+    def submit(
+        self, *numbers: int, text: str = "abc", even_if_full: bool = True
+    ) -> list[ReplicaRequest]:
         prompt = np.array([ord(letter) for letter in text], np.int32).tobytes()
-        chain = self.pool.chain(prompt)
-        tasks = [
-            Task(number, 0, prompt, chain, PARAMS, RequestOptions(), None, self._sink(number))
+        requests = [
+            ReplicaRequest(number, number, prompt, PARAMS, RequestOptions(), None)
             for number in numbers
         ]
-        self.pool.submit(tasks, even_if_full=even_if_full)
+        self.chunks.update((number, []) for number in numbers)
+        self.pool.submit(requests, self._take, even_if_full=even_if_full)
         self.submitted.extend(numbers)
-        return tasks
+        return requests
 
     def text(self, number: int) -> str:
         return "".join(chunk.text for chunk in self.chunks[number])
@@ -64,8 +67,8 @@ class Hall:
     def _ends(self, number: int) -> list[Chunk]:
         return [chunk for chunk in self.chunks[number] if chunk.finish_reason is not None]
 
-    def _sink(self, number: int):  # type: ignore[no-untyped-def]
-        return self.chunks.setdefault(number, []).append
+    def _take(self, chunk: Chunk) -> None:
+        self.chunks[chunk.index].append(chunk)
 
     def _listen(self, event: Event) -> None:
         self.events.append((event.kind, event.request_id))
@@ -207,19 +210,19 @@ def test_pool_bounds_what_waits_over_all_engines(engines: list[FakeReplica]) -> 
 
 
 def test_pool_cancels_where_the_request_is(hall: Hall, engines: list[FakeReplica]) -> None:
-    (task,) = hall.submit(0)
-    hall.pool.cancel([task])
+    (request,) = hall.submit(0)
+    hall.pool.cancel([request])
     wait_until(lambda: engines[0].cancelled == [0], "the message")
     engines[0].write(0, "", "cancelled")
     assert hall.wait_for_end(0).finish_reason == "cancelled"
-    hall.pool.cancel([task])
+    hall.pool.cancel([request])
 
 
 def test_pool_does_not_begin_a_cancelled_request_anew(
     hall: Hall, engines: list[FakeReplica]
 ) -> None:
-    (task,) = hall.submit(0)
-    hall.pool.cancel([task])
+    (request,) = hall.submit(0)
+    hall.pool.cancel([request])
     engines[0].die()
     assert hall.wait_for_end(0).finish_reason == "cancelled"
     assert engines[1].asked == []

@@ -20,10 +20,10 @@ from support.replicas import LETTERS_BACKEND, SECONDS, is_alive, wait_until_gone
 
 from nanoaccel.errors import ClosedError, ConfigError, NanoAccelError, RequestError, SamplingError
 from nanoaccel.runtime.async_llm import AsyncLLM
-from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.replicas.session import ReplicaClient
+from nanoaccel.runtime.replicas.client import ReplicaClient
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.events import Event
 
 SHORT = SamplingParams(max_tokens=5, ignore_eos=True)
@@ -52,8 +52,8 @@ def open_two(bundle: Path, **options: object) -> LLM:
 
 
 def pids_of(llm: LLM) -> list[int]:
-    assert isinstance(llm.session, ReplicaClient)
-    return llm.session.pool.pids
+    assert isinstance(llm.client, ReplicaClient)
+    return llm.client.pool.pids
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanoaccel.runtime.replicas import router as router_module
 from nanoaccel.runtime.replicas.router import HORIZON, Capacity, Router, prefix_chain
 
 BLOCK = 4
@@ -120,12 +118,12 @@ def test_router_never_chooses_an_engine_that_is_lost() -> None:
     assert desk.router.choose(3, ()) == place
 
 
-def test_router_forgets_what_an_engine_cannot_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_router_forgets_what_an_engine_cannot_hold() -> None:
     desk = Desk(Capacity(1.0, 10 * BLOCK))
     for number in range(30):
         desk.send(f"{number:4}" * 3)
         desk.router.end(number)
-    monkeypatch.setattr(router_module, "_MOST_BLOCKS", 3)
+    desk.router.max_blocks = 3
     desk.send("z" * 40)
 
 
@@ -165,3 +163,15 @@ def test_router_keeps_its_sums_whatever_happens(actions: list[tuple[str, object,
                 router.end(int(str(value)))
                 del places[int(str(value))]
         router.check_integrity()
+
+
+def test_router_keeps_prompts_with_different_keys_apart() -> None:
+    router = Router([BIG, BIG], BLOCK)
+    prompt = tokens("s" * 40)
+    plain, other = router.chain(prompt), router.chain(prompt, b"adapter")
+    assert len(plain) == len(other) > 0
+    assert not set(plain) & set(other)
+    router.begin(0, 1, tokens=40, chain=other, limit=1)
+    router.end(0)
+    assert router.choose(40, other) == 1
+    assert router.choose(40, plain) == 0

@@ -12,6 +12,7 @@ from support.engines import VOCAB_SIZE, Bench, next_letter, quick
 from support.guessed_texts import Job, run, whole_texts
 
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.runtime.types.plan import Int64Array
@@ -65,7 +66,7 @@ def submit(bench: Bench, number: int, speculation: str) -> Request:
         vocab_size=VOCAB_SIZE,
         seed=0,
         index=0,
-        speculation=speculation,
+        options=RequestOptions(speculation=speculation),
     )
     bench.add([request])
     return request
@@ -175,9 +176,9 @@ def test_speculator_tells_each_drafter_of_each_end(tokenizer: Tokenizer) -> None
 
 
 def test_speculator_guesses_only_for_requests_that_want_it(tokenizer: Tokenizer) -> None:
-    one, two = Guesser(likeliest, name="one"), Guesser(likeliest, name="two")
+    one, two = Guesser(likeliest, name="ngram"), Guesser(likeliest, name="head")
     bench = bench_with(tokenizer, one, two)
-    wishes = ("off", "auto", "one", "two", "another")
+    wishes = ("off", "auto", "ngram", "head", "draft_model")
     requests = [submit(bench, number, wish) for number, wish in enumerate(wishes)]
     bench.run()
     assert all(is_plain(request) for request in requests)
@@ -185,11 +186,11 @@ def test_speculator_guesses_only_for_requests_that_want_it(tokenizer: Tokenizer)
     assert set(two.asked) == {1, 3}
 
 
-@pytest.mark.parametrize("speculation", ["off", "another"])
+@pytest.mark.parametrize("speculation", ["off", "draft_model"])
 def test_speculator_checks_nothing_when_nobody_may_guess(
     tokenizer: Tokenizer, speculation: str
 ) -> None:
-    guesser = Guesser(likeliest, name="one")
+    guesser = Guesser(likeliest, name="ngram")
     bench = bench_with(tokenizer, guesser)
     request = submit(bench, 7, speculation)
     bench.run()

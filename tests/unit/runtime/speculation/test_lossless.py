@@ -287,7 +287,7 @@ def test_chi_square_notices_a_wrong_rule(
         "likely": lambda chance, _: chance > 0.2,
         "first": lambda _, place: place == 0,
     }
-    monkeypatch.setattr(Engine, "_verify", lossy(wrong[rule_name]))
+    monkeypatch.setattr(Engine, "verify", lossy(wrong[rule_name]))
     case = Case(name, {"temperature": 1.0})
     found, _ = write_texts(tokenizer, case)
     statistic, freedom = chi_square(found, enumerate_texts(params_of(case)))

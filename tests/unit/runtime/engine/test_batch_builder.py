@@ -54,7 +54,7 @@ def lists(plan: StepPlan) -> dict[str, list[int]]:
     return {name: getattr(plan, name).tolist() for name in ARRAYS}
 
 
-def test_step_buffers_pack_chunks_without_padding(tokenizer: Tokenizer) -> None:
+def test_batch_builder_pack_chunks_without_padding(tokenizer: Tokenizer) -> None:
     cache = PagedCache(10, 4)
     chunks = [
         chunk_of(cache, tokenizer, 1, 9, start=8, end=9),
@@ -76,7 +76,7 @@ def test_step_buffers_pack_chunks_without_padding(tokenizer: Tokenizer) -> None:
     assert dtypes == {name: np.int32 if name in narrow else np.int64 for name in ARRAYS}
 
 
-def test_step_buffers_count_dropped_tokens_in_positions_only(tokenizer: Tokenizer) -> None:
+def test_batch_builder_count_dropped_tokens_in_positions_only(tokenizer: Tokenizer) -> None:
     cache = PagedCache(10, 4)
     chunk = chunk_of(cache, tokenizer, 0, 30, start=20, end=22, evicted=8)
     plan = lists(BatchBuilder().assemble([chunk], cache))
@@ -86,7 +86,7 @@ def test_step_buffers_count_dropped_tokens_in_positions_only(tokenizer: Tokenize
     assert plan["logits_rows"] == []
 
 
-def test_step_buffers_reuse_their_memory(tokenizer: Tokenizer) -> None:
+def test_batch_builder_reuse_their_memory(tokenizer: Tokenizer) -> None:
     cache = PagedCache(100, 4)
     buffers = BatchBuilder()
     large = [chunk_of(cache, tokenizer, number, 40, end=40) for number in range(9)]
@@ -97,7 +97,7 @@ def test_step_buffers_reuse_their_memory(tokenizer: Tokenizer) -> None:
         assert np.shares_memory(getattr(first, name), getattr(second, name)), name
 
 
-def test_step_buffers_grow_to_what_is_needed_and_forget_former_steps(
+def test_batch_builder_grow_to_what_is_needed_and_forget_former_steps(
     tokenizer: Tokenizer,
 ) -> None:
     random = Random(1)

@@ -58,12 +58,12 @@ def test_engine_finds_a_prefix_in_the_graph_where_it_was_computed(tokenizer: Tok
         bench.submit(prompt, max_tokens=2)
         bench.run()
     assert bench.engine.counters().hit_tokens == 8
-    assert (bench.engine.num_used_rooms, bench.engine.num_rooms) == (1, 2)
+    assert (bench.engine.num_used_runners, len(bench.engine.runners)) == (1, 2)
     for _ in range(4):
         bench.submit(prompt, max_tokens=2)
     bench.step()
     assert chooser.current == 1
-    assert bench.engine.num_used_rooms == 2
+    assert bench.engine.num_used_runners == 2
     bench.run()
     assert bench.engine.counters().queried_tokens > 0
     assert bench.engine.counters().cache_bytes == 2 * 64 * bench.backend.info.bytes_per_block

@@ -1,80 +1,30 @@
-"""What the faces use where several engines run: prompts are checked here, and run elsewhere."""
+"""A bundle whose engines run in other processes; prompts are checked in this one."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from nanoaccel.bundle import Bundle
-from nanoaccel.runtime.config import EngineConfig, RequestOptions
+from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.workload import ThreadPlan
-from nanoaccel.runtime.engine.input_processor import InputProcessor, ProcessedInput
+from nanoaccel.runtime.engine.input_processor import InputProcessor
 from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.engine.prompts import Prompt
+from nanoaccel.runtime.engine.protocol import Sink
 from nanoaccel.runtime.replicas.messages import Start
 from nanoaccel.runtime.replicas.pool import Pool
-from nanoaccel.runtime.replicas.task import Task
+from nanoaccel.runtime.replicas.request import ReplicaRequest
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.events import EventListener
-from nanoaccel.runtime.types.outputs import Chunk
 from nanoaccel.text import Tokenizer
 
 
-class ReplicaSubmission:
-    """The completions of one prompt; a ``serving.Submission``.
-
-    Args:
-        prepared: The prompt.
-        session: Runs them; it stays open as long as anybody holds this.
-    """
-
-    def __init__(self, prepared: ProcessedInput, session: ReplicaClient) -> None:
-        self.prompt_ids = prepared.prompt_ids
-        self._prepared = prepared
-        self._session = session
-        self._tasks: list[Task] = []
-
-    @property
-    def count(self) -> int:
-        """Completions; as many chunks with a finish reason will come."""
-        return len(self._prepared.numbers)
-
-    def submit(self, sink: Callable[[Chunk], None], *, even_if_full: bool) -> None:
-        """Queue them, together; the sink is called in the pool's thread.
-
-        Raises:
-            QueueFullError: ``max_waiting`` wait already, over all engines.
-            ClosedError: The session is closed, or has no engine left.
-        """
-        pool, prepared = self._session.pool, self._prepared
-        prompt = np.array(prepared.prompt_ids, np.int32).tobytes()
-        chain = pool.chain(prompt)
-        self._tasks = [
-            Task(
-                number=number,
-                index=index,
-                prompt=prompt,
-                chain=chain,
-                params=_params_of(prepared, index),
-                options=prepared.options,
-                deadline=prepared.deadline,
-                sink=sink,
-            )
-            for index, number in enumerate(prepared.numbers)
-        ]
-        pool.submit(self._tasks, even_if_full=even_if_full)
-
-    def cancel(self) -> None:
-        """End those that have not ended; may be called from anywhere, at any time."""
-        self._session.pool.cancel(self._tasks)
-
-
 class ReplicaClient:
-    """Several engines, and the way from a prompt to its completions; a ``serving.EngineClient``.
+    """Several engines in processes of their own; an ``EngineClient``.
 
     The processes end with the last reference to this, or with the interpreter, however that ends.
 
@@ -109,7 +59,7 @@ class ReplicaClient:
         opened = replace(opened, context_length=config.length_within(model_length))
         self.tokenizer = Tokenizer.load(opened.tokenizer_folder)
         self.replicas = len(plans)
-        configs = [_part(config, place, self.replicas) for place in range(self.replicas)]
+        configs = [_part(config, index, self.replicas) for index in range(self.replicas)]
         self.pool = Pool(
             plans,
             [Start(Path(bundle), backend, part) for part in configs],
@@ -121,7 +71,7 @@ class ReplicaClient:
         ready = self.pool.ready
         self.info = ready[0].info
         # A request must fit wherever it goes.
-        self._preparer = InputProcessor(
+        self._processor = InputProcessor(
             self.tokenizer,
             self.info,
             model_length=model_length,
@@ -134,16 +84,30 @@ class ReplicaClient:
     @property
     def context_length(self) -> int:
         """Tokens of prompt and text together that a request may have."""
-        return self._preparer.context_length
+        return self._processor.context_length
 
-    def prepare(
+    def process(
         self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
-    ) -> ReplicaSubmission:
-        """Check a prompt as its engine will; as ``serving.EngineClient.prepare``."""
+    ) -> list[ReplicaRequest]:
+        """Make the requests of a prompt, checked as their engine will; as ``EngineClient``."""
         self.pool.owner.check()
-        prepared = self._preparer.prepare(prompt, params, options)
-        self._preparer.request(prepared, 0)  # raises what would be raised there
-        return ReplicaSubmission(prepared, self)
+        requests = self._processor.process(prompt, params, options)
+        return [ReplicaRequest.of(request) for request in requests]
+
+    def submit(
+        self, requests: Sequence[ReplicaRequest], sink: Sink, *, even_if_full: bool = False
+    ) -> None:
+        """Queue requests; as ``EngineClient.submit``. The sink is called in the pool's thread.
+
+        Raises:
+            QueueFullError: ``max_waiting`` wait already, over all engines.
+            ClosedError: The client is closed, or has no engine left.
+        """
+        self.pool.submit(requests, sink, even_if_full=even_if_full)
+
+    def cancel(self, requests: Sequence[ReplicaRequest]) -> None:
+        """End requests that have not ended; may be called from anywhere, at any time."""
+        self.pool.cancel(requests)
 
     def counters(self) -> Counters:
         """How the engines do, together."""
@@ -154,19 +118,12 @@ class ReplicaClient:
         self.pool.close()
 
 
-def _params_of(prepared: ProcessedInput, index: int) -> SamplingParams:
-    """Those of one completion; the engine cuts again what does not fit."""
-    params = prepared.params
-    most = max(prepared.max_tokens, params.min_tokens)
-    return replace(params, n=1, seed=prepared.seed + index, max_tokens=most)
-
-
-def _part(config: EngineConfig, place: int, engines: int) -> EngineConfig:
+def _part(config: EngineConfig, index: int, engines: int) -> EngineConfig:
     """What an engine is given of what is for all."""
     folder = config.prompt_cache
     return replace(
         config,
         engines=engines,
-        prompt_cache=None if folder is None else folder / f"replica-{place}",
+        prompt_cache=None if folder is None else folder / f"replica-{index}",
         prompt_cache_size=max(1, config.prompt_cache_size // engines),
     )

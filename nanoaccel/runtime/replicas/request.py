@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from nanoaccel.runtime.config import RequestOptions
+import numpy as np
+
+from nanoaccel.runtime.engine.protocol import Sink
 from nanoaccel.runtime.replicas.messages import Submit
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
+from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.types.outputs import Chunk, FinishReason, RequestStats, Usage
 
 # An engine ends a request that is late; it takes no time that is over.
 _NO_TIME = 1e-6
 
 
+def _nowhere(_: Chunk) -> None:
+    """Receives the chunks of a request that is not queued yet."""
+
+
 @dataclass(slots=True, eq=False)
-class Task:
+class ReplicaRequest:
     """A completion that has not ended.
 
     Args:
-        number: Unique, and rising with arrival.
+        id: Number, unique and rising with arrival.
         index: Which of the ``n`` completions of its prompt it is.
         prompt: Tokens, i32.
-        chain: Names of the prompt's blocks, see ``router.prefix_chain``.
-        params: Of this completion alone, its seed settled: it can begin anew anywhere.
+        params: How to sample this completion alone, its seed settled: it can begin anew anywhere.
         options: How to treat it.
         deadline: When it is ended, seconds on ``time.perf_counter``; None never.
-        sink: Is given its chunks.
-        submitted: When that was, on the same clock.
-        place: Of its engine; None while it has none.
+        cache_key: Seed of its blocks' keys; see ``Request``.
+        sink: Receives its chunks.
+        chain: Keys of the prompt's blocks, see ``router.prefix_chain``.
+        submitted: When it was queued, on the same clock.
+        engine_index: Index of its engine; None while it has none.
         running: Whether the engine works on it.
         announced: Whether its start was told.
         written: Tokens that it has.
@@ -40,16 +49,17 @@ class Task:
         lost: Seconds from its submission until its engine was told of it.
     """
 
-    number: int
+    id: int
     index: int
     prompt: bytes
-    chain: Sequence[bytes]
     params: SamplingParams
     options: RequestOptions
     deadline: float | None
-    sink: Callable[[Chunk], None]
-    submitted: float = field(default_factory=time.perf_counter)
-    place: int | None = None
+    cache_key: bytes = b""
+    sink: Sink = _nowhere
+    chain: Sequence[bytes] = ()
+    submitted: float = 0.0
+    engine_index: int | None = None
     running: bool = False
     announced: bool = False
     written: int = 0
@@ -58,6 +68,25 @@ class Task:
     attempts: int = 0
     cancelled: bool = False
     lost: float = 0.0
+
+    @classmethod
+    def of(cls, request: Request) -> ReplicaRequest:
+        """The completion that a request asks for; its engine cuts again what does not fit."""
+        most = max(request.max_tokens, request.params.min_tokens)
+        return cls(
+            id=request.id,
+            index=request.index,
+            prompt=np.array(request.prompt_ids, np.int32).tobytes(),
+            params=replace(request.params, n=1, seed=request.seed, max_tokens=most),
+            options=request.options,
+            deadline=request.deadline,
+            cache_key=request.cache_key,
+        )
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        """Tokens of the prompt."""
+        return [int(token) for token in np.frombuffer(self.prompt, np.int32)]
 
     @property
     def num_prompt(self) -> int:
@@ -70,6 +99,11 @@ class Task:
         assert self.params.max_tokens is not None
         return self.params.max_tokens
 
+    def submit(self, sink: Sink, chain: Sequence[bytes]) -> None:
+        """Note that it is queued now, and who receives its chunks."""
+        self.sink, self.chain = sink, chain
+        self.submitted = time.perf_counter()
+
     def message(self) -> Submit:
         """What an engine is told; the time that is left of its timeout counts from now."""
         # The prompt is made; what made it may be too large, or of a kind that cannot be sent.
@@ -78,7 +112,7 @@ class Task:
         if self.deadline is not None:
             left = max(_NO_TIME, self.deadline - time.perf_counter())
             options = replace(options, timeout=left)
-        return Submit(self.number, self.prompt, self.params, options)
+        return Submit(self.id, self.prompt, self.params, options)
 
     def take(self, chunk: Chunk) -> Chunk:
         """Note what the engine wrote, and give it as a chunk of this completion."""

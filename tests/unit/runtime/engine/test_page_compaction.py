@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import pytest
 from support.disk_tiers import wait_until
 
 from nanoaccel.runtime.cpu.huge_pages import HugePages
-from nanoaccel.runtime.engine import page_compaction as settling
 from nanoaccel.runtime.engine.page_compaction import PageCompaction
 
 
@@ -29,12 +29,12 @@ class Pages(HugePages):
 class Watched:
     """Of an engine, what is watched: whether it is busy, and how many graphs came into use."""
 
-    num_rooms = 1
+    runners = ("one graph",)
 
     def __init__(self) -> None:
         self.busy = False
         self.looks = 0
-        self.num_used_rooms = 1
+        self.num_used_runners = 1
 
     @property
     def has_work(self) -> bool:
@@ -52,17 +52,16 @@ def engine() -> Watched:
     return Watched()
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settling, "_LOOK", 0.001)
+class Make(Protocol):
+    def __call__(self, look_seconds: float = 0.001) -> PageCompaction: ...
 
 
 @pytest.fixture
-def made(pages: Pages, engine: Watched, quick: None) -> Iterator[Callable[[], PageCompaction]]:  # noqa: ARG001
+def made(pages: Pages, engine: Watched) -> Iterator[Make]:
     found: list[PageCompaction] = []
 
-    def make() -> PageCompaction:
-        found.append(PageCompaction(pages, engine))  # type: ignore[arg-type]
+    def make(look_seconds: float = 0.001) -> PageCompaction:
+        found.append(PageCompaction(pages, engine, look_seconds))  # type: ignore[arg-type]
         return found[-1]
 
     yield make
@@ -72,7 +71,7 @@ def made(pages: Pages, engine: Watched, quick: None) -> Iterator[Callable[[], Pa
 
 @pytest.mark.parametrize(("busy", "looks"), [(False, 2), (True, 8)])
 def test_it_begins_after_a_short_rest_or_longer_work(
-    made: Callable[[], PageCompaction], pages: Pages, engine: Watched, busy: bool, looks: int
+    made: Make, pages: Pages, engine: Watched, busy: bool, looks: int
 ) -> None:
     engine.busy = busy
     made()
@@ -81,36 +80,34 @@ def test_it_begins_after_a_short_rest_or_longer_work(
 
 
 def test_it_is_done_again_for_a_graph_that_comes_into_use(
-    made: Callable[[], PageCompaction], pages: Pages, engine: Watched
+    made: Make, pages: Pages, engine: Watched
 ) -> None:
-    engine.num_rooms = 2
+    engine.runners = ("one graph", "another")
     made()
     wait_until(lambda: pages.gathered == 1, "the first is gathered")
     looks = engine.looks
-    engine.num_used_rooms = 2
+    engine.num_used_runners = 2
     wait_until(lambda: pages.gathered == 2, "the second is gathered")
     assert engine.looks == looks + 2
 
 
 def test_it_can_be_had_at_once(
-    made: Callable[[], PageCompaction],
+    made: Make,
     pages: Pages,
     engine: Watched,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(settling, "_LOOK", 60.0)
-    made().settle()
+    made(look_seconds=60.0).run()
     assert pages.gathered == 1
     assert engine.looks == 0
 
 
 def test_who_wants_it_at_once_waits_for_what_has_begun(
-    made: Callable[[], PageCompaction], pages: Pages, engine: Watched
+    made: Make, pages: Pages, engine: Watched
 ) -> None:
     pages.free.clear()
     one = made()
     wait_until(lambda: engine.looks == 2, "it has looked")
-    waiting = threading.Thread(target=one.settle)
+    waiting = threading.Thread(target=one.run)
     waiting.start()
     pages.free.set()
     waiting.join(timeout=10)
@@ -118,13 +115,11 @@ def test_who_wants_it_at_once_waits_for_what_has_begun(
     assert 1 <= pages.gathered <= 2
 
 
-def test_nothing_is_moved_for_an_engine_that_is_closed(
-    made: Callable[[], PageCompaction], pages: Pages
-) -> None:
+def test_nothing_is_moved_for_an_engine_that_is_closed(made: Make, pages: Pages) -> None:
     pages.free.clear()
     one = made()
     one.close()
     one.close()
     pages.free.set()
-    one.settle()
+    one.run()
     assert pages.gathered == 0

@@ -28,7 +28,7 @@ from nanoaccel.text import Tokenizer
 
 
 class Bench:
-    """A loop on a backend that can be held, and what its requests were given."""
+    """An engine's thread on a backend that can be held, and what its requests were given."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Bench:
         self.backend = WatchedBackend(BackendOptions(graph=Path("none")))
         shape = CacheShape.of(num_blocks=50, block_size=4, slots=False, sequences=8, length=64)
         shape.allocate(self.backend)
-        self.loop = start_engine(
+        self.thread = start_engine(
             Graphs([Graph("fake", self.backend, shape)]),
             EngineConfig(max_waiting=max_waiting, speculation="off"),
             bundle=bundle,
@@ -70,7 +70,7 @@ class Bench:
         requests = [self.make(prompt, max_tokens) for prompt in prompts]
         for request in requests:
             sink = self.chunks[request.id].append
-            self.loop.submit([request], sink, even_if_full=even_if_full)
+            self.thread.submit([request], sink, even_if_full=even_if_full)
         return requests
 
     def reasons(self, *requests: Request) -> list[str]:
@@ -100,34 +100,34 @@ def open_bench(tokenizer: Tokenizer, folder: Path) -> Iterator[OpenBench]:
     yield open_one
     for bench in opened:
         bench.backend.go_on()
-        bench.loop.close()
+        bench.thread.close()
 
 
-def closing(loop: EngineThread) -> threading.Thread:
+def closing(engine: EngineThread) -> threading.Thread:
     """Close it in another thread."""
-    thread = threading.Thread(target=loop.close)
+    thread = threading.Thread(target=engine.close)
     thread.start()
-    wait_until(lambda: loop._closing, "the beginning of the end")
+    wait_until(lambda: engine._closing, "the beginning of the end")
     return thread
 
 
-def test_loop_runs_all_passes_in_one_thread_of_its_own(open_bench: OpenBench) -> None:
+def test_thread_runs_all_passes_in_one_thread_of_its_own(open_bench: OpenBench) -> None:
     bench = open_bench()
     assert bench.reasons(*bench.submit([1], [2, 3])) == ["length", "length"]
     assert bench.reasons(*bench.submit([4])) == ["length"]
     assert bench.backend.threads == {"nanoaccel"}
-    assert bench.loop._thread.daemon
+    assert bench.thread._thread.daemon
 
 
-def test_loop_warms_up_before_the_first_request(open_bench: OpenBench) -> None:
+def test_thread_warms_up_before_the_first_request(open_bench: OpenBench) -> None:
     bench = open_bench()
     wait_until(lambda: bench.backend.passes == 1, "the pass that warms up")
-    assert bench.loop.counters().steps == 0
+    assert bench.thread.counters().steps == 0
     assert bench.reasons(*bench.submit([1])) == ["length"]
-    bench.loop.engine.check_integrity()
+    bench.thread.engine.check_integrity()
 
 
-def test_loop_goes_on_when_warming_up_fails(
+def test_thread_goes_on_when_warming_up_fails(
     open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -138,41 +138,41 @@ def test_loop_goes_on_when_warming_up_fails(
     assert bench.reasons(*bench.submit([1])) == ["length"]
 
 
-def test_loop_submits_and_counts_during_a_pass(open_bench: OpenBench) -> None:
+def test_thread_submits_and_counts_during_a_pass(open_bench: OpenBench) -> None:
     bench = open_bench()
     bench.backend.hold()
     first = bench.submit([1])
     bench.backend.wait_until_held()
     second = bench.submit([2], [3])
-    assert (bench.loop.counters().running, bench.loop.counters().waiting) == (1, 2)
+    assert (bench.thread.counters().running, bench.thread.counters().waiting) == (1, 2)
     bench.backend.go_on()
     assert bench.reasons(*first, *second) == ["length"] * 3
 
 
-def test_loop_cancels_what_runs_and_what_waits(open_bench: OpenBench) -> None:
+def test_thread_cancels_what_runs_and_what_waits(open_bench: OpenBench) -> None:
     bench = open_bench()
     bench.backend.hold()
     running = bench.submit([1], [2])
     bench.backend.wait_until_held()
     waiting = bench.submit([3], [4])
-    bench.loop.cancel([running[0], waiting[0]])
-    bench.loop.cancel([waiting[0]])
+    bench.thread.cancel([running[0], waiting[0]])
+    bench.thread.cancel([waiting[0]])
     bench.backend.go_on()
     assert bench.reasons(*running) == ["cancelled", "length"]
     assert bench.reasons(*waiting) == ["cancelled", "length"]
-    bench.loop.engine.check_integrity()
+    bench.thread.engine.check_integrity()
 
 
-def test_loop_leaves_alone_what_ended_or_was_never_submitted(open_bench: OpenBench) -> None:
+def test_thread_leaves_alone_what_ended_or_was_never_submitted(open_bench: OpenBench) -> None:
     bench = open_bench()
     ended = bench.submit([1])
     assert bench.reasons(*ended) == ["length"]
-    bench.loop.cancel([*ended, bench.make([2])])
+    bench.thread.cancel([*ended, bench.make([2])])
     assert bench.reasons(*bench.submit([3])) == ["length"]
     assert bench.reasons(*ended) == ["length"]
 
 
-def test_loop_refuses_when_the_queue_is_full_and_goes_on(open_bench: OpenBench) -> None:
+def test_thread_refuses_when_the_queue_is_full_and_goes_on(open_bench: OpenBench) -> None:
     bench = open_bench(max_waiting=2)
     bench.backend.hold()
     kept = bench.submit([1])
@@ -183,32 +183,32 @@ def test_loop_refuses_when_the_queue_is_full_and_goes_on(open_bench: OpenBench) 
     kept += bench.submit([5], [6], even_if_full=True)
     bench.backend.go_on()
     assert bench.reasons(*kept) == ["length"] * 5
-    assert bench.loop.counters().refused == 1
+    assert bench.thread.counters().refused == 1
 
 
-def test_loop_close_ends_everything_and_frees_once(open_bench: OpenBench) -> None:
+def test_thread_close_ends_everything_and_frees_once(open_bench: OpenBench) -> None:
     bench = open_bench()
     bench.backend.hold()
     requests = bench.submit([1], max_tokens=40)
     bench.backend.wait_until_held()
     requests += bench.submit([2])
-    thread = closing(bench.loop)
+    thread = closing(bench.thread)
     assert bench.backend.closings == 0, "freed during a pass"
     bench.backend.go_on()
     thread.join()
     assert bench.reasons(*requests) == ["cancelled", "cancelled"]
-    assert (bench.backend.closings, bench.loop.counters().owned_blocks) == (1, 0)
-    bench.loop.close()
+    assert (bench.backend.closings, bench.thread.counters().owned_blocks) == (1, 0)
+    bench.thread.close()
     assert bench.backend.closings == 1
-    assert not bench.loop._thread.is_alive()
+    assert not bench.thread._thread.is_alive()
     with pytest.raises(ClosedError, match=r"this LLM is closed\. Open the bundle again"):
         bench.submit([3])
 
 
-def test_loop_closes_from_many_threads_at_once(open_bench: OpenBench) -> None:
+def test_thread_closes_from_many_threads_at_once(open_bench: OpenBench) -> None:
     bench = open_bench()
     bench.submit([1], [2], max_tokens=40)
-    threads = [threading.Thread(target=bench.loop.close) for _ in range(5)]
+    threads = [threading.Thread(target=bench.thread.close) for _ in range(5)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -216,28 +216,28 @@ def test_loop_closes_from_many_threads_at_once(open_bench: OpenBench) -> None:
     assert bench.backend.closings == 1
 
 
-def test_loop_closes_from_a_callback(open_bench: OpenBench) -> None:
+def test_thread_closes_from_a_callback(open_bench: OpenBench) -> None:
     def listen(event: Event) -> None:
         if event.kind == "token":
-            bench.loop.close()
+            bench.thread.close()
 
     bench = open_bench(on_event=listen)
     bench.backend.hold()
     requests = bench.submit([1], [2], max_tokens=9)
     bench.backend.go_on()
     assert bench.reasons(*requests) == ["cancelled", "cancelled"]
-    bench.loop.close()
+    bench.thread.close()
     assert bench.backend.closings == 1
 
 
-def test_loop_tells_events_in_order(open_bench: OpenBench) -> None:
+def test_thread_tells_events_in_order(open_bench: OpenBench) -> None:
     events: list[Event] = []
     bench = open_bench(on_event=events.append)
     bench.backend.hold()
     first, second = bench.submit([1], [2], max_tokens=2)
     bench.backend.go_on()
     bench.reasons(first, second)
-    bench.loop.close()
+    bench.thread.close()
     for request in (first, second):
         mine = [event for event in events if event.request_id == request.id]
         assert [event.kind for event in mine] == ["started", "token", "finished"]
@@ -245,7 +245,7 @@ def test_loop_tells_events_in_order(open_bench: OpenBench) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3)])
-def test_loop_logs_a_callback_that_raises_once_and_goes_on(
+def test_thread_logs_a_callback_that_raises_once_and_goes_on(
     open_bench: OpenBench, caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
     def listen(_: Event) -> None:
@@ -253,14 +253,14 @@ def test_loop_logs_a_callback_that_raises_once_and_goes_on(
 
     bench = open_bench(on_event=listen)
     assert bench.reasons(*bench.submit([1], [2])) == ["length", "length"]
-    wait_until(lambda: bench.loop.counters().callback_errors == 8, "all events")
+    wait_until(lambda: bench.thread.counters().callback_errors == 8, "all events")
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert f"CallbackError: on_event raised {type(error).__name__}" in record.message
 
 
 @pytest.mark.parametrize("when", ["schedule", "remove"])
-def test_loop_that_fails_ends_all_requests_and_refuses_new_ones(
+def test_thread_that_fails_ends_all_requests_and_refuses_new_ones(
     open_bench: OpenBench,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -274,18 +274,18 @@ def test_loop_that_fails_ends_all_requests_and_refuses_new_ones(
     requests = bench.submit([1])
     bench.backend.wait_until_held()
     requests += bench.submit([2], [3])
-    monkeypatch.setattr(bench.loop.engine._scheduler, when, broken)
+    monkeypatch.setattr(bench.thread.engine.scheduler, when, broken)
     bench.backend.go_on()
     assert bench.reasons(*requests) == ["error"] * 3
     assert {bench.chunks[r.id][-1].error for r in requests} == {"AssertionError: a bug"}
     with pytest.raises(ClosedError):
         bench.submit([4])
-    bench.loop.close()
+    bench.thread.close()
     assert bench.backend.closings == 1
     assert [record.message for record in caplog.records] == ["the engine stopped"]
 
 
-def test_loop_frees_the_backend_when_the_end_itself_fails(
+def test_thread_frees_the_backend_when_the_end_itself_fails(
     open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = open_bench()
@@ -296,8 +296,8 @@ def test_loop_frees_the_backend_when_the_end_itself_fails(
     def broken() -> None:
         raise AssertionError("a bug")
 
-    monkeypatch.setattr(bench.loop.engine, "cancel_all", broken)
-    thread = closing(bench.loop)
+    monkeypatch.setattr(bench.thread.engine, "cancel_all", broken)
+    thread = closing(bench.thread)
     bench.backend.go_on()
     thread.join()
     assert bench.reasons(*requests) == ["error", "error"]

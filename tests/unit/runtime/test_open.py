@@ -16,8 +16,8 @@ from nanoaccel.runtime.cpu.linux import read_linux
 from nanoaccel.runtime.cpu.workload import ThreadPlan
 from nanoaccel.runtime.engine.client import InProcessClient
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.open import engines_that_fit, open_serving
-from nanoaccel.runtime.replicas import session as session_module
+from nanoaccel.runtime.open import engines_that_fit, open_client
+from nanoaccel.runtime.replicas import client as replica_client
 
 WEIGHTS = 1 << 20
 
@@ -40,14 +40,14 @@ def opened_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[Th
 
     machine = read_linux(two_sockets().write(tmp_path / "machine"))
     monkeypatch.setattr(opening, "this_machine", lambda: machine)
-    monkeypatch.setattr(session_module, "ReplicaClient", open_several)
+    monkeypatch.setattr(replica_client, "ReplicaClient", open_several)
     monkeypatch.delenv("NANOACCEL_THREADS", raising=False)
     return plans
 
 
 def open_auto(folder: Path, **changes: Any) -> object:
     config = EngineConfig(**changes)
-    return open_serving(folder, backend="auto", config=config, on_event=None, replicas="auto")
+    return open_client(folder, backend="auto", config=config, on_event=None, replicas="auto")
 
 
 def test_auto_opens_an_engine_on_each_node(
@@ -84,7 +84,7 @@ def test_engines_fit_beside_the_cache(heavy: Path) -> None:
 def test_one_engine_runs_in_this_process(folder: Path) -> None:
     for replicas in ("auto", 1):
         with LLM(folder, replicas=replicas) as llm:  # type: ignore[arg-type]
-            assert isinstance(llm.session, InProcessClient)
+            assert isinstance(llm.client, InProcessClient)
             assert llm.replicas == 1
 
 

@@ -14,11 +14,11 @@ from nanoaccel.errors import (
     PromptCacheError,
     RequestError,
 )
-from nanoaccel.runtime.config import RequestOptions
 from nanoaccel.runtime.engine import assembly as loading
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.outputs import RequestOutput
 
 SHORT = SamplingParams(max_tokens=5, ignore_eos=True)
@@ -48,7 +48,7 @@ def ask(folder: Path, **options: object) -> tuple[RequestOutput, int]:
         ({"cache_eviction": CacheEviction(16)}, "max_tokens=16 leaves no room"),
     ],
 )
-def test_session_refuses_options(
+def test_client_refuses_options(
     folder: Path, backends: list[WatchedBackend], options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -56,12 +56,12 @@ def test_session_refuses_options(
     assert [backend.closings for backend in backends] in ([], [1])
 
 
-def test_session_refuses_a_folder_that_is_no_bundle(folder: Path) -> None:
+def test_client_refuses_a_folder_that_is_no_bundle(folder: Path) -> None:
     with pytest.raises(BundleError):
         LLM(folder / "absent")
 
 
-def test_session_without_prefix_cache_computes_everything(folder: Path) -> None:
+def test_client_without_prefix_cache_computes_everything(folder: Path) -> None:
     with LLM(folder, prefix_cache=False) as llm:
         texts = {llm.generate(PROMPT, SHORT).text for _ in range(3)}
         assert (len(texts), llm.counters().hit_tokens) == (1, 0)
@@ -69,17 +69,17 @@ def test_session_without_prefix_cache_computes_everything(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("policy", ["lru", "lfu", "cost"])
-def test_session_finds_prompts_again_with_any_policy(folder: Path, policy: str) -> None:
+def test_client_finds_prompts_again_with_any_policy(folder: Path, policy: str) -> None:
     with LLM(folder, eviction_policy=policy, kv_cache_memory=BLOCK_BYTES * 20) as llm:
         first = llm.generate(PROMPT, SHORT)
         for place in range(20):
             llm.generate([place] * 20, SHORT)
             assert llm.generate(PROMPT, SHORT).text == first.text
         assert llm.counters().evictions > 0
-        llm.session.loop.engine.check_integrity()
+        llm.client.thread.engine.check_integrity()
 
 
-def test_session_restores_prompts_after_a_restart(
+def test_client_restores_prompts_after_a_restart(
     folder: Path, tmp_path: Path, backends: list[WatchedBackend]
 ) -> None:
     cache = tmp_path / "cache"
@@ -92,7 +92,7 @@ def test_session_restores_prompts_after_a_restart(
     assert [backend.closings for backend in backends] == [1, 1, 1]
 
 
-def test_session_does_not_restore_what_another_model_computed(folder: Path, tmp_path: Path) -> None:
+def test_client_does_not_restore_what_another_model_computed(folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     other = write_bundle(tmp_path / "other", graph="<net version='2'/>")
     ask(folder, prompt_cache=cache)
@@ -101,14 +101,14 @@ def test_session_does_not_restore_what_another_model_computed(folder: Path, tmp_
     assert ask(folder, prompt_cache=cache)[1] == 36
 
 
-def test_session_saves_what_ran_when_it_is_closed(folder: Path, tmp_path: Path) -> None:
+def test_client_saves_what_ran_when_it_is_closed(folder: Path, tmp_path: Path) -> None:
     with LLM(folder, prompt_cache=tmp_path / "cache") as llm:
         stream = llm.stream(PROMPT, LONG)
         next(stream)
     assert ask(folder, prompt_cache=tmp_path / "cache")[1] == 36
 
 
-def test_session_refuses_a_prompt_cache_that_cannot_be(
+def test_client_refuses_a_prompt_cache_that_cannot_be(
     folder: Path, tmp_path: Path, backends: list[WatchedBackend]
 ) -> None:
     with pytest.raises(PromptCacheError, match=r"bundle/config\.json cannot be used"):
@@ -124,7 +124,7 @@ def test_session_refuses_a_prompt_cache_that_cannot_be(
 
 
 @pytest.mark.parametrize("eviction", [BY_POSITION, BY_SCORE])
-def test_session_evicts_tokens_of_all_requests(folder: Path, eviction: CacheEviction) -> None:
+def test_client_evicts_tokens_of_all_requests(folder: Path, eviction: CacheEviction) -> None:
     with LLM(folder) as plain:
         whole = plain.generate("abc", LONG)
     with LLM(folder, cache_eviction=eviction, kv_cache_memory=BLOCK_BYTES * 4) as llm:
@@ -137,7 +137,7 @@ def test_session_evicts_tokens_of_all_requests(folder: Path, eviction: CacheEvic
         assert llm.generate(["abc"] * 3, LONG)[2].text == output.text
 
 
-def test_session_evicts_tokens_of_one_request(folder: Path) -> None:
+def test_client_evicts_tokens_of_one_request(folder: Path) -> None:
     with LLM(folder, kv_cache_memory=BLOCK_BYTES * 8) as llm:
         assert llm.context_length == 32
         bounded = llm.generate("abc", LONG, RequestOptions(cache_eviction=BY_POSITION))
@@ -152,7 +152,7 @@ def test_session_evicts_tokens_of_one_request(folder: Path) -> None:
         (CacheEviction(9), ConfigError, "max_tokens=9 leaves no room"),
     ],
 )
-def test_session_refuses_the_eviction_of_a_request(
+def test_client_refuses_the_eviction_of_a_request(
     llm: LLM, eviction: CacheEviction, error: type[NanoAccelError], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -160,14 +160,14 @@ def test_session_refuses_the_eviction_of_a_request(
     assert llm.generate("abc", SHORT).finish_reason == "length"
 
 
-def test_session_that_scores_takes_any_eviction_of_a_request(folder: Path) -> None:
+def test_client_that_scores_takes_any_eviction_of_a_request(folder: Path) -> None:
     with LLM(folder, cache_eviction=BY_SCORE) as llm:
         for eviction in (None, BY_SCORE, BY_POSITION, CacheEviction(20, start_tokens=0)):
             output = llm.generate("abc", LONG, RequestOptions(cache_eviction=eviction))
             assert output.finish_reason == "length"
 
 
-def test_session_that_cannot_be_opened_leaves_the_prompt_cache_to_others(
+def test_client_that_cannot_be_opened_leaves_the_prompt_cache_to_others(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:

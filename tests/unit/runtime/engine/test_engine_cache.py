@@ -184,3 +184,17 @@ def test_engine_that_scores_lets_requests_evict_by_position(tokenizer: Tokenizer
     assert bench.result(first).finish_reason == "length"
     expected = alone(tokenizer, list(range(16)), eviction=eviction, **options)
     assert bench.result(second).token_ids == expected.token_ids
+
+
+def test_engine_shares_no_cache_between_requests_with_different_keys(tokenizer: Tokenizer) -> None:
+    bench = Bench(tokenizer)
+    found = []
+    for key in (b"", b"adapter", b"adapter", b""):
+        request = bench.make([1, 2, 3] * 4, max_tokens=5, ignore_eos=True)
+        request.cache_key = key
+        bench.add([request])
+        bench.run()
+        result = bench.result(request)
+        found.append((result.token_ids, result.stats.cached_tokens))
+    assert [cached for _, cached in found] == [0, 0, 8, 8]
+    assert len({tokens for tokens, _ in found}) == 1

@@ -27,9 +27,10 @@ def ticking() -> Callable[[], float]:
 
 
 def replaced(bench: Bench) -> dict[str, list[str]]:
-    """Attributes that objects of the engine have of their own."""
+    """Attributes that objects of the engine have of their own, and what watches it."""
     owners = {"engine": bench.engine, "speculator": bench.speculator, "backend": bench.backend}
-    return {name: sorted(vars(owner)) for name, owner in owners.items()}
+    found = {name: sorted(vars(owner)) for name, owner in owners.items()}
+    return {**found, "observer": [type(bench.engine.observer).__name__]}
 
 
 def test_nested_clock_gives_each_moment_to_the_innermost() -> None:

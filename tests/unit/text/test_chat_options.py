@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nanoaccel.errors import ConfigError, RequestError
-from nanoaccel.runtime.config import RequestOptions
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.text import ChatOptions, ChatTemplate
 
 

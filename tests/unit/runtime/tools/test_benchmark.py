@@ -26,7 +26,7 @@ class TimedLLM:
     context_length: int = 1000
     replicas: int = 1
     late: float = 0.0
-    session: object = None
+    client: object = None
     reason: FinishReason = "length"
     backend: Any = field(default_factory=lambda: SimpleNamespace(vocab_size=50))
     seen: list[tuple[list[list[int]], SamplingParams]] = field(default_factory=list)

@@ -145,7 +145,7 @@ def curves(work: Path, rounds: int) -> str:
     from nanoaccel.runtime.config import EngineConfig
     from nanoaccel.runtime.execution.loader import GraphLoader
     from nanoaccel.runtime.kv import CacheShape, make_cache
-    from nanoaccel.runtime.types.plan import StepPlan
+    from nanoaccel.runtime.types.packing import even_plan
 
     bundle, past = Bundle.open(work / BOTH), 256
     plans: dict[tuple[str, int, int], tuple[Backend, object]] = {}
@@ -163,9 +163,9 @@ def curves(work: Path, rounds: int) -> str:
             out = np.empty(shape.num_blocks, np.int32)
             blocks.append(out[: cache.block_ids(sequence, past + 128, out)].tolist())
         for count in SIZES:
-            plans[runtime, 1, count] = backend, StepPlan.even(blocks[:1], past, count)
+            plans[runtime, 1, count] = backend, even_plan(blocks[:1], past, count)
             if count <= 16:
-                plans[runtime, count, 1] = backend, StepPlan.even(blocks[:count], past, 1)
+                plans[runtime, count, 1] = backend, even_plan(blocks[:count], past, 1)
     least = dict.fromkeys(plans, float("inf"))
     for _ in range(rounds):
         for key, (backend, plan) in plans.items():

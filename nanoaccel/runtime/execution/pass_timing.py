@@ -14,7 +14,7 @@ from nanoaccel.cached_json import file_of, recall_sound, remember
 from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.execution.selector import Prices
 from nanoaccel.runtime.kv import CacheShape, make_cache
-from nanoaccel.runtime.types.plan import StepPlan
+from nanoaccel.runtime.types.packing import even_plan
 
 # Passes over a token of each of so many sequences, behind as many tokens as a piece of a prompt
 # has, and over that piece.
@@ -94,11 +94,11 @@ class PassBench:
             out = np.empty(cache.num_blocks, np.int32)
             blocks.append(out[: cache.block_ids(sequence, self._chunk + 1, out)].tolist())
         self._plans = {
-            count: StepPlan.even(blocks[:count], self._chunk, 1, feature_size=feature_size)
+            count: even_plan(blocks[:count], self._chunk, 1, feature_size=feature_size)
             for count in counts
             if count <= len(blocks)
         }
-        self._plans[_PROMPT] = StepPlan.even(blocks[:1], 0, self._chunk, feature_size=feature_size)
+        self._plans[_PROMPT] = even_plan(blocks[:1], 0, self._chunk, feature_size=feature_size)
         self._least = dict.fromkeys(self._plans, math.inf)
 
     def sample(self) -> Prices:

@@ -9,7 +9,7 @@ from nanoaccel.runtime.execution.pass_time import PassCost
 from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
-from nanoaccel.runtime.types.plan import StepPlan
+from nanoaccel.runtime.types.packing import even_plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,4 +37,4 @@ class ModelRunner:
 
     def warm_up(self) -> None:
         """Run one token, as runtimes prepare much at their first pass; the cache must be empty."""
-        self.backend.forward(StepPlan.even([[0]], 0, 1))
+        self.backend.forward(even_plan([[0]], 0, 1))

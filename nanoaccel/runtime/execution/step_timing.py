@@ -10,7 +10,7 @@ from typing import Any
 from nanoaccel.cached_json import file_of, recall_sound, remember
 from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.execution.step_time import StepCost
-from nanoaccel.runtime.types.plan import StepPlan
+from nanoaccel.runtime.types.packing import even_plan
 
 # Passes over so many tokens, in some rounds, of which none begins after the time is up. A pass of
 # another size than the one before may have to prepare itself: the next one shows what it costs.
@@ -57,9 +57,9 @@ def _measure(backend: Backend, room: int) -> dict[int, float]:
     sizes = [size for size in _SIZES if size <= room]
     past = min(_PAST, room - sizes[-1])
     blocks = [range(-(-(past + sizes[-1]) // backend.info.block_size))]
-    plans = {size: StepPlan.even(blocks, past, size, all_rows=True) for size in sizes}
+    plans = {size: even_plan(blocks, past, size, all_rows=True) for size in sizes}
     if past > 0:
-        backend.forward(StepPlan.even(blocks, 0, past))
+        backend.forward(even_plan(blocks, 0, past))
     points = dict.fromkeys(plans, math.inf)
     end = time.perf_counter() + _MAX_SECONDS
     for _ in range(_ROUNDS):

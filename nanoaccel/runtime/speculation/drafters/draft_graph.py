@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.kv import CacheShape, make_cache
-from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepPlan, StepResult
+from nanoaccel.runtime.types.packing import SequenceTokens, StepPacker
+from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepResult
 
 _NOBODY = -1
 # Tokens of a pass at least, where sizes matter: most are then alike, and need no preparing.
@@ -42,11 +40,6 @@ class Rows:
         """Place behind the last."""
         return self.place + len(self.tokens)
 
-    @property
-    def positions(self) -> Int64Array:
-        """Where each stands in the text: i64[T]."""
-        return np.arange(self.position, self.position + len(self.tokens))
-
 
 class DraftGraph:
     """Runs a draft.
@@ -59,6 +52,7 @@ class DraftGraph:
     def __init__(self, backend: Backend, shape: CacheShape) -> None:
         self._backend = backend
         self._cache = make_cache(shape, backend, sharing=False)
+        self._packer = StepPacker()
 
     def warm_up(self, feature_size: int = 0) -> None:
         """Run a pass, so that the first one that counts need not prepare the graph.
@@ -82,25 +76,21 @@ class DraftGraph:
         Returns:
             As of a backend: logits f32[B, V], hidden f32[sum of T, H] for a head.
         """
-        ends = list(accumulate(len(rows.tokens) for rows in batch))
-        block_begins = [0, *accumulate(self._cache.blocks_for(rows.end) for rows in batch)]
-        block_ids = np.empty(block_begins[-1], np.int32)
-        for rows, begin in zip(batch, block_begins, strict=False):
-            self._cache.block_ids(rows.request_id, rows.end, block_ids[begin:])
-        features = [rows.features for rows in batch if rows.features is not None]
-        return self._backend.forward(
-            StepPlan(
-                token_ids=_joined([rows.tokens for rows in batch]),
-                positions=_joined([rows.positions for rows in batch]),
-                seq_begins=np.array([0, *ends], np.int32),
-                past_lens=np.array([rows.place for rows in batch], np.int32),
-                block_ids=block_ids,
-                block_begins=np.array(block_begins, np.int32),
-                logits_rows=np.array(ends) - 1,
-                features=_joined(features) if features else None,
-                pad_to=self._backend.info.pass_size(max(_LEAST, ends[-1])),
+        sequences = [
+            SequenceTokens(
+                rows.request_id,
+                rows.tokens,
+                rows.position,
+                rows.place,
+                num_rows=1,
+                first_row=len(rows.tokens) - 1,
+                features=rows.features,
             )
-        )
+            for rows in batch
+        ]
+        size = max(_LEAST, sum(len(rows.tokens) for rows in batch))
+        pad_to = self._backend.info.pass_size(size)
+        return self._backend.forward(self._packer.pack(sequences, self._cache, pad_to))
 
     def forget(self, request_id: int) -> None:
         """Free what a request holds; one that holds nothing is fine."""
@@ -109,8 +99,3 @@ class DraftGraph:
     def close(self) -> None:
         """Free the draft. Calling it twice is fine."""
         self._backend.close()
-
-
-def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """One after the other; the array itself when there is only one."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -23,7 +23,7 @@ from nanoaccel.runtime.execution.step_timing import calibrate
 from nanoaccel.runtime.execution.tuned.axes import CHANGEABLE
 from nanoaccel.runtime.execution.tuned.setting import AUTO, Setting, apply
 from nanoaccel.runtime.kv import make_cache
-from nanoaccel.runtime.types.plan import StepPlan
+from nanoaccel.runtime.types.packing import even_plan
 
 # The passes that shall become faster. That over eight tokens is also what checks guesses.
 KINDS = ("1 token", "8 tokens", "prompts")
@@ -207,7 +207,7 @@ def _prompt_seconds(loaded: _Loaded, size: int) -> float:
     total = 0.0
     for past in range(0, loaded.tokens, size):
         count = min(size, loaded.tokens - past)
-        plan = StepPlan.even([blocks[: -(-(past + count) // block_size)]], past, count)
+        plan = even_plan([blocks[: -(-(past + count) // block_size)]], past, count)
         begun = time.perf_counter()
         backend.forward(plan)
         total += time.perf_counter() - begun

@@ -39,11 +39,11 @@ def file_of(folder: Path, *names: str) -> Path:
     return folder.joinpath(*hashes).with_suffix(".json")
 
 
-def recall(file: Path, read: Callable[[Any], T]) -> T:
+def load(file: Path, read: Callable[[Any], T]) -> T:
     """Give what a file holds.
 
     Args:
-        file: As ``remember`` wrote it.
+        file: As ``store`` wrote it.
         read: Makes something of the JSON value, or raises what a wrong one leads to: ValueError,
             KeyError, TypeError, AttributeError.
 
@@ -58,22 +58,22 @@ def recall(file: Path, read: Callable[[Any], T]) -> T:
         raise ValueError(lines[0] if lines else type(error).__name__) from error
 
 
-def recall_sound(file: Path, read: Callable[[Any], T]) -> T | None:
-    """What ``recall`` gives; None where that raises, as it is measured again then."""
+def load_or_none(file: Path, read: Callable[[Any], T]) -> T | None:
+    """What ``load`` gives; None where that raises: what it held is then made again."""
     try:
-        return recall(file, read)
+        return load(file, read)
     except (OSError, ValueError):
         return None
 
 
-def remember(file: Path, content: Any) -> None:
+def store(file: Path, content: Any) -> None:
     """Write a JSON value, whole or not at all; where that fails, the log says so once."""
     with kept_if_possible():
         write(file, content)
 
 
 def write(file: Path, content: Any) -> None:
-    """As ``remember``, for what is not to be lost.
+    """As ``store``, for what is not to be lost.
 
     Raises:
         OSError: It cannot be written.

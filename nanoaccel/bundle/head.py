@@ -111,6 +111,11 @@ class Head:
         """Names of the backends that it has a graph for, the preferred one first."""
         return (self.manifest.runtime, *(entry.runtime for entry in self.manifest.also))
 
+    @property
+    def weight_group_size(self) -> int | None:
+        """Weights that share a scale; None without groups."""
+        return self.manifest.weight_group_size
+
     def graph_for(self, runtime: str) -> Path:
         """The file of the graph for a backend.
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
-from nanoaccel.runtime.backends import Backend, Precision
+from nanoaccel.runtime.backends import Precision
 from nanoaccel.runtime.config import DEFAULT_STEP_TOKENS, EngineConfig
-from nanoaccel.runtime.execution.loader import GraphLoader
-from nanoaccel.runtime.kv import CacheShape, KVCache, make_cache
+from nanoaccel.runtime.execution.loader import CacheSize, load
+from nanoaccel.runtime.kv import KVCache, make_cache
 from nanoaccel.runtime.types.packing import SequenceTokens, StepPacker
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array
 
@@ -95,23 +95,12 @@ class BundleLogits:
                 f"Choose at most {bundle.context_length}",
             )
         config = EngineConfig(precision=precision, threads=threads, speculation="off")
-        self._backend: Backend = GraphLoader(bundle=bundle, config=config).backend(backend)
-        info = self._backend.info
-        self.vocab_size = info.vocab_size
-        self._packer = StepPacker()
         longest = max(length, _STEP_TOKENS)
-        self._shape = CacheShape.of(
-            num_blocks=2 * -(-longest // info.block_size),
-            block_size=info.block_size,
-            slots=info.slots,
-            sequences=_SEQUENCES,
-            length=longest,
-        )
-        try:
-            self._shape.allocate(self._backend)
-        except BaseException:
-            self.close()
-            raise
+        size = CacheSize(lambda info: 2 * -(-longest // info.block_size), _SEQUENCES, longest)
+        model = load(bundle, backend, config, size)
+        self._backend, self._shape = model.backend, model.shape
+        self._packer = StepPacker()
+        self.vocab_size = self._backend.info.vocab_size
 
     def __call__(self, token_ids: Int64Array) -> Float32Array:
         """Logits f32[T, V] of tokens i64[T]; row t predicts token t+1."""

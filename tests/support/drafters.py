@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
-from nanoaccel.runtime.execution.step_time import StepCost
+from nanoaccel.runtime.execution.time_curves import ScaledCurve
 from nanoaccel.runtime.speculation import Controller
 from nanoaccel.runtime.speculation.controller import Goodput, StepShape
 from nanoaccel.runtime.speculation.draft_cost import GuessCost
@@ -86,7 +86,7 @@ class Always(Controller):
     """Has all guesses made and checked for which the step has room."""
 
     def __init__(self, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
-        super().__init__(StepCost(), pad)
+        super().__init__(ScaledCurve(), pad)
 
     def promise(
         self,

@@ -11,10 +11,9 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed, scripted
 from nanoaccel.runtime.engine.engine import Engine
-from nanoaccel.runtime.execution.pass_time import PassCost
+from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.execution.runner import ModelRunner
 from nanoaccel.runtime.execution.selector import GraphSelector
-from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.kv import CacheEviction, CacheShape, DiskTier, PagedCache, make_cache
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.request import Request
@@ -72,7 +71,7 @@ class Bench:
         tier_bytes: What it may take.
         drafters: Guess tokens.
         controller: Chooses how many guesses are checked.
-        chooser: Says which of two graphs runs; without it there is one.
+        selector: Says which of two graphs runs; without it there is one.
 
     Attributes:
         slots: Whether backends have slots; the fixture ``layouts`` changes it.
@@ -95,15 +94,15 @@ class Bench:
         tier_bytes: int = 1 << 20,
         drafters: Sequence[Drafter] = (),
         controller: Controller | None = None,
-        chooser: GraphSelector | None = None,
+        selector: GraphSelector | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.time = 0.0
         chosen = hashed(VOCAB_SIZE) if rule is None else rule
         told = {"attention_scores": attention_scores, "hidden_states": hidden_states}
-        layouts = [self.slots] if chooser is None else [self.slots, not self.slots]
+        layouts = [self.slots] if selector is None else [self.slots, not self.slots]
         self.tier = None
-        rooms: list[ModelRunner] = []
+        runners: list[ModelRunner] = []
         for slots in layouts:
             backend = FakeBackend(chosen, VOCAB_SIZE, slots=slots, **told)
             shape = CacheShape.of(
@@ -116,31 +115,31 @@ class Bench:
             shape.allocate(backend)
             if folder is not None:
                 self.tier = DiskTier(folder, identity="fake", max_bytes=tier_bytes, memory=backend)
-            cost = PassCost()
-            budget = StepBudget(cost, max_tokens=max_step_tokens, target=None)
+            times = PassTimeModel()
+            budget = StepBudget(times.step, max_tokens=max_step_tokens, target=None)
             cache = make_cache(shape, backend, tier=self.tier)
-            rooms.append(ModelRunner(backend, cache, cost, budget, StepCost()))
-        self.backend, self.cache = rooms[0].backend, rooms[0].cache
+            runners.append(ModelRunner(backend, cache, times, budget))
+        self.backend, self.cache = runners[0].backend, runners[0].cache
         self.scheduler = Scheduler(
             self.cache,
-            budget=rooms[0].budget,
+            budget=runners[0].budget,
             max_running=max_running,
             max_waiting=max_waiting,
             clock=self.now,
         )
         self.speculator = Speculator(
             drafters,
-            Controller(StepCost()) if controller is None else controller,
+            Controller(PassTimeModel().verify) if controller is None else controller,
             vocab_size=VOCAB_SIZE,
             max_tokens=max_step_tokens,
             clock=self.now,
         )
         self.engine = Engine(
-            rooms,
+            runners,
             self.scheduler,
             self.speculator,
             emit=self._note,
-            chooser=chooser,
+            selector=selector,
             clock=self.now,
         )
         self.events: list[Event] = []

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nanoaccel.runtime.execution.step_time import StepCost
+from nanoaccel.runtime.execution.time_curves import ScaledCurve
 from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, Experience
 from nanoaccel.runtime.speculation.controller import Controller, StepShape
 
@@ -101,7 +101,7 @@ class Simulation:
         self._curve, self._truth = curve, truth
         self._batch, self._tokens, self._rounds = batch, tokens, rounds
         self._noise, self._random = noise, random.Random(seed)
-        cost = StepCost()
+        cost = ScaledCurve()
         cost.restore({size: curve(size) * wrong_by(size) for size in (1, 2, 4, 8, 16)})
         self.controller = Controller(cost)
         self._experience = Experience([0.6] * _LONGEST)

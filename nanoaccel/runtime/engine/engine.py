@@ -33,11 +33,11 @@ class Engine:
     as the load changes; what they had computed is computed again.
 
     Args:
-        rooms: Where requests can run, one at a time.
-        scheduler: Chooses what runs, on the first room's cache.
+        runners: Where requests can run, one at a time.
+        scheduler: Chooses what runs, on the first runner's cache.
         speculator: Guesses tokens that are checked in the same pass.
         emit: Is told all events, in order, with the lock held.
-        chooser: Says which room; None stays in the first.
+        selector: Says which runner; None stays with the first.
         clock: Gives the time in seconds.
 
     Attributes:
@@ -46,25 +46,25 @@ class Engine:
 
     def __init__(
         self,
-        rooms: Sequence[ModelRunner],
+        runners: Sequence[ModelRunner],
         scheduler: Scheduler,
         speculator: Speculator,
         *,
         emit: EventListener,
-        chooser: GraphSelector | None = None,
+        selector: GraphSelector | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.lock = threading.RLock()
-        self._rooms = rooms
-        self._room = rooms[0]
-        self._used = {id(self._room)}
-        self._chooser = chooser
+        self._runners = runners
+        self._runner = runners[0]
+        self._used = {id(self._runner)}
+        self._selector = selector
         self._scheduler = scheduler
         self._speculator = speculator
         self._emit = emit
         self._clock = clock
         self._buffers = BatchBuilder()
-        self._scores = AttentionScores(self._room.cache.block_size)
+        self._scores = AttentionScores(self._runner.cache.block_size)
         self.recorder = Recorder()
 
     @property
@@ -73,19 +73,19 @@ class Engine:
         return self._scheduler.num_running + self._scheduler.num_waiting > 0
 
     @property
-    def num_rooms(self) -> int:
+    def num_runners(self) -> int:
         """Graphs that requests may run on."""
-        return len(self._rooms)
+        return len(self._runners)
 
     @property
-    def num_used_rooms(self) -> int:
+    def num_used_runners(self) -> int:
         """Those of them that have come into use."""
         return len(self._used)
 
     def warm_up(self) -> None:
         """Prepare for the first request, unless it is there already."""
         if not self.has_work:
-            self._room.warm_up()
+            self._runner.warm_up()
 
     def add(self, requests: Sequence[Request], *, even_if_full: bool = False) -> None:
         """Queue requests that fit the cache, all or none.
@@ -142,7 +142,7 @@ class Engine:
         error = self._pass(chunks)
         if error is not None:
             with self.lock:
-                live = without_guesses(chunks, self._room.cache)
+                live = without_guesses(chunks, self._runner.cache)
             isolate(live, error, partial(self._pass, again=True), self._fail)
 
     def _pass(self, chunks: Sequence[ScheduledTokens], again: bool = False) -> Exception | None:
@@ -154,15 +154,15 @@ class Engine:
             guesses = sum(len(chunk.drafts) for chunk in chunks)
             tokens = sum(chunk.last - chunk.start for chunk in chunks)
             pad_to = self._speculator.pass_size(tokens) if guesses > 0 else 0
-            plan = self._buffers.assemble(chunks, self._room.cache, pad_to)
+            plan = self._buffers.assemble(chunks, self._runner.cache, pad_to)
         begun = self._clock()
         try:
-            result = self._room.backend.forward(plan)
+            result = self._runner.backend.forward(plan)
         except Exception as error:
             return error
         now = self._clock()
         with self.lock:
-            self._room.pass_cost.observe(len(plan.token_ids), now - begun)
+            self._runner.times.step.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
             worth = StepSavings() if again else self._speculator.worth(guesses, now - begun)
             given = self._commit(chunks, result, now, worth)
@@ -174,15 +174,15 @@ class Engine:
     def counters(self) -> Counters:
         """How the engine does."""
         with self.lock:
-            cache, recorder = self._room.cache, self.recorder
-            stats = [room.cache.stats for room in self._rooms]
+            cache, recorder = self._runner.cache, self.recorder
+            stats = [runner.cache.stats for runner in self._runners]
             return Counters(
                 waiting=self._scheduler.num_waiting,
                 running=self._scheduler.num_running,
                 cache_blocks=cache.num_blocks,
                 owned_blocks=cache.num_blocks - cache.num_free,
                 cached_blocks=cache.num_cached,
-                cache_bytes=sum(room.cache_bytes for room in self._rooms),
+                cache_bytes=sum(runner.cache_bytes for runner in self._runners),
                 submitted=recorder.submitted,
                 refused=recorder.refused,
                 finished=recorder.finished.copy(),
@@ -203,37 +203,37 @@ class Engine:
 
     def check_integrity(self) -> None:
         """Assert that no cache block is lost or owned twice."""
-        for room in self._rooms:
-            room.cache.check_integrity()
+        for runner in self._runners:
+            runner.cache.check_integrity()
 
     def _schedule(self) -> list[ScheduledTokens]:
         for request in self._scheduler.expire():
             self._end(request, request.finish("timeout", self._clock()))
-        if self._chooser is not None:
-            self._move(self._chooser)
+        if self._selector is not None:
+            self._move(self._selector)
         chunks = self._scheduler.schedule()
         for chunk in chunks:
             if chunk.request.announce():
                 self._emit(Event("started", chunk.request.id))
         return chunks
 
-    def _move(self, chooser: GraphSelector) -> None:
+    def _move(self, selector: GraphSelector) -> None:
         """Go where the requests are done soonest."""
         load = self._scheduler.load()
         if load.requests == 0:
             return
-        room = self._rooms[chooser.choose(load)]
-        if room is not self._room:
-            self._scheduler.move(room.cache, room.budget)
-            self._speculator.move(room.step_cost, room.backend.info.pass_size)
-            self._room = room
-            self._used.add(id(room))
+        runner = self._runners[selector.choose(load)]
+        if runner is not self._runner:
+            self._scheduler.move(runner.cache, runner.budget)
+            self._speculator.move(runner.times.verify, runner.backend.info.pass_size)
+            self._runner = runner
+            self._used.add(id(runner))
 
     def _has_room(self, request: Request, length: int) -> bool:
         """Whether the cache has room for a request's first so many tokens."""
         with self.lock:
             live = request.finish_reason is None
-            return live and self._room.cache.allocate(request.id, length)
+            return live and self._runner.cache.allocate(request.id, length)
 
     def _show(self, chunks: list[ScheduledTokens], result: StepResult) -> None:
         """Let drafters see what was computed for tokens that are part of a text."""
@@ -263,9 +263,9 @@ class Engine:
                 continue
             request.num_computed = chunk.end
             written = self._verify(chunk, logits, now, worth) if chunk.completes else []
-            self._room.cache.commit(request.id, request.tokens(0, request.num_computed))
+            self._runner.cache.commit(request.id, request.tokens(0, request.num_computed))
             if chunk.drafts:
-                self._room.cache.trim(request.id, request.num_cached)
+                self._runner.cache.trim(request.id, request.num_cached)
             if request.eviction is not None and request.finish_reason is None:
                 self._evict_tokens(request, scores, restarted=chunk.start == 0)
             given += self._deliver(request, written, now)
@@ -320,13 +320,13 @@ class Engine:
         if request.chunk_limit == 0:
             places = blocks_to_drop(
                 request.eviction,
-                self._room.cache.blocks_for(request.num_cached),
-                self._room.cache.block_size,
+                self._runner.cache.blocks_for(request.num_cached),
+                self._runner.cache.block_size,
                 self._scores.of(request.id),
             )
-            self._room.cache.drop(request.id, places)
+            self._runner.cache.drop(request.id, places)
             self._scores.drop(request.id, places)
-            request.num_evicted += len(places) * self._room.cache.block_size
+            request.num_evicted += len(places) * self._runner.cache.block_size
 
     def _fail(self, chunk: ScheduledTokens, error: Exception) -> None:
         with self.lock:

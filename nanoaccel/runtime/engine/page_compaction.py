@@ -44,8 +44,8 @@ class PageCompaction:
 
     def _watch(self) -> None:
         idle = busy = settled = 0
-        while settled < self._engine.num_rooms and not self._closed.wait(_LOOK):
-            used = self._engine.num_used_rooms
+        while settled < self._engine.num_runners and not self._closed.wait(_LOOK):
+            used = self._engine.num_used_runners
             if used == settled:
                 continue
             idle, busy = (0, busy + 1) if self._engine.has_work else (idle + 1, busy)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, islice, repeat
 
-from nanoaccel.runtime.execution.step_time import StepCost
+from nanoaccel.runtime.execution.time_curves import TimeCurve
 from nanoaccel.runtime.speculation.draft_cost import GuessCost
 from nanoaccel.runtime.speculation.ledger import Ledger
 
@@ -75,7 +75,7 @@ class Controller:
     2024), and a ``Ledger`` bounds what can be lost.
 
     Args:
-        cost: What passes cost; goes on learning here.
+        times: Seconds of passes whose tokens all have logits; goes on learning here.
         pad: From the tokens of a pass with guesses to those that it is padded to. What fits in
             beside them is for nothing.
 
@@ -84,16 +84,16 @@ class Controller:
         pad: As given.
     """
 
-    def __init__(self, cost: StepCost, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
+    def __init__(self, times: TimeCurve, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
         self.ledger = Ledger()
-        self._cost = cost
+        self._times = times
         self.pad = pad
         self._on = False
         self._in_row = 0
 
-    def move(self, cost: StepCost, pad: Callable[[int], int]) -> None:
-        """Go on with another graph, whose passes cost something else."""
-        self._cost, self.pad = cost, pad
+    def move(self, times: TimeCurve, pad: Callable[[int], int]) -> None:
+        """Go on with another graph, whose passes take other times."""
+        self._times, self.pad = times, pad
 
     def pass_size(self, shape: StepShape, guesses: int) -> int:
         """Tokens that the pass of a step has with so many guesses."""
@@ -109,7 +109,7 @@ class Controller:
             shape: The step without them.
             cost: What it takes to make them.
         """
-        unit = self._cost.seconds(1)
+        unit = self._times.seconds(1)
         if unit is None:
             return Goodput(0, 0.0)
         without = self._at(shape.tokens)
@@ -146,7 +146,7 @@ class Controller:
             cost: What it takes to make them.
             before: Seconds that it takes before there is one.
         """
-        unit = self._cost.seconds(1)
+        unit = self._times.seconds(1)
         if unit is None:
             return _MANY
         left = self.ledger.balance * unit - before - cost.first
@@ -190,7 +190,7 @@ class Controller:
             guesses: Those that were checked.
             seconds: What the pass and making guesses took.
         """
-        plain = self._cost.seconds(shape.writers)
+        plain = self._times.seconds(shape.writers)
         if plain is None or guesses == 0:
             return StepSavings()
         prompts = self._at(shape.tokens) - plain
@@ -213,12 +213,12 @@ class Controller:
             seconds: What the pass took.
             drafting: Seconds that making guesses took.
         """
-        unit, plain = self._cost.seconds(1), self._cost.seconds(shape.writers)
+        unit, plain = self._times.seconds(1), self._times.seconds(shape.writers)
         if unit is None or plain is None:
             return
         deserved = given * plain / shape.writers
         if shape.tokens == shape.writers:  # rows of logits cost too, and prompts have none
-            self._cost.observe(self.pass_size(shape, guesses), seconds)
+            self._times.observe(self.pass_size(shape, guesses), seconds)
         if guesses == 0:
             self.ledger.settle(plain / unit, (plain + drafting) / unit)
             return
@@ -233,7 +233,7 @@ class Controller:
 
     def _count(self, chances: Sequence[float], shape: StepShape, drafting: float) -> int:
         """The best number of guesses, likeliest first."""
-        unit, plain = self._cost.seconds(1), self._cost.seconds(shape.writers)
+        unit, plain = self._times.seconds(1), self._times.seconds(shape.writers)
         if unit is None or plain is None or not chances or self._in_row >= PLAIN_EVERY:
             return 0
         given = list(accumulate(chances))
@@ -279,7 +279,7 @@ class Controller:
         return self._at(self.pass_size(shape, guesses))
 
     def _at(self, tokens: int) -> float:
-        seconds = self._cost.seconds(tokens)
+        seconds = self._times.seconds(tokens)
         assert seconds is not None, "the cost of a pass is known"
         return seconds
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from operator import eq
 
 from nanoaccel.errors import DrafterError
-from nanoaccel.runtime.execution.step_time import StepCost
+from nanoaccel.runtime.execution.time_curves import TimeCurve
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
 from nanoaccel.runtime.speculation.controller import Controller, StepSavings, StepShape
@@ -77,9 +77,9 @@ class Speculator:
         }
         return self._record.snapshot(self._controller.ledger, costs)
 
-    def move(self, cost: StepCost, pad: Callable[[int], int]) -> None:
+    def move(self, times: TimeCurve, pad: Callable[[int], int]) -> None:
         """Go on with another graph of the target."""
-        self._controller.move(cost, pad)
+        self._controller.move(times, pad)
 
     def extend(
         self, chunks: list[ScheduledTokens], has_room: Callable[[Request, int], bool]

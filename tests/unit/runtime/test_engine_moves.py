@@ -7,7 +7,8 @@ from random import Random
 import pytest
 from support.engines import VOCAB_SIZE, Bench, next_letter, quick
 
-from nanoaccel.runtime.execution.selector import GraphSelector, Prices
+from nanoaccel.runtime.execution.pass_time import PassTimeModel
+from nanoaccel.runtime.execution.selector import GraphSelector
 from nanoaccel.runtime.scheduling.load import Load
 from nanoaccel.text import Tokenizer
 
@@ -16,7 +17,7 @@ class Restless(GraphSelector):
     """Moves as the dice say."""
 
     def __init__(self, seed: int) -> None:
-        super().__init__([Prices({1: 1.0}, 1.0)] * 2)
+        super().__init__([PassTimeModel(decode={1: 1.0}, prompt_token=1.0)] * 2)
         self.random = Random(seed)
         self.moves = 0
 
@@ -31,8 +32,8 @@ class Restless(GraphSelector):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_engine_writes_the_same_wherever_requests_run(tokenizer: Tokenizer, seed: int) -> None:
-    chooser = Restless(seed)
-    bench = Bench(tokenizer, quick(), num_blocks=40, chooser=chooser)
+    selector = Restless(seed)
+    bench = Bench(tokenizer, quick(), num_blocks=40, selector=selector)
     random = Random(seed)
     requests = []
     for _ in range(30):
@@ -42,7 +43,7 @@ def test_engine_writes_the_same_wherever_requests_run(tokenizer: Tokenizer, seed
         )
         bench.step()
     bench.run()
-    assert chooser.moves > 5
+    assert selector.moves > 5
     for request in requests:
         known = request.tokens(0, request.num_known).tolist()
         assert request.finish_reason == "length"
@@ -51,19 +52,24 @@ def test_engine_writes_the_same_wherever_requests_run(tokenizer: Tokenizer, seed
 
 
 def test_engine_finds_a_prefix_in_the_graph_where_it_was_computed(tokenizer: Tokenizer) -> None:
-    chooser = GraphSelector([Prices({1: 1.0, 4: 8.0}, 1.0), Prices({1: 2.0, 4: 4.0}, 1.0)])
-    bench = Bench(tokenizer, quick(), chooser=chooser)
+    selector = GraphSelector(
+        [
+            PassTimeModel(decode={1: 1.0, 4: 8.0}, prompt_token=1.0),
+            PassTimeModel(decode={1: 2.0, 4: 4.0}, prompt_token=1.0),
+        ]
+    )
+    bench = Bench(tokenizer, quick(), selector=selector)
     prompt = list(range(9))
     for _ in range(2):
         bench.submit(prompt, max_tokens=2)
         bench.run()
     assert bench.engine.counters().hit_tokens == 8
-    assert (bench.engine.num_used_rooms, bench.engine.num_rooms) == (1, 2)
+    assert (bench.engine.num_used_runners, bench.engine.num_runners) == (1, 2)
     for _ in range(4):
         bench.submit(prompt, max_tokens=2)
     bench.step()
-    assert chooser.current == 1
-    assert bench.engine.num_used_rooms == 2
+    assert selector.current == 1
+    assert bench.engine.num_used_runners == 2
     bench.run()
     assert bench.engine.counters().queried_tokens > 0
     assert bench.engine.counters().cache_bytes == 2 * 64 * bench.backend.info.bytes_per_block

@@ -29,12 +29,12 @@ class Pages(HugePages):
 class Watched:
     """Of an engine, what is watched: whether it is busy, and how many graphs came into use."""
 
-    num_rooms = 1
+    num_runners = 1
 
     def __init__(self) -> None:
         self.busy = False
         self.looks = 0
-        self.num_used_rooms = 1
+        self.num_used_runners = 1
 
     @property
     def has_work(self) -> bool:
@@ -83,11 +83,11 @@ def test_it_begins_after_a_short_rest_or_longer_work(
 def test_it_is_done_again_for_a_graph_that_comes_into_use(
     made: Callable[[], PageCompaction], pages: Pages, engine: Watched
 ) -> None:
-    engine.num_rooms = 2
+    engine.num_runners = 2
     made()
     wait_until(lambda: pages.gathered == 1, "the first is gathered")
     looks = engine.looks
-    engine.num_used_rooms = 2
+    engine.num_used_runners = 2
     wait_until(lambda: pages.gathered == 2, "the second is gathered")
     assert engine.looks == looks + 2
 

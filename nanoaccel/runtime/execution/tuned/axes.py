@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.config import DEFAULT_STEP_TOKENS
 from nanoaccel.runtime.execution.tuned.search import Axis
 
@@ -13,8 +14,6 @@ _GROUPS = (64, 128, 32, 256)
 _NO_QUANTIZATION = 0
 _CACHE_PRECISIONS = ("u4", "u8", "f16", "bf16", "f32")
 _STEP_TOKENS = (64, 256, 512)
-# The runtime that is told the size of groups, and to fuse; they mean nothing to another one.
-CHANGEABLE = "openvino"
 
 
 def pass_axes(
@@ -33,7 +32,9 @@ def pass_axes(
         allow_precision: Whether results may differ by more than the order of sums.
     """
     axes = []
-    if CHANGEABLE in runtimes:
+    tuned = {field for runtime in runtimes for field in BACKENDS.facts(runtime).tunes}
+    if "quantization_group" in tuned:
+        may_fuse = may_fuse and "fuse_projections" in tuned
         axes.append(
             _products(weight_group_size, may_fuse=may_fuse, allow_precision=allow_precision)
         )

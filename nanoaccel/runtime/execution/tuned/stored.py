@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.cached_json import file_of, recall, versions_of, write
+from nanoaccel.cached_json import file_of, load, versions_of, write
+from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import CachePrecision, Precision
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.topology import Machine
 from nanoaccel.runtime.execution.tuned.setting import Setting
 
 _SCHEMA = 1
-_PACKAGES = ("nanoaccel", "openvino", "onnxruntime")
 
 _log = logging.getLogger("nanoaccel")
 
@@ -55,7 +55,7 @@ def fingerprint(machine: Machine) -> str:
 
 def installed_versions() -> dict[str, str]:
     """Of all that a measured speed depends on, as far as it is installed, and Python's."""
-    return {"python": platform.python_version(), **versions_of(_PACKAGES)}
+    return {"python": platform.python_version(), **versions_of(("nanoaccel", *BACKENDS.packages()))}
 
 
 def tuning_file(bundle: Bundle, folder: Path, machine: str) -> Path:
@@ -95,7 +95,7 @@ def find_tuning(
         _tell_unreadable(bundle, error)
         return None
     try:
-        tuning = recall(file, from_json)
+        tuning = load(file, from_json)
     except OSError as error:
         _tell_unreadable(bundle, error)
         return None

@@ -3,9 +3,19 @@
 from nanoaccel.runtime.speculation.drafters.base import (
     Draft,
     Drafter,
+    DrafterContext,
+    DrafterFactory,
     DrafterOptions,
     DraftOptions,
     StateReader,
 )
 
-__all__ = ["Draft", "DraftOptions", "Drafter", "DrafterOptions", "StateReader"]
+__all__ = [
+    "Draft",
+    "DraftOptions",
+    "Drafter",
+    "DrafterContext",
+    "DrafterFactory",
+    "DrafterOptions",
+    "StateReader",
+]

@@ -21,7 +21,7 @@ class DraftOptions:
     Args:
         folder: A bundle, or a head.
         target: Whose tokens are guessed.
-        runtime: Name of the backend that the target runs on.
+        backend: Name of the backend that the target runs on.
         num_blocks: Of the target's cache; the draft's own is made as long.
         max_running: Requests at once at most.
         threads: Threads for the graph; None lets its runtime choose.
@@ -31,7 +31,7 @@ class DraftOptions:
     folder: Path
     target: Bundle
     num_blocks: int
-    runtime: str = ""
+    backend: str = ""
     max_running: int = 32
     threads: int | None = None
     precision: Precision = "auto"
@@ -50,6 +50,19 @@ class DrafterOptions:
     vocab_size: int
     corpus_tokens: int = 0
     draft: DraftOptions | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrafterContext:
+    """What is known of a model before it is loaded: enough to say whether a drafter applies.
+
+    Args:
+        target: The bundle whose tokens are drafted.
+        draft: Folder of its draft, a bundle or a head; None when it has none.
+    """
+
+    target: Bundle
+    draft: Path | None
 
 
 class Draft:
@@ -173,3 +186,28 @@ class Drafter(Protocol):
 
     def close(self) -> None:
         """Free what it holds. Calling it twice is fine."""
+
+
+class DrafterFactory(Protocol):
+    """What is registered under a drafter's name: mostly its class."""
+
+    def __call__(self, options: DrafterOptions) -> Drafter:
+        """Make a drafter.
+
+        Raises:
+            NanoAccelError: It cannot be had with these options.
+        """
+
+    def applies(self, context: DrafterContext) -> bool:
+        """Whether it takes part when no drafter is named; without this method, it does not.
+
+        Raises:
+            ConfigError: The draft is no folder.
+        """
+
+    def hidden_layers(self, context: DrafterContext) -> tuple[int, ...]:
+        """Layers of the target, from 0, whose output it reads; without this method, none.
+
+        Raises:
+            BundleDamagedError: The draft is damaged.
+        """

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nanoaccel.runtime.backends import Backend
-from nanoaccel.runtime.kv import CacheShape, make_cache
+from nanoaccel.runtime.execution.loader import LoadedModel
+from nanoaccel.runtime.kv import make_cache
 from nanoaccel.runtime.types.packing import SequenceTokens, StepPacker
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepResult
 
@@ -45,13 +45,12 @@ class DraftGraph:
     """Runs a draft.
 
     Args:
-        backend: The draft, its cache allocated; it is closed with this.
-        shape: Of its cache.
+        model: The draft; its backend is closed with this.
     """
 
-    def __init__(self, backend: Backend, shape: CacheShape) -> None:
-        self._backend = backend
-        self._cache = make_cache(shape, backend, sharing=False)
+    def __init__(self, model: LoadedModel) -> None:
+        self._backend = model.backend
+        self._cache = make_cache(model.shape, model.backend, sharing=False)
         self._packer = StepPacker()
 
     def warm_up(self, feature_size: int = 0) -> None:

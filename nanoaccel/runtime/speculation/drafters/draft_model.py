@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from nanoaccel.runtime.speculation.drafters.base import Draft, DrafterOptions
+from nanoaccel.runtime.speculation.drafters.base import Draft, DrafterContext, DrafterOptions
 from nanoaccel.runtime.speculation.drafters.draft_graph import Rows
 from nanoaccel.runtime.speculation.drafters.graph_drafter import GraphDrafter
-from nanoaccel.runtime.speculation.drafters.opening import open_draft_model
+from nanoaccel.runtime.speculation.drafters.opening import kind_of, open_draft_model
 from nanoaccel.runtime.types.plan import Int64Array, StepResult
 
 # Tokens that it reads at once of a text that it is behind on: a step is not to wait for long.
@@ -30,6 +30,11 @@ class ModelDrafter(GraphDrafter):
         super().__init__(open_draft_model(options))
         self._vocab_size = options.vocab_size
         self._read: dict[int, Int64Array] = {}
+
+    @staticmethod
+    def applies(context: DrafterContext) -> bool:
+        """Where the draft is a bundle."""
+        return context.draft is not None and kind_of(context.draft) == ModelDrafter.name
 
     def finish(self, request_id: int, tokens: Int64Array, num_prompt: int) -> None:
         super().finish(request_id, tokens, num_prompt)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nanoaccel.runtime.speculation.drafters.base import Draft, DrafterOptions
+from nanoaccel.bundle import Head
+from nanoaccel.runtime.speculation.drafters.base import Draft, DrafterContext, DrafterOptions
 from nanoaccel.runtime.speculation.drafters.draft_graph import Rows
 from nanoaccel.runtime.speculation.drafters.graph_drafter import GraphDrafter
-from nanoaccel.runtime.speculation.drafters.opening import open_head
+from nanoaccel.runtime.speculation.drafters.opening import kind_of, open_head
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepResult
 
 # Positions of which the head is behind at most: it forgets what is farther back.
@@ -57,6 +58,16 @@ class HeadDrafter(GraphDrafter):
         self._feature_size = head.feature_size
         self._own_size = head.hidden_size
         self._readers: dict[int, _Reader] = {}
+
+    @staticmethod
+    def applies(context: DrafterContext) -> bool:
+        """Where the draft is a head."""
+        return context.draft is not None and kind_of(context.draft) == HeadDrafter.name
+
+    @staticmethod
+    def hidden_layers(context: DrafterContext) -> tuple[int, ...]:
+        """Those that it was trained to read."""
+        return () if context.draft is None else Head.open(context.draft).manifest.layers
 
     def observe(self, request_id: int, start: int, hidden: Float32Array) -> None:
         """Learn what the target computed for positions from ``start`` on: f32[T, F]."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nanoaccel.runtime.speculation.drafters.base import Draft, DrafterOptions
+from nanoaccel.runtime.speculation.drafters.base import Draft, DrafterContext, DrafterOptions
 from nanoaccel.runtime.speculation.drafters.ngram_index import MAX_MATCH, NgramIndex
 from nanoaccel.runtime.types.plan import Int64Array
 
@@ -35,6 +35,11 @@ class NgramDrafter:
         self._texts: dict[int, NgramIndex] = {}
         tokens = options.corpus_tokens
         self._corpus = _Corpus(tokens) if tokens > 0 else None
+
+    @staticmethod
+    def applies(context: DrafterContext) -> bool:  # noqa: ARG004
+        """Always: it needs nothing but the text."""
+        return True
 
     def propose(self, drafts: Sequence[Draft]) -> None:
         for draft in drafts:

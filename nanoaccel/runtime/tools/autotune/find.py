@@ -93,14 +93,14 @@ def tune(
     file = tuning_file(bundle, folder, machine)
     _check_can_be_kept(file)
     runtimes = BACKENDS.installed(bundle.runtimes)
-    rig = Rig(bundle, runtimes)
+    rig = Rig(bundle, runtimes, clock)
     try:
         searches = _Searches(rig, bundle, runtimes, clock() + seconds, clock, tell)
         passes = searches.passes(seconds * _PASS_SHARE, allow_precision=allow_precision)
         quiet, others = searches.quiet(passes.setting, seconds * _QUIET_SHARE)
         steps = searches.steps(quiet.setting)
         tell("measuring what guesses cost")
-        rig.calibrate(quiet.setting, folder)
+        rig.time_passes(quiet.setting, folder)
     finally:
         rig.close()
     tuning = Tuning(

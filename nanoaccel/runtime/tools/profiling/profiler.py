@@ -51,7 +51,9 @@ class Profiler:
             self._time(engine, "_schedule", "schedule")
             for name in ("extend", "learn", "settle", "observe"):
                 self._time(speculator, name, "draft")
-            for backend in {id(room.backend): room.backend for room in engine._rooms}.values():
+            for backend in {
+                id(runner.backend): runner.backend for runner in engine._runners
+            }.values():
                 self._replace(backend, "forward", self._forward(backend.forward))
             self._replace(engine, "_verify", self._verify(engine._verify))
             self._replace(engine, "step", self._step(engine.step))

@@ -16,7 +16,7 @@ from support.speculating import (
     teasing,
 )
 
-from nanoaccel.runtime.execution.step_time import StepCost
+from nanoaccel.runtime.execution.time_curves import ScaledCurve
 from nanoaccel.runtime.speculation.controller import PLAIN_EVERY, Controller, StepShape
 from nanoaccel.runtime.speculation.ledger import CAP, START, Ledger
 
@@ -113,14 +113,14 @@ def test_controller_gains_in_batches(curve: Curve, batch: int) -> None:
     assert outcome.speedup > (1.15 if curve is flat else 1.0)
 
 
-def known(curve: Curve) -> StepCost:
-    cost = StepCost()
+def known(curve: Curve) -> ScaledCurve:
+    cost = ScaledCurve()
     cost.restore({size: curve(size) for size in (1, 2, 4, 8, 16)})
     return cost
 
 
 def test_controller_without_costs_checks_nothing() -> None:
-    assert Controller(StepCost()).choose([[0.9]], StepShape(1, 1), 16) == [0]
+    assert Controller(ScaledCurve()).choose([[0.9]], StepShape(1, 1), 16) == [0]
 
 
 def test_controller_shares_guesses_by_what_they_promise() -> None:

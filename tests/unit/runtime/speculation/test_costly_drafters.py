@@ -21,7 +21,7 @@ from support.speculating import (
     teasing,
 )
 
-from nanoaccel.runtime.execution.step_time import StepCost
+from nanoaccel.runtime.execution.time_curves import ScaledCurve
 from nanoaccel.runtime.speculation import Controller
 from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.runtime.speculation.ledger import START
@@ -82,7 +82,7 @@ class Timed:
         tokens: int = TOKENS,
         prompt: int = 1,
     ) -> None:
-        cost = StepCost()
+        cost = ScaledCurve()
         cost.restore({size: curve(size) for size in (1, 2, 4, 8, 16)})
         self._curve = curve
         self.bench = Bench(

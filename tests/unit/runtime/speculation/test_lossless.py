@@ -21,9 +21,8 @@ from support.drafters import Always, Guesser, random_tokens, same
 
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
 from nanoaccel.runtime.engine.engine import Engine
-from nanoaccel.runtime.execution.pass_time import PassCost
+from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.execution.runner import ModelRunner
-from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.sampling import Sampled, SamplingParams, SamplingSettings
 from nanoaccel.runtime.scheduling.request import Request
@@ -158,8 +157,8 @@ def write_texts(tokenizer: Tokenizer, case: Case) -> tuple[Counter[Text], int]:
     backend = FakeBackend(rule, VOCAB_SIZE)
     num_blocks = 4 * BATCH
     backend.allocate_cache(num_blocks)
-    cache, cost = PagedCache(num_blocks, backend.info.block_size), PassCost()
-    budget = StepBudget(cost, max_tokens=10 * BATCH, target=None)
+    cache, times = PagedCache(num_blocks, backend.info.block_size), PassTimeModel()
+    budget = StepBudget(times.step, max_tokens=10 * BATCH, target=None)
     scheduler = Scheduler(
         cache,
         budget=budget,
@@ -175,8 +174,8 @@ def write_texts(tokenizer: Tokenizer, case: Case) -> tuple[Counter[Text], int]:
         vocab_size=VOCAB_SIZE,
         max_tokens=10 * BATCH,
     )
-    room = ModelRunner(backend, cache, cost, budget, StepCost())
-    engine = Engine([room], scheduler, guesses, emit=lambda _: None, clock=lambda: 0.0)
+    runner = ModelRunner(backend, cache, times, budget)
+    engine = Engine([runner], scheduler, guesses, emit=lambda _: None, clock=lambda: 0.0)
     params = params_of(case)
     requests = [
         Request(

@@ -32,6 +32,7 @@ from nanoaccel.finetune.drafts.head import DraftHead  # noqa: E402
 from nanoaccel.finetune.drafts.head_graph import write_graph  # noqa: E402
 from nanoaccel.registry import BACKENDS  # noqa: E402
 from nanoaccel.runtime.backends import BackendOptions  # noqa: E402
+from nanoaccel.runtime.execution.loader import LoadedModel  # noqa: E402
 from nanoaccel.runtime.kv import CacheShape  # noqa: E402
 from nanoaccel.runtime.speculation.drafters.draft_graph import DraftGraph, Rows  # noqa: E402
 
@@ -102,7 +103,7 @@ def running(folder: Path, runtime: str, precision: str) -> Iterator[DraftGraph]:
         length=POSITIONS,
     )
     shape.allocate(backend)
-    draft = DraftGraph(backend, shape)
+    draft = DraftGraph(LoadedModel(runtime, "head", backend, shape))
     yield draft
     draft.close()
 

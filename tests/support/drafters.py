@@ -85,6 +85,8 @@ def knowing(texts: Mapping[int, Sequence[int]], right: float, seed: int = 0) -> 
 class Always(Controller):
     """Has all guesses made and checked for which the step has room."""
 
+    least_chance = 0.0
+
     def __init__(self, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
         super().__init__(ScaledCurve(), pad)
 

@@ -17,6 +17,9 @@ PLAIN_EVERY = 64
 # Other programs make some passes longer: beyond this factor, it is not the guesses' fault.
 _MOST_SURPRISE = 1.5
 _MANY = 1 << 16
+# A draft token that is reached less often pays on no machine: a token more costs some percent of a
+# pass.
+_LEAST_CHANCE = 0.02
 _FREE = GuessCost()
 
 
@@ -82,7 +85,10 @@ class Controller:
     Attributes:
         ledger: The account.
         pad: As given.
+        least_chance: How often a draft token must be reached and accepted, if it costs nothing.
     """
+
+    least_chance = _LEAST_CHANCE
 
     def __init__(self, times: TimeCurve, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
         self.ledger = Ledger()

@@ -17,8 +17,6 @@ MAX_DRAFT = 15
 _HORIZON = 64
 # Guesses that are tried when nothing is known of what they cost.
 _FIRST_TRY = 3
-# A guess that is reached less often pays on no machine: a token more costs some percent of a pass.
-_FLOOR = 0.02
 
 
 @dataclass(slots=True)
@@ -85,7 +83,9 @@ class DrafterState:
             return None
         student, most = self._student(request_id), min(limit, MAX_DRAFT)
         if self.drafter.is_free:
-            return Draft(request_id, tokens, most, student.belief.chance, (_FLOOR,))
+            return Draft(
+                request_id, tokens, most, student.belief.chance, (controller.least_chance,)
+            )
         cost = self._cost.guesses(shape.writers)
         lag = len(tokens) - student.read
         if lag > NEAR and self._newcomer:

@@ -192,7 +192,7 @@ class Bundle:
         return digest.hexdigest()
 
     def stamp(self, runtime: str | None = None) -> str:
-        """Names a graph's file as it is now, without reading it: place, size and time.
+        """Names a graph's file as it is now, without reading it: path, size and time.
 
         Args:
             runtime: Which of its graphs; None is the first.
@@ -228,7 +228,7 @@ def _export_command(folder: Path) -> str:
 
 
 def stamp_of(graph: Path) -> str:
-    """Names a graph's file as it is now, without reading it: place, size and time."""
+    """Names a graph's file as it is now, without reading it: path, size and time."""
     found = [path.stat() for path in weights_files(graph)]
     return " ".join([str(graph.resolve()), *(f"{s.st_size} {s.st_mtime_ns}" for s in found)])
 

@@ -133,7 +133,7 @@ class Head:
         )
 
     def stamp(self, runtime: str | None = None) -> str:
-        """Names a graph's file as it is now, without reading it: place, size and time.
+        """Names a graph's file as it is now, without reading it: path, size and time.
 
         Args:
             runtime: Which of its graphs; None is the first.

@@ -79,7 +79,7 @@ def test_drafter_guesses_tokens_of_the_model_with_known_evidence(drafter: Drafte
     for draft in found.values():
         assert len(draft.proposed) <= 4
         assert all(0 <= token < VOCAB_SIZE for token in draft.proposed)
-        assert all(0 <= level < len(drafter.priors) for level in draft.evidence)
+        assert all(0 <= level < len(drafter.priors) for level in draft.buckets)
 
 
 def test_drafter_guesses_for_one_request_what_it_guesses_for_many(drafter: Drafter) -> None:

@@ -116,14 +116,14 @@ def batches() -> Iterator[list[Rows]]:
         batch = []
         for text in random.permutation(3)[: random.integers(1, 4)].tolist():
             count = int(random.integers(1, 5))
-            place = max(0, min(places[text], 40 - count) - int(random.integers(0, 2)))
+            past = max(0, min(places[text], 40 - count) - int(random.integers(0, 2)))
             features = np.zeros((count, WIDTH + SHAPE.hidden), np.float32)
             own = bool(random.random() < 0.5)
             part = slice(WIDTH, None) if own else slice(0, WIDTH)
             features[:, part] = random.normal(scale=1 if own else 9, size=features[:, part].shape)
             tokens = random.integers(0, VOCAB_SIZE, count)
-            batch.append(Rows(text, place, starts[text] + place, tokens, features))
-            places[text] = place + count
+            batch.append(Rows(text, past, starts[text] + past, tokens, features))
+            places[text] = past + count
         yield batch
 
 

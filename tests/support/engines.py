@@ -207,7 +207,7 @@ class Bench:
             self.engine._scores._sums,
             self.engine.recorder._last_token,
             self.speculator._open,
-            *(learner.students for learner in self.speculator._learners),
+            *(state.requests for state in self.speculator._states),
             self.scheduler._deadlines._live,
             self.cache._tables if isinstance(self.cache, PagedCache) else self.cache._taken,
         )

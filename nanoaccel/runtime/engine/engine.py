@@ -164,8 +164,8 @@ class Engine:
         with self.lock:
             self._runner.times.step.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
-            worth = StepSavings() if again else self._speculator.worth(guesses, now - begun)
-            given = self._commit(chunks, result, now, worth)
+            savings = StepSavings() if again else self._speculator.savings(guesses, now - begun)
+            given = self._commit(chunks, result, now, savings)
         self._show(chunks, result)
         if not again:  # a part of a step says nothing of what a step costs
             self._speculator.settle(guesses, given, now - begun)
@@ -248,7 +248,7 @@ class Engine:
             row += chunk.last - chunk.start
 
     def _commit(
-        self, chunks: list[ScheduledTokens], result: StepResult, now: float, worth: StepSavings
+        self, chunks: list[ScheduledTokens], result: StepResult, now: float, savings: StepSavings
     ) -> int:
         """Take what was computed; the number of tokens that requests got."""
         row = seen = given = 0
@@ -262,7 +262,7 @@ class Engine:
             if request.finish_reason is not None:  # cancelled during the pass
                 continue
             request.num_computed = chunk.end
-            written = self._verify(chunk, logits, now, worth) if chunk.completes else []
+            written = self._verify(chunk, logits, now, savings) if chunk.completes else []
             self._runner.cache.commit(request.id, request.tokens(0, request.num_computed))
             if chunk.drafts:
                 self._runner.cache.trim(request.id, request.num_cached)
@@ -272,7 +272,7 @@ class Engine:
         return given
 
     def _verify(
-        self, chunk: ScheduledTokens, logits: Float32Array, now: float, worth: StepSavings
+        self, chunk: ScheduledTokens, logits: Float32Array, now: float, savings: StepSavings
     ) -> list[Chunk]:
         """Sample behind the last token, and on as long as that gives what was guessed."""
         request = chunk.request
@@ -283,9 +283,9 @@ class Engine:
                 sampled = request.sample(row)
                 right = sampled.token_id == guess
                 if not tokens:
-                    request.note_step(len(chunk.drafts), worth.token - len(logits) * worth.row)
+                    request.note_step(len(chunk.drafts), savings.token - len(logits) * savings.row)
                 if right:
-                    request.note_accepted(worth.token)
+                    request.note_accepted(savings.token)
                 tokens.append(sampled.token_id)
                 written.append(request.append(sampled, now))
                 if request.finish_reason is not None or not right:

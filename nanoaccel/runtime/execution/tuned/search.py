@@ -147,8 +147,8 @@ def median_bound(values: Sequence[float]) -> float:
     minus infinity where they are too few.
     """
     count, chance, bound = len(values), 0.0, -math.inf
-    for place, value in enumerate(sorted(values)):
-        chance += math.comb(count, place) / 2**count
+    for index, value in enumerate(sorted(values)):
+        chance += math.comb(count, index) / 2**count
         if chance > _MISTAKES:
             break
         bound = value
@@ -184,9 +184,9 @@ class _Search:
         self._warm_up(self._default)
         best = self._default
         counts = [len(axis.changes) for axis in axes]
-        for place, axis in enumerate(axes):
+        for index, axis in enumerate(axes):
             left = self._end - self._confirmation - self._clock()
-            until = self._clock() + left * counts[place] / sum(counts[place:])
+            until = self._clock() + left * counts[index] / sum(counts[index:])
             best = self._race(axis, best, until)
         if best != self._default:
             trial = self._confirm(best)

@@ -1,4 +1,4 @@
-"""Drafters: they guess how a text goes on."""
+"""Drafters: they propose how a text goes on."""
 
 from nanoaccel.runtime.speculation.drafters.base import (
     Draft,

@@ -22,23 +22,23 @@ class Rows:
     """Tokens of one request; T of them.
 
     Args:
-        request_id: Whose.
-        place: Where the first one stands in the draft's cache; what stood there is replaced.
-        position: Where it stands in the text.
+        request_id: The request.
+        past: Tokens of it before them in the draft's cache; what stood behind is replaced.
+        position: Position of the first one in the text.
         tokens: i64[T].
         features: f32[T, F], for a head.
     """
 
     request_id: int
-    place: int
+    past: int
     position: int
     tokens: Int64Array
     features: Float32Array | None = None
 
     @property
     def end(self) -> int:
-        """Place behind the last."""
-        return self.place + len(self.tokens)
+        """Tokens in the draft's cache with them."""
+        return self.past + len(self.tokens)
 
 
 class DraftGraph:
@@ -66,7 +66,7 @@ class DraftGraph:
         self.forget(_NOBODY)
 
     def has_room(self, rows: Rows) -> bool:
-        """Whether rows fit the cache; if so, they have their place from now on."""
+        """Whether rows fit the cache; if so, they hold it from now on."""
         return self._cache.allocate(rows.request_id, rows.end)
 
     def run(self, batch: Sequence[Rows]) -> StepResult:
@@ -80,7 +80,7 @@ class DraftGraph:
                 rows.request_id,
                 rows.tokens,
                 rows.position,
-                rows.place,
+                rows.past,
                 num_rows=1,
                 first_row=len(rows.tokens) - 1,
                 features=rows.features,

@@ -1,4 +1,4 @@
-"""Guesses what a smaller model with the same tokenizer would write (Leviathan et al. 2023)."""
+"""Drafts what a smaller model with the same tokenizer would write (Leviathan et al. 2023)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _CHUNK = 128
 class ModelDrafter(GraphDrafter):
     """A model of its own, with a cache of its own.
 
-    What it guessed and the target accepted is in its cache already. Of a long prompt it reads a
-    chunk with each step, and guesses when it has read all.
+    What it drafted and the target accepted is in its cache already. Of a long prompt it reads a
+    chunk with each step, and drafts when it has read all.
 
     Args:
         options: With a draft that is a bundle.
@@ -53,14 +53,14 @@ class ModelDrafter(GraphDrafter):
         return None
 
     def _after(self, draft: Draft, rows: Rows, result: StepResult, row: int) -> Rows:  # noqa: ARG002
-        guess = np.array(draft.proposed[-1:], np.int64)
-        return Rows(draft.request_id, rows.end, rows.end, guess)
+        drafted = np.array(draft.proposed[-1:], np.int64)
+        return Rows(draft.request_id, rows.end, rows.end, drafted)
 
     def _token(self, choice: int) -> int | None:
         return choice if choice < self._vocab_size else None  # padding of its vocabulary
 
     def _done(self, draft: Draft, rows: Rows) -> None:
-        before = self._read.get(draft.request_id, _NOTHING)[: rows.place]
+        before = self._read.get(draft.request_id, _NOTHING)[: rows.past]
         self._read[draft.request_id] = np.concatenate([before, rows.tokens])
 
 

@@ -1,4 +1,4 @@
-"""Guesses with a trained head: one layer that reads what the target computed (EAGLE)."""
+"""Drafts with a trained head: one layer that reads what the target computed (EAGLE)."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class _Reader:
 class HeadDrafter(GraphDrafter):
     """Reads the target's hidden states (Li et al. 2024 and 2025, EAGLE and EAGLE-3).
 
-    At position i the head reads the states of i and the token of i + 1, and guesses the token of
+    At position i the head reads the states of i and the token of i + 1, and drafts the token of
     i + 2. Beyond what the target has computed, its own state of the position before stands in for
-    the target's. It learns of states by ``observe``, and reads them when it is asked to guess.
+    the target's. It learns of states by ``observe``, and reads them when it is asked to draft.
     Where the target computed nothing, as for a prefix that was cached, it knows nothing of it.
 
     Args:
@@ -113,9 +113,9 @@ class HeadDrafter(GraphDrafter):
         assert result.hidden is not None
         features = np.zeros((1, self._feature_size + self._own_size), np.float32)
         features[0, self._feature_size :] = result.hidden[row]
-        guess = np.array(draft.proposed[-1:], np.int64)
+        drafted = np.array(draft.proposed[-1:], np.int64)
         end = rows.position + len(rows.tokens)
-        return Rows(draft.request_id, rows.end, end, guess, features)
+        return Rows(draft.request_id, rows.end, end, drafted, features)
 
     def _done(self, draft: Draft, rows: Rows) -> None:
         reader = self._readers[draft.request_id]

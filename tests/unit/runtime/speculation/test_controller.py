@@ -145,7 +145,7 @@ def test_controller_fills_a_pass_that_is_padded_anyway() -> None:
     assert Controller(known(flat)).choose([chances], shape, 16) == [2]
     controller = Controller(known(flat), pad)
     assert controller.choose([chances], shape, 16) == [3]
-    assert [controller.pass_size(shape, guesses) for guesses in (0, 1, 3, 4)] == [1, 4, 4, 8]
+    assert [controller.pass_size(shape, num_drafts) for num_drafts in (0, 1, 3, 4)] == [1, 4, 4, 8]
 
 
 def test_controller_takes_a_plain_step_now_and_then() -> None:

@@ -200,14 +200,14 @@ def write_texts(
         share_prefixes=False,
     )
     drafter = drafter_named(case.drafter)
-    guesses = TellingSpeculator(
+    num_drafts = TellingSpeculator(
         [] if drafter is None else [drafter],
         Always(),
         vocab_size=VOCAB_SIZE,
         max_tokens=10 * BATCH,
     )
     runner = ModelRunner(backend, cache, times, budget)
-    engine = Engine([runner], scheduler, guesses, emit=lambda _: None, clock=lambda: 0.0)
+    engine = Engine([runner], scheduler, num_drafts, emit=lambda _: None, clock=lambda: 0.0)
     params = params_of(case)
     requests = [
         (Request if accepts is None else LossyRequest)(

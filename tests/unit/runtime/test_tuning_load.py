@@ -26,7 +26,7 @@ from nanoaccel.runtime.execution.tuned.stored import (
     find_tuning,
     fingerprint,
     installed_versions,
-    keep,
+    save_tuning,
     tuning_file,
 )
 from nanoaccel.runtime.llm import LLM
@@ -87,7 +87,7 @@ def bundle(tmp_path: Path) -> Bundle:
 def store(bundle: Bundle, setting: Setting) -> Path:
     machine = fingerprint(this_machine())
     file = tuning_file(bundle, cache_folder(), machine)
-    keep(
+    save_tuning(
         Tuning(
             setting=setting,
             gain=1.2,
@@ -150,7 +150,7 @@ def test_tune_takes_smaller_steps_where_prompts_gain(
 ) -> None:
     sizes = [Axis.of("max_step_tokens", (16,))]
     monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.pass_axes", lambda *_, **__: [])
-    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.quiet_axes", lambda *_, **__: [])
+    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.machine_axes", lambda *_, **__: [])
     monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.step_axes", lambda _: sizes)
     runtime.seconds = lambda _, tokens: 1e-5 * tokens**2
     tuned = tune(bundle, seconds=20, allow_precision=False, tell=print, clock=runtime.clock)
@@ -168,7 +168,7 @@ def test_tune_judges_threads_on_a_quiet_machine_only(
 ) -> None:
     monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.pass_axes", lambda *_, **__: [])
     axes = [Axis.of("threads", (1,))]
-    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.quiet_axes", lambda *_, **__: axes)
+    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.machine_axes", lambda *_, **__: axes)
     monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.step_axes", lambda _: [])
     monkeypatch.setattr(OthersMeter, "used", lambda _: others)
     runtime.seconds = lambda options, _: 0.0005 if options.threads == 1 else 0.0015

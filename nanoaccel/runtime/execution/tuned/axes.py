@@ -44,7 +44,7 @@ def pass_axes(
     return axes
 
 
-def quiet_axes(
+def machine_axes(
     runtimes: Sequence[str], *, threads: int, cpus: int, fixed_threads: bool
 ) -> list[Axis]:
     """What another program would decide: threads that wait for one that it holds up.

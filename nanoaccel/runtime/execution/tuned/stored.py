@@ -95,7 +95,7 @@ def find_tuning(
         _tell_unreadable(bundle, error)
         return None
     try:
-        tuning = load(file, from_json)
+        tuning = load(file, tuning_from_json)
     except OSError as error:
         _tell_unreadable(bundle, error)
         return None
@@ -116,16 +116,16 @@ def find_tuning(
     return tuning
 
 
-def keep(tuning: Tuning, file: Path) -> None:
+def save_tuning(tuning: Tuning, file: Path) -> None:
     """Write it, whole or not at all.
 
     Raises:
         OSError: It cannot be written.
     """
-    write(file, to_json(tuning))
+    write(file, tuning_to_json(tuning))
 
 
-def forget(bundle: Bundle, folder: Path, machine: str) -> bool:
+def delete_tuning(bundle: Bundle, folder: Path, machine: str) -> bool:
     """Remove the tuning of a bundle for a machine; gives whether there was one.
 
     Raises:
@@ -137,13 +137,13 @@ def forget(bundle: Bundle, folder: Path, machine: str) -> bool:
     return found
 
 
-def to_json(tuning: Tuning) -> dict[str, Any]:
+def tuning_to_json(tuning: Tuning) -> dict[str, Any]:
     """As it is stored."""
     return {"schema": _SCHEMA, **asdict(tuning)}
 
 
-def from_json(found: Any) -> Tuning:
-    """Make it of what ``to_json`` gave, and take that apart.
+def tuning_from_json(found: Any) -> Tuning:
+    """Make it of what ``tuning_to_json`` gave, and take that apart.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: It is something else.

@@ -37,7 +37,7 @@ _PROMPT = 128
 # Sequences that a cache has room for: as many as are timed together.
 _SEQUENCES = 16
 # Tokens of the prompt that is cut into steps.
-_LONG_PROMPT = 512
+LONG_PROMPT = 512
 # What every backend obeys.
 _FOR_ALL = ("threads", "precision", "cache_precision")
 
@@ -52,7 +52,7 @@ class _Loaded:
     tokens: int
 
 
-class Rig:
+class GraphPool:
     """The graphs that are loaded, each for one setting or several.
 
     Args:
@@ -143,7 +143,7 @@ class Rig:
             passes.run()  # packs the weights
             pages.gather()
             cache = make_cache(model.shape, model.backend, sharing=False)
-            tokens = min(_LONG_PROMPT, model.shape.first_tokens, self._bundle.context_length)
+            tokens = min(LONG_PROMPT, model.shape.first_tokens, self._bundle.context_length)
             cache.allocate(0, tokens)
             out = np.empty(cache.num_blocks, np.int32)
             blocks = out[: cache.block_ids(0, tokens, out)].tolist()
@@ -163,33 +163,33 @@ def _key(runtime: str, setting: Setting) -> tuple[str, Setting]:
     return runtime, replace(setting, **ignored)
 
 
-class PassesOf:
+class DecodeTimer:
     """Measures what passes cost with a setting, each in the graph that is best for it."""
 
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
+    def __init__(self, pool: GraphPool) -> None:
+        self._pool = pool
 
     def measure(self, setting: Setting) -> Sequence[float]:
-        return pass_seconds([loaded.passes.sample() for loaded in self._rig.graphs(setting)])
+        return pass_seconds([loaded.passes.sample() for loaded in self._pool.graphs(setting)])
 
     def release(self, setting: Setting) -> None:
-        self._rig.release(setting)
+        self._pool.release(setting)
 
 
-class PromptOf:
+class PromptTimer:
     """Measures what a long prompt costs, cut as a setting says."""
 
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
+    def __init__(self, pool: GraphPool) -> None:
+        self._pool = pool
 
     def measure(self, setting: Setting) -> Sequence[float]:
         size = EngineConfig(max_step_tokens=setting.max_step_tokens).step_tokens
-        graphs = self._rig.graphs(setting)
-        return [min(_prompt_seconds(loaded, size, self._rig.clock) for loaded in graphs)]
+        graphs = self._pool.graphs(setting)
+        return [min(_prompt_seconds(loaded, size, self._pool.clock) for loaded in graphs)]
 
     def token_seconds(self, setting: Setting) -> float:
         """Of a prompt, in passes of the default size; loads what it needs."""
-        return min(loaded.passes.sample().prompt_token for loaded in self._rig.graphs(setting))
+        return min(loaded.passes.sample().prompt_token for loaded in self._pool.graphs(setting))
 
     def release(self, _: Setting) -> None:
         """All have the same graphs."""

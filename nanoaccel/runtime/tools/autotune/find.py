@@ -92,10 +92,10 @@ def tune(
     folder, machine = cache_folder(), fingerprint(this_machine())
     file = tuning_file(bundle, folder, machine)
     _check_can_be_kept(file)
-    runtimes = BACKENDS.installed(bundle.runtimes)
-    pool = GraphPool(bundle, runtimes, clock)
+    backends = BACKENDS.installed(bundle.runtimes)
+    pool = GraphPool(bundle, backends, clock)
     try:
-        searches = _Searches(pool, bundle, runtimes, clock() + seconds, clock, tell)
+        searches = _Searches(pool, bundle, backends, clock() + seconds, clock, tell)
         passes = searches.passes(seconds * _PASS_SHARE, allow_precision=allow_precision)
         quiet, others = searches.quiet(passes.setting, seconds * _QUIET_SHARE)
         steps = searches.steps(quiet.setting)
@@ -130,7 +130,7 @@ class _Searches:
 
     pool: GraphPool
     bundle: Bundle
-    runtimes: Sequence[str]
+    backends: Sequence[str]
     end: float
     clock: Callable[[], float]
     tell: Callable[[str], None]
@@ -138,7 +138,7 @@ class _Searches:
     def passes(self, seconds: float, *, allow_precision: bool) -> SearchResult:
         """Over what changes passes."""
         axes = pass_axes(
-            self.runtimes,
+            self.backends,
             self.bundle.weight_group_size,
             may_fuse=self.bundle.manifest is None,
             allow_precision=allow_precision,
@@ -152,7 +152,7 @@ class _Searches:
         """Over what a busy machine would decide; also the CPUs that others used meanwhile."""
         allowance = this_machine().allowance
         axes = machine_axes(
-            self.runtimes,
+            self.backends,
             threads=core_count(),
             cpus=allowance.whole_cpus,
             fixed_threads=bool(os.environ.get(ENVIRONMENT, "").strip()),

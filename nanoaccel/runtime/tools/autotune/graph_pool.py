@@ -57,7 +57,7 @@ class GraphPool:
 
     Args:
         bundle: Where they are from.
-        runtimes: Backends that are installed.
+        backends: Backends that are installed.
         clock: Gives the time in seconds.
 
     Attributes:
@@ -67,10 +67,10 @@ class GraphPool:
     def __init__(
         self,
         bundle: Bundle,
-        runtimes: Sequence[str],
+        backends: Sequence[str],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._bundle, self._runtimes, self.clock = bundle, runtimes, clock
+        self._bundle, self._backends, self.clock = bundle, backends, clock
         self._loaded: dict[tuple[str, Setting], _Loaded] = {}
         self._refused: dict[tuple[str, Setting], ConfigError] = {}
         self._wanted: set[Setting] = set()
@@ -85,11 +85,11 @@ class GraphPool:
         self._wanted.add(own)
         found: list[_Loaded] = []
         problem: ConfigError | None = None
-        for runtime in self._runtimes_of(own):
-            key = _key(runtime, own)
+        for backend in self._backends_of(own):
+            key = _key(backend, own)
             try:
                 if key not in self._loaded and key not in self._refused:
-                    self._loaded[key] = self._load(runtime, own)
+                    self._loaded[key] = self._load(backend, own)
             except ConfigError as error:
                 self._refused[key] = error
             if key in self._loaded:
@@ -105,9 +105,9 @@ class GraphPool:
         """Close those that no other setting has."""
         self._wanted.discard(replace(setting, max_step_tokens=None))
         needed = {
-            _key(runtime, wanted)
+            _key(backend, wanted)
             for wanted in self._wanted
-            for runtime in self._runtimes_of(wanted)
+            for backend in self._backends_of(wanted)
         }
         for key in [key for key in self._loaded if key not in needed]:
             self._loaded.pop(key).model.backend.close()
@@ -125,19 +125,19 @@ class GraphPool:
         while self._loaded:
             self._loaded.popitem()[1].model.backend.close()
 
-    def _runtimes_of(self, setting: Setting) -> Sequence[str]:
-        return self._runtimes if setting.runtime == AUTO else [setting.runtime]
+    def _backends_of(self, setting: Setting) -> Sequence[str]:
+        return self._backends if setting.runtime == AUTO else [setting.runtime]
 
     def _config(self, setting: Setting) -> EngineConfig:
         return apply(EngineConfig(), setting, os.environ)
 
-    def _load(self, runtime: str, setting: Setting) -> _Loaded:
+    def _load(self, backend: str, setting: Setting) -> _Loaded:
         config = replace(self._config(setting), max_running=_SEQUENCES)
         loader = TargetLoader(
             bundle=self._bundle, config=config, hidden_layers=hidden_layers(self._bundle, config)
         )
         pages = HugePages()
-        model = loader.load_one(runtime)
+        model = loader.load_one(backend)
         try:
             passes = DecodeBench(model, counts=(1, _TOGETHER), clock=self.clock)
             passes.run()  # packs the weights
@@ -153,14 +153,14 @@ class GraphPool:
         return _Loaded(model, passes, blocks, tokens)
 
 
-def _key(runtime: str, setting: Setting) -> tuple[str, Setting]:
+def _key(backend: str, setting: Setting) -> tuple[str, Setting]:
     """All that a graph depends on: settings that differ in the rest share it."""
-    tunes = {*_FOR_ALL, *BACKENDS.facts(runtime).tunes}
+    tunes = {*_FOR_ALL, *BACKENDS.facts(backend).tunes}
     default = Setting()
     ignored = {
         item.name: getattr(default, item.name) for item in fields(setting) if item.name not in tunes
     }
-    return runtime, replace(setting, **ignored)
+    return backend, replace(setting, **ignored)
 
 
 class DecodeTimer:

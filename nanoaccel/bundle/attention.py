@@ -84,7 +84,7 @@ def alibi_slopes(config: Mapping[str, Any]) -> list[float] | None:
         return None
     heads, most = int(config["n_heads"]), float(attention.get("alibi_bias_max") or 8)
     count = 2 ** math.ceil(math.log2(heads))
-    slopes = [2.0 ** -((index + 1) * most / count) for index in range(count)]
+    slopes = [2.0 ** -((place + 1) * most / count) for place in range(count)]
     return slopes if count == heads else (slopes[1::2] + slopes[::2])[:heads]
 
 

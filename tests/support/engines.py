@@ -71,7 +71,7 @@ class Bench:
         tier_bytes: What it may take.
         drafters: Guess tokens.
         controller: Chooses how many guesses are checked.
-        selector: Says which of two graphs runs; without it there is one.
+        chooser: Says which of two graphs runs; without it there is one.
 
     Attributes:
         slots: Whether backends have slots; the fixture ``layouts`` changes it.
@@ -94,13 +94,13 @@ class Bench:
         tier_bytes: int = 1 << 20,
         drafters: Sequence[Drafter] = (),
         controller: Controller | None = None,
-        selector: GraphSelector | None = None,
+        chooser: GraphSelector | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.time = 0.0
         chosen = hashed(VOCAB_SIZE) if rule is None else rule
         told = {"attention_scores": attention_scores, "hidden_states": hidden_states}
-        layouts = [self.slots] if selector is None else [self.slots, not self.slots]
+        layouts = [self.slots] if chooser is None else [self.slots, not self.slots]
         self.tier = None
         runners: list[ModelRunner] = []
         for slots in layouts:
@@ -139,7 +139,7 @@ class Bench:
             self.scheduler,
             self.speculator,
             emit=self._note,
-            selector=selector,
+            selector=chooser,
             clock=self.now,
         )
         self.events: list[Event] = []

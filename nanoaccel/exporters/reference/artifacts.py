@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoaccel.cached_json import file_of, load_or_none, store
+from nanoaccel.cached_json import file_of, load_or_none, store_json
 from nanoaccel.calibration.datasets import (
     CalibrationData,
     CalibrationOptions,
@@ -262,7 +262,7 @@ def _sensitivity(
         found = load_or_none(file, _units)
         if found is None:
             found = measure_sensitivity(original.model, data.samples[:count], few, backup, tell)
-            store(file, [asdict(unit) for unit in found])
+            store_json(file, [asdict(unit) for unit in found])
     return found
 
 

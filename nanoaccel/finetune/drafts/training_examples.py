@@ -168,11 +168,11 @@ def _study(
 
 
 def _plan(
-    ids: NDArray[np.int64], start: int, wanted: NDArray[np.int64], block_size: int
+    ids: NDArray[np.int64], start: int, asked: NDArray[np.int64], block_size: int
 ) -> StepPlan:
     blocks = BlockLists([range(-(-(start + len(ids)) // block_size))])
-    first = int(wanted[0]) if len(wanted) > 0 else 0  # those behind it follow without a gap
-    return StepPacker().pack([SequenceTokens(0, ids, start, start, len(wanted), first)], blocks)
+    first = int(asked[0]) if len(asked) > 0 else 0  # those behind it follow without a gap
+    return StepPacker().pack([SequenceTokens(0, ids, start, start, len(asked), first)], blocks)
 
 
 def _scaled(hidden: NDArray[np.float32] | None, num_layers: int, num_tokens: int) -> NDArray[Any]:

@@ -42,6 +42,9 @@ class Engine:
 
     Attributes:
         lock: Guards everything here and below.
+        runners: As given.
+        runner: The one that runs now.
+        selector: As given.
     """
 
     def __init__(
@@ -55,16 +58,16 @@ class Engine:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.lock = threading.RLock()
-        self._runners = runners
-        self._runner = runners[0]
-        self._used = {id(self._runner)}
-        self._selector = selector
+        self.runners = runners
+        self.runner = runners[0]
+        self._used = {id(self.runner)}
+        self.selector = selector
         self._scheduler = scheduler
         self._speculator = speculator
         self._emit = emit
         self._clock = clock
         self._buffers = BatchBuilder()
-        self._scores = AttentionScores(self._runner.cache.block_size)
+        self._scores = AttentionScores(self.runner.cache.block_size)
         self.recorder = Recorder()
 
     @property
@@ -73,19 +76,14 @@ class Engine:
         return self._scheduler.num_running + self._scheduler.num_waiting > 0
 
     @property
-    def num_runners(self) -> int:
-        """Graphs that requests may run on."""
-        return len(self._runners)
-
-    @property
     def num_used_runners(self) -> int:
-        """Those of them that have come into use."""
+        """Runners that have come into use."""
         return len(self._used)
 
     def warm_up(self) -> None:
         """Prepare for the first request, unless it is there already."""
         if not self.has_work:
-            self._runner.warm_up()
+            self.runner.warm_up()
 
     def add(self, requests: Sequence[Request], *, even_if_full: bool = False) -> None:
         """Queue requests that fit the cache, all or none.
@@ -142,7 +140,7 @@ class Engine:
         error = self._pass(chunks)
         if error is not None:
             with self.lock:
-                live = without_guesses(chunks, self._runner.cache)
+                live = without_guesses(chunks, self.runner.cache)
             isolate(live, error, partial(self._pass, again=True), self._fail)
 
     def _pass(self, chunks: Sequence[ScheduledTokens], again: bool = False) -> Exception | None:
@@ -154,15 +152,15 @@ class Engine:
             guesses = sum(len(chunk.drafts) for chunk in chunks)
             tokens = sum(chunk.last - chunk.start for chunk in chunks)
             pad_to = self._speculator.pass_size(tokens) if guesses > 0 else 0
-            plan = self._buffers.assemble(chunks, self._runner.cache, pad_to)
+            plan = self._buffers.assemble(chunks, self.runner.cache, pad_to)
         begun = self._clock()
         try:
-            result = self._runner.backend.forward(plan)
+            result = self.runner.backend.forward(plan)
         except Exception as error:
             return error
         now = self._clock()
         with self.lock:
-            self._runner.times.step.observe(len(plan.token_ids), now - begun)
+            self.runner.times.step.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
             savings = StepSavings() if again else self._speculator.savings(guesses, now - begun)
             given = self._commit(chunks, result, now, savings)
@@ -174,15 +172,15 @@ class Engine:
     def counters(self) -> Counters:
         """How the engine does."""
         with self.lock:
-            cache, recorder = self._runner.cache, self.recorder
-            stats = [runner.cache.stats for runner in self._runners]
+            cache, recorder = self.runner.cache, self.recorder
+            stats = [runner.cache.stats for runner in self.runners]
             return Counters(
                 waiting=self._scheduler.num_waiting,
                 running=self._scheduler.num_running,
                 cache_blocks=cache.num_blocks,
                 owned_blocks=cache.num_blocks - cache.num_free,
                 cached_blocks=cache.num_cached,
-                cache_bytes=sum(runner.cache_bytes for runner in self._runners),
+                cache_bytes=sum(runner.cache_bytes for runner in self.runners),
                 submitted=recorder.submitted,
                 refused=recorder.refused,
                 finished=recorder.finished.copy(),
@@ -203,14 +201,14 @@ class Engine:
 
     def check_integrity(self) -> None:
         """Assert that no cache block is lost or owned twice."""
-        for runner in self._runners:
+        for runner in self.runners:
             runner.cache.check_integrity()
 
     def _schedule(self) -> list[ScheduledTokens]:
         for request in self._scheduler.expire():
             self._end(request, request.finish("timeout", self._clock()))
-        if self._selector is not None:
-            self._move(self._selector)
+        if self.selector is not None:
+            self._move(self.selector)
         chunks = self._scheduler.schedule()
         for chunk in chunks:
             if chunk.request.announce():
@@ -222,18 +220,18 @@ class Engine:
         load = self._scheduler.load()
         if load.requests == 0:
             return
-        runner = self._runners[selector.choose(load)]
-        if runner is not self._runner:
+        runner = self.runners[selector.choose(load)]
+        if runner is not self.runner:
             self._scheduler.move(runner.cache, runner.budget)
             self._speculator.move(runner.times.verify, runner.backend.info.pass_size)
-            self._runner = runner
+            self.runner = runner
             self._used.add(id(runner))
 
     def _has_room(self, request: Request, length: int) -> bool:
         """Whether the cache has room for a request's first so many tokens."""
         with self.lock:
             live = request.finish_reason is None
-            return live and self._runner.cache.allocate(request.id, length)
+            return live and self.runner.cache.allocate(request.id, length)
 
     def _show(self, chunks: list[ScheduledTokens], result: StepResult) -> None:
         """Let drafters see what was computed for tokens that are part of a text."""
@@ -263,9 +261,9 @@ class Engine:
                 continue
             request.num_computed = chunk.end
             written = self._verify(chunk, logits, now, savings) if chunk.completes else []
-            self._runner.cache.commit(request.id, request.tokens(0, request.num_computed))
+            self.runner.cache.commit(request.id, request.tokens(0, request.num_computed))
             if chunk.drafts:
-                self._runner.cache.trim(request.id, request.num_cached)
+                self.runner.cache.trim(request.id, request.num_cached)
             if request.eviction is not None and request.finish_reason is None:
                 self._evict_tokens(request, scores, restarted=chunk.start == 0)
             given += self._deliver(request, written, now)
@@ -320,13 +318,13 @@ class Engine:
         if request.chunk_limit == 0:
             places = blocks_to_drop(
                 request.eviction,
-                self._runner.cache.blocks_for(request.num_cached),
-                self._runner.cache.block_size,
+                self.runner.cache.blocks_for(request.num_cached),
+                self.runner.cache.block_size,
                 self._scores.of(request.id),
             )
-            self._runner.cache.drop(request.id, places)
+            self.runner.cache.drop(request.id, places)
             self._scores.drop(request.id, places)
-            request.num_evicted += len(places) * self._runner.cache.block_size
+            request.num_evicted += len(places) * self.runner.cache.block_size
 
     def _fail(self, chunk: ScheduledTokens, error: Exception) -> None:
         with self.lock:

@@ -44,7 +44,7 @@ class PageCompaction:
 
     def _watch(self) -> None:
         idle = busy = settled = 0
-        while settled < self._engine.num_runners and not self._closed.wait(_LOOK):
+        while settled < len(self._engine.runners) and not self._closed.wait(_LOOK):
             used = self._engine.num_used_runners
             if used == settled:
                 continue

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from nanoaccel.cached_json import file_of, load_or_none, store
+from nanoaccel.cached_json import file_of, load_or_none, store_json
 from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.execution.loader import LoadedModel
 from nanoaccel.runtime.execution.pass_time import PassTimeModel
@@ -224,7 +224,7 @@ def _file(folder: Path, key: str) -> Path:
 def _add(folder: Path, key: str, content: dict[str, Any]) -> None:
     """Store what was measured, beside what is stored of the same graph."""
     known = load_or_none(_file(folder, key), dict)
-    store(_file(folder, key), {**({} if known is None else known), **content})
+    store_json(_file(folder, key), {**({} if known is None else known), **content})
 
 
 def _decoding(found: Any) -> PassTimeModel:

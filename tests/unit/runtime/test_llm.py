@@ -224,7 +224,7 @@ class Backend(WatchedBackend):
 
 registry.BACKENDS.resolve = lambda _: Backend
 llm = LLM({str(folder)!r})
-llm.session.loop.engine._runner.backend.seconds = 0.02
+llm.session.loop.engine.runner.backend.seconds = 0.02
 stream = llm.stream("abc")
 next(stream)
 """
@@ -275,7 +275,7 @@ def test_llm_priority_decides_who_starts_first(folder: Path) -> None:
             started.append(event.request_id)
 
     with LLM(folder, max_running=1, on_event=listen) as llm:
-        backend = llm.session.loop.engine._runner.backend
+        backend = llm.session.loop.engine.runner.backend
         assert isinstance(backend, WatchedBackend)
         backend.hold()
         streams = [llm.stream("abc", SHORT)]

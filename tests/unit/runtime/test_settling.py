@@ -29,7 +29,7 @@ class Pages(HugePages):
 class Watched:
     """Of an engine, what is watched: whether it is busy, and how many graphs came into use."""
 
-    num_runners = 1
+    runners = ("one graph",)
 
     def __init__(self) -> None:
         self.busy = False
@@ -83,7 +83,7 @@ def test_it_begins_after_a_short_rest_or_longer_work(
 def test_it_is_done_again_for_a_graph_that_comes_into_use(
     made: Callable[[], PageCompaction], pages: Pages, engine: Watched
 ) -> None:
-    engine.num_runners = 2
+    engine.runners = ("one graph", "another")
     made()
     wait_until(lambda: pages.gathered == 1, "the first is gathered")
     looks = engine.looks

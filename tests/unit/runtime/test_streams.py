@@ -155,7 +155,7 @@ def test_stream_refuses_at_once(llm: LLM) -> None:
 
 def test_stream_is_refused_when_the_queue_is_full(folder: Path) -> None:
     with LLM(folder, max_waiting=2, max_running=1) as llm:
-        backend = llm.session.loop.engine._runner.backend
+        backend = llm.session.loop.engine.runner.backend
         assert isinstance(backend, WatchedBackend)
         backend.hold()
         streams = [llm.stream("abc", SHORT)]

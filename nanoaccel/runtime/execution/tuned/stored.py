@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.cached_json import file_of, load, versions_of, write
+from nanoaccel.cached_json import file_of, load_json, versions_of, write_json
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import CachePrecision, Precision
 from nanoaccel.runtime.cpu.machine import this_machine
@@ -95,7 +95,7 @@ def find_tuning(
         _tell_unreadable(bundle, error)
         return None
     try:
-        tuning = load(file, tuning_from_json)
+        tuning = load_json(file, from_json)
     except OSError as error:
         _tell_unreadable(bundle, error)
         return None
@@ -122,7 +122,7 @@ def save_tuning(tuning: Tuning, file: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    write(file, tuning_to_json(tuning))
+    write_json(file, to_json(tuning))
 
 
 def delete_tuning(bundle: Bundle, folder: Path, machine: str) -> bool:
@@ -137,13 +137,13 @@ def delete_tuning(bundle: Bundle, folder: Path, machine: str) -> bool:
     return found
 
 
-def tuning_to_json(tuning: Tuning) -> dict[str, Any]:
+def to_json(tuning: Tuning) -> dict[str, Any]:
     """As it is stored."""
     return {"schema": _SCHEMA, **asdict(tuning)}
 
 
-def tuning_from_json(found: Any) -> Tuning:
-    """Make it of what ``tuning_to_json`` gave, and take that apart.
+def from_json(found: Any) -> Tuning:
+    """Make it of what ``to_json`` gave, and take that apart.
 
     Raises:
         ValueError, KeyError, TypeError, AttributeError: It is something else.

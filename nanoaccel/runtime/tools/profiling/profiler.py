@@ -52,7 +52,7 @@ class Profiler:
             for name in ("extend", "learn", "settle", "observe"):
                 self._time(speculator, name, "draft")
             for backend in {
-                id(runner.backend): runner.backend for runner in engine._runners
+                id(runner.backend): runner.backend for runner in engine.runners
             }.values():
                 self._replace(backend, "forward", self._forward(backend.forward))
             self._replace(engine, "_verify", self._verify(engine._verify))

@@ -20,10 +20,10 @@ from nanoaccel.runtime.execution.tuned.stored import (
     delete_tuning,
     find_tuning,
     fingerprint,
+    from_json,
     save_tuning,
+    to_json,
     tuning_file,
-    tuning_from_json,
-    tuning_to_json,
 )
 from nanoaccel.runtime.kv import CacheEviction
 
@@ -57,7 +57,7 @@ def found(bundle: Bundle, folder: Path, machine: str = HERE, **versions: str) ->
 
 
 def changed(**values: Any) -> str:
-    return json.dumps({**tuning_to_json(TUNING), **values})
+    return json.dumps({**to_json(TUNING), **values})
 
 
 def test_a_tuning_is_found_again(bundle: Bundle, tmp_path: Path, file: Path) -> None:
@@ -164,7 +164,7 @@ def test_forget_removes_it(bundle: Bundle, tmp_path: Path, file: Path) -> None:
 
 
 def test_json_keeps_all() -> None:
-    assert tuning_from_json(json.loads(json.dumps(tuning_to_json(TUNING)))) == TUNING
+    assert from_json(json.loads(json.dumps(to_json(TUNING)))) == TUNING
 
 
 def test_fingerprint_names_what_may_be_used() -> None:

@@ -26,6 +26,7 @@ from nanoaccel.calibration.metrics import log_softmax
 from nanoaccel.errors import ConfigError
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import Backend, BackendOptions, CachePrecision
+from nanoaccel.runtime.types.packing import even_plan
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepPlan
 from nanoaccel.text import Tokenizer
 
@@ -117,7 +118,7 @@ def measure_steps(backends: dict[str, Backend], rounds: int, texts: int) -> dict
 
 def _step(backend: Backend, texts: int) -> StepPlan:
     size = _blocks(backend)
-    return StepPlan.even([range(i * size, (i + 1) * size) for i in range(texts)], WINDOW, 1)
+    return even_plan([range(i * size, (i + 1) * size) for i in range(texts)], WINDOW, 1)
 
 
 def _blocks(backend: Backend) -> int:

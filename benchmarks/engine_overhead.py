@@ -55,8 +55,8 @@ class TimedSteps:
         self._graph.around(_graph_call(engine.runner.backend), "run")
         for name in ("extend", "learn", "settle"):
             self._speculation.around(engine._speculator, name)
-        for learner in engine._speculator._learners:
-            self._drafter.around(learner.drafter, "propose")
+        for state in engine._speculator._states:
+            self._drafter.around(state.drafter, "propose")
         self._step = engine.step
         self.outside: list[float] = []
         self.controller: list[float] = []

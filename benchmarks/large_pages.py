@@ -22,7 +22,7 @@ from nanoaccel import Bundle
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import Backend, BackendOptions
 from nanoaccel.runtime.cpu.huge_pages import HugePages
-from nanoaccel.runtime.types.plan import StepPlan
+from nanoaccel.runtime.types.packing import even_plan
 
 PAST = 256
 PASSES = {"1 token": 1, "8 tokens": 8, "128 tokens": 128}
@@ -44,7 +44,7 @@ def load(bundle: Bundle, name: str) -> Backend:
 def seconds(backend: Backend, tokens: int) -> float:
     """The least of a pass."""
     size = backend.info.block_size
-    plan = StepPlan.even([list(range(-(-(PAST + tokens) // size)))], PAST, tokens)
+    plan = even_plan([list(range(-(-(PAST + tokens) // size)))], PAST, tokens)
     found = []
     for _ in range(REPEATS):
         begun = time.perf_counter()

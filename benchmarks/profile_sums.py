@@ -22,7 +22,7 @@ from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.tools.profiling import ProfileOptions, Profiler, profile_bundle
-from nanoaccel.runtime.types.plan import StepPlan
+from nanoaccel.runtime.types.packing import even_plan
 
 PROMPT = [1000 + token for token in range(64)]
 
@@ -73,14 +73,14 @@ def show_operators(folder: Path, backend: str, passes: int) -> None:
     for one in (plain, noting):
         one.allocate_cache(len(blocks[0]))
         for _ in range(3):
-            one.forward(StepPlan.even(blocks, 255, 1))
+            one.forward(even_plan(blocks, 255, 1))
     pages.gather()
     noting.begin_section()
     seconds = {id(plain): 0.0, id(noting): 0.0}
     for place in range(passes):
         for one in (plain, noting)[:: 1 if place % 2 else -1]:
             begun = time.perf_counter()
-            one.forward(StepPlan.even(blocks, 256 + place, 1))
+            one.forward(even_plan(blocks, 256 + place, 1))
             seconds[id(one)] += time.perf_counter() - begun
     (times,) = noting.operator_times()
     total = sum(operator.seconds for operator in times)

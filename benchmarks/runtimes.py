@@ -143,19 +143,15 @@ def curves(work: Path, rounds: int) -> str:
     from nanoaccel.bundle import Bundle
     from nanoaccel.runtime.backends import Backend
     from nanoaccel.runtime.config import EngineConfig
-    from nanoaccel.runtime.execution.loader import GraphLoader
-    from nanoaccel.runtime.kv import CacheShape, make_cache
-    from nanoaccel.runtime.types.plan import StepPlan
+    from nanoaccel.runtime.execution.loader import CacheSize, load
+    from nanoaccel.runtime.kv import make_cache
+    from nanoaccel.runtime.types.packing import even_plan
 
     bundle, past = Bundle.open(work / BOTH), 256
     plans: dict[tuple[str, int, int], tuple[Backend, object]] = {}
     for runtime in bundle.runtimes:
-        backend = GraphLoader(bundle=bundle, config=EngineConfig()).backend(runtime)
-        size = backend.info.block_size
-        shape = CacheShape.of(
-            num_blocks=16 * 16, block_size=size, slots=backend.info.slots, sequences=16, length=512
-        )
-        shape.allocate(backend)
+        model = load(bundle, runtime, EngineConfig(), CacheSize(lambda _: 16 * 16, 16, 512))
+        backend, shape = model.backend, model.shape
         cache = make_cache(shape, backend, sharing=False)
         blocks = []
         for sequence in range(16):
@@ -163,9 +159,9 @@ def curves(work: Path, rounds: int) -> str:
             out = np.empty(shape.num_blocks, np.int32)
             blocks.append(out[: cache.block_ids(sequence, past + 128, out)].tolist())
         for count in SIZES:
-            plans[runtime, 1, count] = backend, StepPlan.even(blocks[:1], past, count)
+            plans[runtime, 1, count] = backend, even_plan(blocks[:1], past, count)
             if count <= 16:
-                plans[runtime, count, 1] = backend, StepPlan.even(blocks[:count], past, 1)
+                plans[runtime, count, 1] = backend, even_plan(blocks[:count], past, 1)
     least = dict.fromkeys(plans, float("inf"))
     for _ in range(rounds):
         for key, (backend, plan) in plans.items():

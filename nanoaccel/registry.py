@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any
@@ -112,14 +113,89 @@ def did_you_mean(name: str, known: list[str]) -> str:
     return f"Did you mean {close[0]!r}?" if close else f"Choose one of {', '.join(known)}"
 
 
-BACKENDS = ExtensionPoint(
-    "nanoaccel.backends",
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendFacts:
+    """What a backend says of itself, before its runtime is imported.
+
+    Args:
+        packages: Packages that it runs on: with another version of one, measured times are stale.
+        graph: The file of its graph, relative to a bundle; None when it reads the bundle's first
+            graph, whatever that was made for.
+        tunes: Fields of ``EngineConfig`` that it obeys and others ignore.
+    """
+
+    packages: tuple[str, ...] = ()
+    graph: str | None = None
+    tunes: tuple[str, ...] = ()
+
+
+class BackendPoint(ExtensionPoint):
+    """The backends, with what each says of itself.
+
+    A plugin names its ``BackendFacts``, if they differ from the defaults, in a second group:
+
+        [project.entry-points."nanoaccel.backend_facts"]
+        mine = "my_package.facts:FACTS"
+
+    Args:
+        builtin: Name to "module:attribute".
+        facts: Name to facts.
+        extras: As for ``ExtensionPoint``.
+    """
+
+    def __init__(
+        self,
+        builtin: Mapping[str, str],
+        facts: Mapping[str, BackendFacts],
+        extras: Mapping[str, str] = _NONE,
+    ) -> None:
+        super().__init__("nanoaccel.backends", builtin, extras)
+        self._facts = facts
+
+    def facts(self, name: str) -> BackendFacts:
+        """What a backend says of itself; the defaults for one that says nothing."""
+        if name in self._facts:
+            return self._facts[name]
+        from importlib.metadata import entry_points
+
+        for point in entry_points(group="nanoaccel.backend_facts", name=name):
+            facts: BackendFacts = point.load()
+            return facts
+        return BackendFacts()
+
+    def with_graphs(self) -> dict[str, str]:
+        """The built-in backends that bundles have graphs for, preferred first; each graph's file.
+
+        The file is relative to the bundle.
+        """
+        graphs = {name: facts.graph for name, facts in self._facts.items()}
+        return {name: graph for name, graph in graphs.items() if graph is not None}
+
+    def packages(self) -> tuple[str, ...]:
+        """The packages that one of these backends runs on."""
+        return tuple(
+            package for name in self.with_graphs() for package in self._facts[name].packages
+        )
+
+
+BACKENDS = BackendPoint(
     {
         "openvino": "nanoaccel.runtime.backends.openvino:load",
         "onnx": "nanoaccel.runtime.backends.onnxruntime:load",
         "torch": "nanoaccel.reference.torch_backend:load",
         "torch-inductor": "nanoaccel.reference.torch_backend:load_inductor",
         "torch-openvino": "nanoaccel.reference.torch_backend:load_openvino",
+    },
+    {
+        "openvino": BackendFacts(
+            packages=("openvino",),
+            graph="openvino/openvino_model.xml",
+            tunes=("quantization_group", "fuse_projections"),
+        ),
+        "onnx": BackendFacts(packages=("onnxruntime",), graph="onnx/model.onnx"),
+        "torch": BackendFacts(packages=("torch", "transformers")),
+        "torch-inductor": BackendFacts(packages=("torch", "transformers")),
+        "torch-openvino": BackendFacts(packages=("torch", "transformers", "openvino")),
     },
     dict.fromkeys(("torch", "torch-inductor", "torch-openvino"), "export"),
 )

@@ -15,10 +15,10 @@ from nanoaccel.bundle.files import check_size, inside, read_text, sha256_of
 from nanoaccel.bundle.graph_files import MODEL_CONFIG, weights_file, weights_files
 from nanoaccel.bundle.manifest import MANIFEST, Manifest
 from nanoaccel.errors import BundleDamagedError, BundleError
+from nanoaccel.registry import BACKENDS
 
 DRAFT = "draft"
 _PLAIN_GRAPH = "openvino_model.xml"
-_MADE_FOR = ("openvino", "onnx")
 _BUILDERS_CONFIG = "genai_config.json"
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
@@ -145,7 +145,7 @@ class Bundle:
         return (self.runtime, *(entry.runtime for entry in also))
 
     def graph_for(self, runtime: str) -> Path:
-        """The file of the graph for a backend; one that is plugged in gets the first.
+        """The file of the graph for a backend; one that needs none of its own gets the first.
 
         Raises:
             BundleError: It has none.
@@ -155,7 +155,7 @@ class Bundle:
             >>> Bundle.open("bundle").graph_for("openvino").name
             'openvino_model.xml'
         """
-        if runtime == self.runtime or runtime not in _MADE_FOR:
+        if runtime == self.runtime or BACKENDS.facts(runtime).graph is None:
             return self.graph
         for entry in () if self.manifest is None else self.manifest.also:
             if entry.runtime == runtime:
@@ -231,7 +231,7 @@ class Bundle:
         return digest.hexdigest()
 
     def stamp(self, runtime: str | None = None) -> str:
-        """Names a graph's file as it is now, without reading it: place, size and time.
+        """Names a graph's file as it is now, without reading it: path, size and time.
 
         Args:
             runtime: Which of its graphs; None is the first.
@@ -277,7 +277,7 @@ def _export_command(folder: Path) -> str:
 
 
 def stamp_of(graph: Path) -> str:
-    """Names a graph's file as it is now, without reading it: place, size and time."""
+    """Names a graph's file as it is now, without reading it: path, size and time."""
     found = [path.stat() for path in weights_files(graph)]
     return " ".join([str(graph.resolve()), *(f"{s.st_size} {s.st_mtime_ns}" for s in found)])
 

@@ -111,6 +111,11 @@ class Head:
         """Names of the backends that it has a graph for, the preferred one first."""
         return (self.manifest.runtime, *(entry.runtime for entry in self.manifest.also))
 
+    @property
+    def weight_group_size(self) -> int | None:
+        """Weights that share a scale; None without groups."""
+        return self.manifest.weight_group_size
+
     def graph_for(self, runtime: str) -> Path:
         """The file of the graph for a backend.
 
@@ -128,7 +133,7 @@ class Head:
         )
 
     def stamp(self, runtime: str | None = None) -> str:
-        """Names a graph's file as it is now, without reading it: place, size and time.
+        """Names a graph's file as it is now, without reading it: path, size and time.
 
         Args:
             runtime: Which of its graphs; None is the first.

@@ -9,12 +9,13 @@ from importlib.metadata import PackageNotFoundError, requires
 from typing import TYPE_CHECKING
 
 from nanoaccel.cli.ui.environment import installed_version
+from nanoaccel.registry import BACKENDS
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 _RUN = ("numpy", "tokenizers", "jinja2")
-_RUNTIMES = ("openvino", "onnxruntime")
+_RUNTIMES = BACKENDS.packages()
 _EXPORT = (
     *("openvino", "torch", "transformers", "optimum-intel", "nncf", "openvino-tokenizers"),
     *("accelerate", "gguf", "psutil"),

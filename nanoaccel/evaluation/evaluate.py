@@ -94,9 +94,9 @@ def perplexity(
     meter, progress = PerplexityMeter(), _in_tenths(tell, "reading")
     windows = judged.judge.held_out
     with judged.load() as logits:
-        for place, window in enumerate(windows, 1):
+        for index, window in enumerate(windows, 1):
             meter.add(logits(window), window)
-            progress(place / len(windows))
+            progress(index / len(windows))
     return meter.result(judged.judge.name)
 
 
@@ -148,9 +148,9 @@ def _compare(judged: _Judged, other: _Judged, tell: Listener) -> Fidelity:
     windows = judged.judge.held_out
     with judged.load() as found, other.load() as expected:
         _check_width(found.vocab_size, expected.vocab_size)
-        for place, window in enumerate(windows, 1):
+        for index, window in enumerate(windows, 1):
             meter.add(found(window), expected(window), window)
-            progress(place / len(windows))
+            progress(index / len(windows))
     return meter.result(judged.judge.name)
 
 

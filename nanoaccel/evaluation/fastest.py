@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from nanoaccel.bundle import Bundle
 from nanoaccel.folders import cache_folder
-from nanoaccel.registry import BACKENDS
-from nanoaccel.runtime.backends import Backend, BackendOptions
-from nanoaccel.runtime.execution.pass_timing import measure_prices
+from nanoaccel.runtime.config import EngineConfig
+from nanoaccel.runtime.execution.loader import CacheSize, LoadedModel, load
+from nanoaccel.runtime.execution.pass_timing import measure_decoding
 from nanoaccel.runtime.execution.selector import worth_keeping
-from nanoaccel.runtime.kv import CacheShape
 
 # Requests at once, and tokens of each, for which there is room while it is measured.
 _SEQUENCES = 16
@@ -27,20 +27,16 @@ def fastest_runtimes(graphs: Mapping[str, Path]) -> tuple[str, ...]:
     Raises:
         NanoAccelError: A graph cannot be run, or its runtime is not installed.
     """
+    config = EngineConfig(speculation="off")
+    size = CacheSize(lambda info: _SEQUENCES * _LENGTH // info.block_size, _SEQUENCES, _LENGTH)
     with ExitStack() as stack:
-        benches: dict[str, tuple[Backend, CacheShape]] = {}
-        for runtime, graph in graphs.items():
-            backend: Backend = BACKENDS.resolve(runtime)(BackendOptions(graph=graph))
-            stack.callback(backend.close)
-            size = backend.info.block_size
-            shape = CacheShape.of(
-                num_blocks=_SEQUENCES * _LENGTH // size,
-                block_size=size,
-                slots=backend.info.slots,
-                sequences=_SEQUENCES,
-                length=_LENGTH,
-            )
-            shape.allocate(backend)
-            benches[f"{runtime} {graph.resolve()} {graph.stat().st_mtime_ns}"] = backend, shape
-        prices = measure_prices(benches, cache_folder())
-    return tuple(list(graphs)[place] for place in worth_keeping(prices))
+        models: list[LoadedModel] = []
+        for name, graph in graphs.items():
+            folder = graph.parent
+            source = Bundle(folder, name, graph, folder, _LENGTH, None, None)
+            model = load(source, name, config, size)
+            stack.callback(model.backend.close)
+            models.append(model)
+        measured = measure_decoding(models, cache_folder())
+    kept = worth_keeping([model.times for model in measured])
+    return tuple(measured[index].name for index in kept)

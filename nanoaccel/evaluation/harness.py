@@ -108,9 +108,9 @@ class BundleLM(TemplateLM):  # type: ignore[misc, unused-ignore]
         """Log-probability of each whole text, nats; a long one is read in windows."""
         owners: list[int] = []
         asked: list[Continuation] = []
-        for place, request in enumerate(requests):
+        for index, request in enumerate(requests):
             for window in self._windows(request.args[0]):
-                owners.append(place)
+                owners.append(index)
                 asked.append(window)
         totals = [0.0] * len(requests)
         for owner, found in zip(owners, self._score(asked), strict=True):
@@ -124,8 +124,8 @@ class BundleLM(TemplateLM):  # type: ignore[misc, unused-ignore]
     ) -> list[str]:
         """Continue each context; those with the same parameters run together."""
         alike: dict[str, list[int]] = {}
-        for place, request in enumerate(requests):
-            alike.setdefault(repr(request.args[1]), []).append(place)
+        for index, request in enumerate(requests):
+            alike.setdefault(repr(request.args[1]), []).append(index)
         texts = [""] * len(requests)
         done = 0
 
@@ -136,13 +136,13 @@ class BundleLM(TemplateLM):  # type: ignore[misc, unused-ignore]
                 self._listener("generating", done / len(requests))
 
         with LLM(self._bundle.folder, precision=self._precision, on_event=note) as llm:
-            for places in alike.values():
-                params = sampling_params(requests[places[0]].args[1])
+            for indices in alike.values():
+                params = sampling_params(requests[indices[0]].args[1])
                 assert params.max_tokens is not None
                 room = max(1, llm.context_length - params.max_tokens)
-                prompts = [self.tok_encode(requests[place].args[0])[-room:] for place in places]
-                for place, output in zip(places, llm.generate(prompts, params), strict=True):
-                    texts[place] = output.text
+                prompts = [self.tok_encode(requests[index].args[0])[-room:] for index in indices]
+                for index, output in zip(indices, llm.generate(prompts, params), strict=True):
+                    texts[index] = output.text
         return texts
 
     def _loglikelihood_tokens(

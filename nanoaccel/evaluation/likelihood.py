@@ -52,7 +52,7 @@ class Likelihood:
 
     Args:
         log_probability: Of all its tokens together, nats.
-        greedy: Whether each of them is the likeliest at its place.
+        greedy: Whether each of them is the likeliest at its position.
     """
 
     log_probability: float
@@ -77,20 +77,20 @@ def score(
         One for each, in their order.
     """
     same: dict[tuple[int, ...], list[int]] = {}
-    for place, continuation in enumerate(asked):
-        same.setdefault(continuation.read, []).append(place)
+    for index, continuation in enumerate(asked):
+        same.setdefault(continuation.read, []).append(index)
     # Neighbours in order begin the same or are alike in length, and fill passes well.
     reads = sorted(same, key=len)
     passages = [
-        Passage(np.array(read, np.int64), min(asked[place].first for place in same[read]))
+        Passage(np.array(read, np.int64), min(asked[index].first for index in same[read]))
         for read in reads
     ]
     sums, greedy = np.zeros(len(asked)), np.ones(len(asked), np.bool_)
     for rows in logits.read(passages):
-        for place in same[reads[rows.passage]]:
-            found, likeliest = _judge(rows, asked[place])
-            sums[place] += found
-            greedy[place] &= likeliest
+        for index in same[reads[rows.passage]]:
+            found, likeliest = _judge(rows, asked[index])
+            sums[index] += found
+            greedy[index] &= likeliest
         tell((rows.passage + 1) / len(passages))
     return [Likelihood(float(s), bool(g)) for s, g in zip(sums, greedy, strict=True)]
 
@@ -101,10 +101,10 @@ def _judge(rows: Rows, continuation: Continuation) -> tuple[float, bool]:
     begin = max(rows.begin, first)
     end = min(rows.begin + len(rows.logits), first + len(continuation.tokens))
     total, likeliest = 0.0, True
-    for place in range(begin, end, _ROWS):
-        last = min(place + _ROWS, end)
-        right = np.array(continuation.tokens[place - first : last - first], np.int64)
-        logs = log_softmax(rows.logits[place - rows.begin : last - rows.begin])
+    for index in range(begin, end, _ROWS):
+        last = min(index + _ROWS, end)
+        right = np.array(continuation.tokens[index - first : last - first], np.int64)
+        logs = log_softmax(rows.logits[index - rows.begin : last - rows.begin])
         total += float(logs[np.arange(len(right)), right].sum(dtype=np.float64))
         likeliest &= bool((logs.argmax(axis=-1) == right).all())
     return total, likeliest

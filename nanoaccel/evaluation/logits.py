@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
-from nanoaccel.runtime.backends import Backend, Precision
+from nanoaccel.runtime.backends import Precision
 from nanoaccel.runtime.config import DEFAULT_STEP_TOKENS, EngineConfig
-from nanoaccel.runtime.execution.loader import GraphLoader
-from nanoaccel.runtime.kv import CacheShape, KVCache, make_cache
-from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepPlan
+from nanoaccel.runtime.execution.loader import CacheSize, load
+from nanoaccel.runtime.kv import KVCache, make_cache
+from nanoaccel.runtime.types.packing import SequenceTokens, StepPacker
+from nanoaccel.runtime.types.plan import Float32Array, Int64Array
 
 # What the engine reads in a step; passages together are chunks beside each other there.
 _STEP_TOKENS = DEFAULT_STEP_TOKENS
@@ -95,22 +95,12 @@ class BundleLogits:
                 f"Choose at most {bundle.context_length}",
             )
         config = EngineConfig(precision=precision, threads=threads, speculation="off")
-        self._backend: Backend = GraphLoader(bundle=bundle, config=config).backend(backend)
-        info = self._backend.info
-        self.vocab_size = info.vocab_size
         longest = max(length, _STEP_TOKENS)
-        self._shape = CacheShape.of(
-            num_blocks=2 * -(-longest // info.block_size),
-            block_size=info.block_size,
-            slots=info.slots,
-            sequences=_SEQUENCES,
-            length=longest,
-        )
-        try:
-            self._shape.allocate(self._backend)
-        except BaseException:
-            self.close()
-            raise
+        size = CacheSize(lambda info: 2 * -(-longest // info.block_size), _SEQUENCES, longest)
+        model = load(bundle, backend, config, size)
+        self._backend, self._shape = model.backend, model.shape
+        self._packer = StepPacker()
+        self.vocab_size = self._backend.info.vocab_size
 
     def __call__(self, token_ids: Int64Array) -> Float32Array:
         """Logits f32[T, V] of tokens i64[T]; row t predicts token t+1."""
@@ -150,38 +140,32 @@ class BundleLogits:
     def _run(
         self, chunks: Sequence[_Chunk], passages: Sequence[Passage], cache: KVCache
     ) -> Iterator[Rows]:
-        begins = [0, *accumulate(chunk.end - chunk.begin for chunk in chunks)]
         # A row for each token from the first that is wanted on; chunks before it have none.
         firsts = [
             min(max(passages[chunk.passage].first, chunk.begin), chunk.end) for chunk in chunks
         ]
-        rows = [
-            np.arange(begin + first - chunk.begin, begin + chunk.end - chunk.begin)
-            for chunk, first, begin in zip(chunks, firsts, begins, strict=False)
-        ]
-        blocks = [0, *accumulate(cache.blocks_for(chunk.end) for chunk in chunks)]
-        block_ids = np.empty(blocks[-1], np.int32)
-        for chunk, first in zip(chunks, blocks, strict=False):
+        sequences = []
+        for chunk, first in zip(chunks, firsts, strict=True):
             fits = cache.allocate(chunk.passage, chunk.end)
             assert fits, "a pass fits the cache"
-            cache.block_ids(chunk.passage, chunk.end, block_ids[first:])
-        result = self._backend.forward(
-            StepPlan(
-                token_ids=np.concatenate(
-                    [passages[chunk.passage].token_ids[chunk.begin : chunk.end] for chunk in chunks]
-                ),
-                positions=np.concatenate([np.arange(chunk.begin, chunk.end) for chunk in chunks]),
-                seq_begins=np.array(begins, np.int32),
-                past_lens=np.array([chunk.begin for chunk in chunks], np.int32),
-                block_ids=block_ids,
-                block_begins=np.array(blocks, np.int32),
-                logits_rows=np.concatenate(rows),
+            tokens = passages[chunk.passage].token_ids[chunk.begin : chunk.end]
+            sequences.append(
+                SequenceTokens(
+                    chunk.passage,
+                    tokens,
+                    chunk.begin,
+                    chunk.begin,
+                    num_rows=chunk.end - first,
+                    first_row=first - chunk.begin,
+                )
             )
-        )
-        ends = [0, *accumulate(map(len, rows))]
-        for chunk, first, begin, end in zip(chunks, firsts, ends, ends[1:], strict=False):
-            if end > begin:
-                yield Rows(chunk.passage, first, result.logits[begin:end])
+        result = self._backend.forward(self._packer.pack(sequences, cache))
+        row = 0
+        for chunk, first in zip(chunks, firsts, strict=True):
+            count = chunk.end - first
+            if count > 0:
+                yield Rows(chunk.passage, first, result.logits[row : row + count])
+            row += count
         for chunk in chunks:
             if chunk.end == len(passages[chunk.passage].token_ids):
                 cache.free(chunk.passage)

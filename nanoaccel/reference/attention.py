@@ -102,7 +102,7 @@ class CachedAttention:
         used = self._parts[-1].end if self._parts else 0
         made = query.new_empty if used == tokens else query.new_zeros
         out = made((1, tokens, query.shape[1], value.shape[3]))
-        for place, part in enumerate(self._parts):
+        for index, part in enumerate(self._parts):
             length = part.past + part.end - part.begin
             own_keys, own_values = keys[part.slot, :, :length], values[part.slot, :, :length]
             own_keys[:, part.past :] = key[0, :, part.begin : part.end]
@@ -110,10 +110,10 @@ class CachedAttention:
             first = 0 if window is None else max(0, part.past + 1 - window)
             mask = None
             if part.end - part.begin > 1:
-                mask = self._masks.get((place, window))
+                mask = self._masks.get((index, window))
                 if mask is None:
                     mask = _mask(part.past, length, first, window)
-                    self._masks[place, window] = mask
+                    self._masks[index, window] = mask
             attend(
                 query[0, :, part.begin : part.end],
                 own_keys[:, first:],

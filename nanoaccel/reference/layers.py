@@ -59,7 +59,7 @@ class AttentionLayer:
     def decoder(self) -> str:
         """Name of the decoder layer around it: up to the number in the name."""
         parts = self.name.split(".")
-        last = max((place for place, part in enumerate(parts) if part.isdigit()), default=-1)
+        last = max((index for index, part in enumerate(parts) if part.isdigit()), default=-1)
         return ".".join(parts[: last + 1])
 
 

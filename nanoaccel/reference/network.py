@@ -46,8 +46,8 @@ class Network:
         self.layers = find_layers(model, self._folder)
         self.attention = CachedAttention([layer.window for layer in self.layers])
         model.set_attn_implementation(cached.NAME)
-        for place, layer in enumerate(self.layers):
-            setattr(layer.module, cached.PLACE, self.attention.place(place))
+        for index, layer in enumerate(self.layers):
+            setattr(layer.module, cached.PLACE, self.attention.place(index))
         self._inputs = inputs_of(model)
         self._hidden: dict[int, Tensor] = {}
         self._told = options.hidden_layers

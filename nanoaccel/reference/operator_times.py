@@ -62,8 +62,8 @@ class OperatorTimes:
             module.register_forward_pre_hook(partial(self._begin, name))
             module.register_forward_hook(partial(self._end, name))
         self._attention = [f"{layer.name}.attention" for layer in network.layers]
-        for place, name in enumerate(self._attention):
-            self._add(name, "Attention", place)
+        for index, name in enumerate(self._attention):
+            self._add(name, "Attention", index)
         self._attend = network.attention.run
         network.attention.run = self._timed  # type: ignore[method-assign, assignment]
 

@@ -136,8 +136,8 @@ class TorchBackend(Timed, Slotted):
             apply_to_torch(self._plan, torch)
         begins = plan.seq_begins.tolist()
         parts = [
-            Part(*place)
-            for place in zip(
+            Part(*fields)
+            for fields in zip(
                 begins[:-1], begins[1:], self._slots_of(plan), plan.past_lens.tolist(), strict=True
             )
         ]

@@ -41,7 +41,7 @@ RunCli = Callable[..., Ended]
 @pytest.fixture(autouse=True)
 def uncalibrated(monkeypatch: pytest.MonkeyPatch) -> None:
     """No passes are run before those that a test asks for."""
-    monkeypatch.setattr(loading, "calibrate", lambda *_, **__: None)
+    monkeypatch.setattr(loading, "measure_verification", lambda *_, **__: None)
 
 
 @pytest.fixture

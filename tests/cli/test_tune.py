@@ -9,11 +9,11 @@ import pytest
 from nanoaccel.bundle import Bundle
 from nanoaccel.cli.commands.tune import _report
 from nanoaccel.folders import cache_folder
-from nanoaccel.runtime.execution.tuned.search import Found, Trial
+from nanoaccel.runtime.execution.tuned.search import SearchResult, Trial
 from nanoaccel.runtime.execution.tuned.setting import Setting
 from nanoaccel.runtime.execution.tuned.stored import Tuning, find_tuning
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.tools.autotune import Tuned, find, rig
+from nanoaccel.runtime.tools.autotune import Tuned, find, graph_pool
 
 FASTER = Setting(quantization_group=64)
 
@@ -24,9 +24,9 @@ def tuned(
     return Tuned(
         tuning=Tuning(setting=setting, gain=gain, prompt_gain=1.0, machine="a CPU", versions={}),
         file=Path("kept.json"),
-        passes=Found(setting, gain, (), trials, finished),
-        quiet=Found(setting, 1.0, (), (), True),
-        steps=Found(setting, 1.0, (), (), True),
+        passes=SearchResult(setting, gain, (), trials, finished),
+        quiet=SearchResult(setting, 1.0, (), (), True),
+        steps=SearchResult(setting, 1.0, (), (), True),
         others=others,
     )
 
@@ -65,7 +65,7 @@ def test_report_says_that_the_defaults_stay() -> None:
 def test_tune_tunes_a_bundle(
     tiny_bundle: Path, run_cli: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rig, "_LONG_PROMPT", 64)
+    monkeypatch.setattr(graph_pool, "LONG_PROMPT", 64)
     ended = run_cli("tune", tiny_bundle, "--time-budget", 8, "--json")
     assert ended.code == 0, ended.err
     content = json.loads(ended.out)

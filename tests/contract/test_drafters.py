@@ -14,15 +14,14 @@ from nanoaccel import LLM, RequestOptions, SamplingParams
 from nanoaccel.bundle import Bundle
 from nanoaccel.registry import DRAFTERS
 from nanoaccel.runtime.engine import assembly as loading
-from nanoaccel.runtime.speculation import drafter_state as learner
 from nanoaccel.runtime.speculation.drafters import (
     Draft,
     Drafter,
+    DrafterContext,
     DrafterOptions,
     DraftOptions,
     StateReader,
 )
-from nanoaccel.runtime.speculation.drafters.opening import kind_of
 
 pytestmark = pytest.mark.export
 
@@ -32,8 +31,11 @@ TEXT = [7, 8, 9, 10, 7, 8, 9, 10, 7, 8]
 
 def draft_folder(name: str, tiny_bundle: Path, tiny_head: Path) -> Path | None:
     """What a drafter runs; the tiny model itself is a good draft of the tiny model."""
-    folders = (tiny_bundle, tiny_head)
-    return next((folder for folder in folders if kind_of(folder) == name), None)
+    target, factory = Bundle.open(tiny_bundle), DRAFTERS.resolve(name)
+    folders = (None, tiny_bundle, tiny_head)
+    return next(
+        folder for folder in folders if factory.applies(DrafterContext(target=target, draft=folder))
+    )
 
 
 @pytest.fixture(params=DRAFTERS.names())
@@ -77,7 +79,7 @@ def test_drafter_guesses_tokens_of_the_model_with_known_evidence(drafter: Drafte
     for draft in found.values():
         assert len(draft.proposed) <= 4
         assert all(0 <= token < VOCAB_SIZE for token in draft.proposed)
-        assert all(0 <= level < len(drafter.priors) for level in draft.evidence)
+        assert all(0 <= level < len(drafter.priors) for level in draft.buckets)
 
 
 def test_drafter_guesses_for_one_request_what_it_guesses_for_many(drafter: Drafter) -> None:
@@ -105,7 +107,6 @@ def test_drafter_leaves_every_text_as_it_is(
 ) -> None:
     target: Path = request.getfixturevalue(bundle)
     monkeypatch.setattr(loading, "Controller", lambda _, pad: Always(pad))
-    monkeypatch.setattr(learner, "_FLOOR", 0.0)
     folder = draft_folder(name, tiny_bundle, tiny_head)
     random = np.random.default_rng(3)
     prompts = [random.integers(3, VOCAB_SIZE, length).tolist() for length in (1, 33, 90, 5)]

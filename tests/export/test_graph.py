@@ -23,7 +23,7 @@ from nanoaccel.exporters.targets.openvino.trace import trace
 from nanoaccel.fuse_projections import fuse_projections
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.openvino import load
-from nanoaccel.runtime.types.plan import StepPlan
+from nanoaccel.runtime.types.packing import even_plan
 
 pytestmark = pytest.mark.export
 
@@ -100,7 +100,7 @@ def test_a_load_fuses_projections_that_are_apart(traced: Path) -> None:
         backend = load(options)
         backend.allocate_cache(2)
         backend.begin_section()
-        after = backend.forward(StepPlan.even([[0], [1]], 0, 5)).logits.copy()
+        after = backend.forward(even_plan([[0], [1]], 0, 5)).logits.copy()
         ((*operators,),) = backend.operator_times()
         found.append((after, sum(item.kind == "FullyConnected" for item in operators)))
         backend.close()

@@ -17,6 +17,7 @@ from nanoaccel.finetune.drafts.head import DraftHead  # noqa: E402
 from nanoaccel.finetune.drafts.head_graph import write_graph  # noqa: E402
 from nanoaccel.runtime.backends import BackendOptions  # noqa: E402
 from nanoaccel.runtime.backends.openvino import load  # noqa: E402
+from nanoaccel.runtime.execution.loader import LoadedModel  # noqa: E402
 from nanoaccel.runtime.kv import CacheShape  # noqa: E402
 from nanoaccel.runtime.speculation.drafters.draft_graph import DraftGraph, Rows  # noqa: E402
 
@@ -49,7 +50,7 @@ def graph(head: DraftHead, tmp_path_factory: pytest.TempPathFactory) -> DraftGra
         num_blocks=8, block_size=backend.info.block_size, slots=False, sequences=1, length=256
     )
     shape.allocate(backend)
-    for_rows = DraftGraph(backend, shape)
+    for_rows = DraftGraph(LoadedModel("openvino", "head", backend, shape))
     assert for_rows.has_room(Rows(0, 0, 0, np.zeros(LENGTH + 1, np.int64)))
     return for_rows
 

@@ -32,6 +32,7 @@ from nanoaccel.finetune.drafts.head import DraftHead  # noqa: E402
 from nanoaccel.finetune.drafts.head_graph import write_graph  # noqa: E402
 from nanoaccel.registry import BACKENDS  # noqa: E402
 from nanoaccel.runtime.backends import BackendOptions  # noqa: E402
+from nanoaccel.runtime.execution.loader import LoadedModel  # noqa: E402
 from nanoaccel.runtime.kv import CacheShape  # noqa: E402
 from nanoaccel.runtime.speculation.drafters.draft_graph import DraftGraph, Rows  # noqa: E402
 
@@ -102,7 +103,7 @@ def running(folder: Path, runtime: str, precision: str) -> Iterator[DraftGraph]:
         length=POSITIONS,
     )
     shape.allocate(backend)
-    draft = DraftGraph(backend, shape)
+    draft = DraftGraph(LoadedModel(runtime, "head", backend, shape))
     yield draft
     draft.close()
 
@@ -115,14 +116,14 @@ def batches() -> Iterator[list[Rows]]:
         batch = []
         for text in random.permutation(3)[: random.integers(1, 4)].tolist():
             count = int(random.integers(1, 5))
-            place = max(0, min(places[text], 40 - count) - int(random.integers(0, 2)))
+            past = max(0, min(places[text], 40 - count) - int(random.integers(0, 2)))
             features = np.zeros((count, WIDTH + SHAPE.hidden), np.float32)
             own = bool(random.random() < 0.5)
             part = slice(WIDTH, None) if own else slice(0, WIDTH)
             features[:, part] = random.normal(scale=1 if own else 9, size=features[:, part].shape)
             tokens = random.integers(0, VOCAB_SIZE, count)
-            batch.append(Rows(text, place, starts[text] + place, tokens, features))
-            places[text] = place + count
+            batch.append(Rows(text, past, starts[text] + past, tokens, features))
+            places[text] = past + count
         yield batch
 
 

@@ -11,6 +11,7 @@ from support.engines import VOCAB_SIZE
 
 from nanoaccel.bundle import HeadManifest
 from nanoaccel.runtime.backends.fake import FakeBackend, Rule, scripted
+from nanoaccel.runtime.execution.loader import LoadedModel
 from nanoaccel.runtime.kv import CacheShape
 from nanoaccel.runtime.speculation.drafters import DrafterOptions, draft_model, head
 from nanoaccel.runtime.speculation.drafters.draft_graph import DraftGraph
@@ -115,7 +116,7 @@ def graph_of(backend: Draft, num_blocks: int = 64) -> DraftGraph:
         length=num_blocks * backend.info.block_size,
     )
     shape.allocate(backend)
-    return DraftGraph(backend, shape)
+    return DraftGraph(LoadedModel("fake", "fake", backend, shape))
 
 
 def head_drafter(

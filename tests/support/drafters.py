@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
-from nanoaccel.runtime.execution.step_time import StepCost
+from nanoaccel.runtime.execution.time_curves import ScaledCurve
 from nanoaccel.runtime.speculation import Controller
 from nanoaccel.runtime.speculation.controller import Goodput, StepShape
-from nanoaccel.runtime.speculation.draft_cost import GuessCost
+from nanoaccel.runtime.speculation.draft_cost import DraftTokenCost
 from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.runtime.types.plan import Int64Array
 
@@ -85,39 +85,41 @@ def knowing(texts: Mapping[int, Sequence[int]], right: float, seed: int = 0) -> 
 class Always(Controller):
     """Has all guesses made and checked for which the step has room."""
 
-    def __init__(self, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
-        super().__init__(StepCost(), pad)
+    least_chance = 0.0
 
-    def promise(
+    def __init__(self, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
+        super().__init__(ScaledCurve(), pad)
+
+    def goodput(
         self,
-        survival: Sequence[float],
+        cumulative: Sequence[float],
         shape: StepShape,
-        cost: GuessCost | None = None,  # noqa: ARG002
+        cost: DraftTokenCost | None = None,  # noqa: ARG002
     ) -> Goodput:
-        return Goodput(len(survival), shape.writers + sum(survival), shape.writers)
+        return Goodput(len(cumulative), shape.writers + sum(cumulative), shape.writers)
 
     def floors(
         self,
         most: int,
         shape: StepShape,  # noqa: ARG002
-        cost: GuessCost,  # noqa: ARG002
+        cost: DraftTokenCost,  # noqa: ARG002
         rate: float,  # noqa: ARG002
     ) -> list[float]:
         return [0.0] * most
 
-    def affordable(self, cost: GuessCost, before: float = 0.0) -> int:  # noqa: ARG002
+    def affordable(self, cost: DraftTokenCost, before: float = 0.0) -> int:  # noqa: ARG002
         return 1 << 16
 
     def choose(
         self,
-        survivals: Sequence[Sequence[float]],
+        cumulatives: Sequence[Sequence[float]],
         shape: StepShape,  # noqa: ARG002
         limit: int,
         drafting: float = 0.0,  # noqa: ARG002
     ) -> list[int]:
         assert limit >= 0, "the step has too many tokens already"
         counts = []
-        for chances in survivals:
+        for chances in cumulatives:
             counts.append(min(len(chances), limit))
             limit -= counts[-1]
         return counts

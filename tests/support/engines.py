@@ -11,10 +11,9 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed, scripted
 from nanoaccel.runtime.engine.engine import Engine
-from nanoaccel.runtime.execution.pass_time import PassCost
+from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.execution.runner import ModelRunner
 from nanoaccel.runtime.execution.selector import GraphSelector
-from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.kv import CacheEviction, CacheShape, DiskTier, PagedCache, make_cache
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
@@ -104,7 +103,7 @@ class Bench:
         told = {"attention_scores": attention_scores, "hidden_states": hidden_states}
         layouts = [self.slots] if chooser is None else [self.slots, not self.slots]
         self.tier = None
-        rooms: list[ModelRunner] = []
+        runners: list[ModelRunner] = []
         for slots in layouts:
             backend = FakeBackend(chosen, VOCAB_SIZE, slots=slots, **told)
             shape = CacheShape.of(
@@ -117,27 +116,27 @@ class Bench:
             shape.allocate(backend)
             if folder is not None:
                 self.tier = DiskTier(folder, identity="fake", max_bytes=tier_bytes, memory=backend)
-            cost = PassCost()
-            budget = StepBudget(cost, max_tokens=max_step_tokens, target=None)
+            times = PassTimeModel()
+            budget = StepBudget(times.step, max_tokens=max_step_tokens, target=None)
             cache = make_cache(shape, backend, tier=self.tier)
-            rooms.append(ModelRunner(backend, cache, cost, budget, StepCost()))
-        self.backend, self.cache = rooms[0].backend, rooms[0].cache
+            runners.append(ModelRunner(backend, cache, times, budget))
+        self.backend, self.cache = runners[0].backend, runners[0].cache
         self.scheduler = Scheduler(
             self.cache,
-            budget=rooms[0].budget,
+            budget=runners[0].budget,
             max_running=max_running,
             max_waiting=max_waiting,
             clock=self.now,
         )
         self.speculator = Speculator(
             drafters,
-            Controller(StepCost()) if controller is None else controller,
+            Controller(PassTimeModel().verify) if controller is None else controller,
             vocab_size=VOCAB_SIZE,
             max_tokens=max_step_tokens,
             clock=self.now,
         )
         self.engine = Engine(
-            rooms,
+            runners,
             self.scheduler,
             self.speculator,
             emit=self._note,
@@ -209,7 +208,7 @@ class Bench:
             self.engine._evictor.scores._sums,
             self.engine.recorder._last_token,
             self.speculator._open,
-            *(learner.students for learner in self.speculator._learners),
+            *(state.requests for state in self.speculator._states),
             self.scheduler._deadlines._live,
             self.cache._tables if isinstance(self.cache, PagedCache) else self.cache._taken,
         )

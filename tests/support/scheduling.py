@@ -12,7 +12,7 @@ from itertools import count
 
 import numpy as np
 
-from nanoaccel.runtime.execution.pass_time import PassCost
+from nanoaccel.runtime.execution.time_curves import OnlineCurve
 from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.kv.token_eviction import CacheEviction, blocks_to_drop
 from nanoaccel.runtime.sampling import Sampled, SamplingParams
@@ -76,7 +76,7 @@ class Simulation:
     ) -> None:
         self.tokenizer = tokenizer
         self.time = 0.0
-        self.cost = PassCost()
+        self.cost = OnlineCurve()
         self.budget = StepBudget(self.cost, max_tokens=max_step_tokens, target=target)
         self.cache = PagedCache(num_blocks, block_size, sharing=sharing)
         self.max_running = max_running

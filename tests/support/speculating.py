@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nanoaccel.runtime.execution.step_time import StepCost
-from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, Experience
+from nanoaccel.runtime.execution.time_curves import ScaledCurve
+from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, AcceptanceHistory
 from nanoaccel.runtime.speculation.controller import Controller, StepShape
 
 Curve = Callable[[int], float]
@@ -101,28 +101,30 @@ class Simulation:
         self._curve, self._truth = curve, truth
         self._batch, self._tokens, self._rounds = batch, tokens, rounds
         self._noise, self._random = noise, random.Random(seed)
-        cost = StepCost()
+        cost = ScaledCurve()
         cost.restore({size: curve(size) * wrong_by(size) for size in (1, 2, 4, 8, 16)})
         self.controller = Controller(cost)
-        self._experience = Experience([0.6] * _LONGEST)
+        self._history = AcceptanceHistory([0.6] * _LONGEST)
         self._outcome = Outcome(curve(1))
 
     def run(self) -> Outcome:
         for _ in range(self._rounds):
             done = [0] * self._batch
-            beliefs = [AcceptanceEstimator(self._experience) for _ in done]
+            estimators = [AcceptanceEstimator(self._history) for _ in done]
             while any(count < self._tokens for count in done):
-                self._step(done, beliefs)
+                self._step(done, estimators)
         return self._outcome
 
-    def _step(self, done: list[int], beliefs: list[AcceptanceEstimator]) -> None:
+    def _step(self, done: list[int], estimators: list[AcceptanceEstimator]) -> None:
         live = [place for place, count in enumerate(done) if count < self._tokens]
-        survivals = [self._survival(beliefs[p], self._tokens - done[p] - 1) for p in live]
+        cumulatives = [self._cumulative(estimators[p], self._tokens - done[p] - 1) for p in live]
         shape = StepShape(len(live), len(live))
-        counts = self.controller.choose(survivals, shape, 128)
+        counts = self.controller.choose(cumulatives, shape, 128)
         given = 0
-        for place, count, survival in zip(live, counts, survivals, strict=True):
-            given += (accepted := self._check(done[place], count, len(survival), beliefs[place]))
+        for place, count, cumulative in zip(live, counts, cumulatives, strict=True):
+            given += (
+                accepted := self._check(done[place], count, len(cumulative), estimators[place])
+            )
             done[place] += accepted
         guesses = sum(counts)
         seconds = self._curve(len(live) + guesses) * self._noise(self._random)
@@ -132,24 +134,24 @@ class Simulation:
         self._outcome.steps += 1
         self._outcome.counts.append(guesses)
 
-    def _survival(self, belief: AcceptanceEstimator, limit: int) -> list[float]:
+    def _cumulative(self, estimator: AcceptanceEstimator, limit: int) -> list[float]:
         found: list[float] = []
         chance = 1.0
         for position in range(min(_LONGEST, limit)):
-            chance *= belief.chance(position)
+            chance *= estimator.chance(position)
             if chance < 0.02:
                 break
             found.append(chance)
         return found
 
-    def _check(self, token: int, count: int, known: int, belief: AcceptanceEstimator) -> int:
+    def _check(self, token: int, count: int, known: int, estimator: AcceptanceEstimator) -> int:
         """Tokens given: those guesses that are right, and one more."""
         given = 1
         for position in range(known):
             if position > count:
                 break
             right = self._truth(token, position, position < count)
-            belief.note(position, right)
+            estimator.note(position, right)
             if not right or position == count:
                 break
             given += 1

@@ -6,7 +6,9 @@ from importlib.metadata import EntryPoint, EntryPoints
 import pytest
 
 from nanoaccel.errors import ConfigError, MissingExtraError
-from nanoaccel.registry import ExtensionPoint
+from nanoaccel.registry import BACKENDS, BackendFacts, ExtensionPoint
+
+MINE = BackendFacts(graph="mine/graph")
 
 
 @pytest.fixture
@@ -43,3 +45,19 @@ def test_extension_point_takes_names_without_a_package(point: ExtensionPoint) ->
     point.add("split", "os.path:split")
     assert point.names() == ["join", "mine", "split"]
     assert point.resolve("split")("a/b") == ("a", "b")
+
+
+def test_backends_say_what_they_are_before_their_runtime_is_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert list(BACKENDS.with_graphs()) == ["openvino", "onnx"]
+    assert BACKENDS.packages() == ("openvino", "onnxruntime")
+    assert BACKENDS.facts("torch").graph is None
+    assert BACKENDS.facts("plugged in, without facts") == BackendFacts()
+    plugin = EntryPoint("mine", f"{__name__}:MINE", "nanoaccel.backend_facts")
+
+    def installed(group: str, name: str) -> EntryPoints:
+        return EntryPoints([plugin]).select(group=group, name=name)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", installed)
+    assert BACKENDS.facts("mine").graph == "mine/graph"

@@ -15,7 +15,7 @@ from nanoaccel.cli.ui.table import table
 
 if TYPE_CHECKING:
     from nanoaccel.bundle import Bundle
-    from nanoaccel.runtime.execution.tuned.search import Found, Trial
+    from nanoaccel.runtime.execution.tuned.search import SearchResult, Trial
     from nanoaccel.runtime.tools.autotune import Tuned
 
 _HEADINGS = ("tried", "median", "quartiles", "rounds", "by kind of pass")
@@ -35,7 +35,7 @@ def tune(
             "lead to other tokens, and a smaller cache keeps less of each number.",
         ),
     ] = False,
-    forget: Annotated[
+    delete_tuning: Annotated[
         bool, typer.Option("--forget", help="Remove what was found before, and measure nothing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -50,7 +50,7 @@ def tune(
     from nanoaccel.bundle import Bundle
 
     opened = Bundle.open(bundle)
-    if forget:
+    if delete_tuning:
         _forget(opened, as_json)
         return
     from nanoaccel.runtime.tools.autotune import tune as find
@@ -63,9 +63,9 @@ def tune(
 def _forget(bundle: Bundle, as_json: bool) -> None:
     from nanoaccel.folders import cache_folder
     from nanoaccel.runtime.cpu.machine import this_machine
-    from nanoaccel.runtime.execution.tuned.stored import fingerprint, forget
+    from nanoaccel.runtime.execution.tuned.stored import delete_tuning, fingerprint
 
-    found = forget(bundle, cache_folder(), fingerprint(this_machine()))
+    found = delete_tuning(bundle, cache_folder(), fingerprint(this_machine()))
     if as_json:
         typer.echo(json.dumps({"forgotten": found}))
     else:
@@ -87,7 +87,7 @@ def _report(tuned: Tuned) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _trials(title: str, found: Found, kinds: Sequence[str]) -> str:
+def _trials(title: str, found: SearchResult, kinds: Sequence[str]) -> str:
     if not found.trials:
         return (
             "" if found.finished else f"{title}: the time was not enough, give --time-budget more"
@@ -141,7 +141,7 @@ def _facts(tuned: Tuned) -> dict[str, Any]:
     }
 
 
-def _found_facts(found: Found) -> dict[str, Any]:
+def _found_facts(found: SearchResult) -> dict[str, Any]:
     return {
         "gain": found.gain,
         "kinds": found.kinds,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nanoaccel.cached_json import file_of, recall_sound, remember
+from nanoaccel.cached_json import file_of, load_or_none, store_json
 from nanoaccel.calibration.metrics import Fidelity
 from nanoaccel.errors import ConfigError, ExportError
 from nanoaccel.exporters.quantize.budget import Budget
@@ -132,7 +132,7 @@ def search(
     effort = _Effort()
     for recipe in candidates(wanted, budget):
         file = _file(memory, recipe)
-        known = recall_sound(file, _tried)
+        known = load_or_none(file, _tried)
         trial = None
         if known is None:
             if clock() - begin + effort.expected(recipe) > seconds and tried:
@@ -144,7 +144,7 @@ def search(
                 continue
             effort.note(recipe, trial.seconds)
             known = Tried.of(recipe, trial)
-            remember(file, asdict(known))
+            store_json(file, asdict(known))
         tried[recipe] = known
         if best is None or _rank(known, wanted, budget) < _rank(tried[best[0]], wanted, budget):
             worse = None if best is None else best[1]

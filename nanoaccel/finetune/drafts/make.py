@@ -22,8 +22,8 @@ from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
 from nanoaccel.exporters.targets.runtimes import ONNX, OPENVINO
 from nanoaccel.finetune.drafts import corpus
 from nanoaccel.finetune.drafts.training_examples import Lessons, TrainingExample, choose_vocabulary
-from nanoaccel.registry import BACKENDS
-from nanoaccel.runtime.backends import BackendOptions
+from nanoaccel.runtime.config import EngineConfig
+from nanoaccel.runtime.execution.loader import open_backend
 from nanoaccel.runtime.llm import LLM
 
 if TYPE_CHECKING:
@@ -224,12 +224,8 @@ class _Training:
         lessons = Lessons(self._work / "lessons", len(layers) * text.hidden_size, len(vocabulary))
         total = sum(len(text.prompt) + len(text.answer) for text in texts)
         with self._progress.stage("let the target read it") as tell:
-            backend = BACKENDS.resolve(self._target.runtime)(
-                BackendOptions(
-                    graph=self._target.graph,
-                    weight_group_size=self._target.weight_group_size,
-                    hidden_layers=layers,
-                )
+            backend = open_backend(
+                self._target, self._target.runtime, EngineConfig(), hidden_layers=layers
             )
             longest = max(len(text.prompt) + len(text.answer) for text in texts)
             backend.allocate_cache(-(-longest // backend.info.block_size))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from nanoaccel.finetune.drafts.corpus import Text
 from nanoaccel.runtime.backends import Backend
+from nanoaccel.runtime.types.packing import BlockLists, SequenceTokens, StepPacker
 from nanoaccel.runtime.types.plan import StepPlan
 
 _LIKELIEST = 32  # tokens of the target's distribution that are kept
@@ -167,18 +168,11 @@ def _study(
 
 
 def _plan(
-    ids: NDArray[np.int64], start: int, wanted: NDArray[np.int64], block_size: int
+    ids: NDArray[np.int64], start: int, asked: NDArray[np.int64], block_size: int
 ) -> StepPlan:
-    blocks = -(-(start + len(ids)) // block_size)
-    return StepPlan(
-        token_ids=ids,
-        positions=np.arange(start, start + len(ids)),
-        seq_begins=np.array([0, len(ids)], np.int32),
-        past_lens=np.array([start], np.int32),
-        block_ids=np.arange(blocks, dtype=np.int32),
-        block_begins=np.array([0, blocks], np.int32),
-        logits_rows=wanted,
-    )
+    blocks = BlockLists([range(-(-(start + len(ids)) // block_size))])
+    first = int(asked[0]) if len(asked) > 0 else 0  # those behind it follow without a gap
+    return StepPacker().pack([SequenceTokens(0, ids, start, start, len(asked), first)], blocks)
 
 
 def _scaled(hidden: NDArray[np.float32] | None, num_layers: int, num_tokens: int) -> NDArray[Any]:

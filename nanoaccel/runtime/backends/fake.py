@@ -49,6 +49,9 @@ class FakeBackend:
         attention_scores: Give scores: a token draws attention for its id, and the more the nearer.
         hidden_states: Give states: each token's id and its position.
         slots: Want all blocks of a sequence in one slot.
+
+    Attributes:
+        rule: As given.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class FakeBackend:
         hidden_states: bool = False,
         slots: bool = False,
     ) -> None:
-        self._rule = rule
+        self.rule = rule
         self._attention_scores = attention_scores
         self._hidden_states = hidden_states
         self._cache: Int32Array = np.zeros((0, block_size, 2), np.int32)  # token and position
@@ -89,7 +92,7 @@ class FakeBackend:
         self._slot_blocks = slot_blocks
 
     def forward(self, plan: StepPlan) -> StepResult:
-        rows = {int(row): place for place, row in enumerate(plan.logits_rows)}
+        rows = {int(row): index for index, row in enumerate(plan.logits_rows)}
         logits = np.zeros((len(rows), self.info.vocab_size), np.float32)
         scores: list[Float32Array] = []
         for sequence, past in enumerate(plan.past_lens.tolist()):
@@ -105,7 +108,7 @@ class FakeBackend:
             for token in range(begin, end):
                 if token in rows:
                     seen = history[: past + token - begin + 1, 0]
-                    logits[rows[token]] = self._rule(seen.tolist())
+                    logits[rows[token]] = self.rule(seen.tolist())
             if self._attention_scores:
                 scores.append(_attention(history, past))
         states = np.stack([plan.token_ids, plan.positions], -1).astype(np.float32)

@@ -63,17 +63,17 @@ class CacheSlots:
             self.tensors.append(np.frombuffer(pages, item.dtype).reshape(shape))
         self._block_size = block_size
         ends = np.cumsum([item.token_bytes * block_size for item in kinds]).tolist()
-        self._places = [slice(*place) for place in zip([0, *ends[:-1]], ends, strict=True)]
+        self._places = [slice(*index) for index in zip([0, *ends[:-1]], ends, strict=True)]
 
     def read(self, block: int, out: NDArray[np.uint8]) -> None:
         """Copy a block, kind after kind, into ``out`` u8[bytes of a block]."""
-        for rows, place in zip(self._rows(block, 1), self._places, strict=True):
-            out[place].view(rows.dtype).reshape(rows.shape)[...] = rows
+        for rows, index in zip(self._rows(block, 1), self._places, strict=True):
+            out[index].view(rows.dtype).reshape(rows.shape)[...] = rows
 
     def write(self, block: int, data: NDArray[np.uint8]) -> None:
         """Replace a block by what ``read`` gave."""
-        for rows, place in zip(self._rows(block, 1), self._places, strict=True):
-            rows[...] = data[place].view(rows.dtype).reshape(rows.shape)
+        for rows, index in zip(self._rows(block, 1), self._places, strict=True):
+            rows[...] = data[index].view(rows.dtype).reshape(rows.shape)
 
     def copy(self, source: int, target: int, count: int) -> None:
         """Copy following blocks of a slot to others."""
@@ -96,8 +96,8 @@ class CacheSlots:
 
     def _rows(self, block: int, count: int) -> list[NDArray[np.generic]]:
         """Views [heads, count * block_size, width] of following blocks, a kind each."""
-        slot, place = divmod(block, self.slot_blocks)
-        begin = place * self._block_size
+        slot, index = divmod(block, self.slot_blocks)
+        begin = index * self._block_size
         end = begin + count * self._block_size
         return [tensor[slot, :, begin:end] for tensor in self.tensors]
 

@@ -5,35 +5,33 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
-from nanoaccel.bundle import Bundle, Head
+from nanoaccel.bundle import Bundle
 from nanoaccel.folders import cache_folder
-from nanoaccel.registry import DRAFTERS, EVICTION_POLICIES
+from nanoaccel.registry import EVICTION_POLICIES
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.engine.engine import Engine
 from nanoaccel.runtime.engine.thread import EngineThread
-from nanoaccel.runtime.execution.loader import Graph, Graphs
-from nanoaccel.runtime.execution.pass_time import PassCost
+from nanoaccel.runtime.execution.loader import LoadedModel
+from nanoaccel.runtime.execution.pass_timing import measure_verification
 from nanoaccel.runtime.execution.runner import ModelRunner
-from nanoaccel.runtime.execution.step_time import StepCost
-from nanoaccel.runtime.execution.step_timing import calibrate
+from nanoaccel.runtime.execution.target import LoadedModels
 from nanoaccel.runtime.kv import DiskTier, make_cache
 from nanoaccel.runtime.scheduling.scheduler import Scheduler
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
 from nanoaccel.runtime.speculation import Controller, Speculator
-from nanoaccel.runtime.speculation.drafters import DrafterOptions, DraftOptions
-from nanoaccel.runtime.speculation.drafters.opening import kind_of
+from nanoaccel.runtime.speculation.drafters import DrafterContext, DrafterOptions, DraftOptions
+from nanoaccel.runtime.speculation.drafters.selection import layers_to_read, select_drafters
 from nanoaccel.runtime.types.events import EventListener
 
 
 def start_engine(
-    graphs: Graphs, config: EngineConfig, *, bundle: Bundle, on_event: EventListener | None
+    loaded: LoadedModels, config: EngineConfig, *, bundle: Bundle, on_event: EventListener | None
 ) -> EngineThread:
-    """Start the engine's thread, which closes the graphs at its end.
+    """Start the engine's thread, which closes what was loaded at its end.
 
     Args:
-        graphs: What runs.
+        loaded: What runs.
         config: What the user set.
         bundle: Where it is from.
         on_event: The user's listener.
@@ -43,19 +41,17 @@ def start_engine(
         PromptCacheError: The folder of the prompt cache cannot be used.
     """
     with ExitStack() as stack:
-        costs = [_step_cost(graph, config, bundle) for graph in graphs.graphs]
-        speculator = _make_speculator(graphs.graphs[0], costs[0], config, bundle)
+        speculator = _make_speculator(loaded.models, config, bundle)
         stack.callback(speculator.close)
         # Last of what can fail: it locks its folder.
-        tiers = _open_tiers(graphs.graphs, config, bundle, stack)
+        tiers = _open_tiers(loaded.models, config, bundle, stack)
         stack.pop_all()
-    rooms = [
-        _make_room(graph, cost, tier, config)
-        for graph, cost, tier in zip(graphs.graphs, costs, tiers, strict=True)
+    runners = [
+        _make_runner(model, tier, config) for model, tier in zip(loaded.models, tiers, strict=True)
     ]
     scheduler = Scheduler(
-        rooms[0].cache,
-        budget=rooms[0].budget,
+        runners[0].cache,
+        budget=runners[0].budget,
         max_running=config.max_running,
         max_waiting=config.max_waiting,
         clock=time.perf_counter,
@@ -63,113 +59,94 @@ def start_engine(
     )
 
     def make_engine(emit: EventListener) -> Engine:
-        return Engine(rooms, scheduler, speculator, emit=emit, selector=graphs.chooser)
+        return Engine(runners, scheduler, speculator, emit=emit, selector=loaded.selector)
 
     def release() -> None:
         with ExitStack() as stack:
-            stack.callback(graphs.close)
+            stack.callback(loaded.close)
             stack.callback(speculator.close)
             for tier in tiers:
                 if tier is not None:
                     stack.callback(tier.close)
-            for room in rooms:
-                room.cache.save_all()
+            for runner in runners:
+                runner.cache.save_all()
 
     return EngineThread(make_engine, on_event=on_event, release=release)
 
 
 def hidden_layers(bundle: Bundle, config: EngineConfig) -> tuple[int, ...]:
-    """Layers of the target whose output a head reads."""
-    draft = _draft_of(bundle, config)
-    if draft is None or "head" not in _drafters(config.speculation, draft):
-        return ()
-    return Head.open(draft).manifest.layers
+    """Layers of the target whose output drafters read.
+
+    Raises:
+        NanoAccelError: As ``selection.layers_to_read``.
+    """
+    return layers_to_read(config.speculation, _context(bundle, config))
 
 
-def _make_room(
-    graph: Graph, step_cost: StepCost, tier: DiskTier | None, config: EngineConfig
-) -> ModelRunner:
+def _make_runner(model: LoadedModel, tier: DiskTier | None, config: EngineConfig) -> ModelRunner:
     policy = EVICTION_POLICIES.resolve(config.eviction_policy)()
-    sharing = config.prefix_cache
-    cost = PassCost()
+    backend, times = model.backend, model.times
     return ModelRunner(
-        backend=graph.backend,
-        cache=make_cache(graph.shape, graph.backend, policy=policy, tier=tier, sharing=sharing),
-        pass_cost=cost,
-        budget=StepBudget(cost, max_tokens=config.step_tokens, target=config.time_per_token),
-        step_cost=step_cost,
+        backend=backend,
+        cache=make_cache(
+            model.shape, backend, policy=policy, tier=tier, sharing=config.prefix_cache
+        ),
+        times=times,
+        budget=StepBudget(times.step, max_tokens=config.step_tokens, target=config.time_per_token),
     )
-
-
-def _step_cost(graph: Graph, config: EngineConfig, bundle: Bundle) -> StepCost:
-    """What short passes cost, where guesses depend on it."""
-    cost = StepCost()
-    if _drafters(config.speculation, _draft_of(bundle, config)):
-        key, folder = step_cost_key(bundle, graph.runtime, config), cache_folder()
-        calibrate(graph.backend, cost, room=graph.shape.first_tokens, key=key, folder=folder)
-    return cost
-
-
-def step_cost_key(bundle: Bundle, runtime: str, config: EngineConfig) -> str:
-    """Names a graph and what its speed depends on, beside what its backend tells."""
-    return bundle.stamp(runtime) + config.graph_variant
 
 
 def _make_speculator(
-    graph: Graph, cost: StepCost, config: EngineConfig, bundle: Bundle
+    models: Sequence[LoadedModel], config: EngineConfig, bundle: Bundle
 ) -> Speculator:
-    draft = _draft_of(bundle, config)
-    info = graph.backend.info
-    options = DrafterOptions(
-        vocab_size=info.vocab_size,
-        corpus_tokens=config.corpus_tokens,
-        draft=None
-        if draft is None
-        else DraftOptions(
-            folder=draft,
+    """The drafters that take part, and what short passes take where there are any."""
+    context = _context(bundle, config)
+    factories = select_drafters(config.speculation, context)
+    if factories:
+        for model in models:
+            measure_verification(model, cache_folder())
+    first = models[0]
+    info = first.backend.info
+    draft = None
+    if context.draft is not None:
+        draft = DraftOptions(
+            folder=context.draft,
             target=bundle,
-            num_blocks=graph.shape.num_blocks,
-            runtime=graph.runtime,
+            num_blocks=first.shape.num_blocks,
+            backend=first.name,
             max_running=config.max_running,
             threads=config.threads,
             precision=config.precision,
-        ),
+        )
+    options = DrafterOptions(
+        vocab_size=info.vocab_size, corpus_tokens=config.corpus_tokens, draft=draft
     )
-    names = _drafters(config.speculation, draft)
     return Speculator(
-        [DRAFTERS.resolve(name)(options) for name in names],
-        Controller(cost, info.pass_size),
+        [factory(options) for factory in factories.values()],
+        Controller(first.times.verify, info.pass_size),
         vocab_size=info.vocab_size,
         max_tokens=config.step_tokens,
     )
 
 
-def _draft_of(bundle: Bundle, config: EngineConfig) -> Path | None:
-    return bundle.draft if config.draft is None else config.draft
-
-
-def _drafters(speculation: str, draft: Path | None) -> list[str]:
-    """The drafters that take part."""
-    if speculation == "off":
-        return []
-    if speculation != "auto":
-        return [speculation]
-    return ["ngram"] if draft is None else ["ngram", kind_of(draft)]
+def _context(bundle: Bundle, config: EngineConfig) -> DrafterContext:
+    draft = bundle.draft if config.draft is None else config.draft
+    return DrafterContext(target=bundle, draft=draft)
 
 
 def _open_tiers(
-    graphs: Sequence[Graph], config: EngineConfig, bundle: Bundle, stack: ExitStack
+    models: Sequence[LoadedModel], config: EngineConfig, bundle: Bundle, stack: ExitStack
 ) -> list[DiskTier | None]:
-    """A tier for each graph, in a folder of its own where there are several."""
+    """A tier for each model, in a folder of its own where there are several."""
     if config.prompt_cache is None:
-        return [None] * len(graphs)
+        return [None] * len(models)
     tiers: list[DiskTier | None] = []
-    for graph in graphs:
+    for model in models:
         tier = DiskTier(
-            config.prompt_cache if len(graphs) == 1 else config.prompt_cache / graph.runtime,
-            identity=f"{bundle.graph_key(graph.runtime)} {graph.backend.info.cache_layout}",
-            max_bytes=config.prompt_cache_size // len(graphs),
-            memory=graph.backend,
+            config.prompt_cache if len(models) == 1 else config.prompt_cache / model.name,
+            identity=f"{bundle.graph_key(model.name)} {model.backend.info.cache_layout}",
+            max_bytes=config.prompt_cache_size // len(models),
+            memory=model.backend,
         )
         stack.callback(tier.close)
         tiers.append(tier)

@@ -19,7 +19,7 @@ from nanoaccel.runtime.engine.page_compaction import PageCompaction
 from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.runtime.engine.protocol import Sink
 from nanoaccel.runtime.engine.thread import EngineThread
-from nanoaccel.runtime.execution.loader import GraphLoader
+from nanoaccel.runtime.execution.target import TargetLoader
 from nanoaccel.runtime.execution.tuned.setting import Setting, apply, tuned_backend
 from nanoaccel.runtime.execution.tuned.stored import find_tuning
 from nanoaccel.runtime.sampling import SamplingParams
@@ -71,10 +71,10 @@ class InProcessClient:
         self.tokenizer = Tokenizer.load(opened.tokenizer_folder)
         setting = _tuned(opened, backend, config)
         graph_config = apply(config, setting, os.environ)
-        loader = GraphLoader(
+        loader = TargetLoader(
             bundle=opened, config=graph_config, hidden_layers=hidden_layers(opened, config)
         )
-        loaded = loader.graphs(tuned_backend(backend, config, setting))
+        loaded = loader.load(tuned_backend(backend, config, setting))
         # Threads and precision were tuned for the target; a draft has its own.
         config = replace(
             config,
@@ -82,9 +82,9 @@ class InProcessClient:
             quantization_group=graph_config.quantization_group,
             fuse_projections=graph_config.fuse_projections,
         )
-        self.info = loaded.graphs[0].backend.info
+        self.info = loaded.models[0].backend.info
         try:
-            fewest = min(graph.shape.num_blocks for graph in loaded.graphs)
+            fewest = min(model.shape.num_blocks for model in loaded.models)
             self.cache_tokens = fewest * self.info.block_size
             self._processor = InputProcessor(
                 self.tokenizer,

@@ -177,9 +177,9 @@ class Engine:
         now = self._clock()
         observer.begin("other")
         with self.lock:
-            self.runner.pass_cost.observe(len(plan.token_ids), now - begun)
+            self.runner.times.step.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
-            savings = StepSavings() if again else self._speculator.worth(drafted, now - begun)
+            savings = StepSavings() if again else self._speculator.savings(drafted, now - begun)
             given = self._commit(chunks, result, now, savings)
         observer.begin("draft")
         self._show(chunks, result)
@@ -224,7 +224,7 @@ class Engine:
         runner = self.runners[selector.choose(load)]
         if runner is not self.runner:
             self.scheduler.move(runner.cache, runner.budget)
-            self._speculator.move(runner.step_cost, runner.backend.info.pass_size)
+            self._speculator.move(runner.times.verify, runner.backend.info.pass_size)
             self.runner = runner
             self._used.add(id(runner))
 

@@ -1,195 +1,206 @@
-"""Loads the graphs of a bundle: the one that was named, or those that are fastest at something."""
+"""Loads a graph: the backend that runs it, with memory for its cache."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
 
-from nanoaccel.bundle import Bundle
-from nanoaccel.errors import ConfigError, MissingExtraError
-from nanoaccel.folders import cache_folder
+from nanoaccel.cached_json import versions_of
 from nanoaccel.registry import BACKENDS
-from nanoaccel.runtime.backends import Backend, BackendOptions
+from nanoaccel.runtime.backends import Backend, BackendInfo, BackendOptions
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.machine import cpu_name
-from nanoaccel.runtime.cpu.memory import free_memory
 from nanoaccel.runtime.cpu.threads import core_count
-from nanoaccel.runtime.execution.pass_timing import measure_prices, recall_prices
-from nanoaccel.runtime.execution.selector import GraphSelector, Prices, worth_keeping
+from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.kv import CacheShape
+
+Role: TypeAlias = Literal["decode", "draft"]
+
+
+class GraphSource(Protocol):
+    """A folder with a graph for each of some backends: a bundle, or a head."""
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """Names of these backends, the preferred one first."""
+        ...
+
+    @property
+    def weight_group_size(self) -> int | None:
+        """Weights that share a scale; None when unknown or without groups."""
+        ...
+
+    def graph_for(self, runtime: str) -> Path:
+        """The file of the graph for a backend.
+
+        Raises:
+            BundleError: There is none.
+        """
+        ...
+
+    def stamp(self, runtime: str | None = None) -> str:
+        """Names the graph for a backend as it is now."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class CacheSize:
+    """What a cache shall have room for.
+
+    Args:
+        num_blocks: Blocks that sequences may hold together, by what the backend is; it may raise
+            what says that there is no room.
+        sequences: Sequences at once.
+        length: Tokens of the longest sequence.
+    """
+
+    num_blocks: Callable[[BackendInfo], int]
+    sequences: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
     """A graph that is loaded, with memory for its cache.
 
     Args:
-        runtime: Name of its backend.
+        name: Name of its backend.
+        key: Under which its pass times are stored.
         backend: Runs it.
-        shape: Of its cache.
+        shape: Shape of its cache.
+        times: How long its passes take, as far as that is known.
     """
 
-    runtime: str
+    name: str
+    key: str
     backend: Backend
     shape: CacheShape
+    times: PassTimeModel = field(default_factory=PassTimeModel)
 
 
-@dataclass(frozen=True, slots=True)
-class Graphs:
-    """What an engine runs.
-
-    Args:
-        graphs: One, or several of one model.
-        chooser: Says which of several.
-    """
-
-    graphs: Sequence[Graph]
-    chooser: GraphSelector | None = None
-
-    def close(self) -> None:
-        """Free them."""
-        for graph in self.graphs:
-            graph.backend.close()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraphLoader:
-    """Loads graphs of a bundle.
+def load(
+    source: GraphSource,
+    name: str,
+    config: EngineConfig,
+    cache: CacheSize,
+    *,
+    hidden_layers: tuple[int, ...] = (),
+    role: Role = "decode",
+) -> LoadedModel:
+    """Load a graph, and allocate its cache.
 
     Args:
-        bundle: An opened one.
+        source: Where the graph is.
+        name: Name of a backend; "auto" is the first that is installed here.
         config: What the user set.
-        hidden_layers: Layers that a head reads.
+        cache: What its cache shall have room for.
+        hidden_layers: Layers whose output is told with each step.
+        role: As in ``BackendOptions``.
+
+    Raises:
+        NanoAccelError: As ``open_backend``; or the cache does not fit in memory.
     """
+    name = backend_name(source, name)
+    backend = open_backend(source, name, config, hidden_layers=hidden_layers, role=role)
+    try:
+        return add_cache(name, pass_time_key(source, name, config, role), backend, cache)
+    except BaseException:
+        backend.close()
+        raise
 
-    bundle: Bundle
-    config: EngineConfig
-    hidden_layers: tuple[int, ...] = ()
 
-    def backend(self, name: str) -> Backend:
-        """Load a graph; "auto" is the first that is installed here. Its cache is not allocated.
+def backend_name(source: GraphSource, name: str) -> str:
+    """The backend that a name means: "auto" is the first that is installed here.
 
-        Raises:
-            MissingExtraError: The backend is not installed.
-            ConfigError: There is no such backend, or it cannot do what is asked.
-            BundleError: The graph cannot be run, or the bundle has none for it.
-        """
-        bundle, config = self.bundle, self.config
-        runtime = BACKENDS.first_installed(bundle.runtimes) if name == "auto" else name
-        load = BACKENDS.resolve(runtime)
-        eviction = config.cache_eviction
-        made: Backend = load(
-            BackendOptions(
-                graph=bundle.graph_for(runtime),
-                threads=config.threads,
-                precision=config.precision,
-                cache_precision=config.cache_precision,
-                weight_group_size=bundle.weight_group_size,
-                quantization_group=config.quantization_group,
-                fuse_projections=bool(config.fuse_projections),
-                attention_scores=eviction is not None and eviction.by == "score",
-                hidden_layers=self.hidden_layers,
-            )
+    Raises:
+        MissingExtraError: None of them is installed.
+    """
+    return BACKENDS.first_installed(source.runtimes) if name == "auto" else name
+
+
+def open_backend(
+    source: GraphSource,
+    name: str,
+    config: EngineConfig,
+    *,
+    hidden_layers: tuple[int, ...] = (),
+    role: Role = "decode",
+    profile: bool = False,
+) -> Backend:
+    """Load a graph; its cache is not allocated.
+
+    Args:
+        source: Where the graph is.
+        name: Name of a backend, not "auto".
+        config: What the user set.
+        hidden_layers: Layers whose output is told with each step.
+        role: As in ``BackendOptions``.
+        profile: As in ``BackendOptions``.
+
+    Raises:
+        MissingExtraError: The backend is not installed.
+        ConfigError: There is no such backend, or it cannot do what is asked.
+        BundleError: The graph cannot be run, or there is none for this backend.
+    """
+    make = BACKENDS.resolve(name)
+    eviction = config.cache_eviction
+    backend: Backend = make(
+        BackendOptions(
+            graph=source.graph_for(name),
+            threads=config.threads,
+            precision=config.precision,
+            cache_precision=config.cache_precision,
+            weight_group_size=source.weight_group_size,
+            quantization_group=config.quantization_group,
+            fuse_projections=bool(config.fuse_projections),
+            attention_scores=eviction is not None and eviction.by == "score",
+            hidden_layers=hidden_layers,
+            role=role,
+            profile=profile,
         )
-        return made
+    )
+    return backend
 
-    def graphs(self, name: str) -> Graphs:
-        """Load what shall run, and allocate its cache.
 
-        Args:
-            name: Of a backend; "auto" is all that are the fastest at something.
+def add_cache(name: str, key: str, backend: Backend, size: CacheSize) -> LoadedModel:
+    """Allocate the cache of a backend.
 
-        Raises:
-            NanoAccelError: As ``backend``; or the cache does not fit.
-        """
-        runtimes, known = self._wanted() if name == "auto" else ([name], None)
-        with ExitStack() as stack:
-            graphs = self._load_all(runtimes, stack)
-            if len(graphs) > 1 and (known is None or len(known) != len(graphs)):
-                by_key = {self.key(graph.runtime): (graph.backend, graph.shape) for graph in graphs}
-                known = measure_prices(by_key, cache_folder())
-                kept = worth_keeping(known)
-                for place, graph in enumerate(graphs):
-                    if place not in kept:
-                        graph.backend.close()
-                graphs, known = [graphs[i] for i in kept], [known[i] for i in kept]
-            stack.pop_all()
-        several = known is not None and len(graphs) > 1
-        return Graphs(graphs, GraphSelector(known) if known is not None and several else None)
+    Args:
+        name: Name of the backend.
+        key: As ``pass_time_key`` gives it.
+        backend: What was opened.
+        size: What the cache shall have room for.
 
-    def graph(self, runtime: str, share: int = 1) -> Graph:
-        """Load one graph, and allocate its cache.
+    Raises:
+        ConfigError: It does not fit in memory.
+    """
+    info = backend.info
+    shape = CacheShape.of(
+        num_blocks=size.num_blocks(info),
+        block_size=info.block_size,
+        slots=info.slots,
+        sequences=size.sequences,
+        length=size.length,
+    )
+    shape.allocate(backend)
+    return LoadedModel(name, key, backend, shape)
 
-        Args:
-            runtime: Name of a backend.
-            share: Graphs that share the memory.
 
-        Raises:
-            NanoAccelError: As ``backend``; or the cache does not fit.
-        """
-        backend = self.backend(runtime)
-        try:
-            return Graph(runtime, backend, self._allocate(backend, share))
-        except BaseException:
-            backend.close()
-            raise
+def pass_time_key(
+    source: GraphSource, name: str, config: EngineConfig, role: Role = "decode"
+) -> str:
+    """Names a graph with all that the time of its passes depends on.
 
-    def _wanted(self) -> tuple[Sequence[str], Sequence[Prices] | None]:
-        """The runtimes to load, with their prices if they are known."""
-        runtimes = self.bundle.runtimes
-        keys = [self.key(runtime) for runtime in runtimes]
-        known = recall_prices(keys, cache_folder()) if len(keys) > 1 else None
-        if known is not None:
-            kept = worth_keeping(known)
-            with suppress(MissingExtraError):
-                found = BACKENDS.installed([runtimes[place] for place in kept])
-                return found, [known[place] for place in kept]
-        return BACKENDS.installed(runtimes), None
-
-    def _load_all(self, runtimes: Sequence[str], stack: ExitStack) -> list[Graph]:
-        """Load graphs; of several, those that can do what is asked."""
-        graphs: list[Graph] = []
-        refused: ConfigError | None = None
-        for runtime in runtimes:
-            try:
-                backend = self.backend(runtime)
-            except ConfigError as error:
-                refused = error
-                continue
-            stack.callback(backend.close)
-            if graphs and backend.info.block_size != graphs[0].backend.info.block_size:
-                backend.close()
-                continue
-            graphs.append(Graph(runtime, backend, self._allocate(backend, len(runtimes))))
-        if not graphs:
-            assert refused is not None, "a bundle has a graph"
-            raise refused
-        return graphs
-
-    def _allocate(self, backend: Backend, share: int) -> CacheShape:
-        """Allocate the cache of a graph, one of so many of its engine that share the memory."""
-        info, config, free = backend.info, self.config, free_memory()
-        length = self.bundle.context_length
-        share *= config.engines
-        if config.kv_cache_memory is None:
-            free //= share
-        else:
-            config = replace(config, kv_cache_memory=max(1, config.kv_cache_memory // share))
-        shape = CacheShape.of(
-            num_blocks=config.cache_blocks(info, length, free),
-            block_size=info.block_size,
-            slots=info.slots,
-            sequences=config.max_running,
-            length=length,
-        )
-        shape.allocate(backend)
-        return shape
-
-    def key(self, runtime: str) -> str:
-        """All that the speed of a graph depends on."""
-        config = self.config
-        return (
-            f"{self.bundle.stamp(runtime)} {cpu_name()} {core_count()} {config.threads} "
-            f"{config.precision} {config.cache_precision}{config.graph_variant}"
-        )
+    Args:
+        source: Where the graph is.
+        name: Name of its backend.
+        config: What it is loaded with.
+        role: As in ``BackendOptions``.
+    """
+    versions = versions_of(("nanoaccel", *BACKENDS.facts(name).packages))
+    return (
+        f"{role} {name} {versions} {source.stamp(name)} {cpu_name()} {core_count()} "
+        f"{config.threads} {config.precision} {config.cache_precision}{config.graph_variant}"
+    )

@@ -1,11 +1,10 @@
-"""Which of several graphs of one model runs now: pure policy, from what passes cost in each."""
+"""Which of several graphs of one model runs now: pure policy, from what passes take in each."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.scheduling.load import Load
 
 # Tokens that a request is expected to write; few know how many theirs will.
@@ -14,46 +13,24 @@ EXPECTED_TOKENS = 128
 LEAST_GAIN = 0.03
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """What passes cost on this machine.
-
-    Args:
-        rows: Seconds of a pass over one token of each of so many sequences; 1 is among them.
-        chunk: Seconds of a token of a prompt.
-    """
-
-    rows: Mapping[int, float]
-    chunk: float
-
-    def decode(self, count: int) -> float:
-        """Seconds of a pass over one token of ``count`` sequences, 1 or more."""
-        sizes = sorted(self.rows)
-        above = min(max(bisect_left(sizes, count), 1), len(sizes) - 1)
-        if above == 0:
-            return self.rows[sizes[0]] * count
-        low, high = sizes[above - 1], sizes[above]
-        slope = (self.rows[high] - self.rows[low]) / (high - low)
-        return max(self.rows[low] + slope * (count - low), self.rows[sizes[0]])
-
-    def request(self, count: int, prompt_tokens: int) -> float:
-        """Seconds until ``count`` requests, with so many tokens to compute, are written."""
-        return prompt_tokens * self.chunk + EXPECTED_TOKENS * self.decode(count)
+def request_seconds(times: PassTimeModel, count: int, prompt_tokens: int) -> float:
+    """Seconds until ``count`` requests, with so many tokens to compute, are written."""
+    return prompt_tokens * times.prompt_token + EXPECTED_TOKENS * times.decode_seconds(count)
 
 
-def worth_keeping(prices: Sequence[Prices]) -> list[int]:
+def worth_keeping(times: Sequence[PassTimeModel]) -> list[int]:
     """The graphs that are the fastest at something, best for a single request first."""
-    counts = sorted({count for price in prices for count in price.rows})
-    order = sorted(range(len(prices)), key=lambda place: prices[place].decode(1))
+    counts = sorted({count for one in times for count in one.decode})
+    order = sorted(range(len(times)), key=lambda index: times[index].decode_seconds(1))
     kept: list[int] = []
-    for place in order:
+    for index in order:
         gains = (
-            min((prices[other].decode(count) for other in kept), default=float("inf"))
-            > (1 + LEAST_GAIN) * prices[place].decode(count)
+            min((times[other].decode_seconds(count) for other in kept), default=float("inf"))
+            > (1 + LEAST_GAIN) * times[index].decode_seconds(count)
             for count in counts
         )
         if any(gains):
-            kept.append(place)
+            kept.append(index)
     return kept
 
 
@@ -67,35 +44,36 @@ class GraphSelector:
     more slowly.
 
     Args:
-        prices: Of each graph.
+        times: Pass times of each graph.
 
     Attributes:
-        current: The graph that runs.
+        current: Index of the graph that runs.
     """
 
-    def __init__(self, prices: Sequence[Prices]) -> None:
-        self._prices = prices
-        self._lost = [0.0] * len(prices)
-        self.current = min(range(len(prices)), key=lambda place: prices[place].decode(1))
+    def __init__(self, times: Sequence[PassTimeModel]) -> None:
+        self._times = times
+        self._lost = [0.0] * len(times)
+        self.current = min(range(len(times)), key=lambda index: times[index].decode_seconds(1))
 
     def choose(self, load: Load) -> int:
-        """The graph for the next step of one or more requests."""
+        """Index of the graph for the next step of one or more requests."""
         if load.computed == 0:
-            costs = [price.request(load.requests, load.pending) for price in self._prices]
-            return self._move(costs.index(min(costs)))
-        here = self._prices[self.current]
+            ends = [request_seconds(times, load.requests, load.pending) for times in self._times]
+            return self._move(ends.index(min(ends)))
+        here = self._times[self.current]
         gains = []
-        for place, price in enumerate(self._prices):
-            saved = here.decode(load.requests) - price.decode(load.requests)
-            self._lost[place] = max(0.0, self._lost[place] + saved)
-            sooner = load.pending * (here.chunk - price.chunk)
+        for index, times in enumerate(self._times):
+            saved = here.decode_seconds(load.requests) - times.decode_seconds(load.requests)
+            self._lost[index] = max(0.0, self._lost[index] + saved)
+            sooner = load.pending * (here.prompt_token - times.prompt_token)
             later = EXPECTED_TOKENS * min(0.0, saved)  # what is computed there is written there
-            gains.append(self._lost[place] + sooner + later - load.computed * price.chunk)
+            again = load.computed * times.prompt_token
+            gains.append(self._lost[index] + sooner + later - again)
         gains[self.current] = 0.0
         return self._move(gains.index(max(gains)))
 
-    def _move(self, place: int) -> int:
-        if place != self.current:
-            self.current = place
+    def _move(self, index: int) -> int:
+        if index != self.current:
+            self.current = index
             self._lost = [0.0] * len(self._lost)
-        return place
+        return index

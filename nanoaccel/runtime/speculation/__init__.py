@@ -1,4 +1,4 @@
-"""Speculative decoding: what is guessed is checked in the same pass, when that promises to pay."""
+"""Speculative decoding: a step also verifies draft tokens, when that is expected to pay."""
 
 from nanoaccel.runtime.speculation.controller import Controller, StepSavings
 from nanoaccel.runtime.speculation.record import SpeculationCounters

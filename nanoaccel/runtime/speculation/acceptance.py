@@ -1,23 +1,23 @@
-"""How likely a guess is right: learned from all requests, and from the one that it is for."""
+"""How likely a draft token is accepted: learned from all requests, and from its own."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-# Guesses that the priors count as, and how much of the past remains with each new one.
+# Draft tokens that the priors count as, and how much of the past remains with each new one.
 _PRIOR_WEIGHT = 8.0
 _MEMORY = 0.99
-# How far one guess moves a request's own odds, and how much of them remains.
+# How far a draft token moves a request's own odds, and how much of them remains.
 _STEP = 0.35
 _LEAN = 0.98
 _SUREST = 0.99
 
 
-class Experience:
-    """How often the guesses of a drafter were right, by level of evidence.
+class AcceptanceHistory:
+    """How often the draft tokens of a drafter were accepted, by confidence bucket.
 
-    A discounted mean for each level, over all requests.
+    A discounted mean for each bucket, over all requests.
 
     Args:
         priors: Rates to begin with.
@@ -30,48 +30,48 @@ class Experience:
 
     @property
     def mean(self) -> float:
-        """Share of right guesses lately, whatever spoke for them."""
+        """The acceptance rate lately, of all buckets together."""
         return self._mean
 
-    def rate(self, level: int) -> float:
-        """Share of right guesses lately."""
-        return self._hits[level] / self._trials[level]
+    def rate(self, bucket: int) -> float:
+        """The acceptance rate lately."""
+        return self._hits[bucket] / self._trials[bucket]
 
-    def note(self, level: int, right: bool) -> None:
-        """Learn from a guess that was checked."""
-        self._trials[level] = self._trials[level] * _MEMORY + 1
-        self._hits[level] = self._hits[level] * _MEMORY + right
+    def note(self, bucket: int, right: bool) -> None:
+        """Learn from a draft token that was verified."""
+        self._trials[bucket] = self._trials[bucket] * _MEMORY + 1
+        self._hits[bucket] = self._hits[bucket] * _MEMORY + right
         self._mean += (1 - _MEMORY) * (right - self._mean)
 
 
 class AcceptanceEstimator:
-    """The chance that a guess for one request is right.
+    """The chance that a draft token of one request is accepted.
 
-    Some texts are easier to guess than others, at all levels of evidence: the request has odds of
+    Some texts are easier to predict than others, in all confidence buckets: the request has odds of
     its own by which those of experience are multiplied, learned by logistic regression with this
     one unknown.
 
     Args:
-        experience: Of the drafter.
+        history: Of the drafter.
     """
 
-    def __init__(self, experience: Experience) -> None:
-        self._experience = experience
+    def __init__(self, history: AcceptanceHistory) -> None:
+        self._history = history
         self._lean, self._factor = 0.0, 1.0
 
-    def chance(self, level: int) -> float:
-        """That a guess with this evidence is right, given that those before it were."""
-        return self._leaning(self._experience.rate(level))
+    def chance(self, bucket: int) -> float:
+        """The chance that a draft token of this bucket is accepted after those before it were."""
+        return self._leaning(self._history.rate(bucket))
 
     def outlook(self) -> float:
-        """That a guess is right whose evidence is not known yet."""
-        return self._leaning(self._experience.mean)
+        """The chance that a draft token is accepted whose bucket is not known yet."""
+        return self._leaning(self._history.mean)
 
-    def note(self, level: int, right: bool) -> None:
-        """Learn from a guess that was checked."""
-        self._lean = self._lean * _LEAN + _STEP * (right - self.chance(level))
+    def note(self, bucket: int, right: bool) -> None:
+        """Learn from a draft token that was verified."""
+        self._lean = self._lean * _LEAN + _STEP * (right - self.chance(bucket))
         self._factor = math.exp(self._lean)
-        self._experience.note(level, right)
+        self._history.note(bucket, right)
 
     def _leaning(self, rate: float) -> float:
         rate = min(max(rate, 1 - _SUREST), _SUREST)

@@ -1,4 +1,4 @@
-"""How many guesses to check in a step: a state machine without clocks, tensors or tokens."""
+"""How many draft tokens to check in a step: a state machine without clocks, tensors or tokens."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, islice, repeat
 
-from nanoaccel.runtime.execution.step_time import StepCost
-from nanoaccel.runtime.speculation.draft_cost import GuessCost
+from nanoaccel.runtime.execution.time_curves import TimeCurve
+from nanoaccel.runtime.speculation.draft_cost import DraftTokenCost
 from nanoaccel.runtime.speculation.ledger import Ledger
 
-# Speculation begins when it promises this share of time at least, and ends when it promises none.
+# Speculation begins when it is expected to save this share of time, and ends when it saves none.
 HYSTERESIS = 0.03
-# After so many steps with guesses comes one without, so that its cost stays known.
+# After so many steps with draft tokens comes one without, so that its cost stays known.
 PLAIN_EVERY = 64
-# Other programs make some passes longer: beyond this factor, it is not the guesses' fault.
+# Other programs make some passes longer: beyond this factor, the draft tokens are not the cause.
 _MOST_SURPRISE = 1.5
 _MANY = 1 << 16
-_FREE = GuessCost()
+# A draft token that is reached less often pays on no machine: a token more costs some percent of a
+# pass.
+_LEAST_CHANCE = 0.02
+_FREE = DraftTokenCost()
 
 
 @dataclass(frozen=True, slots=True)
 class StepShape:
-    """A step as it would be without guesses.
+    """A step as it would be without draft tokens.
 
     Args:
         writers: Requests that get a token from it, 1 or more.
@@ -35,10 +38,10 @@ class StepShape:
 
 @dataclass(frozen=True, slots=True)
 class Goodput:
-    """What guesses for one request would bring.
+    """What draft tokens for one request would bring.
 
     Args:
-        count: Guesses that are best, 0 when none pay.
+        count: Draft tokens that are best, 0 when none pay.
         rate: Tokens a second of all requests, with them.
         plain: Tokens a second without any.
     """
@@ -48,14 +51,14 @@ class Goodput:
     plain: float = 0.0
 
     def saving(self, rival: float) -> float:
-        """Seconds a token, against plain decoding or against other guesses at this rate."""
+        """Seconds a token, against plain decoding or against other draft tokens at this rate."""
         other = max(self.plain, rival)
         return 1 / other - 1 / self.rate if other > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class StepSavings:
-    """What a step with guesses is measured by, in seconds.
+    """What a step with draft tokens is measured by, in seconds.
 
     Args:
         token: What a token takes in plain decoding.
@@ -67,86 +70,89 @@ class StepSavings:
 
 
 class Controller:
-    """Chooses the guesses that promise the most tokens a second, none included.
+    """Chooses the draft tokens for which the most tokens a second are expected, or none.
 
-    All guesses of a step compete: those that are likeliest to be reached and accepted come first,
-    as each of them costs the same. With g of them a step gives ``E(g) = writers + S_1 + ... + S_g``
-    tokens and takes ``c(tokens + g)``; the best g maximises ``E(g) / c(g)`` (goodput, Liu et al.
-    2024), and a ``Ledger`` bounds what can be lost.
+    All draft tokens of a step compete: those that are likeliest to be reached and accepted come
+    first, as each of them costs the same. With g of them a step gives ``E(g) = writers + S_1 + ...
+    + S_g`` tokens and takes ``c(tokens + g)``; the best g maximises ``E(g) / c(g)`` (goodput, Liu
+    et al. 2024), and a ``Ledger`` bounds what can be lost.
 
     Args:
-        cost: What passes cost; goes on learning here.
-        pad: From the tokens of a pass with guesses to those that it is padded to. What fits in
+        times: Seconds of passes whose tokens all have logits; goes on learning here.
+        pad: From the tokens of a pass with draft tokens to those that it is padded to. What fits in
             beside them is for nothing.
 
     Attributes:
         ledger: The account.
         pad: As given.
+        least_chance: How often a draft token must be reached and accepted, if it costs nothing.
     """
 
-    def __init__(self, cost: StepCost, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
+    least_chance = _LEAST_CHANCE
+
+    def __init__(self, times: TimeCurve, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
         self.ledger = Ledger()
-        self._cost = cost
+        self._times = times
         self.pad = pad
         self._on = False
         self._in_row = 0
 
-    def move(self, cost: StepCost, pad: Callable[[int], int]) -> None:
-        """Go on with another graph, whose passes cost something else."""
-        self._cost, self.pad = cost, pad
+    def move(self, times: TimeCurve, pad: Callable[[int], int]) -> None:
+        """Go on with another graph, whose passes take other times."""
+        self._times, self.pad = times, pad
 
-    def pass_size(self, shape: StepShape, guesses: int) -> int:
-        """Tokens that the pass of a step has with so many guesses."""
-        return self.pad(shape.tokens + guesses) if guesses > 0 else shape.tokens
+    def pass_size(self, shape: StepShape, num_drafts: int) -> int:
+        """Tokens that the pass of a step has with so many draft tokens."""
+        return self.pad(shape.tokens + num_drafts) if num_drafts > 0 else shape.tokens
 
-    def promise(
-        self, survival: Sequence[float], shape: StepShape, cost: GuessCost = _FREE
+    def goodput(
+        self, cumulative: Sequence[float], shape: StepShape, cost: DraftTokenCost = _FREE
     ) -> Goodput:
-        """What guesses for one request would bring, the others getting none.
+        """What draft tokens for one request would bring, the others getting none.
 
         Args:
-            survival: The chance that its first, second, ... guess is reached and right.
+            cumulative: The cumulative acceptance of its first, second, ... draft token.
             shape: The step without them.
             cost: What it takes to make them.
         """
-        unit = self._cost.seconds(1)
+        unit = self._times.seconds(1)
         if unit is None:
             return Goodput(0, 0.0)
         without = self._at(shape.tokens)
         plain = shape.writers / without
         best, rate = 0, plain
         given, least = float(shape.writers), plain * self._threshold
-        passes = islice(self._passes(shape, len(survival)), 1, None)
-        for count, (chance, seconds) in enumerate(zip(survival, passes, strict=True), 1):
+        passes = islice(self._passes(shape, len(cumulative)), 1, None)
+        for count, (chance, seconds) in enumerate(zip(cumulative, passes, strict=True), 1):
             given += chance
             spent = cost.seconds(count) + seconds
             if not self.ledger.covers((spent - without) / unit):
                 break
             if given / spent > max(rate, least):
                 best, rate = count, given / spent
-            if given + chance * (len(survival) - count) <= max(rate, least) * spent:
+            if given + chance * (len(cumulative) - count) <= max(rate, least) * spent:
                 break  # even if all others were as likely as this one
         return Goodput(best, rate, plain)
 
-    def floors(self, most: int, shape: StepShape, cost: GuessCost, rate: float) -> list[float]:
-        """By position, how often a guess must be reached and right to be worth making.
+    def floors(self, most: int, shape: StepShape, cost: DraftTokenCost, rate: float) -> list[float]:
+        """By position, how often a draft token must be reached and right to be worth making.
 
         Args:
-            most: Guesses.
+            most: Draft tokens.
             shape: The step without them.
             cost: What it takes to make them.
             rate: Tokens a second that they shall bring at least.
         """
         return [(cost.more + share) * rate for share in _shares(list(self._passes(shape, most)))]
 
-    def affordable(self, cost: GuessCost, before: float = 0.0) -> int:
-        """Guesses that may be made in a step.
+    def affordable(self, cost: DraftTokenCost, before: float = 0.0) -> int:
+        """Draft tokens that may be made in a step.
 
         Args:
             cost: What it takes to make them.
             before: Seconds that it takes before there is one.
         """
-        unit = self._cost.seconds(1)
+        unit = self._times.seconds(1)
         if unit is None:
             return _MANY
         left = self.ledger.balance * unit - before - cost.first
@@ -156,50 +162,52 @@ class Controller:
 
     def choose(
         self,
-        survivals: Sequence[Sequence[float]],
+        cumulatives: Sequence[Sequence[float]],
         shape: StepShape,
         limit: int,
         drafting: float = 0.0,
     ) -> list[int]:
-        """How many guesses of each draft to check.
+        """How many draft tokens of each draft to check.
 
         Args:
-            survivals: For each draft, the chance that its first, second, ... guess is reached and
-                right; never rising.
+            cumulatives: For each draft, the cumulative acceptance of its first, second, ... token:
+                the chance that it is reached and accepted. It never rises.
             shape: The step without them.
-            limit: Guesses in all at most.
+            limit: Draft tokens in all at most.
             drafting: Seconds that making them took.
         """
         ranked = sorted(
-            ((chance, draft) for draft, chances in enumerate(survivals) for chance in chances),
-            key=lambda guess: -guess[0],
+            ((chance, draft) for draft, chances in enumerate(cumulatives) for chance in chances),
+            key=lambda ranked: -ranked[0],
         )
         count = self._count([chance for chance, _ in ranked[:limit]], shape, drafting)
         self._on = count > 0
         self._in_row = self._in_row + 1 if count > 0 else 0
-        counts = [0] * len(survivals)
+        counts = [0] * len(cumulatives)
         for _, draft in ranked[:count]:
             counts[draft] += 1
         return counts
 
-    def worth(self, shape: StepShape, guesses: int, seconds: float) -> StepSavings:
-        """How to tell what guesses save each request; nothing without guesses.
+    def savings(self, shape: StepShape, num_drafts: int, seconds: float) -> StepSavings:
+        """How to tell what draft tokens save each request; nothing without draft tokens.
 
         Args:
             shape: As it was chosen for.
-            guesses: Those that were checked.
-            seconds: What the pass and making guesses took.
+            num_drafts: Those that were checked.
+            seconds: What the pass and making draft tokens took.
         """
-        plain = self._cost.seconds(shape.writers)
-        if plain is None or guesses == 0:
+        plain = self._times.seconds(shape.writers)
+        if plain is None or num_drafts == 0:
             return StepSavings()
         prompts = self._at(shape.tokens) - plain
-        return StepSavings(plain / shape.writers, (seconds - prompts) / (shape.writers + guesses))
+        return StepSavings(
+            plain / shape.writers, (seconds - prompts) / (shape.writers + num_drafts)
+        )
 
     def settle(
         self,
         shape: StepShape,
-        guesses: int,
+        num_drafts: int,
         given: int,
         seconds: float,
         drafting: float = 0.0,
@@ -208,32 +216,32 @@ class Controller:
 
         Args:
             shape: As it was chosen for.
-            guesses: Those that were checked.
+            num_drafts: Those that were checked.
             given: Tokens that all requests got.
             seconds: What the pass took.
-            drafting: Seconds that making guesses took.
+            drafting: Seconds that making draft tokens took.
         """
-        unit, plain = self._cost.seconds(1), self._cost.seconds(shape.writers)
+        unit, plain = self._times.seconds(1), self._times.seconds(shape.writers)
         if unit is None or plain is None:
             return
         deserved = given * plain / shape.writers
         if shape.tokens == shape.writers:  # rows of logits cost too, and prompts have none
-            self._cost.observe(self.pass_size(shape, guesses), seconds)
-        if guesses == 0:
+            self._times.observe(self.pass_size(shape, num_drafts), seconds)
+        if num_drafts == 0:
             self.ledger.settle(plain / unit, (plain + drafting) / unit)
             return
-        expected, without = self._with(shape, guesses), self._at(shape.tokens)
+        expected, without = self._with(shape, num_drafts), self._at(shape.tokens)
         spent = max(min(seconds, _MOST_SURPRISE * expected), without) - without + plain + drafting
         self.ledger.settle(deserved / unit, spent / unit)
 
     @property
     def _threshold(self) -> float:
-        """How much faster than plain decoding speculation must promise to be."""
+        """How much faster than plain decoding speculation must be expected to be."""
         return 1.0 if self._on else 1 + HYSTERESIS
 
     def _count(self, chances: Sequence[float], shape: StepShape, drafting: float) -> int:
-        """The best number of guesses, likeliest first."""
-        unit, plain = self._cost.seconds(1), self._cost.seconds(shape.writers)
+        """The best number of draft tokens, likeliest first."""
+        unit, plain = self._times.seconds(1), self._times.seconds(shape.writers)
         if unit is None or plain is None or not chances or self._in_row >= PLAIN_EVERY:
             return 0
         given = list(accumulate(chances))
@@ -260,7 +268,7 @@ class Controller:
         return min(self._at(writers) / writers, *rates)
 
     def _passes(self, shape: StepShape, most: int) -> Iterator[float]:
-        """Seconds of the pass with 0, 1, 2, ... guesses."""
+        """Seconds of the pass with 0, 1, 2, ... draft tokens."""
         yield self._at(shape.tokens)
         begin = 0
         for count, seconds in self._full_passes(shape, most):
@@ -268,27 +276,27 @@ class Controller:
             begin = count
 
     def _full_passes(self, shape: StepShape, most: int) -> Iterator[tuple[int, float]]:
-        """Up to ``most``, the guesses after which one more needs a larger pass; seconds of each."""
+        """Up to ``most``, the counts after which one more needs a larger pass; seconds of each."""
         count = 0
         while count < most:
             size = self.pad(shape.tokens + count + 1)
             count = min(most, size - shape.tokens)
             yield count, self._at(size)
 
-    def _with(self, shape: StepShape, guesses: int) -> float:
-        return self._at(self.pass_size(shape, guesses))
+    def _with(self, shape: StepShape, num_drafts: int) -> float:
+        return self._at(self.pass_size(shape, num_drafts))
 
     def _at(self, tokens: int) -> float:
-        seconds = self._cost.seconds(tokens)
+        seconds = self._times.seconds(tokens)
         assert seconds is not None, "the cost of a pass is known"
         return seconds
 
 
 def _shares(passes: Sequence[float]) -> list[float]:
-    """What each guess bears of a pass; those that fit in for one price share it.
+    """What each draft token bears of a pass; those that fit in for one price share it.
 
     Args:
-        passes: Seconds of the pass with 0, 1, 2, ... guesses.
+        passes: Seconds of the pass with 0, 1, 2, ... draft tokens.
     """
     shares: list[float] = []
     before = passes[0]

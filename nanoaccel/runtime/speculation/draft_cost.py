@@ -1,14 +1,14 @@
-"""What a drafter's guesses cost, and when to try one that does not promise to pay."""
+"""What a drafter's draft tokens cost, and when to try one that is not expected to pay."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 _GAIN = 0.15
-# One more guess, against the first one, before there was a second: little, so that it is tried.
+# One more token, against the first one, before there was a second: little, so that it is tried.
 _HOPED = 0.4
 _MOST_SURPRISE = 2.0
-# Tokens that a drafter is behind in the run of things: what they cost belongs to its guesses.
+# Tokens that a drafter is behind in the run of things: what they cost belongs to its draft tokens.
 NEAR = 16
 # Steps from one attempt to the next, at first and at most.
 _SOON = 16
@@ -16,8 +16,8 @@ _LATE = 128
 
 
 @dataclass(frozen=True, slots=True)
-class GuessCost:
-    """Seconds to make guesses in a row.
+class DraftTokenCost:
+    """Seconds to make draft tokens in a row.
 
     Args:
         first: For the first one. What the draft needs was driven out of the caches by the target.
@@ -28,68 +28,68 @@ class GuessCost:
     more: float = 0.0
 
     def seconds(self, count: int) -> float:
-        """Of so many guesses."""
+        """Seconds of so many draft tokens."""
         return self.first + (count - 1) * self.more if count > 0 else 0.0
 
-    def shared(self, requests: int) -> GuessCost:
-        """What each of some requests bears of guesses that are made for all of them together."""
-        return GuessCost(self.first / requests, self.more / requests)
+    def shared(self, requests: int) -> DraftTokenCost:
+        """The share of each of some requests, where tokens are drafted for all of them together."""
+        return DraftTokenCost(self.first / requests, self.more / requests)
 
-    def moved(self, count: int, seconds: float) -> GuessCost:
+    def moved(self, count: int, seconds: float) -> DraftTokenCost:
         """A little closer to what a draft took (normalized least mean squares)."""
         expected = self.seconds(count)
         surprise = min(seconds, _MOST_SURPRISE * expected) - expected
         step = _GAIN * surprise / (1 + (count - 1) ** 2)
         first = max(0.0, self.first + step)
-        return GuessCost(first, min(max(0.0, self.more + step * (count - 1)), first))
+        return DraftTokenCost(first, min(max(0.0, self.more + step * (count - 1)), first))
 
 
 class DraftCost:
-    """What the guesses cost that a drafter makes for some requests together.
+    """What the draft tokens cost that a drafter makes for some requests together.
 
     Learned for about 1, 2, 4, 8, ... requests. Apart from that, seconds to read a token of a text
     that it is far behind on: a prompt, or what was written while it was not asked.
     """
 
     def __init__(self) -> None:
-        self._guesses: dict[int, GuessCost] = {}
+        self._costs: dict[int, DraftTokenCost] = {}
         self._reading: float | None = None
         self._longest = 0
 
     @property
     def is_known(self) -> bool:
         """Whether any draft was observed."""
-        return bool(self._guesses) or self._reading is not None
+        return bool(self._costs) or self._reading is not None
 
-    def observe(self, requests: int, guesses: int, lag: int, seconds: float) -> None:
+    def observe(self, requests: int, num_drafts: int, lag: int, seconds: float) -> None:
         """Learn from a draft.
 
         Args:
             requests: For which it was.
-            guesses: Of the longest of them.
+            num_drafts: Of the longest of them.
             lag: Tokens that were read first, of the request that was farthest behind.
             seconds: In all.
         """
         if lag > NEAR:
-            reading = max(0.0, seconds - self.guesses(requests).seconds(guesses)) / lag
+            reading = max(0.0, seconds - self.per_token(requests).seconds(num_drafts)) / lag
             known = reading if self._reading is None else self._reading
             self._reading = known + _GAIN * (min(reading, _MOST_SURPRISE * known) - known)
             self._longest = max(self._longest, lag)
-        elif guesses > 0:
+        elif num_drafts > 0:
             size = requests.bit_length()
-            if size in self._guesses:
-                self._guesses[size] = self._guesses[size].moved(guesses, seconds)
+            if size in self._costs:
+                self._costs[size] = self._costs[size].moved(num_drafts, seconds)
             else:
-                each = seconds / guesses
-                self._guesses[size] = GuessCost(each, _HOPED * each if guesses == 1 else each)
+                each = seconds / num_drafts
+                self._costs[size] = DraftTokenCost(each, _HOPED * each if num_drafts == 1 else each)
 
-    def guesses(self, requests: int) -> GuessCost:
+    def per_token(self, requests: int) -> DraftTokenCost:
         """For each of so many requests; nothing when nothing is known, so that it is tried."""
-        if not self._guesses:
-            return GuessCost()
+        if not self._costs:
+            return DraftTokenCost()
         size = requests.bit_length()
-        nearest = min(self._guesses, key=lambda known: abs(known - size))
-        return self._guesses[nearest]
+        nearest = min(self._costs, key=lambda known: abs(known - size))
+        return self._costs[nearest]
 
     def reading(self, lag: int) -> float:
         """Seconds to catch up, expected; 0 when nothing is known, or nothing is to be read."""

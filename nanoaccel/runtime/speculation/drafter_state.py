@@ -5,39 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, Experience
+from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, AcceptanceHistory
 from nanoaccel.runtime.speculation.controller import Controller, StepShape
 from nanoaccel.runtime.speculation.draft_cost import NEAR, DraftCost, Probe
 from nanoaccel.runtime.speculation.drafters import Draft, Drafter, StateReader
 from nanoaccel.runtime.types.plan import Int64Array
 
-# Guesses for one request in a step at most.
+# Draft tokens for one request in a step at most.
 MAX_DRAFT = 15
 # Tokens over which reading a long text must pay: it may end any time.
 _HORIZON = 64
-# Guesses that are tried when nothing is known of what they cost.
+# Draft tokens that are tried when nothing is known of what they cost.
 _FIRST_TRY = 3
-# A guess that is reached less often pays on no machine: a token more costs some percent of a pass.
-_FLOOR = 0.02
 
 
 @dataclass(slots=True)
-class _Student:
+class _RequestState:
     """What is known of a drafter for one request.
 
     Args:
-        belief: In its guesses.
+        estimator: Of the chance that its draft tokens are accepted.
         probe: When to try it.
         read: Tokens of the text that it has read.
     """
 
-    belief: AcceptanceEstimator
+    estimator: AcceptanceEstimator
     probe: Probe = field(default_factory=Probe)
     read: int = 0
 
 
 class DrafterState:
-    """Asks a drafter for guesses where they promise to pay.
+    """Asks a drafter for draft tokens where they are expected to pay.
 
     Args:
         drafter: Which.
@@ -51,16 +49,16 @@ class DrafterState:
     def __init__(self, drafter: Drafter, clock: Callable[[], float]) -> None:
         self.drafter = drafter
         self.reader = drafter if isinstance(drafter, StateReader) else None
-        self.students: dict[int, _Student] = {}
+        self.requests: dict[int, _RequestState] = {}
         self._clock = clock
-        self._experience = Experience(drafter.priors)
+        self._history = AcceptanceHistory(drafter.priors)
         self._cost = DraftCost()
         self._newcomer = False  # one text a step is read from far behind: that takes its time
 
     @property
     def seconds_per_guess(self) -> float:
-        """What each of three guesses in a row for one request costs; 0 before there was one."""
-        return self._cost.guesses(1).seconds(3) / 3
+        """What each of three tokens drafted in a row for one request costs; 0 before the first."""
+        return self._cost.per_token(1).seconds(3) / 3
 
     def begin(
         self,
@@ -79,35 +77,37 @@ class DrafterState:
             limit: Tokens that it may still get, less one.
             controller: Knows what pays.
             shape: The step, without prompts.
-            rival: Tokens a second that other guesses for this request promise.
+            rival: Tokens a second expected with another draft for this request.
         """
         if limit < 1:
             return None
-        student, most = self._student(request_id), min(limit, MAX_DRAFT)
+        state, most = self._request_state(request_id), min(limit, MAX_DRAFT)
         if self.drafter.is_free:
-            return Draft(request_id, tokens, most, student.belief.chance, (_FLOOR,))
-        cost = self._cost.guesses(shape.writers)
-        lag = len(tokens) - student.read
+            return Draft(
+                request_id, tokens, most, state.estimator.chance, (controller.least_chance,)
+            )
+        cost = self._cost.per_token(shape.writers)
+        lag = len(tokens) - state.read
         if lag > NEAR and self._newcomer:
             return None
         reading = self._cost.reading(lag)
-        outlook = student.belief.outlook()
+        outlook = state.estimator.outlook()
         expected = [outlook**count for count in range(1, most + 1)]
-        promise = controller.promise(expected, shape, cost.shared(shape.writers))
-        if promise.rate == 0:
+        goodput = controller.goodput(expected, shape, cost.shared(shape.writers))
+        if goodput.rate == 0:
             return None  # nothing is known of the target's passes
         affordable = controller.affordable(cost, reading) if self._cost.is_known else _FIRST_TRY
         most = min(most, affordable)
-        saves = promise.saving(rival) * min(limit, _HORIZON)
-        if most > 0 and promise.count > 0 and saves > reading:
-            student.probe.reset()
-        elif most > 0 and student.probe.due():
+        saves = goodput.saving(rival) * min(limit, _HORIZON)
+        if most > 0 and goodput.count > 0 and saves > reading:
+            state.probe.reset()
+        elif most > 0 and state.probe.due():
             most = 1
         else:
             return None
         self._newcomer |= lag > NEAR
-        floors = controller.floors(most, shape, cost, promise.rate)
-        return Draft(request_id, tokens, most, student.belief.chance, floors, outlook)
+        floors = controller.floors(most, shape, cost, goodput.rate)
+        return Draft(request_id, tokens, most, state.estimator.chance, floors, outlook)
 
     def propose(self, drafts: Sequence[Draft]) -> float:
         """Let the drafter fill drafts; the seconds that count."""
@@ -119,28 +119,28 @@ class DrafterState:
         if self.drafter.is_free:
             return 0.0
         seconds = self._clock() - begun
-        guesses = max(len(draft.proposed) for draft in drafts)
+        longest = max(len(draft.proposed) for draft in drafts)
         lag = max(draft.lag for draft in drafts)
-        self._cost.observe(len(drafts), guesses, lag, seconds)
+        self._cost.observe(len(drafts), longest, lag, seconds)
         for draft in drafts:
-            student = self._student(draft.request_id)
-            student.read = len(draft.tokens) if draft.proposed else student.read + draft.lag
+            state = self._request_state(draft.request_id)
+            state.read = len(draft.tokens) if draft.proposed else state.read + draft.lag
         return seconds
 
     def learn(self, draft: Draft, given: Sequence[int]) -> None:
-        """Compare guesses with what the target drew, up to the first wrong one."""
-        belief = self._student(draft.request_id).belief
-        for guess, evidence, token in zip(draft.proposed, draft.evidence, given, strict=False):
-            belief.note(evidence, guess == token)
-            if guess != token:
+        """Compare draft tokens with what the target drew, up to the first wrong one."""
+        estimator = self._request_state(draft.request_id).estimator
+        for drafted, bucket, token in zip(draft.proposed, draft.buckets, given, strict=False):
+            estimator.note(bucket, drafted == token)
+            if drafted != token:
                 break
 
     def forget(self, request_id: int) -> None:
         """A request has ended."""
-        self.students.pop(request_id, None)
+        self.requests.pop(request_id, None)
 
-    def _student(self, request_id: int) -> _Student:
-        found = self.students.get(request_id)
+    def _request_state(self, request_id: int) -> _RequestState:
+        found = self.requests.get(request_id)
         if found is None:
-            found = self.students[request_id] = _Student(AcceptanceEstimator(self._experience))
+            found = self.requests[request_id] = _RequestState(AcceptanceEstimator(self._history))
         return found

@@ -14,7 +14,7 @@ class Ledger:
 
     Each step brings in what plain decoding would have needed for the tokens that it gave, and a
     little more, and pays what it took. A step may speculate only if the account covers the loss
-    should all guesses be wrong. So, for any sequence of right and wrong guesses, all steps
+    should all draft tokens be rejected. So, whatever is accepted and rejected, all steps
     together take at most ``(1 + ALLOWANCE) * plain + START * unit``.
 
     Attributes:

@@ -15,17 +15,17 @@ class SpeculationCounters:
 
     Args:
         steps: Such steps.
-        draft_steps: Those that checked guesses.
+        draft_steps: Those that checked draft tokens.
         rows: How often a request got tokens from a step.
-        tokens: Those tokens; without guesses one each time.
-        drafted_tokens: Guesses that were checked.
-        accepted_tokens: Those that were right, and so came for free.
-        reached: By position in a draft, from the first: guesses whose forerunners were all right.
-        accepted: By position: those of them that were right too.
+        tokens: Those tokens; without draft tokens one each time.
+        drafted_tokens: Draft tokens that were verified.
+        accepted_tokens: Those that were accepted, and so came for free.
+        reached: By position in a draft, from the first: tokens before which all were accepted.
+        accepted: By position: those of them that were accepted too.
         saved_steps: Time saved so far, in plain steps of one request; below 0 when it was lost.
         balance: Time that may still be lost, in the same unit.
-        seconds_per_guess: By drafter that takes time to guess, what a guess costs it now for one
-            request.
+        seconds_per_guess: By drafter that takes time to draft, what a draft token costs it now for
+            one request.
     """
 
     steps: int = 0
@@ -42,12 +42,12 @@ class SpeculationCounters:
 
     @property
     def tokens_per_step(self) -> float:
-        """Tokens that a request gets from a step on average; 1 without guesses."""
+        """Tokens that a request gets from a step on average; 1 without draft tokens."""
         return self.tokens / self.rows if self.rows else 1.0
 
     @property
     def acceptance(self) -> float:
-        """Share of the checked guesses that were right; 0 when there were none."""
+        """Share of the checked draft tokens that were right; 0 when there were none."""
         return self.accepted_tokens / self.drafted_tokens if self.drafted_tokens else 0.0
 
 
@@ -60,13 +60,13 @@ class SpeculationRecord:
         self._tokens = 0
         self._requests = DraftCounter()
 
-    def note_step(self, guesses: int) -> None:
-        """Note a step that checked so many guesses."""
+    def note_step(self, num_drafts: int) -> None:
+        """Note a step that checked so many draft tokens."""
         self._steps += 1
-        self._draft_steps += guesses > 0
+        self._draft_steps += num_drafts > 0
 
     def note_request(self, checked: int, accepted: int, tokens: int) -> None:
-        """Note that of so many guesses for a request so many were right, and what it got."""
+        """Note that of so many draft tokens for a request so many were right, and what it got."""
         if tokens == 0:
             return
         self._tokens += tokens

@@ -1,4 +1,4 @@
-"""Brings guesses into a step, and learns from what the target made of them."""
+"""Brings draft tokens into a step, and learns from what the target made of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 from operator import eq
 
 from nanoaccel.errors import DrafterError
-from nanoaccel.runtime.execution.step_time import StepCost
+from nanoaccel.runtime.execution.time_curves import TimeCurve
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
 from nanoaccel.runtime.speculation.controller import Controller, StepSavings, StepShape
@@ -20,7 +20,7 @@ from nanoaccel.runtime.speculation.drafters import Draft, Drafter
 from nanoaccel.runtime.speculation.record import SpeculationCounters, SpeculationRecord
 from nanoaccel.runtime.types.plan import Float32Array
 
-_NOTHING = (0.0, 0.0)  # promised
+_NOTHING = (0.0, 0.0)  # expected
 
 _log = logging.getLogger("nanoaccel")
 
@@ -28,23 +28,23 @@ _log = logging.getLogger("nanoaccel")
 class Speculator:
     """Speculative decoding (Leviathan et al. 2023) inside the one step of the engine.
 
-    The target computes the guesses with the step's other tokens and samples behind each of them
-    as it would without: as long as it draws what was guessed, its next logits are those that plain
-    decoding would have. For guesses without a distribution of their own that is the rule of
+    The target computes draft tokens with the step's other tokens and samples behind each of them as
+    it would without: as long as it draws what was drafted, its next logits are those that plain
+    decoding would have. For draft tokens without a distribution of their own that is the rule of
     rejection sampling, and since random numbers depend on seed and position only, even a sampled
     text is the one that plain decoding writes.
 
-    Of several drafters, those that cost nothing guess first; another one guesses where it promises
-    more than they did, and all are judged by what the target drew.
+    Of several drafters, those that cost nothing draft first; another one drafts where more is
+    expected of it than of them, and all are judged by what the target drew.
 
     One thread calls it; only ``finish`` and ``counters`` may be called from others, with the
     engine's lock held.
 
     Args:
-        drafters: Guess.
-        controller: Chooses how many guesses to check.
+        drafters: Propose tokens.
+        controller: Chooses how many draft tokens to check.
         vocab_size: Tokens of the target.
-        max_tokens: Tokens in a step at most, guesses included.
+        max_tokens: Tokens in a step at most, draft tokens included.
         clock: Gives the time in seconds.
     """
 
@@ -58,7 +58,7 @@ class Speculator:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         free_first = sorted(drafters, key=lambda drafter: not drafter.is_free)
-        self._learners = [DrafterState(drafter, clock) for drafter in free_first]
+        self._states = [DrafterState(drafter, clock) for drafter in free_first]
         self._controller = controller
         self._vocab_size = vocab_size
         self._max_tokens = max_tokens
@@ -71,20 +71,20 @@ class Speculator:
     def counters(self) -> SpeculationCounters:
         """How it does."""
         costs = {
-            learner.drafter.name: learner.seconds_per_guess
-            for learner in self._learners
-            if not learner.drafter.is_free
+            state.drafter.name: state.seconds_per_guess
+            for state in self._states
+            if not state.drafter.is_free
         }
         return self._record.snapshot(self._controller.ledger, costs)
 
-    def move(self, cost: StepCost, pad: Callable[[int], int]) -> None:
+    def move(self, times: TimeCurve, pad: Callable[[int], int]) -> None:
         """Go on with another graph of the target."""
-        self._controller.move(cost, pad)
+        self._controller.move(times, pad)
 
     def extend(
         self, chunks: list[ScheduledTokens], has_room: Callable[[Request, int], bool]
     ) -> list[ScheduledTokens]:
-        """Add guesses to the chunks of a step whose requests get a token from it.
+        """Add draft tokens to the chunks of a step whose requests get a token from it.
 
         Args:
             chunks: What was scheduled.
@@ -101,7 +101,7 @@ class Speculator:
         if not best:
             return chunks
         counts = self._controller.choose(
-            [draft.survival for draft in best.values()],
+            [draft.cumulative for draft in best.values()],
             self._shape,
             self._max_tokens - tokens,
             self._drafting,
@@ -119,7 +119,7 @@ class Speculator:
         ]
 
     def pass_size(self, tokens: int) -> int:
-        """The tokens that a pass with guesses is best padded to."""
+        """The tokens that a pass with draft tokens is best padded to."""
         return self._controller.pad(tokens)
 
     def observe(self, request: Request, start: int, hidden: Float32Array) -> None:
@@ -130,45 +130,45 @@ class Speculator:
             start: Position of the first.
             hidden: f32[T, F].
         """
-        for learner in list(self._learners):
-            if learner.reader is not None and request.may_use(learner.drafter.name):
-                with self._guard(learner):
-                    learner.reader.observe(request.id, start, hidden)
+        for state in list(self._states):
+            if state.reader is not None and request.may_use(state.drafter.name):
+                with self._guard(state):
+                    state.reader.observe(request.id, start, hidden)
 
     def learn(self, chunk: ScheduledTokens, given: Sequence[int]) -> None:
-        """Compare what was guessed with what the target drew.
+        """Compare what was drafted with what the target drew.
 
         Args:
-            chunk: Of a request that should get tokens, with or without guesses.
+            chunk: Of a request that should get tokens, with or without draft tokens.
             given: The tokens that it got; none if sampling failed.
         """
-        for learner, draft in self._open.pop(chunk.request.id, ()):
-            learner.learn(draft, given)
+        for state, draft in self._open.pop(chunk.request.id, ()):
+            state.learn(draft, given)
         accepted = sum(map(eq, given, chunk.drafts))  # only the last may be wrong
         self._record.note_request(len(chunk.drafts), accepted, len(given))
 
-    def worth(self, guesses: int, seconds: float) -> StepSavings:
-        """How to tell what the step's guesses save each request.
+    def savings(self, num_drafts: int, seconds: float) -> StepSavings:
+        """How to tell what the step's draft tokens save each request.
 
         Args:
-            guesses: Those that were checked.
+            num_drafts: Those that were checked.
             seconds: Of the pass.
         """
         if self._shape is None:
             return StepSavings()
-        return self._controller.worth(self._shape, guesses, seconds + self._drafting)
+        return self._controller.savings(self._shape, num_drafts, seconds + self._drafting)
 
-    def settle(self, guesses: int, given: int, seconds: float) -> None:
+    def settle(self, num_drafts: int, given: int, seconds: float) -> None:
         """Note what the step took in all.
 
         Args:
-            guesses: Those that were checked.
+            num_drafts: Those that were checked.
             given: Tokens that all requests got.
             seconds: Of the pass.
         """
         if self._shape is not None:
-            self._controller.settle(self._shape, guesses, given, seconds, self._drafting)
-            self._record.note_step(guesses)
+            self._controller.settle(self._shape, num_drafts, given, seconds, self._drafting)
+            self._record.note_step(num_drafts)
 
     def finish(self, request: Request) -> None:
         """Note that a request has ended; it is forgotten with the next step."""
@@ -179,82 +179,82 @@ class Speculator:
         while self._ended:
             request = self._ended.popleft()
             self._open.pop(request.id, None)
-            for learner in list(self._learners):
-                learner.forget(request.id)
-                with self._guard(learner):
+            for state in list(self._states):
+                state.forget(request.id)
+                with self._guard(state):
                     known = request.tokens(0, request.num_known).copy()
-                    learner.drafter.finish(request.id, known, request.num_prompt)
+                    state.drafter.finish(request.id, known, request.num_prompt)
 
     def close(self) -> None:
         """Free the drafters."""
-        for learner in self._learners:
-            learner.drafter.close()
+        for state in self._states:
+            state.drafter.close()
 
     def _propose(self, writers: Sequence[ScheduledTokens], shape: StepShape) -> dict[int, Draft]:
-        """For each request the draft that promises the most, with no prompts in the step."""
+        """For each request the draft of which the most is expected, with no prompts in the step."""
         shape = StepShape(shape.writers, shape.writers)
         best: dict[int, Draft] = {}
-        promised: dict[int, tuple[float, float]] = {}
-        for learner in list(self._learners):
+        best_goodput: dict[int, tuple[float, float]] = {}
+        for state in list(self._states):
             drafts = [
                 draft
                 for chunk in writers
-                if chunk.request.may_use(learner.drafter.name)
+                if chunk.request.may_use(state.drafter.name)
                 and (
-                    draft := learner.begin(
+                    draft := state.begin(
                         chunk.request.id,
                         chunk.request.tokens(0, chunk.end),
                         chunk.request.draft_limit(chunk.end),
                         self._controller,
                         shape,
-                        promised.get(chunk.request.id, _NOTHING)[0],
+                        best_goodput.get(chunk.request.id, _NOTHING)[0],
                     )
                 )
                 is not None
             ]
-            with self._guard(learner):
-                self._fill(learner, drafts)
+            with self._guard(state):
+                self._fill(state, drafts)
                 for draft in drafts:
                     if draft.proposed:
-                        self._open.setdefault(draft.request_id, []).append((learner, draft))
-                        promise = self._promise(draft, shape)
-                        if promise > promised.get(draft.request_id, _NOTHING):
-                            best[draft.request_id], promised[draft.request_id] = draft, promise
+                        self._open.setdefault(draft.request_id, []).append((state, draft))
+                        goodput = self._goodput(draft, shape)
+                        if goodput > best_goodput.get(draft.request_id, _NOTHING):
+                            best[draft.request_id], best_goodput[draft.request_id] = draft, goodput
         return best
 
-    def _promise(self, draft: Draft, shape: StepShape) -> tuple[float, float]:
-        """Tokens a second, and guesses that will be right; where nothing rivals, any will do."""
-        alone = len(self._learners) == 1
-        rate = 0.0 if alone else self._controller.promise(draft.survival, shape).rate
-        return rate, sum(draft.survival)
+    def _goodput(self, draft: Draft, shape: StepShape) -> tuple[float, float]:
+        """Tokens a second, and expected accepted tokens; without a rival, any draft will do."""
+        alone = len(self._states) == 1
+        rate = 0.0 if alone else self._controller.goodput(draft.cumulative, shape).rate
+        return rate, sum(draft.cumulative)
 
-    def _fill(self, learner: DrafterState, drafts: Sequence[Draft]) -> None:
-        self._drafting += learner.propose(drafts)
+    def _fill(self, state: DrafterState, drafts: Sequence[Draft]) -> None:
+        self._drafting += state.propose(drafts)
         for draft in drafts:
             for token in draft.proposed:
                 if not 0 <= token < self._vocab_size:
                     raise ValueError(f"token {token} is not one of {self._vocab_size}")
 
     @contextmanager
-    def _guard(self, learner: DrafterState) -> Iterator[None]:
+    def _guard(self, state: DrafterState) -> Iterator[None]:
         """Where a drafter is called: one that fails is switched off."""
         try:
             yield
         except Exception as error:
-            self._learners.remove(learner)
+            self._states.remove(state)
             with suppress(Exception):
-                learner.drafter.close()
+                state.drafter.close()
             named = DrafterError(
-                f"drafter {learner.drafter.name!r} failed with {type(error).__name__}: {error}",
+                f"drafter {state.drafter.name!r} failed with {type(error).__name__}: {error}",
                 "It is switched off until the bundle is opened again; no text is affected",
             )
             _log.warning("%s: %s", type(named).__name__, named, exc_info=error)
 
 
 def _extended(
-    chunk: ScheduledTokens, guesses: tuple[int, ...], has_room: Callable[[Request, int], bool]
+    chunk: ScheduledTokens, drafts: tuple[int, ...], has_room: Callable[[Request, int], bool]
 ) -> ScheduledTokens:
-    """A chunk with guesses, unless the cache has no room for them: nobody makes way for guesses."""
-    longer = replace(chunk, drafts=guesses)
+    """A chunk with draft tokens, unless the cache has no room: nobody makes way for them."""
+    longer = replace(chunk, drafts=drafts)
     fits = has_room(chunk.request, longer.last - chunk.request.num_evicted)
     return longer if fits else chunk

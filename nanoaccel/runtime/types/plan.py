@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TypeAlias
 
 import numpy as np
@@ -48,38 +46,6 @@ class StepPlan:
     logits_rows: Int64Array
     features: Float32Array | None = None
     pad_to: int = 0
-
-    @classmethod
-    def even(
-        cls,
-        blocks: Sequence[Sequence[int]],
-        past: int,
-        count: int,
-        *,
-        all_rows: bool = False,
-        feature_size: int = 0,
-    ) -> StepPlan:
-        """As many tokens of each sequence, whatever they are: to measure with, and to warm up.
-
-        Args:
-            blocks: Of each sequence.
-            past: Tokens of each that are cached.
-            count: Tokens of each in the pass.
-            all_rows: Whether all logits are wanted, not only those behind the last token of each.
-            feature_size: F, numbers that a head reads for each token.
-        """
-        ends = np.arange(0, count * len(blocks) + 1, count, dtype=np.int32)
-        size = int(ends[-1])
-        return cls(
-            token_ids=np.zeros(size, np.int64),
-            positions=np.tile(np.arange(past, past + count, dtype=np.int64), len(blocks)),
-            seq_begins=ends,
-            past_lens=np.full(len(blocks), past, np.int32),
-            block_ids=np.array([block for row in blocks for block in row], np.int32),
-            block_begins=np.array([0, *accumulate(map(len, blocks))], np.int32),
-            logits_rows=np.arange(size) if all_rows else ends[1:].astype(np.int64) - 1,
-            features=np.zeros((size, feature_size), np.float32) if feature_size > 0 else None,
-        )
 
     @property
     def num_pads(self) -> int:

@@ -114,7 +114,7 @@ def test_rolling_predicts_each_token_once(model: BundleLM) -> None:
 def test_generate_until_stops_and_keeps_the_order(
     model: BundleLM, monkeypatch: pytest.MonkeyPatch, told: list[tuple[str, float]]
 ) -> None:
-    monkeypatch.setattr(loading, "calibrate", lambda *_, **__: None)
+    monkeypatch.setattr(loading, "measure_verification", lambda *_, **__: None)
     _follow(monkeypatch, scripted(VOCAB_SIZE, lambda tokens: min(tokens[-1] + 1, EOS)))
     found = model.generate_until(
         [

@@ -101,9 +101,9 @@ class Binding:
         first, count = window
         for item, tensor in zip(self._caches, self._slots.tensors, strict=True):
             rows = tensor[first : first + count]
-            place = ("cpu", 0, item.dtype, rows.shape, rows.ctypes.data)
-            binding.bind_input(item.past, *place)
-            binding.bind_output(item.present, *place)
+            buffer = ("cpu", 0, item.dtype, rows.shape, rows.ctypes.data)
+            binding.bind_input(item.past, *buffer)
+            binding.bind_output(item.present, *buffer)
         return binding
 
     def _output(self, name: str, shape: tuple[int, ...]) -> Float32Array:

@@ -49,28 +49,28 @@ def _bytes_of(tensor: memoryview) -> int:
 
 def _fields(message: memoryview, number: int) -> Iterator[memoryview]:
     """The fields of a message that have a number and hold bytes."""
-    place = 0
-    while place < len(message):
-        tag, place = _varint(message, place)
+    offset = 0
+    while offset < len(message):
+        tag, offset = _varint(message, offset)
         if tag & 7 == _VARINT:
-            _, place = _varint(message, place)
+            _, offset = _varint(message, offset)
         elif tag & 7 == _BYTES:
-            size, place = _varint(message, place)
+            size, offset = _varint(message, offset)
             if tag >> 3 == number:
-                yield message[place : place + size]
-            place += size
+                yield message[offset : offset + size]
+            offset += size
         else:
             assert tag & 7 in (_FIXED32, _FIXED64), "a session reads this file"
-            place += 4 if tag & 7 == _FIXED32 else 8
+            offset += 4 if tag & 7 == _FIXED32 else 8
 
 
-def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """A number of seven bits a byte, the lowest first, and the place behind it."""
+def _varint(message: memoryview, offset: int) -> tuple[int, int]:
+    """A number of seven bits a byte, the lowest first, and the offset behind it."""
     value = shift = 0
     while True:
-        byte = message[place]
-        place += 1
+        byte = message[offset]
+        offset += 1
         value |= (byte & 127) << shift
         if byte < 128:
-            return value, place
+            return value, offset
         shift += 7

@@ -88,12 +88,12 @@ def _passes(events: list[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
     runs = sorted((event for event in events if event["name"] == _PASS), key=_begin)
     kernels = sorted((event for event in events if event["name"].endswith(_KERNEL)), key=_begin)
     found: list[list[Mapping[str, Any]]] = [[] for _ in runs]
-    place = 0
+    index = 0
     for kernel in kernels:
-        while place + 1 < len(runs) and _begin(kernel) >= _begin(runs[place + 1]):
-            place += 1
+        while index + 1 < len(runs) and _begin(kernel) >= _begin(runs[index + 1]):
+            index += 1
         if runs:
-            found[place].append(kernel)
+            found[index].append(kernel)
     return found
 
 

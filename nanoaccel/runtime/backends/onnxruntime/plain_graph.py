@@ -49,7 +49,7 @@ class PlainGraph:
             "logits"
         ]
         flat = found.reshape(-1, shape[-1])
-        order = {int(token): place for place, token in enumerate(tokens.reshape(-1))}
+        order = {int(token): index for index, token in enumerate(tokens.reshape(-1))}
         for row, token in enumerate(plan.logits_rows.tolist()):
             if token in order:
                 logits[row] = flat[order[token]]

@@ -55,10 +55,10 @@ def plan_even_runs(slots: Sequence[int], counts: Sequence[int]) -> list[Run]:
     ]
     single = sorted((s for s in range(len(slots)) if counts[s] == 1), key=lambda s: slots[s])
     begin = 0
-    for place in range(1, len(single) + 1):
-        if place == len(single) or slots[single[place]] != slots[single[place - 1]] + 1:
-            runs.append(_run(single[begin:place], slots, counts))
-            begin = place
+    for index in range(1, len(single) + 1):
+        if index == len(single) or slots[single[index]] != slots[single[index - 1]] + 1:
+            runs.append(_run(single[begin:index], slots, counts))
+            begin = index
     return runs
 
 
@@ -66,11 +66,11 @@ def _together(order: Sequence[int], slots: Sequence[int], counts: Sequence[int])
     """How many sequences, of rising counts, may share a padded batch; 1 or more."""
     low = high = slots[order[0]]
     tokens, best = 0, 1
-    for place, sequence in enumerate(order, 1):
+    for index, sequence in enumerate(order, 1):
         low, high = min(low, slots[sequence]), max(high, slots[sequence])
         tokens += counts[sequence]
         if (high - low + 1) * counts[sequence] - tokens <= MOST_PADDING:
-            best = place
+            best = index
     return best
 
 

@@ -39,18 +39,18 @@ class CacheArena:
             for begin, size in zip(begins, block_sizes, strict=True)
         ]
         ends = np.cumsum(block_sizes).tolist()
-        places = map(slice, [0, *ends[:-1]], ends)
-        self._parts = list(zip(self.slices, places, strict=True))
+        indices = map(slice, [0, *ends[:-1]], ends)
+        self._parts = list(zip(self.slices, indices, strict=True))
 
     def read(self, block: int, out: NDArray[np.uint8]) -> None:
         """Copy a block, slice after slice, into ``out`` u8[sum of block_sizes]."""
-        for rows, place in self._parts:
-            out[place] = rows[block]
+        for rows, index in self._parts:
+            out[index] = rows[block]
 
     def write(self, block: int, data: NDArray[np.uint8]) -> None:
         """Replace a block by ``data`` u8[sum of block_sizes]."""
-        for rows, place in self._parts:
-            rows[block] = data[place]
+        for rows, index in self._parts:
+            rows[block] = data[index]
 
 
 def _reserve(size: int) -> NDArray[np.uint8]:

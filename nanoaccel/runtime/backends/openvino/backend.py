@@ -189,7 +189,7 @@ class OpenVINOBackend(Timed):
         self._times = None if looked_up is None else OperatorTimes(self._copies.general, looked_up)
         outputs = [value.get_any_name() for value in compiled.outputs]
         self._logits = outputs.index("logits")
-        scores = [place for place, name in enumerate(outputs) if name.startswith("scores.")]
+        scores = [index for index, name in enumerate(outputs) if name.startswith("scores.")]
         self._scores = ScoreSum(scores) if scores else None
         self._hidden = hidden_outputs(outputs)
         self._arena: CacheArena | None = None
@@ -233,10 +233,10 @@ class OpenVINOBackend(Timed):
         if not self._hidden:
             return None
         states = [
-            request.get_output_tensor(place).data.reshape(plan.num_computed, -1)[
+            request.get_output_tensor(index).data.reshape(plan.num_computed, -1)[
                 : len(plan.token_ids)
             ]
-            for place in self._hidden
+            for index in self._hidden
         ]
         return states[0] if len(states) == 1 else np.concatenate(states, axis=1)
 

@@ -17,14 +17,14 @@ class CacheInput:
     """The keys or the values of a layer.
 
     Args:
-        place: Number of the input.
+        index: Number of the input.
         kind: "key" or "value".
         layer: Number of the layer.
         element_type: Of the cached numbers.
         block_shape: Of a block.
     """
 
-    place: int
+    index: int
     kind: str
     layer: int
     element_type: ov.Type
@@ -50,8 +50,8 @@ def is_cache(name: str) -> bool:
 def cache_inputs(inputs: Sequence[ov.Output]) -> list[CacheInput]:
     """The cache inputs among a graph's: keys by layer, then values by layer."""
     found = [
-        _cache_input(place, value)
-        for place, value in enumerate(inputs)
+        _cache_input(index, value)
+        for index, value in enumerate(inputs)
         if is_cache(value.get_any_name())
     ]
     return sorted(found, key=lambda cache: (cache.kind, cache.layer))
@@ -63,7 +63,7 @@ def describe(caches: Sequence[CacheInput]) -> str:
     return ", ".join(f"{count} x {name}" for name, count in groups)
 
 
-def _cache_input(place: int, value: ov.Output) -> CacheInput:
+def _cache_input(index: int, value: ov.Output) -> CacheInput:
     kind, layer = value.get_any_name().split(_SEPARATOR)
     shape = tuple(size.get_length() for size in list(value.get_partial_shape())[1:])
-    return CacheInput(place, kind, int(layer), value.get_element_type(), shape)
+    return CacheInput(index, kind, int(layer), value.get_element_type(), shape)

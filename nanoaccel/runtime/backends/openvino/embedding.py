@@ -20,10 +20,10 @@ def looked_up_bytes(model: ov.Model) -> int:
     return sum(size for name, size in rows.items() if name not in matrices)
 
 
-def _constants_above(place: ov.Input) -> dict[str, int]:
+def _constants_above(graph_input: ov.Input) -> dict[str, int]:
     """Names and bytes of what an input is made of."""
     found: dict[str, int] = {}
-    left = [place]
+    left = [graph_input]
     while left:
         node = left.pop().get_source_output().get_node()
         if node.get_type_name() == "Constant":

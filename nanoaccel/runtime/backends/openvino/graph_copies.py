@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nanoaccel.runtime.backends.openvino.cache_inputs import CacheInput
 from nanoaccel.runtime.backends.openvino.graph_copy import GraphCopy
 from nanoaccel.runtime.cpu.huge_pages import HugePages
+from nanoaccel.runtime.types.packing import even_plan
 from nanoaccel.runtime.types.plan import StepPlan
 
 # Changes between short passes before another copy is worth the seconds and the memory that it
@@ -117,7 +118,7 @@ class GraphCopies:
             copy = GraphCopy(self._compile_for(size))
             block = [np.zeros((1, cache.block_bytes), np.uint8) for cache in self._caches]
             copy.bind(self._caches, block)
-            first = StepPlan.even([[0]], 0, min(size, _ONE_BLOCK))
+            first = even_plan([[0]], 0, min(size, _ONE_BLOCK))
             copy.run(replace(first, pad_to=size))  # packs its weights
             pages.gather()
         except Exception as error:  # it is a luxury

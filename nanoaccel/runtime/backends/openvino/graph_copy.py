@@ -39,7 +39,7 @@ class GraphCopy:
         self._inputs.spare_block = len(slices[0]) - 1
         for cache, memory in zip(caches, slices, strict=True):
             shape = (len(memory), *cache.block_shape)
-            self.request.set_input_tensor(cache.place, ov.Tensor(memory, shape, cache.element_type))
+            self.request.set_input_tensor(cache.index, ov.Tensor(memory, shape, cache.element_type))
 
     def run(self, plan: StepPlan) -> None:
         """Compute a step."""

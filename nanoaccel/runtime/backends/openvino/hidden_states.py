@@ -34,16 +34,16 @@ def add_hidden(model: ov.Model, layers: Sequence[int]) -> None:
             f"the graph tells nothing of layer {missing[0]}: its head cannot run",
             "Export the model again, without a head",
         )
-    for place, layer in enumerate(layers):
+    for index, layer in enumerate(layers):
         states = ops.result(found[layer])
-        states.output(0).set_names({f"{_HIDDEN}.{place}"})
+        states.output(0).set_names({f"{_HIDDEN}.{index}"})
         model.add_results([states])
     model.validate_nodes_and_infer_types()
 
 
 def hidden_outputs(names: Sequence[str]) -> list[int]:
     """Which of a graph's outputs are states, in the order in which they were added."""
-    return [place for place, name in enumerate(names) if name.partition(".")[0] == _HIDDEN]
+    return [index for index, name in enumerate(names) if name.partition(".")[0] == _HIDDEN]
 
 
 def _layer_outputs(model: ov.Model) -> dict[int, ov.Output]:

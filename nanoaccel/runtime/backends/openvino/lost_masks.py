@@ -16,7 +16,7 @@ from nanoaccel.bundle.attention import alibi_slopes, layer_windows, obstacle
 from nanoaccel.errors import BundleError
 
 _KIND = "PagedAttentionExtension"
-_KEYS, _WINDOW, _SLOPES = 3, 10, 11  # places among its inputs
+_KEYS, _WINDOW, _SLOPES = 3, 10, 11  # indices of its inputs
 
 
 def read_config(graph: Path) -> Mapping[str, Any]:

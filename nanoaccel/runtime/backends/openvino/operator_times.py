@@ -61,9 +61,9 @@ class OperatorTimes:
         layers = layers_of(names)
         return [
             [
-                OperatorTime(name, kind, layer, _between(before, after, place), passes)
-                for place, (name, kind, layer) in enumerate(zip(names, kinds, layers, strict=True))
-                if after.totals[place] is not None
+                OperatorTime(name, kind, layer, _between(before, after, index), passes)
+                for index, (name, kind, layer) in enumerate(zip(names, kinds, layers, strict=True))
+                if after.totals[index] is not None
             ]
             for before, after in pairwise(readings)
             if (passes := after.passes - before.passes) > 0
@@ -83,10 +83,10 @@ class OperatorTimes:
         return self._request.profiling_info if self._passes > 0 else ()
 
 
-def _between(before: _Reading, after: _Reading, place: int) -> float:
+def _between(before: _Reading, after: _Reading, index: int) -> float:
     """Seconds of an operator in the passes from one reading to the next."""
-    total = after.totals[place]
+    total = after.totals[index]
     assert total is not None, "it ran"
-    first = before.totals[place] if before.passes > 0 else 0.0
+    first = before.totals[index] if before.passes > 0 else 0.0
     per_pass = _CUT * (after.passes - before.passes)  # cut once for each pass, once in the mean
     return max(0.0, total - (0.0 if first is None else first) + per_pass)

@@ -12,11 +12,11 @@ class ScoreSum:
     """The sum over layers, in memory that every step reuses.
 
     Args:
-        places: Numbers of the outputs with scores, one a layer.
+        indices: Numbers of the outputs with scores, one a layer.
     """
 
-    def __init__(self, places: list[int]) -> None:
-        self._places = places
+    def __init__(self, indices: list[int]) -> None:
+        self._places = indices
         self._memory = np.empty(0, np.float32)
 
     def of(self, request: ov.InferRequest) -> Float32Array:
@@ -27,6 +27,6 @@ class ScoreSum:
             self._memory = np.empty(2 * len(scores), np.float32)
         total = self._memory[: len(scores)]
         total[...] = scores
-        for place in others:
-            total += request.get_output_tensor(place).data
+        for index in others:
+            total += request.get_output_tensor(index).data
         return total

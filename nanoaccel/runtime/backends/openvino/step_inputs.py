@@ -74,8 +74,8 @@ class StepInputs:
         names = [value.get_any_name() for value in inputs]
 
         def bind(name: str) -> _GrowingTensor:
-            place = names.index(name)
-            return _GrowingTensor(request, place, inputs[place])
+            index = names.index(name)
+            return _GrowingTensor(request, index, inputs[index])
 
         self._fields = [(field, bind(name)) for name, field in _FIELDS.items() if name in names]
         self._scored_tokens = bind(_SCORED_TOKENS) if _SCORED_TOKENS in names else None
@@ -122,9 +122,9 @@ class _GrowingTensor:
     It keeps its memory when it shrinks, and the request sees its new shape.
     """
 
-    def __init__(self, request: ov.InferRequest, place: int, value: ov.Output) -> None:
+    def __init__(self, request: ov.InferRequest, index: int, value: ov.Output) -> None:
         self._request = request
-        self._place = place
+        self._index = index
         self._type = value.get_element_type()
         rows, *row = value.get_partial_shape()
         self._row = tuple(size.get_length() for size in row)
@@ -146,4 +146,4 @@ class _GrowingTensor:
     def _reserve(self, capacity: int) -> None:
         self._tensor = ov.Tensor(self._type, (capacity, *self._row))
         self._capacity = self._size = capacity
-        self._request.set_input_tensor(self._place, self._tensor)
+        self._request.set_input_tensor(self._index, self._tensor)

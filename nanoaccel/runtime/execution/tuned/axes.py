@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.config import DEFAULT_STEP_TOKENS
 from nanoaccel.runtime.execution.tuned.search import Axis
 
@@ -13,12 +14,10 @@ _GROUPS = (64, 128, 32, 256)
 _NO_QUANTIZATION = 0
 _CACHE_PRECISIONS = ("u4", "u8", "f16", "bf16", "f32")
 _STEP_TOKENS = (64, 256, 512)
-# The runtime that is told the size of groups, and to fuse; they mean nothing to another one.
-CHANGEABLE = "openvino"
 
 
 def pass_axes(
-    runtimes: Sequence[str],
+    backends: Sequence[str],
     weight_group_size: int | None,
     *,
     may_fuse: bool,
@@ -27,13 +26,15 @@ def pass_axes(
     """What changes the cost of a pass, whatever else runs on the machine; the best guess first.
 
     Args:
-        runtimes: That the bundle has graphs for, and that are installed.
+        backends: That the bundle has graphs for, and that are installed.
         weight_group_size: Of the bundle's weights; it is the default group of activations.
         may_fuse: Whether projections that read one input may be apart.
         allow_precision: Whether results may differ by more than the order of sums.
     """
     axes = []
-    if CHANGEABLE in runtimes:
+    tuned = {field for backend in backends for field in BACKENDS.facts(backend).tunes}
+    if "quantization_group" in tuned:
+        may_fuse = may_fuse and "fuse_projections" in tuned
         axes.append(
             _products(weight_group_size, may_fuse=may_fuse, allow_precision=allow_precision)
         )
@@ -43,20 +44,20 @@ def pass_axes(
     return axes
 
 
-def quiet_axes(
-    runtimes: Sequence[str], *, threads: int, cpus: int, fixed_threads: bool
+def machine_axes(
+    backends: Sequence[str], *, threads: int, cpus: int, fixed_threads: bool
 ) -> list[Axis]:
     """What another program would decide: threads that wait for one that it holds up.
 
     Args:
-        runtimes: As for ``pass_axes``.
+        backends: As for ``pass_axes``.
         threads: Of the default.
         cpus: Threads that may run at once.
         fixed_threads: Whether the environment sets the threads.
     """
     axes = [] if fixed_threads else [Axis.of("threads", _thread_counts(threads, cpus))]
-    if len(runtimes) > 1:
-        axes.append(Axis.of("runtime", runtimes))
+    if len(backends) > 1:
+        axes.append(Axis.of("runtime", backends))
     return [axis for axis in axes if axis.changes]
 
 

@@ -95,7 +95,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """What a search came to.
 
     Args:
@@ -121,7 +121,7 @@ def search(
     seconds: float,
     clock: Callable[[], float],
     tell: Callable[[str], None],
-) -> Found:
+) -> SearchResult:
     """Look for a setting that is faster than the default.
 
     What is found stays loaded in ``bench``, and the default; all else is released.
@@ -147,8 +147,8 @@ def median_bound(values: Sequence[float]) -> float:
     minus infinity where they are too few.
     """
     count, chance, bound = len(values), 0.0, -math.inf
-    for place, value in enumerate(sorted(values)):
-        chance += math.comb(count, place) / 2**count
+    for index, value in enumerate(sorted(values)):
+        chance += math.comb(count, index) / 2**count
         if chance > _MISTAKES:
             break
         bound = value
@@ -180,21 +180,21 @@ class _Search:
         self._trials: list[Trial] = []
         self._finished = True
 
-    def run(self, axes: Sequence[Axis]) -> Found:
+    def run(self, axes: Sequence[Axis]) -> SearchResult:
         self._warm_up(self._default)
         best = self._default
         counts = [len(axis.changes) for axis in axes]
-        for place, axis in enumerate(axes):
+        for index, axis in enumerate(axes):
             left = self._end - self._confirmation - self._clock()
-            until = self._clock() + left * counts[place] / sum(counts[place:])
+            until = self._clock() + left * counts[index] / sum(counts[index:])
             best = self._race(axis, best, until)
         if best != self._default:
             trial = self._confirm(best)
             if trial is not None:
                 trials = tuple(self._trials)
-                return Found(best, trial.median, trial.kinds, trials, self._finished)
+                return SearchResult(best, trial.median, trial.kinds, trials, self._finished)
             self._bench.release(best)
-        return Found(self._default, 1.0, (), tuple(self._trials), self._finished)
+        return SearchResult(self._default, 1.0, (), tuple(self._trials), self._finished)
 
     @property
     def _confirmation(self) -> float:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.cached_json import file_of, recall, versions_of, write
+from nanoaccel.cached_json import file_of, load_json, versions_of, write_json
+from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import CachePrecision, Precision
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.topology import Machine
 from nanoaccel.runtime.execution.tuned.setting import Setting
 
 _SCHEMA = 1
-_PACKAGES = ("nanoaccel", "openvino", "onnxruntime")
 
 _log = logging.getLogger("nanoaccel")
 
@@ -55,7 +55,7 @@ def fingerprint(machine: Machine) -> str:
 
 def installed_versions() -> dict[str, str]:
     """Of all that a measured speed depends on, as far as it is installed, and Python's."""
-    return {"python": platform.python_version(), **versions_of(_PACKAGES)}
+    return {"python": platform.python_version(), **versions_of(("nanoaccel", *BACKENDS.packages()))}
 
 
 def tuning_file(bundle: Bundle, folder: Path, machine: str) -> Path:
@@ -95,7 +95,7 @@ def find_tuning(
         _tell_unreadable(bundle, error)
         return None
     try:
-        tuning = recall(file, from_json)
+        tuning = load_json(file, from_json)
     except OSError as error:
         _tell_unreadable(bundle, error)
         return None
@@ -116,16 +116,16 @@ def find_tuning(
     return tuning
 
 
-def keep(tuning: Tuning, file: Path) -> None:
+def save_tuning(tuning: Tuning, file: Path) -> None:
     """Write it, whole or not at all.
 
     Raises:
         OSError: It cannot be written.
     """
-    write(file, to_json(tuning))
+    write_json(file, to_json(tuning))
 
 
-def forget(bundle: Bundle, folder: Path, machine: str) -> bool:
+def delete_tuning(bundle: Bundle, folder: Path, machine: str) -> bool:
     """Remove the tuning of a bundle for a machine; gives whether there was one.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a drafter is: it guesses how a text goes on, and the target model checks the guesses."""
+"""What a drafter is: it proposes how a text goes on, and the target model verifies that."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class DraftOptions:
 
     Args:
         folder: A bundle, or a head.
-        target: Whose tokens are guessed.
-        runtime: Name of the backend that the target runs on.
+        target: Whose tokens are drafted.
+        backend: Name of the backend that the target runs on.
         num_blocks: Of the target's cache; the draft's own is made as long.
         max_running: Requests at once at most.
         threads: Threads for the graph; None lets its runtime choose.
@@ -31,7 +31,7 @@ class DraftOptions:
     folder: Path
     target: Bundle
     num_blocks: int
-    runtime: str = ""
+    backend: str = ""
     max_running: int = 32
     threads: int | None = None
     precision: Precision = "auto"
@@ -52,8 +52,21 @@ class DrafterOptions:
     draft: DraftOptions | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrafterContext:
+    """What is known of a model before it is loaded: enough to say whether a drafter applies.
+
+    Args:
+        target: The bundle whose tokens are drafted.
+        draft: Folder of its draft, a bundle or a head; None when it has none.
+    """
+
+    target: Bundle
+    draft: Path | None
+
+
 class Draft:
-    """A guess at the next tokens of one request, while it is written.
+    """The next tokens of one request as a drafter expects them, while it writes them.
 
     A drafter reads ``tokens`` and calls ``add`` until that says to stop.
 
@@ -61,29 +74,31 @@ class Draft:
         request_id: Whose it is; the same number is the same text, grown.
         tokens: i64[n], all known tokens; a view that is not to be kept or written to.
         limit: Tokens that it may add at most.
-        belief: From evidence to the chance that the target agrees, given that it agreed before.
-        floors: By position, how often the target must reach a guess for it to be worth making;
-            the last goes for all behind it.
-        outlook: The chance that the next guess is right, as far as is known before it is made; 1
-            where guessing costs nothing.
+        estimator: From a confidence bucket to the chance that the target accepts a token, given
+            that it accepted those before.
+        floors: By position, the cumulative acceptance that a draft token must have to be worth
+            making; the last one goes for all behind it.
+        outlook: The chance that the next draft token is accepted, as far as is known before it is
+            made; 1 where drafting costs nothing.
 
     Attributes:
         proposed: The tokens added.
-        evidence: What spoke for each.
-        survival: The chance that the target reaches and accepts each; it never rises.
+        buckets: The confidence bucket of each.
+        cumulative: The cumulative acceptance of each, the chance that the target reaches and
+            accepts it; it never rises.
         lag: Tokens that the drafter had to read first; set by one that follows a text.
     """
 
     __slots__ = (
-        "_belief",
+        "_estimator",
         "_floors",
         "_outlook",
-        "evidence",
+        "buckets",
+        "cumulative",
         "lag",
         "limit",
         "proposed",
         "request_id",
-        "survival",
         "tokens",
     )
 
@@ -92,7 +107,7 @@ class Draft:
         request_id: int,
         tokens: Int64Array,
         limit: int,
-        belief: AcceptanceEstimator,
+        estimator: AcceptanceEstimator,
         floors: Sequence[float],
         outlook: float = 1.0,
     ) -> None:
@@ -100,26 +115,26 @@ class Draft:
         self.tokens = _read_only(tokens)
         self.limit = limit
         self.proposed: list[int] = []
-        self.evidence: list[int] = []
-        self.survival: list[float] = []
+        self.buckets: list[int] = []
+        self.cumulative: list[float] = []
         self.lag = 0
-        self._belief = belief
+        self._estimator = estimator
         self._floors = floors
         self._outlook = outlook
 
-    def add(self, token: int, evidence: int) -> bool:
-        """Guess one token more; False when the draft is long enough, or the next is not worth it.
+    def add(self, token: int, bucket: int) -> bool:
+        """Add a draft token; False when the draft is long enough, or the next is not worth it.
 
         Args:
             token: Its id.
-            evidence: How strongly the drafter believes in it: 0 to ``num_levels - 1``.
+            bucket: Its confidence bucket, how sure the drafter is of it: an index of ``priors``.
         """
         if len(self.proposed) == self.limit:
             return False
-        chance = self._belief(evidence) * (self.survival[-1] if self.survival else 1.0)
+        chance = self._estimator(bucket) * (self.cumulative[-1] if self.cumulative else 1.0)
         self.proposed.append(token)
-        self.evidence.append(evidence)
-        self.survival.append(chance)
+        self.buckets.append(bucket)
+        self.cumulative.append(chance)
         count = len(self.proposed)
         floor = self._floors[min(count, len(self._floors) - 1)]
         return count < self.limit and chance * self._outlook >= floor
@@ -146,11 +161,10 @@ class StateReader(Protocol):
 
 
 class Drafter(Protocol):
-    """Guesses tokens. One thread calls it.
+    """Proposes tokens. One thread calls it.
 
-    It need not be right, or even consistent: what is wrong costs time, and its tokens never reach a
-    text.
-    One that raises, or guesses a token that the model has not, is switched off.
+    It need not be right, or even consistent: a rejected token costs time, and never reaches a text.
+    One that raises, or proposes a token that the model has not, is switched off.
     """
 
     @property
@@ -159,11 +173,11 @@ class Drafter(Protocol):
 
     @property
     def is_free(self) -> bool:
-        """Whether guessing takes no time worth counting; if not, it is asked where it may pay."""
+        """Whether drafting takes no time worth counting; if not, it is asked where it may pay."""
 
     @property
     def priors(self) -> Sequence[float]:
-        """For each level of evidence, how often guesses are right, as far as is known before."""
+        """For each confidence bucket, the acceptance rate to begin with."""
 
     def propose(self, drafts: Sequence[Draft]) -> None:
         """Fill drafts, all of requests that write; one for which nothing is known stays empty."""
@@ -173,3 +187,28 @@ class Drafter(Protocol):
 
     def close(self) -> None:
         """Free what it holds. Calling it twice is fine."""
+
+
+class DrafterFactory(Protocol):
+    """What is registered under a drafter's name: mostly its class."""
+
+    def __call__(self, options: DrafterOptions) -> Drafter:
+        """Make a drafter.
+
+        Raises:
+            NanoAccelError: It cannot be had with these options.
+        """
+
+    def applies(self, context: DrafterContext) -> bool:
+        """Whether it takes part when no drafter is named; without this method, it does not.
+
+        Raises:
+            ConfigError: The draft is no folder.
+        """
+
+    def hidden_layers(self, context: DrafterContext) -> tuple[int, ...]:
+        """Layers of the target, from 0, whose output it reads; without this method, none.
+
+        Raises:
+            BundleDamagedError: The draft is damaged.
+        """

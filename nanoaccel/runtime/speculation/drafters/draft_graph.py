@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nanoaccel.runtime.backends import Backend
-from nanoaccel.runtime.kv import CacheShape, make_cache
-from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepPlan, StepResult
+from nanoaccel.runtime.execution.loader import LoadedModel
+from nanoaccel.runtime.kv import make_cache
+from nanoaccel.runtime.types.packing import SequenceTokens, StepPacker
+from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepResult
 
 _NOBODY = -1
 # Tokens of a pass at least, where sizes matter: most are then alike, and need no preparing.
@@ -24,41 +22,36 @@ class Rows:
     """Tokens of one request; T of them.
 
     Args:
-        request_id: Whose.
-        place: Where the first one stands in the draft's cache; what stood there is replaced.
-        position: Where it stands in the text.
+        request_id: The request.
+        past: Tokens of it before them in the draft's cache; what stood behind is replaced.
+        position: Position of the first one in the text.
         tokens: i64[T].
         features: f32[T, F], for a head.
     """
 
     request_id: int
-    place: int
+    past: int
     position: int
     tokens: Int64Array
     features: Float32Array | None = None
 
     @property
     def end(self) -> int:
-        """Place behind the last."""
-        return self.place + len(self.tokens)
-
-    @property
-    def positions(self) -> Int64Array:
-        """Where each stands in the text: i64[T]."""
-        return np.arange(self.position, self.position + len(self.tokens))
+        """Tokens in the draft's cache with them."""
+        return self.past + len(self.tokens)
 
 
 class DraftGraph:
     """Runs a draft.
 
     Args:
-        backend: The draft, its cache allocated; it is closed with this.
-        shape: Of its cache.
+        model: The draft; its backend is closed with this.
     """
 
-    def __init__(self, backend: Backend, shape: CacheShape) -> None:
-        self._backend = backend
-        self._cache = make_cache(shape, backend, sharing=False)
+    def __init__(self, model: LoadedModel) -> None:
+        self._backend = model.backend
+        self._cache = make_cache(model.shape, model.backend, sharing=False)
+        self._packer = StepPacker()
 
     def warm_up(self, feature_size: int = 0) -> None:
         """Run a pass, so that the first one that counts need not prepare the graph.
@@ -73,7 +66,7 @@ class DraftGraph:
         self.forget(_NOBODY)
 
     def has_room(self, rows: Rows) -> bool:
-        """Whether rows fit the cache; if so, they have their place from now on."""
+        """Whether rows fit the cache; if so, they hold it from now on."""
         return self._cache.allocate(rows.request_id, rows.end)
 
     def run(self, batch: Sequence[Rows]) -> StepResult:
@@ -82,25 +75,21 @@ class DraftGraph:
         Returns:
             As of a backend: logits f32[B, V], hidden f32[sum of T, H] for a head.
         """
-        ends = list(accumulate(len(rows.tokens) for rows in batch))
-        block_begins = [0, *accumulate(self._cache.blocks_for(rows.end) for rows in batch)]
-        block_ids = np.empty(block_begins[-1], np.int32)
-        for rows, begin in zip(batch, block_begins, strict=False):
-            self._cache.block_ids(rows.request_id, rows.end, block_ids[begin:])
-        features = [rows.features for rows in batch if rows.features is not None]
-        return self._backend.forward(
-            StepPlan(
-                token_ids=_joined([rows.tokens for rows in batch]),
-                positions=_joined([rows.positions for rows in batch]),
-                seq_begins=np.array([0, *ends], np.int32),
-                past_lens=np.array([rows.place for rows in batch], np.int32),
-                block_ids=block_ids,
-                block_begins=np.array(block_begins, np.int32),
-                logits_rows=np.array(ends) - 1,
-                features=_joined(features) if features else None,
-                pad_to=self._backend.info.pass_size(max(_LEAST, ends[-1])),
+        sequences = [
+            SequenceTokens(
+                rows.request_id,
+                rows.tokens,
+                rows.position,
+                rows.past,
+                num_rows=1,
+                first_row=len(rows.tokens) - 1,
+                features=rows.features,
             )
-        )
+            for rows in batch
+        ]
+        size = max(_LEAST, sum(len(rows.tokens) for rows in batch))
+        pad_to = self._backend.info.pass_size(size)
+        return self._backend.forward(self._packer.pack(sequences, self._cache, pad_to))
 
     def forget(self, request_id: int) -> None:
         """Free what a request holds; one that holds nothing is fine."""
@@ -109,8 +98,3 @@ class DraftGraph:
     def close(self) -> None:
         """Free the draft. Calling it twice is fine."""
         self._backend.close()
-
-
-def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """One after the other; the array itself when there is only one."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)

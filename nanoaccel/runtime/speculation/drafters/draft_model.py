@@ -1,13 +1,13 @@
-"""Guesses what a smaller model with the same tokenizer would write (Leviathan et al. 2023)."""
+"""Drafts what a smaller model with the same tokenizer would write (Leviathan et al. 2023)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from nanoaccel.runtime.speculation.drafters.base import Draft, DrafterOptions
+from nanoaccel.runtime.speculation.drafters.base import Draft, DrafterContext, DrafterOptions
 from nanoaccel.runtime.speculation.drafters.draft_graph import Rows
 from nanoaccel.runtime.speculation.drafters.graph_drafter import GraphDrafter
-from nanoaccel.runtime.speculation.drafters.opening import open_draft_model
+from nanoaccel.runtime.speculation.drafters.opening import kind_of, open_draft_model
 from nanoaccel.runtime.types.plan import Int64Array, StepResult
 
 # Tokens that it reads at once of a text that it is behind on: a step is not to wait for long.
@@ -17,8 +17,8 @@ _CHUNK = 128
 class ModelDrafter(GraphDrafter):
     """A model of its own, with a cache of its own.
 
-    What it guessed and the target accepted is in its cache already. Of a long prompt it reads a
-    chunk with each step, and guesses when it has read all.
+    What it drafted and the target accepted is in its cache already. Of a long prompt it reads a
+    chunk with each step, and drafts when it has read all.
 
     Args:
         options: With a draft that is a bundle.
@@ -30,6 +30,11 @@ class ModelDrafter(GraphDrafter):
         super().__init__(open_draft_model(options))
         self._vocab_size = options.vocab_size
         self._read: dict[int, Int64Array] = {}
+
+    @staticmethod
+    def applies(context: DrafterContext) -> bool:
+        """Where the draft is a bundle."""
+        return context.draft is not None and kind_of(context.draft) == ModelDrafter.name
 
     def finish(self, request_id: int, tokens: Int64Array, num_prompt: int) -> None:
         super().finish(request_id, tokens, num_prompt)
@@ -48,14 +53,14 @@ class ModelDrafter(GraphDrafter):
         return None
 
     def _after(self, draft: Draft, rows: Rows, result: StepResult, row: int) -> Rows:  # noqa: ARG002
-        guess = np.array(draft.proposed[-1:], np.int64)
-        return Rows(draft.request_id, rows.end, rows.end, guess)
+        drafted = np.array(draft.proposed[-1:], np.int64)
+        return Rows(draft.request_id, rows.end, rows.end, drafted)
 
     def _token(self, choice: int) -> int | None:
         return choice if choice < self._vocab_size else None  # padding of its vocabulary
 
     def _done(self, draft: Draft, rows: Rows) -> None:
-        before = self._read.get(draft.request_id, _NOTHING)[: rows.place]
+        before = self._read.get(draft.request_id, _NOTHING)[: rows.past]
         self._read[draft.request_id] = np.concatenate([before, rows.tokens])
 
 

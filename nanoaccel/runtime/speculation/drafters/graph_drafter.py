@@ -1,4 +1,4 @@
-"""What drafters that run a graph share: they guess token after token, for all requests at once."""
+"""What drafters that run a graph share: they draft token after token, for all requests at once."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nanoaccel.runtime.speculation.drafters.base import Draft
 from nanoaccel.runtime.speculation.drafters.draft_graph import DraftGraph, Rows
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepResult
 
-# The evidence for a guess is how sure the draft is of it: levels begin at these chances.
-_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97)
+# A draft token's confidence is the chance that the draft gives it: buckets begin at these.
+_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97)
 _PRIORS = (0.03, 0.07, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.93, 0.98)
 
 
 class GraphDrafter(ABC):
-    """Guesses greedily. A pass gives one more guess for every request that wants one.
+    """Drafts greedily. A pass gives one more draft token for every request that wants one.
 
     Args:
         graph: The draft; it is closed with this.
@@ -41,14 +41,14 @@ class GraphDrafter(ABC):
             result = self._graph.run([rows for _, rows in live])
             going_on = []
             ends = np.cumsum([len(rows.tokens) for _, rows in live])
-            for place, (draft, rows) in enumerate(live):
+            for index, (draft, rows) in enumerate(live):
                 if not draft.proposed:
                     draft.lag = len(rows.tokens)
                 self._done(draft, rows)
-                choice, chance = _likeliest(result.logits[place])
+                choice, chance = _likeliest(result.logits[index])
                 token = self._token(choice)
-                if token is not None and draft.add(token, bisect(_LEVELS, chance)):
-                    after = self._after(draft, rows, result, int(ends[place]) - 1)
+                if token is not None and draft.add(token, bisect(_BUCKETS, chance)):
+                    after = self._after(draft, rows, result, int(ends[index]) - 1)
                     if self._graph.has_room(after):
                         going_on.append((draft, after))
             live = going_on
@@ -61,14 +61,14 @@ class GraphDrafter(ABC):
 
     @abstractmethod
     def _behind(self, draft: Draft) -> Rows | None:
-        """What the draft has not read yet of a text; None when it cannot guess."""
+        """What the draft has not read yet of a text; None when it cannot draft."""
 
     @abstractmethod
     def _after(self, draft: Draft, rows: Rows, result: StepResult, row: int) -> Rows:
-        """The guess that was just added, to guess on from it.
+        """The draft token that was just added, to go on from it.
 
         Args:
-            draft: With the guess.
+            draft: With that token.
             rows: What led to it.
             result: Of the pass.
             row: The last of ``rows`` among all of the pass.

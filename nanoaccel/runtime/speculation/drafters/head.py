@@ -1,4 +1,4 @@
-"""Guesses with a trained head: one layer that reads what the target computed (EAGLE)."""
+"""Drafts with a trained head: one layer that reads what the target computed (EAGLE)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nanoaccel.runtime.speculation.drafters.base import Draft, DrafterOptions
+from nanoaccel.bundle import Head
+from nanoaccel.runtime.speculation.drafters.base import Draft, DrafterContext, DrafterOptions
 from nanoaccel.runtime.speculation.drafters.draft_graph import Rows
 from nanoaccel.runtime.speculation.drafters.graph_drafter import GraphDrafter
-from nanoaccel.runtime.speculation.drafters.opening import open_head
+from nanoaccel.runtime.speculation.drafters.opening import kind_of, open_head
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepResult
 
 # Positions of which the head is behind at most: it forgets what is farther back.
@@ -39,9 +40,9 @@ class _Reader:
 class HeadDrafter(GraphDrafter):
     """Reads the target's hidden states (Li et al. 2024 and 2025, EAGLE and EAGLE-3).
 
-    At position i the head reads the states of i and the token of i + 1, and guesses the token of
+    At position i the head reads the states of i and the token of i + 1, and drafts the token of
     i + 2. Beyond what the target has computed, its own state of the position before stands in for
-    the target's. It learns of states by ``observe``, and reads them when it is asked to guess.
+    the target's. It learns of states by ``observe``, and reads them when it is asked to draft.
     Where the target computed nothing, as for a prefix that was cached, it knows nothing of it.
 
     Args:
@@ -57,6 +58,16 @@ class HeadDrafter(GraphDrafter):
         self._feature_size = head.feature_size
         self._own_size = head.hidden_size
         self._readers: dict[int, _Reader] = {}
+
+    @staticmethod
+    def applies(context: DrafterContext) -> bool:
+        """Where the draft is a head."""
+        return context.draft is not None and kind_of(context.draft) == HeadDrafter.name
+
+    @staticmethod
+    def hidden_layers(context: DrafterContext) -> tuple[int, ...]:
+        """Those that it was trained to read."""
+        return () if context.draft is None else Head.open(context.draft).manifest.layers
 
     def observe(self, request_id: int, start: int, hidden: Float32Array) -> None:
         """Learn what the target computed for positions from ``start`` on: f32[T, F]."""
@@ -102,9 +113,9 @@ class HeadDrafter(GraphDrafter):
         assert result.hidden is not None
         features = np.zeros((1, self._feature_size + self._own_size), np.float32)
         features[0, self._feature_size :] = result.hidden[row]
-        guess = np.array(draft.proposed[-1:], np.int64)
+        drafted = np.array(draft.proposed[-1:], np.int64)
         end = rows.position + len(rows.tokens)
-        return Rows(draft.request_id, rows.end, end, guess, features)
+        return Rows(draft.request_id, rows.end, end, drafted, features)
 
     def _done(self, draft: Draft, rows: Rows) -> None:
         reader = self._readers[draft.request_id]

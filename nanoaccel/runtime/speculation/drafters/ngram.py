@@ -1,27 +1,27 @@
-"""Guesses that a text goes on as it did before (prompt lookup, Saxena 2023), or as others did."""
+"""Drafts as if a text went on as it did before (prompt lookup, Saxena 2023), or as others did."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nanoaccel.runtime.speculation.drafters.base import Draft, DrafterOptions
+from nanoaccel.runtime.speculation.drafters.base import Draft, DrafterContext, DrafterOptions
 from nanoaccel.runtime.speculation.drafters.ngram_index import MAX_MATCH, NgramIndex
 from nanoaccel.runtime.types.plan import Int64Array
 
-# The least match of each level of evidence. Those of other texts follow those of the text itself.
-_LEVELS = (1, 2, 3, 4, 6, 9, 14, 24)
+# The least match of each confidence bucket. Those of other texts follow those of the text itself.
+_BUCKETS = (1, 2, 3, 4, 6, 9, 14, 24)
 _PRIORS = (0.10, 0.25, 0.40, 0.50, 0.60, 0.70, 0.80, 0.90)
-_LEVEL_OF = tuple(
-    max(level for level, least in enumerate(_LEVELS) if least <= max(length, 1))
+_BUCKET_OF = tuple(
+    max(bucket for bucket, least in enumerate(_BUCKETS) if least <= max(length, 1))
     for length in range(MAX_MATCH + 1)
 )
 
 
 class NgramDrafter:
-    """Looks for the longest, then latest place where the last tokens occurred, and copies on.
+    """Looks for the longest, then latest position where the last tokens occurred, and copies on.
 
-    Nothing is guessed where nothing matches. Evidence is the length of the match, which a guess
-    that turns out right makes longer by one.
+    Nothing is drafted where nothing matches. Confidence is the length of the match, which a draft
+    token that turns out right makes longer by one.
 
     Args:
         options: With ``corpus_tokens``, it also looks in the latest texts of other requests.
@@ -36,19 +36,24 @@ class NgramDrafter:
         tokens = options.corpus_tokens
         self._corpus = _Corpus(tokens) if tokens > 0 else None
 
+    @staticmethod
+    def applies(context: DrafterContext) -> bool:  # noqa: ARG004
+        """Always: it needs nothing but the text."""
+        return True
+
     def propose(self, drafts: Sequence[Draft]) -> None:
         for draft in drafts:
             index = self._texts.setdefault(draft.request_id, NgramIndex())
             index.extend(draft.tokens[len(index.tokens) :].tolist())
             tail = index.tokens[-MAX_MATCH:]
-            place, length = index.find(tail)
+            position, length = index.find(tail)
             if self._corpus is not None and length < MAX_MATCH:
-                other, other_place, other_length = self._corpus.find(tail)
+                other, other_position, other_length = self._corpus.find(tail)
                 if other_length > length:
-                    _copy(draft, other, other_place, other_length, of_others=True)
+                    _copy(draft, other, other_position, other_length, of_others=True)
                     continue
             if length > 0:
-                _copy(draft, index, place, length, of_others=False)
+                _copy(draft, index, position, length, of_others=False)
 
     def finish(self, request_id: int, tokens: Int64Array, num_prompt: int) -> None:
         self._texts.pop(request_id, None)
@@ -80,16 +85,16 @@ class _Corpus:
         return max(found, key=lambda match: match[2])
 
 
-def _copy(draft: Draft, text: NgramIndex, place: int, length: int, *, of_others: bool) -> None:
-    """Add what follows a match; beyond the end of the text, what was guessed repeats itself."""
-    offset = len(_LEVELS) if of_others else 0
-    tokens = text.tokens[place : place + draft.limit]
+def _copy(draft: Draft, text: NgramIndex, position: int, length: int, *, of_others: bool) -> None:
+    """Add what follows a match; beyond the end of the text, what was drafted repeats itself."""
+    offset = len(_BUCKETS) if of_others else 0
+    tokens = text.tokens[position : position + draft.limit]
     goes_on = True
     while goes_on:
         count = len(draft.proposed)
         if count == len(tokens):
             if of_others:
                 return
-            tokens += draft.proposed[len(tokens) - (len(text.tokens) - place) :]
-        level = _LEVEL_OF[min(length + count, MAX_MATCH)]
-        goes_on = draft.add(tokens[count], offset + level)
+            tokens += draft.proposed[len(tokens) - (len(text.tokens) - position) :]
+        bucket = _BUCKET_OF[min(length + count, MAX_MATCH)]
+        goes_on = draft.add(tokens[count], offset + bucket)

@@ -10,12 +10,12 @@ from nanoaccel.bundle import HEAD, Bundle, Head, HeadManifest, weights_size
 from nanoaccel.errors import ConfigError
 from nanoaccel.folders import cache_folder
 from nanoaccel.registry import BACKENDS
-from nanoaccel.runtime.backends import Backend, BackendOptions
-from nanoaccel.runtime.cpu.machine import cpu_name
+from nanoaccel.runtime.backends import BackendInfo
+from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.memory import free_memory
-from nanoaccel.runtime.execution.pass_timing import measure_prices, recall_prices
-from nanoaccel.runtime.execution.selector import Prices
-from nanoaccel.runtime.kv import CacheShape
+from nanoaccel.runtime.execution.loader import CacheSize, LoadedModel, load, pass_time_key
+from nanoaccel.runtime.execution.pass_time import PassTimeModel
+from nanoaccel.runtime.execution.pass_timing import load_decoding, measure_decoding
 from nanoaccel.runtime.speculation.drafters.base import DrafterOptions, DraftOptions
 from nanoaccel.runtime.speculation.drafters.draft_graph import DraftGraph
 from nanoaccel.text import Tokenizer
@@ -23,8 +23,8 @@ from nanoaccel.text import Tokenizer
 _REMEDY = "Name another draft, or none"
 # Memory that a graph takes, in sizes of its file: the runtime packs the weights once more.
 _PACKED = 2
-# How much faster a draft must be on another runtime than its target's, to load that one too.
-_WORTH_A_RUNTIME = 1.3
+# How much faster a draft must be on another backend than its target's, to load that one too.
+_WORTH_A_BACKEND = 1.3
 
 
 def kind_of(draft: Path) -> str:
@@ -63,7 +63,7 @@ def open_head(options: DrafterOptions) -> tuple[HeadManifest, DraftGraph]:
     head = _fitting_head(draft.folder, draft.target)
     about = head.manifest
     features = about.feature_size + about.hidden_size
-    graph = _load(head, about.weight_group_size, draft, features)
+    graph = _load(head, draft, features)
     graph.warm_up(features)
     return about, graph
 
@@ -77,7 +77,7 @@ def open_draft_model(options: DrafterOptions) -> DraftGraph:
     """
     draft = _given(options, "draft_model")
     bundle = _fitting_model(draft.folder, draft.target)
-    graph = _load(bundle, bundle.weight_group_size, draft)
+    graph = _load(bundle, draft)
     graph.warm_up()
     return graph
 
@@ -138,79 +138,54 @@ def _needed(graph: Path) -> int:
     return _PACKED * weights_size(graph)
 
 
-def _load(
-    source: Head | Bundle, group_size: int | None, draft: DraftOptions, feature_size: int = 0
-) -> DraftGraph:
+def _load(source: Head | Bundle, draft: DraftOptions, feature_size: int = 0) -> DraftGraph:
     """Load a draft's graph, of several the one that is best beside the target here."""
-    runtimes = list(source.runtimes)
-    known = recall_prices([_key(source, name, draft) for name in runtimes], cache_folder())
+    names = list(source.runtimes)
+    config = EngineConfig(threads=draft.threads, precision=draft.precision, speculation="off")
+    keys = [pass_time_key(source, name, config, "draft") for name in names]
+    known = load_decoding(keys, cache_folder())
     if known is not None:
-        runtimes.insert(0, runtimes.pop(_best(runtimes, known, draft)))
-        runtimes = [BACKENDS.first_installed(runtimes)]
+        names.insert(0, names.pop(_best(names, known, draft)))
+        names = [BACKENDS.first_installed(names)]
     else:
-        runtimes = BACKENDS.installed(runtimes)
+        names = BACKENDS.installed(names)
     best = 0
     with ExitStack() as stack:
-        loaded = []
-        for name in runtimes:
-            backend, shape = _load_graph(name, source.graph_for(name), group_size, draft)
-            stack.callback(backend.close)
-            loaded.append((backend, shape))
-        if len(loaded) > 1:
-            keys = (_key(source, name, draft) for name in runtimes)
-            by_key = dict(zip(keys, loaded, strict=True))
-            prices = measure_prices(by_key, cache_folder(), feature_size=feature_size)
-            best = _best(runtimes, prices, draft)
+        models: list[LoadedModel] = []
+        for name in names:
+            models.append(_load_graph(source, name, config, draft))
+            stack.callback(models[-1].backend.close)
+        if len(models) > 1:
+            models = measure_decoding(models, cache_folder(), feature_size=feature_size)
+            best = _best(names, [model.times for model in models], draft)
         stack.pop_all()
-    for place, (backend, _) in enumerate(loaded):
-        if place != best:
-            backend.close()
-    return DraftGraph(*loaded[best])
+    for index, model in enumerate(models):
+        if index != best:
+            model.backend.close()
+    return DraftGraph(models[best])
 
 
-def _best(runtimes: Sequence[str], prices: Sequence[Prices], draft: DraftOptions) -> int:
-    """The one whose single tokens cost least; the target's own, unless another is much better."""
-    costs = [price.decode(1) for price in prices]
-    if draft.runtime in runtimes:
-        own = runtimes.index(draft.runtime)
-        if costs[own] < _WORTH_A_RUNTIME * min(costs):
+def _best(names: Sequence[str], times: Sequence[PassTimeModel], draft: DraftOptions) -> int:
+    """The one whose single tokens are fastest; the target's own, unless another is much faster."""
+    seconds = [one.decode_seconds(1) for one in times]
+    if draft.backend in names:
+        own = names.index(draft.backend)
+        if seconds[own] < _WORTH_A_BACKEND * min(seconds):
             return own
-    return costs.index(min(costs))
-
-
-def _key(source: Head | Bundle, runtime: str, draft: DraftOptions) -> str:
-    """All that the speed of a draft's graph depends on."""
-    return f"draft {source.stamp(runtime)} {cpu_name()} {draft.threads} {draft.precision}"
+    return seconds.index(min(seconds))
 
 
 def _load_graph(
-    runtime: str, graph: Path, group_size: int | None, draft: DraftOptions
-) -> tuple[Backend, CacheShape]:
-    _check_memory("", _needed(graph), draft)
-    backend: Backend = BACKENDS.resolve(runtime)(
-        BackendOptions(
-            graph=graph,
-            threads=draft.threads,
-            precision=draft.precision,
-            weight_group_size=group_size,
-            role="draft",
-        )
-    )
-    try:
-        cache = draft.num_blocks * backend.info.bytes_per_block
-        _check_memory("the cache of ", cache, draft)
-        shape = CacheShape.of(
-            num_blocks=draft.num_blocks,
-            block_size=backend.info.block_size,
-            slots=backend.info.slots,
-            sequences=draft.max_running,
-            length=draft.target.context_length,
-        )
-        shape.allocate(backend)
-    except BaseException:
-        backend.close()
-        raise
-    return backend, shape
+    source: Head | Bundle, name: str, config: EngineConfig, draft: DraftOptions
+) -> LoadedModel:
+    _check_memory("", _needed(source.graph_for(name)), draft)
+
+    def num_blocks(info: BackendInfo) -> int:
+        _check_memory("the cache of ", draft.num_blocks * info.bytes_per_block, draft)
+        return draft.num_blocks
+
+    size = CacheSize(num_blocks, draft.max_running, draft.target.context_length)
+    return load(source, name, config, size, role="draft")
 
 
 def _check_memory(part: str, needed: int, draft: DraftOptions) -> None:

@@ -15,17 +15,17 @@ from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.others import OthersMeter
 from nanoaccel.runtime.cpu.threads import ENVIRONMENT, core_count
-from nanoaccel.runtime.execution.tuned.axes import pass_axes, quiet_axes, step_axes
-from nanoaccel.runtime.execution.tuned.search import Axis, Bench, Found, search
+from nanoaccel.runtime.execution.tuned.axes import machine_axes, pass_axes, step_axes
+from nanoaccel.runtime.execution.tuned.search import Axis, Bench, SearchResult, search
 from nanoaccel.runtime.execution.tuned.setting import Setting
 from nanoaccel.runtime.execution.tuned.stored import (
     Tuning,
     fingerprint,
     installed_versions,
-    keep,
+    save_tuning,
     tuning_file,
 )
-from nanoaccel.runtime.tools.autotune.rig import PassesOf, PromptOf, Rig
+from nanoaccel.runtime.tools.autotune.graph_pool import DecodeTimer, GraphPool, PromptTimer
 
 # How long a step may keep others waiting.
 _LONGEST_STEP = 0.5
@@ -50,9 +50,9 @@ class Tuned:
 
     tuning: Tuning
     file: Path
-    passes: Found
-    quiet: Found
-    steps: Found
+    passes: SearchResult
+    quiet: SearchResult
+    steps: SearchResult
     others: float | None
 
     @property
@@ -92,17 +92,17 @@ def tune(
     folder, machine = cache_folder(), fingerprint(this_machine())
     file = tuning_file(bundle, folder, machine)
     _check_can_be_kept(file)
-    runtimes = BACKENDS.installed(bundle.runtimes)
-    rig = Rig(bundle, runtimes)
+    backends = BACKENDS.installed(bundle.runtimes)
+    pool = GraphPool(bundle, backends, clock)
     try:
-        searches = _Searches(rig, bundle, runtimes, clock() + seconds, clock, tell)
+        searches = _Searches(pool, bundle, backends, clock() + seconds, clock, tell)
         passes = searches.passes(seconds * _PASS_SHARE, allow_precision=allow_precision)
         quiet, others = searches.quiet(passes.setting, seconds * _QUIET_SHARE)
         steps = searches.steps(quiet.setting)
         tell("measuring what guesses cost")
-        rig.calibrate(quiet.setting, folder)
+        pool.time_passes(quiet.setting, folder)
     finally:
-        rig.close()
+        pool.close()
     tuning = Tuning(
         setting=steps.setting,
         gain=passes.gain * quiet.gain,
@@ -110,7 +110,7 @@ def tune(
         machine=machine,
         versions=installed_versions(),
     )
-    keep(tuning, file)
+    save_tuning(tuning, file)
     return Tuned(tuning, file, passes, quiet, steps, others)
 
 
@@ -128,52 +128,54 @@ def _check_can_be_kept(file: Path) -> None:
 class _Searches:
     """The searches, one after the other, each from what the one before has found."""
 
-    rig: Rig
+    pool: GraphPool
     bundle: Bundle
-    runtimes: Sequence[str]
+    backends: Sequence[str]
     end: float
     clock: Callable[[], float]
     tell: Callable[[str], None]
 
-    def passes(self, seconds: float, *, allow_precision: bool) -> Found:
+    def passes(self, seconds: float, *, allow_precision: bool) -> SearchResult:
         """Over what changes passes."""
         axes = pass_axes(
-            self.runtimes,
+            self.backends,
             self.bundle.weight_group_size,
             may_fuse=self.bundle.manifest is None,
             allow_precision=allow_precision,
         )
-        found = self._search(PassesOf(self.rig), Setting(), axes, seconds)
+        found = self._search(DecodeTimer(self.pool), Setting(), axes, seconds)
         if found.setting != Setting():
-            self.rig.release(Setting())
+            self.pool.release(Setting())
         return found
 
-    def quiet(self, start: Setting, seconds: float) -> tuple[Found, float | None]:
+    def quiet(self, start: Setting, seconds: float) -> tuple[SearchResult, float | None]:
         """Over what a busy machine would decide; also the CPUs that others used meanwhile."""
         allowance = this_machine().allowance
-        axes = quiet_axes(
-            self.runtimes,
+        axes = machine_axes(
+            self.backends,
             threads=core_count(),
             cpus=allowance.whole_cpus,
             fixed_threads=bool(os.environ.get(ENVIRONMENT, "").strip()),
         )
         meter = OthersMeter(allowance.cpus)
-        found = self._search(PassesOf(self.rig), start, axes, seconds)
+        found = self._search(DecodeTimer(self.pool), start, axes, seconds)
         others = meter.used()
         if _is_busy(others) and found.setting != start:
-            self.rig.release(found.setting)
+            self.pool.release(found.setting)
             found = replace(found, setting=start, gain=1.0, kinds=())
         elif found.setting != start:
-            self.rig.release(start)
+            self.pool.release(start)
         return found, others
 
-    def steps(self, start: Setting) -> Found:
+    def steps(self, start: Setting) -> SearchResult:
         """Over the tokens of a prompt in a step."""
-        bench = PromptOf(self.rig)
+        bench = PromptTimer(self.pool)
         axes = step_axes(int(_LONGEST_STEP / bench.token_seconds(start)))
         return self._search(bench, start, axes, max(self.end - self.clock(), 0.0))
 
-    def _search(self, bench: Bench, start: Setting, axes: Sequence[Axis], seconds: float) -> Found:
+    def _search(
+        self, bench: Bench, start: Setting, axes: Sequence[Axis], seconds: float
+    ) -> SearchResult:
         return search(bench, start, axes, seconds=seconds, clock=self.clock, tell=self.tell)
 
 

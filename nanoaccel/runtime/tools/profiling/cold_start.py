@@ -10,7 +10,7 @@ from typing import Any
 from nanoaccel.bundle import Bundle
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.engine import client
-from nanoaccel.runtime.execution.loader import GraphLoader
+from nanoaccel.runtime.execution import target
 from nanoaccel.runtime.tools.profiling.clock import NestedClock, replace_attribute
 from nanoaccel.runtime.tools.profiling.facts import ColdStart
 from nanoaccel.text import Tokenizer
@@ -41,8 +41,8 @@ class StartClock:
             (BACKENDS, "resolve", "import"),
             (Bundle, "open", "open"),
             (Tokenizer, "load", "tokenizer"),
-            (GraphLoader, "backend", "compile"),
-            (GraphLoader, "_allocate", "cache"),
+            (target, "open_backend", "compile"),
+            (target, "add_cache", "cache"),
             (client, "start_engine", "engine"),
         )
         with ExitStack() as stack:

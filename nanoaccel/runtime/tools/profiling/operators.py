@@ -8,6 +8,7 @@ from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import Backend, OperatorTimer
 from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.tools.profiling.facts import OperatorProfile
+from nanoaccel.runtime.types.packing import even_plan
 from nanoaccel.runtime.types.plan import StepPlan
 
 _WARM_UP = 2
@@ -42,8 +43,8 @@ def measure_operators(
     backend.allocate_cache(blocks)
     table = [list(range(blocks))]
     # Each pass of the prompt's kind begins anew: what matters is its size, and it stays the same.
-    first = [StepPlan.even(table, 0, size)] * _LEAST_PASSES
-    single = [StepPlan.even(table, past + place, 1) for place in range(many)]
+    first = [even_plan(table, 0, size)] * _LEAST_PASSES
+    single = [even_plan(table, past + place, 1) for place in range(many)]
     seconds = []
     for plans in (first, single):
         for _ in range(_WARM_UP):

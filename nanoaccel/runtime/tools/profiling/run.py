@@ -13,10 +13,11 @@ from typing import Any
 
 from nanoaccel.bundle import Bundle, weights_size
 from nanoaccel.errors import ConfigError, GenerationError
-from nanoaccel.registry import BACKENDS
-from nanoaccel.runtime.backends import Backend, BackendInfo, BackendOptions
+from nanoaccel.runtime.backends import BackendInfo
+from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.engine.client import InProcessClient
+from nanoaccel.runtime.execution.loader import backend_name, open_backend
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 from nanoaccel.runtime.tools.profiling.cold_start import StartClock
@@ -84,7 +85,7 @@ def profile_bundle(
     """
     before = resident_bytes()
     bundle = Bundle.open(folder)
-    runtime = BACKENDS.first_installed(bundle.runtimes) if backend == "auto" else backend
+    runtime = backend_name(bundle, backend)
     weights = weights_size(bundle.graph_for(runtime))
     start = StartClock()
     start.add("import", options.imports)
@@ -159,14 +160,8 @@ def _operators(
     run: RunFacts,
 ) -> tuple[OperatorProfile | None, OperatorProfile | None]:
     pages = HugePages()
-    backend: Backend = BACKENDS.resolve(runtime)(
-        BackendOptions(
-            graph=bundle.graph_for(runtime),
-            weight_group_size=bundle.weight_group_size,
-            profile=True,
-            **chosen,
-        )
-    )
+    config = EngineConfig(**chosen)
+    backend = open_backend(bundle, runtime, config, profile=True)
     chunk = max((step.tokens for step in run.of_kind(False)), default=1)
     try:
         return measure_operators(

@@ -37,7 +37,7 @@ def step(
 def seen(backend: FakeBackend, *arguments: object, **options: object) -> list[int]:
     """The tokens that the rule was given."""
     given: list[list[int]] = []
-    backend._rule = scripted(10, lambda tokens: given.append(list(tokens)) or 0)
+    backend.rule = scripted(10, lambda tokens: given.append(list(tokens)) or 0)
     step(backend, *arguments, **options)  # type: ignore[arg-type]
     return given[0]
 

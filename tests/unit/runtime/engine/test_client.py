@@ -175,7 +175,7 @@ def test_client_that_cannot_be_opened_leaves_the_prompt_cache_to_others(
 
     cache = tmp_path / "prompts"
     with monkeypatch.context() as patched:
-        patched.setattr(loading, "calibrate", broken)
+        patched.setattr(loading, "measure_verification", broken)
         with pytest.raises(RuntimeError, match="the graph broke"):
             LLM(folder, prompt_cache=cache)
     LLM(folder, prompt_cache=cache).close()

@@ -7,7 +7,8 @@ from random import Random
 import pytest
 from support.engines import VOCAB_SIZE, Bench, next_letter, quick
 
-from nanoaccel.runtime.execution.selector import GraphSelector, Prices
+from nanoaccel.runtime.execution.pass_time import PassTimeModel
+from nanoaccel.runtime.execution.selector import GraphSelector
 from nanoaccel.runtime.scheduling.load import Load
 from nanoaccel.text import Tokenizer
 
@@ -16,7 +17,7 @@ class Restless(GraphSelector):
     """Moves as the dice say."""
 
     def __init__(self, seed: int) -> None:
-        super().__init__([Prices({1: 1.0}, 1.0)] * 2)
+        super().__init__([PassTimeModel(decode={1: 1.0}, prompt_token=1.0)] * 2)
         self.random = Random(seed)
         self.moves = 0
 
@@ -51,7 +52,12 @@ def test_engine_writes_the_same_wherever_requests_run(tokenizer: Tokenizer, seed
 
 
 def test_engine_finds_a_prefix_in_the_graph_where_it_was_computed(tokenizer: Tokenizer) -> None:
-    chooser = GraphSelector([Prices({1: 1.0, 4: 8.0}, 1.0), Prices({1: 2.0, 4: 4.0}, 1.0)])
+    chooser = GraphSelector(
+        [
+            PassTimeModel(decode={1: 1.0, 4: 8.0}, prompt_token=1.0),
+            PassTimeModel(decode={1: 2.0, 4: 4.0}, prompt_token=1.0),
+        ]
+    )
     bench = Bench(tokenizer, quick(), chooser=chooser)
     prompt = list(range(9))
     for _ in range(2):

@@ -11,7 +11,7 @@ from support.engines import EOS, Bench, quick
 from support.guessed_texts import Job, run, whole_texts
 
 from nanoaccel.runtime.kv import PagedCache
-from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, Experience
+from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, AcceptanceHistory
 from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.text import Tokenizer
 
@@ -81,18 +81,18 @@ def test_draft_cannot_change_the_text() -> None:
 
 
 def test_draft_of_poor_evidence_is_judged_again() -> None:
-    experience = Experience([0.9])
+    history = AcceptanceHistory([0.9])
 
     def guess(right: bool) -> None:
-        belief = AcceptanceEstimator(experience)
-        draft = Draft(0, np.zeros(1, np.int64), 4, belief.chance, (0.02,))
+        estimator = AcceptanceEstimator(history)
+        draft = Draft(0, np.zeros(1, np.int64), 4, estimator.chance, (0.02,))
         goes_on = draft.add(1, 0)
         assert draft.proposed == [1]
-        assert goes_on == (belief.chance(0) >= 0.02)
-        belief.note(0, right)
+        assert goes_on == (estimator.chance(0) >= 0.02)
+        estimator.note(0, right)
 
     for _ in range(200):
         guess(False)
     for _ in range(1000):
         guess(True)
-    assert experience.rate(0) > 0.5
+    assert history.rate(0) > 0.5

@@ -16,7 +16,7 @@ from support.speculating import (
     teasing,
 )
 
-from nanoaccel.runtime.execution.step_time import StepCost
+from nanoaccel.runtime.execution.time_curves import ScaledCurve
 from nanoaccel.runtime.speculation.controller import PLAIN_EVERY, Controller, StepShape
 from nanoaccel.runtime.speculation.ledger import CAP, START, Ledger
 
@@ -113,14 +113,14 @@ def test_controller_gains_in_batches(curve: Curve, batch: int) -> None:
     assert outcome.speedup > (1.15 if curve is flat else 1.0)
 
 
-def known(curve: Curve) -> StepCost:
-    cost = StepCost()
+def known(curve: Curve) -> ScaledCurve:
+    cost = ScaledCurve()
     cost.restore({size: curve(size) for size in (1, 2, 4, 8, 16)})
     return cost
 
 
 def test_controller_without_costs_checks_nothing() -> None:
-    assert Controller(StepCost()).choose([[0.9]], StepShape(1, 1), 16) == [0]
+    assert Controller(ScaledCurve()).choose([[0.9]], StepShape(1, 1), 16) == [0]
 
 
 def test_controller_shares_guesses_by_what_they_promise() -> None:
@@ -145,7 +145,7 @@ def test_controller_fills_a_pass_that_is_padded_anyway() -> None:
     assert Controller(known(flat)).choose([chances], shape, 16) == [2]
     controller = Controller(known(flat), pad)
     assert controller.choose([chances], shape, 16) == [3]
-    assert [controller.pass_size(shape, guesses) for guesses in (0, 1, 3, 4)] == [1, 4, 4, 8]
+    assert [controller.pass_size(shape, num_drafts) for num_drafts in (0, 1, 3, 4)] == [1, 4, 4, 8]
 
 
 def test_controller_takes_a_plain_step_now_and_then() -> None:

@@ -21,7 +21,7 @@ from support.speculating import (
     teasing,
 )
 
-from nanoaccel.runtime.execution.step_time import StepCost
+from nanoaccel.runtime.execution.time_curves import ScaledCurve
 from nanoaccel.runtime.speculation import Controller
 from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.runtime.speculation.ledger import START
@@ -47,7 +47,7 @@ class Costly(Guesser):
         super().__init__(lambda _: [], name="costly", prior=0.5)
         self.is_free = False
         self.bench: Bench | None = None
-        self.guesses = 0
+        self.num_drafts = 0
         self._truth, self._cost, self._reading = truth, cost, reading
         self._read: dict[int, int] = {}
 
@@ -63,7 +63,7 @@ class Costly(Guesser):
             live = [(draft, text) for draft, text in live if self._add(draft, text)]
 
     def _add(self, draft: Draft, text: list[int]) -> bool:
-        self.guesses += 1
+        self.num_drafts += 1
         right = self._truth(len(draft.tokens), len(draft.proposed), True)
         text.append(next_letter(text))
         wrong = (text[-1] + 1) % VOCAB_SIZE
@@ -82,7 +82,7 @@ class Timed:
         tokens: int = TOKENS,
         prompt: int = 1,
     ) -> None:
-        cost = StepCost()
+        cost = ScaledCurve()
         cost.restore({size: curve(size) for size in (1, 2, 4, 8, 16)})
         self._curve = curve
         self.bench = Bench(
@@ -151,7 +151,7 @@ def test_costly_drafter_comes_near_the_best_fixed_length(
 def test_costly_drafter_that_never_pays_is_hardly_ever_asked(tokenizer: Tokenizer) -> None:
     drafter = Costly(independent(0.0), MODEL * flat(1))
     Timed(tokenizer, flat, [drafter]).run()
-    assert drafter.guesses < TOKENS / 20
+    assert drafter.num_drafts < TOKENS / 20
 
 
 def test_costly_drafter_is_found_again_when_it_becomes_good(tokenizer: Tokenizer) -> None:
@@ -172,7 +172,7 @@ def test_costly_drafter_leaves_good_guesses_that_cost_nothing_alone(tokenizer: T
     costly = Costly(independent(0.6), MODEL * flat(1))
     free = Guesser(rightly, name="free", prior=0.9)
     speed, _ = Timed(tokenizer, flat, [costly, free]).run()
-    assert costly.guesses < TOKENS / 20
+    assert costly.num_drafts < TOKENS / 20
     assert speed > 2
 
 
@@ -183,10 +183,10 @@ def test_costly_drafter_reads_a_long_prompt_once_where_that_pays(tokenizer: Toke
     assert speed > 1.4
     assert overrun <= START + SLACK
     # Such a prompt costs a plain step to read: too much where one guess could be right.
-    guesses = drafter.guesses
+    num_drafts = drafter.num_drafts
     timed.bench.submit([3] * 200, max_tokens=2, ignore_eos=True)
     timed.bench.run()
-    assert drafter.guesses == guesses
+    assert drafter.num_drafts == num_drafts
 
 
 @pytest.mark.parametrize("batch", [1, 4])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 import pytest
@@ -28,7 +28,6 @@ from nanoaccel.runtime.backends.fake import Rule
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
-from nanoaccel.runtime.speculation import drafter_state as learner
 from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
 from nanoaccel.text import Tokenizer
 
@@ -56,14 +55,6 @@ _ENDS: tuple[dict[str, object], ...] = (
     {"min_tokens": 3, "stop": ("ab", "c.", "s")},
     {"ignore_eos": True, "min_tokens": 3, "stop_token_ids": (3, 4, EOS)},
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _endless_hope() -> Iterator[None]:
-    """Drafts do not get shorter when guesses are wrong, so that more of them are checked."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learner, "_FLOOR", 0.0)
-        yield
 
 
 def any_job(seed: int) -> Job:

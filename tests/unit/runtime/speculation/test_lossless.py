@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import zip_longest
 from random import Random
 from typing import cast
 
@@ -21,18 +20,16 @@ from support.drafters import Always, Guesser, random_tokens, same
 
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
 from nanoaccel.runtime.engine.engine import Engine
-from nanoaccel.runtime.execution.pass_time import PassCost
+from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.execution.runner import ModelRunner
-from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.sampling import Sampled, SamplingParams, SamplingSettings
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens, Scheduler
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
-from nanoaccel.runtime.speculation import Speculator, StepSavings, drafter_state
+from nanoaccel.runtime.speculation import Speculator
 from nanoaccel.runtime.speculation.drafters import Draft, Drafter, DrafterOptions
 from nanoaccel.runtime.speculation.drafters.ngram import NgramDrafter
-from nanoaccel.runtime.types.outputs import Chunk
 from nanoaccel.runtime.types.plan import Float32Array
 from nanoaccel.text import Tokenizer
 
@@ -46,15 +43,6 @@ Z = 3.72
 
 Text = tuple[int, ...]
 Accepts = Callable[[float, int], bool]
-Verify = Callable[[Engine, ScheduledTokens, Float32Array, float, StepSavings], list[Chunk]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _endless_hope() -> Iterator[None]:
-    """Drafts do not get shorter when guesses are wrong, so that more of them are checked."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drafter_state, "_FLOOR", 0.0)
-        yield
 
 
 @cache
@@ -152,14 +140,57 @@ def enumerate_texts(params: SamplingParams) -> dict[Text, float]:
     return texts
 
 
-def write_texts(tokenizer: Tokenizer, case: Case) -> tuple[Counter[Text], int]:
-    """How often each text was written, and how many guesses were checked for that."""
+class LossyRequest(Request):
+    """Samples by a wrong rule: takes a draft token for what its probability and place are.
+
+    Attributes:
+        accepts: The rule.
+        drafts: Draft tokens of this step.
+        row: Rows of logits of this step that were sampled from.
+    """
+
+    accepts: Accepts
+    drafts: Sequence[int] = ()
+    row = 0
+
+    def sample(self, row: Float32Array) -> Sampled:
+        place, self.row = self.row, self.row + 1
+        if place < len(self.drafts):
+            token, weights = self.drafts[place], np.exp(row - row.max())
+            if self.accepts(weights[token] / weights.sum(), place):
+                return Sampled(token)
+        return super().sample(row)
+
+
+class TellingSpeculator(Speculator):
+    """Tells lossy requests their draft tokens."""
+
+    def extend(
+        self, chunks: list[ScheduledTokens], has_room: Callable[[Request, int], bool]
+    ) -> list[ScheduledTokens]:
+        extended = super().extend(chunks, has_room)
+        for chunk in extended:
+            if isinstance(chunk.request, LossyRequest):
+                chunk.request.drafts, chunk.request.row = chunk.drafts, 0
+        return extended
+
+
+def write_texts(
+    tokenizer: Tokenizer, case: Case, accepts: Accepts | None = None
+) -> tuple[Counter[Text], int]:
+    """How often each text was written, and how many guesses were checked for that.
+
+    Args:
+        tokenizer: Of letters.
+        case: How.
+        accepts: A wrong rule to sample by.
+    """
     first_seed = SAMPLES * CASES.index(case)
     backend = FakeBackend(rule, VOCAB_SIZE)
     num_blocks = 4 * BATCH
     backend.allocate_cache(num_blocks)
-    cache, cost = PagedCache(num_blocks, backend.info.block_size), PassCost()
-    budget = StepBudget(cost, max_tokens=10 * BATCH, target=None)
+    cache, times = PagedCache(num_blocks, backend.info.block_size), PassTimeModel()
+    budget = StepBudget(times.step, max_tokens=10 * BATCH, target=None)
     scheduler = Scheduler(
         cache,
         budget=budget,
@@ -169,17 +200,17 @@ def write_texts(tokenizer: Tokenizer, case: Case) -> tuple[Counter[Text], int]:
         share_prefixes=False,
     )
     drafter = drafter_named(case.drafter)
-    guesses = Speculator(
+    num_drafts = TellingSpeculator(
         [] if drafter is None else [drafter],
         Always(),
         vocab_size=VOCAB_SIZE,
         max_tokens=10 * BATCH,
     )
-    room = ModelRunner(backend, cache, cost, budget, StepCost())
-    engine = Engine([room], scheduler, guesses, emit=lambda _: None, clock=lambda: 0.0)
+    runner = ModelRunner(backend, cache, times, budget)
+    engine = Engine([runner], scheduler, num_drafts, emit=lambda _: None, clock=lambda: 0.0)
     params = params_of(case)
     requests = [
-        Request(
+        (Request if accepts is None else LossyRequest)(
             number,
             PROMPT,
             params,
@@ -191,6 +222,10 @@ def write_texts(tokenizer: Tokenizer, case: Case) -> tuple[Counter[Text], int]:
         )
         for number in range(SAMPLES)
     ]
+    for request in requests:
+        if isinstance(request, LossyRequest):
+            assert accepts is not None
+            request.accepts = accepts
     engine.add(requests)
     while engine.has_work:
         engine.step()
@@ -258,38 +293,15 @@ def test_engine_samples_from_the_distribution_of_the_model(
     assert statistic < critical_value(freedom)
 
 
-def lossy(accepts: Accepts) -> Verify:
-    """A wrong rule: it takes a guess for what the guess's probability and place are."""
-
-    def verify(
-        _: Engine, chunk: ScheduledTokens, logits: Float32Array, now: float, __: StepSavings
-    ) -> list[Chunk]:
-        request = chunk.request
-        written: list[Chunk] = []
-        for place, (row, guess) in enumerate(zip_longest(logits, chunk.drafts)):
-            weights = np.exp(row - row.max())
-            takes = guess is not None and accepts(weights[guess] / weights.sum(), place)
-            written.append(request.append(Sampled(guess) if takes else request.sample(row), now))
-            if request.finish_reason is not None or not takes:
-                break
-            request.num_computed += 1
-        return written
-
-    return verify
-
-
 @pytest.mark.parametrize("name", ["same", "likeliest"])
 @pytest.mark.parametrize("rule_name", ["likely", "first"])
-def test_chi_square_notices_a_wrong_rule(
-    tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, name: str, rule_name: str
-) -> None:
+def test_chi_square_notices_a_wrong_rule(tokenizer: Tokenizer, name: str, rule_name: str) -> None:
     wrong: dict[str, Accepts] = {
         "likely": lambda chance, _: chance > 0.2,
         "first": lambda _, place: place == 0,
     }
-    monkeypatch.setattr(Engine, "verify", lossy(wrong[rule_name]))
     case = Case(name, {"temperature": 1.0})
-    found, _ = write_texts(tokenizer, case)
+    found, _ = write_texts(tokenizer, case, wrong[rule_name])
     statistic, freedom = chi_square(found, enumerate_texts(params_of(case)))
     assert statistic > 2 * critical_value(freedom)
 

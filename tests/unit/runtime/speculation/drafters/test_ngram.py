@@ -93,7 +93,7 @@ def test_ngram_drafter_stops_where_a_draft_is_long_enough() -> None:
     draft = draft_for([1, 2, 3, 1, 2], limit=16, floor=0.2)
     drafter().propose([draft])
     assert draft.proposed == [3, 1, 2]
-    assert draft.survival == [0.5, 0.25, 0.125]
+    assert draft.cumulative == [0.5, 0.25, 0.125]
 
 
 @pytest.mark.parametrize(("level", "length"), enumerate(LEAST_MATCHES))
@@ -101,14 +101,14 @@ def test_ngram_drafter_levels_of_evidence_rise_with_the_match(level: int, length
     match = list(range(100, 100 + length))
     draft = draft_for([*match, 1, 2, 3, *match], limit=1)
     drafter().propose([draft])
-    assert (draft.proposed, draft.evidence) == ([1], [level])
+    assert (draft.proposed, draft.buckets) == ([1], [level])
 
 
 def test_ngram_drafter_believes_more_in_a_guess_that_lengthens_the_match() -> None:
     draft = draft_for([1, *range(100, 140), 1], limit=30)
     drafter().propose([draft])
     expected = [max(i for i in range(NUM_LEVELS) if LEAST_MATCHES[i] <= n) for n in range(1, 31)]
-    assert draft.evidence == expected
+    assert draft.buckets == expected
 
 
 def test_ngram_drafter_has_a_prior_for_each_level() -> None:
@@ -117,8 +117,8 @@ def test_ngram_drafter_has_a_prior_for_each_level() -> None:
     finish(guesser, text, num_prompt=0)
     own, of_others = draft_for(text * 2, request=1, limit=16), draft_for(text[:40], request=2)
     guesser.propose([own, of_others])
-    assert max(own.evidence) == NUM_LEVELS - 1
-    assert max(of_others.evidence) == len(guesser.priors) - 1
+    assert max(own.buckets) == NUM_LEVELS - 1
+    assert max(of_others.buckets) == len(guesser.priors) - 1
     for priors in (guesser.priors[:NUM_LEVELS], guesser.priors[NUM_LEVELS:]):
         assert list(priors) == sorted(priors)
         assert 0 < priors[0] < priors[-1] < 1
@@ -174,8 +174,8 @@ def test_ngram_drafter_prefers_its_own_text_unless_another_matches_longer() -> N
     draft = draft_for([1, 2, 3, 80, 81, 1, 2, 3], request=1, limit=1)
     longer = draft_for([2, 3, 80, 81, 1, 2, 3], request=2, limit=1)
     guesser.propose([draft, longer])
-    assert (draft.proposed, draft.evidence) == ([80], [2])
-    assert (longer.proposed, longer.evidence) == ([70], [NUM_LEVELS + 2])
+    assert (draft.proposed, draft.buckets) == ([80], [2])
+    assert (longer.proposed, longer.buckets) == ([70], [NUM_LEVELS + 2])
 
 
 def test_ngram_drafter_prefers_the_latest_of_other_texts() -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
-from nanoaccel.runtime.execution.step_time import StepCost
-from nanoaccel.runtime.execution.step_timing import calibrate
+from nanoaccel.runtime.execution.loader import LoadedModel
+from nanoaccel.runtime.execution.pass_timing import measure_verification
+from nanoaccel.runtime.execution.time_curves import ScaledCurve
+from nanoaccel.runtime.kv import CacheShape
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 PAST = 40 - 16  # what the cache holds before the longest pass
@@ -28,13 +30,19 @@ class CountingBackend(FakeBackend):
 
 def learned(
     backend: CountingBackend, folder: Path, *, key: str = "model", num_blocks: int = 10
-) -> StepCost:
-    cost = StepCost()
-    calibrate(backend, cost, room=num_blocks * backend.info.block_size, key=key, folder=folder)
-    return cost
+) -> ScaledCurve:
+    shape = CacheShape(
+        num_blocks=num_blocks,
+        block_size=backend.info.block_size,
+        num_slots=None,
+        slot_blocks=num_blocks,
+    )
+    model = LoadedModel("fake", key, backend, shape)
+    measure_verification(model, folder)
+    return model.times.verify
 
 
-def test_calibrate_measures_once_for_each_graph(tmp_path: Path) -> None:
+def test_verification_measures_once_for_each_graph(tmp_path: Path) -> None:
     backend = CountingBackend()
     first = learned(backend, tmp_path)
     assert set(backend.sizes) == {1, 2, 4, 8, 12, 16, PAST}
@@ -47,7 +55,7 @@ def test_calibrate_measures_once_for_each_graph(tmp_path: Path) -> None:
     assert backend.sizes != []
 
 
-def test_calibrate_keeps_to_the_cache(tmp_path: Path) -> None:
+def test_verification_keeps_to_the_cache(tmp_path: Path) -> None:
     backend = CountingBackend()
     learned(backend, tmp_path, num_blocks=1)
     assert set(backend.sizes) == {1, 2, 4}
@@ -58,20 +66,27 @@ def test_calibrate_keeps_to_the_cache(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", '{"1": "x"}', '{"1": -1, "2": 1, "4": 1, "8": 1, "12": 1, "16": 1}', "{" * 9],
+    [
+        "",
+        "[]",
+        "{}",
+        '{"verify": {"1": "x"}}',
+        '{"verify": {"1": -1, "2": 1, "4": 1, "8": 1, "12": 1, "16": 1}}',
+        "{" * 9,
+    ],
 )
-def test_calibrate_measures_again_when_the_file_is_damaged(tmp_path: Path, content: str) -> None:
+def test_verification_measures_again_when_the_file_is_damaged(tmp_path: Path, content: str) -> None:
     backend = CountingBackend()
     learned(backend, tmp_path)
-    (file,) = (tmp_path / "pass-cost").iterdir()
+    (file,) = (tmp_path / "pass-times").iterdir()
     file.write_text(content)
     backend.sizes.clear()
     learned(backend, tmp_path)
     assert backend.sizes != []
-    assert set(json.loads(file.read_text())) == {"1", "2", "4", "8", "12", "16"}
+    assert set(json.loads(file.read_text())["verify"]) == {"1", "2", "4", "8", "12", "16"}
 
 
-def test_calibrate_needs_no_folder(tmp_path: Path) -> None:
+def test_verification_needs_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     cost = learned(CountingBackend(), tmp_path / "file")
     assert cost.seconds(1) is not None

@@ -13,16 +13,17 @@ from nanoaccel.errors import BundleError, ConfigError, MissingExtraError
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend
 from nanoaccel.runtime.config import EngineConfig
-from nanoaccel.runtime.execution import loader as graphs
-from nanoaccel.runtime.execution.loader import GraphLoader, Graphs
-from nanoaccel.runtime.execution.selector import Prices
+from nanoaccel.runtime.execution import target
+from nanoaccel.runtime.execution.loader import LoadedModel, backend_name, open_backend
+from nanoaccel.runtime.execution.pass_time import PassTimeModel
+from nanoaccel.runtime.execution.target import LoadedModels, TargetLoader
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.load import Load
 
-ALONE = Prices({1: 0.005, 8: 0.020}, chunk=0.001)
-TOGETHER = Prices({1: 0.008, 8: 0.012}, chunk=0.001)
-SLOW = Prices({1: 0.010, 8: 0.030}, chunk=0.001)
+ALONE = PassTimeModel(decode={1: 0.005, 8: 0.020}, prompt_token=0.001)
+TOGETHER = PassTimeModel(decode={1: 0.008, 8: 0.012}, prompt_token=0.001)
+SLOW = PassTimeModel(decode={1: 0.010, 8: 0.030}, prompt_token=0.001)
 CONFIG = EngineConfig(speculation="off")
 
 
@@ -64,7 +65,7 @@ class Installed:
         self.opened: list[str] = []
         self.closed: list[str] = []
         self.measured: list[list[str]] = []
-        self.prices = {"openvino": TOGETHER, "onnx": ALONE}
+        self.times = {"openvino": TOGETHER, "onnx": ALONE}
 
     def resolve(self, name: str) -> Any:
         if name in self.missing:
@@ -82,51 +83,50 @@ class Installed:
 
         return load
 
-    def measure(self, benches: dict[str, object], _: Path) -> list[Prices]:
-        names = [next(name for name in self.prices if f"/{name}/" in key) for key in benches]
-        self.measured.append(names)
-        return [self.prices[name] for name in names]
+    def measure(self, models: list[LoadedModel], _: Path) -> list[LoadedModel]:
+        self.measured.append([model.name for model in models])
+        return [replace(model, times=self.times[model.name]) for model in models]
 
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Installed:
     made = Installed()
     monkeypatch.setattr(registry.BACKENDS, "resolve", made.resolve)
-    monkeypatch.setattr(graphs, "measure_prices", made.measure)
-    monkeypatch.setattr(graphs, "recall_prices", lambda *_: None)
+    monkeypatch.setattr(target, "measure_decoding", made.measure)
+    monkeypatch.setattr(target, "load_decoding", lambda *_: None)
     return made
 
 
-def loaded(bundle: Bundle, name: str = "auto") -> Graphs:
-    return GraphLoader(bundle=bundle, config=CONFIG).graphs(name)
+def loaded(bundle: Bundle, name: str = "auto") -> LoadedModels:
+    return TargetLoader(bundle=bundle, config=CONFIG).load(name)
 
 
 def runtimes(bundle: Bundle, name: str = "auto") -> list[str]:
-    return [graph.runtime for graph in loaded(bundle, name).graphs]
+    return [model.name for model in loaded(bundle, name).models]
 
 
 def test_graphs_that_are_each_the_fastest_at_something_are_kept(
     bundle: Bundle, installed: Installed
 ) -> None:
     found = loaded(bundle)
-    assert [graph.runtime for graph in found.graphs] == ["onnx", "openvino"]
-    assert found.chooser is not None
-    assert found.chooser.choose(Load(8, 0, 8)) == 1
+    assert [model.name for model in found.models] == ["onnx", "openvino"]
+    assert found.selector is not None
+    assert found.selector.choose(Load(8, 0, 8)) == 1
     assert installed.closed == []
 
 
 def test_graphs_that_are_never_the_fastest_are_closed(bundle: Bundle, installed: Installed) -> None:
-    installed.prices["onnx"] = SLOW
+    installed.times["onnx"] = SLOW
     found = loaded(bundle)
-    assert [graph.runtime for graph in found.graphs] == ["openvino"]
-    assert found.chooser is None
+    assert [model.name for model in found.models] == ["openvino"]
+    assert found.selector is None
     assert installed.closed == ["onnx"]
 
 
-def test_graphs_whose_prices_are_known_are_opened_only_if_they_are_worth_it(
+def test_graphs_whose_times_are_known_are_opened_only_if_they_are_worth_it(
     bundle: Bundle, installed: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graphs, "recall_prices", lambda *_: [SLOW, ALONE])
+    monkeypatch.setattr(target, "load_decoding", lambda *_: [SLOW, ALONE])
     assert runtimes(bundle) == ["onnx"]
     assert installed.opened == ["onnx"]
     assert installed.measured == []
@@ -137,7 +137,7 @@ def test_graphs_of_runtimes_that_are_not_installed_are_left_out(
 ) -> None:
     installed.missing = {"openvino"}
     assert runtimes(bundle) == ["onnx"]
-    assert GraphLoader(bundle=bundle, config=CONFIG).backend("auto").info.slots
+    assert open_backend(bundle, backend_name(bundle, "auto"), CONFIG).info.slots
     assert installed.measured == []
     installed.missing = {"openvino", "onnx"}
     with pytest.raises(MissingExtraError, match="openvino"):
@@ -165,19 +165,18 @@ def test_graphs_of_a_named_runtime_are_that_one(bundle: Bundle, installed: Insta
 
 def test_graphs_share_the_memory(bundle: Bundle, installed: Installed) -> None:  # noqa: ARG001
     config = EngineConfig(speculation="off", kv_cache_memory=20 * 32)
-    found = GraphLoader(bundle=bundle, config=config).graphs("auto")
-    assert [graph.shape.num_blocks for graph in found.graphs] == [10, 10]
+    found = TargetLoader(bundle=bundle, config=config).load("auto")
+    assert [model.shape.num_blocks for model in found.models] == [10, 10]
 
 
 def test_llm_follows_the_load_from_graph_to_graph(bundle: Bundle, installed: Installed) -> None:
     params = SamplingParams(max_tokens=8, ignore_eos=True)
     with LLM(bundle.folder, speculation="off") as llm:
         one = llm.generate("abc", params)
-        chooser = llm.client.thread.engine.selector
-        assert chooser is not None
-        assert chooser.current == 0
+        engine = llm.client.thread.engine
+        assert engine.num_used_runners == 1
         many = llm.generate(["abc"] * 8, params)
-        assert chooser.current == 1
+        assert engine.num_used_runners == 2
         assert {output.token_ids for output in many} == {one.token_ids}
     assert sorted(installed.closed) == ["onnx", "openvino"]
 

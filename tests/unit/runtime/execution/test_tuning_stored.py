@@ -17,11 +17,11 @@ from nanoaccel.runtime.cpu.threads import ENVIRONMENT
 from nanoaccel.runtime.execution.tuned.setting import Setting, apply, tuned_backend
 from nanoaccel.runtime.execution.tuned.stored import (
     Tuning,
+    delete_tuning,
     find_tuning,
     fingerprint,
-    forget,
     from_json,
-    keep,
+    save_tuning,
     to_json,
     tuning_file,
 )
@@ -48,7 +48,7 @@ def bundle(tmp_path: Path) -> Bundle:
 def file(bundle: Bundle, tmp_path: Path) -> Path:
     """Where its tuning is, which is there."""
     file = tuning_file(bundle, tmp_path, HERE)
-    keep(TUNING, file)
+    save_tuning(TUNING, file)
     return file
 
 
@@ -92,7 +92,7 @@ def test_a_tuning_of_another_cpu_is_told_of(
 def test_a_file_that_was_moved_from_another_cpu_is_ignored(
     bundle: Bundle, tmp_path: Path, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    keep(replace(TUNING, machine="another CPU"), file)
+    save_tuning(replace(TUNING, machine="another CPU"), file)
     assert found(bundle, tmp_path) is None
     (line,) = caplog.messages
     assert "'another CPU', and is ignored" in line
@@ -158,9 +158,9 @@ def test_bytes_that_are_no_text_are_ignored_with_one_line(
 
 
 def test_forget_removes_it(bundle: Bundle, tmp_path: Path, file: Path) -> None:
-    assert forget(bundle, tmp_path, HERE)
+    assert delete_tuning(bundle, tmp_path, HERE)
     assert not file.exists()
-    assert not forget(bundle, tmp_path, HERE)
+    assert not delete_tuning(bundle, tmp_path, HERE)
 
 
 def test_json_keeps_all() -> None:

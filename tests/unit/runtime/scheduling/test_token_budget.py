@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from nanoaccel.runtime.execution.pass_time import PassCost
+from nanoaccel.runtime.execution.time_curves import OnlineCurve
 from nanoaccel.runtime.scheduling.token_budget import (
     CROWD,
     FIRST_CHUNK,
@@ -31,64 +31,64 @@ def steep(tokens: int) -> float:
     return 0.006 + 0.0016 * tokens
 
 
-def learned(curve: Callable[[int], float], passes: int = 400, noise: float = 0.0) -> PassCost:
+def learned(curve: Callable[[int], float], passes: int = 400, noise: float = 0.0) -> OnlineCurve:
     random = Random(3)
-    cost = PassCost()
+    cost = OnlineCurve()
     for _ in range(passes):
         tokens = random.choice(COUNTS)
         cost.observe(tokens, curve(tokens) * random.uniform(1 - noise, 1 + noise))
     return cost
 
 
-def seconds(cost: PassCost, tokens: int) -> float:
+def seconds(cost: OnlineCurve, tokens: int) -> float:
     result = cost.seconds(tokens)
     assert result is not None
     return result
 
 
-def check_monotone(cost: PassCost) -> None:
+def check_monotone(cost: OnlineCurve) -> None:
     curve = [seconds(cost, tokens) for tokens in range(1, 1200)]
     assert curve == sorted(curve)
 
 
 @pytest.mark.parametrize("curve", [affine, bent, steep])
-def test_pass_cost_learns_a_curve(curve: Callable[[int], float]) -> None:
+def test_online_curve_learns_a_curve(curve: Callable[[int], float]) -> None:
     cost = learned(curve)
     for tokens in COUNTS:
         assert seconds(cost, tokens) == pytest.approx(curve(tokens), rel=0.06)
 
 
-def test_pass_cost_learns_through_noise() -> None:
+def test_online_curve_learns_through_noise() -> None:
     cost = learned(affine, 2000, noise=0.2)
     for tokens in COUNTS:
         assert seconds(cost, tokens) == pytest.approx(affine(tokens), rel=0.25)
 
 
-def test_pass_cost_knows_nothing_before_the_first_pass() -> None:
-    cost = PassCost()
+def test_online_curve_knows_nothing_before_the_first_pass() -> None:
+    cost = OnlineCurve()
     assert cost.seconds(1) is None
     assert cost.tokens_within(1.0) is None
     cost.observe(4, 0.0)
     assert cost.seconds(1) is None
 
 
-def test_pass_cost_guesses_all_counts_from_one_pass() -> None:
-    cost = PassCost()
+def test_online_curve_guesses_all_counts_from_one_pass() -> None:
+    cost = OnlineCurve()
     cost.observe(16, affine(16))
     assert seconds(cost, 16) == pytest.approx(affine(16))
     assert affine(1) / 2 < seconds(cost, 1) < affine(16)
     assert affine(16) < seconds(cost, 128) < 2 * affine(128)
 
 
-def test_pass_cost_forgets_a_slow_first_pass() -> None:
-    cost = PassCost()
+def test_online_curve_forgets_a_slow_first_pass() -> None:
+    cost = OnlineCurve()
     cost.observe(100, 8.0)
     cost.observe(1, affine(1))
     assert seconds(cost, 100) < 2 * affine(100)
 
 
 @pytest.mark.parametrize("tokens", [1, 6, 40, 128])
-def test_pass_cost_is_moved_little_by_an_outlier(tokens: int) -> None:
+def test_online_curve_is_moved_little_by_an_outlier(tokens: int) -> None:
     cost = learned(affine)
     before = seconds(cost, tokens)
     cost.observe(tokens, 20 * affine(tokens))
@@ -97,8 +97,8 @@ def test_pass_cost_is_moved_little_by_an_outlier(tokens: int) -> None:
         assert seconds(cost, other) < 1.25 * affine(other)
 
 
-def test_pass_cost_is_moved_little_by_an_outlier_at_a_new_count() -> None:
-    cost = PassCost()
+def test_online_curve_is_moved_little_by_an_outlier_at_a_new_count() -> None:
+    cost = OnlineCurve()
     for _ in range(10):
         cost.observe(1, affine(1))
     before = seconds(cost, 64)
@@ -108,7 +108,7 @@ def test_pass_cost_is_moved_little_by_an_outlier_at_a_new_count() -> None:
 
 @pytest.mark.parametrize("factor", [2.0, 0.5])
 @pytest.mark.parametrize("tokens", [1, 11, 128])
-def test_pass_cost_follows_a_change_within_a_few_passes(factor: float, tokens: int) -> None:
+def test_online_curve_follows_a_change_within_a_few_passes(factor: float, tokens: int) -> None:
     cost = learned(affine)
     for _ in range(8):
         cost.observe(tokens, factor * affine(tokens))
@@ -116,22 +116,22 @@ def test_pass_cost_follows_a_change_within_a_few_passes(factor: float, tokens: i
     check_monotone(cost)
 
 
-def test_pass_cost_never_falls_with_more_tokens() -> None:
+def test_online_curve_never_falls_with_more_tokens() -> None:
     for seed in range(60):
         random = Random(seed)
-        cost = PassCost()
+        cost = OnlineCurve()
         for _ in range(40):
             cost.observe(random.choice((1, 2, 3, 7, 30, 128, 500)), random.uniform(0.001, 1.0))
             check_monotone_at_knots(cost)
         check_monotone(cost)
 
 
-def check_monotone_at_knots(cost: PassCost) -> None:
+def check_monotone_at_knots(cost: OnlineCurve) -> None:
     curve = [seconds(cost, 1 << power) for power in range(15)]
     assert curve == sorted(curve)
 
 
-def test_pass_cost_inverts_itself() -> None:
+def test_online_curve_inverts_itself() -> None:
     cost = learned(bent, noise=0.3)
     for limit in (0.0, 0.005, 0.009, 0.0123, 0.05, 0.3, 2.0, 50.0):
         tokens = cost.tokens_within(limit)
@@ -141,22 +141,22 @@ def test_pass_cost_inverts_itself() -> None:
         assert seconds(cost, tokens + 1) >= limit * (1 - 1e-9)
 
 
-def test_pass_cost_knows_passes_beyond_its_knots() -> None:
-    cost = PassCost()
+def test_online_curve_knows_passes_beyond_its_knots() -> None:
+    cost = OnlineCurve()
     for _ in range(40):
         cost.observe(20_000, affine(20_000))
     assert seconds(cost, 40_000) > seconds(cost, 20_000) > seconds(cost, 8192)
 
 
 def test_step_budget_without_decodes_is_all() -> None:
-    for cost in (PassCost(), learned(affine)):
+    for cost in (OnlineCurve(), learned(affine)):
         assert StepBudget(cost, max_tokens=128, target=0.001).tokens(0, 1, 0) == 128
 
 
 def test_step_budget_is_small_while_nothing_is_known() -> None:
-    budget = StepBudget(PassCost(), max_tokens=128, target=None)
+    budget = StepBudget(OnlineCurve(), max_tokens=128, target=None)
     assert budget.tokens(3, 1, 0) == 3 + FIRST_CHUNK
-    assert StepBudget(PassCost(), max_tokens=10, target=None).tokens(3, 1, 0) == 10
+    assert StepBudget(OnlineCurve(), max_tokens=10, target=None).tokens(3, 1, 0) == 10
 
 
 @pytest.mark.parametrize("curve", [affine, bent])
@@ -205,7 +205,7 @@ def test_step_budget_is_never_more_than_the_most_tokens() -> None:
 
 
 def test_step_budget_finds_its_size_by_what_it_allows() -> None:
-    cost = PassCost()
+    cost = OnlineCurve()
     budget = StepBudget(cost, max_tokens=128, target=None)
     cost.observe(128, 8.0)
     cost.observe(100, affine(100))

@@ -4,57 +4,73 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
+from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.huge_pages import HugePages
-from nanoaccel.runtime.engine.assembly import hidden_layers, step_cost_key
-from nanoaccel.runtime.execution.loader import Graph, GraphLoader
-from nanoaccel.runtime.execution.pass_timing import PassBench, measure_prices
-from nanoaccel.runtime.execution.selector import Prices
-from nanoaccel.runtime.execution.step_time import StepCost
-from nanoaccel.runtime.execution.step_timing import calibrate
-from nanoaccel.runtime.execution.tuned.axes import CHANGEABLE
+from nanoaccel.runtime.engine.assembly import hidden_layers
+from nanoaccel.runtime.execution.loader import LoadedModel
+from nanoaccel.runtime.execution.pass_time import PassTimeModel
+from nanoaccel.runtime.execution.pass_timing import (
+    DecodeBench,
+    forward_seconds,
+    measure_decoding,
+    measure_verification,
+)
+from nanoaccel.runtime.execution.selector import request_seconds
+from nanoaccel.runtime.execution.target import TargetLoader
 from nanoaccel.runtime.execution.tuned.setting import AUTO, Setting, apply
 from nanoaccel.runtime.kv import make_cache
-from nanoaccel.runtime.types.plan import StepPlan
+from nanoaccel.runtime.types.packing import even_plan
 
 # The passes that shall become faster. That over eight tokens is also what checks guesses.
 KINDS = ("1 token", "8 tokens", "prompts")
 _TOGETHER = 8
 _PROMPT = 128
-# Sequences that a cache has room for: as many as prices are measured for.
+# Sequences that a cache has room for: as many as are timed together.
 _SEQUENCES = 16
 # Tokens of the prompt that is cut into steps.
-_LONG_PROMPT = 512
+LONG_PROMPT = 512
+# What every backend obeys.
+_FOR_ALL = ("threads", "precision", "cache_precision")
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     """A graph with what is measured on it; both write over the same cache, which holds nothing."""
 
-    graph: Graph
-    passes: PassBench
+    model: LoadedModel
+    passes: DecodeBench
     blocks: list[int]
     tokens: int
 
 
-class Rig:
+class GraphPool:
     """The graphs that are loaded, each for one setting or several.
 
     Args:
         bundle: Where they are from.
-        runtimes: That are installed.
+        backends: Backends that are installed.
+        clock: Gives the time in seconds.
+
+    Attributes:
+        clock: As given.
     """
 
-    def __init__(self, bundle: Bundle, runtimes: Sequence[str]) -> None:
-        self._bundle, self._runtimes = bundle, runtimes
+    def __init__(
+        self,
+        bundle: Bundle,
+        backends: Sequence[str],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._bundle, self._backends, self.clock = bundle, backends, clock
         self._loaded: dict[tuple[str, Setting], _Loaded] = {}
         self._refused: dict[tuple[str, Setting], ConfigError] = {}
         self._wanted: set[Setting] = set()
@@ -69,11 +85,11 @@ class Rig:
         self._wanted.add(own)
         found: list[_Loaded] = []
         problem: ConfigError | None = None
-        for runtime in self._runtimes_of(own):
-            key = _key(runtime, own)
+        for backend in self._backends_of(own):
+            key = _key(backend, own)
             try:
                 if key not in self._loaded and key not in self._refused:
-                    self._loaded[key] = self._load(runtime, own)
+                    self._loaded[key] = self._load(backend, own)
             except ConfigError as error:
                 self._refused[key] = error
             if key in self._loaded:
@@ -89,126 +105,115 @@ class Rig:
         """Close those that no other setting has."""
         self._wanted.discard(replace(setting, max_step_tokens=None))
         needed = {
-            _key(runtime, wanted)
+            _key(backend, wanted)
             for wanted in self._wanted
-            for runtime in self._runtimes_of(wanted)
+            for backend in self._backends_of(wanted)
         }
         for key in [key for key in self._loaded if key not in needed]:
-            self._loaded.pop(key).graph.backend.close()
+            self._loaded.pop(key).model.backend.close()
 
-    def calibrate(self, setting: Setting, folder: Path) -> None:
-        """Remember what passes cost, as a load with this setting would measure it."""
-        config = self._config(setting)
-        loader = GraphLoader(bundle=self._bundle, config=config)
-        graphs = [loaded.graph for loaded in self.graphs(setting)]
-        for graph in graphs:
-            calibrate(
-                graph.backend,
-                StepCost(),
-                room=graph.shape.first_tokens,
-                key=step_cost_key(self._bundle, graph.runtime, config),
-                folder=folder,
-                again=True,
-            )
-        if len(graphs) > 1:
-            by_key = {loader.key(item.runtime): (item.backend, item.shape) for item in graphs}
-            measure_prices(by_key, folder)
+    def time_passes(self, setting: Setting, folder: Path) -> None:
+        """Store how long passes take, as a load with this setting would measure it."""
+        models = [loaded.model for loaded in self.graphs(setting)]
+        for model in models:
+            measure_verification(model, folder, again=True)
+        if len(models) > 1:
+            measure_decoding(models, folder)
 
     def close(self) -> None:
         """Close all."""
         while self._loaded:
-            self._loaded.popitem()[1].graph.backend.close()
+            self._loaded.popitem()[1].model.backend.close()
 
-    def _runtimes_of(self, setting: Setting) -> Sequence[str]:
-        return self._runtimes if setting.runtime == AUTO else [setting.runtime]
+    def _backends_of(self, setting: Setting) -> Sequence[str]:
+        return self._backends if setting.runtime == AUTO else [setting.runtime]
 
     def _config(self, setting: Setting) -> EngineConfig:
         return apply(EngineConfig(), setting, os.environ)
 
-    def _load(self, runtime: str, setting: Setting) -> _Loaded:
+    def _load(self, backend: str, setting: Setting) -> _Loaded:
         config = replace(self._config(setting), max_running=_SEQUENCES)
-        loader = GraphLoader(
+        loader = TargetLoader(
             bundle=self._bundle, config=config, hidden_layers=hidden_layers(self._bundle, config)
         )
         pages = HugePages()
-        graph = loader.graph(runtime)
+        model = loader.load_one(backend)
         try:
-            passes = PassBench(graph.backend, graph.shape, counts=(1, _TOGETHER))
+            passes = DecodeBench(model, counts=(1, _TOGETHER), clock=self.clock)
             passes.run()  # packs the weights
             pages.gather()
-            cache = make_cache(graph.shape, graph.backend, sharing=False)
-            tokens = min(_LONG_PROMPT, graph.shape.first_tokens, self._bundle.context_length)
+            cache = make_cache(model.shape, model.backend, sharing=False)
+            tokens = min(LONG_PROMPT, model.shape.first_tokens, self._bundle.context_length)
             cache.allocate(0, tokens)
             out = np.empty(cache.num_blocks, np.int32)
             blocks = out[: cache.block_ids(0, tokens, out)].tolist()
         except BaseException:
-            graph.backend.close()
+            model.backend.close()
             raise
-        return _Loaded(graph, passes, blocks, tokens)
+        return _Loaded(model, passes, blocks, tokens)
 
 
-def _key(runtime: str, setting: Setting) -> tuple[str, Setting]:
+def _key(backend: str, setting: Setting) -> tuple[str, Setting]:
     """All that a graph depends on: settings that differ in the rest share it."""
-    own = replace(setting, runtime=AUTO)
-    if runtime != CHANGEABLE:
-        own = replace(own, quantization_group=None, fuse_projections=None)
-    return runtime, own
+    tunes = {*_FOR_ALL, *BACKENDS.facts(backend).tunes}
+    default = Setting()
+    ignored = {
+        item.name: getattr(default, item.name) for item in fields(setting) if item.name not in tunes
+    }
+    return backend, replace(setting, **ignored)
 
 
-class PassesOf:
+class DecodeTimer:
     """Measures what passes cost with a setting, each in the graph that is best for it."""
 
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
+    def __init__(self, pool: GraphPool) -> None:
+        self._pool = pool
 
     def measure(self, setting: Setting) -> Sequence[float]:
-        prices = [loaded.passes.sample() for loaded in self._rig.graphs(setting)]
-        return pass_seconds(prices)
+        return pass_seconds([loaded.passes.sample() for loaded in self._pool.graphs(setting)])
 
     def release(self, setting: Setting) -> None:
-        self._rig.release(setting)
+        self._pool.release(setting)
 
 
-class PromptOf:
+class PromptTimer:
     """Measures what a long prompt costs, cut as a setting says."""
 
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
+    def __init__(self, pool: GraphPool) -> None:
+        self._pool = pool
 
     def measure(self, setting: Setting) -> Sequence[float]:
         size = EngineConfig(max_step_tokens=setting.max_step_tokens).step_tokens
-        return [min(_prompt_seconds(loaded, size) for loaded in self._rig.graphs(setting))]
+        graphs = self._pool.graphs(setting)
+        return [min(_prompt_seconds(loaded, size, self._pool.clock) for loaded in graphs)]
 
     def token_seconds(self, setting: Setting) -> float:
         """Of a prompt, in passes of the default size; loads what it needs."""
-        return min(loaded.passes.sample().chunk for loaded in self._rig.graphs(setting))
+        return min(loaded.passes.sample().prompt_token for loaded in self._pool.graphs(setting))
 
     def release(self, _: Setting) -> None:
         """All have the same graphs."""
 
 
-def pass_seconds(prices: Sequence[Prices]) -> list[float]:
+def pass_seconds(times: Sequence[PassTimeModel]) -> list[float]:
     """Seconds of each of ``KINDS``, in the graph where an engine would run such requests.
 
     Args:
-        prices: Of the graphs that it may choose from.
+        times: Pass times of the graphs that it may choose from.
     """
     alone, together = (
-        min(prices, key=lambda price: price.request(count, count * _PROMPT))
+        min(times, key=lambda one: request_seconds(one, count, count * _PROMPT))
         for count in (1, _TOGETHER)
     )
-    return [alone.decode(1), together.decode(_TOGETHER), alone.chunk]
+    return [alone.decode_seconds(1), together.decode_seconds(_TOGETHER), alone.prompt_token]
 
 
-def _prompt_seconds(loaded: _Loaded, size: int) -> float:
+def _prompt_seconds(loaded: _Loaded, size: int, clock: Callable[[], float]) -> float:
     """Seconds of the longest prompt that was given blocks, in steps of so many tokens."""
-    backend, blocks = loaded.graph.backend, loaded.blocks
-    block_size = backend.info.block_size
-    total = 0.0
+    backend, block_size = loaded.model.backend, loaded.model.shape.block_size
+    plans = []
     for past in range(0, loaded.tokens, size):
         count = min(size, loaded.tokens - past)
-        plan = StepPlan.even([blocks[: -(-(past + count) // block_size)]], past, count)
-        begun = time.perf_counter()
-        backend.forward(plan)
-        total += time.perf_counter() - begun
-    return total
+        blocks = loaded.blocks[: -(-(past + count) // block_size)]
+        plans.append(even_plan([blocks], past, count))
+    return forward_seconds(backend, plans, clock)

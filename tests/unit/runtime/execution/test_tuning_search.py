@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.runtime.execution.tuned.axes import pass_axes, quiet_axes, step_axes
+from nanoaccel.runtime.execution.tuned.axes import machine_axes, pass_axes, step_axes
 from nanoaccel.runtime.execution.tuned.search import (
     LEAST_GAIN,
     Axis,
-    Found,
+    SearchResult,
     Trial,
     median_bound,
     search,
@@ -72,7 +72,7 @@ class NoisyMachine:
     def release(self, setting: Setting) -> None:
         self.loaded.remove(setting)
 
-    def search(self, *axes: Axis, seconds: float = 1000.0) -> Found:
+    def search(self, *axes: Axis, seconds: float = 1000.0) -> SearchResult:
         return search(
             self,
             DEFAULT,
@@ -252,14 +252,14 @@ def test_pass_axes_change_no_precision_unless_allowed_and_fuse_what_may_be_apart
 
 
 def test_quiet_axes_are_threads_and_runtimes() -> None:
-    both = quiet_axes(["openvino", "onnx"], threads=4, cpus=8, fixed_threads=False)
+    both = machine_axes(["openvino", "onnx"], threads=4, cpus=8, fixed_threads=False)
     assert both == [Axis.of("threads", (2, 3, 8)), Axis.of("runtime", ("openvino", "onnx"))]
-    assert quiet_axes(["onnx"], threads=1, cpus=1, fixed_threads=False) == []
-    assert quiet_axes(["onnx"], threads=2, cpus=4, fixed_threads=True) == []
+    assert machine_axes(["onnx"], threads=1, cpus=1, fixed_threads=False) == []
+    assert machine_axes(["onnx"], threads=2, cpus=4, fixed_threads=True) == []
 
 
 def test_quiet_axes_never_have_more_threads_than_may_run() -> None:
-    (axis,) = quiet_axes(["onnx"], threads=4, cpus=3, fixed_threads=False)
+    (axis,) = machine_axes(["onnx"], threads=4, cpus=3, fixed_threads=False)
     assert axis == Axis.of("threads", (2, 3))
 
 

@@ -18,8 +18,7 @@ from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.others import OthersMeter
-from nanoaccel.runtime.execution.pass_timing import PassBench
-from nanoaccel.runtime.execution.selector import Prices
+from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.execution.tuned.search import Axis
 from nanoaccel.runtime.execution.tuned.setting import Setting
 from nanoaccel.runtime.execution.tuned.stored import (
@@ -27,7 +26,7 @@ from nanoaccel.runtime.execution.tuned.stored import (
     find_tuning,
     fingerprint,
     installed_versions,
-    keep,
+    save_tuning,
     tuning_file,
 )
 from nanoaccel.runtime.llm import LLM
@@ -38,16 +37,15 @@ Seconds = Callable[[BackendOptions, int], float]
 
 
 class SlowBackend(FakeBackend):
-    """Tells how long its passes take; they are quick."""
+    """Lets the runtime's clock run for as long as its passes are said to take."""
 
-    def __init__(self, options: BackendOptions, seconds: Seconds) -> None:
+    def __init__(self, options: BackendOptions, runtime: Runtime) -> None:
         super().__init__(quick(), VOCAB_SIZE)
-        self.options, self.seconds = options, seconds
-        self.passes = 0
+        self.options, self.runtime = options, runtime
         self.closed = False
 
     def forward(self, plan: StepPlan) -> StepResult:
-        self.passes += 1
+        self.runtime.now += self.runtime.seconds(self.options, len(plan.token_ids))
         return super().forward(plan)
 
     def close(self) -> None:
@@ -59,30 +57,24 @@ class SlowBackend(FakeBackend):
 
 
 class Runtime:
-    """Opens graphs, and knows which."""
+    """Opens graphs, and knows which; has a clock that runs while they do."""
 
     def __init__(self) -> None:
         self.opened: list[SlowBackend] = []
         self.seconds: Seconds = lambda *_: 0.001
+        self.now = 0.0
 
     def load(self, options: BackendOptions) -> SlowBackend:
-        self.opened.append(SlowBackend(options, lambda *given: self.seconds(*given)))
+        self.opened.append(SlowBackend(options, self))
         return self.opened[-1]
+
+    def clock(self) -> float:
+        return self.now
 
 
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
     made = Runtime()
-
-    def sample(bench: PassBench) -> Prices:
-        real(bench)
-        backend = bench._backend
-        assert isinstance(backend, SlowBackend)
-        rows = {count: backend.seconds(backend.options, count) for count in (1, 8)}
-        return Prices(rows, backend.seconds(backend.options, 128) / 128)
-
-    real = PassBench.sample
-    monkeypatch.setattr(PassBench, "sample", sample)
     monkeypatch.setattr(registry.BACKENDS, "resolve", lambda _: made.load)
     return made
 
@@ -95,7 +87,7 @@ def bundle(tmp_path: Path) -> Bundle:
 def store(bundle: Bundle, setting: Setting) -> Path:
     machine = fingerprint(this_machine())
     file = tuning_file(bundle, cache_folder(), machine)
-    keep(
+    save_tuning(
         Tuning(
             setting=setting,
             gain=1.2,
@@ -143,7 +135,7 @@ def test_tune_finds_and_keeps_what_is_faster(runtime: Runtime, bundle: Bundle) -
 
     runtime.seconds = seconds
     told: list[str] = []
-    tuned = tune(bundle, seconds=20, allow_precision=False, tell=told.append)
+    tuned = tune(bundle, seconds=20, allow_precision=False, tell=told.append, clock=runtime.clock)
     assert tuned.tuning.setting.quantization_group == 64
     assert tuned.tuning.gain > 1.3
     assert find_tuning(bundle, cache_folder()) == tuned.tuning
@@ -153,19 +145,15 @@ def test_tune_finds_and_keeps_what_is_faster(runtime: Runtime, bundle: Bundle) -
     assert options_of(runtime, bundle).quantization_group == 64
 
 
-@pytest.mark.usefixtures("runtime")
-def test_tune_takes_larger_steps_where_prompts_gain(
-    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+def test_tune_takes_smaller_steps_where_prompts_gain(
+    runtime: Runtime, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    sizes = [Axis.of("max_step_tokens", (16,))]
     monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.pass_axes", lambda *_, **__: [])
-    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.quiet_axes", lambda *_, **__: [])
-    monkeypatch.setattr("nanoaccel.runtime.execution.tuned.axes._STEP_TOKENS", (16,))
-
-    def prompt_seconds(_: object, size: int) -> float:
-        return 0.01 if size <= 16 else 0.02
-
-    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.rig._prompt_seconds", prompt_seconds)
-    tuned = tune(bundle, seconds=20, allow_precision=False, tell=lambda _: None)
+    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.machine_axes", lambda *_, **__: [])
+    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.step_axes", lambda _: sizes)
+    runtime.seconds = lambda _, tokens: 1e-5 * tokens**2
+    tuned = tune(bundle, seconds=20, allow_precision=False, tell=print, clock=runtime.clock)
     assert tuned.tuning.setting == Setting(max_step_tokens=16)
     assert tuned.tuning.prompt_gain > 1.5
 
@@ -180,11 +168,13 @@ def test_tune_judges_threads_on_a_quiet_machine_only(
 ) -> None:
     monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.pass_axes", lambda *_, **__: [])
     axes = [Axis.of("threads", (1,))]
-    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.quiet_axes", lambda *_, **__: axes)
+    monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.machine_axes", lambda *_, **__: axes)
     monkeypatch.setattr("nanoaccel.runtime.tools.autotune.find.step_axes", lambda _: [])
     monkeypatch.setattr(OthersMeter, "used", lambda _: others)
     runtime.seconds = lambda options, _: 0.0005 if options.threads == 1 else 0.0015
-    tuned = tune(bundle, seconds=20, allow_precision=False, tell=lambda _: None)
+    tuned = tune(
+        bundle, seconds=20, allow_precision=False, tell=lambda _: None, clock=runtime.clock
+    )
     assert tuned.tuning.setting.threads == threads
     assert tuned.was_busy == (threads is None)
     assert all(backend.closed for backend in runtime.opened)
@@ -201,20 +191,24 @@ def test_tune_that_is_interrupted_changes_nothing(runtime: Runtime, bundle: Bund
 
     runtime.seconds = seconds
     with pytest.raises(KeyboardInterrupt):
-        tune(bundle, seconds=20, allow_precision=False, tell=lambda _: None)
+        tune(bundle, seconds=20, allow_precision=False, tell=print, clock=runtime.clock)
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]
     assert all(backend.closed for backend in runtime.opened)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan")])
-@pytest.mark.usefixtures("runtime")
-def test_tune_refuses_no_time(seconds: float, bundle: Bundle) -> None:
+def test_tune_refuses_no_time(seconds: float, runtime: Runtime, bundle: Bundle) -> None:
     with pytest.raises(ConfigError, match="time_budget"):
-        tune(bundle, seconds=seconds, allow_precision=False, tell=lambda _: None)
+        tune(
+            bundle, seconds=seconds, allow_precision=False, tell=lambda _: None, clock=runtime.clock
+        )
 
 
 def test_pass_seconds_choose_a_graph_for_each_load() -> None:
-    alone, together = Prices({1: 1.0, 8: 10.0}, 0.5), Prices({1: 2.0, 8: 4.0}, 0.1)
+    alone, together = (
+        PassTimeModel(decode={1: 1.0, 8: 10.0}, prompt_token=0.5),
+        PassTimeModel(decode={1: 2.0, 8: 4.0}, prompt_token=0.1),
+    )
     assert pass_seconds([alone]) == [1.0, 10.0, 0.5]
     assert pass_seconds([alone, together]) == [1.0, 4.0, 0.5]

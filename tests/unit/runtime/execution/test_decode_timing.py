@@ -6,7 +6,8 @@ import pytest
 from support.engines import VOCAB_SIZE, quick
 
 from nanoaccel.runtime.backends.fake import FakeBackend
-from nanoaccel.runtime.execution.pass_timing import measure_prices, recall_prices
+from nanoaccel.runtime.execution.loader import LoadedModel
+from nanoaccel.runtime.execution.pass_timing import load_decoding, measure_decoding
 from nanoaccel.runtime.kv import CacheShape
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
@@ -35,11 +36,11 @@ def measured(backend: CountingBackend, num_blocks: int, folder: Path, sequences:
         length=4000,
     )
     shape.allocate(backend)
-    measure_prices({"some graph": (backend, shape)}, folder)
+    measure_decoding([LoadedModel("fake", "some graph", backend, shape)], folder)
 
 
 @pytest.mark.parametrize("slots", [False, True])
-def test_prices_are_of_one_token_of_each_sequence_and_of_a_piece(
+def test_decoding_is_of_one_token_of_each_sequence_and_of_a_piece(
     slots: bool, tmp_path: Path
 ) -> None:
     backend = CountingBackend(slots=slots)
@@ -48,30 +49,36 @@ def test_prices_are_of_one_token_of_each_sequence_and_of_a_piece(
 
 
 @pytest.mark.parametrize("slots", [False, True])
-def test_prices_keep_to_the_cache(slots: bool, tmp_path: Path) -> None:
+def test_decoding_keeps_to_the_cache(slots: bool, tmp_path: Path) -> None:
     backend = CountingBackend(slots=slots)
     measured(backend, 2, tmp_path)
     assert backend.passes == {(1, 1), (1, 7)}
 
 
-def test_prices_keep_to_the_slots(tmp_path: Path) -> None:
+def test_decoding_keeps_to_the_slots(tmp_path: Path) -> None:
     backend = CountingBackend(slots=True)
     measured(backend, 1000, tmp_path, sequences=3)
     assert backend.passes == {(1, 1), (2, 2), (1, 128)}
 
 
-def test_prices_are_remembered_by_their_keys(tmp_path: Path) -> None:
-    assert recall_prices(["some graph"], tmp_path) is None
+def test_decoding_is_stored_by_key(tmp_path: Path) -> None:
+    assert load_decoding(["some graph"], tmp_path) is None
     measured(CountingBackend(), 1000, tmp_path)
-    found = recall_prices(["some graph"], tmp_path)
+    found = load_decoding(["some graph"], tmp_path)
     assert found is not None
-    assert set(found[0].rows) == {1, 2, 4, 8, 16}
-    assert recall_prices(["some graph", "another"], tmp_path) is None
+    assert set(found[0].decode) == {1, 2, 4, 8, 16}
+    assert load_decoding(["some graph", "another"], tmp_path) is None
 
 
-def test_prices_that_are_damaged_are_measured_again(tmp_path: Path) -> None:
+def test_decoding_that_is_damaged_is_measured_again(tmp_path: Path) -> None:
     measured(CountingBackend(), 1000, tmp_path)
-    (file,) = (tmp_path / "prices").glob("*.json")
-    for text in ("", "[]", '{"rows": {"2": 1}, "chunk": 1}', '{"rows": {"1": -1}, "chunk": 1}'):
+    (file,) = (tmp_path / "pass-times").glob("*.json")
+    texts = (
+        "",
+        "[]",
+        '{"decode": {"2": 1}, "prompt_token": 1}',
+        '{"decode": {"1": -1}, "prompt_token": 1}',
+    )
+    for text in texts:
         file.write_text(text)
-        assert recall_prices(["some graph"], tmp_path) is None
+        assert load_decoding(["some graph"], tmp_path) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -38,7 +39,9 @@ from nanoaccel.exporters.reference.encoder import HubEncoder
 from nanoaccel.exporters.source import model_source as sources
 from nanoaccel.exporters.source.fingerprint import fingerprint
 from nanoaccel.exporters.source.original_key import content_key, graph_key, original_key
+from nanoaccel.exporters.targets.base import LoadedOriginal
 from nanoaccel.exporters.targets.probing import original_answers, probes_for
+from nanoaccel.exporters.targets.table import BASE, with_sources
 from nanoaccel.folders import cache_folder, kept_if_possible
 
 if TYPE_CHECKING:
@@ -61,7 +64,7 @@ class CaptureOptions:
         sensitivity: Whether any gives layers different types.
         options: Which text to calibrate with.
         judge_tokens: Tokens to judge with.
-        checkpoint: Whether the weights are wanted as a checkpoint too.
+        targets: Names of the targets that graphs will be made for.
     """
 
     recipe: Recipe
@@ -69,7 +72,7 @@ class CaptureOptions:
     sensitivity: bool
     options: CalibrationOptions
     judge_tokens: int
-    checkpoint: bool = False
+    targets: tuple[str, ...] = (BASE.name,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,7 @@ class ModelArtifacts:
     """What is left when the original is freed.
 
     Args:
-        traced: Folder of the graph with its original weights.
+        captured: Folder with a folder for each target, of what it took of the original.
         parameters: Weights of the original.
         fingerprint: Names these weights.
         content: Names the original: weights, configuration and tokenizer.
@@ -87,12 +90,11 @@ class ModelArtifacts:
         digest: Names the text that judges and the samples.
         sensitivity: Of each unit, where it was measured.
         packed: Weights that stay as a checkpoint had them, by module.
-        checkpoint: Folder of the float weights, where they were wanted.
         probes: What the engine will be asked.
         answers: What the original answers, f32[R, V], where the recipe keeps its weights.
     """
 
-    traced: Path
+    captured: Path
     parameters: int
     fingerprint: str
     content: str
@@ -102,9 +104,12 @@ class ModelArtifacts:
     digest: str
     sensitivity: Sequence[Sensitivity]
     packed: Mapping[str, PackedWeight]
-    checkpoint: Path | None
     probes: Probes
     answers: NDArray[np.float32] | None
+
+    def discard(self) -> None:
+        """Delete what was captured."""
+        shutil.rmtree(self.captured, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +129,11 @@ class _Original:
     context: int
 
 
-def gather(
+def capture_artifacts(
     source: Source,
     config: PretrainedConfig,
     folder: Path,
-    wanted: CaptureOptions,
+    capture: CaptureOptions,
     end_ids: tuple[int, ...],
     context: int,
     progress: Progress,
@@ -139,7 +144,7 @@ def gather(
         source: Where it is.
         config: Its configuration.
         folder: Of the bundle in the making; its tokenizer is there.
-        wanted: What recipes will ask for.
+        capture: What recipes will ask for.
         end_ids: Tokens that end a text, where the tokenizer's source says so.
         context: Tokens that it can attend to.
         progress: Is told.
@@ -148,37 +153,31 @@ def gather(
         SourceError: The weights cannot be read, or are no numbers.
         ConfigError: The text does not fit.
     """
-    from nanoaccel.exporters.targets.onnx.builder import save_checkpoint
-    from nanoaccel.exporters.targets.openvino.trace import trace
-
     with progress.stage("load the weights"), quiet():
-        model, packed = sources.load(source, wanted.recipe.weights, end_ids)
+        model, packed = sources.load(source, capture.recipe.weights, end_ids)
         _check_finite(model)
         name = fingerprint(model)
         content = content_key(source)
         original = _Original(model, content, end_ids, context)
         parameters = model.num_parameters()
     with progress.stage("choose the text") as tell, quiet():
-        judge, data = _texts(original, folder, wanted, tell)
+        judge, data = _texts(original, folder, capture, tell)
         _check_tokens(config, judge, data)
     probes = probes_for(config, judge, context)
     with progress.stage("run the original") as tell, quiet():
         reference = _reference(original, judge, tell)
     answers = None
-    if wanted.recipe.weights in FLOATS:
+    if capture.recipe.weights in FLOATS:
         with progress.stage("run the original over the probes"), quiet():
             answers = original_answers(model, probes)
-    sensitivity = _sensitivity(original, wanted, data, progress)
-    checkpoint = folder / "checkpoint" if wanted.checkpoint else None
-    if checkpoint is not None:
-        with progress.stage("write the weights"), quiet():
-            save_checkpoint(model, checkpoint, folder)
-    with progress.stage("trace the graph"), quiet():
-        trace(model, folder / "traced")
-        del model, original
-        gc.collect()
+    sensitivity = _sensitivity(original, capture, data, progress)
+    captured, loaded = folder / "captured", LoadedOriginal(model, folder)
+    for target in reversed(with_sources(capture.targets)):  # tracing may edit the model
+        target.capture(loaded, captured / target.name, progress)
+    del model, original, loaded
+    gc.collect()
     return ModelArtifacts(
-        traced=folder / "traced",
+        captured=captured,
         parameters=parameters,
         fingerprint=name,
         content=content,
@@ -188,21 +187,20 @@ def gather(
         digest=sha256(f"{judge.digest} {data and data.digest}".encode()).hexdigest(),
         sensitivity=sensitivity,
         packed=packed,
-        checkpoint=checkpoint,
         probes=probes,
         answers=answers,
     )
 
 
 def _texts(
-    original: _Original, folder: Path, wanted: CaptureOptions, tell: Tell
+    original: _Original, folder: Path, capture: CaptureOptions, tell: Tell
 ) -> tuple[CalibrationData, CalibrationData | None]:
     """Windows to judge with, and those to calibrate with where a recipe needs them."""
     encoder = HubEncoder(folder)
-    judge = judging_windows(wanted.options, encoder, wanted.judge_tokens, original.context)
-    if not wanted.calibration and not wanted.sensitivity:
+    judge = judging_windows(capture.options, encoder, capture.judge_tokens, original.context)
+    if not capture.calibration and not capture.sensitivity:
         return judge, None
-    return judge, _samples(original, encoder, wanted.options, tell)
+    return judge, _samples(original, encoder, capture.options, tell)
 
 
 def _samples(
@@ -210,18 +208,18 @@ def _samples(
 ) -> CalibrationData:
     """Windows to calibrate with."""
     model = original.model
-    script = PromptFrame.of(encoder, original.end_ids or _end_ids(model))
+    frame = PromptFrame.of(encoder, original.end_ids or _end_ids(model))
 
     def own_text(windows: int) -> Sequence[object]:
         name = original_key(original.content)
-        key = f"{name} {model.dtype} {script} {windows} {options.length} {options.seed}"
+        key = f"{name} {model.dtype} {frame} {windows} {options.length} {options.seed}"
         return cached_windows(
             token_cache_folder(),
             key,
             (windows, options.length),
             lambda: write_own_text(
                 model,
-                script,
+                frame,
                 windows=windows,
                 length=options.length,
                 seed=options.seed,
@@ -246,12 +244,12 @@ def _reference(original: _Original, judge: CalibrationData, tell: Tell) -> Refer
 
 
 def _sensitivity(
-    original: _Original, wanted: CaptureOptions, data: CalibrationData | None, progress: Progress
+    original: _Original, capture: CaptureOptions, data: CalibrationData | None, progress: Progress
 ) -> list[Sensitivity]:
-    """Of each unit where it is wanted, from an earlier run where there was one."""
-    if data is None or not wanted.sensitivity:
+    """Of each unit where it is capture, from an earlier run where there was one."""
+    if data is None or not capture.sensitivity:
         return []
-    recipe = wanted.recipe
+    recipe = capture.recipe
     few = Rounding(int(recipe.traits.bits), recipe.group, recipe.symmetric)
     backup = Rounding(8, -1, recipe.symmetric)
     count = max(1, _SENSITIVITY_TOKENS // len(data.samples[0]))

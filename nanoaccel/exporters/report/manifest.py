@@ -10,14 +10,13 @@ from nanoaccel.bundle import MANIFEST, GraphEntry, Manifest, ModelEntry, list_fi
 from nanoaccel.cached_json import versions_of
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.report.text import Report
-from nanoaccel.exporters.targets.runtimes import GRAPHS, ONNX
 from nanoaccel.exporters.targets.self_check import SelfCheck
+from nanoaccel.exporters.targets.table import TARGETS
 
 if TYPE_CHECKING:
     from nanoaccel.exporters.source.model_source import Source
 
 _TOOLS = ("nanoaccel", "openvino", "nncf", "optimum-intel", "transformers", "torch", "tokenizers")
-_TOOLS_FOR_ONNX = ("onnxruntime", "onnxruntime-genai", "onnx-ir")
 
 
 def write_manifest(
@@ -41,11 +40,11 @@ def write_manifest(
         content: Names the original, with its configuration and tokenizer.
     """
     first, *also = report.graphs
-    onnx = any(graph.runtime == ONNX for graph in report.graphs)
+    own = [tool for graph in report.graphs for tool in TARGETS[graph.runtime].tools]
     manifest = Manifest(
         target=ModelEntry(
             runtime=first.runtime,
-            graph=GRAPHS[first.runtime],
+            graph=TARGETS[first.runtime].graph,
             architecture=report.architecture,
             context_length=context,
             parameters=report.parameters,
@@ -54,14 +53,14 @@ def write_manifest(
         ),
         source={"id": source.id, "revision": source.revision, "content": content},
         recipe=recipe.to_json(),
-        tools=versions_of((*_TOOLS, *_TOOLS_FOR_ONNX) if onnx else _TOOLS),
+        tools=versions_of((*_TOOLS, *own)),
         validation=asdict(first.fidelity),
         draft=report.draft,
         files=list_files(folder),
         also=tuple(
             GraphEntry(
                 runtime=graph.runtime,
-                graph=GRAPHS[graph.runtime],
+                graph=TARGETS[graph.runtime].graph,
                 validation=asdict(graph.fidelity),
             )
             for graph in also

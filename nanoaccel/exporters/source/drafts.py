@@ -11,7 +11,8 @@ from tokenizers import Tokenizer
 
 from nanoaccel.bundle import DRAFT, HEAD, Bundle, Head
 from nanoaccel.errors import ExportError
-from nanoaccel.exporters.targets.runtimes import ONNX, OPENVINO
+from nanoaccel.exporters.targets.head_graphs import give_graphs, possible_targets
+from nanoaccel.exporters.targets.table import BASE
 
 # Heads that come with NanoAccel, a folder each.
 _OWN = Path(__file__).parent / "heads"
@@ -33,14 +34,14 @@ class DraftChoice:
 
 
 def choose_draft(
-    asked: str, fingerprint: str, runtimes: Sequence[str] = (OPENVINO,)
+    asked: str, fingerprint: str, targets: Sequence[str] = (BASE.name,)
 ) -> DraftChoice:
     """Find the draft that was asked for.
 
     Args:
         asked: "auto", "none", a head, a bundle, or a model.
         fingerprint: Of the target.
-        runtimes: Names of the backends that the bundle is made for.
+        targets: Names of the targets that the bundle is made for.
 
     Raises:
         ExportError: It is a head for another target, or for another runtime alone.
@@ -59,17 +60,17 @@ def choose_draft(
                 f"{head.manifest.target[:12]}, these are {fingerprint[:12]}",
                 "Train one: nanoaccel draft train",
             )
-        _check_runtimes(head, runtimes)
+        _check_targets(head, targets)
         return DraftChoice("head", asked, "it was named")
     kind = "bundle" if Bundle.is_one(folder) else "model"
     return DraftChoice(kind, asked, "it was named")
 
 
-def _check_runtimes(head: Head, runtimes: Sequence[str]) -> None:
-    """A graph for ONNX Runtime is made of the one for OpenVINO, but not the other way round."""
-    can_have = {*head.runtimes, *((ONNX,) if OPENVINO in head.runtimes else ())}
-    for name in runtimes:
-        if name not in can_have:
+def _check_targets(head: Head, targets: Sequence[str]) -> None:
+    """Refuse a head that has no graph for a target, nor one that it can be made of."""
+    possible = possible_targets(head.runtimes)
+    for name in targets:
+        if name not in possible:
             raise ExportError(
                 f"draft={str(head.folder)!r} is a head for {', '.join(head.runtimes)} alone, so "
                 f"that the bundle cannot be made for {name}",
@@ -96,7 +97,7 @@ def place_draft(
     folder: Path,
     export_model: Callable[[str, Path], None],
     *,
-    runtimes: Sequence[str] = (OPENVINO,),
+    targets: Sequence[str] = (BASE.name,),
     context: int,
 ) -> None:
     """Put a draft into a bundle in the making.
@@ -105,7 +106,7 @@ def place_draft(
         choice: Which.
         folder: The bundle; its tokenizer is there.
         export_model: Makes a bundle of a model.
-        runtimes: Names of the backends that the bundle is made for, the preferred one first.
+        targets: Names of the targets that the bundle is made for, the preferred one first.
         context: Tokens that the target can attend to.
 
     Raises:
@@ -119,10 +120,8 @@ def place_draft(
         export_model(choice.place, draft)
     else:
         shutil.copytree(choice.place, draft)
-    if choice.kind == "head" and Head.open(draft).runtimes != tuple(runtimes):
-        from nanoaccel.exporters.targets.onnx.head_folder import give_graphs
-
-        give_graphs(draft, runtimes, context)
+    if choice.kind == "head" and Head.open(draft).runtimes != tuple(targets):
+        give_graphs(draft, targets, context)
     if choice.kind != "head" and _tokens(Bundle.open(draft).folder) != _tokens(folder):
         raise ExportError(
             f"draft={choice.place!r} has another tokenizer than the model",

@@ -11,13 +11,13 @@ import openvino as ov
 import torch
 from openvino import opset13 as ops
 
+from nanoaccel.bundle.packed_graph import FEATURES, INPUT_IDS
 from nanoaccel.exporters.quantize.compression import compress, find_layers, storage_of
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.targets.openvino.build import save_graph
 from nanoaccel.exporters.targets.openvino.trace import trace
 from nanoaccel.finetune.drafts.head import DraftHead
 from nanoaccel.runtime.backends.openvino.hidden_states import add_hidden
-from nanoaccel.runtime.backends.openvino.step_inputs import FEATURES
 
 _EPSILON = 1e-6
 
@@ -80,7 +80,7 @@ def _feed_states(
     readers = list(embedding.output(0).get_target_inputs())
     rows = np.full(vocab_size, len(vocabulary), np.int32)
     rows[list(vocabulary)] = np.arange(len(vocabulary), dtype=np.int32)
-    ids = model.input("input_ids")
+    ids = model.input(INPUT_IDS)
     known = ops.gather(ops.constant(rows), ids, ops.constant(np.int64(0)))
     embedding.input(1).replace_source_output(known.output(0))
     shape = head.shape

@@ -19,7 +19,8 @@ from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.source import model_source as sources
 from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
-from nanoaccel.exporters.targets.runtimes import ONNX, OPENVINO
+from nanoaccel.exporters.targets.head_graphs import give_graphs
+from nanoaccel.exporters.targets.table import BASE, TARGETS, derived
 from nanoaccel.finetune.drafts import corpus
 from nanoaccel.finetune.drafts.training_examples import Lessons, TrainingExample, choose_vocabulary
 from nanoaccel.registry import BACKENDS
@@ -321,7 +322,7 @@ class _Training:
         fingerprint = self._target.fingerprint()
         assert fingerprint is not None
         manifest = HeadManifest(
-            runtime="openvino",
+            runtime=BASE.name,
             graph=_GRAPH,
             target=fingerprint,
             layers=layers,
@@ -336,7 +337,7 @@ class _Training:
             files=list_files(folder),
         )
         (folder / HEAD).write_text(manifest.to_json(), encoding="utf-8")
-        if ONNX in self._target.runtimes:
-            from nanoaccel.exporters.targets.onnx.head_folder import give_graphs
-
-            give_graphs(folder, (ONNX, OPENVINO), self._target.context_length)
+        names = {*self._target.runtimes} & {*TARGETS}
+        others = [target.name for target in derived(names)]
+        if others:
+            give_graphs(folder, (*others, BASE.name), self._target.context_length)

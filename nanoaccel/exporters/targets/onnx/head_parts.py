@@ -9,8 +9,8 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from nanoaccel.bundle.packed_graph import FEATURES, INPUT_IDS
 from nanoaccel.errors import ExportError
-from nanoaccel.exporters.targets.onnx.names import FEATURES, INPUT_IDS
 from nanoaccel.exporters.targets.onnx.stored import StoredWeight
 from nanoaccel.exporters.targets.onnx.weights import GraphWeights, read_weights, stored_floats
 

@@ -6,8 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanoaccel.bundle import find_context_length
-from nanoaccel.bundle.attention import layer_kinds, obstacle, uniform_length
+from nanoaccel.bundle.attention import layer_kinds, obstacle
 from nanoaccel.errors import ExportError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -81,22 +80,6 @@ def _wrong_version(kind: str, wanted: str) -> UnsupportedModelError:
     return UnsupportedModelError(
         f"{kind!r} cannot be exported with transformers {transformers.__version__}",
         f'Install one that can: pip install "transformers{wanted}"',
-    )
-
-
-def context_length(config: PretrainedConfig) -> int:
-    """Tokens that the model can attend to.
-
-    Raises:
-        UnsupportedModelError: The config does not say.
-    """
-    found = find_context_length(config.to_dict())
-    if found is not None:
-        limit = uniform_length(config.get_text_config().to_dict())
-        return found if limit is None else min(found, limit[0])
-    raise UnsupportedModelError(
-        f"the config of {config.model_type!r} does not say how long the context is",
-        "Add max_position_embeddings to its config.json",
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nanoaccel.errors import GGUFError, UnsupportedModelError
-from nanoaccel.exporters.source.gguf.architectures import Architecture
+from nanoaccel.exporters.source.gguf.architectures import GGUFArchitecture
 from nanoaccel.exporters.source.gguf.config import build_config, find_architecture
 from nanoaccel.exporters.source.gguf.metadata import GGUFMetadata
 from nanoaccel.exporters.source.gguf.sampling import apply_sampling
@@ -44,7 +44,7 @@ def load_gguf(metadata: GGUFMetadata, dtype: torch.dtype) -> PreTrainedModel:
     left = set(parameters)
     with torch.no_grad():
         for name, values in read_tensors(metadata, set(metadata.tensors) - set(_CONFIGURED)):
-            place = architecture.place(name)
+            place = architecture.parameter_of(name)
             if place is None or place not in parameters:
                 raise UnsupportedModelError(
                     f"{metadata.path} has a tensor {name}, which is not known for "
@@ -74,7 +74,7 @@ def load_gguf(metadata: GGUFMetadata, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def _restored(
-    name: str, values: np.ndarray, architecture: Architecture, config: PretrainedConfig
+    name: str, values: np.ndarray, architecture: GGUFArchitecture, config: PretrainedConfig
 ) -> np.ndarray:
     """A tensor as transformers keeps it."""
     if architecture.norms_from_one and name.endswith("norm.weight"):

@@ -37,7 +37,7 @@ def packed_graph(builder: Path, checkpoint: Path) -> ir.Model:
     origin = read_origin(checkpoint)
     model = ir.load(builder)
     restore_embedding_scale(model.graph, origin.hidden_size, origin.dtype)
-    restore_norms(model.graph, origin.epsilon, plain=origin.kind == "olmo")
+    restore_norms(model.graph, origin.epsilon, plain=origin.plain_norms)
     pack_attention(model)
     select_rows(model.graph)
     add_hidden_outputs(model.graph, origin.hidden_size)

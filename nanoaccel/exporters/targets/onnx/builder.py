@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nanoaccel.bundle.architectures import architecture_of
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.targets.onnx.rotation import Rotation
 
@@ -25,7 +26,6 @@ _CONFIG = "config.json"
 _OWN_TYPE = "nanoaccel_dtype"
 _ROTATIONS = "nanoaccel_rotations"
 _EPSILON = ("rms_norm_eps", "layer_norm_eps", "norm_eps", "layer_norm_epsilon")
-_FIXED_EPSILON = {"olmo": 1e-5}  # where it stands in the code
 _FREQUENCIES, _SCALE = "inv_freq", "attention_scaling"
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
@@ -75,7 +75,7 @@ class Origin:
     """What the builder's graph does not say of the model that it was made from.
 
     Args:
-        kind: As in config.json ("llama").
+        plain_norms: Whether its norms subtract the mean and have no weights.
         hidden_size: Numbers that a layer gives for a token.
         dtype: Of its own weights, such as "bfloat16".
         epsilon: What its norms add to the variance; None when its config does not say.
@@ -83,7 +83,7 @@ class Origin:
         rotations: Of its rotary embeddings.
     """
 
-    kind: str
+    plain_norms: bool
     hidden_size: int
     dtype: str
     epsilon: float | None
@@ -120,12 +120,14 @@ def save_checkpoint(model: PreTrainedModel, folder: Path, tokenizer: Path) -> No
 def read_origin(checkpoint: Path) -> Origin:
     """What config.json says, and ``save_checkpoint`` noted in it."""
     config = json.loads((checkpoint / _CONFIG).read_text(encoding="utf-8"))
+    architecture = architecture_of(config)
     epsilons = (float(config[name]) for name in _EPSILON if config.get(name) is not None)
+    fixed = architecture.norm_epsilon
     return Origin(
-        kind=config["model_type"],
+        plain_norms=architecture.plain_norms,
         hidden_size=config["hidden_size"],
         dtype=config.get(_OWN_TYPE, "float32"),
-        epsilon=_FIXED_EPSILON.get(config["model_type"], next(epsilons, None)),
+        epsilon=next(epsilons, None) if fixed is None else fixed,
         windows=windows_of(config),
         rotations=tuple(
             Rotation(np.array(one["frequencies"], np.float32), one["scale"])

@@ -1,4 +1,4 @@
-"""What was measured once: small files in the cache folder, each of which may be lost or damaged."""
+"""Small JSON files in the cache folder, for what is measured once; any may be lost or damaged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OTHER = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:
-    """Of those of some packages that are installed: what was made with others is another thing."""
+    """Versions of those of some packages that are installed; part of the key of what is cached."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
@@ -29,21 +29,21 @@ def versions_of(packages: Iterable[str]) -> dict[str, str]:
 
 
 def file_of(folder: Path, *names: str) -> Path:
-    """Where something is kept.
+    """The path of a cached file.
 
     Args:
-        folder: Keeps all of its kind.
+        folder: Of all files of the kind.
         names: Of any length, from the widest to the narrowest; all but the last one are folders.
     """
     hashes = [sha256(name.encode()).hexdigest()[:32] for name in names]
     return folder.joinpath(*hashes).with_suffix(".json")
 
 
-def recall(file: Path, read: Callable[[Any], T]) -> T:
-    """Give what a file holds.
+def load_json(file: Path, read: Callable[[Any], T]) -> T:
+    """Load a value.
 
     Args:
-        file: As ``remember`` wrote it.
+        file: As ``store_json`` wrote it.
         read: Makes something of the JSON value, or raises what a wrong one leads to: ValueError,
             KeyError, TypeError, AttributeError.
 
@@ -58,22 +58,22 @@ def recall(file: Path, read: Callable[[Any], T]) -> T:
         raise ValueError(lines[0] if lines else type(error).__name__) from error
 
 
-def recall_sound(file: Path, read: Callable[[Any], T]) -> T | None:
-    """What ``recall`` gives; None where that raises, as it is measured again then."""
+def load_or_none(file: Path, read: Callable[[Any], T]) -> T | None:
+    """The value that ``load_json`` gives; None where it raises, so that it is measured again."""
     try:
-        return recall(file, read)
+        return load_json(file, read)
     except (OSError, ValueError):
         return None
 
 
-def remember(file: Path, content: Any) -> None:
+def store_json(file: Path, content: Any) -> None:
     """Write a JSON value, whole or not at all; where that fails, the log says so once."""
     with kept_if_possible():
-        write(file, content)
+        write_json(file, content)
 
 
-def write(file: Path, content: Any) -> None:
-    """As ``remember``, for what is not to be lost.
+def write_json(file: Path, content: Any) -> None:
+    """As ``store_json``, for what is not to be lost.
 
     Raises:
         OSError: It cannot be written.

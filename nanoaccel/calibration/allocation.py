@@ -58,7 +58,7 @@ def allocate(units: Mapping[str, Sequence[Choice]], budget: int) -> Allocation:
         ValueError: Even the smallest choices need more.
     """
     hulls = {name: _hull(choices) for name, choices in units.items()}
-    places = dict.fromkeys(units, 0)
+    indices = dict.fromkeys(units, 0)
     left = budget - sum(hull[0].size for hull in hulls.values())
     if left < 0:
         raise ValueError(f"{budget} bytes are less than {smallest_size(units)}")
@@ -66,15 +66,15 @@ def allocate(units: Mapping[str, Sequence[Choice]], budget: int) -> Allocation:
     heapq.heapify(steps)
     while steps:
         _, name = heapq.heappop(steps)
-        hull, place = hulls[name], places[name]
-        price = hull[place + 1].size - hull[place].size
+        hull, index = hulls[name], indices[name]
+        price = hull[index + 1].size - hull[index].size
         if price > left:
             continue
         left -= price
-        places[name] = place + 1
-        if place + 2 < len(hull):
-            heapq.heappush(steps, (_slope(hull, place + 1), name))
-    taken = {name: hull[places[name]] for name, hull in hulls.items()}
+        indices[name] = index + 1
+        if index + 2 < len(hull):
+            heapq.heappush(steps, (_slope(hull, index + 1), name))
+    taken = {name: hull[indices[name]] for name, hull in hulls.items()}
     return Allocation(
         {name: choice.name for name, choice in taken.items()},
         sum(choice.size for choice in taken.values()),
@@ -94,9 +94,9 @@ def _hull(choices: Sequence[Choice]) -> list[Choice]:
     return hull
 
 
-def _slope(hull: Sequence[Choice], place: int) -> float:
+def _slope(hull: Sequence[Choice], index: int) -> float:
     """For a heap, where the best step comes first."""
-    return -_rate(hull[place], hull[place + 1])
+    return -_rate(hull[index], hull[index + 1])
 
 
 def _rate(small: Choice, large: Choice) -> float:

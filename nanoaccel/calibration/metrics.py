@@ -138,9 +138,9 @@ class FidelityMeter:
         """Compare f32[R, V] with f32[R, V]; the last row of a window has no right token."""
         found, expected = log_softmax(logits), log_softmax(reference)
         self._same.append(found.argmax(axis=-1) == expected.argmax(axis=-1))
-        places = (np.arange(len(right)), right)
-        self._right.append(found[places])
-        self._right_reference.append(expected[places])
+        right_tokens = (np.arange(len(right)), right)
+        self._right.append(found[right_tokens])
+        self._right_reference.append(expected[right_tokens])
         np.subtract(expected, found, out=found)
         np.exp(expected, out=expected)
         self._kl.append(np.einsum("tv,tv->t", expected, found))

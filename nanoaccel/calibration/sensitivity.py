@@ -100,14 +100,14 @@ def measure_sensitivity(
         replay = _Replay(model)
         units, expected = replay.record(tokens)
         found = []
-        for place, (block, names) in enumerate(units):
+        for index, (block, names) in enumerate(units):
             modules = [model.get_submodule(name) for name in names]
             with _rounded(modules, few) as error, replay.from_block(block):
                 kl = expected.divergence(model(tokens, use_cache=False).logits)
             with _rounded(modules, backup) as finer:
                 share = finer / max(error, _EPSILON)
             found.append(Sensitivity(names, kl, kl * share))
-            tell((place + 1) / len(units))
+            tell((index + 1) / len(units))
     return found
 
 
@@ -151,16 +151,16 @@ class _Replay:
             self._outputs.append(output)
             kept.clear()
 
-        for place, block in enumerate(self._blocks):
+        for index, block in enumerate(self._blocks):
             hooks.append(block.register_forward_hook(end_of_block))
             for name, module in block.named_modules():
                 if not _is_projection(module):
                     continue
-                full = f"{self._prefix}.{place}.{name}"
+                full = f"{self._prefix}.{index}.{name}"
 
-                def note(_: Any, given: Any, full: str = full, place: int = place) -> None:
+                def note(_: Any, given: Any, full: str = full, index: int = index) -> None:
                     kept.append(given[0])
-                    inputs.setdefault((place, id(given[0])), []).append(full)
+                    inputs.setdefault((index, id(given[0])), []).append(full)
 
                 hooks.append(module.register_forward_pre_hook(note))
         try:
@@ -168,7 +168,7 @@ class _Replay:
         finally:
             for hook in hooks:
                 hook.remove()
-        units = [(place, tuple(names)) for (place, _), names in inputs.items()]
+        units = [(index, tuple(names)) for (index, _), names in inputs.items()]
         return [*units, *self._ends()], _Expected(logits)
 
     def _ends(self) -> list[tuple[int, tuple[str, ...]]]:
@@ -184,13 +184,13 @@ class _Replay:
     @contextmanager
     def from_block(self, first: int) -> Iterator[None]:
         """Inside, blocks before ``first`` give what they gave when it was recorded."""
-        for place in range(first):
-            self._blocks[place].forward = lambda *_, output=self._outputs[place], **__: output
+        for index in range(first):
+            self._blocks[index].forward = lambda *_, output=self._outputs[index], **__: output
         try:
             yield
         finally:
-            for place in range(first):
-                del self._blocks[place].forward
+            for index in range(first):
+                del self._blocks[index].forward
 
 
 @contextmanager

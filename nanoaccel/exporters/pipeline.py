@@ -14,7 +14,7 @@ from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import publishing
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quantize.requirements import check_installed
-from nanoaccel.exporters.source.drafts import choose_draft, place_draft
+from nanoaccel.exporters.source.drafts import add_draft, choose_draft
 from nanoaccel.exporters.targets.table import target_names, with_sources
 
 # Tokens over which a model is judged: to see that it is sound, and to choose by.
@@ -102,10 +102,10 @@ def _run(model: str, folder: Path, asked: ExportOptions, progress: Progress) -> 
     draft = choose_draft(options.draft, artifacts.fingerprint, options.targets)
     made = make_graphs(artifacts, options, folder, progress)
     plain = replace(asked, draft="none", search_seconds=None, targets=options.targets)
-    place_draft(
+    add_draft(
         draft,
         folder,
-        lambda name, place: _run(name, place, plain, progress),
+        lambda name, into: _run(name, into, plain, progress),
         targets=made.targets,
         context=plan.context,
     )

@@ -10,7 +10,7 @@ from support.paper import write_paper_bundle
 from nanoaccel.bundle import HEAD
 from nanoaccel.errors import BundleDamagedError, ExportError
 from nanoaccel.exporters.source import drafts
-from nanoaccel.exporters.source.drafts import DraftChoice, choose_draft, place_draft
+from nanoaccel.exporters.source.drafts import DraftChoice, add_draft, choose_draft
 
 
 def no_export(model: str, out: Path) -> None:
@@ -29,7 +29,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_choose_draft_auto_takes_the_head_for_these_weights(own: Path) -> None:
     choice = choose_draft("auto", "weights-2")
-    assert (choice.kind, choice.place) == ("head", str(own / "two"))
+    assert (choice.kind, choice.source) == ("head", str(own / "two"))
     assert choice.reason == "it comes with NanoAccel for these weights"
 
 
@@ -73,7 +73,7 @@ def test_place_draft_copies_what_was_chosen(tmp_path: Path, kind: str) -> None:
     chosen = (
         write_head(tmp_path / "draft") if kind == "head" else write_paper_bundle(tmp_path / "draft")
     )
-    place_draft(DraftChoice(kind, str(chosen), ""), target, no_export, context=64)
+    add_draft(DraftChoice(kind, str(chosen), ""), target, no_export, context=64)
     names = {path.relative_to(chosen) for path in chosen.rglob("*")}
     assert {path.relative_to(target / "draft") for path in (target / "draft").rglob("*")} == names
 
@@ -85,7 +85,7 @@ def test_place_draft_exports_a_model(tmp_path: Path) -> None:
         assert model == "org/small-model"
         shutil.copytree(made, out, dirs_exist_ok=True)
 
-    place_draft(DraftChoice("model", "org/small-model", ""), target, export, context=64)
+    add_draft(DraftChoice("model", "org/small-model", ""), target, export, context=64)
     assert (target / "draft" / "nanoaccel.json").is_file()
 
 
@@ -93,10 +93,10 @@ def test_place_draft_refuses_another_tokenizer(tmp_path: Path) -> None:
     target = write_paper_bundle(tmp_path / "target")
     other = write_paper_bundle(tmp_path / "other", more_tokens=["more"])
     with pytest.raises(ExportError, match="has another tokenizer than the model"):
-        place_draft(DraftChoice("bundle", str(other), ""), target, no_export, context=64)
+        add_draft(DraftChoice("bundle", str(other), ""), target, no_export, context=64)
 
 
 def test_place_draft_leaves_a_bundle_without_one_alone(tmp_path: Path) -> None:
     target = write_paper_bundle(tmp_path / "target")
-    place_draft(DraftChoice("none", "", ""), target, no_export, context=64)
+    add_draft(DraftChoice("none", "", ""), target, no_export, context=64)
     assert not (target / "draft").exists()

@@ -83,11 +83,11 @@ def _next_size(
     last = trials[-1]
     foretold = budget.within(recipe, max(last.graph.bytes, budget.range(recipe)[0])).loss
     scale = last.fidelity.kl / max(foretold, 1e-9)
-    wanted = (recipe.max_kl - _ERRORS * last.fidelity.kl_error) * 0.98
+    allowed = (recipe.max_kl - _ERRORS * last.fidelity.kl_error) * 0.98
     left, right = low, high
     for _ in range(20):
         middle = (left + right) // 2
-        if budget.within(recipe, middle).loss * scale > wanted:
+        if budget.within(recipe, middle).loss * scale > allowed:
             left = middle
         else:
             right = middle

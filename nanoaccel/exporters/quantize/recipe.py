@@ -193,10 +193,10 @@ class Recipe:
         if self.group_size is None:
             return
         if fixed is not None and self.group_size != fixed and self.compressed:
-            wanted = "-1, one scale a row" if fixed == -1 else str(fixed)
+            value_text = "-1, one scale a row" if fixed == -1 else str(fixed)
             raise ConfigError(
                 f"group_size={self.group_size} does not go with weights={self.weights!r}",
-                f"Leave it out: it is {wanted}",
+                f"Leave it out: it is {value_text}",
             )
         if self.group_size != -1 and (self.group_size < 16 or self.group_size % 16 != 0):
             raise ConfigError(

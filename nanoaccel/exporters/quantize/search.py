@@ -1,4 +1,4 @@
-"""Tries recipes on one model within a time, and keeps the best; what was tried is remembered."""
+"""Tries recipes on one model within a time, and keeps the best; results are cached."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nanoaccel.cached_json import file_of, recall_sound, remember
+from nanoaccel.cached_json import file_of, load_or_none, store_json
 from nanoaccel.calibration.metrics import Fidelity
 from nanoaccel.errors import ConfigError, ExportError
 from nanoaccel.exporters.quantize.budget import Budget
@@ -72,22 +72,22 @@ class Found:
     left_out: Sequence[str]
 
 
-def candidates(wanted: Recipe, budget: Budget) -> list[Recipe]:
+def candidates(asked: Recipe, budget: Budget) -> list[Recipe]:
     """What to try, quick ones first: methods and layouts, then sizes between.
 
     Args:
-        wanted: Its limits hold for all; as it is otherwise, it is tried too.
+        asked: Its limits hold for all; as it is otherwise, it is tried too.
         budget: Of the model.
     """
-    plain = replace(PRESETS["fast"], group_size=wanted.group_size)
-    unlimited = wanted.target_bits is None and wanted.target_size is None
-    bits = _BITS if unlimited else wanted.target_bits
-    size = wanted.target_size
+    plain = replace(PRESETS["fast"], group_size=asked.group_size)
+    unlimited = asked.target_bits is None and asked.target_size is None
+    bits = _BITS if unlimited else asked.target_bits
+    size = asked.target_size
     tuned = PRESETS["balanced"]
     best = PRESETS["accurate"]
     recipes = [
         plain,
-        replace(wanted, max_kl=None, min_agreement=None),
+        replace(asked, max_kl=None, min_agreement=None),
         tuned,
         replace(best, target_bits=bits, target_size=size),
         replace(tuned, target_bits=bits, target_size=size),
@@ -96,7 +96,7 @@ def candidates(wanted: Recipe, budget: Budget) -> list[Recipe]:
         replace(best, target_bits=None),
     ]
     smallest = budget.range(tuned)[0]
-    if wanted.limited:
+    if asked.limited:
         recipes += [tuned.with_target(int(smallest * factor)) for factor in (1.08, 1.2)]
         recipes += [best.with_target(int(smallest * factor)) for factor in (1.08, 1.2)]
     return list(dict.fromkeys(recipes))
@@ -104,7 +104,7 @@ def candidates(wanted: Recipe, budget: Budget) -> list[Recipe]:
 
 def search(
     make: Make,
-    wanted: Recipe,
+    asked: Recipe,
     budget: Budget,
     folder: Path,
     memory: Path,
@@ -115,7 +115,7 @@ def search(
 
     Args:
         make: Makes and judges a graph in a folder.
-        wanted: Limits that the best must keep.
+        asked: Limits that the best must keep.
         budget: Of the model.
         folder: Where graphs go while they are tried.
         memory: Where results are kept, so that a search that was stopped goes on.
@@ -130,9 +130,9 @@ def search(
     best: tuple[Recipe, Trial | None] | None = None
     left_out = []
     effort = _Effort()
-    for recipe in candidates(wanted, budget):
+    for recipe in candidates(asked, budget):
         file = _file(memory, recipe)
-        known = recall_sound(file, _tried)
+        known = load_or_none(file, _tried)
         trial = None
         if known is None:
             if clock() - begin + effort.expected(recipe) > seconds and tried:
@@ -144,9 +144,9 @@ def search(
                 continue
             effort.note(recipe, trial.seconds)
             known = Tried.of(recipe, trial)
-            remember(file, asdict(known))
+            store_json(file, asdict(known))
         tried[recipe] = known
-        if best is None or _rank(known, wanted, budget) < _rank(tried[best[0]], wanted, budget):
+        if best is None or _rank(known, asked, budget) < _rank(tried[best[0]], asked, budget):
             worse = None if best is None else best[1]
             best = recipe, trial
         else:
@@ -154,27 +154,27 @@ def search(
         if worse is not None:
             worse.discard()
     assert best is not None, "the first recipe is always tried"
-    if not _allowed(tried[best[0]], wanted, budget):
-        raise _none_keeps(wanted, list(tried.values()))
+    if not _allowed(tried[best[0]], asked, budget):
+        raise _none_keeps(asked, list(tried.values()))
     lines = sorted(tried.values(), key=lambda line: line.size)
     return Found(best[0], best[1], lines, left_out)
 
 
-def _rank(tried: Tried, wanted: Recipe, budget: Budget) -> tuple[bool, float]:
+def _rank(tried: Tried, asked: Recipe, budget: Budget) -> tuple[bool, float]:
     """Less is better: what keeps the limits, then the smallest under limits, else the closest."""
     return (
-        not _allowed(tried, wanted, budget),
-        float(tried.size) if wanted.limited else tried.fidelity.kl,
+        not _allowed(tried, asked, budget),
+        float(tried.size) if asked.limited else tried.fidelity.kl,
     )
 
 
-def _allowed(tried: Tried, wanted: Recipe, budget: Budget) -> bool:
-    most = wanted.target_size
+def _allowed(tried: Tried, asked: Recipe, budget: Budget) -> bool:
+    most = asked.target_size
     if most is None:
-        bits = _BITS if wanted.target_bits is None else wanted.target_bits
+        bits = _BITS if asked.target_bits is None else asked.target_bits
         assert bits is not None, "the preset has a limit"
-        most = int(bits * budget.parameters / 8 * 1.01) if not wanted.limited else tried.size
-    return tried.size <= most and keeps(tried.fidelity, wanted)
+        most = int(bits * budget.parameters / 8 * 1.01) if not asked.limited else tried.size
+    return tried.size <= most and keeps(tried.fidelity, asked)
 
 
 class _Effort:
@@ -201,10 +201,10 @@ def _tried(found: Any) -> Tried:
     return Tried(**{**found, "fidelity": Fidelity(**found["fidelity"])})
 
 
-def _none_keeps(wanted: Recipe, tried: Sequence[Tried]) -> ExportError:
+def _none_keeps(asked: Recipe, tried: Sequence[Tried]) -> ExportError:
     closest = min(tried, key=lambda line: line.fidelity.kl)
     return ExportError(
-        f"none of {len(tried)} recipes keeps the limits of {wanted.describe()}: the closest, "
+        f"none of {len(tried)} recipes keeps the limits of {asked.describe()}: the closest, "
         f"{closest.name}, has KL {closest.fidelity.kl:.4f} at {closest.size / 1e6:.1f} MB",
         "Allow more, or more time (--time-budget)",
     )

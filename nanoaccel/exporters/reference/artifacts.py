@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoaccel.cached_json import file_of, recall_sound, remember
+from nanoaccel.cached_json import file_of, load_or_none, store_json
 from nanoaccel.calibration.datasets import (
     CalibrationData,
     CalibrationOptions,
@@ -257,10 +257,10 @@ def _sensitivity(
     what = json.dumps([name, data.digest, asdict(few), asdict(backup), count])
     file = file_of(cache_folder() / "sensitivity", what)
     with progress.stage("measure how sensitive layers are") as tell, quiet():
-        found = recall_sound(file, _units)
+        found = load_or_none(file, _units)
         if found is None:
             found = measure_sensitivity(original.model, data.samples[:count], few, backup, tell)
-            remember(file, [asdict(unit) for unit in found])
+            store_json(file, [asdict(unit) for unit in found])
     return found
 
 

@@ -62,7 +62,7 @@ def write_report(
         left_out=compression.left_out,
         self_checks=made.checks,
         opens_in_genai=opens_in_genai,
-        draft={"kind": draft.kind, "from": draft.place, "reason": draft.reason},
+        draft={"kind": draft.kind, "from": draft.source, "reason": draft.reason},
         seconds=progress.seconds,
         peak_memory=progress.peak_memory,
         expected_memory=plan.memory,

@@ -24,12 +24,12 @@ class DraftChoice:
 
     Args:
         kind: "head", "bundle", "model" (which is exported first), or "none".
-        place: Folder, or name of the model; empty without a draft.
+        source: Folder, or name of the model; empty without a draft.
         reason: In words.
     """
 
     kind: str
-    place: str
+    source: str
     reason: str
 
 
@@ -92,7 +92,7 @@ def _own_head(fingerprint: str) -> DraftChoice:
     )
 
 
-def place_draft(
+def add_draft(
     choice: DraftChoice,
     folder: Path,
     export_model: Callable[[str, Path], None],
@@ -117,14 +117,14 @@ def place_draft(
         return
     if choice.kind == "model":
         draft.mkdir()
-        export_model(choice.place, draft)
+        export_model(choice.source, draft)
     else:
-        shutil.copytree(choice.place, draft)
+        shutil.copytree(choice.source, draft)
     if choice.kind == "head" and Head.open(draft).runtimes != tuple(targets):
         give_graphs(draft, targets, context)
     if choice.kind != "head" and _tokens(Bundle.open(draft).folder) != _tokens(folder):
         raise ExportError(
-            f"draft={choice.place!r} has another tokenizer than the model",
+            f"draft={choice.source!r} has another tokenizer than the model",
             "A draft must read and write the same tokens: name another one",
         )
 

@@ -40,8 +40,8 @@ def target_names(runtime: str) -> tuple[str, ...]:
 
 def with_sources(names: Iterable[str]) -> list[GraphTarget]:
     """Targets, and those whose weights they take over, in the order in which they are made."""
-    wanted = {BASE.name, *names}
-    return [target for name, target in TARGETS.items() if name in wanted]
+    chosen = {BASE.name, *names}
+    return [target for name, target in TARGETS.items() if name in chosen]
 
 
 def derived(names: Iterable[str]) -> list[GraphTarget]:

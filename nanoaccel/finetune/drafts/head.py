@@ -144,10 +144,10 @@ class DepthAttention:
         self._shape = shape
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
-        place = torch.arange(length)
-        self._behind = place[:, None] - place[None, :]
+        position = torch.arange(length)
+        self._behind = position[:, None] - position[None, :]
         half = torch.arange(0, shape.head_dim, 2) / shape.head_dim
-        angles = place[:, None] / shape.rope_theta**half
+        angles = position[:, None] / shape.rope_theta**half
         self._cos, self._sin = (torch.cat([f(angles)] * 2, -1) for f in (torch.cos, torch.sin))
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -168,9 +168,9 @@ class DepthAttention:
         weights = scores.softmax(-1)
         length = q.shape[2]
         out = weights[..., :length] @ self._values[0]
-        for place, values in enumerate(self._values[1:]):
-            weight = weights[..., length + place : length + place + 1]
-            out = out + weight * _shifted(values, depth - place - 2)
+        for step, values in enumerate(self._values[1:]):
+            weight = weights[..., length + step : length + step + 1]
+            out = out + weight * _shifted(values, depth - step - 2)
         return out.transpose(1, 2).flatten(2)
 
     def _rotated(self, x: Tensor) -> Tensor:
@@ -182,6 +182,6 @@ def _split(x: Tensor, heads: int) -> Tensor:
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
-def _shifted(x: Tensor, places: int) -> Tensor:
+def _shifted(x: Tensor, distance: int) -> Tensor:
     """Each position gets what stood so many places before it; the first ones get zeros."""
-    return x if places == 0 else F.pad(x, (0, 0, places, 0))[:, :, : x.shape[2]]
+    return x if distance == 0 else F.pad(x, (0, 0, distance, 0))[:, :, : x.shape[2]]

@@ -22,7 +22,11 @@ from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
 from nanoaccel.exporters.targets.head_graphs import give_graphs
 from nanoaccel.exporters.targets.table import BASE, TARGETS, derived
 from nanoaccel.finetune.drafts import corpus
-from nanoaccel.finetune.drafts.training_examples import Lessons, TrainingExample, choose_vocabulary
+from nanoaccel.finetune.drafts.training_examples import (
+    ExampleFolder,
+    TrainingExample,
+    choose_vocabulary,
+)
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.llm import LLM
@@ -116,10 +120,10 @@ def train_draft(
     """
     progress = Progress((lambda _: None) if listener is None else listener)
     out = out.resolve()
-    place = out.parent / f".{out.name}.training"
+    work = out.parent / f".{out.name}.training"
     with (
         publishing(out, overwrite=overwrite, manifests=(HEAD, MANIFEST)) as folder,
-        _working(place, target, recipe) as work,
+        _working(work, target, recipe) as work,
     ):
         draft = _Training(_target(target, work, progress), recipe, work, progress)
         survival = draft.run(folder)
@@ -178,13 +182,13 @@ class _Training:
 
         texts = self._texts()
         vocabulary = self._vocabulary(texts)
-        pupil = self._pupil(vocabulary)
-        taught, held = split(list(self._lessons(texts, vocabulary)))
-        self._train(pupil, taught)
+        module = self._module(vocabulary)
+        taught, held = split(list(self._examples(texts, vocabulary)))
+        self._train(module, taught)
         with self._progress.stage("judge it on text that it has not seen"):
-            found = survival(pupil, held, _GUESSES)
+            found = survival(module, held, _GUESSES)
         with self._progress.stage("write the draft"), quiet():
-            self._write(pupil, vocabulary, folder, found)
+            self._write(module, vocabulary, folder, found)
         return found
 
     def _texts(self) -> list[corpus.Text]:
@@ -215,14 +219,16 @@ class _Training:
             return list(range(size))
         return choose_vocabulary(texts, self._recipe.vocabulary, size)
 
-    def _lessons(
+    def _examples(
         self, texts: Sequence[corpus.Text], vocabulary: list[int]
     ) -> Iterator[TrainingExample]:
         from nanoaccel.finetune.drafts.head_start import layers_to_read
 
         text = self._config.get_text_config()
         layers = layers_to_read(text.num_hidden_layers) if self._recipe.kind == "head" else ()
-        lessons = Lessons(self._work / "lessons", len(layers) * text.hidden_size, len(vocabulary))
+        examples = ExampleFolder(
+            self._work / "examples", len(layers) * text.hidden_size, len(vocabulary)
+        )
         total = sum(len(text.prompt) + len(text.answer) for text in texts)
         with self._progress.stage("let the target read it") as tell:
             backend = BACKENDS.resolve(self._target.runtime)(
@@ -234,7 +240,7 @@ class _Training:
             )
             longest = max(len(text.prompt) + len(text.answer) for text in texts)
             backend.allocate_cache(-(-longest // backend.info.block_size))
-            lessons.write(
+            examples.write(
                 texts,
                 backend,
                 vocabulary=vocabulary,
@@ -242,9 +248,9 @@ class _Training:
                 progress=lambda done: tell(done / total),
             )
             backend.close()
-        return iter(lessons)
+        return iter(examples)
 
-    def _pupil(self, vocabulary: list[int]) -> DraftModule:
+    def _module(self, vocabulary: list[int]) -> DraftModule:
         with self._progress.stage("load the target's weights"), quiet():
             model = self._original()
         if self._recipe.kind == "layers":
@@ -282,7 +288,7 @@ class _Training:
         except NanoAccelError:
             return None
 
-    def _train(self, pupil: DraftModule, lessons: Sequence[TrainingExample]) -> None:
+    def _train(self, module: DraftModule, examples: Sequence[TrainingExample]) -> None:
         from nanoaccel.finetune.drafts.training import TrainingOptions, train
 
         options = TrainingOptions(
@@ -291,18 +297,18 @@ class _Training:
             seed=self._recipe.seed,
         )
         with self._progress.stage("train the draft") as tell:
-            train(pupil, lessons, options, self._work / "checkpoint.pt", tell)
+            train(module, examples, options, self._work / "training.pt", tell)
 
     def _write(
-        self, pupil: DraftModule, vocabulary: list[int], folder: Path, survival: list[float]
+        self, module: DraftModule, vocabulary: list[int], folder: Path, survival: list[float]
     ) -> None:
         from nanoaccel.finetune.drafts.student import Student
 
         recipe = Recipe()
-        if isinstance(pupil, Student):
+        if isinstance(module, Student):
             source = self._source()
             assert source is not None
-            pupil.save(self._work / "student")
+            module.save(self._work / "student")
             write_tokenizer(source, self._work / "student")
             runtimes = self._target.runtimes
             made = export(
@@ -318,7 +324,7 @@ class _Training:
 
         text = self._config.get_text_config()
         layers = layers_to_read(text.num_hidden_layers)
-        write_graph(pupil, vocabulary, text.vocab_size, folder / _GRAPH, recipe)
+        write_graph(module, vocabulary, text.vocab_size, folder / _GRAPH, recipe)
         fingerprint = self._target.fingerprint()
         assert fingerprint is not None
         manifest = HeadManifest(

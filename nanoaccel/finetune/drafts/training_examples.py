@@ -54,8 +54,8 @@ def choose_vocabulary(texts: Sequence[Text], size: int, vocab_size: int) -> list
     return sorted([*common, *(next(rest) for _ in range(min(size, vocab_size) - len(common)))])
 
 
-class Lessons:
-    """The lessons of a folder.
+class ExampleFolder:
+    """The examples of a folder.
 
     Args:
         folder: Where they are, or shall be.
@@ -99,11 +99,11 @@ class Lessons:
         rows[list(vocabulary)] = np.arange(len(vocabulary))
         try:
             for text in texts[len(ends) :]:
-                lesson = _study(text, backend, vocabulary, rows, num_layers)
+                example = _study(text, backend, vocabulary, rows, num_layers)
                 for name, file in files.items():
-                    file.write(np.ascontiguousarray(getattr(lesson, name)).tobytes())
+                    file.write(np.ascontiguousarray(getattr(example, name)).tobytes())
                     file.flush()
-                ends.append((ends[-1] if ends else 0) + len(lesson.tokens))
+                ends.append((ends[-1] if ends else 0) + len(example.tokens))
                 (self._folder / _DONE).write_text(json.dumps(ends))
                 progress(ends[-1])
         finally:
@@ -111,7 +111,7 @@ class Lessons:
                 file.close()
 
     def __iter__(self) -> Iterator[TrainingExample]:
-        """All lessons, mapped from disk."""
+        """All examples, mapped from disk."""
         ends = self._ends()
         maps = {name: self._map(name, ends[-1]) for name in self._columns}
         for start, end in zip([0, *ends], ends, strict=False):
@@ -157,17 +157,17 @@ def _study(
     features = []
     for start in range(0, len(ids), _CHUNK):
         chunk = slice(start, start + _CHUNK)
-        wanted = np.flatnonzero(taught[chunk])
-        result = backend.forward(_plan(ids[chunk], start, wanted, backend.info.block_size))
+        asked = np.flatnonzero(taught[chunk])
+        result = backend.forward(_plan(ids[chunk], start, asked, backend.info.block_size))
         features.append(_scaled(result.hidden, num_layers, len(ids[chunk])))
-        if len(wanted) > 0:
+        if len(asked) > 0:
             best = _best(result.logits, vocabulary, count)
-            likeliest[start + wanted], chances[start + wanted] = best
+            likeliest[start + asked], chances[start + asked] = best
     return TrainingExample(rows[ids], np.concatenate(features), likeliest, chances, taught)
 
 
 def _plan(
-    ids: NDArray[np.int64], start: int, wanted: NDArray[np.int64], block_size: int
+    ids: NDArray[np.int64], start: int, asked: NDArray[np.int64], block_size: int
 ) -> StepPlan:
     blocks = -(-(start + len(ids)) // block_size)
     return StepPlan(
@@ -177,7 +177,7 @@ def _plan(
         past_lens=np.array([start], np.int32),
         block_ids=np.arange(blocks, dtype=np.int32),
         block_begins=np.array([0, blocks], np.int32),
-        logits_rows=wanted,
+        logits_rows=asked,
     )
 
 

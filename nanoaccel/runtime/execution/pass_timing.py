@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nanoaccel.cached_json import file_of, recall_sound, remember
+from nanoaccel.cached_json import file_of, load_or_none, store_json
 from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.execution.selector import Prices
 from nanoaccel.runtime.kv import CacheShape, make_cache
@@ -35,7 +35,7 @@ def recall_prices(keys: Sequence[str], folder: Path) -> list[Prices] | None:
         keys: Name each graph and all that its speed depends on.
         folder: Where small files are kept.
     """
-    found = [recall_sound(_file(folder, key), _prices) for key in keys]
+    found = [load_or_none(_file(folder, key), _prices) for key in keys]
     known = [prices for prices in found if prices is not None]
     return known if len(known) == len(keys) else None
 
@@ -61,7 +61,7 @@ def measure_prices(
             break
     prices = [bench.prices() for bench in benches]
     for key, measured in zip(graphs, prices, strict=True):
-        remember(_file(folder, key), {"rows": dict(measured.rows), "chunk": measured.chunk})
+        store_json(_file(folder, key), {"rows": dict(measured.rows), "chunk": measured.chunk})
     return prices
 
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nanoaccel.cached_json import file_of, recall_sound, remember
+from nanoaccel.cached_json import file_of, load_or_none, store_json
 from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.execution.step_time import StepCost
 from nanoaccel.runtime.types.plan import StepPlan
@@ -45,10 +45,10 @@ def calibrate(
     name = f"{key} {info.device} {info.threads} {info.cache_layout} after {_PAST}"
     file = file_of(folder / "pass-cost", name)
     sizes = {size for size in _SIZES if size <= room}
-    points = None if again else recall_sound(file, lambda found: _points(found, sizes))
+    points = None if again else load_or_none(file, lambda found: _points(found, sizes))
     if points is None:
         points = _measure(backend, room)
-        remember(file, points)
+        store_json(file, points)
     cost.restore(points)
 
 

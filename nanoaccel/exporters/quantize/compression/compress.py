@@ -130,8 +130,8 @@ def _primary(
     finished = FinishedParts(calibration.folder, recipe, storage)
     parts = _parts(chosen)
     model = finished.latest(model)
-    for place in range(finished.count, len(parts)):
-        model = _compress_layers(model, recipe, layers, parts[place], calibration)
+    for index in range(finished.count, len(parts)):
+        model = _compress_layers(model, recipe, layers, parts[index], calibration)
         finished.keep(model)
     finished.remove()
     return model

@@ -61,9 +61,9 @@ def find_layers(model: ov.Model) -> list[Layer]:
         if node.get_output_element_type(0).get_type_name() in _FLOATS and readers:
             found.append(_layer(node, readers))
     size = _vocabulary(model)
-    for place, layer in reversed(list(enumerate(found))):
+    for index, layer in reversed(list(enumerate(found))):
         if layer.kind == "projection" and layer.outputs == size:
-            found[place] = replace(layer, kind="last")
+            found[index] = replace(layer, kind="last")
             break
     return _named_apart(found)
 

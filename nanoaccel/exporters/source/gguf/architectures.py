@@ -50,7 +50,7 @@ _PHI3 = {
     "ffn_down": "mlp.down_proj",
 }
 _OLMO2 = {
-    name: place for name, place in _LLAMA.items() if name not in ("attn_norm", "ffn_norm")
+    name: module for name, module in _LLAMA.items() if name not in ("attn_norm", "ffn_norm")
 } | {
     "post_attention_norm": "post_attention_layernorm",
     "post_ffw_norm": "post_feedforward_layernorm",

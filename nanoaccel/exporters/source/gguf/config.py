@@ -116,5 +116,5 @@ def _sizes(metadata: GGUFMetadata, keys: Keys) -> dict[str, Any]:
 
 
 def _rope_tensors(metadata: GGUFMetadata) -> dict[str, np.ndarray]:
-    wanted = {f"{name}.weight" for name in _ROPE_TENSORS} & metadata.tensors.keys()
-    return {name.removesuffix(".weight"): values for name, values in read_tensors(metadata, wanted)}
+    names = {f"{name}.weight" for name in _ROPE_TENSORS} & metadata.tensors.keys()
+    return {name.removesuffix(".weight"): values for name, values in read_tensors(metadata, names)}

@@ -50,10 +50,10 @@ def check_part(path: Path, reader: GGUFReader, number: int, count: int) -> None:
     """
     fields = reader.fields
     said = int(fields["split.count"].contents()) if "split.count" in fields else 1
-    place = int(fields["split.no"].contents()) if "split.no" in fields else 0
-    if max(said, 1) != count or place != number:
+    found = int(fields["split.no"].contents()) if "split.no" in fields else 0
+    if max(said, 1) != count or found != number:
         raise GGUFError(
-            f"{path} says that it is part {place + 1} of {said}, its name says {number + 1} of "
+            f"{path} says that it is part {found + 1} of {said}, its name says {number + 1} of "
             f"{count}",
             "Keep the names that the parts were published with (-00001-of-0000N.gguf)",
         )

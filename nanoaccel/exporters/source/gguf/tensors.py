@@ -44,14 +44,14 @@ def load_gguf(metadata: GGUFMetadata, dtype: torch.dtype) -> PreTrainedModel:
     left = set(parameters)
     with torch.no_grad():
         for name, values in read_tensors(metadata, set(metadata.tensors) - set(_CONFIGURED)):
-            place = architecture.parameter_of(name)
-            if place is None or place not in parameters:
+            parameter_name = architecture.parameter_of(name)
+            if parameter_name is None or parameter_name not in parameters:
                 raise UnsupportedModelError(
                     f"{metadata.path} has a tensor {name}, which is not known for "
                     f"{metadata.architecture}",
                     "Export the original checkpoint instead",
                 )
-            parameter = parameters[place]
+            parameter = parameters[parameter_name]
             if values.shape != tuple(parameter.shape):
                 raise GGUFError(
                     f"{metadata.path} has {name} of shape {values.shape}, its fields ask for "
@@ -59,11 +59,11 @@ def load_gguf(metadata: GGUFMetadata, dtype: torch.dtype) -> PreTrainedModel:
                     _REMEDY,
                 )
             parameter.copy_(torch.from_numpy(_restored(name, values, architecture, config)))
-            left.discard(place)
-        for place in [place for place in left if place.endswith(".bias")]:
+            left.discard(parameter_name)
+        for parameter_name in [one for one in left if one.endswith(".bias")]:
             if architecture.biases:  # a module beside one with a bias; no bias adds nothing
-                parameters[place].zero_()
-                left.discard(place)
+                parameters[parameter_name].zero_()
+                left.discard(parameter_name)
     if left:
         missing = sorted(left)
         raise GGUFError(

@@ -20,7 +20,7 @@ from nanoaccel.exporters.targets.onnx.passes.rotary_caches import compute_rotary
 from nanoaccel.exporters.targets.onnx.passes.select_rows import select_rows
 from nanoaccel.exporters.targets.onnx.save import GRAPH, save_graph
 from nanoaccel.exporters.targets.onnx.transplant import transplant
-from nanoaccel.exporters.targets.onnx.weight_matching import Origins
+from nanoaccel.exporters.targets.onnx.weight_matching import WeightMatcher
 from nanoaccel.exporters.targets.onnx.weights import read_weights
 
 
@@ -69,7 +69,7 @@ def build_graph(
     model = packed_graph(builder, checkpoint)
     weights = read_weights(ov.Core().read_model(compressed))
     with open_tensors(checkpoint) as tensors:
-        transplant(model.graph, weights, Origins(tensors, tensors), tell)
+        transplant(model.graph, weights, WeightMatcher(tensors, tensors), tell)
     RemoveUnusedNodesPass()(model)
     folder.mkdir(parents=True)
     save_graph(model, folder)

@@ -25,11 +25,11 @@ def check_same(onnx: OnnxRunner, openvino: GraphRunner, tokens: NDArray[np.int64
     Raises:
         ExportError: They differ by more than rounding.
     """
-    wanted = openvino.logits(tokens)
+    expected = openvino.logits(tokens)
     half = len(tokens) // 2
     (found,) = onnx.run([tokens[:half], tokens], [LOGITS])
-    difference = np.abs(found[0] - np.concatenate([wanted[:half], wanted])).max()
-    share = float(difference / np.abs(wanted).max())
+    difference = np.abs(found[0] - np.concatenate([expected[:half], expected])).max()
+    share = float(difference / np.abs(expected).max())
     if share > _TOLERANCE:
         raise ExportError(
             f"the ONNX graph gives other logits than the OpenVINO graph, by {share:.1%} of the "

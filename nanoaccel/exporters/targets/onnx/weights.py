@@ -158,13 +158,13 @@ def _read(value: ov.Output, name: str, keys: dict[str, str]) -> StoredWeight:
     return StoredWeight(key, values, columns, _BITS[kind], scales, zeros)
 
 
-def _below(value: ov.Output, wanted: str) -> ov.Node | None:
+def _below(value: ov.Output, type_name: str) -> ov.Node | None:
     """The node of a type from which a value comes, through conversions and reshapes."""
     node = value.get_node()
     kind = node.get_type_name()
-    if kind == wanted:
+    if kind == type_name:
         return node
-    return _below(node.input_value(0), wanted) if kind in ("Convert", "Reshape") else None
+    return _below(node.input_value(0), type_name) if kind in ("Convert", "Reshape") else None
 
 
 def _floats(constant: ov.Node) -> Array:

@@ -57,8 +57,8 @@ class Writer:
             inputs = [value, self.constant(np.array(widths, np.int64), f"{name}.widths")]
             more = {"axis": -1}
         node = ir.node("Split", inputs, more, num_outputs=len(widths), name=name)
-        for place, part in enumerate(node.outputs):
-            part.name = f"{name}/output_{place}"
+        for index, part in enumerate(node.outputs):
+            part.name = f"{name}/output_{index}"
         self._insert(node)
         return node.outputs
 
@@ -139,8 +139,8 @@ class Writer:
         ]
         axis = self._integers([-1])
         columns = [
-            self.add("Unsqueeze", [half, axis], f"{name}/half_{place}")
-            for place, half in enumerate(halves)
+            self.add("Unsqueeze", [half, axis], f"{name}/half_{index}")
+            for index, half in enumerate(halves)
         ]
         return self.add("Concat", columns, f"{name}/halves", axis=-1)
 

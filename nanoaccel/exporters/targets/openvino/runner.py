@@ -93,8 +93,8 @@ def graph_inputs(
         "position_ids": np.arange(before, before + count, dtype=np.int64)[None],
         "beam_idx": np.zeros(1, np.int32),
     }
-    wanted = {value.get_any_name() for value in graph.inputs}
-    return {name: array for name, array in known.items() if name in wanted}
+    names = {value.get_any_name() for value in graph.inputs}
+    return {name: array for name, array in known.items() if name in names}
 
 
 def _does_not_run(error: RuntimeError) -> ExportError:

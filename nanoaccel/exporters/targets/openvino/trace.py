@@ -74,12 +74,12 @@ def _check_version(kind: str, exporter: object) -> None:
         raise _wrong_version(kind, f"<={highest}")
 
 
-def _wrong_version(kind: str, wanted: str) -> UnsupportedModelError:
+def _wrong_version(kind: str, fitting: str) -> UnsupportedModelError:
     import transformers
 
     return UnsupportedModelError(
         f"{kind!r} cannot be exported with transformers {transformers.__version__}",
-        f'Install one that can: pip install "transformers{wanted}"',
+        f'Install one that can: pip install "transformers{fitting}"',
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.cached_json import file_of, recall, versions_of, write
+from nanoaccel.cached_json import file_of, load_json, versions_of, write_json
 from nanoaccel.runtime.backends import CachePrecision, Precision
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.topology import Machine
@@ -95,7 +95,7 @@ def find_tuning(
         _tell_unreadable(bundle, error)
         return None
     try:
-        tuning = recall(file, from_json)
+        tuning = load_json(file, from_json)
     except OSError as error:
         _tell_unreadable(bundle, error)
         return None
@@ -122,7 +122,7 @@ def keep(tuning: Tuning, file: Path) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    write(file, to_json(tuning))
+    write_json(file, to_json(tuning))
 
 
 def forget(bundle: Bundle, folder: Path, machine: str) -> bool:

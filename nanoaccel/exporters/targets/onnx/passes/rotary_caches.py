@@ -30,10 +30,10 @@ def compute_rotary_caches(graph: ir.Graph, rotations: Sequence[Rotation]) -> Non
     writer = Writer(graph)
     writer.before(graph[0])
     for node in list(graph):
-        place = _TABLES.get(node.op_type)
-        if place is None or len(node.inputs) <= place + 1:
+        index = _TABLES.get(node.op_type)
+        if index is None or len(node.inputs) <= index + 1:
             continue
-        cosines, sines = node.inputs[place], node.inputs[place + 1]
+        cosines, sines = node.inputs[index], node.inputs[index + 1]
         if cosines is None or sines is None or cosines.name in done:
             continue
         done.add(cosines.name)

@@ -1,4 +1,4 @@
-"""Only the tokens whose logits are wanted go through the last projection.
+"""Only the tokens whose logits are asked for go through the last projection.
 
 hidden [1, T, H] -> Gather(logits_rows) -> [1, R, H] -> MatMul -> ... -> logits [1, R, V]
 """

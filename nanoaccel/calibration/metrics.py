@@ -103,9 +103,14 @@ class PerplexityMeter:
 
 
 class FidelityMeter:
-    """Compares window after window; only a few numbers a position are kept."""
+    """Compares window after window; only a few numbers a position are kept.
 
-    def __init__(self) -> None:
+    Args:
+        rows: Positions that are compared at once.
+    """
+
+    def __init__(self, rows: int = _ROWS) -> None:
+        self._rows = rows
         self._kl: list[NDArray[np.float32]] = []
         self._same: list[NDArray[np.bool_]] = []
         self._right: list[NDArray[np.float32]] = []
@@ -124,9 +129,9 @@ class FidelityMeter:
             reference: f32[T, V], logits or log-probabilities.
             token_ids: i64[T]; row t predicts token t+1.
         """
-        for begin in range(0, len(token_ids), _ROWS):
-            rows = slice(begin, begin + _ROWS)
-            right = token_ids[begin + 1 : begin + 1 + _ROWS]
+        for begin in range(0, len(token_ids), self._rows):
+            rows = slice(begin, begin + self._rows)
+            right = token_ids[begin + 1 : begin + 1 + self._rows]
             self._add_rows(logits[rows], reference[rows], right)
 
     def _add_rows(

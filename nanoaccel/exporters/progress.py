@@ -46,19 +46,21 @@ def silence(done: float, part: str = "") -> None:
 
 
 class Progress:
-    """Measures the stages and tells a listener, at least every two seconds.
+    """Measures the stages and tells a listener.
 
     Args:
         listener: Called at the begin and at the end of each stage, and in between; by one thread
             at a time.
+        heartbeat: Seconds until it is told again of a stage that says nothing.
 
     Attributes:
         model_type: Of the model that is exported, as soon as it is known.
         doing: The stage that began last.
     """
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, heartbeat: float = _HEARTBEAT) -> None:
         self._listener = listener
+        self._heartbeat = heartbeat
         self._lock = threading.Lock()
         self.peak_memory = 0
         self.seconds: dict[str, float] = {}
@@ -82,7 +84,7 @@ class Progress:
             self._say(StageEvent(name, None, self._memory(), done, part))
 
         def beat() -> None:
-            while not ended.wait(_HEARTBEAT):
+            while not ended.wait(self._heartbeat):
                 self._say(StageEvent(name, None, self._memory(), *known))
 
         self._say(StageEvent(name, None, self._memory()))

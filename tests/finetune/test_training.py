@@ -12,7 +12,6 @@ torch = pytest.importorskip("torch")
 
 from support.small_heads import small_shape  # noqa: E402
 
-from nanoaccel.finetune.drafts import training  # noqa: E402
 from nanoaccel.finetune.drafts.batches import Batch, collate, plan_batches  # noqa: E402
 from nanoaccel.finetune.drafts.draft_module import DraftModule  # noqa: E402
 from nanoaccel.finetune.drafts.head import DraftHead  # noqa: E402
@@ -65,18 +64,17 @@ def test_train_teaches_a_head_to_guess(tmp_path: Path) -> None:
     assert after[1] > 0.9
 
 
-def test_train_goes_on_from_its_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_train_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     options = TrainingOptions(epochs=6, depth=2)
     whole, stopped = new_head(), new_head()
     train(whole, EXAMPLES, options, tmp_path / "whole.pt", lambda _: None)
-    monkeypatch.setattr(training, "_SAVE_SECONDS", -1.0)
 
     def stop(done: float) -> None:
         if done > 0.6:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(stopped, EXAMPLES, options, tmp_path / "stopped.pt", stop)
+        train(stopped, EXAMPLES, options, tmp_path / "stopped.pt", stop, save_seconds=-1.0)
     again, told = new_head(), []
     train(again, EXAMPLES, options, tmp_path / "stopped.pt", told.append)
     assert told[0] > 0.5

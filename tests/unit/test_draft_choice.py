@@ -9,7 +9,6 @@ from support.paper import write_paper_bundle
 
 from nanoaccel.bundle import HEAD
 from nanoaccel.errors import BundleDamagedError, ExportError
-from nanoaccel.exporters.source import drafts
 from nanoaccel.exporters.source.drafts import DraftChoice, add_draft, choose_draft
 
 
@@ -18,23 +17,22 @@ def no_export(model: str, out: Path) -> None:
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own(tmp_path: Path) -> Path:
     """The folder of heads that come with NanoAccel, with two of them."""
     folder = tmp_path / "own"
     write_head(folder / "one", target="weights-1")
     write_head(folder / "two", target="weights-2")
-    monkeypatch.setattr(drafts, "_OWN", folder)
     return folder
 
 
 def test_choose_draft_auto_takes_the_head_for_these_weights(own: Path) -> None:
-    choice = choose_draft("auto", "weights-2")
+    choice = choose_draft("auto", "weights-2", heads=own)
     assert (choice.kind, choice.source) == ("head", str(own / "two"))
     assert choice.reason == "it comes with NanoAccel for these weights"
 
 
-def test_choose_draft_auto_says_why_there_is_none(own: Path) -> None:  # noqa: ARG001
-    choice = choose_draft("auto", "weights-3")
+def test_choose_draft_auto_says_why_there_is_none(own: Path) -> None:
+    choice = choose_draft("auto", "weights-3", heads=own)
     assert choice.kind == "none"
     assert "no head for these weights" in choice.reason
     assert choose_draft("none", "weights-1") == DraftChoice("none", "", "none was wanted")

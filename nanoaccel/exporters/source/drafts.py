@@ -14,8 +14,7 @@ from nanoaccel.errors import ExportError
 from nanoaccel.exporters.targets.head_graphs import give_graphs, possible_targets
 from nanoaccel.exporters.targets.table import BASE
 
-# Heads that come with NanoAccel, a folder each.
-_OWN = Path(__file__).parent / "heads"
+_OWN_HEADS = Path(__file__).parent / "heads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,10 @@ class DraftChoice:
 
 
 def choose_draft(
-    asked: str, fingerprint: str, targets: Sequence[str] = (BASE.name,)
+    asked: str,
+    fingerprint: str,
+    targets: Sequence[str] = (BASE.name,),
+    heads: Path = _OWN_HEADS,
 ) -> DraftChoice:
     """Find the draft that was asked for.
 
@@ -42,6 +44,7 @@ def choose_draft(
         asked: "auto", "none", a head, a bundle, or a model.
         fingerprint: Of the target.
         targets: Names of the targets that the bundle is made for.
+        heads: Those that come with NanoAccel, a folder each.
 
     Raises:
         ExportError: It is a head for another target, or for another runtime alone.
@@ -50,7 +53,7 @@ def choose_draft(
     if asked == "none":
         return DraftChoice("none", "", "none was wanted")
     if asked == "auto":
-        return _own_head(fingerprint)
+        return _own_head(fingerprint, heads)
     folder = Path(asked)
     if (folder / HEAD).is_file():
         head = Head.open(folder)
@@ -78,8 +81,8 @@ def _check_targets(head: Head, targets: Sequence[str]) -> None:
             )
 
 
-def _own_head(fingerprint: str) -> DraftChoice:
-    for file in sorted(_OWN.glob(f"*/{HEAD}")):
+def _own_head(fingerprint: str, heads: Path) -> DraftChoice:
+    for file in sorted(heads.glob(f"*/{HEAD}")):
         head = Head.open(file.parent)
         if head.manifest.target == fingerprint:
             return DraftChoice(

@@ -39,13 +39,14 @@ def content_key(source: Source) -> str:
     return sha256("\n".join(named).encode()).hexdigest()
 
 
-def original_key(content: str) -> str:
+def original_key(content: str, version: int = _FORMAT) -> str:
     """Names what a model says here: its content, and the versions that read and run it.
 
     Args:
         content: Its ``content_key``.
+        version: Of the code that reads models.
     """
-    return _named(content, _PACKAGES)
+    return _named(content, _PACKAGES, version)
 
 
 def graph_key(content: str) -> str:
@@ -54,11 +55,11 @@ def graph_key(content: str) -> str:
     Args:
         content: Its ``content_key``.
     """
-    return _named(content, (*_PACKAGES, *_GRAPH_PACKAGES))
+    return _named(content, (*_PACKAGES, *_GRAPH_PACKAGES), _FORMAT)
 
 
-def _named(content: str, packages: tuple[str, ...]) -> str:
-    return sha256(f"{_FORMAT} {content} {versions_of(packages)}".encode()).hexdigest()
+def _named(content: str, packages: tuple[str, ...], version: int) -> str:
+    return sha256(f"{version} {content} {versions_of(packages)}".encode()).hexdigest()
 
 
 def _files(source: Source) -> Iterator[Path]:

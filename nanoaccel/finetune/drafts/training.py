@@ -44,6 +44,7 @@ def train(
     options: TrainingOptions,
     checkpoint: Path,
     progress: Callable[[float], None],
+    save_seconds: float = _SAVE_SECONDS,
 ) -> None:
     """Teach a draft, in place; a run that was stopped goes on from its checkpoint.
 
@@ -53,8 +54,9 @@ def train(
         module: What learns.
         examples: To learn from.
         options: How long and how deep.
-        checkpoint: Where it is saved every minute.
+        checkpoint: Where it is saved.
         progress: Is told after each batch which share is done.
+        save_seconds: Time between two saves.
     """
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=module.rate, betas=(0.9, 0.95), weight_decay=0.01
@@ -80,7 +82,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
         optimizer.step()
         progress((step + 1) / len(batches))
-        if perf_counter() - saved > _SAVE_SECONDS or step + 1 == len(batches):
+        if perf_counter() - saved > save_seconds or step + 1 == len(batches):
             saved = perf_counter()
             _save(checkpoint, module, optimizer, options, step + 1)
 

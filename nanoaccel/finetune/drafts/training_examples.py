@@ -61,11 +61,22 @@ class ExampleFolder:
         folder: Where they are, or shall be.
         width: L * H of the features; 0 for a draft that reads none.
         vocab_size: Tokens that the draft can guess.
+        likeliest: Tokens that are kept for each position, if there are so many.
+        chunk: Tokens that the target reads at once.
     """
 
-    def __init__(self, folder: Path, width: int, vocab_size: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        width: int,
+        vocab_size: int,
+        *,
+        likeliest: int = _LIKELIEST,
+        chunk: int = _CHUNK,
+    ) -> None:
         self._folder = folder
-        count = min(_LIKELIEST, vocab_size)
+        self._chunk = chunk
+        self._likeliest = count = min(likeliest, vocab_size)
         self._columns: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
             "tokens": (np.int32, ()),
             "features": (np.float16, (width,)),
@@ -99,7 +110,7 @@ class ExampleFolder:
         rows[list(vocabulary)] = np.arange(len(vocabulary))
         try:
             for text in texts[len(ends) :]:
-                example = _study(text, backend, vocabulary, rows, num_layers)
+                example = self._read(text, backend, vocabulary, rows, num_layers)
                 for name, file in files.items():
                     file.write(np.ascontiguousarray(getattr(example, name)).tobytes())
                     file.flush()
@@ -109,6 +120,31 @@ class ExampleFolder:
         finally:
             for file in files.values():
                 file.close()
+
+    def _read(
+        self,
+        text: Text,
+        backend: Backend,
+        vocabulary: Sequence[int],
+        rows: NDArray[np.int32],
+        num_layers: int,
+    ) -> TrainingExample:
+        """What the target says of a text."""
+        ids = np.array([*text.prompt, *text.answer], np.int64)
+        taught = np.zeros(len(ids), bool)
+        taught[max(len(text.prompt) - 1, 0) : -1] = True
+        likeliest = np.zeros((len(ids), self._likeliest), np.int32)
+        chances = np.zeros((len(ids), self._likeliest), np.float16)
+        features = []
+        for start in range(0, len(ids), self._chunk):
+            chunk = slice(start, start + self._chunk)
+            asked = np.flatnonzero(taught[chunk])
+            result = backend.forward(_plan(ids[chunk], start, asked, backend.info.block_size))
+            features.append(_scaled(result.hidden, num_layers, len(ids[chunk])))
+            if len(asked) > 0:
+                best = _best(result.logits, vocabulary, self._likeliest)
+                likeliest[start + asked], chances[start + asked] = best
+        return TrainingExample(rows[ids], np.concatenate(features), likeliest, chances, taught)
 
     def __iter__(self) -> Iterator[TrainingExample]:
         """All examples, mapped from disk."""
@@ -139,31 +175,6 @@ class ExampleFolder:
         file.truncate(done * math.prod(shape) * np.dtype(kind).itemsize)
         file.seek(0, 2)
         return file
-
-
-def _study(
-    text: Text,
-    backend: Backend,
-    vocabulary: Sequence[int],
-    rows: NDArray[np.int32],
-    num_layers: int,
-) -> TrainingExample:
-    ids = np.array([*text.prompt, *text.answer], np.int64)
-    taught = np.zeros(len(ids), bool)
-    taught[max(len(text.prompt) - 1, 0) : -1] = True
-    count = min(_LIKELIEST, len(vocabulary))
-    likeliest = np.zeros((len(ids), count), np.int32)
-    chances = np.zeros((len(ids), count), np.float16)
-    features = []
-    for start in range(0, len(ids), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        asked = np.flatnonzero(taught[chunk])
-        result = backend.forward(_plan(ids[chunk], start, asked, backend.info.block_size))
-        features.append(_scaled(result.hidden, num_layers, len(ids[chunk])))
-        if len(asked) > 0:
-            best = _best(result.logits, vocabulary, count)
-            likeliest[start + asked], chances[start + asked] = best
-    return TrainingExample(rows[ids], np.concatenate(features), likeliest, chances, taught)
 
 
 def _plan(

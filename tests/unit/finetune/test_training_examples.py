@@ -3,10 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from support.engines import VOCAB_SIZE
 
-from nanoaccel.finetune.drafts import training_examples as module
 from nanoaccel.finetune.drafts.corpus import Text
 from nanoaccel.finetune.drafts.training_examples import (
     ExampleFolder,
@@ -20,16 +18,14 @@ VOCABULARY = [1, 2, 4, 5, 6, 9]
 LIKELIEST = 4
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CHUNK", 3)
-    monkeypatch.setattr(module, "_LIKELIEST", LIKELIEST)
+def folder_of(path: Path, width: int) -> ExampleFolder:
+    return ExampleFolder(path, width, len(VOCABULARY), likeliest=LIKELIEST, chunk=3)
 
 
 def written(folder: Path, texts: list[Text]) -> list[TrainingExample]:
     backend = FakeBackend(hashed(VOCAB_SIZE), VOCAB_SIZE, hidden_states=True)
     backend.allocate_cache(8)
-    examples = ExampleFolder(folder, width=2, vocab_size=len(VOCABULARY))
+    examples = folder_of(folder, width=2)
     told: list[int] = []
     examples.write(texts, backend, vocabulary=VOCABULARY, num_layers=1, progress=told.append)
     assert told == sorted(told)
@@ -72,7 +68,7 @@ def test_examples_go_on_where_they_were_stopped(tmp_path: Path) -> None:
 def test_examples_of_a_draft_without_features_need_none(tmp_path: Path) -> None:
     backend = FakeBackend(hashed(VOCAB_SIZE), VOCAB_SIZE)
     backend.allocate_cache(8)
-    examples = ExampleFolder(tmp_path, width=0, vocab_size=len(VOCABULARY))
+    examples = folder_of(tmp_path, width=0)
     examples.write(TEXTS, backend, vocabulary=VOCABULARY, num_layers=0, progress=lambda _: None)
     assert [example.features.shape for example in examples] == [(7, 0), (3, 0), (9, 0)]
 

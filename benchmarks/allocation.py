@@ -18,12 +18,12 @@ from pathlib import Path
 from workers import machine
 
 from nanoaccel.calibration.datasets import CalibrationOptions
+from nanoaccel.exporters.options import CaptureOptions
 from nanoaccel.exporters.progress import Progress
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quantize.trial_builder import TrialBuilder
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.reference.artifacts import (
-    CaptureOptions,
     ModelArtifacts,
     capture_artifacts,
 )

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
     from nanoaccel.exporters.progress import Progress
-    from nanoaccel.exporters.reference.artifacts import CaptureOptions
     from nanoaccel.exporters.source.model_source import Source
     from nanoaccel.exporters.source.prequantized import Checkpoint
     from nanoaccel.exporters.targets.base import GraphTarget
@@ -48,6 +47,27 @@ class ExportOptions:
         """The recipe, once the model is known."""
         assert self.recipe is not None, "the model's size decides first"
         return self.recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureOptions:
+    """What recipes will ask for.
+
+    Args:
+        recipe: Types and layout; the first that is tried.
+        calibration: Whether any recipe is calibrated.
+        sensitivity: Whether any gives layers different types.
+        options: Which text to calibrate with.
+        judge_tokens: Tokens to judge with.
+        targets: Names of the targets that graphs will be made for.
+    """
+
+    recipe: Recipe
+    calibration: bool
+    sensitivity: bool
+    options: CalibrationOptions
+    judge_tokens: int
+    targets: tuple[str, ...] = (BASE.name,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,8 +191,6 @@ def _check_resources(
 
 def _capture_options(options: ExportOptions, context: int) -> CaptureOptions:
     """What is needed of the original; windows fit its context where none were asked for."""
-    from nanoaccel.exporters.reference.artifacts import CaptureOptions
-
     recipe, searching = options.settled, options.search_seconds is not None
     usual = CalibrationOptions()
     fitting = replace(usual, length=min(usual.length, context))

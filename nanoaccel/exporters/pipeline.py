@@ -67,11 +67,10 @@ def export(
     """
     targets, fastest = target_names(runtime), runtime == "auto"
     check_installed(with_sources(() if fastest else targets))
-    careful = search_seconds is not None or (recipe is not None and recipe.limited)
     options = ExportOptions(
         recipe=recipe,
         calibration=calibration,
-        judge_tokens=(_CAREFUL if careful else _QUICK) if judge_tokens is None else judge_tokens,
+        judge_tokens=_judged(recipe, search_seconds) if judge_tokens is None else judge_tokens,
         search_seconds=search_seconds,
         draft=draft,
         targets=targets,
@@ -82,6 +81,12 @@ def export(
     with publishing(target, overwrite=overwrite) as folder, named_failures(progress):
         _run(str(model), folder, options, progress)
     return Bundle.open(target)
+
+
+def _judged(recipe: Recipe | None, search_seconds: float | None) -> int:
+    """Tokens to judge by where the user does not say: more where a choice depends on them."""
+    careful = search_seconds is not None or (recipe is not None and recipe.limited)
+    return _CAREFUL if careful else _QUICK
 
 
 def _run(model: str, folder: Path, asked: ExportOptions, progress: Progress) -> None:

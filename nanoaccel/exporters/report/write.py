@@ -68,12 +68,5 @@ def write_report(
         expected_memory=plan.memory,
     )
     report.write(folder)
-    write_manifest(
-        folder,
-        report,
-        plan.source,
-        recipe,
-        plan.context,
-        artifacts.fingerprint,
-        artifacts.content,
-    )
+    names = artifacts.fingerprint, artifacts.content
+    write_manifest(folder, report, plan.source, recipe, plan.context, *names)

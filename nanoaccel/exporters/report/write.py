@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanoaccel.exporters.report.manifest import write_manifest
+from nanoaccel.bundle import MANIFEST, GraphEntry, Manifest, ModelEntry, list_files
+from nanoaccel.cached_json import versions_of
+from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.report.text import Report, ReportedGraph
 from nanoaccel.exporters.source.context import describe_context
+from nanoaccel.exporters.targets.self_check import SelfCheck
+from nanoaccel.exporters.targets.table import TARGETS
 
 if TYPE_CHECKING:
     from nanoaccel.exporters.make_graphs import MadeGraphs
@@ -15,6 +20,8 @@ if TYPE_CHECKING:
     from nanoaccel.exporters.progress import Progress
     from nanoaccel.exporters.reference.artifacts import ModelArtifacts
     from nanoaccel.exporters.source.drafts import DraftChoice
+
+_TOOLS = ("nanoaccel", "openvino", "nncf", "optimum-intel", "transformers", "torch", "tokenizers")
 
 
 def write_report(
@@ -68,5 +75,47 @@ def write_report(
         expected_memory=plan.memory,
     )
     report.write(folder)
-    names = artifacts.fingerprint, artifacts.content
-    write_manifest(folder, report, plan.source, recipe, plan.context, *names)
+    manifest = _manifest(folder, report, plan, artifacts, recipe)
+    (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
+
+
+def _manifest(
+    folder: Path, report: Report, plan: ExportPlan, artifacts: ModelArtifacts, recipe: Recipe
+) -> Manifest:
+    """What the bundle says of itself; all its other files stand in the folder already."""
+    first, *also = report.graphs
+    own = [tool for graph in report.graphs for tool in TARGETS[graph.runtime].tools]
+    return Manifest(
+        target=ModelEntry(
+            runtime=first.runtime,
+            graph=TARGETS[first.runtime].graph,
+            architecture=report.architecture,
+            context_length=plan.context,
+            parameters=report.parameters,
+            fingerprint=artifacts.fingerprint,
+            weight_group_size=report.weights.group_size,
+        ),
+        source={
+            "id": plan.source.id,
+            "revision": plan.source.revision,
+            "content": artifacts.content,
+        },
+        recipe=recipe.to_json(),
+        tools=versions_of((*_TOOLS, *own)),
+        validation=asdict(first.fidelity),
+        draft=report.draft,
+        files=list_files(folder),
+        also=tuple(
+            GraphEntry(
+                runtime=graph.runtime,
+                graph=TARGETS[graph.runtime].graph,
+                validation=asdict(graph.fidelity),
+            )
+            for graph in also
+        ),
+        self_check={check.runtime: _facts(check) for check in report.self_checks},
+    )
+
+
+def _facts(check: SelfCheck) -> dict[str, object]:
+    return {name: value for name, value in asdict(check).items() if name != "runtime"}

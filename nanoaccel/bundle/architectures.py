@@ -23,12 +23,12 @@ class Architecture:
     """Facts about one architecture. Configs are those of the text model, as in config.json.
 
     Args:
-        obstacle: Gives what of a config the engine cannot compute with paged attention; None when
-            nothing.
-        layer_windows: Gives the tokens that each layer of a config looks back at, 0 for all, where
-            the graph has them as masks; None where the graph knows them.
-        alibi_slopes: Gives what each head subtracts for a token of distance, where the graph has it
-            as a mask; None where the graph knows it.
+        obstacle: Function that gives what of a config the engine cannot compute with paged
+            attention; None when nothing.
+        layer_windows: Function that gives the tokens that each layer of a config looks back at, 0
+            for all, where the graph has them as masks; None where the graph knows them.
+        alibi_slopes: Function that gives what each head subtracts for a token of distance, where
+            the graph has it as a mask; None where the graph knows it.
         scaled_length: Whether ``max_position_embeddings`` counts scaled positions already.
         norm_epsilon: What its norms add to the variance, where that stands in its code; None when
             the config says it.

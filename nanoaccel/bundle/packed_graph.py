@@ -53,7 +53,7 @@ class InputSpec:
     """An input besides the cache.
 
     Args:
-        dtype: Of its numbers, as numpy names it.
+        dtype: Type of its numbers, as numpy names it.
         shape: Numbers, or letters of the module's docstring.
         required: Whether every packed graph has it.
     """
@@ -134,7 +134,7 @@ class PaddedBatch:
     """Where the tokens of a step stand in the padded batch that attention sees.
 
     Args:
-        rows: Of each sequence.
+        rows: Rows of each sequence.
         counts: Tokens of each sequence.
         num_rows: B, idle rows included.
 

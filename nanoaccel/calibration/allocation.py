@@ -12,7 +12,7 @@ class Choice:
     """One way to store a unit: some layers that are stored alike.
 
     Args:
-        name: Of the type.
+        name: Name of the type.
         size: Bytes.
         loss: What it costs in fidelity, nats a token.
     """
@@ -51,7 +51,7 @@ def allocate(units: Mapping[str, Sequence[Choice]], budget: int) -> Allocation:
     is left goes to the steps that still fit.
 
     Args:
-        units: By name, the ways to store it.
+        units: Ways to store each unit, by its name.
         budget: Bytes for all of them.
 
     Raises:
@@ -95,10 +95,10 @@ def _hull(choices: Sequence[Choice]) -> list[Choice]:
 
 
 def _slope(hull: Sequence[Choice], index: int) -> float:
-    """For a heap, where the best step comes first."""
+    """Negative rate of a step, for a heap in which the best step comes first."""
     return -_rate(hull[index], hull[index + 1])
 
 
 def _rate(small: Choice, large: Choice) -> float:
-    """Loss that a byte more saves."""
+    """Loss saved per additional byte."""
     return (small.loss - large.loss) / max(1, large.size - small.size)

@@ -38,18 +38,19 @@ class Fidelity:
         text: What was read.
         tokens: Positions that were compared.
         kl: Kullback-Leibler divergence from the reference, nats a token, mean.
-        kl_error: Of that mean.
-        kl_median: Of all positions.
+        kl_error: Standard error of that mean.
+        kl_median: Median over all positions.
         kl_99: Only one position in a hundred diverges more.
         top1_agreement: Share of positions where both have the same likeliest token.
-        top1_error: Of that share.
-        perplexity: Of the model on the text.
-        perplexity_error: Of that perplexity.
-        reference_perplexity: Of the reference on the text.
+        top1_error: Standard error of that share.
+        perplexity: Perplexity of the model on the text.
+        perplexity_error: Standard error of that perplexity.
+        reference_perplexity: Perplexity of the reference on the text.
         log_ratio: ln(perplexity / reference perplexity).
-        log_ratio_error: Of that; small where each is uncertain, as both read the same text.
-        probability_change: By how much the right token's probability changed, mean.
-        probability_change_error: Of that mean.
+        log_ratio_error: Standard error of that; small where each is uncertain, because both read
+            the same text.
+        probability_change: Mean change of the right token's probability.
+        probability_change_error: Standard error of that mean.
         probability_change_rms: Root mean square of that change.
     """
 
@@ -90,7 +91,7 @@ class PerplexityMeter:
             self._right.append(logs[np.arange(len(right)), right])
 
     def result(self, text: str) -> Perplexity:
-        """What was found.
+        """The result.
 
         Args:
             text: Name of what was read, two tokens or more.
@@ -151,7 +152,7 @@ class FidelityMeter:
         self._kl.append(np.einsum("tv,tv->t", expected, found))
 
     def result(self, text: str) -> Fidelity:
-        """What was found.
+        """The result.
 
         Args:
             text: Name of what was read, two tokens or more.

@@ -90,9 +90,9 @@ class Reference:
         """Compare a model with the original.
 
         Args:
-            logits: Gives its logits f32[T, V] over tokens i64[T].
+            logits: Function that gives its logits f32[T, V] over tokens i64[T].
             most: Windows to compare; None is all.
-            tell: Is told which share is done.
+            tell: Called with the share that is done.
         """
         meter = FidelityMeter()
         windows = self.windows[:most]
@@ -175,7 +175,7 @@ def record(
         model: The original.
         text: What the text is.
         windows: i64[T] each.
-        tell: Is told which share is done.
+        tell: Called with the share that is done.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""How much a model suffers when one part of it is rounded, measured on the model itself."""
+"""Measures how much rounding one part of a model changes its predictions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Rounding:
     """Rounding to nearest integers.
 
     Args:
-        bits: Of an integer, 2 to 8.
+        bits: Bits of an integer, 2 to 8.
         group_size: Weights along the input that share a scale; -1 is a whole row. Where it does not
             divide them, it is the largest power of two that does, or else a whole row.
         symmetric: Whether integers are centered on zero.
@@ -59,7 +59,7 @@ class Rounding:
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """What rounding one unit does.
+    """The effect of rounding one unit.
 
     Args:
         layers: Names of the modules, all of which read the same.
@@ -91,7 +91,7 @@ def measure_sensitivity(
         windows: Token windows of one length, i64[T].
         few: What is measured.
         backup: What it is compared with.
-        tell: Is told which share is done.
+        tell: Called with the share that is done.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Makes the graphs of a bundle in their places, and runs each through the engine."""
+"""Makes the graphs of a bundle, and runs each through the engine."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MadeGraphs:
-    """What was made.
+    """The graphs of a bundle.
 
     Args:
-        graphs: That go into the bundle, the preferred one first.
-        checks: Of each of them, through the engine.
-        note: Which target was left out, and why; empty when none was.
+        graphs: Graphs that go into the bundle, the preferred one first.
+        checks: Self-checks of each of them, through the engine.
+        note: The target that was left out, and why; empty when none was.
     """
 
     graphs: Sequence[TargetGraph]
@@ -95,7 +95,7 @@ def _kept(made: tuple[str, ...], options: ExportOptions, folder: Path) -> tuple[
 def _left_out_on_failure(
     target: GraphTarget, options: ExportOptions, left_out: list[str], progress: Progress
 ) -> Iterator[None]:
-    """Note why a target has no graph, where the user did not ask for it and no other needs it."""
+    """Leave a target out when it fails, unless the user asked for it or others need it."""
     try:
         with named_failures(progress):
             yield

@@ -1,4 +1,4 @@
-"""What an export shall make: what the user asked for, settled by what the model is."""
+"""Options of an export, and the plan that they become once the model is known."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
-    """What an export shall make; see ``export``.
+    """Options of an export; see ``export``.
 
     Args:
         recipe: How weights are stored; None leaves it to the size of the model.
@@ -51,13 +51,13 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureOptions:
-    """What recipes will ask for.
+    """What recipes and targets need of the original.
 
     Args:
         recipe: Types and layout; the first that is tried.
         calibration: Whether any recipe is calibrated.
         sensitivity: Whether any gives layers different types.
-        options: Which text to calibrate with.
+        options: Text to calibrate with.
         judge_tokens: Tokens to judge with.
         targets: Names of the targets that graphs will be made for.
     """
@@ -72,7 +72,7 @@ class CaptureOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportPlan:
-    """An export that has nothing in its way, as far as is known before any weight is loaded.
+    """A checked export: everything that can be refused without loading weights was refused.
 
     Args:
         model: What the user asked for.
@@ -100,7 +100,7 @@ def plan_export(model: str, folder: Path, options: ExportOptions, progress: Prog
 
     Args:
         model: Hub id, folder, .gguf file, or "sample".
-        folder: Of the bundle in the making.
+        folder: Folder of the bundle in the making.
         options: What was asked for.
         progress: Learns the model's type.
 
@@ -143,7 +143,7 @@ def plan_export(model: str, folder: Path, options: ExportOptions, progress: Prog
 def _settle(
     options: ExportOptions, source: Source, config: PretrainedConfig, checkpoint: Checkpoint | None
 ) -> ExportOptions:
-    """The options with what was left open decided: the recipe, and the targets of "auto"."""
+    """Decide what the options left open: the recipe, and the targets of "auto"."""
     from nanoaccel.exporters.source.memory import check_memory, count_parameters
 
     parameters = count_parameters(config)

@@ -55,7 +55,7 @@ def export(
             "auto", all that are the fastest at something here: for one request, or for many.
             OpenVINO alone where ONNX Runtime cannot run it, or two graphs would be large.
         overwrite: Whether a bundle that stands at ``out`` is replaced.
-        listener: Is told of each stage.
+        listener: Called with the events of each stage.
 
     Raises:
         SourceError: The model or the text cannot be found or read.

@@ -1,4 +1,4 @@
-"""What an export tells while it works: the stage, the time and the memory."""
+"""The progress of an export: stages, times and memory."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ Listener = Callable[[StageEvent], None]
 
 
 class Tell(Protocol):
-    """Says how far a stage is."""
+    """Reports how far a stage is."""
 
     def __call__(self, done: float, part: str = "") -> None:
-        """Say which share of it, or of a part of it, is done."""
+        """Report the share of the stage, or of a part of it, that is done."""
 
 
 def silence(done: float, part: str = "") -> None:
-    """Say nothing."""
+    """Report nothing."""
 
 
 class Progress:
@@ -54,7 +54,7 @@ class Progress:
         heartbeat: Seconds until it is told again of a stage that says nothing.
 
     Attributes:
-        model_type: Of the model that is exported, as soon as it is known.
+        model_type: Type of the model that is exported, as soon as it is known.
         doing: The stage that began last.
     """
 
@@ -69,7 +69,7 @@ class Progress:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Tell]:
-        """Everything inside belongs to the stage; an error passes through.
+        """Time a stage; errors pass through.
 
         It gives a function that may be told which share of the stage is done.
         """

@@ -133,7 +133,7 @@ def _swap(work: Path, target: Path) -> None:
 
 
 def _disk_is_full(error: Exception, work: Path) -> bool:
-    """Whether that is the cause; the libraries raise all sorts of things when a write fails."""
+    """Whether a full disk is the cause; libraries raise many kinds of errors when a write fails."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return True
     return work.exists() and shutil.disk_usage(work).free < _FULL

@@ -60,10 +60,11 @@ def load_calibration(
     the same text give the same windows.
 
     Args:
-        options: Which text, and how much.
+        options: Text to read, and how much.
         encoder: The model's tokenizer.
         context: The longest window that the model can read, tokens.
-        own_text: Makes that many windows i64[length] of the model's own text, for ``self``.
+        own_text: Function that makes that many windows i64[length] of the model's own text,
+            for ``self``.
 
     Raises:
         ConfigError: A window does not fit the context, or the source or its column is unknown.
@@ -171,7 +172,7 @@ def _from_text(options: CalibrationOptions, encoder: TextEncoder) -> Calibration
 
 
 def too_short(text: TextSource, tokens: PackedTokens, need: str) -> SourceError:
-    """The error for a text that does not do."""
+    """The error for a text that is too short."""
     if tokens.documents == 0:
         return SourceError(f"{text.name} has no text in it", "Name another text")
     return SourceError(

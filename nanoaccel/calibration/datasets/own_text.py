@@ -1,4 +1,4 @@
-"""Text that a model writes itself: what it will read and say when it is used, at no download."""
+"""Calibration text that the model writes itself; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def write_own_text(
         frame: What the model is given to begin with, and behind each end.
         windows: How many.
         length: Tokens in each, those of the script included.
-        seed: Of the chances.
-        tick: Is told the share that is done, 0 to 1.
+        seed: Seed of the chances.
+        tick: Called with the share that is done, 0 to 1.
         batch: Windows that are written at once.
 
     Returns:
@@ -94,7 +94,7 @@ def sample_nucleus(logits: torch.Tensor, chances: torch.Tensor) -> torch.Tensor:
 
 
 class _Pen:
-    """Writes one window behind its opening: what the script gives, else what the model says."""
+    """Writes one window behind its opening: tokens of the frame, else those of the model."""
 
     def __init__(self, frame: PromptFrame) -> None:
         self._frame = frame
@@ -115,7 +115,7 @@ def _write_batch(
     chances: NDArray[np.float64],
     tick: Callable[[float], None],
 ) -> NDArray[np.int64]:
-    """Windows i64[B, length] out of chances f64[B, length].
+    """Windows i64[B, length], sampled with uniform numbers f64[B, length].
 
     All windows are at the same token all the time, whatever the script gives to each, so that
     there is no padding and nothing to mask.

@@ -116,7 +116,7 @@ def _lines(messages: list[Message]) -> str:
 
 
 def _apart(text: str) -> str:
-    """A row ends with a line break, so that the next one in a window does not run into it."""
+    """The text with a line break at its end, so that documents in a window stay apart."""
     return text if text.endswith("\n") else f"{text}\n\n"
 
 

@@ -24,9 +24,9 @@ def smallest_within(make: Make, recipe: Recipe, budget: Budget, folder: Path) ->
     measured for single units, scaled by what the models made so far showed.
 
     Args:
-        make: Makes and judges a graph in a folder.
+        make: Function that makes and judges a graph in a folder.
         recipe: With limits of fidelity.
-        budget: Of the model.
+        budget: Budget of the model.
         folder: Where the models go, a folder each.
 
     Returns:

@@ -96,7 +96,7 @@ class Recipe:
 
     @property
     def traits(self) -> Traits:
-        """Of the type of the projections."""
+        """Traits of the type of the projections."""
         return TRAITS[self.weights]
 
     @property
@@ -138,12 +138,12 @@ class Recipe:
         return ""
 
     def without_limits(self) -> Recipe:
-        """The same under no limit of size or fidelity."""
+        """This recipe without limits of size or fidelity."""
         free: dict[str, Any] = dict.fromkeys(LIMITS)
         return replace(self, **{**free, "share": 1.0})
 
     def with_target(self, size: int) -> Recipe:
-        """The same under a budget of so many bytes, and no other limit."""
+        """This recipe with a limit of so many bytes, and no other limit."""
         return replace(self.without_limits(), target_size=size)
 
     def to_json(self) -> dict[str, Any]:

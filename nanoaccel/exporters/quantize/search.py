@@ -27,14 +27,14 @@ _BITS = PRESETS["accurate"].target_bits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """A recipe and what became of it: a line of the report.
+    """A recipe and its result: a line of the report.
 
     Args:
         name: In a few words.
         size: Bytes of the weights file.
         fidelity: To the original.
-        seconds: That making and judging it took.
-        tokens_per_second: That it writes alone on this machine, to compare recipes by.
+        seconds: Seconds that making and judging it took.
+        tokens_per_second: Tokens per second of a single request on this machine.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Tried:
 
     @classmethod
     def of(cls, recipe: Recipe, trial: Trial) -> Tried:
-        """The line of a graph that was just made; measures how fast it writes."""
+        """The line of a new graph; its decoding speed is measured."""
         return cls(
             name=recipe.describe(),
             size=trial.graph.bytes,
@@ -61,7 +61,7 @@ class Found:
 
     Args:
         recipe: The best.
-        trial: Of it; None when it was made in an earlier run.
+        trial: Its trial; None when it was made in an earlier run.
         tried: All, in the order of their sizes.
         left_out: Recipes for which there was no time.
     """
@@ -73,11 +73,11 @@ class Found:
 
 
 def candidates(asked: Recipe, budget: Budget) -> list[Recipe]:
-    """What to try, quick ones first: methods and layouts, then sizes between.
+    """Recipes to try, quick ones first: methods and layouts, then sizes between.
 
     Args:
         asked: Its limits hold for all; as it is otherwise, it is tried too.
-        budget: Of the model.
+        budget: Budget of the model.
     """
     plain = replace(PRESETS["fast"], group_size=asked.group_size)
     unlimited = asked.target_bits is None and asked.target_size is None
@@ -114,13 +114,13 @@ def search(
     """Try recipes within a time.
 
     Args:
-        make: Makes and judges a graph in a folder.
+        make: Function that makes and judges a graph in a folder.
         asked: Limits that the best must keep.
-        budget: Of the model.
+        budget: Budget of the model.
         folder: Where graphs go while they are tried.
         memory: Where results are kept, so that a search that was stopped goes on.
         seconds: For all trials; one that would not end in time is left out.
-        clock: Gives the time in seconds.
+        clock: Function that gives the time in seconds.
 
     Raises:
         ExportError: No recipe that was tried keeps the limits.
@@ -161,7 +161,7 @@ def search(
 
 
 def _rank(tried: Tried, asked: Recipe, budget: Budget) -> tuple[bool, float]:
-    """Less is better: what keeps the limits, then the smallest under limits, else the closest."""
+    """Sort key, best first: within the limits, then smallest if limited, else most faithful."""
     return (
         not _allowed(tried, asked, budget),
         float(tried.size) if asked.limited else tried.fidelity.kl,
@@ -178,7 +178,7 @@ def _allowed(tried: Tried, asked: Recipe, budget: Budget) -> bool:
 
 
 class _Effort:
-    """What a trial is expected to take, learned from those before."""
+    """Expected seconds of a trial, learned from the trials before."""
 
     def __init__(self) -> None:
         self._unit = 0.0

@@ -32,7 +32,7 @@ class Trial:
         recipe: What made it.
         graph: Where it is.
         fidelity: To the original.
-        seconds: That making and judging it took.
+        seconds: Seconds that making and judging it took.
         answers: To the probes of the self-check, f32[R, V].
     """
 
@@ -56,7 +56,7 @@ class TrialBuilder:
     Args:
         artifacts: What was taken from the original.
         traced: Folder of the traced graph.
-        progress: Is told.
+        progress: Progress of the export.
     """
 
     def __init__(self, artifacts: ModelArtifacts, traced: Path, progress: Progress) -> None:

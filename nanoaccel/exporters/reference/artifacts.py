@@ -1,4 +1,4 @@
-"""All that an export needs of the original model, taken while it is loaded."""
+"""Captures everything that an export needs of the original while it is loaded."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelArtifacts:
-    """What is left when the original is freed.
+    """Everything that an export keeps of the original.
 
     Args:
         captured: Folder with a folder for each target, of what it took of the original.
@@ -57,7 +57,7 @@ class ModelArtifacts:
         calibration: Samples, where a recipe needs them.
         text: What the samples are.
         digest: Names the text that judges and the samples.
-        sensitivity: Of each unit, where it was measured.
+        sensitivity: Sensitivity of each unit, where it was measured.
         packed: Weights that stay as a checkpoint had them, by module.
         probes: What the engine will be asked.
         answers: What the original answers, f32[R, V], where the recipe keeps its weights.
@@ -95,11 +95,11 @@ def capture_artifacts(
     Args:
         source: Where it is.
         config: Its configuration.
-        folder: Of the bundle in the making; its tokenizer is there.
+        folder: Folder of the bundle in the making; its tokenizer is there.
         capture: What recipes will ask for.
         end_ids: Tokens that end a text, where the tokenizer's source says so.
         context: Tokens that it can attend to.
-        progress: Is told.
+        progress: Progress of the export.
 
     Raises:
         SourceError: The weights cannot be read, or are no numbers.
@@ -143,7 +143,7 @@ def capture_artifacts(
 def _answers(
     original: Original, capture: CaptureOptions, probes: Probes, progress: Progress
 ) -> NDArray[np.float32] | None:
-    """What the original answers to the probes, where the recipe keeps its weights."""
+    """The original's answers to the probes; None where the recipe changes its weights."""
     if capture.recipe.weights not in FLOATS:
         return None
     with progress.stage("run the original over the probes"), quiet():

@@ -39,7 +39,7 @@ class HubEncoder:
 
     @cached_property
     def begin_ids(self) -> list[int]:
-        """What the tokenizer puts before every text: BOS, or nothing."""
+        """Tokens that the tokenizer puts before every text: BOS, or none."""
         plain = self.encode(_PROBE)
         whole: list[int] = self._backend.encode(_PROBE).ids
         begins = range(len(whole) - len(plain) + 1)

@@ -1,4 +1,4 @@
-"""What is measured on the original while it is loaded: texts, predictions, sensitivities.
+"""Measures the original while it is loaded: texts, predictions, sensitivities.
 
 What an earlier run measured is not measured again.
 """
@@ -43,7 +43,7 @@ _SENSITIVITY_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The model, and what is known of it.
+    """The loaded original.
 
     Args:
         model: Its weights are loaded.
@@ -97,7 +97,7 @@ def _samples(
 
 
 def predictions(original: Original, judge: CalibrationData, tell: Tell) -> Reference:
-    """What the original predicts, from an earlier run where there was one."""
+    """The original's predictions, from an earlier run if there was one."""
     model = original.model
     path = reference_path(original_key(original.content), str(model.dtype), judge.digest)
     known = Reference.load(path, judge.held_out)
@@ -112,7 +112,7 @@ def predictions(original: Original, judge: CalibrationData, tell: Tell) -> Refer
 def sensitivities(
     original: Original, capture: CaptureOptions, data: CalibrationData | None, progress: Progress
 ) -> list[Sensitivity]:
-    """Of each unit where it is capture, from an earlier run where there was one."""
+    """Sensitivity of each unit, if it is needed; from an earlier run if there was one."""
     if data is None or not capture.sensitivity:
         return []
     recipe = capture.recipe

@@ -37,12 +37,12 @@ def write_report(
     """Write what was made and what it cost, and the manifest, which lists every other file.
 
     Args:
-        folder: Of the bundle in the making; all else stands in it.
+        folder: Folder of the bundle in the making; all else stands in it.
         plan: What was to be made.
-        artifacts: Of the original.
+        artifacts: Artifacts of the original.
         made: The graphs.
         draft: What guesses for them.
-        progress: Knows the stages.
+        progress: Progress of the export.
         opens_in_genai: Whether OpenVINO GenAI opens the bundle too.
     """
     compression = made.graphs[0].compression

@@ -29,10 +29,10 @@ def context_length(config: PretrainedConfig) -> int:
 
 
 def describe_context(config: PretrainedConfig, context: int) -> str:
-    """How long it is, and why it is no longer.
+    """The context length, and the reason for its limit.
 
     Args:
-        config: Of the model.
+        config: Configuration of the model.
         context: Tokens that it can attend to.
     """
     limit = uniform_length(config.get_text_config().to_dict())

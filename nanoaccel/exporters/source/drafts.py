@@ -42,9 +42,9 @@ def choose_draft(
 
     Args:
         asked: "auto", "none", a head, a bundle, or a model.
-        fingerprint: Of the target.
+        fingerprint: Fingerprint of the target.
         targets: Names of the targets that the bundle is made for.
-        heads: Those that come with NanoAccel, a folder each.
+        heads: Heads that come with NanoAccel, a folder each.
 
     Raises:
         ExportError: It is a head for another target, or for another runtime alone.
@@ -106,9 +106,9 @@ def add_draft(
     """Put a draft into a bundle in the making.
 
     Args:
-        choice: Which.
+        choice: The draft.
         folder: The bundle; its tokenizer is there.
-        export_model: Makes a bundle of a model.
+        export_model: Function that makes a bundle of a model.
         targets: Names of the targets that the bundle is made for, the preferred one first.
         context: Tokens that the target can attend to.
 

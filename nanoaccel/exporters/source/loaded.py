@@ -31,7 +31,7 @@ def load_whole(
     Args:
         path: The model's folder.
         types: Type of each tensor in its files, by name, where that is known.
-        config: Of the model; None reads that in the folder.
+        config: Configuration of the model; None reads that in the folder.
         options: More of ``from_pretrained``.
 
     Raises:

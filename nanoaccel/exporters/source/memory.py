@@ -28,8 +28,8 @@ def check_memory(
     """Refuse an export that would not fit.
 
     Args:
-        source: Of the model.
-        config: Of the model.
+        source: Source of the model.
+        config: Configuration of the model.
         parameters: Its weights.
         recipe: What it shall become.
         available: Bytes that may be used; None asks the system.

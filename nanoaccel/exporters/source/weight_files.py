@@ -22,7 +22,7 @@ _REMEDY = "Download the whole model again"
 
 @dataclass(frozen=True, slots=True)
 class WeightFiles:
-    """What was found.
+    """The result.
 
     Args:
         paths: The files.
@@ -38,7 +38,7 @@ def find_weight_files(folder: Path, *, any_name: bool = False) -> WeightFiles:
     """The files that transformers would load, in its order of preference.
 
     Args:
-        folder: Of the model.
+        folder: Folder of the model.
         any_name: Whether a lone .safetensors file may have another name, as those of older
             quantizers have.
 
@@ -124,7 +124,7 @@ def _read(paths: list[Path], shard_of: Mapping[str, str]) -> WeightFiles:
 
 
 def _header(path: Path) -> dict[str, Any]:
-    """What a safetensors file says of its tensors; as long as it says that it is."""
+    """The header of a safetensors file, whose length is checked."""
     _check_start(path)
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -147,7 +147,7 @@ def _header(path: Path) -> dict[str, Any]:
 
 
 def _check_start(path: Path) -> None:
-    """Refuse what only stands for a file of weights."""
+    """Refuse placeholders of weight files, such as Git LFS pointers."""
     try:
         with path.open("rb") as file:
             start = file.read(len(_POINTER))

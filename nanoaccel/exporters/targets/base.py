@@ -1,4 +1,4 @@
-"""What an export asks of a kind of graph, such as OpenVINO's or ONNX Runtime's.
+"""The interface of an export target: a kind of graph, such as OpenVINO's or ONNX Runtime's.
 
     check -> capture (while the original is loaded) -> prepare -> build and judge -> finish
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compression:
-    """How the weights of a graph are stored, and how that was found.
+    """How the weights of a graph are stored, and how the recipe was found.
 
     Args:
         recipe: What made it.
@@ -89,12 +89,12 @@ class LoadedOriginal:
 
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
-    """What a graph is made of.
+    """The inputs of ``GraphTarget.build``.
 
     Args:
-        artifacts: Of the original; what was captured for the target is used up.
-        options: Of the export.
-        folder: Of the bundle in the making.
+        artifacts: Artifacts of the original; what was captured for the target is used up.
+        options: Options of the export.
+        folder: Folder of the bundle in the making.
         source: The graph whose weights it takes over; None when it compresses them itself.
     """
 
@@ -108,7 +108,7 @@ class GraphTarget(ABC):
     """A kind of graph that a bundle can have.
 
     Attributes:
-        name: Of the backend that runs it, and of its folder in the bundle.
+        name: Name of the backend that runs it, and of its folder in the bundle.
         title: Name of the runtime in messages.
         graph: The graph's file, relative to the bundle.
         source: Name of the target whose compressed weights it takes over; None when it compresses
@@ -154,23 +154,23 @@ class GraphTarget(ABC):
 
     @abstractmethod
     def capture(self, original: LoadedOriginal, folder: Path, progress: Progress) -> None:
-        """Write what it needs of the original.
+        """Write the data that this target needs of the original.
 
         Args:
             original: Its weights are loaded.
-            folder: Where to; made new.
-            progress: Is told.
+            folder: Output folder; made new.
+            progress: Progress of the export.
 
         Raises:
             ExportError: The model does not trace.
         """
 
     def prepare(self, artifacts: ModelArtifacts, progress: Progress) -> None:  # noqa: B027
-        """Do what may show that no graph can be made, before a recipe is tried.
+        """Do early work that may fail, before recipes are tried.
 
         Args:
-            artifacts: Of the original.
-            progress: Is told.
+            artifacts: Artifacts of the original.
+            progress: Progress of the export.
 
         Raises:
             NanoAccelError: There can be no graph.
@@ -182,7 +182,7 @@ class GraphTarget(ABC):
 
         Args:
             request: What it is made of.
-            progress: Is told.
+            progress: Progress of the export.
 
         Raises:
             ExportError: It cannot be made, or does not work.
@@ -193,7 +193,7 @@ class GraphTarget(ABC):
         """Complete the graph's folder, or delete it.
 
         Args:
-            folder: Of the bundle in the making.
+            folder: Folder of the bundle in the making.
             kept: Whether the graph goes into the bundle.
 
         Returns:
@@ -207,9 +207,9 @@ class GraphTarget(ABC):
         """Make the graph of a draft head from the head's graph for the target ``source``.
 
         Args:
-            graph: That one.
-            folder: Where to.
-            positions: Of the target model, at which the head may have to guess.
+            graph: The graph for ``source``.
+            folder: Output folder.
+            positions: Positions of the target model, at which the head may have to guess.
 
         Returns:
             The file of the graph.

@@ -20,9 +20,9 @@ def give_graphs(folder: Path, targets: Sequence[str], positions: int) -> None:
     """Make the graphs that a head has not yet, and delete those for other targets.
 
     Args:
-        folder: Of a head that has them, or those that they are made of; it is edited.
+        folder: Folder of a head that has them, or those that they are made of; it is edited.
         targets: Names of targets, the preferred one first.
-        positions: Of the target model, at which the head may have to guess.
+        positions: Positions of the target model, at which the head may have to guess.
 
     Raises:
         BundleDamagedError: A file of it is missing or damaged.

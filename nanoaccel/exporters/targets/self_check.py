@@ -1,4 +1,4 @@
-"""The last stage of an export: what was made is run by the engine that will run it."""
+"""The self-check of an export: the engine that will run a graph runs it once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ORIGINAL, JUDGED = "the original", "the graph that was judged"
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What is right.
+    """The expected log-probabilities of a self-check.
 
     Args:
         answers: Log-probabilities f32[R, V], a row for each of the probes' rows.
@@ -39,14 +39,14 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class SelfCheck:
-    """What the check of one runtime's graph found.
+    """The result of the self-check of one graph.
 
     Args:
         runtime: Name of the backend.
         difference: The largest of a log-probability, in nats.
         tolerance: The largest that is published.
-        requests: That were made.
-        tokens: Of the longest of them.
+        requests: Requests that were made.
+        tokens: Tokens of the longest of them.
         against: Who gave what is right.
     """
 
@@ -58,7 +58,7 @@ class SelfCheck:
     against: str
 
     def describe(self) -> str:
-        """In a few words."""
+        """The result in a few words."""
         return (
             f"within {self.difference:.1e} nats of {self.against} through the engine "
             f"(at most {self.tolerance:g}; {self.requests} requests, up to {self.tokens} tokens)"
@@ -71,8 +71,8 @@ def self_check(
     """Run a graph through the engine and compare.
 
     Args:
-        folder: Of the bundle in the making.
-        graph: Which.
+        folder: Folder of the bundle in the making.
+        graph: The graph.
         probes: What the engine is asked.
         expected: What is right.
         group: Weights that share a scale; None without groups.

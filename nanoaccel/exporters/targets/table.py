@@ -53,8 +53,8 @@ def faster_targets(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
     """Which targets to keep: those that are the fastest at something, measured here.
 
     Args:
-        folder: Of the bundle in the making, with a graph for each.
-        names: Of the targets.
+        folder: Folder of the bundle in the making, with a graph for each.
+        names: Names of the targets.
 
     Returns:
         Their names, the best for a single request first.

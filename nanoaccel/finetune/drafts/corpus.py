@@ -1,4 +1,4 @@
-"""What a draft learns from: text that its target writes when it is asked all sorts of things."""
+"""The training corpus of a draft: answers of its target to many kinds of prompts."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def write_corpus(
     Args:
         llm: The target.
         file: JSON lines, a ``Text`` each.
-        num_tokens: Of all answers.
-        seed: Of the prompts and of the sampling.
-        progress: Is told the tokens so far.
+        num_tokens: Tokens of all answers.
+        seed: Seed of the prompts and of the sampling.
+        progress: Called with the tokens so far.
         group_size: Prompts that are answered together.
         answer_tokens: Tokens of an answer at most.
     """
@@ -110,7 +110,7 @@ def _new_prompts(
     known: set[tuple[int, ...]],
     count: int,
 ) -> list[list[int]]:
-    """Prompts that were not asked before: what a draft is judged on is nothing that it learned."""
+    """New prompts, none of which was asked before: held-out texts stay apart from training."""
     written = [llm.tokenizer.decode(text.answer) for text in texts]
     prompts: list[list[int]] = []
     for _ in range(count * _ATTEMPTS):

@@ -25,12 +25,12 @@ class HeadShape:
         hidden: H, of the target's hidden states and of the head's own.
         num_layers: L, layers of the target that it reads.
         vocab_size: V, tokens that it can guess.
-        heads: Of its attention.
-        kv_heads: Those that keys and values have.
-        head_dim: Of each.
+        heads: Heads of its attention.
+        kv_heads: Heads that keys and values have.
+        head_dim: Width of each.
         intermediate: Width of its feed-forward part.
         rope_theta: Base of its rotary embedding.
-        norm_eps: Of its norms.
+        norm_eps: Epsilon of its norms.
     """
 
     hidden: int
@@ -136,7 +136,7 @@ class DepthAttention:
     while drafting (training-time test, Li et al. 2025, EAGLE-3).
 
     Args:
-        shape: Of the head.
+        shape: Shape of the head.
         length: T.
     """
 

@@ -35,7 +35,7 @@ def write_graph(
         head: Trained.
         vocabulary: Tokens that it guesses.
         vocab_size: Tokens of the target.
-        path: Of the xml file.
+        path: Path of the xml file.
         recipe: How weights are stored.
     """
     with TemporaryDirectory() as folder:
@@ -106,7 +106,7 @@ def _feed_states(
 
 
 def _embedding(model: ov.Model) -> ov.Node:
-    """The node that looks tokens up."""
+    """The embedding's node."""
     for node in model.get_ordered_ops():
         if node.get_type_name() == "Gather" and "embed_tokens" in node.get_friendly_name():
             return node

@@ -1,4 +1,4 @@
-"""What a head begins with: sizes from its target, and weights of it where they fit."""
+"""Initializes a head: sizes from its target, and weights where they fit."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def head_shape(config: PretrainedConfig, vocab_size: int) -> HeadShape:
     """The sizes of a head for a target.
 
     Args:
-        config: Of the target.
+        config: Configuration of the target.
         vocab_size: Tokens that it shall guess.
     """
     text = config.get_text_config()

@@ -1,4 +1,4 @@
-"""How often a draft's guesses are right, on text that it was not taught."""
+"""Measures a draft on held-out text: how often its tokens are the target's."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _HELD_OUT = 20  # one example in so many
 def split(
     examples: Sequence[TrainingExample],
 ) -> tuple[list[TrainingExample], list[TrainingExample]]:
-    """Those to learn from, and those to be judged on."""
+    """Training examples and held-out examples."""
     held = [example for index, example in enumerate(examples) if index % _HELD_OUT == 0]
     return [example for index, example in enumerate(examples) if index % _HELD_OUT != 0], held
 
 
 def survival(module: DraftModule, examples: Sequence[TrainingExample], depth: int) -> list[float]:
-    """Share of places where the first 1, 2, ... ``depth`` greedy guesses are all the target's.
+    """Share of positions where the first 1, 2, ... ``depth`` greedy tokens are all the target's.
 
     Counted are places behind which the text is what the target finds likeliest.
     """

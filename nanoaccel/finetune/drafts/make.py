@@ -49,12 +49,12 @@ class DraftRecipe:
     Args:
         kind: "head" reads what the target computes; "layers" is a model of its own, some of the
             target's layers.
-        tokens: That the target writes to learn from.
+        tokens: Tokens that the target writes to learn from.
         epochs: Times that they are learned.
         vocabulary: Tokens that a head can guess.
-        layers: Those that a model keeps.
+        layers: Layers that a model keeps.
         text: A file to learn from instead of what the target writes.
-        seed: Of prompts, sampling and order.
+        seed: Seed of prompts, sampling and order.
 
     Raises:
         ConfigError: A value is out of range.
@@ -85,7 +85,7 @@ class TrainedDraft:
     Args:
         folder: A head or a bundle.
         survival: Share of held-out places where the first 1, 2, ... guesses are all right.
-        seconds: By stage.
+        seconds: Seconds by stage.
     """
 
     folder: Path
@@ -112,7 +112,7 @@ def train_draft(
         out: Folder of the draft.
         recipe: What to train.
         overwrite: Whether a draft that stands at ``out`` is replaced.
-        listener: Is told of each stage.
+        listener: Called with the events of each stage.
 
     Raises:
         ConfigError: An option is wrong, or another training stands beside ``out``.
@@ -161,10 +161,10 @@ class _Training:
     """One run.
 
     Args:
-        target: Whose draft it is.
+        target: Bundle of the target.
         recipe: What to train.
-        work: Where to keep what is done.
-        progress: Is told.
+        work: Folder for what is done.
+        progress: Progress of the export.
     """
 
     def __init__(self, target: Bundle, recipe: DraftRecipe, work: Path, progress: Progress) -> None:
@@ -274,7 +274,7 @@ class _Training:
         return head
 
     def _original(self) -> PreTrainedModel | None:
-        """The target's own weights, if they can be had."""
+        """The target's own weights; None when its source is gone."""
         source = self._source()
         return None if source is None else sources.load(source, "f32")[0]
 

@@ -1,4 +1,4 @@
-"""A target with most of its layers left out, taught to guess as the whole does."""
+"""A student: a few layers of the target, trained to predict what the whole target does."""
 
 from __future__ import annotations
 

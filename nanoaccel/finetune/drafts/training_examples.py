@@ -1,4 +1,4 @@
-"""What a draft learns from, on disk: what the target computed for each token of a text."""
+"""Training examples on disk: what the target computed for each token of a text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DONE = "done.json"
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
-    """A text as its target saw it; T tokens.
+    """A text of T tokens with the target's states and predictions.
 
     Args:
         tokens: i32[T], rows of the vocabulary; ``len(vocabulary)`` for all others.
@@ -55,7 +55,7 @@ def choose_vocabulary(texts: Sequence[Text], size: int, vocab_size: int) -> list
 
 
 class ExampleFolder:
-    """The examples of a folder.
+    """The training examples of a folder.
 
     Args:
         folder: Where they are, or shall be.
@@ -101,7 +101,7 @@ class ExampleFolder:
             backend: The target, asked for hidden states; its cache holds the longest text.
             vocabulary: Tokens that the head can guess.
             num_layers: L.
-            progress: Is told the tokens so far.
+            progress: Called with the tokens so far.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         ends = self._ends()
@@ -129,7 +129,7 @@ class ExampleFolder:
         rows: NDArray[np.int32],
         num_layers: int,
     ) -> TrainingExample:
-        """What the target says of a text."""
+        """The target's states and predictions for a text."""
         ids = np.array([*text.prompt, *text.answer], np.int64)
         taught = np.zeros(len(ids), bool)
         taught[max(len(text.prompt) - 1, 0) : -1] = True

@@ -28,7 +28,7 @@ class Layer:
     """A matrix.
 
     Args:
-        name: Of the module in the original model, such as ``model.layers.0.mlp.down_proj``.
+        name: Name of the module in the original model, such as ``model.layers.0.mlp.down_proj``.
         kind: What it is used for; a last projection that is the embedding too is "last".
         operations: Names of the operations that read it.
         outputs: Rows.
@@ -74,8 +74,8 @@ def storage_of(
     """The type of each layer: the recipe's, "int8" or "float".
 
     Args:
-        layers: Of the graph.
-        recipe: Says what they become.
+        layers: Layers of the graph.
+        recipe: Recipe that says what they become.
         kept: Projections that get the recipe's backup, as they are too sensitive.
 
     Raises:

@@ -25,8 +25,8 @@ class FinishedParts:
     """The graph after each part, in a folder of which the latest is whole.
 
     Args:
-        folder: Of this model and these samples.
-        recipe: Of the compression.
+        folder: Folder of this model and these samples.
+        recipe: Recipe of the compression.
         storage: Type of each layer.
 
     Attributes:
@@ -78,7 +78,7 @@ def kept_statistics(folder: Path, samples: int) -> Iterator[Path | None]:
     kill left half written is never read. None where the cache folder cannot be written.
 
     Args:
-        folder: Of this model and these samples.
+        folder: Folder of this model and these samples.
         samples: How many.
     """
     import nncf

@@ -9,7 +9,7 @@ from nanoaccel.exporters.source.gguf.keys import Keys
 
 
 def no_fields(_keys: Keys, _options: dict[str, Any]) -> dict[str, Any]:
-    """Of architectures that have none."""
+    """No fields: for architectures that have none of their own."""
     return {}
 
 
@@ -57,8 +57,8 @@ def _windows(
     """Windows, and what queries are divided by.
 
     Args:
-        keys: Of the file.
-        options: That are known already.
+        keys: Keys of the file.
+        options: Options that are known already.
         largest: Layers of the family's largest model, which divides by its width over its heads,
             which no key says.
         usual_window: Where the file names none.

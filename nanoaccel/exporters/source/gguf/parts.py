@@ -41,7 +41,7 @@ def check_part(path: Path, reader: GGUFReader, number: int, count: int) -> None:
 
     Args:
         path: The part.
-        reader: Of it.
+        reader: Reader of the file.
         number: Its place, from 0.
         count: How many there are by their names; 1 for a whole file.
 

@@ -18,7 +18,7 @@ def rope_parameters(keys: Keys, head_dim: int, factors: dict[str, np.ndarray]) -
     """What turns positions into angles.
 
     Args:
-        keys: Of the file; what is used is taken from them.
+        keys: Keys of the file; what is used is taken from them.
         head_dim: Numbers of a head that turn.
         factors: The tensors `rope_freqs`, `rope_factors_long` and `rope_factors_short`, by name.
 

@@ -25,8 +25,8 @@ def load_gguf(metadata: GGUFMetadata, dtype: torch.dtype) -> PreTrainedModel:
     """Load a model; every tensor is used, and every parameter is filled.
 
     Args:
-        metadata: Of the file.
-        dtype: Of the weights.
+        metadata: Metadata of the file.
+        dtype: Type of the weights.
 
     Raises:
         GGUFError: A tensor is missing, of another shape, or cannot be read.

@@ -68,7 +68,7 @@ _VALUES: Mapping[str, tuple[Any, ...]] = {
 
 
 def unknown_keys(method: str, quantization: Mapping[str, Any]) -> list[str]:
-    """Keys that ask for what is not done, each with its value.
+    """Keys that ask for something unsupported, each with its value.
 
     Args:
         method: One of those that can be read.

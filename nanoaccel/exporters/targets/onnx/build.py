@@ -59,8 +59,8 @@ def build_graph(
         checkpoint: Folder of the float checkpoint that the builder read.
         builder: File of the graph that it made.
         compressed: File of the OpenVINO graph.
-        folder: Where to; made new.
-        tell: Is told which share is done.
+        folder: Output folder; made new.
+        tell: Called with the share that is done.
 
     Raises:
         UnsupportedModelError: The builder's graph cannot be packed.

@@ -77,10 +77,10 @@ class Origin:
     Args:
         plain_norms: Whether its norms subtract the mean and have no weights.
         hidden_size: Numbers that a layer gives for a token.
-        dtype: Of its own weights, such as "bfloat16".
+        dtype: Type of its own weights, such as "bfloat16".
         epsilon: What its norms add to the variance; None when its config does not say.
         windows: Tokens that each layer attends to; None is all.
-        rotations: Of its rotary embeddings.
+        rotations: Rotations of its rotary embeddings.
     """
 
     plain_norms: bool
@@ -99,7 +99,7 @@ def save_checkpoint(model: PreTrainedModel, folder: Path, tokenizer: Path) -> No
 
     Args:
         model: With float weights.
-        folder: Where to; made new.
+        folder: Output folder; made new.
         tokenizer: Folder of its tokenizer.
     """
     model.save_pretrained(folder)

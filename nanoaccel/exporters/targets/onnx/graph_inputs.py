@@ -14,7 +14,7 @@ def graph_input(name: str, shape: Sequence[int | str] | None = None) -> ir.Value
     """An input of the contract.
 
     Args:
-        name: Of the input.
+        name: Name of the input.
         shape: Where it is known more closely.
     """
     spec = INPUTS[name]

@@ -40,9 +40,9 @@ def convert_head(graph: Path, folder: Path, name: str, positions: int) -> None:
 
     Args:
         graph: Its OpenVINO graph.
-        folder: Where to.
-        name: Of the file.
-        positions: Of the target, that it may have to guess at.
+        folder: Output folder.
+        name: Name of the file.
+        positions: Positions of the target, that it may have to guess at.
 
     Raises:
         ExportError: It is no head's graph, or the weights cannot be written or computed with.
@@ -55,8 +55,8 @@ def head_graph(parts: HeadParts, positions: int) -> ir.Model:
     """Make the graph.
 
     Args:
-        parts: Of the head.
-        positions: That it may have to guess at.
+        parts: Parts of the head.
+        positions: Positions that it may have to guess at.
     """
     return _Builder(parts, positions).model
 

@@ -44,13 +44,13 @@ class HeadParts:
         o: Behind attention.
         gate_up: Into the feed-forward part.
         down: Out of it.
-        last: Gives logits.
+        last: Matrix that gives logits.
         input_norm: In front of attention.
         post_norm: In front of the feed-forward part.
         norm: In front of the logits.
         frequencies: f32[D / 2], of the rotary embedding.
-        heads: Of queries.
-        kv_heads: Of keys and values.
+        heads: Heads of queries.
+        kv_heads: Heads of keys and values.
     """
 
     rows: NDArray[np.int32]

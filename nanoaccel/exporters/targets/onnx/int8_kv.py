@@ -1,4 +1,4 @@
-"""A third file of a graph: the same, with keys and values that are cached as int8.
+"""The variant of a graph that caches keys and values as int8, in a file of its own.
 
 ONNX Runtime's attention quantizes what it caches by scales that the graph brings, one for each
 channel of each head: the largest value that a channel had over some text is 127.
@@ -51,7 +51,7 @@ def write_int8_kv_graph(graph: Path, ranges: Ranges) -> Path:
 
     Args:
         graph: File of the graph.
-        ranges: Of ``measure_ranges``.
+        ranges: Ranges of ``measure_ranges``.
 
     Raises:
         ExportError: It cannot be written.
@@ -73,7 +73,7 @@ def write_int8_kv_graph(graph: Path, ranges: Ranges) -> Path:
 
 
 def _quantize(graph: ir.Graph, node: ir.Node, ranges: Ranges) -> None:
-    """Let an attention cache int8."""
+    """Make an attention node cache int8."""
     for attribute in _QUANTIZED:
         node.attributes[attribute.name] = attribute
     if len(node.inputs) <= _VALUE_SCALE:

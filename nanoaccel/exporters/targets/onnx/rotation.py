@@ -18,11 +18,11 @@ from nanoaccel.exporters.targets.onnx.writer import Writer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rotation:
-    """How a rotary embedding turns.
+    """Frequencies and scale of a rotary embedding.
 
     Args:
         frequencies: f32 [D / 2], radians a position.
-        scale: Of cosines and sines.
+        scale: Scale of cosines and sines.
     """
 
     frequencies: NDArray[np.float32]

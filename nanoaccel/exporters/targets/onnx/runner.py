@@ -17,7 +17,7 @@ _ERRORS_ONLY = 3
 
 
 class OnnxRunner:
-    """A graph whose activations are not rounded: what differs is the weights' doing.
+    """Runs a graph without rounding activations, so that only weights cause differences.
 
     Args:
         graph: File of the graph; the exact one beside it is run where there is one.

@@ -56,10 +56,10 @@ def transplant(
     parts are stored differently becomes several.
 
     Args:
-        graph: Of the builder, f32.
-        weights: Of the compressed graph of the same model.
+        graph: Graph of the builder, f32.
+        weights: Weights of the compressed graph of the same model.
         matcher: The checkpoint that the builder read.
-        tell: Is told which share is done.
+        tell: Called with the share that is done.
 
     Raises:
         ExportError: A matrix is none of the checkpoint's, or the compressed graph has not got it.

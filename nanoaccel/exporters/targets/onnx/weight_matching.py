@@ -40,8 +40,8 @@ class WeightMatcher:
     """The matrices of a checkpoint, to find others in.
 
     Args:
-        tensors: Of the checkpoint.
-        names: Of those that are matrices.
+        tensors: Tensors of the checkpoint.
+        names: Names of those that are matrices.
     """
 
     def __init__(self, tensors: TensorFiles, names: Iterable[str]) -> None:

@@ -26,8 +26,8 @@ class GraphWeights:
     """The matrices of a graph.
 
     Args:
-        products: Those that inputs are multiplied with, by module.
-        lookups: Those whose rows are looked up, by module.
+        products: Matrices that inputs are multiplied with, by module.
+        lookups: Embeddings, by module.
     """
 
     products: Mapping[str, StoredWeight]
@@ -132,9 +132,9 @@ def _read(value: ov.Output, name: str, keys: dict[str, str]) -> StoredWeight:
 
     Args:
         value: The matrix.
-        name: Of a module that reads it.
-        keys: By the name of its constant, which OpenVINO may number anew each time, that of the
-            first module that reads it.
+        name: Name of a module that reads it.
+        keys: Name of the first module that reads a constant, by the name of that constant, which
+            OpenVINO may number anew each time.
     """
     leaf = _leaf(value)
     assert leaf is not None

@@ -88,7 +88,7 @@ def trace(model: PreTrainedModel, folder: Path) -> Path:
 
     Args:
         model: With its weights in the type that the graph shall keep.
-        folder: Where to; made when missing.
+        folder: Output folder; made when missing.
 
     Returns:
         Path of the graph's xml file.

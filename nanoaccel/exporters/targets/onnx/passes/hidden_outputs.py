@@ -1,4 +1,4 @@
-"""What each layer gives to the next becomes an output: a head may guess tokens from it."""
+"""Makes the hidden states of each layer outputs, which draft heads read."""
 
 from __future__ import annotations
 

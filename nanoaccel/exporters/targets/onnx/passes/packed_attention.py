@@ -24,7 +24,7 @@ _SEQLENS, _TOTAL, _POSITIONS, _QUERY_SEQLENS = 5, 6, 9, 16
 
 
 def pack_attention(model: ir.Model) -> None:
-    """Edit a graph of the builder, in index.
+    """Edit a graph of the builder, in place.
 
     Raises:
         UnsupportedModelError: It has inputs or attention that cannot be packed.

@@ -1,4 +1,4 @@
-"""The rotary embedding turns as the model's does, and its tables are not stored.
+"""Computes rotary tables from the model's own frequencies, so that they are not stored.
 
 The builder computes tables of its own from the config, which it does not always read as
 transformers does. Nodes that make them from the model's own frequencies take their place.
@@ -23,8 +23,8 @@ def compute_rotary_caches(graph: ir.Graph, rotations: Sequence[Rotation]) -> Non
     """Edit a graph, in place; tables that belong to no rotation stay as they are.
 
     Args:
-        graph: Of the builder.
-        rotations: Of the model. Where it has several, each table gets the one most like it.
+        graph: Graph of the builder.
+        rotations: Rotations of the model. Of several, each table gets the one most like it.
     """
     done: set[str | None] = set()
     writer = Writer(graph)

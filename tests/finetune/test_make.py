@@ -1,4 +1,4 @@
-"""From a target to a draft that guesses for it, also when it is stopped in between."""
+"""From a target to a draft for it, also when it is stopped in between."""
 
 from __future__ import annotations
 

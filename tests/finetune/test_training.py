@@ -105,7 +105,7 @@ class Parrot(DraftModule):
 
 
 def test_survival_counts_drafts_whose_guesses_are_all_right() -> None:
-    # Each 16 tokens go through all values once, so the later guess is right once in 16.
+    # Each 16 tokens go through all values once, so the later draft token is right once in 16.
     examples = [make_example(seed, 18, width=64, vocab_size=VOCAB_SIZE) for seed in range(4)]
     first, second, third = survival(Parrot(), examples, 3)
     assert first == 1.0

@@ -41,7 +41,7 @@ def write_report(
         plan: What was to be made.
         artifacts: Artifacts of the original.
         made: The graphs.
-        draft: What guesses for them.
+        draft: The draft of the bundle.
         progress: Progress of the export.
         opens_in_genai: Whether OpenVINO GenAI opens the bundle too.
     """

@@ -209,7 +209,7 @@ class GraphTarget(ABC):
         Args:
             graph: The graph for ``source``.
             folder: Output folder.
-            positions: Positions of the target model, at which the head may have to guess.
+            positions: Context length of the target model, in tokens.
 
         Returns:
             The file of the graph.

@@ -22,7 +22,7 @@ def give_graphs(folder: Path, targets: Sequence[str], positions: int) -> None:
     Args:
         folder: Folder of a head that has them, or those that they are made of; it is edited.
         targets: Names of targets, the preferred one first.
-        positions: Positions of the target model, at which the head may have to guess.
+        positions: Context length of the target model, in tokens.
 
     Raises:
         BundleDamagedError: A file of it is missing or damaged.

@@ -35,7 +35,7 @@ class DraftModule(nn.Module, ABC):  # type: ignore[misc]
     def logits(self, x: Tensor) -> Tensor:
         """States f32[..., H] as logits f32[..., V]."""
 
-    def guesses(self, batch: Batch, depth: int) -> Iterator[Tensor]:
+    def draft_tokens(self, batch: Batch, depth: int) -> Iterator[Tensor]:
         """The likeliest tokens: i64[B, T] for each depth."""
         for x in self.states(batch, depth):
             yield self.logits(x).argmax(-1)

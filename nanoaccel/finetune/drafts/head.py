@@ -24,7 +24,7 @@ class HeadShape:
     Args:
         hidden: H, of the target's hidden states and of the head's own.
         num_layers: L, layers of the target that it reads.
-        vocab_size: V, tokens that it can guess.
+        vocab_size: V, tokens that it can propose.
         heads: Heads of its attention.
         kv_heads: Heads that keys and values have.
         head_dim: Width of each.
@@ -129,9 +129,10 @@ class DraftHead(DraftModule):
 
 
 class DepthAttention:
-    """Attention of a head that guesses from every position at once.
+    """Attention of a head that drafts from every position at once.
 
-    Depth 1 attends as any decoder does. Depth d guesses on from d-1 guesses: the query at position
+    Depth 1 attends as any decoder does. Depth d drafts on from d-1 draft tokens: the query at
+    position
     i sees depth 1 up to position i-d+1, and behind that one key of each later depth, as it would
     while drafting (training-time test, Li et al. 2025, EAGLE-3).
 
@@ -183,5 +184,5 @@ def _split(x: Tensor, heads: int) -> Tensor:
 
 
 def _shifted(x: Tensor, distance: int) -> Tensor:
-    """Each position gets what stood so many places before it; the first ones get zeros."""
+    """Each position gets what stood so many positions before it; the first ones get zeros."""
     return x if distance == 0 else F.pad(x, (0, 0, distance, 0))[:, :, : x.shape[2]]

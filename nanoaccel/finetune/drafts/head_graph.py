@@ -33,7 +33,7 @@ def write_graph(
 
     Args:
         head: Trained.
-        vocabulary: Tokens that it guesses.
+        vocabulary: Tokens that it can propose.
         vocab_size: Tokens of the target.
         path: Path of the xml file.
         recipe: How weights are stored.

@@ -35,11 +35,13 @@ def survival(module: DraftModule, examples: Sequence[TrainingExample], depth: in
             batch = collate([example])
             best, taught = batch.likeliest[0, :, 0], batch.taught[0]
             alive, counts = torch.ones_like(taught), taught
-            for d, guesses in enumerate(module.guesses(batch, depth)):
-                if d > 0:  # the guess before it, and the text, were what the target would write
+            for d, drafted in enumerate(module.draft_tokens(batch, depth)):
+                if (
+                    d > 0
+                ):  # the draft token before it, and the text, were what the target would write
                     alive, counts = _later(alive), _later(counts)
                     counts = counts & (batch.tokens[0] == _later(best)) & taught
-                alive = alive & (guesses[0] == best)
+                alive = alive & (drafted[0] == best)
                 kept[d] += (alive & counts).sum().item()
                 counted[d] += counts.sum().item()
     return [float(value) for value in kept / np.maximum(counted, 1)]

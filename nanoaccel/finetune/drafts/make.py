@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["head", "layers"]
 _AT_ONCE = 64  # answers that the target writes side by side
-_GUESSES = 4  # in a row, that are judged
+_JUDGED_DEPTH = 4  # draft tokens in a row
 _GRAPH = "head.xml"
 
 
@@ -51,7 +51,7 @@ class DraftRecipe:
             target's layers.
         tokens: Tokens that the target writes to learn from.
         epochs: Times that they are learned.
-        vocabulary: Tokens that a head can guess.
+        vocabulary: Tokens that a head can propose.
         layers: Layers that a model keeps.
         text: A file to learn from instead of what the target writes.
         seed: Seed of prompts, sampling and order.
@@ -84,7 +84,7 @@ class TrainedDraft:
 
     Args:
         folder: A head or a bundle.
-        survival: Share of held-out places where the first 1, 2, ... guesses are all right.
+        survival: Share of held-out positions where the first 1, 2, ... draft tokens are all right.
         seconds: Seconds by stage.
     """
 
@@ -186,7 +186,7 @@ class _Training:
         taught, held = split(list(self._examples(texts, vocabulary)))
         self._train(module, taught)
         with self._progress.stage("judge it on text that it has not seen"):
-            found = survival(module, held, _GUESSES)
+            found = survival(module, held, _JUDGED_DEPTH)
         with self._progress.stage("write the draft"), quiet():
             self._write(module, vocabulary, folder, found)
         return found

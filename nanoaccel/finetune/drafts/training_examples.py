@@ -60,7 +60,7 @@ class ExampleFolder:
     Args:
         folder: Where they are, or shall be.
         width: L * H of the features; 0 for a draft that reads none.
-        vocab_size: Tokens that the draft can guess.
+        vocab_size: Tokens that the draft can propose.
         likeliest: Tokens that are kept for each position, if there are so many.
         chunk: Tokens that the target reads at once.
     """
@@ -99,7 +99,7 @@ class ExampleFolder:
         Args:
             texts: To learn from.
             backend: The target, asked for hidden states; its cache holds the longest text.
-            vocabulary: Tokens that the head can guess.
+            vocabulary: Tokens that the head can propose.
             num_layers: L.
             progress: Called with the tokens so far.
         """

@@ -42,7 +42,7 @@ def convert_head(graph: Path, folder: Path, name: str, positions: int) -> None:
         graph: Its OpenVINO graph.
         folder: Output folder.
         name: Name of the file.
-        positions: Positions of the target, that it may have to guess at.
+        positions: Context length of the target, in tokens.
 
     Raises:
         ExportError: It is no head's graph, or the weights cannot be written or computed with.
@@ -56,7 +56,7 @@ def head_graph(parts: HeadParts, positions: int) -> ir.Model:
 
     Args:
         parts: Parts of the head.
-        positions: Positions that it may have to guess at.
+        positions: Context length of the target, in tokens.
     """
     return _Builder(parts, positions).model
 

@@ -26,7 +26,7 @@ def split(
 def survival(module: DraftModule, examples: Sequence[TrainingExample], depth: int) -> list[float]:
     """Share of positions where the first 1, 2, ... ``depth`` greedy tokens are all the target's.
 
-    Counted are places behind which the text is what the target finds likeliest.
+    Counted are positions behind which the text is what the target finds likeliest.
     """
     module.eval()
     kept, counted = np.zeros(depth), np.zeros(depth)
@@ -36,9 +36,7 @@ def survival(module: DraftModule, examples: Sequence[TrainingExample], depth: in
             best, taught = batch.likeliest[0, :, 0], batch.taught[0]
             alive, counts = torch.ones_like(taught), taught
             for d, drafted in enumerate(module.draft_tokens(batch, depth)):
-                if (
-                    d > 0
-                ):  # the draft token before it, and the text, were what the target would write
+                if d > 0:  # the draft token before it was what the target would write
                     alive, counts = _later(alive), _later(counts)
                     counts = counts & (batch.tokens[0] == _later(best)) & taught
                 alive = alive & (drafted[0] == best)

@@ -36,8 +36,8 @@ class FinishedParts:
     def __init__(self, folder: Path, recipe: Recipe, storage: Mapping[str, str]) -> None:
         what = json.dumps([asdict(recipe), sorted(storage.items())], default=str)
         self._folder = folder / f"gptq-{sha256(what.encode()).hexdigest()[:16]}"
-        places = self._folder.glob(f"*/{_GRAPH}")
-        done = [int(path.parent.name) for path in places if path.parent.name.isdigit()]
+        graphs = self._folder.glob(f"*/{_GRAPH}")
+        done = [int(path.parent.name) for path in graphs if path.parent.name.isdigit()]
         self.count = max(done, default=0)
 
     def latest(self, model: ov.Model) -> ov.Model:

@@ -42,11 +42,11 @@ def check_part(path: Path, reader: GGUFReader, number: int, count: int) -> None:
     Args:
         path: The part.
         reader: Reader of the file.
-        number: Its place, from 0.
+        number: Its index, from 0.
         count: How many there are by their names; 1 for a whole file.
 
     Raises:
-        GGUFError: It belongs to another place or another number of parts.
+        GGUFError: It has another index, or belongs to another number of parts.
     """
     fields = reader.fields
     said = int(fields["split.count"].contents()) if "split.count" in fields else 1

@@ -68,7 +68,7 @@ def make_graphs(
     return MadeGraphs(
         [made[name] for name in kept],
         [check for name, check in checks.items() if name in kept],
-        "".join(left_out),
+        ". ".join(left_out),
     )
 
 

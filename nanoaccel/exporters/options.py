@@ -161,7 +161,8 @@ def _settle(
         reason = obstacle_to_second_graph(target.packages, options.settled, parameters, check)
         if reason is not None:
             rest = tuple(name for name in options.targets if name != target.name)
-            note = f"not made for {target.title}: {reason}"
+            notes = (options.note, f"not made for {target.title}: {reason}")
+            note = ". ".join(note for note in notes if note)
             options = replace(options, targets=rest, note=note)
     return options
 

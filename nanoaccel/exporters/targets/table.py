@@ -15,7 +15,7 @@ from nanoaccel.registry import RUNTIME_CHOOSERS, did_you_mean
 
 Runtime: TypeAlias = Literal["openvino", "onnx", "both", "auto"]
 
-# The first one compresses the weights; a target stands behind the one that it takes them from.
+# The first one compresses the weights; the others take them over.
 TARGETS: Mapping[str, GraphTarget] = MappingProxyType(
     {target.name: target for target in (OpenVINOTarget(), OnnxTarget())}
 )
@@ -39,7 +39,11 @@ def target_names(runtime: str) -> tuple[str, ...]:
 
 
 def with_sources(names: Iterable[str]) -> list[GraphTarget]:
-    """Targets, and those whose weights they take over, in the order in which they are made."""
+    """Targets in the order in which they are made; the first one is always made.
+
+    Args:
+        names: Names of the targets that were asked for.
+    """
     chosen = {BASE.name, *names}
     return [target for name, target in TARGETS.items() if name in chosen]
 

@@ -48,7 +48,7 @@ class Layer:
 
 
 def find_layers(model: ov.Model) -> list[Layer]:
-    """The float matrices of a graph that products and look-ups read, in the graph's order.
+    """The float matrices of a graph that products and embeddings read, in the graph's order.
 
     The last product that has a row for each token of the vocabulary is the last projection; in a
     graph without logits none is.
@@ -129,7 +129,7 @@ def _fitting(layer: Layer, kind: str, recipe: Recipe) -> str:
 
 
 def _readers(node: ov.Node) -> list[ov.Node]:
-    """Products and look-ups that read a constant, directly or through a conversion."""
+    """Products and embeddings that read a constant, directly or through a conversion."""
     found = []
     for target in node.output(0).get_target_inputs():
         reader = target.get_node()

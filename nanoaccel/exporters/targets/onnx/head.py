@@ -107,7 +107,7 @@ class _Builder:
         layers, hidden = parts.num_layers, parts.hidden
         rows = writer.constant(parts.rows, "rows")
         ids = writer.add("Gather", [rows, self._inputs[contract.INPUT_IDS]], "/ids")
-        embedded = writer.lookup(ids, parts.table, "/table")
+        embedded = writer.embedding(ids, parts.table, "/table")
         states, own = writer.split(
             self._inputs[contract.FEATURES], [layers * hidden, hidden], "/features/Split"
         )

@@ -98,7 +98,7 @@ def read_parts(model: ov.Model) -> HeadParts:
     attention, feed = f"{_LAYER}self_attn.", f"{_LAYER}mlp."
     q, k, v, o = (_product(weights, f"{attention}{name}_proj") for name in "qkvo")
     gate, up, down = (_product(weights, f"{feed}{name}_proj") for name in ("gate", "up", "down"))
-    table = weights.lookup("model.embed_tokens")
+    table = weights.embedding("model.embed_tokens")
     if table is None:
         raise _missing("model.embed_tokens")
     frequencies = _frequencies(nodes)

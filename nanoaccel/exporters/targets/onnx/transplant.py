@@ -50,7 +50,7 @@ class Product:
 def transplant(
     graph: ir.Graph, weights: GraphWeights, matcher: WeightMatcher, tell: Tell = silence
 ) -> None:
-    """Replace every product and the embedding's look-up, in place.
+    """Replace every product and the embedding, in place.
 
     Products of one input become one product where their matrices are stored alike; a product whose
     parts are stored differently becomes several.
@@ -70,7 +70,7 @@ def transplant(
     for index, node in enumerate(nodes):
         tell(index / len(nodes))
         if node.op_type == "Gather" and (table := _matrix_of(node, 0)) is not None:
-            _replace_lookup(writer, node, _stored(table, node, matcher, weights, lookup=True))
+            _replace_embedding(writer, node, _stored(table, node, matcher, weights, embedding=True))
         elif node.op_type == "MatMul" and (matrix := _matrix_of(node, 1)) is not None:
             product = Product(node, _stored(matrix.T, node, matcher, weights))
             source = node.inputs[0]
@@ -106,7 +106,7 @@ def _stored(
     matcher: WeightMatcher,
     weights: GraphWeights,
     *,
-    lookup: bool = False,
+    embedding: bool = False,
 ) -> tuple[StoredWeight, ...]:
     """What the compressed graph has for a matrix [out, in]."""
     parts = matcher.find(matrix)
@@ -114,7 +114,7 @@ def _stored(
         raise _lost(node, "is none of the checkpoint's")
     found = []
     for part in parts:
-        weight = weights.lookup(part.module) if lookup else weights.product(part.module)
+        weight = weights.embedding(part.module) if embedding else weights.product(part.module)
         if weight is None:
             raise _lost(node, f"was not found as {part.module} in the compressed graph")
         found.append(weight.slice(part.begin, part.begin + part.rows))
@@ -127,13 +127,13 @@ def _lost(node: ir.Node, reason: str) -> ExportError:
     )
 
 
-def _replace_lookup(writer: Writer, node: ir.Node, weights: tuple[StoredWeight, ...]) -> None:
+def _replace_embedding(writer: Writer, node: ir.Node, weights: tuple[StoredWeight, ...]) -> None:
     (weight,) = weights
     ids = node.inputs[1]
     assert ids is not None
     writer.before(node)
     name = str(node.name).removesuffix("/Gather")
-    _take_over(node.outputs[0], writer.lookup(ids, weight, f"{name}/stored"))
+    _take_over(node.outputs[0], writer.embedding(ids, weight, f"{name}/stored"))
     assert node.graph is not None
     node.graph.remove(node, safe=True)
 

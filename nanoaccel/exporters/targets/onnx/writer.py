@@ -90,7 +90,7 @@ class Writer:
             accuracy_level=FAST,
         )
 
-    def lookup(self, ids: ir.Value, weight: StoredWeight, name: str) -> ir.Value:
+    def embedding(self, ids: ir.Value, weight: StoredWeight, name: str) -> ir.Value:
         """Rows of a matrix in f32, [1, T, in]: exactly those that were stored."""
         if weight.scales is None:
             table = self._keep(

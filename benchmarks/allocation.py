@@ -18,16 +18,21 @@ from pathlib import Path
 from workers import machine
 
 from nanoaccel.calibration.datasets import CalibrationOptions
+from nanoaccel.exporters.options import CaptureOptions
 from nanoaccel.exporters.progress import Progress
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quantize.trial_builder import TrialBuilder
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.reference.artifacts import CaptureOptions, ModelArtifacts, gather
+from nanoaccel.exporters.reference.artifacts import (
+    ModelArtifacts,
+    capture_artifacts,
+)
 from nanoaccel.exporters.source import model_source as sources
+from nanoaccel.exporters.source.context import context_length
 from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
 from nanoaccel.exporters.targets.openvino.build import save_graph
 from nanoaccel.exporters.targets.openvino.runner import GraphRunner, graph_inputs
-from nanoaccel.exporters.targets.openvino.trace import GRAPH, context_length
+from nanoaccel.exporters.targets.openvino.trace import GRAPH
 
 METRICS = (
     "WEIGHT_QUANTIZATION_ERROR",
@@ -66,7 +71,9 @@ def material_of(model: str, folder: Path, tokens: int) -> ModelArtifacts:
     )
     end_ids = write_tokenizer(source, folder)
     progress = Progress(lambda _: None)
-    return gather(source, config, folder, wanted, end_ids, context_length(config), progress)
+    return capture_artifacts(
+        source, config, folder, wanted, end_ids, context_length(config), progress
+    )
 
 
 def by_nncf(material: ModelArtifacts, metric: str, ratio: float, folder: Path) -> tuple[int, float]:
@@ -74,7 +81,7 @@ def by_nncf(material: ModelArtifacts, metric: str, ratio: float, folder: Path) -
     import nncf
     import openvino as ov
 
-    model = ov.Core().read_model(material.traced / GRAPH)
+    model = ov.Core().read_model(material.captured / "openvino" / GRAPH)
     assert material.calibration is not None
     samples = [graph_inputs(model, window) for window in material.calibration.samples]
     data = None if metric == "WEIGHT_QUANTIZATION_ERROR" else nncf.Dataset(samples)
@@ -112,7 +119,7 @@ def main() -> None:
                 model = perturbed(model, arguments.noise, work / "noisy")
         (work / "model").mkdir()
         material = material_of(model, work / "model", arguments.tokens)
-        workshop = TrialBuilder(material, Progress(lambda _: None))
+        workshop = TrialBuilder(material, material.captured / "openvino", Progress(lambda _: None))
         print("| layers in int8 by | MB | KL |\n| --- | --- | --- |")
         sizes = []
         for metric in METRICS:

@@ -6,28 +6,16 @@ made, to refuse a model before any work, and where they are loaded, plain folder
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from nanoaccel.bundle.architectures import architecture_of
 
 # Layers that look back at keys; all other kinds carry a state of their own.
 _ATTENTION = ("attention", "full_attention", "sliding_attention", "chunked_attention")
 _KINDS = ("layer_types", "layers_block_type")
 _CAPS = ("attn_logit_softcapping", "attn_logit_softcap")
 _CHUNK = "attention_chunk_size"
-# Graphs in which OpenVINO finds no attention to page, or pages one that computes something else.
-_UNPAGED = dict.fromkeys(
-    (
-        "bigbird_pegasus",
-        "blenderbot",
-        "blenderbot-small",
-        "gpt_neox_japanese",
-        "pegasus",
-        "phimoe",
-        "xglm",
-    ),
-    "OpenVINO does not page its attention",
-)
 
 
 def obstacle(config: Mapping[str, Any]) -> str | None:
@@ -42,16 +30,7 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
     for name in _CAPS:
         if config.get(name):
             return f"its attention caps logits ({name}={config[name]})"
-    kind = config.get("model_type")
-    if kind == "falcon" and config.get("alibi"):
-        return "its attention adds positions rounded to bf16 (alibi=True)"
-    if kind == "gpt2" and config.get("scale_attn_by_inverse_layer_idx"):
-        return "its layers scale attention differently (scale_attn_by_inverse_layer_idx=True)"
-    if kind == "granitemoehybrid" and config.get("position_embedding_type") == "rope":
-        return "its graph counts positions itself (granitemoehybrid with rotary positions)"
-    if kind == "mpt" and (config.get("attn_config") or {}).get("clip_qkv"):
-        return "its attention clips queries, keys and values (clip_qkv)"
-    return None if kind is None else _UNPAGED.get(kind)
+    return architecture_of(config).obstacle(config)
 
 
 def layer_kinds(config: Mapping[str, Any]) -> set[str]:
@@ -60,32 +39,13 @@ def layer_kinds(config: Mapping[str, Any]) -> set[str]:
 
 
 def layer_windows(config: Mapping[str, Any]) -> list[int] | None:
-    """Tokens that each layer looks back at, 0 for all; None where the graph knows them.
-
-    GPT-Neo's local layers are masks to whoever reads a traced graph.
-    """
-    if config.get("model_type") != "gpt_neo":
-        return None
-    window = int(config["window_size"])
-    layers = config.get("attention_layers")
-    if layers is None:
-        layers = [kind for kinds, count in config["attention_types"] for kind in kinds * count]
-    return [window if kind == "local" else 0 for kind in layers]
+    """Tokens that each layer looks back at, 0 for all; None where the graph knows them."""
+    return architecture_of(config).layer_windows(config)
 
 
 def alibi_slopes(config: Mapping[str, Any]) -> list[float] | None:
-    """What each head subtracts for a token of distance; None where the graph knows it.
-
-    MPT's, by Press et al. 2022: for heads that are no power of two, every second of the next power
-    comes first.
-    """
-    attention = config.get("attn_config") or {}
-    if config.get("model_type") != "mpt" or not attention.get("alibi"):
-        return None
-    heads, most = int(config["n_heads"]), float(attention.get("alibi_bias_max") or 8)
-    count = 2 ** math.ceil(math.log2(heads))
-    slopes = [2.0 ** -((place + 1) * most / count) for place in range(count)]
-    return slopes if count == heads else (slopes[1::2] + slopes[::2])[:heads]
+    """What each head subtracts for a token of distance; None where the graph knows it."""
+    return architecture_of(config).alibi_slopes(config)
 
 
 def uniform_length(config: Mapping[str, Any]) -> tuple[int, str] | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nanoaccel.bundle.architectures import architecture_of
 from nanoaccel.bundle.attention import uniform_length
 from nanoaccel.bundle.files import check_size, inside, read_text, sha256_of
 from nanoaccel.bundle.graph_files import MODEL_CONFIG, weights_file, weights_files
@@ -326,7 +327,7 @@ def find_context_length(config: Mapping[str, Any]) -> int | None:
     if not isinstance(rope, Mapping):
         return length
     kind, factor = rope.get("rope_type", rope.get("type")), rope.get("factor")
-    if str(config.get("model_type")).startswith("gemma3"):
+    if architecture_of(config).scaled_length:
         return length
     if kind not in ("yarn", "linear") or not isinstance(factor, int | float) or factor < 1:
         return length

@@ -1,1 +1,1 @@
-"""What compression costs, in numbers."""
+"""Measures what compression costs."""

@@ -12,7 +12,7 @@ class Choice:
     """One way to store a unit: some layers that are stored alike.
 
     Args:
-        name: Of the type.
+        name: Name of the type.
         size: Bytes.
         loss: What it costs in fidelity, nats a token.
     """
@@ -51,14 +51,14 @@ def allocate(units: Mapping[str, Sequence[Choice]], budget: int) -> Allocation:
     is left goes to the steps that still fit.
 
     Args:
-        units: By name, the ways to store it.
+        units: Ways to store each unit, by its name.
         budget: Bytes for all of them.
 
     Raises:
         ValueError: Even the smallest choices need more.
     """
     hulls = {name: _hull(choices) for name, choices in units.items()}
-    places = dict.fromkeys(units, 0)
+    indices = dict.fromkeys(units, 0)
     left = budget - sum(hull[0].size for hull in hulls.values())
     if left < 0:
         raise ValueError(f"{budget} bytes are less than {smallest_size(units)}")
@@ -66,15 +66,15 @@ def allocate(units: Mapping[str, Sequence[Choice]], budget: int) -> Allocation:
     heapq.heapify(steps)
     while steps:
         _, name = heapq.heappop(steps)
-        hull, place = hulls[name], places[name]
-        price = hull[place + 1].size - hull[place].size
+        hull, index = hulls[name], indices[name]
+        price = hull[index + 1].size - hull[index].size
         if price > left:
             continue
         left -= price
-        places[name] = place + 1
-        if place + 2 < len(hull):
-            heapq.heappush(steps, (_slope(hull, place + 1), name))
-    taken = {name: hull[places[name]] for name, hull in hulls.items()}
+        indices[name] = index + 1
+        if index + 2 < len(hull):
+            heapq.heappush(steps, (_slope(hull, index + 1), name))
+    taken = {name: hull[indices[name]] for name, hull in hulls.items()}
     return Allocation(
         {name: choice.name for name, choice in taken.items()},
         sum(choice.size for choice in taken.values()),
@@ -94,11 +94,11 @@ def _hull(choices: Sequence[Choice]) -> list[Choice]:
     return hull
 
 
-def _slope(hull: Sequence[Choice], place: int) -> float:
-    """For a heap, where the best step comes first."""
-    return -_rate(hull[place], hull[place + 1])
+def _slope(hull: Sequence[Choice], index: int) -> float:
+    """Negative rate of a step, for a heap in which the best step comes first."""
+    return -_rate(hull[index], hull[index + 1])
 
 
 def _rate(small: Choice, large: Choice) -> float:
-    """Loss that a byte more saves."""
+    """Loss saved per additional byte."""
     return (small.loss - large.loss) / max(1, large.size - small.size)

@@ -38,18 +38,19 @@ class Fidelity:
         text: What was read.
         tokens: Positions that were compared.
         kl: Kullback-Leibler divergence from the reference, nats a token, mean.
-        kl_error: Of that mean.
-        kl_median: Of all positions.
+        kl_error: Standard error of that mean.
+        kl_median: Median over all positions.
         kl_99: Only one position in a hundred diverges more.
         top1_agreement: Share of positions where both have the same likeliest token.
-        top1_error: Of that share.
-        perplexity: Of the model on the text.
-        perplexity_error: Of that perplexity.
-        reference_perplexity: Of the reference on the text.
+        top1_error: Standard error of that share.
+        perplexity: Perplexity of the model on the text.
+        perplexity_error: Standard error of that perplexity.
+        reference_perplexity: Perplexity of the reference on the text.
         log_ratio: ln(perplexity / reference perplexity).
-        log_ratio_error: Of that; small where each is uncertain, as both read the same text.
-        probability_change: By how much the right token's probability changed, mean.
-        probability_change_error: Of that mean.
+        log_ratio_error: Standard error of that; small where each is uncertain, because both read
+            the same text.
+        probability_change: Mean change of the right token's probability.
+        probability_change_error: Standard error of that mean.
         probability_change_rms: Root mean square of that change.
     """
 
@@ -90,7 +91,7 @@ class PerplexityMeter:
             self._right.append(logs[np.arange(len(right)), right])
 
     def result(self, text: str) -> Perplexity:
-        """What was found.
+        """The result.
 
         Args:
             text: Name of what was read, two tokens or more.
@@ -103,9 +104,14 @@ class PerplexityMeter:
 
 
 class FidelityMeter:
-    """Compares window after window; only a few numbers a position are kept."""
+    """Compares window after window; only a few numbers a position are kept.
 
-    def __init__(self) -> None:
+    Args:
+        rows: Positions that are compared at once.
+    """
+
+    def __init__(self, rows: int = _ROWS) -> None:
+        self._rows = rows
         self._kl: list[NDArray[np.float32]] = []
         self._same: list[NDArray[np.bool_]] = []
         self._right: list[NDArray[np.float32]] = []
@@ -124,9 +130,9 @@ class FidelityMeter:
             reference: f32[T, V], logits or log-probabilities.
             token_ids: i64[T]; row t predicts token t+1.
         """
-        for begin in range(0, len(token_ids), _ROWS):
-            rows = slice(begin, begin + _ROWS)
-            right = token_ids[begin + 1 : begin + 1 + _ROWS]
+        for begin in range(0, len(token_ids), self._rows):
+            rows = slice(begin, begin + self._rows)
+            right = token_ids[begin + 1 : begin + 1 + self._rows]
             self._add_rows(logits[rows], reference[rows], right)
 
     def _add_rows(
@@ -138,15 +144,15 @@ class FidelityMeter:
         """Compare f32[R, V] with f32[R, V]; the last row of a window has no right token."""
         found, expected = log_softmax(logits), log_softmax(reference)
         self._same.append(found.argmax(axis=-1) == expected.argmax(axis=-1))
-        places = (np.arange(len(right)), right)
-        self._right.append(found[places])
-        self._right_reference.append(expected[places])
+        right_tokens = (np.arange(len(right)), right)
+        self._right.append(found[right_tokens])
+        self._right_reference.append(expected[right_tokens])
         np.subtract(expected, found, out=found)
         np.exp(expected, out=expected)
         self._kl.append(np.einsum("tv,tv->t", expected, found))
 
     def result(self, text: str) -> Fidelity:
-        """What was found.
+        """The result.
 
         Args:
             text: Name of what was read, two tokens or more.

@@ -1,4 +1,4 @@
-"""What an engine is asked, so that its answers can be compared with another's, row by row.
+"""Probes: requests whose log-probabilities can be compared row by row.
 
 All prompts are beginnings of one sequence, so that one pass over it has every answer. Behind each
 beginning stands a run of one token: a request that is made to write that token goes on as the
@@ -55,7 +55,7 @@ class Probes:
 
     @property
     def rows(self) -> NDArray[np.int64]:
-        """Places in the sequence behind which a token is written, request after request."""
+        """Positions in the sequence behind which a token is written, request after request."""
         ends = np.array([probe.length - 1 for probe in self.requests])
         return (ends[:, None] + np.arange(self.written)).ravel()
 
@@ -131,7 +131,7 @@ class Difference:
     """The largest that was found, and where.
 
     Args:
-        nats: Of a log-probability.
+        nats: Difference of a log-probability, in nats.
         length: Tokens that stood before.
         prompt: Tokens of the request's prompt.
     """

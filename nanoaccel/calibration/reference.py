@@ -77,9 +77,9 @@ class Reference:
         last = self.states[0].shape[1] if self.projection is None else len(self.projection.weight)
         return int(last)
 
-    def logits(self, place: int) -> NDArray[np.float32]:
+    def logits(self, index: int) -> NDArray[np.float32]:
         """Logits f32[T, V] over a window."""
-        states = self.states[place]
+        states = self.states[index]
         logits = states if self.projection is None else self.projection(states)
         found: NDArray[np.float32] = logits.float().numpy()
         return found
@@ -90,16 +90,16 @@ class Reference:
         """Compare a model with the original.
 
         Args:
-            logits: Gives its logits f32[T, V] over tokens i64[T].
+            logits: Function that gives its logits f32[T, V] over tokens i64[T].
             most: Windows to compare; None is all.
-            tell: Is told which share is done.
+            tell: Called with the share that is done.
         """
         meter = FidelityMeter()
         windows = self.windows[:most]
-        for place, window in enumerate(windows):
-            meter.add(logits(window), self.logits(place), window)
+        for index, window in enumerate(windows):
+            meter.add(logits(window), self.logits(index), window)
             if tell is not None:
-                tell((place + 1) / len(windows))
+                tell((index + 1) / len(windows))
         return meter.result(self.text)
 
     def save(self, path: Path) -> None:
@@ -116,8 +116,8 @@ class Reference:
         tensors = {"weight": self.projection.weight.contiguous()}
         if self.projection.bias is not None:
             tensors["bias"] = self.projection.bias
-        for place, states in enumerate(self.states):
-            tensors[f"states.{place}"] = states
+        for index, states in enumerate(self.states):
+            tensors[f"states.{index}"] = states
         about = {
             _NAME: self.text,
             "scale": repr(self.projection.scale),
@@ -137,7 +137,7 @@ class Reference:
         try:
             with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call, unused-ignore]
                 about = file.metadata()
-                states = [file.get_tensor(f"states.{place}") for place in range(len(windows))]
+                states = [file.get_tensor(f"states.{index}") for index in range(len(windows))]
                 if [len(part) for part in states] != [len(window) for window in windows]:
                     return None
                 bias = file.get_tensor("bias") if "bias" in file.keys() else None  # noqa: SIM118
@@ -175,22 +175,22 @@ def record(
         model: The original.
         text: What the text is.
         windows: i64[T] each.
-        tell: Is told which share is done.
+        tell: Called with the share that is done.
     """
     import torch
 
     states: list[torch.Tensor] = []
     projection: Projection | None = None
     with torch.inference_mode():
-        for place, window in enumerate(windows):
+        for index, window in enumerate(windows):
             result = model(
                 torch.from_numpy(window)[None], use_cache=False, output_hidden_states=True
             )
             last, logits = result.hidden_states[-1][0], result.logits[0].float()
-            if place == 0:
+            if index == 0:
                 projection = _projection(model, last, logits)
             states.append(logits if projection is None else last)
-            tell((place + 1) / len(windows))
+            tell((index + 1) / len(windows))
     return Reference(text, windows, states, projection)
 
 

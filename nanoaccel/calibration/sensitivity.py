@@ -1,4 +1,4 @@
-"""How much a model suffers when one part of it is rounded, measured on the model itself."""
+"""Measures how much rounding one part of a model changes its predictions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Rounding:
     """Rounding to nearest integers.
 
     Args:
-        bits: Of an integer, 2 to 8.
+        bits: Bits of an integer, 2 to 8.
         group_size: Weights along the input that share a scale; -1 is a whole row. Where it does not
             divide them, it is the largest power of two that does, or else a whole row.
         symmetric: Whether integers are centered on zero.
@@ -59,7 +59,7 @@ class Rounding:
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """What rounding one unit does.
+    """The effect of rounding one unit.
 
     Args:
         layers: Names of the modules, all of which read the same.
@@ -91,7 +91,7 @@ def measure_sensitivity(
         windows: Token windows of one length, i64[T].
         few: What is measured.
         backup: What it is compared with.
-        tell: Is told which share is done.
+        tell: Called with the share that is done.
     """
     import torch
 
@@ -100,14 +100,14 @@ def measure_sensitivity(
         replay = _Replay(model)
         units, expected = replay.record(tokens)
         found = []
-        for place, (block, names) in enumerate(units):
+        for index, (block, names) in enumerate(units):
             modules = [model.get_submodule(name) for name in names]
             with _rounded(modules, few) as error, replay.from_block(block):
                 kl = expected.divergence(model(tokens, use_cache=False).logits)
             with _rounded(modules, backup) as finer:
                 share = finer / max(error, _EPSILON)
             found.append(Sensitivity(names, kl, kl * share))
-            tell((place + 1) / len(units))
+            tell((index + 1) / len(units))
     return found
 
 
@@ -151,16 +151,16 @@ class _Replay:
             self._outputs.append(output)
             kept.clear()
 
-        for place, block in enumerate(self._blocks):
+        for index, block in enumerate(self._blocks):
             hooks.append(block.register_forward_hook(end_of_block))
             for name, module in block.named_modules():
                 if not _is_projection(module):
                     continue
-                full = f"{self._prefix}.{place}.{name}"
+                full = f"{self._prefix}.{index}.{name}"
 
-                def note(_: Any, given: Any, full: str = full, place: int = place) -> None:
+                def note(_: Any, given: Any, full: str = full, index: int = index) -> None:
                     kept.append(given[0])
-                    inputs.setdefault((place, id(given[0])), []).append(full)
+                    inputs.setdefault((index, id(given[0])), []).append(full)
 
                 hooks.append(module.register_forward_pre_hook(note))
         try:
@@ -168,7 +168,7 @@ class _Replay:
         finally:
             for hook in hooks:
                 hook.remove()
-        units = [(place, tuple(names)) for (place, _), names in inputs.items()]
+        units = [(index, tuple(names)) for (index, _), names in inputs.items()]
         return [*units, *self._ends()], _Expected(logits)
 
     def _ends(self) -> list[tuple[int, tuple[str, ...]]]:
@@ -184,13 +184,13 @@ class _Replay:
     @contextmanager
     def from_block(self, first: int) -> Iterator[None]:
         """Inside, blocks before ``first`` give what they gave when it was recorded."""
-        for place in range(first):
-            self._blocks[place].forward = lambda *_, output=self._outputs[place], **__: output
+        for index in range(first):
+            self._blocks[index].forward = lambda *_, output=self._outputs[index], **__: output
         try:
             yield
         finally:
-            for place in range(first):
-                del self._blocks[place].forward
+            for index in range(first):
+                del self._blocks[index].forward
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""The workstation's side: a model comes in, a bundle goes out."""
+"""Exports models: a model comes in, a bundle goes out. Runs on a workstation."""

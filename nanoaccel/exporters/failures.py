@@ -1,4 +1,4 @@
-"""What the libraries below raise becomes an error of the export that names the model's type."""
+"""Turns errors of the libraries into export errors that name the model's type."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _PLACES = ("Exception from ", "Check '")  # lines in which OpenVINO names its ow
 
 @contextmanager
 def named_failures(progress: Progress) -> Iterator[None]:
-    """Turn what a stage raises, and does not explain itself, into an ExportError.
+    """Turn unexplained errors of a stage into an ExportError.
 
     Errors of this package say what to do already; those of the file system are about the output,
     which its publisher names.
 
     Args:
-        progress: Knows the stage and the model's type.
+        progress: Progress of the export; names the stage and the model's type.
     """
     try:
         yield
@@ -34,7 +34,7 @@ def named_failures(progress: Progress) -> Iterator[None]:
 
 
 def reason_of(error: Exception) -> str:
-    """What a library raised, in one line: its kind, and the first line that tells something."""
+    """An error of a library in one line: its type, and the first line with information."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(_PLACES)]
     name = type(error).__name__

@@ -1,32 +1,34 @@
-"""What an export shall make: what the user asked for, settled by what the model is."""
+"""Options of an export, and the plan that they become once the model is known."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.exporters.publish import check_space
-from nanoaccel.exporters.quantize.defaults import default_recipe, obstacle_to_onnx
+from nanoaccel.exporters.quantize.defaults import default_recipe, obstacle_to_second_graph
 from nanoaccel.exporters.quantize.recipe import PRESETS, Recipe
-from nanoaccel.exporters.targets.runtimes import ONNX, OPENVINO
+from nanoaccel.exporters.targets.table import BASE, derived, with_sources
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-    from nanoaccel.exporters.reference.artifacts import CaptureOptions
+    from nanoaccel.exporters.progress import Progress
     from nanoaccel.exporters.source.model_source import Source
     from nanoaccel.exporters.source.prequantized import Checkpoint
+    from nanoaccel.exporters.targets.base import GraphTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
-    """What an export shall make; see ``export``.
+    """Options of an export; see ``export``.
 
     Args:
         recipe: How weights are stored; None leaves it to the size of the model.
-        runtimes: Names of the backends to make it for.
+        targets: Names of the targets to make it for, the preferred one first.
         fastest: Whether only what is faster here is kept, and what cannot be made is left out.
         note: What was left out of it, and why.
     """
@@ -36,7 +38,7 @@ class ExportOptions:
     judge_tokens: int
     search_seconds: float | None
     draft: str
-    runtimes: tuple[str, ...]
+    targets: tuple[str, ...]
     fastest: bool
     note: str = ""
 
@@ -47,63 +49,157 @@ class ExportOptions:
         return self.recipe
 
 
-def settle(
-    order: ExportOptions, source: Source, config: PretrainedConfig, checkpoint: Checkpoint | None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureOptions:
+    """What recipes and targets need of the original.
+
+    Args:
+        recipe: Types and layout; the first that is tried.
+        calibration: Whether any recipe is calibrated.
+        sensitivity: Whether any gives layers different types.
+        options: Text to calibrate with.
+        judge_tokens: Tokens to judge with.
+        targets: Names of the targets that graphs will be made for.
+    """
+
+    recipe: Recipe
+    calibration: bool
+    sensitivity: bool
+    options: CalibrationOptions
+    judge_tokens: int
+    targets: tuple[str, ...] = (BASE.name,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportPlan:
+    """A checked export: everything that can be refused without loading weights was refused.
+
+    Args:
+        model: What the user asked for.
+        source: Where the model is.
+        config: Its configuration.
+        checkpoint: How its weights are quantized already; None when they are not.
+        options: With the recipe and the targets settled.
+        context: Tokens that the model can attend to.
+        capture: What is needed of the original.
+        memory: Bytes that the export should take.
+    """
+
+    model: str
+    source: Source
+    config: PretrainedConfig
+    checkpoint: Checkpoint | None
+    options: ExportOptions
+    context: int
+    capture: CaptureOptions
+    memory: int
+
+
+def plan_export(model: str, folder: Path, options: ExportOptions, progress: Progress) -> ExportPlan:
+    """Find the model, settle what was left open, and refuse what cannot be made.
+
+    Args:
+        model: Hub id, folder, .gguf file, or "sample".
+        folder: Folder of the bundle in the making.
+        options: What was asked for.
+        progress: Learns the model's type.
+
+    Raises:
+        NanoAccelError: As ``export``.
+    """
+    from nanoaccel.exporters.quantize.possible import check_budget, check_draft, check_text
+    from nanoaccel.exporters.source import model_source as sources
+    from nanoaccel.exporters.source.context import context_length
+    from nanoaccel.exporters.source.memory import weight_bytes
+
+    source = sources.resolve(model)
+    config = sources.load_config(source)
+    progress.model_type = config.model_type
+    BASE.check_model(config)
+    checkpoint = sources.find_checkpoint(source)
+    options = _settle(options, source, config, checkpoint)
+    for target in derived(options.targets):
+        _check_target(target, options, config)
+    context = context_length(config)
+    capture = _capture_options(options, context)
+    check_text(capture.options, context)
+    check_draft(options.draft)
+    if checkpoint is None:
+        loaded = weight_bytes(source, config, options.settled)
+        searching = options.search_seconds is not None
+        check_budget(config, options.settled, loaded, searching=searching)
+    return ExportPlan(
+        model=model,
+        source=source,
+        config=config,
+        checkpoint=checkpoint,
+        options=options,
+        context=context,
+        capture=capture,
+        memory=_check_resources(source, config, options, folder),
+    )
+
+
+def _settle(
+    options: ExportOptions, source: Source, config: PretrainedConfig, checkpoint: Checkpoint | None
 ) -> ExportOptions:
-    """The order with what was left open decided: the recipe, and the runtimes of "auto"."""
+    """Decide what the options left open: the recipe, and the targets of "auto"."""
     from nanoaccel.exporters.source.memory import check_memory, count_parameters
 
     parameters = count_parameters(config)
-    if order.recipe is None and checkpoint is not None:
-        order = replace(order, recipe=Recipe())  # what was quantized stays as it is
-    elif order.recipe is None:
+    if options.recipe is None and checkpoint is not None:
+        options = replace(options, recipe=Recipe())  # what was quantized stays as it is
+    elif options.recipe is None:
         recipe = default_recipe(
             parameters, lambda tried: check_memory(source, config, parameters, tried)
         )
-        order = replace(order, recipe=recipe)
-    if not order.fastest or ONNX not in order.runtimes:
-        return order
-    reason = obstacle_to_onnx(order.settled, parameters, lambda: check_runtimes(order, config))
-    if reason is None:
-        return order
-    return replace(order, runtimes=(OPENVINO,), note=f"not made for ONNX Runtime: {reason}")
+        options = replace(options, recipe=recipe)
+    if not options.fastest:
+        return options
+    for target in derived(options.targets):
+        check = partial(_check_target, target, options, config)
+        reason = obstacle_to_second_graph(target.packages, options.settled, parameters, check)
+        if reason is not None:
+            rest = tuple(name for name in options.targets if name != target.name)
+            notes = (options.note, f"not made for {target.title}: {reason}")
+            note = ". ".join(note for note in notes if note)
+            options = replace(options, targets=rest, note=note)
+    return options
 
 
-def check_room(source: Source, config: PretrainedConfig, order: ExportOptions, folder: Path) -> int:
+def _check_target(target: GraphTarget, options: ExportOptions, config: PretrainedConfig) -> None:
+    """Refuse, before any weight is loaded, what a target cannot have."""
+    target.check_recipe(options.settled)
+    target.check_model(config)
+
+
+def _check_resources(
+    source: Source, config: PretrainedConfig, options: ExportOptions, folder: Path
+) -> int:
     """Refuse what does not fit into memory or on the disk; bytes of memory that it should take."""
     from nanoaccel.exporters.source.memory import check_memory, count_parameters, weight_bytes
 
-    recipe, onnx = order.settled, ONNX in order.runtimes
+    recipe, targets = options.settled, with_sources(options.targets)
     parameters = count_parameters(config)
-    heaviest = recipe if order.search_seconds is None else PRESETS["accurate"]
-    expected = check_memory(source, config, parameters, heaviest, onnx=onnx)
+    heaviest = recipe if options.search_seconds is None else PRESETS["accurate"]
+    building = max(one.fixed_memory + one.memory_per_weight * parameters for one in targets)
+    expected = check_memory(source, config, parameters, heaviest, building=building)
     loaded = weight_bytes(source, config, recipe)
-    traced = parameters * (loaded + (loaded + 4 if onnx else 0))
-    check_space(folder, recipe.bytes_for(parameters) * len(order.runtimes) + traced)
+    captured = parameters * sum(target.disk_bytes(loaded) for target in targets)
+    check_space(folder, recipe.bytes_for(parameters) * len(options.targets) + captured)
     return expected
 
 
-def check_runtimes(order: ExportOptions, config: PretrainedConfig) -> None:
-    """Refuse, before any weight is loaded, what ONNX Runtime cannot do."""
-    if ONNX in order.runtimes:
-        from nanoaccel.exporters.targets.onnx.architectures import check_architecture, check_recipe
-
-        check_recipe(order.settled)
-        check_architecture(config)
-
-
-def wanted_of(order: ExportOptions, context: int) -> CaptureOptions:
-    """What the order needs of the original; windows fit its context where none were asked for."""
-    from nanoaccel.exporters.reference.artifacts import CaptureOptions
-
-    recipe, searching = order.settled, order.search_seconds is not None
+def _capture_options(options: ExportOptions, context: int) -> CaptureOptions:
+    """What is needed of the original; windows fit its context where none were asked for."""
+    recipe, searching = options.settled, options.search_seconds is not None
     usual = CalibrationOptions()
     fitting = replace(usual, length=min(usual.length, context))
     return CaptureOptions(
         recipe=recipe,
         calibration=recipe.calibrated or searching,
         sensitivity=recipe.mixed or searching,
-        options=fitting if order.calibration is None else order.calibration,
-        judge_tokens=order.judge_tokens,
-        checkpoint=ONNX in order.runtimes,
+        options=fitting if options.calibration is None else options.calibration,
+        judge_tokens=options.judge_tokens,
+        targets=options.targets,
     )

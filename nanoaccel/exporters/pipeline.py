@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.bundle.attention import uniform_length
 from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.exporters.failures import named_failures
-from nanoaccel.exporters.making import Made, make
-from nanoaccel.exporters.options import ExportOptions, check_room, check_runtimes, settle, wanted_of
+from nanoaccel.exporters.make_graphs import finish_folders, make_graphs
+from nanoaccel.exporters.options import ExportOptions, plan_export
 from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import publishing
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quantize.requirements import check_installed
-from nanoaccel.exporters.source.drafts import choose_draft, place_draft
-from nanoaccel.exporters.targets.runtimes import OPENVINO, wanted_runtimes
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
-
+from nanoaccel.exporters.source.drafts import add_draft, choose_draft
+from nanoaccel.exporters.targets.table import target_names, with_sources
 
 # Tokens over which a model is judged: to see that it is sound, and to choose by.
 _QUICK = 4096
@@ -62,7 +55,7 @@ def export(
             "auto", all that are the fastest at something here: for one request, or for many.
             OpenVINO alone where ONNX Runtime cannot run it, or two graphs would be large.
         overwrite: Whether a bundle that stands at ``out`` is replaced.
-        listener: Is told of each stage.
+        listener: Called with the events of each stage.
 
     Raises:
         SourceError: The model or the text cannot be found or read.
@@ -78,123 +71,56 @@ def export(
         >>> bundle.runtimes
         ('openvino',)
     """
-    runtimes = wanted_runtimes(runtime)
-    check_installed(runtimes if runtime != "auto" else (OPENVINO,))
-    careful = search_seconds is not None or (recipe is not None and recipe.limited)
-    order = ExportOptions(
+    targets, fastest = target_names(runtime), runtime == "auto"
+    check_installed(with_sources(() if fastest else targets))
+    options = ExportOptions(
         recipe=recipe,
         calibration=calibration,
-        judge_tokens=(_CAREFUL if careful else _QUICK) if judge_tokens is None else judge_tokens,
+        judge_tokens=_judged(recipe, search_seconds) if judge_tokens is None else judge_tokens,
         search_seconds=search_seconds,
         draft=draft,
-        runtimes=runtimes,
-        fastest=runtime == "auto",
+        targets=targets,
+        fastest=fastest,
     )
     progress = Progress((lambda _: None) if listener is None else listener)
     target = Path(out).resolve()
     with publishing(target, overwrite=overwrite) as folder, named_failures(progress):
-        _run(str(model), folder, order, progress)
+        _run(str(model), folder, options, progress)
     return Bundle.open(target)
 
 
-def _run(model: str, folder: Path, order: ExportOptions, progress: Progress) -> None:
-    from nanoaccel.exporters.quantize.possible import check_budget, check_draft, check_text
+def _judged(recipe: Recipe | None, search_seconds: float | None) -> int:
+    """Tokens to judge by where the user does not say: more where a choice depends on them."""
+    careful = search_seconds is not None or (recipe is not None and recipe.limited)
+    return _CAREFUL if careful else _QUICK
+
+
+def _run(model: str, folder: Path, asked: ExportOptions, progress: Progress) -> None:
+    """Make a bundle in a folder, stage by stage."""
     from nanoaccel.exporters.quiet import quiet
-    from nanoaccel.exporters.reference.artifacts import gather
-    from nanoaccel.exporters.report.manifest import write_manifest
-    from nanoaccel.exporters.report.text import Report
-    from nanoaccel.exporters.source import model_source as sources
-    from nanoaccel.exporters.source.memory import weight_bytes
+    from nanoaccel.exporters.reference.artifacts import capture_artifacts
+    from nanoaccel.exporters.report.write import write_report
     from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
-    from nanoaccel.exporters.targets.openvino.trace import check_supported, context_length
 
     with progress.stage("find the model"), quiet():
-        source = sources.resolve(model)
-        config = sources.load_config(source)
-        progress.model_type = config.model_type
-        check_supported(config)
-        checkpoint = sources.find_checkpoint(source)
-        asked, order = order, settle(order, source, config, checkpoint)
-        check_runtimes(order, config)
-        context = context_length(config)
-        wanted = wanted_of(order, context)
-        check_text(wanted.options, context)
-        check_draft(order.draft)
-        if checkpoint is None:
-            loaded = weight_bytes(source, config, order.settled)
-            searching = order.search_seconds is not None
-            check_budget(config, order.settled, loaded, searching=searching)
-        expected = check_room(source, config, order, folder)
+        plan = plan_export(model, folder, asked, progress)
+    options = plan.options
     with progress.stage("write the tokenizer"), quiet():
-        end_ids = write_tokenizer(source, folder)
-    material = gather(source, config, folder, wanted, end_ids, context, progress)
-    choice = choose_draft(order.draft, material.fingerprint, order.runtimes)
-    made = make(material, order, folder, progress)
-    plain = replace(asked, draft="none", search_seconds=None, runtimes=order.runtimes)
-    place_draft(
-        choice,
-        folder,
-        lambda name, place: _run(name, place, plain, progress),
-        runtimes=[graph.runtime for graph in made.graphs],
-        context=context,
+        end_ids = write_tokenizer(plan.source, folder)
+    artifacts = capture_artifacts(
+        plan.source, plan.config, folder, plan.capture, end_ids, plan.context, progress
     )
-    shutil.rmtree(material.traced)
+    draft = choose_draft(options.draft, artifacts.fingerprint, options.targets)
+    made = make_graphs(artifacts, options, folder, progress)
+    plain = replace(asked, draft="none", search_seconds=None, targets=options.targets)
+    add_draft(
+        draft,
+        folder,
+        lambda name, into: _run(name, into, plain, progress),
+        targets=made.targets,
+        context=plan.context,
+    )
+    artifacts.discard()
     with progress.stage("write the bundle"), quiet():
-        opens_in_genai = _finish_folders(folder, made)
-        graph = made.trial.graph
-        report = Report(
-            model=model,
-            recipe=made.trial.recipe.describe(),
-            note=". ".join(
-                note for note in (made.trial.recipe.note, order.note, made.note) if note
-            ),
-            context=_context_text(config, context),
-            architecture=config.model_type,
-            parameters=material.parameters,
-            graphs=made.graphs,
-            weights=graph.weights,
-            storage=graph.storage,
-            checkpoint="" if checkpoint is None else checkpoint.describe(),
-            kept=graph.kept,
-            fused_projections=graph.fused_projections,
-            calibration=(material.text or "") if made.trial.recipe.calibrated else "",
-            tried=made.tried,
-            left_out=made.left_out,
-            self_checks=made.checks,
-            opens_in_genai=opens_in_genai,
-            draft={"kind": choice.kind, "from": choice.place, "reason": choice.reason},
-            seconds=progress.seconds,
-            peak_memory=progress.peak_memory,
-            expected_memory=expected,
-        )
-        report.write(folder)
-        write_manifest(
-            folder,
-            report,
-            source,
-            made.trial.recipe,
-            context,
-            material.fingerprint,
-            material.content,
-        )
-
-
-def _context_text(config: PretrainedConfig, context: int) -> str:
-    """How long it is, and why it is no longer."""
-    limit = uniform_length(config.get_text_config().to_dict())
-    limited = limit is not None and limit[0] == context
-    return f"{context:,} tokens" + (f": {limit[1]}" if limit is not None and limited else "")
-
-
-def _finish_folders(folder: Path, made: Made) -> bool:
-    """Complete the folder of OpenVINO's graph, or delete it; whether OpenVINO GenAI reads it."""
-    from nanoaccel.exporters.targets.openvino.genai_tokenizer import write_genai_tokenizer
-
-    own = folder / OPENVINO
-    generation = own / "generation_config.json"
-    if generation.is_file():
-        shutil.copyfile(generation, folder / generation.name)
-    if all(graph.runtime != OPENVINO for graph in made.graphs):
-        shutil.rmtree(own)
-        return False
-    return write_genai_tokenizer(folder, own)
+        opens_in_genai = finish_folders(folder, made)
+        write_report(folder, plan, artifacts, made, draft, progress, opens_in_genai=opens_in_genai)

@@ -1,4 +1,4 @@
-"""What an export tells while it works: the stage, the time and the memory."""
+"""The progress of an export: stages, times and memory."""
 
 from __future__ import annotations
 
@@ -35,30 +35,32 @@ Listener = Callable[[StageEvent], None]
 
 
 class Tell(Protocol):
-    """Says how far a stage is."""
+    """Reports how far a stage is."""
 
     def __call__(self, done: float, part: str = "") -> None:
-        """Say which share of it, or of a part of it, is done."""
+        """Report the share of the stage, or of a part of it, that is done."""
 
 
 def silence(done: float, part: str = "") -> None:
-    """Say nothing."""
+    """Report nothing."""
 
 
 class Progress:
-    """Measures the stages and tells a listener, at least every two seconds.
+    """Measures the stages and tells a listener.
 
     Args:
         listener: Called at the begin and at the end of each stage, and in between; by one thread
             at a time.
+        heartbeat: Seconds until it is told again of a stage that says nothing.
 
     Attributes:
-        model_type: Of the model that is exported, as soon as it is known.
+        model_type: Type of the model that is exported, as soon as it is known.
         doing: The stage that began last.
     """
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, heartbeat: float = _HEARTBEAT) -> None:
         self._listener = listener
+        self._heartbeat = heartbeat
         self._lock = threading.Lock()
         self.peak_memory = 0
         self.seconds: dict[str, float] = {}
@@ -67,7 +69,7 @@ class Progress:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Tell]:
-        """Everything inside belongs to the stage; an error passes through.
+        """Time a stage; errors pass through.
 
         It gives a function that may be told which share of the stage is done.
         """
@@ -82,7 +84,7 @@ class Progress:
             self._say(StageEvent(name, None, self._memory(), done, part))
 
         def beat() -> None:
-            while not ended.wait(_HEARTBEAT):
+            while not ended.wait(self._heartbeat):
                 self._say(StageEvent(name, None, self._memory(), *known))
 
         self._say(StageEvent(name, None, self._memory()))

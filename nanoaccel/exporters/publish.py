@@ -57,15 +57,15 @@ def _explained(error: OSError, target: Path) -> ExportError:
     reason = error.strerror or str(error)
     if error.filename is None:
         return ExportError(f"the export failed: {reason}", "Run again with --debug for its place")
-    place = Path(os.path.abspath(os.fsdecode(error.filename)))
-    if place.is_relative_to(target.parent) or place in target.parents:
+    path = Path(os.path.abspath(os.fsdecode(error.filename)))
+    if path.is_relative_to(target.parent) or path in target.parents:
         return ExportError(f"cannot write {target}: {error}", "Name a folder that you can write to")
-    if is_in_cache(place):
+    if is_in_cache(path):
         return ExportError(
             f"cannot use the cache folder {cache_folder()}: {error}",
             "Set NANOACCEL_CACHE to a folder that you can write to",
         )
-    return ExportError(f"cannot use {place}: {reason}", "See that it is there and can be used")
+    return ExportError(f"cannot use {path}: {reason}", "See that it is there and can be used")
 
 
 def check_space(folder: Path, needed: int) -> None:
@@ -133,7 +133,7 @@ def _swap(work: Path, target: Path) -> None:
 
 
 def _disk_is_full(error: Exception, work: Path) -> bool:
-    """Whether that is the cause; the libraries raise all sorts of things when a write fails."""
+    """Whether a full disk is the cause; libraries raise many kinds of errors when a write fails."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return True
     return work.exists() and shutil.disk_usage(work).free < _FULL

@@ -1,4 +1,4 @@
-"""The libraries of the workstation print a lot; the export says what matters itself."""
+"""Silences what the libraries print during an export."""
 
 from __future__ import annotations
 

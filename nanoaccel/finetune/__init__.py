@@ -1,1 +1,1 @@
-"""Training: of drafts, on what their target writes."""
+"""Trains drafts on text that their target writes."""

@@ -23,9 +23,10 @@ from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.reference.encoder import HubEncoder
 from nanoaccel.exporters.source import model_source as sources
+from nanoaccel.exporters.source.context import context_length
 from nanoaccel.exporters.source.memory import count_parameters
 from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
-from nanoaccel.exporters.targets.openvino.trace import check_supported, context_length
+from nanoaccel.exporters.targets.openvino.trace import check_supported
 
 pytestmark = pytest.mark.export
 

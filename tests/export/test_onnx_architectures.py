@@ -16,11 +16,11 @@ from support.onnx_models import OnnxModel  # noqa: E402
 
 from nanoaccel.errors import UnsupportedModelError  # noqa: E402
 from nanoaccel.exporters.quantize.recipe import Recipe  # noqa: E402
-from nanoaccel.exporters.targets.onnx.architectures import (  # noqa: E402
+from nanoaccel.exporters.targets.onnx.runner import OnnxRunner  # noqa: E402
+from nanoaccel.exporters.targets.onnx.support import (  # noqa: E402
     builder_architectures,
     check_architecture,
 )
-from nanoaccel.exporters.targets.onnx.runner import OnnxRunner  # noqa: E402
 
 pytestmark = pytest.mark.export
 

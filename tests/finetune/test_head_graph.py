@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.lessons import make_lesson
+from support.training_examples import make_example
 
 torch = pytest.importorskip("torch")
 
@@ -58,17 +58,17 @@ def graph(head: DraftHead, tmp_path_factory: pytest.TempPathFactory) -> DraftGra
 def test_head_graph_guesses_as_torch_does_from_each_position(
     head: DraftHead, graph: DraftGraph
 ) -> None:
-    lesson = make_lesson(3, LENGTH + 1, width=WIDTH, vocab_size=len(VOCABULARY))
-    scale = np.sqrt((lesson.features.reshape(-1, 2, 32).astype("f4") ** 2).mean(-1, keepdims=True))
-    scaled = lesson.features.reshape(-1, 2, 32) / scale  # as lessons of a target are
+    example = make_example(3, LENGTH + 1, width=WIDTH, vocab_size=len(VOCABULARY))
+    scale = np.sqrt((example.features.reshape(-1, 2, 32).astype("f4") ** 2).mean(-1, keepdims=True))
+    scaled = example.features.reshape(-1, 2, 32) / scale  # as examples of a target are
     with torch.no_grad():
-        batch = collate([lesson])
+        batch = collate([example])
         features = torch.from_numpy(scaled.reshape(LENGTH + 1, -1)[None, :-1]).float()
         known = type(batch)(
             batch.first, batch.tokens, features, batch.likeliest, batch.chances, batch.taught
         )
         first, second = (head.logits(x)[0].numpy() for x in head.states(known, 2))
-    tokens = np.array(VOCABULARY)[lesson.tokens[1:]]
+    tokens = np.array(VOCABULARY)[example.tokens[1:]]
     fed = np.pad(3.7 * features[0].numpy(), ((0, 0), (0, SHAPE.hidden)))  # raw ones have any size
     for place in range(1, LENGTH - 1):
         result = graph.run([Rows(0, 0, 0, tokens[:place], fed[:place])])

@@ -1,9 +1,10 @@
-"""From a target to a draft that guesses for it, also when it is stopped in between."""
+"""From a target to a draft for it, also when it is stopped in between."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,8 @@ QUICK = DraftRecipe(tokens=600, epochs=1, vocabulary=100)
 
 @pytest.fixture(autouse=True)
 def _short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "_GROUP", 10)
-    monkeypatch.setattr(corpus, "_ANSWER", 40)
+    quick = partial(corpus.write_corpus, group_size=10, answer_tokens=40)
+    monkeypatch.setattr(corpus, "write_corpus", quick)
 
 
 def test_train_draft_makes_a_head_that_its_target_runs(

@@ -25,9 +25,9 @@ from nanoaccel.bundle import Head  # noqa: E402
 from nanoaccel.errors import ExportError  # noqa: E402
 from nanoaccel.exporters.quantize.recipe import Recipe  # noqa: E402
 from nanoaccel.exporters.quiet import quiet  # noqa: E402
-from nanoaccel.exporters.source.drafts import DraftChoice, place_draft  # noqa: E402
+from nanoaccel.exporters.source.drafts import DraftChoice, add_draft  # noqa: E402
+from nanoaccel.exporters.targets.head_graphs import give_graphs  # noqa: E402
 from nanoaccel.exporters.targets.onnx.head import convert_head  # noqa: E402
-from nanoaccel.exporters.targets.onnx.head_folder import give_graphs  # noqa: E402
 from nanoaccel.finetune.drafts.head import DraftHead  # noqa: E402
 from nanoaccel.finetune.drafts.head_graph import write_graph  # noqa: E402
 from nanoaccel.registry import BACKENDS  # noqa: E402
@@ -205,7 +205,7 @@ def test_place_draft_converts_a_head_for_the_runtimes_of_the_bundle(
     trained: Callable[[str], Path], tmp_path: Path
 ) -> None:
     chosen = DraftChoice("head", str(trained("int4")), "it was named")
-    place_draft(chosen, tmp_path, lambda *_: None, runtimes=["onnx"], context=POSITIONS)
+    add_draft(chosen, tmp_path, lambda *_: None, targets=["onnx"], context=POSITIONS)
     head = Head.open(tmp_path / "draft")
     assert head.runtimes == ("onnx",)
     with running(head.folder, "onnx", "auto") as graph:

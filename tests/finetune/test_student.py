@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support import tiny_models
-from support.lessons import make_lesson
+from support.training_examples import make_example
 
 torch = pytest.importorskip("torch")
 
@@ -51,10 +51,10 @@ def test_student_refuses_a_model_without_a_list_of_layers() -> None:
 
 def test_student_learns_what_follows(tmp_path: Path) -> None:
     student = Student(tiny_models.make_model("llama", initializer_range=0.05), 2)
-    lessons = [make_lesson(seed, 40, width=0, vocab_size=VOCAB_SIZE) for seed in range(12)]
+    examples = [make_example(seed, 40, width=0, vocab_size=VOCAB_SIZE) for seed in range(12)]
     with torch.no_grad():
-        before = student.losses(collate(lessons), 1)[0].item()
+        before = student.losses(collate(examples), 1)[0].item()
     student.rate = 3e-3
-    train(student, lessons, TrainingOptions(epochs=60, depth=1), tmp_path / "c.pt", lambda _: None)
-    assert student.losses(collate(lessons), 1)[0].item() < 0.7 * before
-    assert survival(student, lessons[:2], 2)[0] > 0.5
+    train(student, examples, TrainingOptions(epochs=60, depth=1), tmp_path / "c.pt", lambda _: None)
+    assert student.losses(collate(examples), 1)[0].item() < 0.7 * before
+    assert survival(student, examples[:2], 2)[0] > 0.5

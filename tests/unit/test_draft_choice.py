@@ -9,8 +9,7 @@ from support.paper import write_paper_bundle
 
 from nanoaccel.bundle import HEAD
 from nanoaccel.errors import BundleDamagedError, ExportError
-from nanoaccel.exporters.source import drafts
-from nanoaccel.exporters.source.drafts import DraftChoice, choose_draft, place_draft
+from nanoaccel.exporters.source.drafts import DraftChoice, add_draft, choose_draft
 
 
 def no_export(model: str, out: Path) -> None:
@@ -18,23 +17,22 @@ def no_export(model: str, out: Path) -> None:
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own(tmp_path: Path) -> Path:
     """The folder of heads that come with NanoAccel, with two of them."""
     folder = tmp_path / "own"
     write_head(folder / "one", target="weights-1")
     write_head(folder / "two", target="weights-2")
-    monkeypatch.setattr(drafts, "_OWN", folder)
     return folder
 
 
 def test_choose_draft_auto_takes_the_head_for_these_weights(own: Path) -> None:
-    choice = choose_draft("auto", "weights-2")
-    assert (choice.kind, choice.place) == ("head", str(own / "two"))
+    choice = choose_draft("auto", "weights-2", heads=own)
+    assert (choice.kind, choice.source) == ("head", str(own / "two"))
     assert choice.reason == "it comes with NanoAccel for these weights"
 
 
-def test_choose_draft_auto_says_why_there_is_none(own: Path) -> None:  # noqa: ARG001
-    choice = choose_draft("auto", "weights-3")
+def test_choose_draft_auto_says_why_there_is_none(own: Path) -> None:
+    choice = choose_draft("auto", "weights-3", heads=own)
     assert choice.kind == "none"
     assert "no head for these weights" in choice.reason
     assert choose_draft("none", "weights-1") == DraftChoice("none", "", "none was wanted")
@@ -73,7 +71,7 @@ def test_place_draft_copies_what_was_chosen(tmp_path: Path, kind: str) -> None:
     chosen = (
         write_head(tmp_path / "draft") if kind == "head" else write_paper_bundle(tmp_path / "draft")
     )
-    place_draft(DraftChoice(kind, str(chosen), ""), target, no_export, context=64)
+    add_draft(DraftChoice(kind, str(chosen), ""), target, no_export, context=64)
     names = {path.relative_to(chosen) for path in chosen.rglob("*")}
     assert {path.relative_to(target / "draft") for path in (target / "draft").rglob("*")} == names
 
@@ -85,7 +83,7 @@ def test_place_draft_exports_a_model(tmp_path: Path) -> None:
         assert model == "org/small-model"
         shutil.copytree(made, out, dirs_exist_ok=True)
 
-    place_draft(DraftChoice("model", "org/small-model", ""), target, export, context=64)
+    add_draft(DraftChoice("model", "org/small-model", ""), target, export, context=64)
     assert (target / "draft" / "nanoaccel.json").is_file()
 
 
@@ -93,10 +91,10 @@ def test_place_draft_refuses_another_tokenizer(tmp_path: Path) -> None:
     target = write_paper_bundle(tmp_path / "target")
     other = write_paper_bundle(tmp_path / "other", more_tokens=["more"])
     with pytest.raises(ExportError, match="has another tokenizer than the model"):
-        place_draft(DraftChoice("bundle", str(other), ""), target, no_export, context=64)
+        add_draft(DraftChoice("bundle", str(other), ""), target, no_export, context=64)
 
 
 def test_place_draft_leaves_a_bundle_without_one_alone(tmp_path: Path) -> None:
     target = write_paper_bundle(tmp_path / "target")
-    place_draft(DraftChoice("none", "", ""), target, no_export, context=64)
+    add_draft(DraftChoice("none", "", ""), target, no_export, context=64)
     assert not (target / "draft").exists()

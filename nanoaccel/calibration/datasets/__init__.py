@@ -11,7 +11,7 @@ from nanoaccel.calibration.datasets.judging import judging_windows
 from nanoaccel.calibration.datasets.load import CalibrationData, load_calibration, windows_of_text
 from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.calibration.datasets.own_text import write_own_text
-from nanoaccel.calibration.datasets.script import PromptFrame
+from nanoaccel.calibration.datasets.prompt_frame import PromptFrame
 from nanoaccel.calibration.datasets.token_cache import cached_windows, token_cache_folder
 
 __all__ = [

@@ -64,21 +64,21 @@ def _read_json_lines(path: Path, column: str | None) -> Iterator[Document]:
     offset = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            place = f"{path}, line {number}"
+            where = f"{path}, line {number}"
             text = _decode(line, path, offset)
             offset += len(line)
             if text.strip():
-                row = _json_object(text, place)
-                yield from read_row(row, choose_columns(row, column, place), place)
+                row = _json_object(text, where)
+                yield from read_row(row, choose_columns(row, column, where), where)
 
 
-def _json_object(line: str, place: str) -> dict[str, object]:
+def _json_object(line: str, where: str) -> dict[str, object]:
     try:
         row = json.loads(line)
     except ValueError as error:
-        raise SourceError(f"{place} is not JSON: {error}", "Write one object a line") from error
+        raise SourceError(f"{where} is not JSON: {error}", "Write one object a line") from error
     if not isinstance(row, dict):
-        raise SourceError(f"{place} is of type {type(row).__name__}", "It must be an object")
+        raise SourceError(f"{where} is of type {type(row).__name__}", "It must be an object")
     return row
 
 

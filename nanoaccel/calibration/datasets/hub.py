@@ -67,7 +67,7 @@ def read_hub(reference: HubReference, column: str | None) -> Iterator[Document]:
     """The documents of a data set, in its order.
 
     Args:
-        reference: Which one.
+        reference: The reference.
         column: Column to read; None finds one, see `choose_columns`.
 
     Raises:

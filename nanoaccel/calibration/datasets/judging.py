@@ -14,7 +14,7 @@ from nanoaccel.calibration.datasets.load import (
     windows_of_text,
 )
 from nanoaccel.calibration.datasets.options import DOCS, SELF, CalibrationOptions
-from nanoaccel.calibration.datasets.windows import choose_places, cut
+from nanoaccel.calibration.datasets.windows import choose_windows, cut
 
 
 def judging_windows(
@@ -72,8 +72,8 @@ def _behind_samples(
             f"behind the share of {options.samples} samples there is no window of "
             f"{options.length} to judge on",
         )
-    _, places = choose_places(available, 0, min(most, available), options.seed)
+    _, numbers = choose_windows(available, 0, min(most, available), options.seed)
     windows = tuple(
-        cut(tokens.ids, border + place, options.length, encoder.begin_ids) for place in places
+        cut(tokens.ids, border + number, options.length, encoder.begin_ids) for number in numbers
     )
     return CalibrationData(describe(text, tokens), (), windows)

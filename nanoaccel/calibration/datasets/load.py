@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nanoaccel.calibration.datasets.encoder import TextEncoder
 from nanoaccel.calibration.datasets.options import DOCS, SELF, CalibrationOptions
 from nanoaccel.calibration.datasets.sources import TextSource, open_source
-from nanoaccel.calibration.datasets.windows import PackedTokens, choose_places, cut, pack
+from nanoaccel.calibration.datasets.windows import PackedTokens, choose_windows, cut, pack
 from nanoaccel.errors import ConfigError, SourceError
 
 _STREAM_FACTOR = 16  # a stream is read until there is this many times what is needed to choose from
@@ -60,10 +60,11 @@ def load_calibration(
     the same text give the same windows.
 
     Args:
-        options: Which text, and how much.
+        options: Text to read, and how much.
         encoder: The model's tokenizer.
         context: The longest window that the model can read, tokens.
-        own_text: Makes that many windows i64[length] of the model's own text, for ``self``.
+        own_text: Function that makes that many windows i64[length] of the model's own text,
+            for ``self``.
 
     Raises:
         ConfigError: A window does not fit the context, or the source or its column is unknown.
@@ -110,9 +111,9 @@ def windows_of_text(
     count = (len(tokens.ids) + length - 2) // length
     if count == 0:
         raise too_short(text, tokens, "a judgement needs 2")
-    places = range(count if limit is None else min(count, limit))
+    numbers = range(count if limit is None else min(count, limit))
     return describe(text, tokens), [
-        cut(tokens.ids, place, length, encoder.begin_ids) for place in places
+        cut(tokens.ids, number, length, encoder.begin_ids) for number in numbers
     ]
 
 
@@ -160,16 +161,18 @@ def _from_text(options: CalibrationOptions, encoder: TextEncoder) -> Calibration
             f"tokens each, need {needed}",
         )
     total = len(tokens.ids) // options.length
-    samples, held_out = choose_places(total, options.samples, options.held_out, options.seed)
+    samples, held_out = choose_windows(total, options.samples, options.held_out, options.seed)
 
-    def windows(places: list[int]) -> Windows:
-        return tuple(cut(tokens.ids, place, options.length, encoder.begin_ids) for place in places)
+    def windows(numbers: list[int]) -> Windows:
+        return tuple(
+            cut(tokens.ids, number, options.length, encoder.begin_ids) for number in numbers
+        )
 
     return CalibrationData(describe(text, tokens), windows(samples), windows(held_out))
 
 
 def too_short(text: TextSource, tokens: PackedTokens, need: str) -> SourceError:
-    """The error for a text that does not do."""
+    """The error for a text that is too short."""
     if tokens.documents == 0:
         return SourceError(f"{text.name} has no text in it", "Name another text")
     return SourceError(

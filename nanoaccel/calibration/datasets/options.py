@@ -1,4 +1,4 @@
-"""What text calibrates a compression, and how much of it."""
+"""Options of the calibration text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DOCS = "docs"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationOptions:
-    """Which text, and how many windows of it.
+    """The calibration text, and how many windows of it are used.
 
     Args:
         source: ``self`` (the model writes it), ``docs`` (Python's language reference), a file or

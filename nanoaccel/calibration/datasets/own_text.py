@@ -1,4 +1,4 @@
-"""Text that a model writes itself: what it will read and say when it is used, at no download."""
+"""Calibration text that the model writes itself; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoaccel.calibration.datasets.script import PromptFrame
+from nanoaccel.calibration.datasets.prompt_frame import PromptFrame
 from nanoaccel.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _CANDIDATES = 1024  # sorting a whole vocabulary takes longer than a step of a s
 
 def write_own_text(
     model: PreTrainedModel,
-    script: PromptFrame,
+    frame: PromptFrame,
     *,
     windows: int,
     length: int,
@@ -41,11 +41,11 @@ def write_own_text(
 
     Args:
         model: On any device, in any float type.
-        script: What the model is given to begin with, and behind each end.
+        frame: What the model is given to begin with, and behind each end.
         windows: How many.
         length: Tokens in each, those of the script included.
-        seed: Of the chances.
-        tick: Is told the share that is done, 0 to 1.
+        seed: Seed of the chances.
+        tick: Called with the share that is done, 0 to 1.
         batch: Windows that are written at once.
 
     Returns:
@@ -55,9 +55,9 @@ def write_own_text(
         ConfigError: The script's opening fills the window.
         SourceError: The model gives numbers that are none.
     """
-    if len(script.opening) >= length:
+    if len(frame.opening) >= length:
         raise ConfigError(
-            f"calibration length={length} leaves no room behind the {len(script.opening)} tokens "
+            f"calibration length={length} leaves no room behind the {len(frame.opening)} tokens "
             "that a text of this model begins with",
             "Choose longer windows",
         )
@@ -68,7 +68,7 @@ def write_own_text(
         def tell(share: float, numbers: range = numbers) -> None:
             tick((numbers.start + share * len(numbers)) / windows)
 
-        found.extend(_write_batch(model, script, _chances(seed, numbers, length), tell))
+        found.extend(_write_batch(model, frame, _chances(seed, numbers, length), tell))
     return found
 
 
@@ -88,34 +88,34 @@ def sample_nucleus(logits: torch.Tensor, chances: torch.Tensor) -> torch.Tensor:
     likeliest, tokens = everything.topk(min(_CANDIDATES, everything.shape[-1]))
     sums = likeliest.double().cumsum(dim=-1)
     last = (sums < _TOP_P).sum(dim=-1, keepdim=True).clamp(max=sums.shape[-1] - 1)
-    wanted = chances[:, None] * sums.gather(-1, last)
-    place = torch.searchsorted(sums, wanted, right=True)
-    return tokens.gather(-1, torch.minimum(place, last))[:, 0]
+    target = chances[:, None] * sums.gather(-1, last)
+    position = torch.searchsorted(sums, target, right=True)
+    return tokens.gather(-1, torch.minimum(position, last))[:, 0]
 
 
 class _Pen:
-    """Writes one window behind its opening: what the script gives, else what the model says."""
+    """Writes one window behind its opening: tokens of the frame, else those of the model."""
 
-    def __init__(self, script: PromptFrame) -> None:
-        self._script = script
+    def __init__(self, frame: PromptFrame) -> None:
+        self._frame = frame
         self._given: deque[int] = deque()
         self._ends = 0
 
     def write(self, sampled: int) -> int:
         """The next token, where the model would say ``sampled``."""
-        if not self._given and sampled in self._script.end_ids:
-            self._given.extend(self._script.bridges[self._ends % len(self._script.bridges)])
+        if not self._given and sampled in self._frame.end_ids:
+            self._given.extend(self._frame.bridges[self._ends % len(self._frame.bridges)])
             self._ends += 1
         return self._given.popleft() if self._given else sampled
 
 
 def _write_batch(
     model: PreTrainedModel,
-    script: PromptFrame,
+    frame: PromptFrame,
     chances: NDArray[np.float64],
     tick: Callable[[float], None],
 ) -> NDArray[np.int64]:
-    """Windows i64[B, length] out of chances f64[B, length].
+    """Windows i64[B, length], sampled with uniform numbers f64[B, length].
 
     All windows are at the same token all the time, whatever the script gives to each, so that
     there is no padding and nothing to mask.
@@ -123,24 +123,26 @@ def _write_batch(
     import torch
 
     count, length = chances.shape
-    opening = len(script.opening)
+    opening = len(frame.opening)
     written = np.empty((count, length), np.int64)
-    written[:, :opening] = script.opening
-    pens = [_Pen(script) for _ in range(count)]
+    written[:, :opening] = frame.opening
+    pens = [_Pen(frame) for _ in range(count)]
     cache = None
     read = 0
     with torch.inference_mode():
-        for place in range(opening, length):
-            new = torch.from_numpy(written[:, read:place]).to(model.device)
+        for position in range(opening, length):
+            new = torch.from_numpy(written[:, read:position]).to(model.device)
             output = model(input_ids=new, past_key_values=cache, use_cache=True)
-            cache, read = output.past_key_values, place
+            cache, read = output.past_key_values, position
             logits = output.logits[:, -1]
             _check_numbers(logits)
-            sampled = sample_nucleus(logits, torch.from_numpy(chances[:, place]).to(logits.device))
-            written[:, place] = [
+            sampled = sample_nucleus(
+                logits, torch.from_numpy(chances[:, position]).to(logits.device)
+            )
+            written[:, position] = [
                 pen.write(token) for pen, token in zip(pens, sampled.tolist(), strict=True)
             ]
-            tick((place + 1) / length)
+            tick((position + 1) / length)
     return written
 
 

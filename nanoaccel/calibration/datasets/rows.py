@@ -30,13 +30,13 @@ class Document:
     messages: tuple[Message, ...] = ()
 
 
-def choose_columns(found: Iterable[str], column: str | None, place: str) -> tuple[str, ...]:
+def choose_columns(found: Iterable[str], column: str | None, where: str) -> tuple[str, ...]:
     """Which columns to read.
 
     Args:
         found: The columns that are there.
         column: The one asked for; None takes what is known by its name.
-        place: The file or data set, for messages.
+        where: The file or data set, for messages.
 
     Raises:
         ConfigError: The column is not there, or none is known.
@@ -46,7 +46,7 @@ def choose_columns(found: Iterable[str], column: str | None, place: str) -> tupl
         if column in names:
             return (column,)
         raise ConfigError(
-            f"{place} has no column {column!r}, only {_listed(names)}", did_you_mean(column, names)
+            f"{where} has no column {column!r}, only {_listed(names)}", did_you_mean(column, names)
         )
     if _MESSAGES in names:
         return (_MESSAGES,)
@@ -56,17 +56,17 @@ def choose_columns(found: Iterable[str], column: str | None, place: str) -> tupl
     if _TEXT in names:
         return (_TEXT,)
     raise ConfigError(
-        f"{place} has neither {_KNOWN}, only {_listed(names)}", "Name its column of text"
+        f"{where} has neither {_KNOWN}, only {_listed(names)}", "Name its column of text"
     )
 
 
-def read_row(row: Mapping[str, object], columns: tuple[str, ...], place: str) -> Iterator[Document]:
+def read_row(row: Mapping[str, object], columns: tuple[str, ...], where: str) -> Iterator[Document]:
     """The document of a row; none when it is null or blank.
 
     Args:
         row: Column to value.
         columns: What `choose_columns` chose.
-        place: File and line, for messages.
+        where: File and line, for messages.
 
     Raises:
         SourceError: A value is neither text nor a list of messages.
@@ -77,38 +77,38 @@ def read_row(row: Mapping[str, object], columns: tuple[str, ...], place: str) ->
     if len(values) == 1 and isinstance(values[0], str):
         document = Document(_apart(values[0]))
     else:
-        document = _conversation(values, [f"{place}, {name}" for name in columns])
+        document = _conversation(values, [f"{where}, {name}" for name in columns])
     if document.text.strip():
         yield document
 
 
-def _conversation(values: list[object], places: list[str]) -> Document:
+def _conversation(values: list[object], labels: list[str]) -> Document:
     """A list of messages, or a prompt and its answer, each of them text or messages."""
     messages: list[Message] = []
-    for value, role, place in zip(values, ("user", "assistant"), places, strict=False):
-        messages.extend(_messages(value, role, place))
+    for value, role, where in zip(values, ("user", "assistant"), labels, strict=False):
+        messages.extend(_messages(value, role, where))
     texts = [value for value in values if isinstance(value, str)]
     plain = "".join(texts) if len(texts) == len(values) else _lines(messages)
     return Document(_apart(plain), tuple(messages))
 
 
-def _messages(value: object, role: str, place: str) -> list[Message]:
+def _messages(value: object, role: str, where: str) -> list[Message]:
     """A text is one message of the role; a list is a conversation already."""
     if isinstance(value, str):
         return [{"role": role, "content": value}]
     if not isinstance(value, list):
         raise SourceError(
-            f"{place} is of type {type(value).__name__}", "It must be text or a list of messages"
+            f"{where} is of type {type(value).__name__}", "It must be text or a list of messages"
         )
-    return [_message(item, f"{place}[{index}]") for index, item in enumerate(value)]
+    return [_message(item, f"{where}[{index}]") for index, item in enumerate(value)]
 
 
-def _message(item: object, place: str) -> Message:
+def _message(item: object, where: str) -> Message:
     if isinstance(item, dict):
         role, content = item.get("role"), item.get("content")
         if isinstance(role, str) and isinstance(content, str):
             return {"role": role, "content": content}
-    raise SourceError(f"{place} is no message", "It must have a role and content, both text")
+    raise SourceError(f"{where} is no message", "It must have a role and content, both text")
 
 
 def _lines(messages: list[Message]) -> str:
@@ -116,7 +116,7 @@ def _lines(messages: list[Message]) -> str:
 
 
 def _apart(text: str) -> str:
-    """A row ends with a line break, so that the next one in a window does not run into it."""
+    """The text with a line break at its end, so that documents in a window stay apart."""
     return text if text.endswith("\n") else f"{text}\n\n"
 
 

@@ -31,7 +31,7 @@ def cached_windows(
         folder: Where they are kept; made when needed.
         key: All that the windows depend on, in any words.
         shape: How many windows, and the tokens in each.
-        make: Makes the windows.
+        make: Function that makes the windows.
     """
     file = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npy"
     kept = _read(file, shape)

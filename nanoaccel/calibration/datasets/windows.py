@@ -2,7 +2,7 @@
 
 documents   |---A---|-B-|------C------|--D--|        one after another
 windows     |---|---|---|---|---|---|---|---|        of one length; the rest is left
-parts       |<-------- samples ------->|<-held->|    by the shares that are wanted
+parts       |<-------- samples ------->|<-held->|    by the shares that were chosen
 chosen        *      *       *     *     *    *      one, by the seed, in each equal stretch
 """
 
@@ -48,10 +48,10 @@ def pack(documents: Iterable[Document], encoder: TextEncoder, enough: int | None
     return PackedTokens(ids, len(parts), whole=True)
 
 
-def choose_places(
+def choose_windows(
     total: int, samples: int, held_out: int, seed: int
 ) -> tuple[list[int], list[int]]:
-    """Choose places out of ``total``, spread over all of them.
+    """Choose windows out of ``total``, spread over all of them.
 
     Returns:
         Places of the samples and of the held-out ones, ascending; all held-out ones lie behind
@@ -64,20 +64,20 @@ def choose_places(
 
 
 def cut(
-    ids: NDArray[np.int64], place: int, length: int, begin_ids: Sequence[int]
+    ids: NDArray[np.int64], number: int, length: int, begin_ids: Sequence[int]
 ) -> NDArray[np.int64]:
-    """The window at a place, i64[length], shorter at the end of the text.
+    """One window, i64[length], shorter at the end of the text.
 
     The model saw no text without its first tokens (BOS), and some lose their wits without them.
     They take the place of the window's own first tokens, which nothing predicts anyway.
     """
-    window: NDArray[np.int64] = ids[place * length : (place + 1) * length].copy()
+    window: NDArray[np.int64] = ids[number * length : (number + 1) * length].copy()
     window[: len(begin_ids)] = begin_ids[: len(window)]
     return window
 
 
 def _spread(begin: int, end: int, count: int, chance: random.Random) -> list[int]:
-    """One place out of each of ``count`` equal stretches."""
+    """One number out of each of ``count`` equal ranges."""
     size = end - begin
     edges = [begin + size * index // count for index in range(count)] + [end]
     # random() alone is promised to give the same numbers in every version of Python.

@@ -20,10 +20,10 @@ class Budget:
     """The units of a model, what they weigh and what they cost.
 
     Args:
-        layers: Of the graph.
-        sensitivity: Of each unit.
-        graph_bytes: Of the weights file of the graph with its original weights.
-        original_bytes: Of one original weight.
+        layers: Layers of the graph.
+        sensitivity: Sensitivity of each unit.
+        graph_bytes: Bytes of the weights file of the graph with its original weights.
+        original_bytes: Bytes of one original weight.
     """
 
     layers: Sequence[Layer]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nanoaccel.errors import ExportError, NanoAccelError
 from nanoaccel.exporters.quantize.recipe import Recipe
-from nanoaccel.exporters.quantize.requirements import NEEDED_FOR_ONNX, missing_modules
+from nanoaccel.exporters.quantize.requirements import missing_modules
 
 # The smaller a model, the more 4 bits cost it. Up to so many weights, the share of the projections'
 # weights that are stored in 4 bits; the most sensitive layers get 8. Measured for the smallest
@@ -42,15 +42,18 @@ def default_recipe(parameters: int, fits: Callable[[Recipe], object]) -> Recipe:
     return recipe
 
 
-def obstacle_to_onnx(recipe: Recipe, parameters: int, check: Callable[[], None]) -> str | None:
-    """Why a bundle gets no graph for ONNX Runtime beside OpenVINO's; None when it can have one.
+def obstacle_to_second_graph(
+    packages: Sequence[str], recipe: Recipe, parameters: int, check: Callable[[], object]
+) -> str | None:
+    """Why a bundle gets no graph beside the one that is always made; None when it can have one.
 
     Args:
+        packages: Modules that an export needs for it.
         recipe: How its weights are stored.
         parameters: Weights of the model.
         check: Raises what is in the way of the architecture or the recipe.
     """
-    missing = missing_modules(NEEDED_FOR_ONNX)
+    missing = missing_modules(packages)
     if missing:
         return f"{', '.join(missing)} are not installed"
     if 2 * recipe.bytes_for(parameters) > _MOST_FOR_TWO:

@@ -24,9 +24,9 @@ def smallest_within(make: Make, recipe: Recipe, budget: Budget, folder: Path) ->
     measured for single units, scaled by what the models made so far showed.
 
     Args:
-        make: Makes and judges a graph in a folder.
+        make: Function that makes and judges a graph in a folder.
         recipe: With limits of fidelity.
-        budget: Of the model.
+        budget: Budget of the model.
         folder: Where the models go, a folder each.
 
     Returns:
@@ -83,11 +83,11 @@ def _next_size(
     last = trials[-1]
     foretold = budget.within(recipe, max(last.graph.bytes, budget.range(recipe)[0])).loss
     scale = last.fidelity.kl / max(foretold, 1e-9)
-    wanted = (recipe.max_kl - _ERRORS * last.fidelity.kl_error) * 0.98
+    allowed = (recipe.max_kl - _ERRORS * last.fidelity.kl_error) * 0.98
     left, right = low, high
     for _ in range(20):
         middle = (left + right) // 2
-        if budget.within(recipe, middle).loss * scale > wanted:
+        if budget.within(recipe, middle).loss * scale > allowed:
             left = middle
         else:
             right = middle

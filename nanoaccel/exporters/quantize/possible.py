@@ -1,4 +1,4 @@
-"""Refuses what cannot be before any weight is loaded."""
+"""Refuses impossible requests before any weight is loaded."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def check_budget(
     """Refuse a limit of size that no model of this configuration can keep.
 
     Args:
-        config: Of the model.
+        config: Configuration of the model.
         recipe: With a limit.
-        weight_bytes: Of an original weight, as it is loaded.
+        weight_bytes: Bytes of an original weight, as it is loaded.
         searching: Whether other recipes are tried too.
 
     Raises:
@@ -82,7 +82,7 @@ def check_budget(
 
 
 def _smallest(model: PreTrainedModel, parameters: int, recipe: Recipe, weight_bytes: int) -> int:
-    """Bytes below which no weights file is; what is in no matrix counts as if it could shrink."""
+    """A lower bound of a weights file, in bytes; what is in no matrix counts as compressed."""
     layers = _matrices(model)
     units = [Sensitivity((layer.name,), 0.0, 0.0) for layer in layers]
     in_layers = sum(layer.parameters for layer in layers)
@@ -92,7 +92,7 @@ def _smallest(model: PreTrainedModel, parameters: int, recipe: Recipe, weight_by
 
 
 def _matrices(model: PreTrainedModel) -> list[Layer]:
-    """As ``find_layers`` finds them in the graph; a shared embedding is the last projection."""
+    """The layers that ``find_layers`` will find; a shared embedding is the last projection."""
     import torch
 
     first, last = model.get_input_embeddings(), model.get_output_embeddings()

@@ -101,7 +101,7 @@ class Recipe:
 
     @property
     def traits(self) -> Traits:
-        """Of the type of the projections."""
+        """Traits of the type of the projections."""
         return TRAITS[self.weights]
 
     @property
@@ -143,7 +143,7 @@ class Recipe:
         return ""
 
     def without_limits(self) -> Recipe:
-        """The same under no limit of size or fidelity.
+        """This recipe without limits of size or fidelity.
 
         Examples:
             >>> from nanoaccel import Recipe
@@ -154,7 +154,7 @@ class Recipe:
         return replace(self, **{**free, "share": 1.0})
 
     def with_target(self, size: int) -> Recipe:
-        """The same under a budget of so many bytes, and no other limit.
+        """This recipe with a limit of so many bytes, and no other limit.
 
         Examples:
             >>> from nanoaccel import Recipe
@@ -228,10 +228,10 @@ class Recipe:
         if self.group_size is None:
             return
         if fixed is not None and self.group_size != fixed and self.compressed:
-            wanted = "-1, one scale a row" if fixed == -1 else str(fixed)
+            value_text = "-1, one scale a row" if fixed == -1 else str(fixed)
             raise ConfigError(
                 f"group_size={self.group_size} does not go with weights={self.weights!r}",
-                f"Leave it out: it is {wanted}",
+                f"Leave it out: it is {value_text}",
             )
         if self.group_size != -1 and (self.group_size < 16 or self.group_size % 16 != 0):
             raise ConfigError(

@@ -97,7 +97,7 @@ def recipe_from(values: Mapping[str, Any], where: str = "the recipe") -> Recipe:
     A limit replaces those of the preset, as limits contradict each other.
 
     Args:
-        values: By field of ``Recipe``, and ``preset``, as JSON has them.
+        values: Values by field of ``Recipe``, and ``preset``, as JSON has them.
         where: What to call them in errors.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from nanoaccel.errors import MissingExtraError
-from nanoaccel.exporters.targets.runtimes import ONNX
+from nanoaccel.exporters.targets.base import GraphTarget
 
 NEEDED = (
     "torch",
@@ -19,16 +19,15 @@ NEEDED = (
     "gguf",
     "psutil",
 )
-NEEDED_FOR_ONNX = ("onnx", "onnx_ir", "onnxruntime", "onnxruntime_genai", "ml_dtypes")
 
 
-def check_installed(runtimes: Sequence[str]) -> None:
-    """Refuse an export for these runtimes where a package is missing.
+def check_installed(targets: Sequence[GraphTarget]) -> None:
+    """Refuse an export for these targets where a package is missing.
 
     Raises:
         MissingExtraError: It is; the message names it.
     """
-    missing = missing_modules((*NEEDED, *(NEEDED_FOR_ONNX if ONNX in runtimes else ())))
+    missing = missing_modules([*NEEDED, *(name for target in targets for name in target.packages)])
     if missing:
         raise MissingExtraError(
             f"export needs {', '.join(missing)}", 'Install them: pip install "nanoaccel[export]"'

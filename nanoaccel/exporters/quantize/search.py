@@ -1,4 +1,4 @@
-"""Tries recipes on one model within a time, and keeps the best; what was tried is remembered."""
+"""Tries recipes on one model within a time, and keeps the best; results are cached."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _BITS = PRESETS["accurate"].target_bits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """A recipe and what became of it: a line of the report.
+    """A recipe and its result: a line of the report.
 
     Args:
         name: In a few words.
         size: Bytes of the weights file.
         fidelity: To the original.
-        seconds: That making and judging it took.
-        tokens_per_second: That it writes alone on this machine, to compare recipes by.
+        seconds: Seconds that making and judging it took.
+        tokens_per_second: Tokens per second of a single request on this machine.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Tried:
 
     @classmethod
     def of(cls, recipe: Recipe, trial: Trial) -> Tried:
-        """The line of a graph that was just made; measures how fast it writes."""
+        """The line of a new graph; its decoding speed is measured."""
         return cls(
             name=recipe.describe(),
             size=trial.graph.bytes,
@@ -61,7 +61,7 @@ class Found:
 
     Args:
         recipe: The best.
-        trial: Of it; None when it was made in an earlier run.
+        trial: Its trial; None when it was made in an earlier run.
         tried: All, in the order of their sizes.
         left_out: Recipes for which there was no time.
     """
@@ -72,22 +72,22 @@ class Found:
     left_out: Sequence[str]
 
 
-def candidates(wanted: Recipe, budget: Budget) -> list[Recipe]:
-    """What to try, quick ones first: methods and layouts, then sizes between.
+def candidates(asked: Recipe, budget: Budget) -> list[Recipe]:
+    """Recipes to try, quick ones first: methods and layouts, then sizes between.
 
     Args:
-        wanted: Its limits hold for all; as it is otherwise, it is tried too.
-        budget: Of the model.
+        asked: Its limits hold for all; as it is otherwise, it is tried too.
+        budget: Budget of the model.
     """
-    plain = replace(PRESETS["fast"], group_size=wanted.group_size)
-    unlimited = wanted.target_bits is None and wanted.target_size is None
-    bits = _BITS if unlimited else wanted.target_bits
-    size = wanted.target_size
+    plain = replace(PRESETS["fast"], group_size=asked.group_size)
+    unlimited = asked.target_bits is None and asked.target_size is None
+    bits = _BITS if unlimited else asked.target_bits
+    size = asked.target_size
     tuned = PRESETS["balanced"]
     best = PRESETS["accurate"]
     recipes = [
         plain,
-        replace(wanted, max_kl=None, min_agreement=None),
+        replace(asked, max_kl=None, min_agreement=None),
         tuned,
         replace(best, target_bits=bits, target_size=size),
         replace(tuned, target_bits=bits, target_size=size),
@@ -96,7 +96,7 @@ def candidates(wanted: Recipe, budget: Budget) -> list[Recipe]:
         replace(best, target_bits=None),
     ]
     smallest = budget.range(tuned)[0]
-    if wanted.limited:
+    if asked.limited:
         recipes += [tuned.with_target(int(smallest * factor)) for factor in (1.08, 1.2)]
         recipes += [best.with_target(int(smallest * factor)) for factor in (1.08, 1.2)]
     return list(dict.fromkeys(recipes))
@@ -104,7 +104,7 @@ def candidates(wanted: Recipe, budget: Budget) -> list[Recipe]:
 
 def search(
     make: Make,
-    wanted: Recipe,
+    asked: Recipe,
     budget: Budget,
     folder: Path,
     memory: Path,
@@ -114,13 +114,13 @@ def search(
     """Try recipes within a time.
 
     Args:
-        make: Makes and judges a graph in a folder.
-        wanted: Limits that the best must keep.
-        budget: Of the model.
+        make: Function that makes and judges a graph in a folder.
+        asked: Limits that the best must keep.
+        budget: Budget of the model.
         folder: Where graphs go while they are tried.
         memory: Where results are kept, so that a search that was stopped goes on.
         seconds: For all trials; one that would not end in time is left out.
-        clock: Gives the time in seconds.
+        clock: Function that gives the time in seconds.
 
     Raises:
         ExportError: No recipe that was tried keeps the limits.
@@ -130,7 +130,7 @@ def search(
     best: tuple[Recipe, Trial | None] | None = None
     left_out = []
     effort = _Effort()
-    for recipe in candidates(wanted, budget):
+    for recipe in candidates(asked, budget):
         file = _file(memory, recipe)
         known = load_or_none(file, _tried)
         trial = None
@@ -146,7 +146,7 @@ def search(
             known = Tried.of(recipe, trial)
             store_json(file, asdict(known))
         tried[recipe] = known
-        if best is None or _rank(known, wanted, budget) < _rank(tried[best[0]], wanted, budget):
+        if best is None or _rank(known, asked, budget) < _rank(tried[best[0]], asked, budget):
             worse = None if best is None else best[1]
             best = recipe, trial
         else:
@@ -154,31 +154,31 @@ def search(
         if worse is not None:
             worse.discard()
     assert best is not None, "the first recipe is always tried"
-    if not _allowed(tried[best[0]], wanted, budget):
-        raise _none_keeps(wanted, list(tried.values()))
+    if not _allowed(tried[best[0]], asked, budget):
+        raise _none_keeps(asked, list(tried.values()))
     lines = sorted(tried.values(), key=lambda line: line.size)
     return Found(best[0], best[1], lines, left_out)
 
 
-def _rank(tried: Tried, wanted: Recipe, budget: Budget) -> tuple[bool, float]:
-    """Less is better: what keeps the limits, then the smallest under limits, else the closest."""
+def _rank(tried: Tried, asked: Recipe, budget: Budget) -> tuple[bool, float]:
+    """Sort key, best first: within the limits, then smallest if limited, else most faithful."""
     return (
-        not _allowed(tried, wanted, budget),
-        float(tried.size) if wanted.limited else tried.fidelity.kl,
+        not _allowed(tried, asked, budget),
+        float(tried.size) if asked.limited else tried.fidelity.kl,
     )
 
 
-def _allowed(tried: Tried, wanted: Recipe, budget: Budget) -> bool:
-    most = wanted.target_size
+def _allowed(tried: Tried, asked: Recipe, budget: Budget) -> bool:
+    most = asked.target_size
     if most is None:
-        bits = _BITS if wanted.target_bits is None else wanted.target_bits
+        bits = _BITS if asked.target_bits is None else asked.target_bits
         assert bits is not None, "the preset has a limit"
-        most = int(bits * budget.parameters / 8 * 1.01) if not wanted.limited else tried.size
-    return tried.size <= most and keeps(tried.fidelity, wanted)
+        most = int(bits * budget.parameters / 8 * 1.01) if not asked.limited else tried.size
+    return tried.size <= most and keeps(tried.fidelity, asked)
 
 
 class _Effort:
-    """What a trial is expected to take, learned from those before."""
+    """Expected seconds of a trial, learned from the trials before."""
 
     def __init__(self) -> None:
         self._unit = 0.0
@@ -201,10 +201,10 @@ def _tried(found: Any) -> Tried:
     return Tried(**{**found, "fidelity": Fidelity(**found["fidelity"])})
 
 
-def _none_keeps(wanted: Recipe, tried: Sequence[Tried]) -> ExportError:
+def _none_keeps(asked: Recipe, tried: Sequence[Tried]) -> ExportError:
     closest = min(tried, key=lambda line: line.fidelity.kl)
     return ExportError(
-        f"none of {len(tried)} recipes keeps the limits of {wanted.describe()}: the closest, "
+        f"none of {len(tried)} recipes keeps the limits of {asked.describe()}: the closest, "
         f"{closest.name}, has KL {closest.fidelity.kl:.4f} at {closest.size / 1e6:.1f} MB",
         "Allow more, or more time (--time-budget)",
     )

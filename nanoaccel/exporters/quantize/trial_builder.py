@@ -32,7 +32,7 @@ class Trial:
         recipe: What made it.
         graph: Where it is.
         fidelity: To the original.
-        seconds: That making and judging it took.
+        seconds: Seconds that making and judging it took.
         answers: To the probes of the self-check, f32[R, V].
     """
 
@@ -51,19 +51,21 @@ Make = Callable[[Recipe, Path], Trial]
 
 
 class TrialBuilder:
-    """Makes graphs from the material of one model.
+    """Makes graphs of one model.
 
     Args:
-        material: What was taken from the original.
-        progress: Is told.
+        artifacts: What was taken from the original.
+        traced: Folder of the traced graph.
+        progress: Progress of the export.
     """
 
-    def __init__(self, material: ModelArtifacts, progress: Progress) -> None:
-        graph = ov.Core().read_model(material.traced / GRAPH)
-        layers = [layer for layer in find_layers(graph) if layer.name not in material.packed]
-        size = (material.traced / GRAPH).with_suffix(".bin").stat().st_size
-        self.budget = Budget(layers, material.sensitivity, size, _weight_bytes(graph))
-        self._material = material
+    def __init__(self, artifacts: ModelArtifacts, traced: Path, progress: Progress) -> None:
+        graph = ov.Core().read_model(traced / GRAPH)
+        layers = [layer for layer in find_layers(graph) if layer.name not in artifacts.packed]
+        size = (traced / GRAPH).with_suffix(".bin").stat().st_size
+        self.budget = Budget(layers, artifacts.sensitivity, size, _weight_bytes(graph))
+        self._artifacts = artifacts
+        self._traced = traced
         self._progress = progress
 
     def make(self, recipe: Recipe, folder: Path) -> Trial:
@@ -78,21 +80,21 @@ class TrialBuilder:
             ConfigError: The recipe does not fit the model.
         """
         begin = time.perf_counter()
-        material = self._material
+        artifacts = self._artifacts
         with self._progress.stage(f"make it {recipe.describe()}") as tell, quiet():
             graph = build_graph(
-                material.traced,
+                self._traced,
                 folder,
                 recipe,
                 self.budget.sensitive(recipe),
-                material.calibration,
-                material.packed,
+                artifacts.calibration,
+                artifacts.packed,
                 tell,
             )
         with self._progress.stage("compare with the original") as tell, quiet():
             runner = GraphRunner(graph.path)
-            fidelity = material.reference.judge(runner.logits, tell=tell)
-            answers = material.probes.answers(runner.logits(material.probes.tokens))
+            fidelity = artifacts.reference.judge(runner.logits, tell=tell)
+            answers = artifacts.probes.answers(runner.logits(artifacts.probes.tokens))
         return Trial(recipe, graph, fidelity, time.perf_counter() - begin, answers)
 
 

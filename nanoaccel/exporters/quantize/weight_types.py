@@ -20,8 +20,8 @@ class Traits:
     """What a type of weights is.
 
     Args:
-        bits: Of a number, without scales.
-        scale_bits: Of the scale that a group shares.
+        bits: Bits of a number, without scales.
+        scale_bits: Bits of the scale that a group shares.
         methods: Calibrated methods that it can be made with.
         group_size: The one that it must have; None leaves the choice, -1 is a whole row.
         asymmetric: Whether integers may be stored with a zero point.

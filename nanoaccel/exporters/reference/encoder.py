@@ -39,12 +39,12 @@ class HubEncoder:
 
     @cached_property
     def begin_ids(self) -> list[int]:
-        """What the tokenizer puts before every text: BOS, or nothing."""
+        """Tokens that the tokenizer puts before every text: BOS, or none."""
         plain = self.encode(_PROBE)
         whole: list[int] = self._backend.encode(_PROBE).ids
         begins = range(len(whole) - len(plain) + 1)
-        place = next((p for p in begins if whole[p : p + len(plain)] == plain), 0)
-        return whole[:place]
+        begin = next((p for p in begins if whole[p : p + len(plain)] == plain), 0)
+        return whole[:begin]
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text; special tokens that stand in it are known, none are added."""

@@ -22,7 +22,7 @@ def draw(points: Sequence[tuple[str, float, float]], best: str) -> str:
     floor, top = _span([math.log10(kl) for _, _, kl in points])
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 
-    def place(size: float, log: float) -> tuple[float, float]:
+    def point(size: float, log: float) -> tuple[float, float]:
         return (
             _LEFT + width * (size - low) / (high - low),
             _TOP + height * (top - log) / (top - floor),
@@ -31,12 +31,12 @@ def draw(points: Sequence[tuple[str, float, float]], best: str) -> str:
     parts = [_frame(width, height)]
     for step in range(_TICKS):
         share = step / (_TICKS - 1)
-        x, _ = place(low + share * (high - low), floor)
-        _, y = place(low, floor + share * (top - floor))
+        x, _ = point(low + share * (high - low), floor)
+        _, y = point(low, floor + share * (top - floor))
         parts.append(_text(x, _HEIGHT - 38, f"{low + share * (high - low):.0f}", "middle"))
         parts.append(_text(_LEFT - 8, y + 4, f"{10 ** (floor + share * (top - floor)):.3f}", "end"))
     for number, (name, size, kl) in enumerate(points, 1):
-        x, y = place(size, math.log10(kl))
+        x, y = point(size, math.log10(kl))
         color = "#c2410c" if name == best else "#1d4ed8"
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="{color}">'

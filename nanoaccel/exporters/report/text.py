@@ -52,10 +52,10 @@ class Report:
         calibration: Text that chose the numbers; empty without a calibrated method.
         tried: Recipes that were tried, where more than one was.
         left_out: Recipes for which there was no time.
-        self_checks: Of each graph, through the engine.
+        self_checks: Self-check of each graph, through the engine.
         opens_in_genai: Whether OpenVINO GenAI can use the tokenizer too.
         draft: Kind of the bundle's draft, where it is from, and why it was chosen.
-        seconds: By stage.
+        seconds: Seconds by stage.
         peak_memory: Largest resident memory of the export, bytes.
         expected_memory: What it was expected to be before it began, bytes.
     """
@@ -201,7 +201,7 @@ class Report:
 
 
 def fidelity_rows(found: Fidelity) -> list[tuple[str, str]]:
-    """What a judgement found, a line each, in llama.cpp's terms."""
+    """The fidelity as rows of a table, in llama.cpp's terms."""
     return [
         (
             "KL to the original",

@@ -11,10 +11,10 @@ from tokenizers import Tokenizer
 
 from nanoaccel.bundle import DRAFT, HEAD, Bundle, Head
 from nanoaccel.errors import ExportError
-from nanoaccel.exporters.targets.runtimes import ONNX, OPENVINO
+from nanoaccel.exporters.targets.head_graphs import give_graphs, possible_targets
+from nanoaccel.exporters.targets.table import BASE
 
-# Heads that come with NanoAccel, a folder each.
-_OWN = Path(__file__).parent / "heads"
+_OWN_HEADS = Path(__file__).parent / "heads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,24 +23,28 @@ class DraftChoice:
 
     Args:
         kind: "head", "bundle", "model" (which is exported first), or "none".
-        place: Folder, or name of the model; empty without a draft.
+        source: Folder, or name of the model; empty without a draft.
         reason: In words.
     """
 
     kind: str
-    place: str
+    source: str
     reason: str
 
 
 def choose_draft(
-    asked: str, fingerprint: str, runtimes: Sequence[str] = (OPENVINO,)
+    asked: str,
+    fingerprint: str,
+    targets: Sequence[str] = (BASE.name,),
+    heads: Path = _OWN_HEADS,
 ) -> DraftChoice:
     """Find the draft that was asked for.
 
     Args:
         asked: "auto", "none", a head, a bundle, or a model.
-        fingerprint: Of the target.
-        runtimes: Names of the backends that the bundle is made for.
+        fingerprint: Fingerprint of the target.
+        targets: Names of the targets that the bundle is made for.
+        heads: Heads that come with NanoAccel, a folder each.
 
     Raises:
         ExportError: It is a head for another target, or for another runtime alone.
@@ -49,7 +53,7 @@ def choose_draft(
     if asked == "none":
         return DraftChoice("none", "", "none was wanted")
     if asked == "auto":
-        return _own_head(fingerprint)
+        return _own_head(fingerprint, heads)
     folder = Path(asked)
     if (folder / HEAD).is_file():
         head = Head.open(folder)
@@ -59,17 +63,17 @@ def choose_draft(
                 f"{head.manifest.target[:12]}, these are {fingerprint[:12]}",
                 "Train one: nanoaccel draft train",
             )
-        _check_runtimes(head, runtimes)
+        _check_targets(head, targets)
         return DraftChoice("head", asked, "it was named")
     kind = "bundle" if Bundle.is_one(folder) else "model"
     return DraftChoice(kind, asked, "it was named")
 
 
-def _check_runtimes(head: Head, runtimes: Sequence[str]) -> None:
-    """A graph for ONNX Runtime is made of the one for OpenVINO, but not the other way round."""
-    can_have = {*head.runtimes, *((ONNX,) if OPENVINO in head.runtimes else ())}
-    for name in runtimes:
-        if name not in can_have:
+def _check_targets(head: Head, targets: Sequence[str]) -> None:
+    """Refuse a head that has no graph for a target, nor one that it can be made of."""
+    possible = possible_targets(head.runtimes)
+    for name in targets:
+        if name not in possible:
             raise ExportError(
                 f"draft={str(head.folder)!r} is a head for {', '.join(head.runtimes)} alone, so "
                 f"that the bundle cannot be made for {name}",
@@ -77,8 +81,8 @@ def _check_runtimes(head: Head, runtimes: Sequence[str]) -> None:
             )
 
 
-def _own_head(fingerprint: str) -> DraftChoice:
-    for file in sorted(_OWN.glob(f"*/{HEAD}")):
+def _own_head(fingerprint: str, heads: Path) -> DraftChoice:
+    for file in sorted(heads.glob(f"*/{HEAD}")):
         head = Head.open(file.parent)
         if head.manifest.target == fingerprint:
             return DraftChoice(
@@ -91,21 +95,21 @@ def _own_head(fingerprint: str) -> DraftChoice:
     )
 
 
-def place_draft(
+def add_draft(
     choice: DraftChoice,
     folder: Path,
     export_model: Callable[[str, Path], None],
     *,
-    runtimes: Sequence[str] = (OPENVINO,),
+    targets: Sequence[str] = (BASE.name,),
     context: int,
 ) -> None:
     """Put a draft into a bundle in the making.
 
     Args:
-        choice: Which.
+        choice: The draft.
         folder: The bundle; its tokenizer is there.
-        export_model: Makes a bundle of a model.
-        runtimes: Names of the backends that the bundle is made for, the preferred one first.
+        export_model: Function that makes a bundle of a model.
+        targets: Names of the targets that the bundle is made for, the preferred one first.
         context: Tokens that the target can attend to.
 
     Raises:
@@ -116,16 +120,14 @@ def place_draft(
         return
     if choice.kind == "model":
         draft.mkdir()
-        export_model(choice.place, draft)
+        export_model(choice.source, draft)
     else:
-        shutil.copytree(choice.place, draft)
-    if choice.kind == "head" and Head.open(draft).runtimes != tuple(runtimes):
-        from nanoaccel.exporters.targets.onnx.head_folder import give_graphs
-
-        give_graphs(draft, runtimes, context)
+        shutil.copytree(choice.source, draft)
+    if choice.kind == "head" and Head.open(draft).runtimes != tuple(targets):
+        give_graphs(draft, targets, context)
     if choice.kind != "head" and _tokens(Bundle.open(draft).folder) != _tokens(folder):
         raise ExportError(
-            f"draft={choice.place!r} has another tokenizer than the model",
+            f"draft={choice.source!r} has another tokenizer than the model",
             "A draft must read and write the same tokens: name another one",
         )
 

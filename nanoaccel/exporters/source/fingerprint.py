@@ -1,4 +1,4 @@
-"""Names the weights of a model, whatever type they were loaded in."""
+"""Identifies the weights of a model, independent of the type they were loaded in."""
 
 from __future__ import annotations
 

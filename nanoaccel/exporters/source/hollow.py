@@ -1,4 +1,4 @@
-"""A model without its weights, to see what they must be."""
+"""A model without its weights, which tells their names and shapes."""
 
 from __future__ import annotations
 

@@ -22,16 +22,16 @@ _WHOLE = "Download the whole model again, or the config.json that belongs to the
 
 
 def load_whole(
-    place: Path, types: Mapping[str, str], config: PretrainedConfig | None = None, **options: Any
+    path: Path, types: Mapping[str, str], config: PretrainedConfig | None = None, **options: Any
 ) -> PreTrainedModel:
     """Load a language model with transformers, and account for every tensor.
 
     No code of the folder runs.
 
     Args:
-        place: The model's folder.
+        path: The model's folder.
         types: Type of each tensor in its files, by name, where that is known.
-        config: Of the model; None reads that in the folder.
+        config: Configuration of the model; None reads that in the folder.
         options: More of ``from_pretrained``.
 
     Raises:
@@ -43,25 +43,25 @@ def load_whole(
     if config is not None:
         options["config"] = config
     model, info = AutoModelForCausalLM.from_pretrained(
-        place,
+        path,
         trust_remote_code=False,
         local_files_only=True,
         ignore_mismatched_sizes=True,  # they are refused below, by name
         output_loading_info=True,
         **options,
     )
-    check_loaded(model, info, place)
-    _check_names(model, types, place)
+    check_loaded(model, info, path)
+    _check_names(model, types, path)
     return model
 
 
-def check_loaded(model: PreTrainedModel, info: Mapping[str, Any], place: Path) -> None:
+def check_loaded(model: PreTrainedModel, info: Mapping[str, Any], path: Path) -> None:
     """Refuse a model that holds other numbers than its files.
 
     Args:
         model: As it was loaded.
         info: What ``from_pretrained`` gives for ``output_loading_info``.
-        place: What was loaded; for the message.
+        path: What was loaded; for the message.
 
     Raises:
         SourceError: See ``load_whole``.
@@ -71,29 +71,29 @@ def check_loaded(model: PreTrainedModel, info: Mapping[str, Any], place: Path) -
     prefix = _prefix(missing, unknown)
     if prefix:
         raise SourceError(
-            f"the weights in {place} are named with a prefix, {prefix!r}: {_first(unknown)}",
+            f"the weights in {path} are named with a prefix, {prefix!r}: {_first(unknown)}",
             "Save the model without what wraps it (torch.compile, DDP, FSDP), or rename them",
         )
     if missing:
         raise SourceError(
-            f"{place} lacks weights that its config.json asks for: {_first(missing)}", _WHOLE
+            f"{path} lacks weights that its config.json asks for: {_first(missing)}", _WHOLE
         )
     for name, found, expected in sorted(info.get("mismatched_keys") or ()):
         raise SourceError(
-            f"{name} is {list(found)} in {place}; its config.json asks for {list(expected)}", _WHOLE
+            f"{name} is {list(found)} in {path}; its config.json asks for {list(expected)}", _WHOLE
         )
     if unknown:
         raise SourceError(
-            f"{place} has weights that no {type(model).__name__} of its config.json has: "
+            f"{path} has weights that no {type(model).__name__} of its config.json has: "
             f"{_first(unknown)}",
             _WHOLE,
         )
     for line in info.get("error_msgs") or ():
-        raise SourceError(f"{place} cannot be loaded: {' '.join(str(line).split())}", _WHOLE)
-    _tie(model, place)
+        raise SourceError(f"{path} cannot be loaded: {' '.join(str(line).split())}", _WHOLE)
+    _tie(model, path)
 
 
-def check_runs(model: PreTrainedModel, place: Path) -> None:
+def check_runs(model: PreTrainedModel, path: Path) -> None:
     """Refuse a model whose config fits its weights and that yet cannot read two tokens.
 
     Raises:
@@ -107,7 +107,7 @@ def check_runs(model: PreTrainedModel, place: Path) -> None:
     except Exception as error:  # a value that does not fit fails anywhere in its modules
         reason = (str(error).strip().splitlines() or [""])[0]
         raise SourceError(
-            f"the model in {place} cannot run as its config.json describes it: "
+            f"the model in {path} cannot run as its config.json describes it: "
             f"{type(error).__name__}: {reason}",
             _WHOLE,
         ) from error
@@ -130,7 +130,7 @@ def _prefix(missing: list[str], unknown: list[str]) -> str | None:
     return None
 
 
-def _tie(model: PreTrainedModel, place: Path) -> None:
+def _tie(model: PreTrainedModel, path: Path) -> None:
     """Share weights that the config ties and that the files hold twice."""
     import torch
 
@@ -140,7 +140,7 @@ def _tie(model: PreTrainedModel, place: Path) -> None:
         return
     if not torch.equal(one.weight, other.weight):
         raise SourceError(
-            f"config.json of {place} says that the head is the embedding (tie_word_embeddings), "
+            f"config.json of {path} says that the head is the embedding (tie_word_embeddings), "
             "and its files hold a head with other numbers",
             "Set tie_word_embeddings to false if the head is meant, or remove it from the files",
         )
@@ -149,13 +149,13 @@ def _tie(model: PreTrainedModel, place: Path) -> None:
         model.all_tied_weights_keys = model.get_expanded_tied_weights_keys(all_submodels=True)
 
 
-def _check_names(model: PreTrainedModel, types: Mapping[str, str], place: Path) -> None:
+def _check_names(model: PreTrainedModel, types: Mapping[str, str], path: Path) -> None:
     """Refuse what loading does not report."""
     base = f"{model.base_model_prefix}."
     twice = [name for name in types if base != "." and base + name in types]
     if twice:
         raise SourceError(
-            f"{place} holds weights under two names: {_first(twice)} with and without {base}",
+            f"{path} holds weights under two names: {_first(twice)} with and without {base}",
             _WHOLE,
         )
     own = {name for name, _ in model.named_parameters(remove_duplicate=False)}
@@ -166,7 +166,7 @@ def _check_names(model: PreTrainedModel, types: Mapping[str, str], place: Path) 
     ]
     if packed:
         raise SourceError(
-            f"{place} stores {_first(packed)} as {types[packed[0]]}, and its config.json names no "
+            f"{path} stores {_first(packed)} as {types[packed[0]]}, and its config.json names no "
             "quantization",
             "Take the config.json that belongs to these weights",
         )
@@ -175,11 +175,11 @@ def _check_names(model: PreTrainedModel, types: Mapping[str, str], place: Path) 
     # Layers that only guess are left out; that it is they, and no others, the config says.
     config = model.config.get_text_config()
     last = config.num_hidden_layers + (getattr(config, "num_nextn_predict_layers", None) or 0)
-    places = ((name, _LAYER.match(name)) for name in types)
-    beyond = [name for name, found in places if found is not None and int(found[1]) >= last]
+    layers = ((name, _LAYER.match(name)) for name in types)
+    beyond = [name for name, found in layers if found is not None and int(found[1]) >= last]
     if beyond:
         raise SourceError(
-            f"{place} has layers beyond the {config.num_hidden_layers} of its config.json: "
+            f"{path} has layers beyond the {config.num_hidden_layers} of its config.json: "
             f"{_first(sorted(beyond))}",
             _WHOLE,
         )

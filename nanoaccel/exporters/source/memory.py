@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from nanoaccel.exporters.source.model_source import Source
 
 _LIBRARIES = 1.2e9  # torch, transformers, OpenVINO and NNCF themselves, bytes
-_BUILDER = 0.8e9  # the process of the ONNX builder, without weights
 
 
 def check_memory(
@@ -24,17 +23,17 @@ def check_memory(
     recipe: Recipe,
     available: int | None = None,
     *,
-    onnx: bool = False,
+    building: float = 0.0,
 ) -> int:
     """Refuse an export that would not fit.
 
     Args:
-        source: Of the model.
-        config: Of the model.
+        source: Source of the model.
+        config: Configuration of the model.
         parameters: Its weights.
         recipe: What it shall become.
         available: Bytes that may be used; None asks the system.
-        onnx: Whether it shall be an ONNX graph too.
+        building: Bytes that other processes take while they make graphs.
 
     Returns:
         The bytes that it is expected to take.
@@ -42,7 +41,7 @@ def check_memory(
     Raises:
         ExportError: It would take more than is available.
     """
-    needed = expected_memory(parameters, weight_bytes(source, config, recipe), recipe, onnx=onnx)
+    needed = expected_memory(parameters, weight_bytes(source, config, recipe), recipe, building)
     if available is None:
         import psutil
 
@@ -56,22 +55,20 @@ def check_memory(
     return needed
 
 
-def expected_memory(parameters: int, loaded: int, recipe: Recipe, *, onnx: bool = False) -> int:
+def expected_memory(parameters: int, loaded: int, recipe: Recipe, building: float = 0.0) -> int:
     """Bytes at the peak of an export.
 
     While it is loaded and traced, a model is there once, beside what the tracing adds. While it is
-    calibrated, OpenVINO runs it from f32. The ONNX builder has it once in f32, in another process,
-    beside a matrix that it packs.
+    calibrated, OpenVINO runs it from f32.
 
     Args:
         parameters: Weights of the model.
         loaded: Bytes of each, as it is loaded.
         recipe: What it shall become.
-        onnx: Whether it shall be an ONNX graph too.
+        building: Bytes that other processes take while they make graphs.
     """
     tracing = 1.5 * parameters * loaded
     running = parameters * (loaded + 4.0) if recipe.calibrated else parameters * 4.0
-    building = _BUILDER + 5.0 * parameters if onnx else 0.0
     return int(_LIBRARIES + max(tracing, running, building))
 
 

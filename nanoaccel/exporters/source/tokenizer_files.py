@@ -68,9 +68,9 @@ def _refuse_code(source: Source) -> None:
     code = _config(source).get("auto_map")
     name = code.get("AutoTokenizer") if isinstance(code, dict) else code
     if name and not (source.folder / "tokenizer.json").is_file():
-        wanted = next(part for part in (name if isinstance(name, list) else [name]) if part)
+        code = next(part for part in (name if isinstance(name, list) else [name]) if part)
         raise SourceError(
-            f"the tokenizer of {source.id} is code of its folder ({wanted}), which is never run",
+            f"the tokenizer of {source.id} is code of its folder ({code}), which is never run",
             "Add a tokenizer.json to its folder",
         )
 

@@ -22,7 +22,7 @@ _REMEDY = "Download the whole model again"
 
 @dataclass(frozen=True, slots=True)
 class WeightFiles:
-    """What was found.
+    """The result.
 
     Args:
         paths: The files.
@@ -38,7 +38,7 @@ def find_weight_files(folder: Path, *, any_name: bool = False) -> WeightFiles:
     """The files that transformers would load, in its order of preference.
 
     Args:
-        folder: Of the model.
+        folder: Folder of the model.
         any_name: Whether a lone .safetensors file may have another name, as those of older
             quantizers have.
 
@@ -76,9 +76,9 @@ def _stored_elsewhere(index: Path) -> dict[str, str]:
     """
     if not index.is_file():
         return {}
-    paths, places = _shards(index)
+    paths, shard_of = _shards(index)
     if [path.name for path in paths] == [SAFE]:
-        return places
+        return shard_of
     raise SourceError(
         f"{index.parent} holds its weights twice: {SAFE}, and what {index.name} names",
         "Delete those that are not meant",
@@ -88,8 +88,8 @@ def _stored_elsewhere(index: Path) -> dict[str, str]:
 def _shards(index: Path) -> tuple[list[Path], dict[str, str]]:
     """Files that an index names, and the file of each tensor."""
     try:
-        places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        names = sorted(set(places.values()))
+        shard_of = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        names = sorted(set(shard_of.values()))
         paths = [index.parent / name for name in names]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceError(f"{index} is no index of weights", _REMEDY) from error
@@ -100,7 +100,7 @@ def _shards(index: Path) -> tuple[list[Path], dict[str, str]]:
             raise SourceError(f"{index.name} names {name}, which is in another folder", _REMEDY)
         if not path.is_file():
             raise SourceError(f"{index.name} names {path}, which does not exist", _REMEDY)
-    return paths, places
+    return paths, shard_of
 
 
 def _pickles(paths: list[Path]) -> WeightFiles:
@@ -109,7 +109,7 @@ def _pickles(paths: list[Path]) -> WeightFiles:
     return WeightFiles(tuple(paths), {})
 
 
-def _read(paths: list[Path], places: Mapping[str, str]) -> WeightFiles:
+def _read(paths: list[Path], shard_of: Mapping[str, str]) -> WeightFiles:
     types: dict[str, str] = {}
     homes: dict[str, Path] = {}
     for path in paths:
@@ -117,14 +117,14 @@ def _read(paths: list[Path], places: Mapping[str, str]) -> WeightFiles:
             if name in homes:
                 raise SourceError(f"{name} is in {homes[name]} and in {path.name}", _REMEDY)
             homes[name], types[name] = path, str(tensor["dtype"])
-    for name, file in places.items():
+    for name, file in shard_of.items():
         if name not in homes or homes[name].name != file:
             raise SourceError(f"{file} has no {name}, which the index of {path} names", _REMEDY)
     return WeightFiles(tuple(paths), types)
 
 
 def _header(path: Path) -> dict[str, Any]:
-    """What a safetensors file says of its tensors; as long as it says that it is."""
+    """The header of a safetensors file, whose length is checked."""
     _check_start(path)
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -147,7 +147,7 @@ def _header(path: Path) -> dict[str, Any]:
 
 
 def _check_start(path: Path) -> None:
-    """Refuse what only stands for a file of weights."""
+    """Refuse placeholders of weight files, such as Git LFS pointers."""
     try:
         with path.open("rb") as file:
             start = file.read(len(_POINTER))

@@ -1,4 +1,4 @@
-"""What the original answers to the probes of a self-check, computed in f32."""
+"""The original's log-probabilities for the probes of a self-check, computed in f32."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BORDERS = ("sliding_window", "window_size", "attention_chunk_size", "local_atte
 
 
 def probes_for(config: PretrainedConfig, judge: CalibrationData, context: int) -> Probes:
-    """Requests that meet what a model does, as far as a check can afford it.
+    """Probes that cover the ways in which a model attends, within the time of a check.
 
     Args:
         config: Its configuration.
@@ -59,7 +59,7 @@ def original_answers(model: PreTrainedModel, probes: Probes) -> NDArray[np.float
 
 @contextmanager
 def plain_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Let a model attend as its own code is written."""
+    """Use the attention of the model's own code inside the block."""
     before = model.config._attn_implementation
     if before == "eager":
         yield

@@ -1,4 +1,4 @@
-"""The last stage of an export: what was made is run by the engine that will run it."""
+"""The self-check of an export: the engine that will run a graph runs it once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nanoaccel.calibration.probes import (
     largest_difference,
 )
 from nanoaccel.errors import ExportError, MissingExtraError, NanoAccelError
-from nanoaccel.exporters.targets.runtimes import GRAPHS
+from nanoaccel.exporters.targets.base import TargetGraph
 from nanoaccel.registry import ENGINE_CHECKS
 
 # Of a log-probability, in nats: what other kernels round otherwise, in f32.
@@ -26,7 +26,7 @@ ORIGINAL, JUDGED = "the original", "the graph that was judged"
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What is right.
+    """The expected log-probabilities of a self-check.
 
     Args:
         answers: Log-probabilities f32[R, V], a row for each of the probes' rows.
@@ -39,14 +39,14 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class SelfCheck:
-    """What the check of one runtime's graph found.
+    """The result of the self-check of one graph.
 
     Args:
         runtime: Name of the backend.
         difference: The largest of a log-probability, in nats.
         tolerance: The largest that is published.
-        requests: That were made.
-        tokens: Of the longest of them.
+        requests: Requests that were made.
+        tokens: Tokens of the longest of them.
         against: Who gave what is right.
     """
 
@@ -58,7 +58,7 @@ class SelfCheck:
     against: str
 
     def describe(self) -> str:
-        """In a few words."""
+        """The result in a few words."""
         return (
             f"within {self.difference:.1e} nats of {self.against} through the engine "
             f"(at most {self.tolerance:g}; {self.requests} requests, up to {self.tokens} tokens)"
@@ -66,13 +66,13 @@ class SelfCheck:
 
 
 def self_check(
-    folder: Path, runtime: str, probes: Probes, expected: Expected, group: int | None
+    folder: Path, graph: TargetGraph, probes: Probes, expected: Expected, group: int | None
 ) -> SelfCheck:
     """Run a graph through the engine and compare.
 
     Args:
-        folder: Of the bundle in the making.
-        runtime: Name of the backend.
+        folder: Folder of the bundle in the making.
+        graph: The graph.
         probes: What the engine is asked.
         expected: What is right.
         group: Weights that share a scale; None without groups.
@@ -82,19 +82,19 @@ def self_check(
     """
     ask = ENGINE_CHECKS.resolve("engine")
     try:
-        answers: Sequence[Answer] = ask(folder, runtime, folder / GRAPHS[runtime], probes, group)
+        answers: Sequence[Answer] = ask(folder, graph.target, graph.path, probes, group)
     except MissingExtraError:
         raise
     except NanoAccelError as error:
         raise ExportError(
-            f"the {runtime} graph does not run in the engine: {error.problem}",
+            f"the {graph.target} graph does not run in the engine: {error.problem}",
             "No bundle was written: the engine cannot run this architecture as it was exported",
         ) from error
     worst = largest_difference(probes, expected.answers, answers)
     if worst.nats > TOLERANCE:
-        raise _wrong(runtime, expected, worst)
+        raise _wrong(graph.target, expected, worst)
     return SelfCheck(
-        runtime=runtime,
+        runtime=graph.target,
         difference=worst.nats,
         tolerance=TOLERANCE,
         requests=len(probes.requests),

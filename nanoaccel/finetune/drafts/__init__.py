@@ -1,1 +1,1 @@
-"""Makes a draft for a target: from text that the target writes, to a head that guesses it."""
+"""Trains a draft for a target on text that the target writes."""

@@ -1,4 +1,4 @@
-"""Lessons side by side, as tensors."""
+"""Training examples side by side, as tensors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from torch import Tensor
 from nanoaccel.finetune.drafts.training_examples import TrainingExample
 
 _BATCH = 2048  # tokens
-_LONGEST = 512  # tokens of a lesson that are learned at once
-_SPREAD = 64  # tokens by which lessons of a batch may differ in length
+_LONGEST = 512  # tokens of an example that are learned at once
+_SPREAD = 64  # tokens by which examples of a batch may differ in length
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B lessons, padded to T positions. At a position stands a token and what follows it.
+    """B examples, padded to T positions. At a position stands a token and what follows it.
 
     Args:
         first: i64[B], the token before the first position.
@@ -40,35 +40,37 @@ class Batch:
     taught: Tensor
 
 
-def collate(lessons: Sequence[TrainingExample]) -> Batch:
-    """A batch of lessons, each from its beginning."""
-    length = min(max(len(lesson.tokens) for lesson in lessons), _LONGEST) - 1
+def collate(examples: Sequence[TrainingExample]) -> Batch:
+    """A batch of examples, each from its beginning."""
+    length = min(max(len(example.tokens) for example in examples), _LONGEST) - 1
 
     def stack(column: Callable[[TrainingExample], NDArray[Any]], kind: torch.dtype) -> Tensor:
-        rows = [torch.from_numpy(np.array(column(lesson)[:length])).to(kind) for lesson in lessons]
+        rows = [
+            torch.from_numpy(np.array(column(example)[:length])).to(kind) for example in examples
+        ]
         padded: Tensor = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
         return padded
 
     return Batch(
-        torch.tensor([int(lesson.tokens[0]) for lesson in lessons]),
-        stack(lambda lesson: lesson.tokens[1:], torch.int64),
-        stack(lambda lesson: lesson.features[:-1], torch.float32),
-        stack(lambda lesson: lesson.likeliest[1:], torch.int64),
-        stack(lambda lesson: lesson.chances[1:], torch.float32),
-        stack(lambda lesson: lesson.taught[1:], torch.bool),
+        torch.tensor([int(example.tokens[0]) for example in examples]),
+        stack(lambda example: example.tokens[1:], torch.int64),
+        stack(lambda example: example.features[:-1], torch.float32),
+        stack(lambda example: example.likeliest[1:], torch.int64),
+        stack(lambda example: example.chances[1:], torch.float32),
+        stack(lambda example: example.taught[1:], torch.bool),
     )
 
 
-def plan_batches(lessons: Sequence[TrainingExample], seed: int, epoch: int) -> list[list[int]]:
-    """Numbers of lessons of about the same length together, in random order."""
+def plan_batches(examples: Sequence[TrainingExample], seed: int, epoch: int) -> list[list[int]]:
+    """Numbers of examples of about the same length together, in random order."""
     source = random.Random(f"{seed} {epoch}")
-    lengths = [min(len(lesson.tokens), _LONGEST) for lesson in lessons]
-    order = sorted(range(len(lessons)), key=lambda i: lengths[i] + source.random() * _SPREAD)
+    lengths = [min(len(example.tokens), _LONGEST) for example in examples]
+    order = sorted(range(len(examples)), key=lambda i: lengths[i] + source.random() * _SPREAD)
     batches: list[list[int]] = [[]]
-    for place in order:
-        longest = max([lengths[place], *(lengths[other] for other in batches[-1])])
+    for index in order:
+        longest = max([lengths[index], *(lengths[other] for other in batches[-1])])
         if batches[-1] and (len(batches[-1]) + 1) * longest > _BATCH:
             batches.append([])
-        batches[-1].append(place)
+        batches[-1].append(index)
     source.shuffle(batches)
     return batches

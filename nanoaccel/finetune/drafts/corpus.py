@@ -1,4 +1,4 @@
-"""What a draft learns from: text that its target writes when it is asked all sorts of things."""
+"""The training corpus of a draft: answers of its target to many kinds of prompts."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from nanoaccel.finetune.drafts.prompts import Task, make_task
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 
-_GROUP = 384  # prompts that are answered together
+_GROUP = 384
 _ATTEMPTS = 8  # at a prompt that is new
 _TEMPERATURE = 0.8  # of every other group; the others are greedy
-_ANSWER = 256  # tokens at most
+_ANSWER = 256
 _CHUNK = 512  # tokens of a given text that are learned from at once
 
 
@@ -34,7 +34,14 @@ class Text:
 
 
 def write_corpus(
-    llm: LLM, file: Path, *, num_tokens: int, seed: int, progress: Callable[[int], None]
+    llm: LLM,
+    file: Path,
+    *,
+    num_tokens: int,
+    seed: int,
+    progress: Callable[[int], None],
+    group_size: int = _GROUP,
+    answer_tokens: int = _ANSWER,
 ) -> None:
     """Let a target write answers until they have ``num_tokens`` tokens.
 
@@ -43,9 +50,11 @@ def write_corpus(
     Args:
         llm: The target.
         file: JSON lines, a ``Text`` each.
-        num_tokens: Of all answers.
-        seed: Of the prompts and of the sampling.
-        progress: Is told the tokens so far.
+        num_tokens: Tokens of all answers.
+        seed: Seed of the prompts and of the sampling.
+        progress: Called with the tokens so far.
+        group_size: Prompts that are answered together.
+        answer_tokens: Tokens of an answer at most.
     """
     texts = list(read_corpus(file))
     _write(file, texts, "w")  # without a line that was cut
@@ -54,10 +63,11 @@ def write_corpus(
     known = {tuple(text.prompt) for text in texts}
     while written < num_tokens:
         group = len(texts)
-        asked = _new_prompts(llm, texts[-_GROUP:], random.Random(f"{seed} {group}"), known)
+        source = random.Random(f"{seed} {group}")
+        asked = _new_prompts(llm, texts[-group_size:], source, known, group_size)
         params = SamplingParams(
-            max_tokens=_ANSWER,
-            temperature=_TEMPERATURE if group // _GROUP % 2 == 1 else 0.0,
+            max_tokens=answer_tokens,
+            temperature=_TEMPERATURE if group // group_size % 2 == 1 else 0.0,
             seed=seed + group,
         )
         outputs = llm.generate(asked, SamplingSettings().complete(params))
@@ -94,17 +104,21 @@ def read_corpus(file: Path) -> Iterator[Text]:
 
 
 def _new_prompts(
-    llm: LLM, texts: Sequence[Text], source: random.Random, known: set[tuple[int, ...]]
+    llm: LLM,
+    texts: Sequence[Text],
+    source: random.Random,
+    known: set[tuple[int, ...]],
+    count: int,
 ) -> list[list[int]]:
-    """Prompts that were not asked before: what a draft is judged on is nothing that it learned."""
+    """New prompts, none of which was asked before: held-out texts stay apart from training."""
     written = [llm.tokenizer.decode(text.answer) for text in texts]
     prompts: list[list[int]] = []
-    for _ in range(_GROUP * _ATTEMPTS):
+    for _ in range(count * _ATTEMPTS):
         prompt = _encoded(llm, make_task(source, written))
         if tuple(prompt) not in known:
             known.add(tuple(prompt))
             prompts.append(prompt)
-        if len(prompts) == _GROUP:
+        if len(prompts) == count:
             break
     return prompts
 

@@ -1,4 +1,4 @@
-"""What can be trained to guess as a target does."""
+"""The interface of trainable drafts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DraftModule(nn.Module, ABC):  # type: ignore[misc]
 
     @abstractmethod
     def states(self, batch: Batch, depth: int) -> Iterator[Tensor]:
-        """What it knows of what follows each position: f32[B, T, H] for each depth.
+        """States for the tokens behind each position: f32[B, T, H] for each depth.
 
         Args:
             batch: What is read.
@@ -35,7 +35,7 @@ class DraftModule(nn.Module, ABC):  # type: ignore[misc]
     def logits(self, x: Tensor) -> Tensor:
         """States f32[..., H] as logits f32[..., V]."""
 
-    def guesses(self, batch: Batch, depth: int) -> Iterator[Tensor]:
+    def draft_tokens(self, batch: Batch, depth: int) -> Iterator[Tensor]:
         """The likeliest tokens: i64[B, T] for each depth."""
         for x in self.states(batch, depth):
             yield self.logits(x).argmax(-1)

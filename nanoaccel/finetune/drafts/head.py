@@ -24,13 +24,13 @@ class HeadShape:
     Args:
         hidden: H, of the target's hidden states and of the head's own.
         num_layers: L, layers of the target that it reads.
-        vocab_size: V, tokens that it can guess.
-        heads: Of its attention.
-        kv_heads: Those that keys and values have.
-        head_dim: Of each.
+        vocab_size: V, tokens that it can propose.
+        heads: Heads of its attention.
+        kv_heads: Heads that keys and values have.
+        head_dim: Width of each.
         intermediate: Width of its feed-forward part.
         rope_theta: Base of its rotary embedding.
-        norm_eps: Of its norms.
+        norm_eps: Epsilon of its norms.
     """
 
     hidden: int
@@ -129,14 +129,15 @@ class DraftHead(DraftModule):
 
 
 class DepthAttention:
-    """Attention of a head that guesses from every position at once.
+    """Attention of a head that drafts from every position at once.
 
-    Depth 1 attends as any decoder does. Depth d guesses on from d-1 guesses: the query at position
+    Depth 1 attends as any decoder does. Depth d drafts on from d-1 draft tokens: the query at
+    position
     i sees depth 1 up to position i-d+1, and behind that one key of each later depth, as it would
     while drafting (training-time test, Li et al. 2025, EAGLE-3).
 
     Args:
-        shape: Of the head.
+        shape: Shape of the head.
         length: T.
     """
 
@@ -144,10 +145,10 @@ class DepthAttention:
         self._shape = shape
         self._keys: list[Tensor] = []
         self._values: list[Tensor] = []
-        place = torch.arange(length)
-        self._behind = place[:, None] - place[None, :]
+        position = torch.arange(length)
+        self._behind = position[:, None] - position[None, :]
         half = torch.arange(0, shape.head_dim, 2) / shape.head_dim
-        angles = place[:, None] / shape.rope_theta**half
+        angles = position[:, None] / shape.rope_theta**half
         self._cos, self._sin = (torch.cat([f(angles)] * 2, -1) for f in (torch.cos, torch.sin))
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -168,9 +169,9 @@ class DepthAttention:
         weights = scores.softmax(-1)
         length = q.shape[2]
         out = weights[..., :length] @ self._values[0]
-        for place, values in enumerate(self._values[1:]):
-            weight = weights[..., length + place : length + place + 1]
-            out = out + weight * _shifted(values, depth - place - 2)
+        for step, values in enumerate(self._values[1:]):
+            weight = weights[..., length + step : length + step + 1]
+            out = out + weight * _shifted(values, depth - step - 2)
         return out.transpose(1, 2).flatten(2)
 
     def _rotated(self, x: Tensor) -> Tensor:
@@ -182,6 +183,6 @@ def _split(x: Tensor, heads: int) -> Tensor:
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
-def _shifted(x: Tensor, places: int) -> Tensor:
-    """Each position gets what stood so many places before it; the first ones get zeros."""
-    return x if places == 0 else F.pad(x, (0, 0, places, 0))[:, :, : x.shape[2]]
+def _shifted(x: Tensor, distance: int) -> Tensor:
+    """Each position gets what stood so many positions before it; the first ones get zeros."""
+    return x if distance == 0 else F.pad(x, (0, 0, distance, 0))[:, :, : x.shape[2]]

@@ -11,13 +11,13 @@ import openvino as ov
 import torch
 from openvino import opset13 as ops
 
+from nanoaccel.bundle.packed_graph import FEATURES, INPUT_IDS
 from nanoaccel.exporters.quantize.compression import compress, find_layers, storage_of
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.targets.openvino.build import save_graph
 from nanoaccel.exporters.targets.openvino.trace import trace
 from nanoaccel.finetune.drafts.head import DraftHead
 from nanoaccel.runtime.backends.openvino.hidden_states import add_hidden
-from nanoaccel.runtime.backends.openvino.step_inputs import FEATURES
 
 _EPSILON = 1e-6
 
@@ -33,9 +33,9 @@ def write_graph(
 
     Args:
         head: Trained.
-        vocabulary: Tokens that it guesses.
+        vocabulary: Tokens that it can propose.
         vocab_size: Tokens of the target.
-        path: Of the xml file.
+        path: Path of the xml file.
         recipe: How weights are stored.
     """
     with TemporaryDirectory() as folder:
@@ -80,7 +80,7 @@ def _feed_states(
     readers = list(embedding.output(0).get_target_inputs())
     rows = np.full(vocab_size, len(vocabulary), np.int32)
     rows[list(vocabulary)] = np.arange(len(vocabulary), dtype=np.int32)
-    ids = model.input("input_ids")
+    ids = model.input(INPUT_IDS)
     known = ops.gather(ops.constant(rows), ids, ops.constant(np.int64(0)))
     embedding.input(1).replace_source_output(known.output(0))
     shape = head.shape
@@ -106,7 +106,7 @@ def _feed_states(
 
 
 def _embedding(model: ov.Model) -> ov.Node:
-    """The node that looks tokens up."""
+    """The embedding's node."""
     for node in model.get_ordered_ops():
         if node.get_type_name() == "Gather" and "embed_tokens" in node.get_friendly_name():
             return node

@@ -1,4 +1,4 @@
-"""What a head begins with: sizes from its target, and weights of it where they fit."""
+"""Initializes a head: sizes from its target, and weights where they fit."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def head_shape(config: PretrainedConfig, vocab_size: int) -> HeadShape:
     """The sizes of a head for a target.
 
     Args:
-        config: Of the target.
-        vocab_size: Tokens that it shall guess.
+        config: Configuration of the target.
+        vocab_size: Tokens that it can propose.
     """
     text = config.get_text_config()
     hidden, heads = text.hidden_size, text.num_attention_heads
@@ -62,7 +62,7 @@ def take_over(head: DraftHead, model: PreTrainedModel, vocabulary: Sequence[int]
     Args:
         head: New.
         model: The target.
-        vocabulary: Tokens that the head guesses.
+        vocabulary: Tokens that the head can propose.
     """
     table = model.get_input_embeddings().weight.detach().float()
     if table.shape[1] == head.shape.hidden:

@@ -1,4 +1,4 @@
-"""How often a draft's guesses are right, on text that it was not taught."""
+"""Measures a draft on held-out text: how often its tokens are the target's."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from nanoaccel.finetune.drafts.batches import collate
 from nanoaccel.finetune.drafts.draft_module import DraftModule
 from nanoaccel.finetune.drafts.training_examples import TrainingExample
 
-_HELD_OUT = 20  # one lesson in so many
+_HELD_OUT = 20  # one example in so many
 
 
 def split(
-    lessons: Sequence[TrainingExample],
+    examples: Sequence[TrainingExample],
 ) -> tuple[list[TrainingExample], list[TrainingExample]]:
-    """Those to learn from, and those to be judged on."""
-    held = [lesson for place, lesson in enumerate(lessons) if place % _HELD_OUT == 0]
-    return [lesson for place, lesson in enumerate(lessons) if place % _HELD_OUT != 0], held
+    """Training examples and held-out examples."""
+    held = [example for index, example in enumerate(examples) if index % _HELD_OUT == 0]
+    return [example for index, example in enumerate(examples) if index % _HELD_OUT != 0], held
 
 
-def survival(pupil: DraftModule, lessons: Sequence[TrainingExample], depth: int) -> list[float]:
-    """Share of places where the first 1, 2, ... ``depth`` greedy guesses are all the target's.
+def survival(module: DraftModule, examples: Sequence[TrainingExample], depth: int) -> list[float]:
+    """Share of positions where the first 1, 2, ... ``depth`` greedy tokens are all the target's.
 
-    Counted are places behind which the text is what the target finds likeliest.
+    Counted are positions behind which the text is what the target finds likeliest.
     """
-    pupil.eval()
-    kept, places = np.zeros(depth), np.zeros(depth)
-    for lesson in lessons:
+    module.eval()
+    kept, counted = np.zeros(depth), np.zeros(depth)
+    for example in examples:
         with torch.no_grad():
-            batch = collate([lesson])
+            batch = collate([example])
             best, taught = batch.likeliest[0, :, 0], batch.taught[0]
             alive, counts = torch.ones_like(taught), taught
-            for d, guesses in enumerate(pupil.guesses(batch, depth)):
-                if d > 0:  # the guess before it, and the text, were what the target would write
+            for d, drafted in enumerate(module.draft_tokens(batch, depth)):
+                if d > 0:  # the draft token before it was what the target would write
                     alive, counts = _later(alive), _later(counts)
                     counts = counts & (batch.tokens[0] == _later(best)) & taught
-                alive = alive & (guesses[0] == best)
+                alive = alive & (drafted[0] == best)
                 kept[d] += (alive & counts).sum().item()
-                places[d] += counts.sum().item()
-    return [float(value) for value in kept / np.maximum(places, 1)]
+                counted[d] += counts.sum().item()
+    return [float(value) for value in kept / np.maximum(counted, 1)]
 
 
 def _later(x: Tensor) -> Tensor:

@@ -19,9 +19,14 @@ from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.source import model_source as sources
 from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
-from nanoaccel.exporters.targets.runtimes import ONNX, OPENVINO
+from nanoaccel.exporters.targets.head_graphs import give_graphs
+from nanoaccel.exporters.targets.table import BASE, TARGETS, derived
 from nanoaccel.finetune.drafts import corpus
-from nanoaccel.finetune.drafts.training_examples import Lessons, TrainingExample, choose_vocabulary
+from nanoaccel.finetune.drafts.training_examples import (
+    ExampleFolder,
+    TrainingExample,
+    choose_vocabulary,
+)
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.execution.loader import open_backend
 from nanoaccel.runtime.llm import LLM
@@ -33,7 +38,7 @@ if TYPE_CHECKING:
 
 Kind: TypeAlias = Literal["head", "layers"]
 _AT_ONCE = 64  # answers that the target writes side by side
-_GUESSES = 4  # in a row, that are judged
+_JUDGED_DEPTH = 4  # draft tokens in a row
 _GRAPH = "head.xml"
 
 
@@ -44,12 +49,12 @@ class DraftRecipe:
     Args:
         kind: "head" reads what the target computes; "layers" is a model of its own, some of the
             target's layers.
-        tokens: That the target writes to learn from.
+        tokens: Tokens that the target writes to learn from.
         epochs: Times that they are learned.
-        vocabulary: Tokens that a head can guess.
-        layers: Those that a model keeps.
+        vocabulary: Tokens that a head can propose.
+        layers: Layers that a model keeps.
         text: A file to learn from instead of what the target writes.
-        seed: Of prompts, sampling and order.
+        seed: Seed of prompts, sampling and order.
 
     Raises:
         ConfigError: A value is out of range.
@@ -79,8 +84,8 @@ class TrainedDraft:
 
     Args:
         folder: A head or a bundle.
-        survival: Share of held-out places where the first 1, 2, ... guesses are all right.
-        seconds: By stage.
+        survival: Share of held-out positions where the first 1, 2, ... draft tokens are all right.
+        seconds: Seconds by stage.
     """
 
     folder: Path
@@ -107,7 +112,7 @@ def train_draft(
         out: Folder of the draft.
         recipe: What to train.
         overwrite: Whether a draft that stands at ``out`` is replaced.
-        listener: Is told of each stage.
+        listener: Called with the events of each stage.
 
     Raises:
         ConfigError: An option is wrong, or another training stands beside ``out``.
@@ -115,10 +120,10 @@ def train_draft(
     """
     progress = Progress((lambda _: None) if listener is None else listener)
     out = out.resolve()
-    place = out.parent / f".{out.name}.training"
+    work = out.parent / f".{out.name}.training"
     with (
         publishing(out, overwrite=overwrite, manifests=(HEAD, MANIFEST)) as folder,
-        _working(place, target, recipe) as work,
+        _working(work, target, recipe) as work,
     ):
         draft = _Training(_target(target, work, progress), recipe, work, progress)
         survival = draft.run(folder)
@@ -156,10 +161,10 @@ class _Training:
     """One run.
 
     Args:
-        target: Whose draft it is.
+        target: Bundle of the target.
         recipe: What to train.
-        work: Where to keep what is done.
-        progress: Is told.
+        work: Folder for what is done.
+        progress: Progress of the export.
     """
 
     def __init__(self, target: Bundle, recipe: DraftRecipe, work: Path, progress: Progress) -> None:
@@ -177,13 +182,13 @@ class _Training:
 
         texts = self._texts()
         vocabulary = self._vocabulary(texts)
-        pupil = self._pupil(vocabulary)
-        taught, held = split(list(self._lessons(texts, vocabulary)))
-        self._train(pupil, taught)
+        module = self._module(vocabulary)
+        taught, held = split(list(self._examples(texts, vocabulary)))
+        self._train(module, taught)
         with self._progress.stage("judge it on text that it has not seen"):
-            found = survival(pupil, held, _GUESSES)
+            found = survival(module, held, _JUDGED_DEPTH)
         with self._progress.stage("write the draft"), quiet():
-            self._write(pupil, vocabulary, folder, found)
+            self._write(module, vocabulary, folder, found)
         return found
 
     def _texts(self) -> list[corpus.Text]:
@@ -214,14 +219,16 @@ class _Training:
             return list(range(size))
         return choose_vocabulary(texts, self._recipe.vocabulary, size)
 
-    def _lessons(
+    def _examples(
         self, texts: Sequence[corpus.Text], vocabulary: list[int]
     ) -> Iterator[TrainingExample]:
         from nanoaccel.finetune.drafts.head_start import layers_to_read
 
         text = self._config.get_text_config()
         layers = layers_to_read(text.num_hidden_layers) if self._recipe.kind == "head" else ()
-        lessons = Lessons(self._work / "lessons", len(layers) * text.hidden_size, len(vocabulary))
+        examples = ExampleFolder(
+            self._work / "examples", len(layers) * text.hidden_size, len(vocabulary)
+        )
         total = sum(len(text.prompt) + len(text.answer) for text in texts)
         with self._progress.stage("let the target read it") as tell:
             backend = open_backend(
@@ -229,7 +236,7 @@ class _Training:
             )
             longest = max(len(text.prompt) + len(text.answer) for text in texts)
             backend.allocate_cache(-(-longest // backend.info.block_size))
-            lessons.write(
+            examples.write(
                 texts,
                 backend,
                 vocabulary=vocabulary,
@@ -237,9 +244,9 @@ class _Training:
                 progress=lambda done: tell(done / total),
             )
             backend.close()
-        return iter(lessons)
+        return iter(examples)
 
-    def _pupil(self, vocabulary: list[int]) -> DraftModule:
+    def _module(self, vocabulary: list[int]) -> DraftModule:
         with self._progress.stage("load the target's weights"), quiet():
             model = self._original()
         if self._recipe.kind == "layers":
@@ -263,7 +270,7 @@ class _Training:
         return head
 
     def _original(self) -> PreTrainedModel | None:
-        """The target's own weights, if they can be had."""
+        """The target's own weights; None when its source is gone."""
         source = self._source()
         return None if source is None else sources.load(source, "f32")[0]
 
@@ -277,7 +284,7 @@ class _Training:
         except NanoAccelError:
             return None
 
-    def _train(self, pupil: DraftModule, lessons: Sequence[TrainingExample]) -> None:
+    def _train(self, module: DraftModule, examples: Sequence[TrainingExample]) -> None:
         from nanoaccel.finetune.drafts.training import TrainingOptions, train
 
         options = TrainingOptions(
@@ -286,18 +293,18 @@ class _Training:
             seed=self._recipe.seed,
         )
         with self._progress.stage("train the draft") as tell:
-            train(pupil, lessons, options, self._work / "checkpoint.pt", tell)
+            train(module, examples, options, self._work / "training.pt", tell)
 
     def _write(
-        self, pupil: DraftModule, vocabulary: list[int], folder: Path, survival: list[float]
+        self, module: DraftModule, vocabulary: list[int], folder: Path, survival: list[float]
     ) -> None:
         from nanoaccel.finetune.drafts.student import Student
 
         recipe = Recipe()
-        if isinstance(pupil, Student):
+        if isinstance(module, Student):
             source = self._source()
             assert source is not None
-            pupil.save(self._work / "student")
+            module.save(self._work / "student")
             write_tokenizer(source, self._work / "student")
             runtimes = self._target.runtimes
             made = export(
@@ -313,11 +320,11 @@ class _Training:
 
         text = self._config.get_text_config()
         layers = layers_to_read(text.num_hidden_layers)
-        write_graph(pupil, vocabulary, text.vocab_size, folder / _GRAPH, recipe)
+        write_graph(module, vocabulary, text.vocab_size, folder / _GRAPH, recipe)
         fingerprint = self._target.fingerprint()
         assert fingerprint is not None
         manifest = HeadManifest(
-            runtime="openvino",
+            runtime=BASE.name,
             graph=_GRAPH,
             target=fingerprint,
             layers=layers,
@@ -332,7 +339,7 @@ class _Training:
             files=list_files(folder),
         )
         (folder / HEAD).write_text(manifest.to_json(), encoding="utf-8")
-        if ONNX in self._target.runtimes:
-            from nanoaccel.exporters.targets.onnx.head_folder import give_graphs
-
-            give_graphs(folder, (ONNX, OPENVINO), self._target.context_length)
+        names = {*self._target.runtimes} & {*TARGETS}
+        others = [target.name for target in derived(names)]
+        if others:
+            give_graphs(folder, (*others, BASE.name), self._target.context_length)

@@ -1,4 +1,4 @@
-"""What a target is asked to write about, so that its draft sees all it will be used for."""
+"""Prompts for the target, which cover the uses of its draft."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ _WORDS = (40, 150)
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a target is to write.
+    """A writing task.
 
     Args:
         text: A prompt.

@@ -1,4 +1,4 @@
-"""A target with most of its layers left out, taught to guess as the whole does."""
+"""A student: a few layers of the target, trained to predict what the whole target does."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Student(DraftModule):
                 f"The target has {len(layers)}: keep at least 2 and fewer than all",
             )
         kept = torch.linspace(0, len(layers) - 1, num_layers).round().long().tolist()
-        model.get_decoder().layers = nn.ModuleList(layers[place] for place in kept)
-        for place, layer in enumerate(model.get_decoder().layers):
-            layer.self_attn.layer_idx = place  # its place in the cache
+        model.get_decoder().layers = nn.ModuleList(layers[index] for index in kept)
+        for index, layer in enumerate(model.get_decoder().layers):
+            layer.self_attn.layer_idx = index  # its place in the cache
         _shorten(model.config, kept)
 
     def states(self, batch: Batch, depth: int) -> Iterator[Tensor]:
@@ -75,4 +75,4 @@ def _shorten(config: object, kept: list[int]) -> None:
     config.num_hidden_layers = len(kept)  # type: ignore[attr-defined]
     types = getattr(config, "layer_types", None)
     if types is not None:
-        config.layer_types = [types[place] for place in kept]  # type: ignore[attr-defined]
+        config.layer_types = [types[index] for index in kept]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What a draft learns from, on disk: what the target computed for each token of a text."""
+"""Training examples on disk: what the target computed for each token of a text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DONE = "done.json"
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
-    """A text as its target saw it; T tokens.
+    """A text of T tokens with the target's states and predictions.
 
     Args:
         tokens: i32[T], rows of the vocabulary; ``len(vocabulary)`` for all others.
@@ -55,18 +55,29 @@ def choose_vocabulary(texts: Sequence[Text], size: int, vocab_size: int) -> list
     return sorted([*common, *(next(rest) for _ in range(min(size, vocab_size) - len(common)))])
 
 
-class Lessons:
-    """The lessons of a folder.
+class ExampleFolder:
+    """The training examples of a folder.
 
     Args:
         folder: Where they are, or shall be.
         width: L * H of the features; 0 for a draft that reads none.
-        vocab_size: Tokens that the draft can guess.
+        vocab_size: Tokens that the draft can propose.
+        likeliest: Tokens that are kept for each position, if there are so many.
+        chunk: Tokens that the target reads at once.
     """
 
-    def __init__(self, folder: Path, width: int, vocab_size: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        width: int,
+        vocab_size: int,
+        *,
+        likeliest: int = _LIKELIEST,
+        chunk: int = _CHUNK,
+    ) -> None:
         self._folder = folder
-        count = min(_LIKELIEST, vocab_size)
+        self._chunk = chunk
+        self._likeliest = count = min(likeliest, vocab_size)
         self._columns: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
             "tokens": (np.int32, ()),
             "features": (np.float16, (width,)),
@@ -89,9 +100,9 @@ class Lessons:
         Args:
             texts: To learn from.
             backend: The target, asked for hidden states; its cache holds the longest text.
-            vocabulary: Tokens that the head can guess.
+            vocabulary: Tokens that the head can propose.
             num_layers: L.
-            progress: Is told the tokens so far.
+            progress: Called with the tokens so far.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         ends = self._ends()
@@ -100,19 +111,44 @@ class Lessons:
         rows[list(vocabulary)] = np.arange(len(vocabulary))
         try:
             for text in texts[len(ends) :]:
-                lesson = _study(text, backend, vocabulary, rows, num_layers)
+                example = self._read(text, backend, vocabulary, rows, num_layers)
                 for name, file in files.items():
-                    file.write(np.ascontiguousarray(getattr(lesson, name)).tobytes())
+                    file.write(np.ascontiguousarray(getattr(example, name)).tobytes())
                     file.flush()
-                ends.append((ends[-1] if ends else 0) + len(lesson.tokens))
+                ends.append((ends[-1] if ends else 0) + len(example.tokens))
                 (self._folder / _DONE).write_text(json.dumps(ends))
                 progress(ends[-1])
         finally:
             for file in files.values():
                 file.close()
 
+    def _read(
+        self,
+        text: Text,
+        backend: Backend,
+        vocabulary: Sequence[int],
+        rows: NDArray[np.int32],
+        num_layers: int,
+    ) -> TrainingExample:
+        """The target's states and predictions for a text."""
+        ids = np.array([*text.prompt, *text.answer], np.int64)
+        taught = np.zeros(len(ids), bool)
+        taught[max(len(text.prompt) - 1, 0) : -1] = True
+        likeliest = np.zeros((len(ids), self._likeliest), np.int32)
+        chances = np.zeros((len(ids), self._likeliest), np.float16)
+        features = []
+        for start in range(0, len(ids), self._chunk):
+            chunk = slice(start, start + self._chunk)
+            asked = np.flatnonzero(taught[chunk])
+            result = backend.forward(_plan(ids[chunk], start, asked, backend.info.block_size))
+            features.append(_scaled(result.hidden, num_layers, len(ids[chunk])))
+            if len(asked) > 0:
+                best = _best(result.logits, vocabulary, self._likeliest)
+                likeliest[start + asked], chances[start + asked] = best
+        return TrainingExample(rows[ids], np.concatenate(features), likeliest, chances, taught)
+
     def __iter__(self) -> Iterator[TrainingExample]:
-        """All lessons, mapped from disk."""
+        """All examples, mapped from disk."""
         ends = self._ends()
         maps = {name: self._map(name, ends[-1]) for name in self._columns}
         for start, end in zip([0, *ends], ends, strict=False):
@@ -140,31 +176,6 @@ class Lessons:
         file.truncate(done * math.prod(shape) * np.dtype(kind).itemsize)
         file.seek(0, 2)
         return file
-
-
-def _study(
-    text: Text,
-    backend: Backend,
-    vocabulary: Sequence[int],
-    rows: NDArray[np.int32],
-    num_layers: int,
-) -> TrainingExample:
-    ids = np.array([*text.prompt, *text.answer], np.int64)
-    taught = np.zeros(len(ids), bool)
-    taught[max(len(text.prompt) - 1, 0) : -1] = True
-    count = min(_LIKELIEST, len(vocabulary))
-    likeliest = np.zeros((len(ids), count), np.int32)
-    chances = np.zeros((len(ids), count), np.float16)
-    features = []
-    for start in range(0, len(ids), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        wanted = np.flatnonzero(taught[chunk])
-        result = backend.forward(_plan(ids[chunk], start, wanted, backend.info.block_size))
-        features.append(_scaled(result.hidden, num_layers, len(ids[chunk])))
-        if len(wanted) > 0:
-            best = _best(result.logits, vocabulary, count)
-            likeliest[start + wanted], chances[start + wanted] = best
-    return TrainingExample(rows[ids], np.concatenate(features), likeliest, chances, taught)
 
 
 def _plan(

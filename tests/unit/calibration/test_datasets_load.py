@@ -17,7 +17,7 @@ from nanoaccel.calibration.datasets import (
     load_calibration,
     windows_of_text,
 )
-from nanoaccel.calibration.datasets.windows import choose_places
+from nanoaccel.calibration.datasets.windows import choose_windows
 from nanoaccel.errors import ConfigError, SourceError
 
 ENCODER = CharacterEncoder()
@@ -46,7 +46,7 @@ def _load(path: Path | str, **more: int) -> CalibrationData:
 )
 def test_places_are_apart_and_spread(samples: int, held_out: int, more: int, seed: int) -> None:
     total = samples + held_out + more
-    first, last = choose_places(total, samples, held_out, seed)
+    first, last = choose_windows(total, samples, held_out, seed)
     assert (len(first), len(last)) == (samples, held_out)
     places = first + last
     assert places == sorted(set(places))
@@ -55,7 +55,7 @@ def test_places_are_apart_and_spread(samples: int, held_out: int, more: int, see
     # No stretch of the text is passed over: gaps are shorter than two even steps.
     step = total / (samples + held_out)
     assert max(np.diff([-1, *places, total])) <= 2 * step + 2
-    assert choose_places(total, samples, held_out, seed) == (first, last)
+    assert choose_windows(total, samples, held_out, seed) == (first, last)
 
 
 def test_windows_have_the_length_and_are_pieces_of_the_text(counted: Path) -> None:

@@ -14,9 +14,12 @@ WORDS = 11
 
 
 def _measure(
-    logits: NDArray[np.float32], reference: NDArray[np.float32], tokens: NDArray[np.int64]
+    logits: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    tokens: NDArray[np.int64],
+    rows: int = 64,
 ) -> Fidelity:
-    meter = FidelityMeter()
+    meter = FidelityMeter(rows)
     meter.add(logits, reference, tokens)
     return meter.result("a text")
 
@@ -79,11 +82,10 @@ def test_errors_are_standard_errors_over_positions() -> None:
     assert found.probability_change_error == pytest.approx(error(change), rel=1e-4)
 
 
-def test_rows_that_are_worked_on_together_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_are_worked_on_together_do_not_matter() -> None:
     (logits, tokens), (reference, _) = _random(130, 3), _random(130, 4)
     expected = _measure(logits, reference, tokens)
-    monkeypatch.setattr("nanoaccel.calibration.metrics._ROWS", 7)
-    assert _measure(logits, reference, tokens) == expected
+    assert _measure(logits, reference, tokens, rows=7) == expected
 
 
 def test_windows_add_up_in_any_order() -> None:

@@ -105,8 +105,7 @@ def test_keys_change_with_the_versions_that_count(
     assert before[0] != before[1]
 
 
-def test_keys_change_with_the_format(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_change_with_the_format() -> None:
     before = original_key.original_key("a")
     assert original_key.original_key("a") == before
-    monkeypatch.setattr(original_key, "_FORMAT", 0)
-    assert original_key.original_key("a") != before
+    assert original_key.original_key("a", version=0) != before

@@ -9,7 +9,6 @@ from support.fake_llms import write_bundle
 
 from nanoaccel import registry
 from nanoaccel.errors import ConfigError
-from nanoaccel.finetune.drafts import corpus
 from nanoaccel.finetune.drafts.corpus import read_corpus, split_text, write_corpus
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
 from nanoaccel.runtime.llm import LLM
@@ -23,8 +22,6 @@ def llm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LLM]:
         return FakeBackend(hashed(VOCAB_SIZE, 1.0), VOCAB_SIZE)
 
     monkeypatch.setattr(registry.BACKENDS, "resolve", lambda _: load)
-    monkeypatch.setattr(corpus, "_GROUP", 6)
-    monkeypatch.setattr(corpus, "_ANSWER", 20)
     bundle = write_bundle(tmp_path / "bundle")
     (bundle / "config.json").write_text('{"max_position_embeddings": 4096}')
     with LLM(bundle, speculation="off") as opened:
@@ -34,7 +31,15 @@ def llm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LLM]:
 def write(llm: LLM, file: Path, num_tokens: int) -> list[int]:
     """Write a corpus; what the progress was told."""
     told: list[int] = []
-    write_corpus(llm, file, num_tokens=num_tokens, seed=1, progress=told.append)
+    write_corpus(
+        llm,
+        file,
+        num_tokens=num_tokens,
+        seed=1,
+        progress=told.append,
+        group_size=6,
+        answer_tokens=20,
+    )
     return told
 
 

@@ -69,10 +69,10 @@ def compress(
     Args:
         model: With float weights; it is changed.
         recipe: Type, layout and methods.
-        layers: Of the graph.
+        layers: Layers of the graph.
         storage: The type of each layer: the recipe's, "int8" or "float".
         calibration: Needed when the recipe has methods.
-        tell: Is told which share of the work is done.
+        tell: Called with the share of the work that is done.
 
     Raises:
         ExportError: NNCF cannot do it.
@@ -130,8 +130,8 @@ def _primary(
     finished = FinishedParts(calibration.folder, recipe, storage)
     parts = _parts(chosen)
     model = finished.latest(model)
-    for place in range(finished.count, len(parts)):
-        model = _compress_layers(model, recipe, layers, parts[place], calibration)
+    for index in range(finished.count, len(parts)):
+        model = _compress_layers(model, recipe, layers, parts[index], calibration)
         finished.keep(model)
     finished.remove()
     return model

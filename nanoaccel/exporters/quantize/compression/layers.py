@@ -28,7 +28,7 @@ class Layer:
     """A matrix.
 
     Args:
-        name: Of the module in the original model, such as ``model.layers.0.mlp.down_proj``.
+        name: Name of the module in the original model, such as ``model.layers.0.mlp.down_proj``.
         kind: What it is used for; a last projection that is the embedding too is "last".
         operations: Names of the operations that read it.
         outputs: Rows.
@@ -48,7 +48,7 @@ class Layer:
 
 
 def find_layers(model: ov.Model) -> list[Layer]:
-    """The float matrices of a graph that products and look-ups read, in the graph's order.
+    """The float matrices of a graph that products and embeddings read, in the graph's order.
 
     The last product that has a row for each token of the vocabulary is the last projection; in a
     graph without logits none is.
@@ -61,9 +61,9 @@ def find_layers(model: ov.Model) -> list[Layer]:
         if node.get_output_element_type(0).get_type_name() in _FLOATS and readers:
             found.append(_layer(node, readers))
     size = _vocabulary(model)
-    for place, layer in reversed(list(enumerate(found))):
+    for index, layer in reversed(list(enumerate(found))):
         if layer.kind == "projection" and layer.outputs == size:
-            found[place] = replace(layer, kind="last")
+            found[index] = replace(layer, kind="last")
             break
     return _named_apart(found)
 
@@ -74,8 +74,8 @@ def storage_of(
     """The type of each layer: the recipe's, "int8" or "float".
 
     Args:
-        layers: Of the graph.
-        recipe: Says what they become.
+        layers: Layers of the graph.
+        recipe: Recipe that says what they become.
         kept: Projections that get the recipe's backup, as they are too sensitive.
 
     Raises:
@@ -129,7 +129,7 @@ def _fitting(layer: Layer, kind: str, recipe: Recipe) -> str:
 
 
 def _readers(node: ov.Node) -> list[ov.Node]:
-    """Products and look-ups that read a constant, directly or through a conversion."""
+    """Products and embeddings that read a constant, directly or through a conversion."""
     found = []
     for target in node.output(0).get_target_inputs():
         reader = target.get_node()

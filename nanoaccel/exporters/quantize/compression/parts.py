@@ -25,8 +25,8 @@ class FinishedParts:
     """The graph after each part, in a folder of which the latest is whole.
 
     Args:
-        folder: Of this model and these samples.
-        recipe: Of the compression.
+        folder: Folder of this model and these samples.
+        recipe: Recipe of the compression.
         storage: Type of each layer.
 
     Attributes:
@@ -36,8 +36,8 @@ class FinishedParts:
     def __init__(self, folder: Path, recipe: Recipe, storage: Mapping[str, str]) -> None:
         what = json.dumps([asdict(recipe), sorted(storage.items())], default=str)
         self._folder = folder / f"gptq-{sha256(what.encode()).hexdigest()[:16]}"
-        places = self._folder.glob(f"*/{_GRAPH}")
-        done = [int(path.parent.name) for path in places if path.parent.name.isdigit()]
+        graphs = self._folder.glob(f"*/{_GRAPH}")
+        done = [int(path.parent.name) for path in graphs if path.parent.name.isdigit()]
         self.count = max(done, default=0)
 
     def latest(self, model: ov.Model) -> ov.Model:
@@ -78,7 +78,7 @@ def kept_statistics(folder: Path, samples: int) -> Iterator[Path | None]:
     kill left half written is never read. None where the cache folder cannot be written.
 
     Args:
-        folder: Of this model and these samples.
+        folder: Folder of this model and these samples.
         samples: How many.
     """
     import nncf

@@ -20,9 +20,9 @@ def reporting(tell: Tell) -> Iterator[None]:
         weights = bar.weights
         total = bar.total if bar.total is not None else len(bar.sequence)
         done = 0.0
-        for place, item in enumerate(bar.sequence):
+        for index, item in enumerate(bar.sequence):
             yield item
-            done += 1 if weights is None else weights[place]
+            done += 1 if weights is None else weights[index]
             tell(min(1.0, done / total) if total else 1.0, bar.description.lower())
 
     track_progress.track.__iter__ = silent

@@ -1,9 +1,23 @@
-"""Architectures whose GGUF files are read, and the names of their tensors."""
+"""Architectures whose GGUF files are read: how llama.cpp names and stores what they have.
+
+These are facts about the files. What is true of an architecture wherever it comes from stands in
+``nanoaccel.bundle.architectures``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from nanoaccel.exporters.source.gguf.keys import Keys
+from nanoaccel.exporters.source.gguf.own_fields import (
+    gemma2_fields,
+    gemma3_fields,
+    granite_fields,
+    no_fields,
+    phi3_fields,
+)
 
 _EVERYWHERE = {
     "token_embd": "model.embed_tokens",
@@ -36,7 +50,7 @@ _PHI3 = {
     "ffn_down": "mlp.down_proj",
 }
 _OLMO2 = {
-    name: place for name, place in _LLAMA.items() if name not in ("attn_norm", "ffn_norm")
+    name: module for name, module in _LLAMA.items() if name not in ("attn_norm", "ffn_norm")
 } | {
     "post_attention_norm": "post_attention_layernorm",
     "post_ffw_norm": "post_feedforward_layernorm",
@@ -44,7 +58,7 @@ _OLMO2 = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Architecture:
+class GGUFArchitecture:
     """How the files of one architecture are read.
 
     Attributes:
@@ -53,6 +67,10 @@ class Architecture:
         permuted: Rows of queries and keys are paired for rotation as llama.cpp pairs them.
         norms_from_one: transformers keeps norms' weights less one.
         biases: Modules that may have biases, by the option of the config that gives them.
+        plain_heads: A head is as wide as the hidden size over the heads, always.
+        partial_rotary: Only a part of a head may rotate.
+        windowed_kind: `model_type` of files with a sliding window, where that is another one.
+        own_fields: Fields of the config that only this architecture has.
     """
 
     kind: str
@@ -60,8 +78,12 @@ class Architecture:
     permuted: bool = False
     norms_from_one: bool = False
     biases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    plain_heads: bool = False
+    partial_rotary: bool = False
+    windowed_kind: str | None = None
+    own_fields: Callable[[Keys, dict[str, Any]], dict[str, Any]] = no_fields
 
-    def place(self, name: str) -> str | None:
+    def parameter_of(self, name: str) -> str | None:
         """The parameter of transformers for a tensor of the file, as `blk.3.attn_q.weight`."""
         base, _, kind = name.rpartition(".")
         if kind not in ("weight", "bias"):
@@ -78,17 +100,28 @@ class Architecture:
 _ATTENTION = ("attn_q", "attn_k", "attn_v", "attn_output")
 _BIASED = {"attention_bias": _ATTENTION, "mlp_bias": ("ffn_gate", "ffn_up", "ffn_down")}
 
-ARCHITECTURES: Mapping[str, Architecture] = {
-    "llama": Architecture(kind="llama", permuted=True, biases=_BIASED),
-    "qwen2": Architecture(kind="qwen2"),
-    "qwen3": Architecture(
+ARCHITECTURES: Mapping[str, GGUFArchitecture] = {
+    "llama": GGUFArchitecture(kind="llama", permuted=True, biases=_BIASED, windowed_kind="mistral"),
+    "qwen2": GGUFArchitecture(kind="qwen2"),
+    "qwen3": GGUFArchitecture(
         kind="qwen3", layer=_LLAMA | _HEAD_NORMS, biases={"attention_bias": _ATTENTION}
     ),
-    "gemma": Architecture(kind="gemma", norms_from_one=True),
-    "gemma2": Architecture(kind="gemma2", layer=_GEMMA2, norms_from_one=True),
-    "gemma3": Architecture(kind="gemma3_text", layer=_GEMMA2 | _HEAD_NORMS, norms_from_one=True),
-    "phi3": Architecture(kind="phi3", layer=_PHI3),
-    "granite": Architecture(kind="granite", permuted=True, biases=_BIASED),
-    "smollm3": Architecture(kind="smollm3", permuted=True, biases=_BIASED),
-    "olmo2": Architecture(kind="olmo2", layer=_OLMO2 | _HEAD_NORMS),
+    "gemma": GGUFArchitecture(kind="gemma", norms_from_one=True),
+    "gemma2": GGUFArchitecture(
+        kind="gemma2", layer=_GEMMA2, norms_from_one=True, own_fields=gemma2_fields
+    ),
+    "gemma3": GGUFArchitecture(
+        kind="gemma3_text",
+        layer=_GEMMA2 | _HEAD_NORMS,
+        norms_from_one=True,
+        own_fields=gemma3_fields,
+    ),
+    "phi3": GGUFArchitecture(
+        kind="phi3", layer=_PHI3, plain_heads=True, partial_rotary=True, own_fields=phi3_fields
+    ),
+    "granite": GGUFArchitecture(
+        kind="granite", permuted=True, biases=_BIASED, plain_heads=True, own_fields=granite_fields
+    ),
+    "smollm3": GGUFArchitecture(kind="smollm3", permuted=True, biases=_BIASED, plain_heads=True),
+    "olmo2": GGUFArchitecture(kind="olmo2", layer=_OLMO2 | _HEAD_NORMS, plain_heads=True),
 }

@@ -40,7 +40,7 @@ class Keys:
     """The keys of one file, without the architecture's prefix.
 
     Args:
-        metadata: Of the file.
+        metadata: Metadata of the file.
     """
 
     def __init__(self, metadata: GGUFMetadata) -> None:
@@ -89,7 +89,7 @@ class Keys:
         return self._metadata.require(full, int)
 
     def refusal(self, name: str, value: object) -> UnsupportedModelError:
-        """The error for a value that cannot be had."""
+        """The error for an unsupported value."""
         return UnsupportedModelError(
             f"{self.path} has {self._full(name)} = {value!s:.60}, which cannot be exported",
             "Export the original checkpoint instead",

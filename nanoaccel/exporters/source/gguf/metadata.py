@@ -42,7 +42,7 @@ class GGUFMetadata:
         architecture: `general.architecture`, the prefix of the model's own keys.
         fields: Every key with its value: str, int, float, bool, or a tuple of one of them.
         parts: The files that hold the tensors, `path` first.
-        tensors: By their names.
+        tensors: Tensors by their names.
     """
 
     path: Path

@@ -41,19 +41,19 @@ def check_part(path: Path, reader: GGUFReader, number: int, count: int) -> None:
 
     Args:
         path: The part.
-        reader: Of it.
-        number: Its place, from 0.
+        reader: Reader of the file.
+        number: Its index, from 0.
         count: How many there are by their names; 1 for a whole file.
 
     Raises:
-        GGUFError: It belongs to another place or another number of parts.
+        GGUFError: It has another index, or belongs to another number of parts.
     """
     fields = reader.fields
     said = int(fields["split.count"].contents()) if "split.count" in fields else 1
-    place = int(fields["split.no"].contents()) if "split.no" in fields else 0
-    if max(said, 1) != count or place != number:
+    found = int(fields["split.no"].contents()) if "split.no" in fields else 0
+    if max(said, 1) != count or found != number:
         raise GGUFError(
-            f"{path} says that it is part {place + 1} of {said}, its name says {number + 1} of "
+            f"{path} says that it is part {found + 1} of {said}, its name says {number + 1} of "
             f"{count}",
             "Keep the names that the parts were published with (-00001-of-0000N.gguf)",
         )

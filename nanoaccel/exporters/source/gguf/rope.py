@@ -18,7 +18,7 @@ def rope_parameters(keys: Keys, head_dim: int, factors: dict[str, np.ndarray]) -
     """What turns positions into angles.
 
     Args:
-        keys: Of the file; what is used is taken from them.
+        keys: Keys of the file; what is used is taken from them.
         head_dim: Numbers of a head that turn.
         factors: The tensors `rope_freqs`, `rope_factors_long` and `rope_factors_short`, by name.
 
@@ -97,17 +97,17 @@ def _llama3(
     The inverse of a factor grows linearly with the frequency between two corners. Llama's own
     corners are tried first; others are read off the line.
     """
-    wanted = factors.astype(np.float64)
-    if wanted.shape != (head_dim // 2,) or not np.all(wanted >= 1):
+    scales = factors.astype(np.float64)
+    if scales.shape != (head_dim // 2,) or not np.all(scales >= 1):
         raise UnsupportedModelError(f"{keys.path} has a rope_freqs.weight of odd values", _REMEDY)
-    factor = float(wanted.max())
+    factor = float(scales.max())
     if factor == 1.0:
         return {"rope_type": "default", "rope_theta": theta}
     turns = theta ** -(np.arange(0, head_dim, 2) / head_dim) / (2 * math.pi)
     usual = [(1.0, 4.0, 2**power) for power in range(5, 21)]
-    for low, high, original in [*usual, _fitted(turns, wanted, factor, context)]:
+    for low, high, original in [*usual, _fitted(turns, scales, factor, context)]:
         smooth = np.clip((original * turns - low) / (high - low), 0, 1)
-        if np.allclose(1 / ((1 - smooth) / factor + smooth), wanted, rtol=_EXACT, atol=0):
+        if np.allclose(1 / ((1 - smooth) / factor + smooth), scales, rtol=_EXACT, atol=0):
             return {
                 "rope_type": "llama3",
                 "rope_theta": theta,
@@ -122,9 +122,9 @@ def _llama3(
 
 
 def _fitted(
-    turns: np.ndarray, wanted: np.ndarray, factor: float, context: int
+    turns: np.ndarray, scales: np.ndarray, factor: float, context: int
 ) -> tuple[float, float, int]:
-    smooth = (1 / wanted - 1 / factor) / (1 - 1 / factor)
+    smooth = (1 / scales - 1 / factor) / (1 - 1 / factor)
     inside = np.flatnonzero((smooth > 1e-7) & (smooth < 1 - 1e-7))
     first, last = (inside[0], inside[-1]) if len(inside) > 1 else (0, len(turns) - 1)
     slope = (smooth[first] - smooth[last]) / (turns[first] - turns[last]) if first != last else 0.0

@@ -10,9 +10,7 @@ from nanoaccel.errors import GGUFError
 from nanoaccel.exporters.source.gguf.metadata import GGUFMetadata
 
 
-def read_tensors(
-    metadata: GGUFMetadata, wanted: Container[str]
-) -> Iterator[tuple[str, np.ndarray]]:
+def read_tensors(metadata: GGUFMetadata, names: Container[str]) -> Iterator[tuple[str, np.ndarray]]:
     """Tensors of every part of a file in f32, one after the other.
 
     Raises:
@@ -22,7 +20,7 @@ def read_tensors(
 
     for path in metadata.parts:
         for tensor in GGUFReader(path).tensors:
-            if tensor.name not in wanted:
+            if tensor.name not in names:
                 continue
             try:
                 values = dequantize(tensor.data, tensor.tensor_type)

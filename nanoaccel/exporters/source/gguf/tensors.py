@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nanoaccel.errors import GGUFError, UnsupportedModelError
-from nanoaccel.exporters.source.gguf.architectures import Architecture
+from nanoaccel.exporters.source.gguf.architectures import GGUFArchitecture
 from nanoaccel.exporters.source.gguf.config import build_config, find_architecture
 from nanoaccel.exporters.source.gguf.metadata import GGUFMetadata
 from nanoaccel.exporters.source.gguf.sampling import apply_sampling
@@ -25,8 +25,8 @@ def load_gguf(metadata: GGUFMetadata, dtype: torch.dtype) -> PreTrainedModel:
     """Load a model; every tensor is used, and every parameter is filled.
 
     Args:
-        metadata: Of the file.
-        dtype: Of the weights.
+        metadata: Metadata of the file.
+        dtype: Type of the weights.
 
     Raises:
         GGUFError: A tensor is missing, of another shape, or cannot be read.
@@ -44,14 +44,14 @@ def load_gguf(metadata: GGUFMetadata, dtype: torch.dtype) -> PreTrainedModel:
     left = set(parameters)
     with torch.no_grad():
         for name, values in read_tensors(metadata, set(metadata.tensors) - set(_CONFIGURED)):
-            place = architecture.place(name)
-            if place is None or place not in parameters:
+            parameter_name = architecture.parameter_of(name)
+            if parameter_name is None or parameter_name not in parameters:
                 raise UnsupportedModelError(
                     f"{metadata.path} has a tensor {name}, which is not known for "
                     f"{metadata.architecture}",
                     "Export the original checkpoint instead",
                 )
-            parameter = parameters[place]
+            parameter = parameters[parameter_name]
             if values.shape != tuple(parameter.shape):
                 raise GGUFError(
                     f"{metadata.path} has {name} of shape {values.shape}, its fields ask for "
@@ -59,11 +59,11 @@ def load_gguf(metadata: GGUFMetadata, dtype: torch.dtype) -> PreTrainedModel:
                     _REMEDY,
                 )
             parameter.copy_(torch.from_numpy(_restored(name, values, architecture, config)))
-            left.discard(place)
-        for place in [place for place in left if place.endswith(".bias")]:
+            left.discard(parameter_name)
+        for parameter_name in [one for one in left if one.endswith(".bias")]:
             if architecture.biases:  # a module beside one with a bias; no bias adds nothing
-                parameters[place].zero_()
-                left.discard(place)
+                parameters[parameter_name].zero_()
+                left.discard(parameter_name)
     if left:
         missing = sorted(left)
         raise GGUFError(
@@ -74,7 +74,7 @@ def load_gguf(metadata: GGUFMetadata, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def _restored(
-    name: str, values: np.ndarray, architecture: Architecture, config: PretrainedConfig
+    name: str, values: np.ndarray, architecture: GGUFArchitecture, config: PretrainedConfig
 ) -> np.ndarray:
     """A tensor as transformers keeps it."""
     if architecture.norms_from_one and name.endswith("norm.weight"):

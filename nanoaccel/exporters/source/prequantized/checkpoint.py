@@ -35,7 +35,7 @@ class Checkpoint:
     Args:
         method: The tool whose format it is.
         format: The variant of it ("gptq_v2", "gemm", "pack-quantized", "nf4", ...).
-        bits: Of one weight. Where layers differ, of the first kind that is named.
+        bits: Bits of one weight. Where layers differ, of the first kind that is named.
         group_size: Weights along the input that share a scale; None is a whole row, or blocks
             that do not follow rows (bitsandbytes).
         desc_act: Whether groups follow the order of activations instead of the columns.
@@ -178,7 +178,7 @@ def _bitsandbytes(quantization: Mapping[str, Any]) -> Checkpoint:
 
 
 def _first(quantization: Mapping[str, Any], *keys: str, otherwise: Any) -> Any:
-    """What the first of the keys says that says anything."""
+    """The value of the first key that is set."""
     said = (quantization[key] for key in keys if quantization.get(key) is not None)
     return next(said, otherwise)
 

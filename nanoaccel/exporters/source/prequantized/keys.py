@@ -68,7 +68,7 @@ _VALUES: Mapping[str, tuple[Any, ...]] = {
 
 
 def unknown_keys(method: str, quantization: Mapping[str, Any]) -> list[str]:
-    """Keys that ask for what is not done, each with its value.
+    """Keys that ask for something unsupported, each with its value.
 
     Args:
         method: One of those that can be read.
@@ -82,7 +82,7 @@ def unknown_keys(method: str, quantization: Mapping[str, Any]) -> list[str]:
 
 
 def _unknown(
-    said: Mapping[str, Any], known: tuple[str, ...], place: str, free: tuple[str, ...] = ()
+    said: Mapping[str, Any], known: tuple[str, ...], prefix: str, free: tuple[str, ...] = ()
 ) -> Iterator[str]:
     for key, value in said.items():
         if value is None or value in ({}, [], ""):
@@ -90,4 +90,4 @@ def _unknown(
         fits = key in free or key not in _VALUES or value in _VALUES[key]
         if key not in known or not fits:
             text = str(value)
-            yield f"{place}{key} = {text if len(text) <= 60 else text[:57] + '...'}"
+            yield f"{prefix}{key} = {text if len(text) <= 60 else text[:57] + '...'}"

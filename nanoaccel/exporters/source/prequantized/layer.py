@@ -1,4 +1,4 @@
-"""The stored tensors of one quantized projection, read with suspicion."""
+"""The stored tensors of one quantized projection, with every shape checked."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Layer:
     """One projection.
 
     Args:
-        name: Of its module.
-        tensors: By what follows the module's name ("qweight", "scales", ...).
+        name: Name of its module.
+        tensors: Tensors by what follows the module's name ("qweight", "scales", ...).
     """
 
     name: str
@@ -109,7 +109,7 @@ def unpack(words: NDArray[np.int32], bits: int) -> NDArray[np.uint8]:
 
     Args:
         words: [..., n].
-        bits: Of an integer: 2, 4 or 8.
+        bits: Bits of an integer: 2, 4 or 8.
 
     Returns:
         u8 [..., n * 32 / bits].

@@ -68,7 +68,7 @@ def on_grid(
         scales: [out, groups].
         zero_points: u8 [out, groups].
         groups: Group of each column, [in].
-        bits: Of an integer.
+        bits: Bits of an integer.
 
     Returns:
         The weight as it is, or dequantized, f32 [out, in].

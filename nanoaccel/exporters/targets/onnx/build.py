@@ -20,7 +20,7 @@ from nanoaccel.exporters.targets.onnx.passes.rotary_caches import compute_rotary
 from nanoaccel.exporters.targets.onnx.passes.select_rows import select_rows
 from nanoaccel.exporters.targets.onnx.save import GRAPH, save_graph
 from nanoaccel.exporters.targets.onnx.transplant import transplant
-from nanoaccel.exporters.targets.onnx.weight_matching import Origins
+from nanoaccel.exporters.targets.onnx.weight_matching import WeightMatcher
 from nanoaccel.exporters.targets.onnx.weights import read_weights
 
 
@@ -37,7 +37,7 @@ def packed_graph(builder: Path, checkpoint: Path) -> ir.Model:
     origin = read_origin(checkpoint)
     model = ir.load(builder)
     restore_embedding_scale(model.graph, origin.hidden_size, origin.dtype)
-    restore_norms(model.graph, origin.epsilon, plain=origin.kind == "olmo")
+    restore_norms(model.graph, origin.epsilon, plain=origin.plain_norms)
     pack_attention(model)
     select_rows(model.graph)
     add_hidden_outputs(model.graph, origin.hidden_size)
@@ -59,8 +59,8 @@ def build_graph(
         checkpoint: Folder of the float checkpoint that the builder read.
         builder: File of the graph that it made.
         compressed: File of the OpenVINO graph.
-        folder: Where to; made new.
-        tell: Is told which share is done.
+        folder: Output folder; made new.
+        tell: Called with the share that is done.
 
     Raises:
         UnsupportedModelError: The builder's graph cannot be packed.
@@ -69,7 +69,7 @@ def build_graph(
     model = packed_graph(builder, checkpoint)
     weights = read_weights(ov.Core().read_model(compressed))
     with open_tensors(checkpoint) as tensors:
-        transplant(model.graph, weights, Origins(tensors, tensors), tell)
+        transplant(model.graph, weights, WeightMatcher(tensors, tensors), tell)
     RemoveUnusedNodesPass()(model)
     folder.mkdir(parents=True)
     save_graph(model, folder)

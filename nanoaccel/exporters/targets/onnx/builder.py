@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nanoaccel.bundle import find_context_length
+from nanoaccel.bundle.architectures import architecture_of
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.targets.onnx.rotation import Rotation
 
@@ -26,7 +27,6 @@ _CONFIG = "config.json"
 _OWN_TYPE = "nanoaccel_dtype"
 _ROTATIONS, _CONTEXT = "nanoaccel_rotations", "nanoaccel_context_length"
 _EPSILON = ("rms_norm_eps", "layer_norm_eps", "norm_eps", "layer_norm_epsilon")
-_FIXED_EPSILON = {"olmo": 1e-5}  # where it stands in the code
 _FREQUENCIES, _SCALE = "inv_freq", "attention_scaling"
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
@@ -76,16 +76,16 @@ class Origin:
     """What the builder's graph does not say of the model that it was made from.
 
     Args:
-        kind: As in config.json ("llama").
+        plain_norms: Whether its norms subtract the mean and have no weights.
         hidden_size: Numbers that a layer gives for a token.
-        dtype: Of its own weights, such as "bfloat16".
+        dtype: Type of its own weights, such as "bfloat16".
         epsilon: What its norms add to the variance; None when its config does not say.
         windows: Tokens that each layer attends to; None is all.
-        rotations: Of its rotary embeddings.
+        rotations: Rotations of its rotary embeddings.
         context_length: Tokens that it can attend to, scaled rotary embeddings included.
     """
 
-    kind: str
+    plain_norms: bool
     hidden_size: int
     dtype: str
     epsilon: float | None
@@ -102,7 +102,7 @@ def save_checkpoint(model: PreTrainedModel, folder: Path, tokenizer: Path) -> No
 
     Args:
         model: With float weights.
-        folder: Where to; made new.
+        folder: Output folder; made new.
         tokenizer: Folder of its tokenizer.
     """
     model.save_pretrained(folder)
@@ -139,12 +139,14 @@ def unscaled(rope: Mapping[str, Any]) -> dict[str, Any]:
 def read_origin(checkpoint: Path) -> Origin:
     """What config.json says, and ``save_checkpoint`` noted in it."""
     config = json.loads((checkpoint / _CONFIG).read_text(encoding="utf-8"))
+    architecture = architecture_of(config)
     epsilons = (float(config[name]) for name in _EPSILON if config.get(name) is not None)
+    fixed = architecture.norm_epsilon
     return Origin(
-        kind=config["model_type"],
+        plain_norms=architecture.plain_norms,
         hidden_size=config["hidden_size"],
         dtype=config.get(_OWN_TYPE, "float32"),
-        epsilon=_FIXED_EPSILON.get(config["model_type"], next(epsilons, None)),
+        epsilon=next(epsilons, None) if fixed is None else fixed,
         windows=windows_of(config),
         rotations=tuple(
             Rotation(np.array(one["frequencies"], np.float32), one["scale"])

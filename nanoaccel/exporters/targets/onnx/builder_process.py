@@ -45,8 +45,8 @@ def supply_missing_classes() -> list[str]:
     assert spec is not None
     assert spec.origin is not None
     files = sorted((Path(spec.origin).parent / "models").rglob("*.py"))
-    wanted = sorted({name for path in files for name in _imported(path)})
-    missing = [name for name in wanted if not hasattr(transformers, name)]
+    imported = sorted({name for path in files for name in _imported(path)})
+    missing = [name for name in imported if not hasattr(transformers, name)]
     # Asking transformers for what it lacks may put another module in its place.
     for name in missing:
         setattr(sys.modules["transformers"], name, type(name, (), {}))

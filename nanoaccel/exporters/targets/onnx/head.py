@@ -4,10 +4,11 @@
     features -> norm of each layer -----+-> product --+
             \\-> the head's own state -----------------+-> x
     x -> norm -> q, k, v -> attention -> o -> + x -> norm -> SwiGLU -> + -> hidden.0
-    hidden.0 -> norm -> the wanted rows -> logits
+    hidden.0 -> norm -> the rows that are asked for -> logits
 
-It reads what a packed graph of a target does (see ``names``), and f32 features [1, T, F] besides.
-A pass takes one or two milliseconds, so nodes count: what can be one product is one.
+It reads what a packed graph of a target does (see ``bundle.packed_graph``), and f32 features
+[1, T, F] besides. A pass takes one or two milliseconds, so nodes count:
+what can be one product is one.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import numpy as np
 import onnx_ir as ir
 import openvino as ov
 
-from nanoaccel.exporters.targets.onnx import names
+from nanoaccel.bundle import packed_graph as contract
+from nanoaccel.exporters.targets.onnx.graph_inputs import graph_input, graph_inputs
 from nanoaccel.exporters.targets.onnx.head_parts import HeadParts, Norm, read_parts
-from nanoaccel.exporters.targets.onnx.passes.packed_attention import new_inputs
 from nanoaccel.exporters.targets.onnx.rotation import Rotation, rotary_tables
 from nanoaccel.exporters.targets.onnx.save import save_graph
 from nanoaccel.exporters.targets.onnx.stored import StoredWeight, beside
@@ -39,9 +40,9 @@ def convert_head(graph: Path, folder: Path, name: str, positions: int) -> None:
 
     Args:
         graph: Its OpenVINO graph.
-        folder: Where to.
-        name: Of the file.
-        positions: Of the target, that it may have to guess at.
+        folder: Output folder.
+        name: Name of the file.
+        positions: Context length of the target, in tokens.
 
     Raises:
         ExportError: It is no head's graph, or the weights cannot be written or computed with.
@@ -54,8 +55,8 @@ def head_graph(parts: HeadParts, positions: int) -> ir.Model:
     """Make the graph.
 
     Args:
-        parts: Of the head.
-        positions: That it may have to guess at.
+        parts: Parts of the head.
+        positions: Context length of the target, in tokens.
     """
     return _Builder(parts, positions).model
 
@@ -69,14 +70,9 @@ class _Builder:
 
     def __init__(self, parts: HeadParts, positions: int) -> None:
         self._parts = parts
-        self._inputs = {
-            names.INPUT_IDS: ir.val(names.INPUT_IDS, ir.DataType.INT64, [1, "T"]),
-            names.LOGITS_ROWS: ir.val(names.LOGITS_ROWS, ir.DataType.INT64, ["R"]),
-            **new_inputs(),
-            names.FEATURES: ir.val(
-                names.FEATURES, ir.DataType.FLOAT, [1, "T", (parts.num_layers + 1) * parts.hidden]
-            ),
-        }
+        width = (parts.num_layers + 1) * parts.hidden
+        self._inputs = graph_inputs()
+        self._inputs[contract.FEATURES] = graph_input(contract.FEATURES, [1, "T", width])
         self._graph = ir.Graph([], [], nodes=[], opset_imports=_OPSETS, name="head")
         self._writer = Writer(self._graph)
         presents = self._fill(positions)
@@ -98,11 +94,11 @@ class _Builder:
         gate = writer.add("QuickGelu", [gate], "/silu", _MICROSOFT, alpha=1.0)
         fed = writer.product(writer.add("Mul", [gate, up], "/gated"), [parts.down], "/down")
         normed, hidden = self._skip_norm(fed, x, parts.norm, "/norm")
-        rows = self._inputs[names.LOGITS_ROWS]
-        wanted = writer.add("Gather", [normed, rows], "/rows", axis=1)
-        logits = writer.product(wanted, [parts.last], "/last")
-        _declare(logits, names.LOGITS, [1, "R", parts.last.rows])
-        _declare(hidden, f"{names.HIDDEN}0", [1, "T", parts.hidden])
+        rows = self._inputs[contract.LOGITS_ROWS]
+        chosen = writer.add("Gather", [normed, rows], "/rows", axis=1)
+        logits = writer.product(chosen, [parts.last], "/last")
+        _declare(logits, contract.LOGITS, [1, "R", parts.last.rows])
+        _declare(hidden, contract.hidden_name(0), [1, "T", parts.hidden])
         return [logits, *presents, hidden]
 
     def _enter(self) -> tuple[ir.Value, ir.Value]:
@@ -110,10 +106,10 @@ class _Builder:
         parts, writer = self._parts, self._writer
         layers, hidden = parts.num_layers, parts.hidden
         rows = writer.constant(parts.rows, "rows")
-        ids = writer.add("Gather", [rows, self._inputs[names.INPUT_IDS]], "/ids")
-        embedded = writer.lookup(ids, parts.table, "/table")
+        ids = writer.add("Gather", [rows, self._inputs[contract.INPUT_IDS]], "/ids")
+        embedded = writer.embedding(ids, parts.table, "/table")
         states, own = writer.split(
-            self._inputs[names.FEATURES], [layers * hidden, hidden], "/features/Split"
+            self._inputs[contract.FEATURES], [layers * hidden, hidden], "/features/Split"
         )
         if layers > 1:
             states = self._reshape(states, [1, -1, layers, hidden], "/features/layers")
@@ -139,18 +135,19 @@ class _Builder:
     def _attend(self, qkv: ir.Value, positions: int) -> tuple[ir.Value, list[ir.Value]]:
         """Attention over the padded batch; gives what the tokens get, and the written caches."""
         parts, writer, inputs = self._parts, self._writer, self._inputs
-        shape: list[int | str | None] = ["B", parts.kv_heads, "C", parts.head_dim]
+        shape = contract.cache_shape(parts.kv_heads, parts.head_dim)
         pasts = [
-            ir.val(f"{names.PAST}0.{kind}", ir.DataType.FLOAT, shape) for kind in ("key", "value")
+            ir.val(contract.past_name(0, kind), ir.DataType.FLOAT, shape)
+            for kind in contract.CACHE_KINDS
         ]
         self._inputs |= {str(past.name): past for past in pasts}
-        padded = writer.add("GatherND", [qkv, inputs[names.QUERY_MAP]], "/pad")
-        lengths = [inputs[names.SEQLENS_K], inputs[names.TOTAL_LENGTH]]
+        padded = writer.add("GatherND", [qkv, inputs[contract.QUERY_MAP]], "/pad")
+        lengths = [inputs[contract.SEQLENS_K], inputs[contract.TOTAL_LENGTH]]
         tables = rotary_tables(writer, Rotation(parts.frequencies), positions, "/rotary")
-        caches = [*lengths, *tables, inputs[names.ROW_POSITIONS]]
+        caches = [*lengths, *tables, inputs[contract.ROW_POSITIONS]]
         node = ir.node(
             "GroupQueryAttention",
-            [padded, None, None, *pasts, *caches, *[None] * 6, inputs[names.QUERY_SEQLENS]],
+            [padded, None, None, *pasts, *caches, *[None] * 6, inputs[contract.QUERY_SEQLENS]],
             {
                 "num_heads": parts.heads,
                 "kv_num_heads": parts.kv_heads,
@@ -163,18 +160,18 @@ class _Builder:
         )
         attended, *presents = node.outputs
         attended.name = "/attention/output_0"
-        for value, kind in zip(presents, ("key", "value"), strict=True):
-            _declare(value, f"{names.PRESENT}0.{kind}", shape)
+        for value, kind in zip(presents, contract.CACHE_KINDS, strict=True):
+            _declare(value, contract.present_name(0, kind), shape)
         self._graph.append(node)
-        return writer.add("GatherND", [attended, inputs[names.TOKEN_MAP]], "/unpad"), presents
+        return writer.add("GatherND", [attended, inputs[contract.TOKEN_MAP]], "/unpad"), presents
 
     def _together(self, x: ir.Value, weights: Sequence[StoredWeight], name: str) -> ir.Value:
         """Products of one input, side by side; one product where they are stored alike."""
         if len({weight.form() for weight in weights}) == 1:
             return self._writer.product(x, weights, name)
         apart = [
-            self._writer.product(x, [weight], f"{name}/part_{place}")
-            for place, weight in enumerate(weights)
+            self._writer.product(x, [weight], f"{name}/part_{index}")
+            for index, weight in enumerate(weights)
         ]
         return self._writer.add("Concat", apart, f"{name}/Concat", axis=-1)
 
@@ -190,8 +187,8 @@ class _Builder:
             num_outputs=_SUM + 1,
             name=name,
         )
-        for place, value in enumerate(node.outputs):
-            value.name = f"{name}/output_{place}" if place in (0, _SUM) else ""
+        for index, value in enumerate(node.outputs):
+            value.name = f"{name}/output_{index}" if index in (0, _SUM) else ""
         self._graph.append(node)
         return node.outputs[0], node.outputs[_SUM]
 

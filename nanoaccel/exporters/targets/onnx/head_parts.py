@@ -9,8 +9,8 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from nanoaccel.bundle.packed_graph import FEATURES, INPUT_IDS
 from nanoaccel.errors import ExportError
-from nanoaccel.exporters.targets.onnx.names import FEATURES, INPUT_IDS
 from nanoaccel.exporters.targets.onnx.stored import StoredWeight
 from nanoaccel.exporters.targets.onnx.weights import GraphWeights, read_weights, stored_floats
 
@@ -44,13 +44,13 @@ class HeadParts:
         o: Behind attention.
         gate_up: Into the feed-forward part.
         down: Out of it.
-        last: Gives logits.
+        last: Matrix that gives logits.
         input_norm: In front of attention.
         post_norm: In front of the feed-forward part.
         norm: In front of the logits.
         frequencies: f32[D / 2], of the rotary embedding.
-        heads: Of queries.
-        kv_heads: Of keys and values.
+        heads: Heads of queries.
+        kv_heads: Heads of keys and values.
     """
 
     rows: NDArray[np.int32]
@@ -98,7 +98,7 @@ def read_parts(model: ov.Model) -> HeadParts:
     attention, feed = f"{_LAYER}self_attn.", f"{_LAYER}mlp."
     q, k, v, o = (_product(weights, f"{attention}{name}_proj") for name in "qkvo")
     gate, up, down = (_product(weights, f"{feed}{name}_proj") for name in ("gate", "up", "down"))
-    table = weights.lookup("model.embed_tokens")
+    table = weights.embedding("model.embed_tokens")
     if table is None:
         raise _missing("model.embed_tokens")
     frequencies = _frequencies(nodes)

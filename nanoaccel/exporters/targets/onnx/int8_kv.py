@@ -1,4 +1,4 @@
-"""A third file of a graph: the same, with keys and values that are cached as int8.
+"""The variant of a graph that caches keys and values as int8, in a file of its own.
 
 ONNX Runtime's attention quantizes what it caches by scales that the graph brings, one for each
 channel of each head: the largest value that a channel had over some text is 127.
@@ -14,8 +14,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from nanoaccel.bundle import small_cache_graph
+from nanoaccel.bundle.packed_graph import present_of
 from nanoaccel.errors import ExportError
-from nanoaccel.exporters.targets.onnx import names
 from nanoaccel.exporters.targets.onnx.runner import OnnxRunner
 
 Ranges = Mapping[str, NDArray[np.float32]]
@@ -37,7 +37,7 @@ def measure_ranges(runner: OnnxRunner, windows: Sequence[NDArray[np.int64]]) -> 
         windows: Texts, i64[T] each.
     """
     pasts = runner.caches
-    presents = [name.replace(names.PAST, names.PRESENT) for name in pasts]
+    presents = [present_of(name) for name in pasts]
     largest: dict[str, NDArray[np.float32]] = {}
     for window in windows:
         for name, cached in zip(pasts, runner.run([window], presents), strict=True):
@@ -46,12 +46,12 @@ def measure_ranges(runner: OnnxRunner, windows: Sequence[NDArray[np.int64]]) -> 
     return largest
 
 
-def write_small_cache(graph: Path, ranges: Ranges) -> Path:
+def write_int8_kv_graph(graph: Path, ranges: Ranges) -> Path:
     """Write the file beside a graph that caches int8; it shares the graph's weights.
 
     Args:
         graph: File of the graph.
-        ranges: Of ``measure_ranges``.
+        ranges: Ranges of ``measure_ranges``.
 
     Raises:
         ExportError: It cannot be written.
@@ -60,8 +60,9 @@ def write_small_cache(graph: Path, ranges: Ranges) -> Path:
     for node in model.graph:
         if node.op_type == "GroupQueryAttention":
             _quantize(model.graph, node, ranges)
+    caches = {*ranges, *(present_of(name) for name in ranges)}
     for value in (*model.graph.inputs, *model.graph.outputs):
-        if value.name is not None and value.name.startswith((names.PAST, names.PRESENT)):
+        if value.name in caches:
             value.dtype = ir.DataType.INT8
     path = small_cache_graph(graph)
     try:
@@ -72,16 +73,16 @@ def write_small_cache(graph: Path, ranges: Ranges) -> Path:
 
 
 def _quantize(graph: ir.Graph, node: ir.Node, ranges: Ranges) -> None:
-    """Let an attention cache int8."""
+    """Make an attention node cache int8."""
     for attribute in _QUANTIZED:
         node.attributes[attribute.name] = attribute
     if len(node.inputs) <= _VALUE_SCALE:
         node.resize_inputs(_VALUE_SCALE + 1)
-    for place, past in ((_KEY_SCALE, node.inputs[3]), (_VALUE_SCALE, node.inputs[4])):
+    for index, past in ((_KEY_SCALE, node.inputs[3]), (_VALUE_SCALE, node.inputs[4])):
         assert past is not None
         assert past.name is not None
         largest = np.maximum(ranges[past.name], np.finfo(np.float32).tiny)
         scales = (largest / _LARGEST)[:, None].astype(np.float32)
         scale = ir.Value(name=f"{past.name}.scale", const_value=ir.tensor(scales))
         graph.register_initializer(scale)
-        node.replace_input_with(place, scale)
+        node.replace_input_with(index, scale)

@@ -18,11 +18,11 @@ from nanoaccel.exporters.targets.onnx.writer import Writer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rotation:
-    """How a rotary embedding turns.
+    """Frequencies and scale of a rotary embedding.
 
     Args:
         frequencies: f32 [D / 2], radians a position.
-        scale: Of cosines and sines.
+        scale: Scale of cosines and sines.
     """
 
     frequencies: NDArray[np.float32]
@@ -43,11 +43,11 @@ def rotary_tables(
     ends = {"begin": 0, "end": positions, "step": 1}
     limits = [writer.constant(np.float32(n), f"{name}/{what}") for what, n in ends.items()]
     column = writer.constant(np.array([-1, 1], np.int64), f"{name}/column")
-    places = writer.add(
+    positions_column = writer.add(
         "Reshape", [writer.add("Range", limits, f"{name}/Range"), column], f"{name}/places"
     )
     frequencies = writer.constant(rotation.frequencies[None], f"{name}/frequencies")
-    angles = writer.add("Mul", [places, frequencies], f"{name}/angles")
+    angles = writer.add("Mul", [positions_column, frequencies], f"{name}/angles")
     cosines, sines = (writer.add(kind, [angles], f"{name}/{kind}") for kind in ("Cos", "Sin"))
     if rotation.scale == 1:
         return cosines, sines

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoaccel.bundle import exact_graph
+from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.errors import ExportError
-from nanoaccel.exporters.targets.onnx import names
 
 _FATAL_ONLY = 4  # errors come as exceptions, and would be told twice, in colors
 
 
 class OnnxRunner:
-    """A graph whose activations are not rounded: what differs is the weights' doing.
+    """Runs a graph without rounding activations, so that only weights cause differences.
 
     Args:
         graph: File of the graph; the exact one beside it is run where there is one.
@@ -44,7 +44,7 @@ class OnnxRunner:
     @property
     def caches(self) -> list[str]:
         """Names of the inputs that are caches."""
-        return [name for name in self._inputs if name.startswith(names.PAST)]
+        return [name for name in self._inputs if contract.cache_of(name) is not None]
 
     def logits(self, token_ids: NDArray[np.int64]) -> NDArray[np.float32]:
         """Logits f32[T, V] over a sequence i64[T].
@@ -52,7 +52,7 @@ class OnnxRunner:
         Raises:
             ExportError: It does not run, or gives logits that are not numbers.
         """
-        (logits,) = self.run([token_ids], [names.LOGITS])
+        (logits,) = self.run([token_ids], [contract.LOGITS])
         found: NDArray[np.float32] = logits[0]
         return found
 
@@ -66,11 +66,10 @@ class OnnxRunner:
         """
         known = packed_inputs(sequences)
         feed = {name: array for name, array in known.items() if name in self._inputs}
-        capacity = int(known[names.TOTAL_LENGTH])
-        for name, value in self._inputs.items():
-            if name.startswith(names.PAST):
-                _, heads, _, size = value.shape
-                feed[name] = np.zeros((len(sequences), heads, capacity, size), np.float32)
+        capacity = int(known[contract.TOTAL_LENGTH])
+        for name in self.caches:
+            _, heads, _, size = self._inputs[name].shape
+            feed[name] = np.zeros((len(sequences), heads, capacity, size), np.float32)
         try:
             found: list[NDArray[np.float32]] = self._session.run(list(outputs), feed)
         except Exception as error:
@@ -84,24 +83,20 @@ class OnnxRunner:
 
 
 def packed_inputs(sequences: Sequence[NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
-    """What a packed graph reads for sequences that begin, caches left out; all logits wanted."""
+    """Inputs of a packed graph for new sequences, without caches; all logits are asked for."""
     counts = np.array([len(ids) for ids in sequences])
-    begins = np.cumsum(counts) - counts
-    rows = np.repeat(np.arange(len(counts)), counts)
-    columns = np.arange(counts.sum()) - begins[rows]
-    query_map = np.zeros((len(counts), counts.max(), 2), np.int64)
-    query_map[rows, columns, 1] = np.arange(counts.sum())
-    lengths = counts.astype(np.int32)
+    batch = contract.PaddedBatch(np.arange(len(counts)), counts, len(counts))
+    positions = np.arange(counts.max(), dtype=np.int64)
     return {
-        names.INPUT_IDS: np.concatenate(sequences)[None].astype(np.int64),
-        names.LOGITS_ROWS: np.arange(counts.sum(), dtype=np.int64),
-        names.QUERY_MAP: query_map,
-        names.TOKEN_MAP: np.stack([rows, columns], -1)[None].astype(np.int64),
-        names.ROW_POSITIONS: np.tile(np.arange(counts.max(), dtype=np.int64), (len(counts), 1)),
-        names.POSITIONS: columns[None].astype(np.int64),
-        names.SEQLENS_K: lengths - 1,
-        names.QUERY_SEQLENS: lengths,
-        names.TOTAL_LENGTH: np.array(counts.max(), np.int32),
+        contract.INPUT_IDS: np.concatenate(sequences)[None].astype(np.int64),
+        contract.LOGITS_ROWS: np.arange(counts.sum(), dtype=np.int64),
+        contract.QUERY_MAP: batch.query_map,
+        contract.TOKEN_MAP: batch.token_map,
+        contract.ROW_POSITIONS: np.tile(positions, (len(counts), 1)),
+        contract.POSITIONS: batch.column_of_token[None].astype(np.int64),
+        contract.SEQLENS_K: batch.query_seqlens - 1,
+        contract.QUERY_SEQLENS: batch.query_seqlens,
+        contract.TOTAL_LENGTH: np.array(counts.max(), np.int32),
     }
 
 

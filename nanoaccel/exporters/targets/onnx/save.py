@@ -22,7 +22,7 @@ def save_graph(model: ir.Model, folder: Path, name: str = GRAPH) -> None:
 
     Args:
         model: The graph.
-        folder: Where to.
+        folder: Output folder.
         name: Instead of model.onnx; the other files are named after it.
 
     Raises:

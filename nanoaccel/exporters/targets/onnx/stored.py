@@ -24,7 +24,7 @@ class StoredWeight:
         values: u8 [out, in * bits / 8], of 4-bit codes the earlier one in the lower half; or
             floats [out, in].
         columns: in.
-        bits: Of a code; 0 for floats.
+        bits: Bits of a code; 0 for floats.
         scales: f16 or f32 [out, groups]; None for floats.
         zero_points: u8 [out, groups], one a byte; None is the middle of the range.
         permutation: i64 [in], what moves the input's last axis; None leaves it.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.progress import Tell, silence
 from nanoaccel.exporters.targets.onnx.stored import StoredWeight
-from nanoaccel.exporters.targets.onnx.weight_matching import Origins
+from nanoaccel.exporters.targets.onnx.weight_matching import WeightMatcher
 from nanoaccel.exporters.targets.onnx.weights import GraphWeights
 from nanoaccel.exporters.targets.onnx.writer import Writer
 
@@ -48,18 +48,18 @@ class Product:
 
 
 def transplant(
-    graph: ir.Graph, weights: GraphWeights, origins: Origins, tell: Tell = silence
+    graph: ir.Graph, weights: GraphWeights, matcher: WeightMatcher, tell: Tell = silence
 ) -> None:
-    """Replace every product and the embedding's look-up, in place.
+    """Replace every product and the embedding, in place.
 
     Products of one input become one product where their matrices are stored alike; a product whose
     parts are stored differently becomes several.
 
     Args:
-        graph: Of the builder, f32.
-        weights: Of the compressed graph of the same model.
-        origins: The checkpoint that the builder read.
-        tell: Is told which share is done.
+        graph: Graph of the builder, f32.
+        weights: Weights of the compressed graph of the same model.
+        matcher: The checkpoint that the builder read.
+        tell: Called with the share that is done.
 
     Raises:
         ExportError: A matrix is none of the checkpoint's, or the compressed graph has not got it.
@@ -67,12 +67,12 @@ def transplant(
     writer = Writer(graph)
     nodes = list(graph)
     parallel: dict[tuple[ir.Value, object], list[Product]] = {}
-    for place, node in enumerate(nodes):
-        tell(place / len(nodes))
+    for index, node in enumerate(nodes):
+        tell(index / len(nodes))
         if node.op_type == "Gather" and (table := _matrix_of(node, 0)) is not None:
-            _replace_lookup(writer, node, _stored(table, node, origins, weights, lookup=True))
+            _replace_embedding(writer, node, _stored(table, node, matcher, weights, embedding=True))
         elif node.op_type == "MatMul" and (matrix := _matrix_of(node, 1)) is not None:
-            product = Product(node, _stored(matrix.T, node, origins, weights))
+            product = Product(node, _stored(matrix.T, node, matcher, weights))
             source = node.inputs[0]
             assert source is not None
             apart = product.form if product.form is not None else node
@@ -83,9 +83,9 @@ def transplant(
         graph.remove(product.node, safe=True)
 
 
-def _matrix_of(node: ir.Node, place: int) -> NDArray[np.float32] | None:
+def _matrix_of(node: ir.Node, index: int) -> NDArray[np.float32] | None:
     """The stored matrix that a node reads, directly or transposed; None when it is computed."""
-    value = node.inputs[place]
+    value = node.inputs[index]
     if value is None:
         return None
     producer = value.producer()
@@ -103,18 +103,18 @@ def _matrix_of(node: ir.Node, place: int) -> NDArray[np.float32] | None:
 def _stored(
     matrix: NDArray[np.float32],
     node: ir.Node,
-    origins: Origins,
+    matcher: WeightMatcher,
     weights: GraphWeights,
     *,
-    lookup: bool = False,
+    embedding: bool = False,
 ) -> tuple[StoredWeight, ...]:
     """What the compressed graph has for a matrix [out, in]."""
-    parts = origins.find(matrix)
+    parts = matcher.find(matrix)
     if parts is None:
         raise _lost(node, "is none of the checkpoint's")
     found = []
     for part in parts:
-        weight = weights.lookup(part.module) if lookup else weights.product(part.module)
+        weight = weights.embedding(part.module) if embedding else weights.product(part.module)
         if weight is None:
             raise _lost(node, f"was not found as {part.module} in the compressed graph")
         found.append(weight.slice(part.begin, part.begin + part.rows))
@@ -127,13 +127,13 @@ def _lost(node: ir.Node, reason: str) -> ExportError:
     )
 
 
-def _replace_lookup(writer: Writer, node: ir.Node, weights: tuple[StoredWeight, ...]) -> None:
+def _replace_embedding(writer: Writer, node: ir.Node, weights: tuple[StoredWeight, ...]) -> None:
     (weight,) = weights
     ids = node.inputs[1]
     assert ids is not None
     writer.before(node)
     name = str(node.name).removesuffix("/Gather")
-    _take_over(node.outputs[0], writer.lookup(ids, weight, f"{name}/stored"))
+    _take_over(node.outputs[0], writer.embedding(ids, weight, f"{name}/stored"))
     assert node.graph is not None
     node.graph.remove(node, safe=True)
 
@@ -147,8 +147,8 @@ def _replace_products(writer: Writer, products: Sequence[Product]) -> None:
     if first.form is None:
         alike = groupby(first.weights, StoredWeight.form)
         parts = [
-            writer.product(x, list(weights), f"{first.name}/part_{place}")
-            for place, (_, weights) in enumerate(alike)
+            writer.product(x, list(weights), f"{first.name}/part_{index}")
+            for index, (_, weights) in enumerate(alike)
         ]
         whole = writer.add("Concat", parts, f"{first.name}/Concat", axis=-1)
         _take_over(first.node.outputs[0], whole)

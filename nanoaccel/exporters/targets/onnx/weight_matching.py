@@ -36,12 +36,12 @@ class Part:
     rows: int
 
 
-class Origins:
+class WeightMatcher:
     """The matrices of a checkpoint, to find others in.
 
     Args:
-        tensors: Of the checkpoint.
-        names: Of those that are matrices.
+        tensors: Tensors of the checkpoint.
+        names: Names of those that are matrices.
     """
 
     def __init__(self, tensors: TensorFiles, names: Iterable[str]) -> None:
@@ -82,15 +82,15 @@ class Origins:
                     best = Part(name.removesuffix(_SUFFIX), int(begin), rows)
         return best
 
-    def _alike(self, name: str, begin: int, wanted: NDArray[np.float32]) -> int:
-        """How many rows of a tensor, from one on, are those that are wanted."""
+    def _alike(self, name: str, begin: int, rows: NDArray[np.float32]) -> int:
+        """How many rows of a tensor, from one on, are those given."""
         tensor = self._tensors[name]
-        for at in range(0, len(wanted), _CHUNK):
-            some = wanted[at : at + _CHUNK]
+        for at in range(0, len(rows), _CHUNK):
+            some = rows[at : at + _CHUNK]
             own = _numpy(tensor[begin + at : begin + at + len(some)])
             if not np.array_equal(own, some):
                 return at + int((own != some).any(-1).argmax())
-        return len(wanted)
+        return len(rows)
 
 
 def _numpy(tensor: Any) -> NDArray[np.float32]:

@@ -26,25 +26,25 @@ class GraphWeights:
     """The matrices of a graph.
 
     Args:
-        products: Those that inputs are multiplied with, by module.
-        lookups: Those whose rows are looked up, by module.
+        products: Matrices that inputs are multiplied with, by module.
+        embeddings: Embeddings, by module.
     """
 
     products: Mapping[str, StoredWeight]
-    lookups: Mapping[str, StoredWeight]
+    embeddings: Mapping[str, StoredWeight]
 
     def product(self, module: str) -> StoredWeight | None:
         """A product's matrix; by the embedding's name too, where that is tied to the last one."""
-        if module in self.products or module not in self.lookups:
+        if module in self.products or module not in self.embeddings:
             return self.products.get(module)
         keys = {weight.key: weight for weight in self.products.values()}
-        return keys.get(self.lookups[module].key)
+        return keys.get(self.embeddings[module].key)
 
-    def lookup(self, module: str) -> StoredWeight | None:
-        """The matrix of a look-up; of a tied one by the name of the last projection too."""
-        if module in self.lookups or module not in self.products:
-            return self.lookups.get(module)
-        keys = {weight.key: weight for weight in self.lookups.values()}
+    def embedding(self, module: str) -> StoredWeight | None:
+        """The matrix of an embedding; of a tied one by the name of the last projection too."""
+        if module in self.embeddings or module not in self.products:
+            return self.embeddings.get(module)
+        keys = {weight.key: weight for weight in self.embeddings.values()}
         return keys.get(self.products[module].key)
 
 
@@ -55,7 +55,7 @@ def read_weights(model: ov.Model) -> GraphWeights:
         ExportError: One is stored in a way that ONNX Runtime cannot compute with.
     """
     products: dict[str, StoredWeight] = {}
-    lookups: dict[str, StoredWeight] = {}
+    embeddings: dict[str, StoredWeight] = {}
     keys: dict[str, str] = {}
     for node in model.get_ordered_ops():
         kind = node.get_type_name()
@@ -63,8 +63,8 @@ def read_weights(model: ov.Model) -> GraphWeights:
             products.update(_rows_by_module(node, keys))
         elif kind == "Gather" and _is_matrix(node.input_value(0)):
             (name,) = _modules(node)
-            lookups[name] = _read(node.input_value(0), name, keys)
-    return GraphWeights(products, lookups)
+            embeddings[name] = _read(node.input_value(0), name, keys)
+    return GraphWeights(products, embeddings)
 
 
 def _is_matrix(value: ov.Output) -> bool:
@@ -132,9 +132,9 @@ def _read(value: ov.Output, name: str, keys: dict[str, str]) -> StoredWeight:
 
     Args:
         value: The matrix.
-        name: Of a module that reads it.
-        keys: By the name of its constant, which OpenVINO may number anew each time, that of the
-            first module that reads it.
+        name: Name of a module that reads it.
+        keys: Name of the first module that reads a constant, by the name of that constant, which
+            OpenVINO may number anew each time.
     """
     leaf = _leaf(value)
     assert leaf is not None
@@ -158,13 +158,13 @@ def _read(value: ov.Output, name: str, keys: dict[str, str]) -> StoredWeight:
     return StoredWeight(key, values, columns, _BITS[kind], scales, zeros)
 
 
-def _below(value: ov.Output, wanted: str) -> ov.Node | None:
+def _below(value: ov.Output, type_name: str) -> ov.Node | None:
     """The node of a type from which a value comes, through conversions and reshapes."""
     node = value.get_node()
     kind = node.get_type_name()
-    if kind == wanted:
+    if kind == type_name:
         return node
-    return _below(node.input_value(0), wanted) if kind in ("Convert", "Reshape") else None
+    return _below(node.input_value(0), type_name) if kind in ("Convert", "Reshape") else None
 
 
 def _floats(constant: ov.Node) -> Array:

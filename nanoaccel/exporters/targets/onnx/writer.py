@@ -57,8 +57,8 @@ class Writer:
             inputs = [value, self.constant(np.array(widths, np.int64), f"{name}.widths")]
             more = {"axis": -1}
         node = ir.node("Split", inputs, more, num_outputs=len(widths), name=name)
-        for place, part in enumerate(node.outputs):
-            part.name = f"{name}/output_{place}"
+        for index, part in enumerate(node.outputs):
+            part.name = f"{name}/output_{index}"
         self._insert(node)
         return node.outputs
 
@@ -90,7 +90,7 @@ class Writer:
             accuracy_level=FAST,
         )
 
-    def lookup(self, ids: ir.Value, weight: StoredWeight, name: str) -> ir.Value:
+    def embedding(self, ids: ir.Value, weight: StoredWeight, name: str) -> ir.Value:
         """Rows of a matrix in f32, [1, T, in]: exactly those that were stored."""
         if weight.scales is None:
             table = self._keep(
@@ -139,8 +139,8 @@ class Writer:
         ]
         axis = self._integers([-1])
         columns = [
-            self.add("Unsqueeze", [half, axis], f"{name}/half_{place}")
-            for place, half in enumerate(halves)
+            self.add("Unsqueeze", [half, axis], f"{name}/half_{index}")
+            for index, half in enumerate(halves)
         ]
         return self.add("Concat", columns, f"{name}/halves", axis=-1)
 

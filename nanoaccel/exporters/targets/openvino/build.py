@@ -63,12 +63,12 @@ def build_graph(
 
     Args:
         traced: Folder of the graph with its original weights.
-        folder: Where to; made new.
+        folder: Output folder; made new.
         recipe: How weights are stored.
         sensitive: Layers that get the recipe's backup.
         calibration: For calibrated recipes.
         packed: Weights that stay as a checkpoint had them, by module.
-        tell: Is told which share is done.
+        tell: Called with the share that is done.
 
     Raises:
         ExportError: It cannot be compressed, or written whole.

@@ -1,4 +1,4 @@
-"""Runs an exported graph over text, and measures how fast it writes."""
+"""Runs an exported graph over text, and measures its decoding speed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STEPS = 48
 
 
 class GraphRunner:
-    """A stateful graph that is run in f32: what differs from the original is the weights' doing.
+    """Runs a stateful graph in f32, so that only weights cause differences from the original.
 
     Args:
         graph: File of the graph, or the graph.
@@ -62,7 +62,7 @@ class GraphRunner:
 
 
 def decode_rate(graph: Path) -> float:
-    """Tokens a second that a graph writes alone, one after the other; to compare recipes by."""
+    """Tokens per second that a graph decodes for one request; used to compare recipes."""
     import openvino as ov
 
     compiled = ov.Core().compile_model(graph, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
@@ -82,7 +82,7 @@ def graph_inputs(
     """What a stateful graph reads, for one sequence.
 
     Args:
-        graph: Which.
+        graph: The graph.
         token_ids: i64[T].
         before: Tokens that its state holds already.
     """
@@ -93,8 +93,8 @@ def graph_inputs(
         "position_ids": np.arange(before, before + count, dtype=np.int64)[None],
         "beam_idx": np.zeros(1, np.int32),
     }
-    wanted = {value.get_any_name() for value in graph.inputs}
-    return {name: array for name, array in known.items() if name in wanted}
+    names = {value.get_any_name() for value in graph.inputs}
+    return {name: array for name, array in known.items() if name in names}
 
 
 def _does_not_run(error: RuntimeError) -> ExportError:

@@ -6,8 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanoaccel.bundle import find_context_length
-from nanoaccel.bundle.attention import layer_kinds, obstacle, uniform_length
+from nanoaccel.bundle.attention import layer_kinds, obstacle
 from nanoaccel.errors import ExportError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -75,28 +74,12 @@ def _check_version(kind: str, exporter: object) -> None:
         raise _wrong_version(kind, f"<={highest}")
 
 
-def _wrong_version(kind: str, wanted: str) -> UnsupportedModelError:
+def _wrong_version(kind: str, fitting: str) -> UnsupportedModelError:
     import transformers
 
     return UnsupportedModelError(
         f"{kind!r} cannot be exported with transformers {transformers.__version__}",
-        f'Install one that can: pip install "transformers{wanted}"',
-    )
-
-
-def context_length(config: PretrainedConfig) -> int:
-    """Tokens that the model can attend to.
-
-    Raises:
-        UnsupportedModelError: The config does not say.
-    """
-    found = find_context_length(config.to_dict())
-    if found is not None:
-        limit = uniform_length(config.get_text_config().to_dict())
-        return found if limit is None else min(found, limit[0])
-    raise UnsupportedModelError(
-        f"the config of {config.model_type!r} does not say how long the context is",
-        "Add max_position_embeddings to its config.json",
+        f'Install one that can: pip install "transformers{fitting}"',
     )
 
 
@@ -105,7 +88,7 @@ def trace(model: PreTrainedModel, folder: Path) -> Path:
 
     Args:
         model: With its weights in the type that the graph shall keep.
-        folder: Where to; made when missing.
+        folder: Output folder; made when missing.
 
     Returns:
         Path of the graph's xml file.

@@ -7,6 +7,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 from nanoaccel.bundle import exact_graph, small_cache_graph
+from nanoaccel.bundle.packed_graph import FEATURES
 from nanoaccel.errors import BundleError, ConfigError
 from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.onnxruntime.binding import Binding
@@ -89,7 +90,7 @@ class OnnxRuntimeBackend(Timed, Slotted):
         self._session: ort.InferenceSession | None = session
         self._times: OperatorTimes | None = times
         self._signature = signature
-        head = "features" in signature.inputs  # tells its own state always: it reads that again
+        head = FEATURES in signature.inputs  # tells its own state always: it reads that again
         self._hidden = tuple(sorted(signature.hidden)) if head else options.hidden_layers
         self._graph: PackedGraph | PlainGraph | None = None
         first = signature.caches[0]

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.runtime.backends.onnxruntime.binding import Binding, BoundPass
 from nanoaccel.runtime.backends.onnxruntime.pass_inputs import PassInputs
 from nanoaccel.runtime.backends.onnxruntime.runs import Run, plan_runs
@@ -55,7 +56,7 @@ class PackedGraph:
     def __init__(self, binding: Binding, signature: Signature, hidden: Sequence[int]) -> None:
         self._binding = binding
         self._signature = signature
-        self._hidden = [f"hidden.{layer}" for layer in hidden]
+        self._hidden = [contract.hidden_name(layer) for layer in hidden]
         self._kept: OrderedDict[Hashable, _Prepared] = OrderedDict()
         self._seen: OrderedDict[Hashable, None] = OrderedDict()
 
@@ -118,8 +119,10 @@ class PackedGraph:
             0 if plan.features is None else plan.features.shape[1],
         )
         inputs.fill(plan, order, tokens)
-        rows = len(inputs.arrays["logits_rows"])
-        outputs: dict[str, tuple[int, ...]] = {"logits": (1, rows, self._signature.vocab_size)}
+        rows = len(inputs.arrays[contract.LOGITS_ROWS])
+        outputs: dict[str, tuple[int, ...]] = {
+            contract.LOGITS: (1, rows, self._signature.vocab_size)
+        }
         for name in self._hidden:
             outputs[name] = (1, len(tokens), self._signature.hidden_size)
         window = (run.first_slot, run.num_slots)
@@ -128,7 +131,7 @@ class PackedGraph:
 
     def _run(self, prepared: _Prepared) -> StepResult:
         found = self._binding.run(prepared.bound)
-        return StepResult(found["logits"][0, : prepared.rows], hidden=self._states(found))
+        return StepResult(found[contract.LOGITS][0, : prepared.rows], hidden=self._states(found))
 
     def _states(self, found: dict[str, Float32Array]) -> Float32Array | None:
         """What the asked layers gave, side by side."""

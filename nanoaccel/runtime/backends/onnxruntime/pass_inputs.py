@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.runtime.backends.onnxruntime.runs import Run
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature
 from nanoaccel.runtime.types.plan import Int64Array, StepPlan
@@ -37,44 +38,36 @@ class PassInputs:
         features: int,
     ) -> None:
         total = int(counts.sum())
-        ends = np.cumsum(counts)
-        self._rows, self._counts = rows, counts
-        self._of_token = np.repeat(rows, counts)
-        self._place = np.arange(total) - np.repeat(ends - counts, counts)
-        shape = (run.num_slots, run.longest)
-        query_map = np.zeros((*shape, 2), np.int64)
-        query_map[self._of_token, self._place, 1] = np.arange(total)
-        token_map = np.stack([self._of_token, self._place], axis=-1)[None].astype(np.int64)
-        new = np.zeros(run.num_slots, np.int32)
-        new[rows] = counts
+        batch = contract.PaddedBatch(rows, counts, run.num_slots)
+        self._rows, self._counts, self._batch = rows, counts, batch
         self.arrays: dict[str, NDArray[Any]] = {
-            "input_ids": np.empty((1, total), np.int64),
-            "query_map": query_map,
-            "token_map": token_map,
-            "seqlens_k": np.zeros(run.num_slots, np.int32),
-            "query_seqlens": new,
-            "total_sequence_length": np.zeros((), np.int32),
+            contract.INPUT_IDS: np.empty((1, total), np.int64),
+            contract.QUERY_MAP: batch.query_map,
+            contract.TOKEN_MAP: batch.token_map,
+            contract.SEQLENS_K: np.zeros(run.num_slots, np.int32),
+            contract.QUERY_SEQLENS: batch.query_seqlens,
+            contract.TOTAL_LENGTH: np.zeros((), np.int32),
             # A product of no row is not worth a special case to it.
-            "logits_rows": wanted if len(wanted) > 0 else np.zeros(1, np.int64),
+            contract.LOGITS_ROWS: wanted if len(wanted) > 0 else np.zeros(1, np.int64),
         }
-        if "row_positions" in signature.inputs:
-            self.arrays["row_positions"] = np.zeros(shape, np.int64)
-        if "positions" in signature.inputs:
-            self.arrays["positions"] = np.empty((1, total), np.int64)
-        if "features" in signature.inputs:
-            self.arrays["features"] = np.empty((1, total, features), np.float32)
+        if contract.ROW_POSITIONS in signature.inputs:
+            self.arrays[contract.ROW_POSITIONS] = np.zeros((run.num_slots, run.longest), np.int64)
+        if contract.POSITIONS in signature.inputs:
+            self.arrays[contract.POSITIONS] = np.empty((1, total), np.int64)
+        if contract.FEATURES in signature.inputs:
+            self.arrays[contract.FEATURES] = np.empty((1, total, features), np.float32)
 
     def fill(self, plan: StepPlan, order: NDArray[Any] | slice, tokens: Int64Array | slice) -> None:
         """Write the values of a step: of its sequences ``order``, whose tokens are ``tokens``."""
-        arrays, positions = self.arrays, plan.positions[tokens]
+        arrays, batch, positions = self.arrays, self._batch, plan.positions[tokens]
         lengths = plan.past_lens[order] + self._counts
-        arrays["input_ids"][0] = plan.token_ids[tokens]
-        arrays["seqlens_k"][self._rows] = lengths - 1
-        arrays["total_sequence_length"][...] = lengths.max()
-        if "row_positions" in arrays:
-            arrays["row_positions"][self._of_token, self._place] = positions
-        if "positions" in arrays:
-            arrays["positions"][0] = positions
-        if "features" in arrays:
+        arrays[contract.INPUT_IDS][0] = plan.token_ids[tokens]
+        arrays[contract.SEQLENS_K][self._rows] = lengths - 1
+        arrays[contract.TOTAL_LENGTH][...] = lengths.max()
+        if contract.ROW_POSITIONS in arrays:
+            arrays[contract.ROW_POSITIONS][batch.row_of_token, batch.column_of_token] = positions
+        if contract.POSITIONS in arrays:
+            arrays[contract.POSITIONS][0] = positions
+        if contract.FEATURES in arrays:
             assert plan.features is not None, "the graph of a head reads features"
-            arrays["features"][0] = plan.features[tokens]
+            arrays[contract.FEATURES][0] = plan.features[tokens]

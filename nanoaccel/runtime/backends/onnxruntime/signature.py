@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +11,13 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.errors import BundleError
 from nanoaccel.runtime.backends.onnxruntime.cache_input import CacheInput
 
-_PAST = re.compile(r"past_key_values\.(\d+)\.(key|value)")
-_HIDDEN = re.compile(r"hidden\.(\d+)")
 _BUILDERS_CONFIG = "genai_config.json"
 _CACHE_TYPES = {"tensor(float)": np.float32, "tensor(int8)": np.int8}
-_PACKED = {
-    "input_ids",
-    "logits_rows",
-    "query_map",
-    "token_map",
-    "seqlens_k",
-    "query_seqlens",
-    "total_sequence_length",
-}
-_MORE_PACKED = {"row_positions", "positions", "features"}
+_PACKED = {name for name, spec in contract.INPUTS.items() if spec.required}
 _PLAIN = {"input_ids", "attention_mask"}
 _MORE_PLAIN = {"position_ids"}
 
@@ -63,21 +52,22 @@ def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
     """
     inputs = {item.name: item for item in session.get_inputs()}
     outputs = {item.name: item for item in session.get_outputs()}
-    names = {name for name in inputs if _PAST.fullmatch(name) is None}
-    packed = "query_map" in names or "logits_rows" in names
-    needed, known = (_PACKED, _PACKED | _MORE_PACKED) if packed else (_PLAIN, _PLAIN | _MORE_PLAIN)
-    missing = sorted(needed - names) + sorted({"logits"} - outputs.keys())
+    names = {name for name in inputs if contract.cache_of(name) is None}
+    packed = contract.QUERY_MAP in names or contract.LOGITS_ROWS in names
+    needed, known = (_PACKED, {*contract.INPUTS}) if packed else (_PLAIN, _PLAIN | _MORE_PLAIN)
+    missing = sorted(needed - names) + sorted({contract.LOGITS} - outputs.keys())
     if missing:
         raise _unfit(graph, f"it has no input or output {', '.join(missing)}")
     unknown = sorted(names - known)
     if unknown:
         raise _unfit(graph, f"nothing is known of its inputs {', '.join(unknown)}")
-    hidden = {int(match.group(1)): name for name in outputs if (match := _HIDDEN.fullmatch(name))}
+    layers = {name: contract.hidden_layer(name) for name in outputs}
+    hidden = {layer: name for name, layer in layers.items() if layer is not None}
     return Signature(
         packed=packed,
         inputs=frozenset(names),
         caches=_caches(inputs, outputs, graph),
-        vocab_size=_width(outputs["logits"].shape, "logits", graph),
+        vocab_size=_width(outputs[contract.LOGITS].shape, contract.LOGITS, graph),
         hidden=frozenset(hidden),
         hidden_size=max(
             (_width(outputs[name].shape, name, graph) for name in hidden.values()), default=0
@@ -88,17 +78,13 @@ def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
 def _caches(
     inputs: Mapping[str, ort.NodeArg], outputs: Mapping[str, ort.NodeArg], graph: Path
 ) -> tuple[CacheInput, ...]:
-    order = sorted(
-        (int(match.group(1)), match.group(2), name)
-        for name in inputs
-        if (match := _PAST.fullmatch(name))
-    )
+    order = sorted((*cache, name) for name in inputs if (cache := contract.cache_of(name)))
     if not order:
         raise _unfit(graph, "it has no inputs past_key_values.0.key, ...: it is no decoder")
     heads, width = _builders_sizes(graph)
     found = []
     for layer, kind, name in order:
-        item, present = inputs[name], f"present.{layer}.{kind}"
+        item, present = inputs[name], contract.present_name(layer, kind)
         if present not in outputs:
             raise _unfit(graph, f"it has no output {present}")
         if item.type not in _CACHE_TYPES:

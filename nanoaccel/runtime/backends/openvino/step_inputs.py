@@ -9,12 +9,12 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from nanoaccel.bundle.packed_graph import FEATURES
 from nanoaccel.errors import BundleError
 from nanoaccel.runtime.backends.openvino.cache_inputs import is_cache
 from nanoaccel.runtime.backends.openvino.paged_graph import LOGITS_ROWS
 from nanoaccel.runtime.types.plan import Float32Array, Int32Array, Int64Array, StepPlan
 
-FEATURES = "features"
 _FIRST_CAPACITY = 64
 _FIELDS = {
     "input_ids": "token_ids",

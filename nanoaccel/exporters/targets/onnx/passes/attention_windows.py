@@ -13,7 +13,7 @@ def restore_windows(graph: ir.Graph, windows: Sequence[int | None]) -> None:
     """Edit a graph, in place.
 
     Args:
-        graph: Of the builder.
+        graph: Graph of the builder.
         windows: Tokens that a layer attends to, its own included; None is all.
     """
     attention = [node for node in graph if node.op_type == "GroupQueryAttention"]

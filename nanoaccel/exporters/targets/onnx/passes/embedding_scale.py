@@ -18,9 +18,9 @@ def restore_embedding_scale(graph: ir.Graph, hidden_size: int, dtype: str) -> No
     """Edit a graph, in place; only where the embedding is multiplied by that root.
 
     Args:
-        graph: Of the builder.
+        graph: Graph of the builder.
         hidden_size: Numbers that a layer gives for a token.
-        dtype: Of the model's own weights, such as "bfloat16".
+        dtype: Type of the model's own weights, such as "bfloat16".
     """
     exact = np.float32(hidden_size**0.5)
     own = np.float32(exact.astype(_TYPES[dtype])) if dtype in _TYPES else exact

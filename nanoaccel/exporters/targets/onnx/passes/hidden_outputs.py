@@ -1,4 +1,4 @@
-"""What each layer gives to the next becomes an output: a head may guess tokens from it."""
+"""Makes the hidden states of each layer outputs, which draft heads read."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 
 import onnx_ir as ir
 
+from nanoaccel.bundle.packed_graph import hidden_name
 from nanoaccel.errors import UnsupportedModelError
-from nanoaccel.exporters.targets.onnx import names
 
 _NORM = re.compile(r"/model/layers\.(\d+)/(input|final_norm)_layernorm/\w+$")
 _SUM = 3  # output of a Skip...LayerNormalization: the residual sum
@@ -36,7 +36,7 @@ def add_hidden_outputs(graph: ir.Graph, hidden_size: int) -> None:
             "Export it for OpenVINO: --runtime openvino",
         )
     for layer, value in sorted(found.items()):
-        value.name = f"{names.HIDDEN}{layer}"
+        value.name = hidden_name(layer)
         value.dtype = ir.DataType.FLOAT
         value.shape = ir.Shape([1, "T", hidden_size])
         graph.outputs.append(value)

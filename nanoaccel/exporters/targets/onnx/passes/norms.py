@@ -18,7 +18,7 @@ def restore_norms(graph: ir.Graph, epsilon: float | None, *, plain: bool) -> Non
     """Edit a graph, in place.
 
     Args:
-        graph: Of the builder.
+        graph: Graph of the builder.
         epsilon: What is added to the variance; None leaves it.
         plain: Whether the mean is subtracted, where the builder does not.
     """

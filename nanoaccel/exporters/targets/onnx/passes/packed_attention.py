@@ -8,18 +8,17 @@ The mask goes: lengths are inputs, and the kernel leaves out what is beyond them
 
 from __future__ import annotations
 
-from typing import Any
-
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.errors import UnsupportedModelError
-from nanoaccel.exporters.targets.onnx import names
+from nanoaccel.exporters.targets.onnx.graph_inputs import graph_inputs
 
 _ATTENTION = "GroupQueryAttention"
 _MASK = "attention_mask"
 _POSITION_IDS = "position_ids"
-# Places among GroupQueryAttention's inputs.
+# Indices among GroupQueryAttention's inputs.
 _CACHES = slice(3, 5)
 _SEQLENS, _TOTAL, _POSITIONS, _QUERY_SEQLENS = 5, 6, 9, 16
 
@@ -34,7 +33,7 @@ def pack_attention(model: ir.Model) -> None:
     attention = [node for node in graph if node.op_type == _ATTENTION]
     if not attention:
         raise _unsupported("its attention is not GroupQueryAttention")
-    inputs = new_inputs()
+    inputs = graph_inputs()
     for node in attention:
         _set_cache_shapes(node)
         _pack(node, inputs)
@@ -44,42 +43,27 @@ def pack_attention(model: ir.Model) -> None:
     _set_inputs(graph, inputs)
 
 
-def new_inputs() -> dict[str, ir.Value]:
-    """All that a packed graph may read besides tokens and caches, by name."""
-    i64, i32 = ir.DataType.INT64, ir.DataType.INT32
-    shapes: list[tuple[str, ir.DataType, list[Any]]] = [
-        (names.QUERY_MAP, i64, ["B", "S", 2]),
-        (names.TOKEN_MAP, i64, [1, "T", 2]),
-        (names.ROW_POSITIONS, i64, ["B", "S"]),
-        (names.POSITIONS, i64, [1, "T"]),
-        (names.SEQLENS_K, i32, ["B"]),
-        (names.QUERY_SEQLENS, i32, ["B"]),
-        (names.TOTAL_LENGTH, i32, []),
-    ]
-    return {name: ir.val(name, dtype, shape) for name, dtype, shape in shapes}
-
-
 def _pack(node: ir.Node, inputs: dict[str, ir.Value]) -> None:
     graph = node.graph
     assert graph is not None
-    for place in range(3):
-        source = node.inputs[place]
+    for index in range(3):
+        source = node.inputs[index]
         if source is not None:
-            gather = ir.node("GatherND", [source, inputs[names.QUERY_MAP]])
-            gather.name = f"{node.name}/pad_{place}"
+            gather = ir.node("GatherND", [source, inputs[contract.QUERY_MAP]])
+            gather.name = f"{node.name}/pad_{index}"
             gather.outputs[0].name = f"{gather.name}/output_0"
             graph.insert_before(node, gather)
-            node.replace_input_with(place, gather.outputs[0])
+            node.replace_input_with(index, gather.outputs[0])
     if len(node.inputs) <= _QUERY_SEQLENS:
         node.resize_inputs(_QUERY_SEQLENS + 1)
-    node.replace_input_with(_SEQLENS, inputs[names.SEQLENS_K])
-    node.replace_input_with(_TOTAL, inputs[names.TOTAL_LENGTH])
-    node.replace_input_with(_QUERY_SEQLENS, inputs[names.QUERY_SEQLENS])
+    node.replace_input_with(_SEQLENS, inputs[contract.SEQLENS_K])
+    node.replace_input_with(_TOTAL, inputs[contract.TOTAL_LENGTH])
+    node.replace_input_with(_QUERY_SEQLENS, inputs[contract.QUERY_SEQLENS])
     rotary = node.attributes.get("do_rotary")
     if rotary is not None and rotary.as_int() == 1:
-        node.replace_input_with(_POSITIONS, inputs[names.ROW_POSITIONS])
+        node.replace_input_with(_POSITIONS, inputs[contract.ROW_POSITIONS])
     padded = node.outputs[0]
-    back = ir.node("GatherND", [padded, inputs[names.TOKEN_MAP]], name=f"{node.name}/unpad")
+    back = ir.node("GatherND", [padded, inputs[contract.TOKEN_MAP]], name=f"{node.name}/unpad")
     back.outputs[0].name, padded.name = padded.name, f"{padded.name}/padded"
     back.outputs[0].dtype = ir.DataType.FLOAT
     padded.replace_all_uses_with(back.outputs[0])
@@ -91,14 +75,14 @@ def _pack(node: ir.Node, inputs: dict[str, ir.Value]) -> None:
 def _replace_positions(graph: ir.Graph, inputs: dict[str, ir.Value]) -> None:
     for value in graph.inputs:
         if value.name == _POSITION_IDS:
-            value.replace_all_uses_with(inputs[names.POSITIONS])
+            value.replace_all_uses_with(inputs[contract.POSITIONS])
 
 
 def _check_inputs(graph: ir.Graph) -> None:
-    known = (names.INPUT_IDS, _MASK, _POSITION_IDS)
+    known = (contract.INPUT_IDS, _MASK, _POSITION_IDS)
     for value in graph.inputs:
         name = str(value.name)
-        if name.startswith(names.PAST):
+        if contract.cache_of(name) is not None:
             continue
         if name not in known:
             raise _unsupported(f"its graph reads {name!r}")
@@ -109,9 +93,9 @@ def _check_inputs(graph: ir.Graph) -> None:
 
 def _set_inputs(graph: ir.Graph, inputs: dict[str, ir.Value]) -> None:
     """Those of the contract, in its order; what nothing reads is left out."""
-    ids = next(value for value in graph.inputs if value.name == names.INPUT_IDS)
+    ids = next(value for value in graph.inputs if value.name == contract.INPUT_IDS)
     ids.shape = ir.Shape([1, "T"])
-    caches = [value for value in graph.inputs if str(value.name).startswith(names.PAST)]
+    caches = [value for value in graph.inputs if contract.cache_of(str(value.name)) is not None]
     used = [value for value in inputs.values() if value.uses()]
     graph.inputs.clear()
     graph.inputs.extend([ids, *used, *caches])
@@ -120,6 +104,7 @@ def _set_inputs(graph: ir.Graph, inputs: dict[str, ir.Value]) -> None:
 def _set_cache_shapes(node: ir.Node) -> None:
     """Of the caches of a layer: rows, heads, capacity, size of a head."""
     heads = node.attributes["num_heads"].as_int()
+    kv_heads = node.attributes["kv_num_heads"].as_int()
     shape = node.outputs[0].shape
     assert shape is not None
     width = shape[-1]
@@ -127,7 +112,7 @@ def _set_cache_shapes(node: ir.Node) -> None:
     caches = (*node.inputs[_CACHES], *node.outputs[1:3])
     for value in caches:
         assert value is not None
-        value.shape = ir.Shape(["B", node.attributes["kv_num_heads"].as_int(), "C", width // heads])
+        value.shape = ir.Shape(contract.cache_shape(kv_heads, width // heads))
 
 
 def _unsupported(reason: str) -> UnsupportedModelError:

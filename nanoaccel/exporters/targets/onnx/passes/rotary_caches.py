@@ -1,4 +1,4 @@
-"""The rotary embedding turns as the model's does, and its tables are not stored.
+"""Computes rotary tables from the model's own frequencies, so that they are not stored.
 
 The builder computes tables of its own from the config, which it does not always read as
 transformers does. Nodes that make them from the model's own frequencies take their place.
@@ -23,18 +23,18 @@ def compute_rotary_caches(graph: ir.Graph, rotations: Sequence[Rotation], positi
     """Edit a graph, in place; tables that belong to no rotation stay as they are.
 
     Args:
-        graph: Of the builder.
-        rotations: Of the model. Where it has several, each table gets the one most like it.
+        graph: Graph of the builder.
+        rotations: Rotations of the model. Of several, each table gets the one most like it.
         positions: Rows of the tables at least; the builder does not count on scaled contexts.
     """
     done: set[str | None] = set()
     writer = Writer(graph)
     writer.before(graph[0])
     for node in list(graph):
-        place = _TABLES.get(node.op_type)
-        if place is None or len(node.inputs) <= place + 1:
+        index = _TABLES.get(node.op_type)
+        if index is None or len(node.inputs) <= index + 1:
             continue
-        cosines, sines = node.inputs[place], node.inputs[place + 1]
+        cosines, sines = node.inputs[index], node.inputs[index + 1]
         if cosines is None or sines is None or cosines.name in done:
             continue
         done.add(cosines.name)

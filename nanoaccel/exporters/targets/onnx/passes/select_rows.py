@@ -1,4 +1,4 @@
-"""Only the tokens whose logits are wanted go through the last projection.
+"""Only the tokens whose logits are asked for go through the last projection.
 
 hidden [1, T, H] -> Gather(logits_rows) -> [1, R, H] -> MatMul -> ... -> logits [1, R, V]
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from nanoaccel.exporters.targets.onnx import names
+from nanoaccel.bundle.packed_graph import LOGITS, LOGITS_ROWS
+from nanoaccel.exporters.targets.onnx.graph_inputs import graph_input
 
 
 def select_rows(graph: ir.Graph) -> None:
     """Edit a graph, in place; scales, soft caps and biases behind the projection stay."""
-    logits = next(value for value in graph.outputs if value.name == names.LOGITS)
+    logits = next(value for value in graph.outputs if value.name == LOGITS)
     node = logits.producer()
     while node is not None and node.op_type != "MatMul":
         source = node.inputs[0]
@@ -21,7 +22,7 @@ def select_rows(graph: ir.Graph) -> None:
     assert node is not None, "logits come from a product"
     hidden = node.inputs[0]
     assert hidden is not None
-    rows = ir.val(names.LOGITS_ROWS, ir.DataType.INT64, ["R"])
+    rows = graph_input(LOGITS_ROWS)
     gather = ir.node("Gather", [hidden, rows], {"axis": 1}, name="/lm_head/rows/Gather")
     gather.outputs[0].name = "/lm_head/rows/output_0"
     graph.insert_before(node, gather)

@@ -1,4 +1,4 @@
-"""Lessons made of dice."""
+"""Training examples with random numbers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import numpy as np
 from nanoaccel.finetune.drafts.training_examples import TrainingExample
 
 
-def make_lesson(
+def make_example(
     seed: int, length: int, *, width: int, vocab_size: int, prompt: int = 1, count: int = 4
 ) -> TrainingExample:
-    """A lesson whose every token is the likeliest one after the token before.
+    """A example whose every token is the likeliest one after the token before.
 
     Args:
         seed: Of the dice.

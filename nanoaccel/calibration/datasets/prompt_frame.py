@@ -1,4 +1,4 @@
-"""What stands around the pieces that a model writes by itself.
+"""Frames the text that a model writes for its own calibration.
 
 chat     <user> question <end><assistant> answer <end><user> question ...
          opening         bridge                  bridge
@@ -36,7 +36,7 @@ class PromptFrame:
 
     @classmethod
     def of(cls, encoder: TextEncoder, end_ids: Sequence[int]) -> PromptFrame:
-        """The script of a model, read off its chat template where it has one.
+        """The frame of a model, from its chat template where it has one.
 
         Put before the place of a question, a chat model writes the question: Magpie (Xu et al.
         2024, "Alignment Data Synthesis from Scratch by Prompting Aligned LLMs with Nothing").

@@ -80,7 +80,7 @@ def builder_architectures() -> set[str]:
 
 
 def obstacle(config: Mapping[str, Any]) -> str | None:
-    """What of a model, by its config.json, a packed graph has no place for; None when nothing."""
+    """What of a model's config.json a packed graph does not support; None when nothing."""
     kinds = set(config.get("layer_types") or ()) - set(_ATTENTION)
     if kinds:
         return f"it has layers of another kind than attention ({', '.join(sorted(kinds))})"

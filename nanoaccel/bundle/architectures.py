@@ -1,0 +1,128 @@
+"""What must be known of an architecture that neither its config.json nor its graph says.
+
+An architecture without an entry needs none: all that is computed of it stands in its graph.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+Config: TypeAlias = Mapping[str, Any]
+
+
+def _nothing(_: Config) -> None:
+    """For architectures that have no such thing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """Facts about one architecture. Configs are those of the text model, as in config.json.
+
+    Args:
+        obstacle: Function that gives what of a config the engine cannot compute with paged
+            attention; None when nothing.
+        layer_windows: Function that gives the tokens that each layer of a config looks back at, 0
+            for all, where the graph has them as masks; None where the graph knows them.
+        alibi_slopes: Function that gives what each head subtracts for a token of distance, where
+            the graph has it as a mask; None where the graph knows it.
+        scaled_length: Whether ``max_position_embeddings`` counts scaled positions already.
+        norm_epsilon: What its norms add to the variance, where that stands in its code; None when
+            the config says it.
+        plain_norms: Whether its norms subtract the mean and have no weights.
+    """
+
+    obstacle: Callable[[Config], str | None] = _nothing
+    layer_windows: Callable[[Config], list[int] | None] = _nothing
+    alibi_slopes: Callable[[Config], list[float] | None] = _nothing
+    scaled_length: bool = False
+    norm_epsilon: float | None = None
+    plain_norms: bool = False
+
+
+def architecture_of(config: Config) -> Architecture:
+    """What is known of the architecture of a config."""
+    return ARCHITECTURES.get(str(config.get("model_type")), _USUAL)
+
+
+def _refused_if(option: str, value: Any, reason: str) -> Callable[[Config], str | None]:
+    """Refuses configs in which an option is set (value True), or has a value."""
+
+    def obstacle(config: Config) -> str | None:
+        found = config.get(option)
+        return reason if (bool(found) if value is True else found == value) else None
+
+    return obstacle
+
+
+def _mpt_obstacle(config: Config) -> str | None:
+    clips = (config.get("attn_config") or {}).get("clip_qkv")
+    return "its attention clips queries, keys and values (clip_qkv)" if clips else None
+
+
+def _mpt_slopes(config: Config) -> list[float] | None:
+    """By Press et al. 2022; for heads that are no power of two, every second of the next power
+    comes first.
+    """
+    attention = config.get("attn_config") or {}
+    if not attention.get("alibi"):
+        return None
+    heads, most = int(config["n_heads"]), float(attention.get("alibi_bias_max") or 8)
+    count = 2 ** math.ceil(math.log2(heads))
+    slopes = [2.0 ** -((index + 1) * most / count) for index in range(count)]
+    return slopes if count == heads else (slopes[1::2] + slopes[::2])[:heads]
+
+
+def _gpt_neo_windows(config: Config) -> list[int]:
+    window = int(config["window_size"])
+    layers = config.get("attention_layers")
+    if layers is None:
+        layers = [kind for kinds, count in config["attention_types"] for kind in kinds * count]
+    return [window if kind == "local" else 0 for kind in layers]
+
+
+_USUAL = Architecture()
+# OpenVINO finds no attention to page in these graphs, or pages one that computes something else.
+_UNPAGED = Architecture(obstacle=lambda _: "OpenVINO does not page its attention")
+_GEMMA3 = Architecture(scaled_length=True)
+
+ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
+    {
+        "bigbird_pegasus": _UNPAGED,
+        "blenderbot": _UNPAGED,
+        "blenderbot-small": _UNPAGED,
+        "falcon": Architecture(
+            obstacle=_refused_if(
+                "alibi", True, "its attention adds positions rounded to bf16 (alibi=True)"
+            )
+        ),
+        "gemma3": _GEMMA3,
+        "gemma3_text": _GEMMA3,
+        "gemma3n": _GEMMA3,
+        "gemma3n_text": _GEMMA3,
+        "gpt2": Architecture(
+            obstacle=_refused_if(
+                "scale_attn_by_inverse_layer_idx",
+                True,
+                "its layers scale attention differently (scale_attn_by_inverse_layer_idx=True)",
+            )
+        ),
+        "gpt_neo": Architecture(layer_windows=_gpt_neo_windows),
+        "gpt_neox_japanese": _UNPAGED,
+        "granitemoehybrid": Architecture(
+            obstacle=_refused_if(
+                "position_embedding_type",
+                "rope",
+                "its graph counts positions itself (granitemoehybrid with rotary positions)",
+            )
+        ),
+        "mpt": Architecture(obstacle=_mpt_obstacle, alibi_slopes=_mpt_slopes),
+        "olmo": Architecture(norm_epsilon=1e-5, plain_norms=True),
+        "pegasus": _UNPAGED,
+        "phimoe": _UNPAGED,
+        "xglm": _UNPAGED,
+    }
+)

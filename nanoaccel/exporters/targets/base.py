@@ -1,0 +1,220 @@
+"""The interface of an export target: a kind of graph, such as OpenVINO's or ONNX Runtime's.
+
+    check -> capture (while the original is loaded) -> prepare -> build and judge -> finish
+
+A new kind is a class that answers this, and a line in ``table``.
+"""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoaccel.calibration.metrics import Fidelity
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+    from nanoaccel.exporters.options import ExportOptions
+    from nanoaccel.exporters.progress import Progress
+    from nanoaccel.exporters.quantize.compression import WeightStatistics
+    from nanoaccel.exporters.quantize.recipe import Recipe
+    from nanoaccel.exporters.quantize.search import Tried
+    from nanoaccel.exporters.reference.artifacts import ModelArtifacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compression:
+    """How the weights of a graph are stored, and how the recipe was found.
+
+    Args:
+        recipe: What made it.
+        weights: Weights by type.
+        storage: Type of each layer.
+        fused_projections: Groups of parallel projections that became one.
+        kept: Layers that stayed as a quantized checkpoint had them.
+        tried: Recipes that were tried, where more than one was.
+        left_out: Recipes for which there was no time.
+    """
+
+    recipe: Recipe
+    weights: WeightStatistics
+    storage: Mapping[str, str]
+    fused_projections: int
+    kept: int
+    tried: Sequence[Tried] = ()
+    left_out: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetGraph:
+    """A graph in its place in the bundle, compared with the original.
+
+    Args:
+        target: Name of its target.
+        path: Its file.
+        bytes: Size of its weights file.
+        fidelity: To the original.
+        answers: Log-probabilities f32[R, V] that it gives to the probes of the self-check.
+        compression: How its weights are stored.
+    """
+
+    target: str
+    path: Path
+    bytes: int
+    fidelity: Fidelity
+    answers: NDArray[np.float32]
+    compression: Compression
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedOriginal:
+    """The original, while its weights are loaded.
+
+    Args:
+        model: With its weights.
+        tokenizer: Folder of its tokenizer.
+    """
+
+    model: PreTrainedModel
+    tokenizer: Path
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """The inputs of ``GraphTarget.build``.
+
+    Args:
+        artifacts: Artifacts of the original; what was captured for the target is used up.
+        options: Options of the export.
+        folder: Folder of the bundle in the making.
+        source: The graph whose weights it takes over; None when it compresses them itself.
+    """
+
+    artifacts: ModelArtifacts
+    options: ExportOptions
+    folder: Path
+    source: TargetGraph | None
+
+
+class GraphTarget(ABC):
+    """A kind of graph that a bundle can have.
+
+    Attributes:
+        name: Name of the backend that runs it, and of its folder in the bundle.
+        title: Name of the runtime in messages.
+        graph: The graph's file, relative to the bundle.
+        source: Name of the target whose compressed weights it takes over; None when it compresses
+            the original's itself.
+        packages: Modules that an export needs for it, beside those that every export needs.
+        tools: Distributions whose versions the manifest notes, beside those of every export.
+        fixed_memory: Bytes at the peak of what it does beside loading and compressing, without
+            weights.
+        memory_per_weight: Bytes at that peak for each weight of the model.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    graph: ClassVar[str]
+    source: ClassVar[str | None] = None
+    packages: ClassVar[tuple[str, ...]] = ()
+    tools: ClassVar[tuple[str, ...]] = ()
+    fixed_memory: ClassVar[float] = 0.0
+    memory_per_weight: ClassVar[float] = 0.0
+
+    @abstractmethod
+    def check_model(self, config: PretrainedConfig) -> None:
+        """Refuse, before any weight is loaded, an architecture that has no such graph.
+
+        Raises:
+            UnsupportedModelError: The message says what is in the way.
+        """
+
+    def check_recipe(self, recipe: Recipe) -> None:  # noqa: B027
+        """Refuse weights that the runtime cannot compute with.
+
+        Raises:
+            ConfigError: The type or a method of the recipe is one of these.
+        """
+
+    @abstractmethod
+    def disk_bytes(self, loaded: int) -> int:
+        """Bytes on the disk for each weight, until the export ends, beside the graph itself.
+
+        Args:
+            loaded: Bytes of a weight, as it is loaded.
+        """
+
+    @abstractmethod
+    def capture(self, original: LoadedOriginal, folder: Path, progress: Progress) -> None:
+        """Write the data that this target needs of the original.
+
+        Args:
+            original: Its weights are loaded.
+            folder: Output folder; made new.
+            progress: Progress of the export.
+
+        Raises:
+            ExportError: The model does not trace.
+        """
+
+    def prepare(self, artifacts: ModelArtifacts, progress: Progress) -> None:  # noqa: B027
+        """Do early work that may fail, before recipes are tried.
+
+        Args:
+            artifacts: Artifacts of the original.
+            progress: Progress of the export.
+
+        Raises:
+            NanoAccelError: There can be no graph.
+        """
+
+    @abstractmethod
+    def build(self, request: BuildRequest, progress: Progress) -> TargetGraph:
+        """Make the graph in its place, and compare it with the original.
+
+        Args:
+            request: What it is made of.
+            progress: Progress of the export.
+
+        Raises:
+            ExportError: It cannot be made, or does not work.
+            ConfigError: The recipe does not fit the model.
+        """
+
+    def finish(self, folder: Path, *, kept: bool) -> bool:
+        """Complete the graph's folder, or delete it.
+
+        Args:
+            folder: Folder of the bundle in the making.
+            kept: Whether the graph goes into the bundle.
+
+        Returns:
+            Whether OpenVINO GenAI opens the graph's folder.
+        """
+        if not kept:
+            shutil.rmtree(folder / self.name, ignore_errors=True)
+        return False
+
+    def convert_head(self, graph: Path, folder: Path, positions: int) -> Path:
+        """Make the graph of a draft head from the head's graph for the target ``source``.
+
+        Args:
+            graph: The graph for ``source``.
+            folder: Output folder.
+            positions: Context length of the target model, in tokens.
+
+        Returns:
+            The file of the graph.
+
+        Raises:
+            ExportError: It cannot be made.
+        """
+        raise NotImplementedError(f"{self.name} takes over no weights")

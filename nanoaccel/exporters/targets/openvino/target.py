@@ -1,0 +1,113 @@
+"""OpenVINO's graph: traced, compressed by one recipe or by the best of several."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from nanoaccel.exporters.quiet import quiet
+from nanoaccel.exporters.targets.base import (
+    BuildRequest,
+    Compression,
+    GraphTarget,
+    LoadedOriginal,
+    TargetGraph,
+)
+from nanoaccel.folders import cache_folder
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+    from nanoaccel.exporters.options import ExportOptions
+    from nanoaccel.exporters.progress import Progress
+    from nanoaccel.exporters.quantize.search import Found
+    from nanoaccel.exporters.quantize.trial_builder import TrialBuilder
+    from nanoaccel.exporters.reference.artifacts import ModelArtifacts
+
+_GENERATION_CONFIG = "generation_config.json"
+
+
+class OpenVINOTarget(GraphTarget):
+    """The graph that compresses the original's weights; other targets take them over."""
+
+    name: ClassVar[str] = "openvino"
+    title: ClassVar[str] = "OpenVINO"
+    graph: ClassVar[str] = "openvino/openvino_model.xml"
+
+    def check_model(self, config: PretrainedConfig) -> None:
+        from nanoaccel.exporters.targets.openvino.trace import check_supported
+
+        check_supported(config)
+
+    def disk_bytes(self, loaded: int) -> int:
+        return loaded
+
+    def capture(self, original: LoadedOriginal, folder: Path, progress: Progress) -> None:
+        from nanoaccel.exporters.targets.openvino.trace import trace
+
+        with progress.stage("trace the graph"), quiet():
+            trace(original.model, folder)
+
+    def build(self, request: BuildRequest, progress: Progress) -> TargetGraph:
+        """See ``GraphTarget.build``; each graph that is tried is compared with the original."""
+        from nanoaccel.exporters.quantize.limits import smallest_within
+        from nanoaccel.exporters.quantize.trial_builder import TrialBuilder
+
+        artifacts, options, folder = request.artifacts, request.options, request.folder
+        builder = TrialBuilder(artifacts, artifacts.captured / self.name, progress)
+        trials, recipe = folder / "trials", options.settled
+        found: Found | None = None
+        if options.search_seconds is not None:
+            left = options.search_seconds - sum(progress.seconds.values())
+            found = _search(builder, artifacts, options, trials, left)
+            trial = found.trial or builder.make(found.recipe, trials / "best")
+        elif recipe.limited:
+            trial = smallest_within(builder.make, recipe, builder.budget, trials)[-1]
+        else:
+            trial = builder.make(recipe, trials / "only")
+        trial.graph.path.parent.rename(folder / self.name)
+        shutil.rmtree(trials)
+        return TargetGraph(
+            target=self.name,
+            path=folder / self.graph,
+            bytes=trial.graph.bytes,
+            fidelity=trial.fidelity,
+            answers=trial.answers,
+            compression=Compression(
+                recipe=trial.recipe,
+                weights=trial.graph.weights,
+                storage=trial.graph.storage,
+                fused_projections=trial.graph.fused_projections,
+                kept=trial.graph.kept,
+                tried=() if found is None else found.tried,
+                left_out=() if found is None else found.left_out,
+            ),
+        )
+
+    def finish(self, folder: Path, *, kept: bool) -> bool:
+        """See ``GraphTarget.finish``; how the original generates is kept for all targets."""
+        from nanoaccel.exporters.targets.openvino.genai_tokenizer import write_genai_tokenizer
+
+        own = folder / self.name
+        if (own / _GENERATION_CONFIG).is_file():
+            shutil.copyfile(own / _GENERATION_CONFIG, folder / _GENERATION_CONFIG)
+        return write_genai_tokenizer(folder, own) if kept else super().finish(folder, kept=False)
+
+
+def _search(
+    builder: TrialBuilder,
+    artifacts: ModelArtifacts,
+    options: ExportOptions,
+    trials: Path,
+    seconds: float,
+) -> Found:
+    """The best recipe that is found in the time that is left; a stopped search goes on."""
+    from nanoaccel.exporters.quantize.search import search
+    from nanoaccel.exporters.source.original_key import graph_key
+
+    recipe = options.settled
+    loaded = "own" if recipe.compressed else recipe.weights
+    name = f"{graph_key(artifacts.content)[:32]}-{loaded}-{artifacts.digest[:16]}"
+    memory = cache_folder() / "searches" / name
+    return search(builder.make, recipe, builder.budget, trials, memory, seconds)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+
+pytest.importorskip("transformers")
+
+from nanoaccel.errors import ExportError
+from nanoaccel.exporters import make_graphs as module
+from nanoaccel.exporters.make_graphs import make_graphs
+from nanoaccel.exporters.options import ExportOptions
+from nanoaccel.exporters.progress import Progress
+from nanoaccel.exporters.targets import self_check
+from nanoaccel.exporters.targets.base import BuildRequest, GraphTarget
+
+
+@dataclass
+class Target(GraphTarget):
+    """Notes what it is asked, and fails where it is told to."""
+
+    name: str  # type: ignore[misc]
+    title: ClassVar[str] = "Fast Runtime"
+    graph: ClassVar[str] = "a/graph"
+    source: str | None = None  # type: ignore[misc]
+    fails_in: str = ""
+    asked: list[str] = field(default_factory=list)
+
+    def check_model(self, config: Any) -> None:
+        """Nothing is refused."""
+
+    def disk_bytes(self, loaded: int) -> int:
+        return loaded
+
+    def capture(self, original: Any, folder: Path, progress: Progress) -> None:
+        """Nothing is needed."""
+
+    def prepare(self, artifacts: Any, progress: Progress) -> None:  # noqa: ARG002
+        self._do("prepare")
+
+    def build(self, request: BuildRequest, progress: Progress) -> Any:  # noqa: ARG002
+        self._do("build" if request.source is None else f"build from {request.source.target}")
+        compression = SimpleNamespace(
+            recipe=SimpleNamespace(weights="int4"), weights=SimpleNamespace(group_size=None)
+        )
+        return SimpleNamespace(target=self.name, answers=None, compression=compression)
+
+    def _do(self, what: str) -> None:
+        self.asked.append(what)
+        if what == self.fails_in:
+            raise ExportError(f"cannot {what}")
+
+
+def made(
+    monkeypatch: pytest.MonkeyPatch, second: Target, *, fastest: bool
+) -> tuple[Target, tuple[str, ...], str]:
+    first = Target("first")
+    monkeypatch.setattr(module, "with_sources", lambda _: [first, second])
+    monkeypatch.setattr(module, "faster_targets", lambda _, names: names)
+    monkeypatch.setattr(self_check, "self_check", lambda *_: None)
+    options = ExportOptions(
+        recipe=None,
+        calibration=None,
+        judge_tokens=1,
+        search_seconds=None,
+        draft="none",
+        targets=("second", "first"),
+        fastest=fastest,
+    )
+    artifacts: Any = SimpleNamespace(answers=None, probes=None)
+    found = make_graphs(artifacts, options, Path(), Progress(lambda _: None))
+    return first, found.targets, found.note
+
+
+def test_targets_take_weights_from_those_that_were_built_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    second = Target("second", source="first")
+    first, kept, note = made(monkeypatch, second, fastest=False)
+    assert first.asked == ["prepare", "build"]
+    assert second.asked == ["prepare", "build from first"]
+    assert (kept, note) == (("second", "first"), "")
+
+
+@pytest.mark.parametrize("step", ["prepare", "build from first"])
+def test_a_target_that_nobody_asked_for_is_left_out_when_it_fails(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = Target("second", source="first", fails_in=step)
+    _, kept, note = made(monkeypatch, second, fastest=True)
+    assert kept == ("first",)
+    assert note == f"not made for Fast Runtime: cannot {step}"
+    with pytest.raises(ExportError, match=f"cannot {step}"):
+        made(monkeypatch, second, fastest=False)
+
+
+def test_a_target_without_source_is_never_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ExportError, match="cannot build"):
+        made(monkeypatch, Target("second", fails_in="build"), fastest=True)

@@ -20,8 +20,9 @@ from nanoaccel.cli.commands.inspect import inspect
 from nanoaccel.cli.commands.profile import profile
 from nanoaccel.cli.commands.quickstart import quickstart
 from nanoaccel.cli.commands.tune import tune
-from nanoaccel.cli.errors import guard, prepare_streams
-from nanoaccel.cli.options import with_options
+from nanoaccel.cli.errors import guard
+from nanoaccel.cli.options.expand import with_options
+from nanoaccel.cli.streams import prepare_streams
 
 _DEBUG = "--debug"
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nanoaccel.cli.engine import open_llm
+from nanoaccel.cli.loading import open_llm
 from nanoaccel.cli.options import EngineOptions, ReplicaOptions
 from nanoaccel.cli.ui.progress import working
 from nanoaccel.cli.ui.sizes import binary_bytes_text, count_text

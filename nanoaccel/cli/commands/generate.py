@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nanoaccel.cli.engine import open_llm
+from nanoaccel.cli.loading import open_llm
 from nanoaccel.cli.options import (
     EngineOptions,
     ReplicaOptions,
@@ -16,7 +18,6 @@ from nanoaccel.cli.options import (
     SamplingOptions,
     SpeculationOptions,
 )
-from nanoaccel.cli.ui.generation_json import generation_json
 from nanoaccel.cli.ui.prompt import read_prompt
 from nanoaccel.cli.ui.speed import speed_line
 from nanoaccel.cli.ui.writing import check_completions, complete
@@ -82,7 +83,7 @@ def generate(
     with open_llm(bundle, **arguments, max_running=max_running, max_waiting=n) as llm:
         completions = complete(llm, _wrap(llm, text, raw, system), params, echo=echo)
     if as_json:
-        typer.echo(generation_json(completions))
+        typer.echo(_json(completions))
     else:
         if not echo:
             _print_texts(completions)
@@ -125,3 +126,25 @@ def _print_texts(completions: tuple[Completion, ...]) -> None:
         if len(completions) > 1:
             typer.echo(f"--- {number} of {len(completions)} ---")
         typer.echo(completion.text)
+
+
+def _json(completions: tuple[Completion, ...]) -> str:
+    """One object: the first completion's fields, and all completions when there are several."""
+    content = _facts(completions[0])
+    content["usage"]["completion_tokens"] = sum(c.usage.completion_tokens for c in completions)
+    if len(completions) > 1:
+        content["completions"] = [_facts(completion) for completion in completions]
+    return json.dumps(content)
+
+
+def _facts(completion: Completion) -> dict[str, Any]:
+    speed = completion.stats.decode_tokens_per_second(completion.usage.completion_tokens)
+    return {
+        "text": completion.text,
+        "token_ids": list(completion.token_ids),
+        "finish_reason": completion.finish_reason,
+        "usage": asdict(completion.usage),
+        "stats": {**asdict(completion.stats), "decode_tokens_per_second": speed},
+        "logprobs": [asdict(entry) for entry in completion.logprobs],
+        "error": completion.error,
+    }

@@ -32,7 +32,7 @@ _PROMPT = 128
 # Sequences that a cache has room for: as many as prices are measured for.
 _SEQUENCES = 16
 # Tokens of the prompt that is cut into steps.
-_LONG_PROMPT = 512
+LONG_PROMPT = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Rig:
             passes.run()  # packs the weights
             pages.gather()
             cache = make_cache(graph.shape, graph.backend, sharing=False)
-            tokens = min(_LONG_PROMPT, graph.shape.first_tokens, self._bundle.context_length)
+            tokens = min(LONG_PROMPT, graph.shape.first_tokens, self._bundle.context_length)
             cache.allocate(0, tokens)
             out = np.empty(cache.num_blocks, np.int32)
             blocks = out[: cache.block_ids(0, tokens, out)].tolist()

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from nanoaccel.cli.ui.conversation import Conversation
-from nanoaccel.cli.ui.conversation_file import load_messages, save_messages
-from nanoaccel.cli.ui.sampling_settings import change_setting, show_settings
+from nanoaccel.cli.chat.conversation import Conversation
+from nanoaccel.cli.chat.conversation_file import load_messages, save_messages
+from nanoaccel.cli.chat.settings import change_setting, show_settings
 from nanoaccel.cli.ui.table import table
 from nanoaccel.errors import ConfigError
 

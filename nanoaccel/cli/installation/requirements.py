@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires
 from typing import TYPE_CHECKING
 
-from nanoaccel.cli.ui.environment import installed_version
+from nanoaccel.cli.installation.environment import installed_version
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-_RUN = ("numpy", "tokenizers", "jinja2")
-_RUNTIMES = ("openvino", "onnxruntime")
-_EXPORT = (
+RUN = ("numpy", "tokenizers", "jinja2")
+RUNTIMES = ("openvino", "onnxruntime")
+EXPORT = (
     *("openvino", "torch", "transformers", "optimum-intel", "nncf", "openvino-tokenizers"),
     *("accelerate", "gguf", "psutil"),
 )
-_EXPORT_ONNX = ("onnx", "onnx_ir", "onnxruntime", "onnxruntime-genai", "ml_dtypes")
+EXPORT_ONNX = ("onnx", "onnx_ir", "onnxruntime", "onnxruntime-genai", "ml_dtypes")
 _ONNX_PYTHON = (3, 11)
 
 
@@ -48,7 +48,7 @@ def find_problems(
         python: Its version; there is no fitting ONNX Runtime for those before 3.11.
     """
     problems = []
-    missing = [name for name in _RUN if packages.get(name) is None]
+    missing = [name for name in RUN if packages.get(name) is None]
     if missing:
         problems.append(
             Problem(
@@ -57,16 +57,16 @@ def find_problems(
                 "generate",
             )
         )
-    if all(packages.get(name) is None for name in _RUNTIMES):
+    if all(packages.get(name) is None for name in RUNTIMES):
         other = ' or "nanoaccel[onnx]"' if python >= _ONNX_PYTHON else ""
         problems.append(
             Problem(
-                f"neither {' nor '.join(_RUNTIMES)} is installed: nothing can be generated",
+                f"neither {' nor '.join(RUNTIMES)} is installed: nothing can be generated",
                 f'pip install "nanoaccel[openvino]"{other}',
                 "generate",
             )
         )
-    missing = [name for name in _EXPORT if packages.get(name) is None]
+    missing = [name for name in EXPORT if packages.get(name) is None]
     if missing:
         problems.append(
             Problem(
@@ -76,7 +76,7 @@ def find_problems(
             )
         )
     elif python >= _ONNX_PYTHON:
-        missing = [name for name in _EXPORT_ONNX if packages.get(name) is None]
+        missing = [name for name in EXPORT_ONNX if packages.get(name) is None]
         if missing:
             problems.append(
                 Problem(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from nanoaccel.cli.ui.profile_pictures import bars, columns, roofline
-from nanoaccel.cli.ui.profile_tables import machine_rows, memory_rows, short_name
+from nanoaccel.cli.ui.profile.pictures import bars, columns, roofline
+from nanoaccel.cli.ui.profile.tables import machine_rows, memory_rows, short_name
 from nanoaccel.runtime.tools.profiling import PHASES, OperatorProfile, Profile, judge
 from nanoaccel.runtime.tools.profiling.verdict import figures_of
 

@@ -1,4 +1,4 @@
-"""The recipe that flags describe: a preset or a file, and what is changed of it."""
+"""Options of the recipe: a preset or a file, and what is changed of it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from nanoaccel.errors import ConfigError
 from nanoaccel.sizes import parse_bytes
 
 if TYPE_CHECKING:
-    from nanoaccel.calibration.datasets.options import CalibrationOptions
     from nanoaccel.exporters.quantize.recipe import Override, Recipe
 
 _RECIPE = "Recipe"
 LIMITS_PANEL = "Limits (the most sensitive layers get more bits)"
-TEXT_PANEL = "Calibration and judgement"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,54 +170,6 @@ class RecipeFlags:
         if any(name in changes for name in LIMITS):
             base = base.without_limits()
         return replace(base, **changes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CalibrationFlags:
-    """Which text calibrates; the defaults are those of ``CalibrationOptions``."""
-
-    calibration: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SOURCE",
-            help="Text that chooses numbers: docs (Python's language reference), self (the model "
-            "writes it), a .txt, .jsonl or .parquet file, or a data set on the hub.",
-            show_default="docs",
-            rich_help_panel=TEXT_PANEL,
-        ),
-    ] = None
-    calibration_column: Annotated[
-        str | None, typer.Option(help="Column of its rows.", rich_help_panel=TEXT_PANEL)
-    ] = None
-    calibration_samples: Annotated[
-        int | None, typer.Option(help="Samples.", show_default="64", rich_help_panel=TEXT_PANEL)
-    ] = None
-    calibration_length: Annotated[
-        int | None,
-        typer.Option(help="Tokens in each.", show_default="256", rich_help_panel=TEXT_PANEL),
-    ] = None
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Chooses the samples.", show_default="0", rich_help_panel=TEXT_PANEL),
-    ] = None
-
-    def build(self) -> CalibrationOptions | None:
-        """The options; None when no flag says anything.
-
-        Raises:
-            ConfigError: A value is wrong.
-        """
-        from nanoaccel.calibration.datasets.options import CalibrationOptions
-
-        given = {
-            "source": self.calibration,
-            "column": self.calibration_column,
-            "samples": self.calibration_samples,
-            "length": self.calibration_length,
-            "seed": self.seed,
-        }
-        changes: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
-        return CalibrationOptions(**changes) if changes else None
 
 
 def _methods(text: str) -> tuple[str, ...]:

@@ -36,14 +36,14 @@ class ChatInput:
             KeyboardInterrupt: Ctrl-C was pressed; what was typed is gone.
         """
         # Lines typed while an answer came are messages of their own.
-        typed_ahead = self._terminal and _is_waiting(0)
+        typed_ahead = self._terminal and is_waiting(0)
         line = self._line(PROMPT)
         if line is None:
             return None
         if line.lstrip().startswith(_QUOTES):
             return self._quoted(line.lstrip().removeprefix(_QUOTES))
         lines = [line]
-        while self._terminal and not typed_ahead and _is_waiting(_PASTE):
+        while self._terminal and not typed_ahead and is_waiting(_PASTE):
             line = self._line(_MORE)
             if line is None:
                 break
@@ -77,7 +77,7 @@ class ChatInput:
         return decode_utf8(content, "standard input").rstrip("\r\n") if content else None
 
 
-def _is_waiting(seconds: float) -> bool:
+def is_waiting(seconds: float) -> bool:
     """Whether something typed is there to read, or comes in so many seconds."""
     if sys.platform == "win32":
         import msvcrt

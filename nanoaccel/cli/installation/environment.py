@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nanoaccel.folders import cache_folder
 
-_PACKAGES = (
+PACKAGES = (
     "nanoaccel",
     "numpy",
     "tokenizers",
@@ -99,7 +99,7 @@ def look_around(root: Path = Path("/")) -> Environment:
     cache = cache_folder()
     return Environment(
         python=platform.python_version(),
-        packages={name: installed_version(name) for name in _PACKAGES},
+        packages={name: installed_version(name) for name in PACKAGES},
         cpu=read_cpu(root),
         memory=Space(_total_memory(), free_memory(root)),
         cache_folder=cache,

@@ -17,6 +17,7 @@ from nanoaccel.cli.options import (
     ReuseOptions,
     SamplingOptions,
     SpeculationOptions,
+    llm_arguments,
 )
 from nanoaccel.errors import BundleError
 
@@ -37,12 +38,7 @@ def chat(
     BUNDLE is a bundle's folder. /help lists commands; Ctrl-C stops an answer or clears the line.
     """
     params = sampling.params()
-    arguments = {
-        **engine.arguments(),
-        **replicas.arguments(),
-        **speculation.arguments(),
-        **reuse.arguments(),
-    }
+    arguments = llm_arguments(engine, replicas, speculation, reuse)
     with open_llm(bundle, **arguments) as llm:
         if not llm.tokenizer.has_chat_template:
             raise BundleError(

@@ -17,7 +17,9 @@ from nanoaccel.cli.options import (
     ReuseOptions,
     SamplingOptions,
     SpeculationOptions,
+    llm_arguments,
 )
+from nanoaccel.cli.options.panels import in_engine, in_sampling
 from nanoaccel.cli.ui.prompt import read_prompt
 from nanoaccel.cli.ui.speed import speed_line
 from nanoaccel.cli.ui.writing import check_completions, complete
@@ -49,19 +51,14 @@ def generate(
         typer.Option("--stream/--no-stream", help="Print text as it comes; on a terminal it does."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    n: Annotated[
-        int, typer.Option("-n", help="Independent completions.", rich_help_panel="Sampling")
-    ] = 1,
+    n: Annotated[int, in_sampling("-n", help="Independent completions.")] = 1,
     logprobs: Annotated[
         int | None,
-        typer.Option(
-            help="With --json: log-probabilities of each token and of the k likeliest.",
-            rich_help_panel="Sampling",
-        ),
+        in_sampling(help="With --json: log-probabilities of each token and of the k likeliest."),
     ] = None,
     max_running: Annotated[
         int,
-        typer.Option(help="Completions that run together at most.", rich_help_panel="Engine"),
+        in_engine(help="Completions that run together at most."),
     ] = 32,
 ) -> None:
     """Continue a prompt; for a chat model it becomes the user's message.
@@ -73,12 +70,7 @@ def generate(
     params = sampling.params(n=n, logprobs=logprobs)
     text = read_prompt(prompt, file)
     echo = not as_json and n == 1 and (sys.stdout.isatty() if stream is None else stream)
-    arguments = {
-        **engine.arguments(),
-        **replicas.arguments(),
-        **speculation.arguments(),
-        **reuse.arguments(),
-    }
+    arguments = llm_arguments(engine, replicas, speculation, reuse)
     # All completions are queued at once.
     with open_llm(bundle, **arguments, max_running=max_running, max_waiting=n) as llm:
         completions = complete(llm, _wrap(llm, text, raw, system), params, echo=echo)

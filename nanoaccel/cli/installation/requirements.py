@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires
 from typing import TYPE_CHECKING
@@ -48,15 +48,15 @@ def find_problems(
         python: Its version; there is no fitting ONNX Runtime for those before 3.11.
     """
     problems = []
-    missing = [name for name in RUN if packages.get(name) is None]
-    if missing:
-        problems.append(
-            Problem(
-                f"{', '.join(missing)} not installed: nothing can be generated",
-                "pip install nanoaccel",
-                "generate",
-            )
-        )
+
+    def find(names: Sequence[str], effect: str, remedy: str, blocks: str | None) -> bool:
+        missing = [name for name in names if packages.get(name) is None]
+        if missing:
+            what = f"{', '.join(missing)} not installed: {effect}"
+            problems.append(Problem(what, remedy, blocks))
+        return bool(missing)
+
+    find(RUN, "nothing can be generated", "pip install nanoaccel", "generate")
     if all(packages.get(name) is None for name in RUNTIMES):
         other = ' or "nanoaccel[onnx]"' if python >= _ONNX_PYTHON else ""
         problems.append(
@@ -66,25 +66,13 @@ def find_problems(
                 "generate",
             )
         )
-    missing = [name for name in EXPORT if packages.get(name) is None]
-    if missing:
-        problems.append(
-            Problem(
-                f"{', '.join(missing)} not installed: models cannot be exported here",
-                'pip install "nanoaccel[export]", or export on another machine',
-                "export",
-            )
-        )
-    elif python >= _ONNX_PYTHON:
-        missing = [name for name in EXPORT_ONNX if packages.get(name) is None]
-        if missing:
-            problems.append(
-                Problem(
-                    f"{', '.join(missing)} not installed: models can be exported for OpenVINO only",
-                    'pip install "nanoaccel[export]"',
-                    None,
-                )
-            )
+    remedy = 'pip install "nanoaccel[export]"'
+    other = ", or export on another machine"
+    if (
+        not find(EXPORT, "models cannot be exported here", remedy + other, "export")
+        and python >= _ONNX_PYTHON
+    ):
+        find(EXPORT_ONNX, "models can be exported for OpenVINO only", remedy, None)
     present = [name for name, version in packages.items() if version is not None]
     return [*problems, *_mismatches(present)]
 

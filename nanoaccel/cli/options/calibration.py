@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from nanoaccel.cli.options.recipe import LIMITS_PANEL
+from nanoaccel.cli.options.panels import in_limits, in_text
 
 if TYPE_CHECKING:
     from nanoaccel.calibration.datasets.options import CalibrationOptions
-
-TEXT_PANEL = "Calibration and judgement"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,27 +17,22 @@ class CalibrationFlags:
 
     calibration: Annotated[
         str | None,
-        typer.Option(
+        in_text(
             metavar="SOURCE",
             help="Text that chooses numbers: docs (Python's language reference), self (the model "
             "writes it), a .txt, .jsonl or .parquet file, or a data set on the hub.",
             show_default="docs",
-            rich_help_panel=TEXT_PANEL,
         ),
     ] = None
-    calibration_column: Annotated[
-        str | None, typer.Option(help="Column of its rows.", rich_help_panel=TEXT_PANEL)
-    ] = None
-    calibration_samples: Annotated[
-        int | None, typer.Option(help="Samples.", show_default="64", rich_help_panel=TEXT_PANEL)
-    ] = None
+    calibration_column: Annotated[str | None, in_text(help="Column of its rows.")] = None
+    calibration_samples: Annotated[int | None, in_text(help="Samples.", show_default="64")] = None
     calibration_length: Annotated[
         int | None,
-        typer.Option(help="Tokens in each.", show_default="256", rich_help_panel=TEXT_PANEL),
+        in_text(help="Tokens in each.", show_default="256"),
     ] = None
     seed: Annotated[
         int | None,
-        typer.Option(help="Chooses the samples.", show_default="0", rich_help_panel=TEXT_PANEL),
+        in_text(help="Chooses the samples.", show_default="0"),
     ] = None
 
     def build(self) -> CalibrationOptions | None:
@@ -69,24 +60,17 @@ class SearchFlags:
 
     auto: Annotated[
         bool,
-        typer.Option(
-            "--auto", help="Try recipes and take the best one.", rich_help_panel=LIMITS_PANEL
-        ),
+        in_limits("--auto", help="Try recipes and take the best one."),
     ] = False
     time_budget: Annotated[
         float,
-        typer.Option(
-            metavar="MINUTES",
-            help="With --auto, time for the export.",
-            rich_help_panel=LIMITS_PANEL,
-        ),
+        in_limits(metavar="MINUTES", help="With --auto, time for the export."),
     ] = 15.0
     judge_tokens: Annotated[
         int | None,
-        typer.Option(
+        in_text(
             help="Tokens over which the result is compared with the original.",
             show_default="4096, or 16384 where limits depend on it",
-            rich_help_panel=TEXT_PANEL,
         ),
     ] = None
 

@@ -8,12 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from nanoaccel.cli.options.panels import in_tasks
 from nanoaccel.errors import ConfigError
-
-
-def _tasks(*names: str, help: str, metavar: str | None = None) -> Any:
-    panel = "lm-evaluation-harness"
-    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +66,17 @@ class TaskOptions:
     """Which tasks are done, if any."""
 
     tasks: Annotated[
-        str | None, _tasks(metavar="NAME,...", help="Do these tasks, and compare with nothing.")
+        str | None, in_tasks(metavar="NAME,...", help="Do these tasks, and compare with nothing.")
     ] = None
-    limit: Annotated[int | None, _tasks(help="Documents of each task at most.")] = None
+    limit: Annotated[int | None, in_tasks(help="Documents of each task at most.")] = None
     num_fewshot: Annotated[
-        int | None, _tasks(help="Solved examples before each question; else as the task says.")
+        int | None, in_tasks(help="Solved examples before each question; else as the task says.")
     ] = None
     chat: Annotated[
-        bool, _tasks("--chat", help="Put questions through the model's chat template.")
+        bool, in_tasks("--chat", help="Put questions through the model's chat template.")
     ] = False
     include_path: Annotated[
-        Path | None, _tasks(metavar="DIR", help="A folder of tasks of your own.")
+        Path | None, in_tasks(metavar="DIR", help="A folder of tasks of your own.")
     ] = None
 
     def names(self) -> tuple[str, ...]:

@@ -1,17 +1,17 @@
-"""Options in the panels of the help that several groups share."""
+"""Options in the panels of the help: each takes what ``typer.Option`` does."""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
 
 import typer
 
-
-def in_engine(*, help: str, metavar: str | None = None) -> Any:
-    """An option in the panel of the engine."""
-    return typer.Option(help=help, metavar=metavar, rich_help_panel="Engine")
-
-
-def in_cache(*names: str, help: str, metavar: str | None = None) -> Any:
-    """An option in the panel of the cache."""
-    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel="Cache")
+in_sampling = partial(typer.Option, rich_help_panel="Sampling")
+in_engine = partial(typer.Option, rich_help_panel="Engine")
+in_cache = partial(typer.Option, rich_help_panel="Cache")
+in_recipe = partial(typer.Option, rich_help_panel="Recipe")
+in_limits = partial(
+    typer.Option, rich_help_panel="Limits (the most sensitive layers get more bits)"
+)
+in_text = partial(typer.Option, rich_help_panel="Calibration and judgement")
+in_tasks = partial(typer.Option, rich_help_panel="lm-evaluation-harness")

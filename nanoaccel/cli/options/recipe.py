@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from nanoaccel.cli.options.panels import in_limits, in_recipe
 from nanoaccel.errors import ConfigError
 from nanoaccel.sizes import parse_bytes
 
 if TYPE_CHECKING:
     from nanoaccel.exporters.quantize.recipe import Override, Recipe
-
-_RECIPE = "Recipe"
-LIMITS_PANEL = "Limits (the most sensitive layers get more bits)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,119 +19,92 @@ class RecipeFlags:
 
     recipe: Annotated[
         str | None,
-        typer.Option(
+        in_recipe(
             metavar="NAME|FILE",
             help="fast, balanced, accurate, smallest, or a .toml or .json file; the options below "
             "change it. Without any of them, weights are calibrated and the most sensitive layers "
             "keep 8 bits, as many as the size of the model asks for.",
-            rich_help_panel=_RECIPE,
         ),
     ] = None
     weights: Annotated[
         str | None,
-        typer.Option(
+        in_recipe(
             metavar="TYPE",
             help="Type of the projections' weights: int4, int8, nf4, mxfp4, fp4, nvfp4, int2, "
             "bf16, f16, f32; int3, cb4, fp8 and mxfp8 save disk only.",
             show_default="int4",
-            rich_help_panel=_RECIPE,
         ),
     ] = None
     symmetric: Annotated[
         bool | None,
-        typer.Option(
+        in_recipe(
             "--symmetric/--asymmetric",
             help="Integers centered on zero, or not: a little more accurate.",
-            rich_help_panel=_RECIPE,
         ),
     ] = None
     group_size: Annotated[
         int | None,
-        typer.Option(
-            help="Weights that share a scale; -1 is a whole row.",
-            show_default="64",
-            rich_help_panel=_RECIPE,
-        ),
+        in_recipe(help="Weights that share a scale; -1 is a whole row.", show_default="64"),
     ] = None
     method: Annotated[
         str | None,
-        typer.Option(
+        in_recipe(
             metavar="A+B",
             help="How numbers are chosen: rtn, or of awq, scale-estimation, gptq, lora-correction "
             "those that you want.",
             show_default="rtn",
-            rich_help_panel=_RECIPE,
         ),
     ] = None
     embeddings: Annotated[
         str | None,
-        typer.Option(
+        in_recipe(
             metavar="int8|same|float",
             help="Type of the embedding; same is that of the projections.",
             show_default="int8",
-            rich_help_panel=_RECIPE,
         ),
     ] = None
     last_layer: Annotated[
         str | None,
-        typer.Option(
-            metavar="int8|same|float",
-            help="Type of the last projection.",
-            show_default="int8",
-            rich_help_panel=_RECIPE,
+        in_recipe(
+            metavar="int8|same|float", help="Type of the last projection.", show_default="int8"
         ),
     ] = None
     backup: Annotated[
         str | None,
-        typer.Option(
+        in_recipe(
             metavar="int8|float",
             help="Type of layers that are kept out of the smaller one.",
             show_default="int8",
-            rich_help_panel=_RECIPE,
         ),
     ] = None
     override: Annotated[
         list[str] | None,
-        typer.Option(
+        in_recipe(
             metavar="LAYERS=TYPE",
             help="Layers that are stored otherwise, such as 'model.layers.0.*=int8'; may be "
             "repeated.",
-            rich_help_panel=_RECIPE,
         ),
     ] = None
     share: Annotated[
         float | None,
-        typer.Option(
-            help="Share of the projections' weights in the smaller type.",
-            rich_help_panel=LIMITS_PANEL,
-        ),
+        in_limits(help="Share of the projections' weights in the smaller type."),
     ] = None
     target_bits: Annotated[
         float | None,
-        typer.Option(
-            help="Bits a weight at most, for the whole model.", rich_help_panel=LIMITS_PANEL
-        ),
+        in_limits(help="Bits a weight at most, for the whole model."),
     ] = None
     target_size: Annotated[
         str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="Size of the weights file at most, such as 88MB.",
-            rich_help_panel=LIMITS_PANEL,
-        ),
+        in_limits(metavar="SIZE", help="Size of the weights file at most, such as 88MB."),
     ] = None
     max_kl: Annotated[
         float | None,
-        typer.Option(
-            help="Make the smallest model that diverges no more, nats a token.",
-            rich_help_panel=LIMITS_PANEL,
-        ),
+        in_limits(help="Make the smallest model that diverges no more, nats a token."),
     ] = None
     min_agreement: Annotated[
         float | None,
-        typer.Option(
-            help="Make the smallest model whose likeliest token is the same this often, 0 to 1.",
-            rich_help_panel=LIMITS_PANEL,
+        in_limits(
+            help="Make the smallest model whose likeliest token is the same this often, 0 to 1."
         ),
     ] = None
 

@@ -5,22 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from nanoaccel.cli.options.panels import in_sampling
 from nanoaccel.errors import ConfigError
 
 if TYPE_CHECKING:
     from nanoaccel.runtime.sampling import SamplingParams
 
-_PANEL = "Sampling"
-
-
-def _sampling(*names: str, help: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=_PANEL)
-
 
 def _own(help: str) -> Any:
-    return _sampling(help=f"{help}. The model's own when not given.")
+    return in_sampling(help=f"{help}. The model's own when not given.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +21,9 @@ class SamplingOptions:
     """How to sample one completion; None is the default of ``SamplingParams``."""
 
     max_tokens: Annotated[
-        int, _sampling(help="Tokens to generate at most, within what the context holds.")
+        int, in_sampling(help="Tokens to generate at most, within what the context holds.")
     ] = 256
-    min_tokens: Annotated[int, _sampling(help="Tokens before which nothing ends the text.")] = 0
+    min_tokens: Annotated[int, in_sampling(help="Tokens before which nothing ends the text.")] = 0
     temperature: Annotated[float | None, _own("0 takes the likeliest token each time")] = None
     top_k: Annotated[int | None, _own("Keep the k likeliest tokens; 0 keeps all")] = None
     top_p: Annotated[
@@ -43,31 +36,31 @@ class SamplingOptions:
         float | None, _own("Makes tokens of prompt and text less likely; 1 is off")
     ] = None
     presence_penalty: Annotated[
-        float, _sampling(help="Subtracted from the logit of each token in the text; -2 to 2.")
+        float, in_sampling(help="Subtracted from the logit of each token in the text; -2 to 2.")
     ] = 0.0
     frequency_penalty: Annotated[
-        float, _sampling(help="Subtracted for each time a token stands in the text; -2 to 2.")
+        float, in_sampling(help="Subtracted for each time a token stands in the text; -2 to 2.")
     ] = 0.0
     logit_bias: Annotated[
         list[str] | None,
-        _sampling(metavar="ID=VALUE", help="Added to a token's logit; may be repeated."),
+        in_sampling(metavar="ID=VALUE", help="Added to a token's logit; may be repeated."),
     ] = None
-    seed: Annotated[int | None, _sampling(help="Of the random numbers; drawn when not given.")] = (
-        None
-    )
+    seed: Annotated[
+        int | None, in_sampling(help="Of the random numbers; drawn when not given.")
+    ] = None
     stop: Annotated[
         list[str] | None,
-        _sampling(metavar="TEXT", help="Ends the text and is no part of it; may be repeated."),
+        in_sampling(metavar="TEXT", help="Ends the text and is no part of it; may be repeated."),
     ] = None
     stop_token_id: Annotated[
         list[int] | None,
-        _sampling(metavar="ID", help="A token that ends the text; may be repeated."),
+        in_sampling(metavar="ID", help="A token that ends the text; may be repeated."),
     ] = None
     ignore_eos: Annotated[
-        bool, _sampling("--ignore-eos", help="Go on after the model's own end token.")
+        bool, in_sampling("--ignore-eos", help="Go on after the model's own end token.")
     ] = False
     no_generation_config: Annotated[
-        bool, _sampling("--no-generation-config", help="Leave the model's own defaults aside.")
+        bool, in_sampling("--no-generation-config", help="Leave the model's own defaults aside.")
     ] = False
 
     def params(self, *, n: int = 1, logprobs: int | None = None) -> SamplingParams:

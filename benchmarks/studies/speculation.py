@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace, bundle: Path) -> list[Turn]:
     positions = zip(counters.accepted, counters.reached, strict=True)
     print("acceptance by position:", " ".join(f"{a / r:.2f}" for a, r in positions))
     for name, seconds in counters.seconds_per_guess.items():
-        print(f"a guess of {name}: {1e3 * seconds:.2f} ms")
+        print(f"a draft token of {name}: {1e3 * seconds:.2f} ms")
     return turns
 
 

@@ -52,7 +52,8 @@ class TimedSteps:
     def __init__(self, llm: LLM) -> None:
         engine: Any = llm.session.loop.engine
         self._graph, self._speculation, self._drafter = Stopwatch(), Stopwatch(), Stopwatch()
-        self._graph.around(_graph_call(engine._room.backend), "run")
+        for room in engine._rooms:
+            self._graph.around(_graph_call(room.backend), "run")
         for name in ("extend", "learn", "settle"):
             self._speculation.around(engine._speculator, name)
         for learner in engine._speculator._learners:

@@ -12,7 +12,8 @@ from nanoaccel.cli.commands.bench import bench
 from nanoaccel.cli.commands.chat import chat
 from nanoaccel.cli.commands.cpu import cpu
 from nanoaccel.cli.commands.doctor import doctor
-from nanoaccel.cli.commands.draft import rank, train
+from nanoaccel.cli.commands.draft.rank import rank
+from nanoaccel.cli.commands.draft.train import train
 from nanoaccel.cli.commands.eval import eval
 from nanoaccel.cli.commands.export import export
 from nanoaccel.cli.commands.generate import generate

@@ -127,11 +127,11 @@ def poisson(rate: float, requests: int, seed: int) -> Load:
     """Requests of mixed lengths that come at random, ``rate`` a second on average."""
     source = random.Random(f"poisson {rate} {seed}")
     at = 0.0
-    requests = []
+    coming = []
     for _ in range(requests):
-        requests.append(_mixed(source, at))
+        coming.append(_mixed(source, at))
         at += source.expovariate(rate)
-    return Load(requests)
+    return Load(coming)
 
 
 def decoding(seed: int, *, disturbed: bool) -> Load:

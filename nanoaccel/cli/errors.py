@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,6 +9,7 @@ from contextlib import suppress
 
 import typer
 
+from nanoaccel.cli.streams import release_streams
 from nanoaccel.errors import NanoAccelError
 
 INTERRUPTED = 130
@@ -40,7 +39,7 @@ def guard(command: Callable[[], None], *, debug: bool) -> int:
         if debug:
             traceback.print_exc()
         code = report(error)
-    _release_streams()
+    release_streams()
     return code
 
 
@@ -78,24 +77,3 @@ def _usage_problem(message: str) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
-
-
-def prepare_streams() -> None:
-    """Make standard streams safe to write to: closed ones swallow, odd characters become ``?``."""
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the whole run
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the whole run
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
-
-
-def _release_streams() -> None:
-    """Point a stream that cannot be flushed to nowhere, or the interpreter complains at exit."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)

@@ -12,7 +12,8 @@ from nanoaccel.cli.commands.bench import bench
 from nanoaccel.cli.commands.chat import chat
 from nanoaccel.cli.commands.cpu import cpu
 from nanoaccel.cli.commands.doctor import doctor
-from nanoaccel.cli.commands.draft import rank, train
+from nanoaccel.cli.commands.draft.rank import rank
+from nanoaccel.cli.commands.draft.train import train
 from nanoaccel.cli.commands.eval import eval
 from nanoaccel.cli.commands.export import export
 from nanoaccel.cli.commands.generate import generate
@@ -20,8 +21,9 @@ from nanoaccel.cli.commands.inspect import inspect
 from nanoaccel.cli.commands.profile import profile
 from nanoaccel.cli.commands.quickstart import quickstart
 from nanoaccel.cli.commands.tune import tune
-from nanoaccel.cli.errors import guard, prepare_streams
-from nanoaccel.cli.options import with_options
+from nanoaccel.cli.errors import guard
+from nanoaccel.cli.options.expand import with_options
+from nanoaccel.cli.streams import prepare_streams
 
 _DEBUG = "--debug"
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from nanoaccel.cli.chat.commands import as_command, obey
+from nanoaccel.cli.chat.conversation import Conversation
+from nanoaccel.cli.chat.dialogue import talk
+from nanoaccel.cli.chat.input import ChatInput
 from nanoaccel.cli.commands import chat as chat_file
-from nanoaccel.cli.ui.chat_commands import as_command, obey
-from nanoaccel.cli.ui.chat_input import ChatInput
-from nanoaccel.cli.ui.conversation import Conversation
 from nanoaccel.errors import ConfigError, PromptTooLongError
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
@@ -202,8 +203,7 @@ def test_chat_on_a_terminal_leaves_politely(
         return str(line)
 
     monkeypatch.setattr(builtins, "input", read)
-    talk = chat_file._talk
-    monkeypatch.setattr(chat_file, "_talk", lambda conversation, _: talk(conversation, True))
+    monkeypatch.setattr(chat_file, "talk", lambda conversation, _: talk(conversation, True))
     ended = run_cli("chat", letters, "--max-tokens", 2)
     assert (ended.code, ended.out) == (0, "ab\n\n")
     assert ended.err.startswith("error: the line is not UTF-8. Type it again\n")

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from nanoaccel.cli.chat import input as chat_input
+from nanoaccel.cli.chat.dialogue import talk
+from nanoaccel.cli.chat.input import ChatInput
 from nanoaccel.cli.commands import chat as chat_file
-from nanoaccel.cli.ui import chat_input
-from nanoaccel.cli.ui.chat_input import ChatInput
 
 
 class Keyboard:
@@ -19,9 +20,9 @@ class Keyboard:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *pieces: list[object]) -> None:
         self._pieces = [list(piece) for piece in pieces]
         self.prompts: list[str] = []
-        self._begun = False
+        self.begun = False
         monkeypatch.setattr(builtins, "input", self._read)
-        monkeypatch.setattr(chat_input, "_is_waiting", self._is_waiting)
+        monkeypatch.setattr(chat_input, "is_waiting", self._is_waiting)
 
     def _read(self, prompt: str) -> str:
         self.prompts.append(prompt)
@@ -29,14 +30,14 @@ class Keyboard:
             self._pieces.pop(0)
         if not self._pieces:
             raise EOFError
-        self._begun = True
+        self.begun = True
         line = self._pieces[0].pop(0)
         if isinstance(line, BaseException):
             raise line
         return str(line)
 
     def _is_waiting(self, _: float) -> bool:
-        return self._begun and bool(self._pieces and self._pieces[0])
+        return self.begun and bool(self._pieces and self._pieces[0])
 
 
 def test_chat_input_takes_a_pasted_text_as_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +51,7 @@ def test_chat_input_takes_a_pasted_text_as_one_message(monkeypatch: pytest.Monke
 
 def test_chat_input_keeps_lines_typed_ahead_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     keyboard = Keyboard(monkeypatch, ["one", "two"])
-    keyboard._begun = True
+    keyboard.begun = True
     source = ChatInput(terminal=True)
     assert [source.message(), source.message()] == ["one", "two"]
 
@@ -81,8 +82,7 @@ def test_chat_ctrl_c_clears_the_line_and_two_in_a_row_leave(
 ) -> None:
     stop = KeyboardInterrupt
     Keyboard(monkeypatch, [stop()], ["hi"], [stop()], ["hello"], [stop()], [stop()], ["unread"])
-    talk = chat_file._talk
-    monkeypatch.setattr(chat_file, "_talk", lambda conversation, _: talk(conversation, True))
+    monkeypatch.setattr(chat_file, "talk", lambda conversation, _: talk(conversation, True))
     ended = run_cli("chat", letters, "--max-tokens", 2)
     assert (ended.code, ended.out) == (0, "ab\nab\n\n")
     assert ended.err.count("Ctrl-C again leaves") == 3

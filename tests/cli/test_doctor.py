@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from support import machines
 
-from nanoaccel.cli import requirements
-from nanoaccel.cli.requirements import find_problems
-from nanoaccel.cli.ui import environment
-from nanoaccel.cli.ui.environment import look_around, read_cpu
+from nanoaccel.cli.installation import environment, requirements
+from nanoaccel.cli.installation.environment import look_around, read_cpu
+from nanoaccel.cli.installation.requirements import find_problems
 from nanoaccel.exporters.quantize import requirements as export_requirements
 from nanoaccel.exporters.targets.table import TARGETS
 from nanoaccel.runtime.cpu.machine import read_machine
@@ -22,10 +21,10 @@ from nanoaccel.runtime.cpu.workload import Workload
 
 COMPLETE = dict.fromkeys(
     (
-        *requirements._RUN,
-        *requirements._RUNTIMES,
-        *requirements._EXPORT,
-        *requirements._EXPORT_ONNX,
+        *requirements.RUN,
+        *requirements.RUNTIMES,
+        *requirements.EXPORT,
+        *requirements.EXPORT_ONNX,
     ),
     "1.0",
 )  # versions are not looked at
@@ -82,10 +81,10 @@ def test_look_around_imports_no_package() -> None:
 
 def test_problems_know_what_the_export_needs() -> None:
     needed = {name.replace("_", "-").replace(".", "-") for name in export_requirements.NEEDED}
-    assert set(requirements._EXPORT) == needed
+    assert set(requirements.EXPORT) == needed
     for_onnx = {name.replace("_genai", "-genai") for name in TARGETS["onnx"].packages}
-    assert set(requirements._EXPORT_ONNX) == for_onnx
-    assert set(COMPLETE) <= set(environment._PACKAGES)
+    assert set(requirements.EXPORT_ONNX) == for_onnx
+    assert set(COMPLETE) <= set(environment.PACKAGES)
 
 
 def test_problems_none_when_all_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,12 +92,12 @@ def test_problems_none_when_all_is_there(monkeypatch: pytest.MonkeyPatch) -> Non
     assert find_problems(COMPLETE) == []
 
 
-@pytest.mark.parametrize("runtime", requirements._RUNTIMES)
+@pytest.mark.parametrize("runtime", requirements.RUNTIMES)
 def test_problems_none_for_generation_with_either_runtime(
     runtime: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requirements, "requires", lambda _: None)
-    packages = dict.fromkeys((*requirements._RUN, runtime), "1.0")
+    packages = dict.fromkeys((*requirements.RUN, runtime), "1.0")
     (problem,) = find_problems(packages)
     assert problem.blocks == "export"
 
@@ -108,7 +107,7 @@ def test_problems_name_what_blocks_generation(
     python: tuple[int, int], onnx: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requirements, "requires", lambda _: None)
-    packages = dict.fromkeys(requirements._RUN, "1.0")
+    packages = dict.fromkeys(requirements.RUN, "1.0")
     problem = find_problems(packages, python)[0]
     assert problem.blocks == "generate"
     assert problem.what.startswith("neither openvino nor onnxruntime is installed")

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 import typer
 
-from nanoaccel.cli.errors import guard, prepare_streams
+from nanoaccel.cli.errors import guard
+from nanoaccel.cli.streams import prepare_streams
 from nanoaccel.errors import BundleError, SamplingError
 
 

@@ -10,7 +10,8 @@ import pytest
 from support.paper import add_tokens
 
 from nanoaccel.calibration.metrics import Fidelity, Perplexity
-from nanoaccel.cli.commands.eval import parse_names, rows
+from nanoaccel.cli.commands.eval import rows
+from nanoaccel.cli.options.evaluation import TaskOptions
 from nanoaccel.errors import ConfigError
 from nanoaccel.evaluation import tasks
 
@@ -66,11 +67,11 @@ def test_rows_of_perplexity_alone() -> None:
     ]
 
 
-def test_parse_names_reads_a_list() -> None:
-    assert parse_names("arc_easy, piqa") == ("arc_easy", "piqa")
+def test_task_names_are_read_from_a_list() -> None:
+    assert TaskOptions(tasks="arc_easy, piqa").names() == ("arc_easy", "piqa")
     for wrong in ("", "a,", ",b"):
         with pytest.raises(ConfigError, match="--tasks"):
-            parse_names(wrong)
+            TaskOptions(tasks=wrong).names()
 
 
 def test_eval_compares_two_bundles(letters: Path, tmp_path: Path, text: Path, run_cli: Any) -> None:

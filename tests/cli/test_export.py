@@ -198,7 +198,7 @@ def test_quickstart_exports_and_answers(
     monkeypatch.setattr(pipeline, "export", export)
     ended = run_cli("quickstart", "--out", tmp_path / "made")
     assert ended.code == 0
-    assert ended.out.startswith("> Hello!")
+    assert ended.out.startswith("> What is photosynthesis?")
     assert "\nabcdefghijklmnopqrstuvwxyz\n" in ended.out
     assert f"nanoaccel chat {tmp_path / 'made'}\n" in ended.out
     assert "27 tokens" in ended.err

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from typing import Any
 
 import pytest
@@ -56,5 +57,12 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_version_of_a_tree_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nanoaccel, "__name__", "surely-not-installed")
-    assert nanoaccel._find_version() == "unknown"
+    def version(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.delitem(vars(nanoaccel), "__version__", raising=False)
+    try:
+        assert nanoaccel.__version__ == "unknown"
+    finally:
+        del nanoaccel.__version__

@@ -10,15 +10,16 @@ import pytest
 import typer
 
 from nanoaccel.cli.commands.generate import generate
-from nanoaccel.cli.commands.recipe import CalibrationFlags, RecipeFlags
 from nanoaccel.cli.options import (
     EngineOptions,
     ReplicaOptions,
     ReuseOptions,
     SamplingOptions,
     SpeculationOptions,
-    with_options,
 )
+from nanoaccel.cli.options.calibration import CalibrationFlags
+from nanoaccel.cli.options.expand import with_options
+from nanoaccel.cli.options.recipe import RecipeFlags
 from nanoaccel.errors import ConfigError, SamplingError
 from nanoaccel.exporters.quantize.recipe import PRESETS, Backup, EndType, Recipe
 from nanoaccel.exporters.quantize.weight_types import METHODS, WeightType

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nanoaccel.cli.ui.profile_pictures import bars, columns, roofline
-from nanoaccel.cli.ui.profile_tables import short_name
+from nanoaccel.cli.ui.profile.pictures import bars, columns, roofline
+from nanoaccel.cli.ui.profile.tables import short_name
 from nanoaccel.runtime.tools.profiling import MachineSpeed, run
 
 SMALL = ("--prompt-tokens", 20, "--tokens", 6)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nanoaccel.bundle import Bundle
-from nanoaccel.cli.commands.tune import _report
+from nanoaccel.cli.commands.tune import describe_tuning
 from nanoaccel.folders import cache_folder
 from nanoaccel.runtime.execution.tuned.search import SearchResult, Trial
 from nanoaccel.runtime.execution.tuned.setting import Setting
@@ -36,7 +36,7 @@ def test_report_shows_what_was_tried_and_gained() -> None:
         Trial(FASTER, (1.2, 1.1, 1.3, 1.25), (1.0, 1.3, 1.4)),
         Trial(Setting(precision="f32"), (), problem="no f32"),
     )
-    lines = _report(tuned(FASTER, 1.2, *trials, finished=False)).splitlines()
+    lines = describe_tuning(tuned(FASTER, 1.2, *trials, finished=False)).splitlines()
     kinds = "1 token 1.00, 8 tokens 1.30, prompts 1.40"
     assert lines == [
         "Passes, times as fast as without",
@@ -53,13 +53,13 @@ def test_report_shows_what_was_tried_and_gained() -> None:
 
 
 def test_report_says_that_the_machine_was_busy() -> None:
-    assert "Other programs used 5000.0 CPUs" in _report(tuned(FASTER, 1.2, others=5000.0))
-    assert "Other programs" not in _report(tuned(FASTER, 1.2))
+    assert "Other programs used 5000.0 CPUs" in describe_tuning(tuned(FASTER, 1.2, others=5000.0))
+    assert "Other programs" not in describe_tuning(tuned(FASTER, 1.2))
 
 
 def test_report_says_that_the_defaults_stay() -> None:
-    assert "The defaults stay" in _report(tuned(Setting(), 1.0))
-    assert "Passes: the time was not" in _report(tuned(Setting(), 1.0, finished=False))
+    assert "The defaults stay" in describe_tuning(tuned(Setting(), 1.0))
+    assert "Passes: the time was not" in describe_tuning(tuned(Setting(), 1.0, finished=False))
 
 
 def test_tune_tunes_a_bundle(

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.chat_styles import PLAIN_STYLES
-from support.tool_chat_styles import TOOL_STYLES
+from support.byte_tokenizers import byte_tokenizer
 
 from nanoaccel.errors import RequestError
 from nanoaccel.text import ChatOptions, ChatTemplate, Tokenizer
 
 transformers = pytest.importorskip("transformers")
-tokenizers = pytest.importorskip("tokenizers")
 
-STYLES = PLAIN_STYLES | TOOL_STYLES
+# Written anew in the styles of well-known models; a file's own last line end is no part of it.
+STYLES = {
+    path.stem.replace("_", " "): path.read_text(encoding="utf-8").removesuffix("\n")
+    for path in sorted((Path(__file__).parent / "chat_styles").glob("*/*.jinja"))
+}
 SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 
 _USER = {"role": "user", "content": "  What is 2 < 3 & 'é'?\n\nTell me. "}
@@ -83,19 +85,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @cache
-def _backend() -> Any:
-    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    backend = tokenizers.Tokenizer(
-        tokenizers.models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[])
-    )
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = tokenizers.decoders.ByteLevel()
-    return backend
-
-
-@cache
 def _reference() -> Any:
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=_backend(), **SPECIAL_TOKENS)
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=byte_tokenizer(), **SPECIAL_TOKENS)
 
 
 @cache
@@ -168,7 +159,9 @@ def test_named_templates_are_chosen_as_in_transformers(
         "tool_use": STYLES["hermes"],
         "rag": STYLES["command r"],
     }
-    reference = transformers.PreTrainedTokenizerFast(tokenizer_object=_backend(), **SPECIAL_TOKENS)
+    reference = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=byte_tokenizer(), **SPECIAL_TOKENS
+    )
     reference.chat_template = templates
     reference.save_pretrained(tmp_path, save_jinja_files=files)
     assert (tmp_path / "additional_chat_templates").is_dir() == files
@@ -187,7 +180,9 @@ def test_named_templates_are_chosen_as_in_transformers(
 
 
 def test_special_tokens_of_any_name_are_variables(tmp_path: Path) -> None:
-    reference = transformers.PreTrainedTokenizerFast(tokenizer_object=_backend(), **SPECIAL_TOKENS)
+    reference = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=byte_tokenizer(), **SPECIAL_TOKENS
+    )
     reference.chat_template = "{{ bos_token }}{{ image_token }}{{ tool_token }}{{ pad_token }}"
     reference.save_pretrained(tmp_path)
     path = tmp_path / "tokenizer_config.json"

@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 import pytest
+from support.byte_tokenizers import byte_tokenizer
 
 from nanoaccel.errors import RequestError
 from nanoaccel.text import ChatTemplate, Tokenizer
@@ -183,14 +184,9 @@ CHATS = {
 
 @cache
 def _reference() -> Any:
-    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-    backend = tokenizers.Tokenizer(
-        tokenizers.models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[])
-    )
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = tokenizers.decoders.ByteLevel()
+    backend = byte_tokenizer()
     backend.post_processor = tokenizers.processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", len(alphabet))]
+        single="<s> $A", special_tokens=[("<s>", backend.get_vocab_size())]
     )
     backend.add_special_tokens(["<s>", "</s>", "<pad>", "<|im_start|>", "<|im_end|>"])
     return transformers.PreTrainedTokenizerFast(tokenizer_object=backend, **SPECIAL_TOKENS)

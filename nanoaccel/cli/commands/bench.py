@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nanoaccel.cli.engine import open_llm
-from nanoaccel.cli.options import EngineOptions, ReplicaOptions
+from nanoaccel.cli.loading import open_llm
+from nanoaccel.cli.options import EngineOptions, ReplicaOptions, llm_arguments
 from nanoaccel.cli.ui.progress import working
 from nanoaccel.cli.ui.sizes import binary_bytes_text, count_text
 from nanoaccel.errors import ConfigError
@@ -52,7 +52,7 @@ def bench(
     running = max(test.batch for test in tests)
     # Tokens that are found in a cache, or guessed in a text from a random prompt, say nothing.
     measured = {"max_running": running, "prefix_cache": False, "speculation": "off"}
-    arguments = {**engine.arguments(), **replicas.arguments(), **measured}
+    arguments = {**llm_arguments(engine, replicas), **measured}
     with open_llm(bundle, **arguments) as llm, working("measuring") as show:
         info = llm.backend
         results = [measure(llm, test, repetitions=repetitions, listener=show) for test in tests]

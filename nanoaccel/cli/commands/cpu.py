@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nanoaccel.cli.ui.sizes import binary_bytes_text, bytes_text
-from nanoaccel.cli.ui.table import table
+from nanoaccel.cli.ui.table import named_rows, table
 
 if TYPE_CHECKING:
     from nanoaccel.runtime.cpu.topology import Machine
@@ -103,7 +103,7 @@ def _machine(machine: Machine) -> list[tuple[str, str]]:
         ("cores", f"{', '.join(counts)}; {len(topology.cpus)} CPUs"),
         ("sockets", f"{len(topology.packages)}, NUMA nodes {len(topology.nodes)}"),
         *([("frequency", f"up to {max(fastest) / 1000:.1f} GHz")] if fastest else []),
-        *_repeated("caches", _caches(machine)),
+        *named_rows("caches", _caches(machine)),
         (
             "instructions",
             " ".join(topology.instructions) if topology.instructions else "none of interest",
@@ -121,10 +121,6 @@ def _caches(machine: Machine) -> list[str]:
         f"{cpus} {'CPU' if cpus == 1 else 'CPUs'} each"
         for (level, kind, size, cpus), count in sorted(alike.items())
     ]
-
-
-def _repeated(name: str, values: list[str]) -> list[tuple[str, str]]:
-    return [(name if place == 0 else "", value) for place, value in enumerate(values)]
 
 
 def _allowed(machine: Machine) -> list[tuple[str, str]]:

@@ -12,16 +12,16 @@ from nanoaccel.cli.ui.sizes import bytes_text
 from nanoaccel.cli.ui.table import table
 
 if TYPE_CHECKING:
-    from nanoaccel.cli.requirements import Problem
-    from nanoaccel.cli.ui.environment import Environment, Space
+    from nanoaccel.cli.installation.environment import Environment, Space
+    from nanoaccel.cli.installation.requirements import Problem
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Check the installation and the machine; fails when nothing can be generated."""
-    from nanoaccel.cli.requirements import find_problems
-    from nanoaccel.cli.ui.environment import look_around
+    from nanoaccel.cli.installation.environment import look_around
+    from nanoaccel.cli.installation.requirements import find_problems
 
     environment = look_around()
     problems = find_problems(environment.packages)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nanoaccel.cli.commands.recipe import LIMITS_PANEL, TEXT_PANEL, CalibrationFlags, RecipeFlags
+from nanoaccel.cli.options.calibration import CalibrationFlags, SearchFlags
+from nanoaccel.cli.options.recipe import RecipeFlags
 from nanoaccel.cli.ui.fidelity_text import nats, percent
 from nanoaccel.cli.ui.progress import stages
 from nanoaccel.cli.ui.sizes import bytes_text
@@ -22,28 +23,7 @@ def export(
     out: Path,
     recipe: RecipeFlags,
     calibration: CalibrationFlags,
-    auto: Annotated[
-        bool,
-        typer.Option(
-            "--auto", help="Try recipes and take the best one.", rich_help_panel=LIMITS_PANEL
-        ),
-    ] = False,
-    time_budget: Annotated[
-        float,
-        typer.Option(
-            metavar="MINUTES",
-            help="With --auto, time for the export.",
-            rich_help_panel=LIMITS_PANEL,
-        ),
-    ] = 15.0,
-    judge_tokens: Annotated[
-        int | None,
-        typer.Option(
-            help="Tokens over which the result is compared with the original.",
-            show_default="4096, or 16384 where limits depend on it",
-            rich_help_panel=TEXT_PANEL,
-        ),
-    ] = None,
+    search: SearchFlags,
     draft: Annotated[
         str,
         typer.Option(
@@ -81,8 +61,8 @@ def export(
             out,
             recipe=wanted,
             calibration=calibration.build(),
-            judge_tokens=judge_tokens,
-            search_seconds=time_budget * 60 if auto else None,
+            judge_tokens=search.judge_tokens,
+            search_seconds=search.seconds,
             draft=draft,
             runtime=runtime,
             overwrite=overwrite,

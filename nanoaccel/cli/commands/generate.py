@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nanoaccel.cli.engine import open_llm
+from nanoaccel.cli.loading import open_llm
 from nanoaccel.cli.options import (
     EngineOptions,
     ReplicaOptions,
     ReuseOptions,
     SamplingOptions,
     SpeculationOptions,
+    llm_arguments,
 )
-from nanoaccel.cli.ui.generation_json import generation_json
+from nanoaccel.cli.options.panels import in_engine, in_sampling
 from nanoaccel.cli.ui.prompt import read_prompt
 from nanoaccel.cli.ui.speed import speed_line
 from nanoaccel.cli.ui.writing import check_completions, complete
@@ -48,19 +51,14 @@ def generate(
         typer.Option("--stream/--no-stream", help="Print text as it comes; on a terminal it does."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    n: Annotated[
-        int, typer.Option("-n", help="Independent completions.", rich_help_panel="Sampling")
-    ] = 1,
+    n: Annotated[int, in_sampling("-n", help="Independent completions.")] = 1,
     logprobs: Annotated[
         int | None,
-        typer.Option(
-            help="With --json: log-probabilities of each token and of the k likeliest.",
-            rich_help_panel="Sampling",
-        ),
+        in_sampling(help="With --json: log-probabilities of each token and of the k likeliest."),
     ] = None,
     max_running: Annotated[
         int,
-        typer.Option(help="Completions that run together at most.", rich_help_panel="Engine"),
+        in_engine(help="Completions that run together at most."),
     ] = 32,
 ) -> None:
     """Continue a prompt; for a chat model it becomes the user's message.
@@ -72,17 +70,12 @@ def generate(
     params = sampling.params(n=n, logprobs=logprobs)
     text = read_prompt(prompt, file)
     echo = not as_json and n == 1 and (sys.stdout.isatty() if stream is None else stream)
-    arguments = {
-        **engine.arguments(),
-        **replicas.arguments(),
-        **speculation.arguments(),
-        **reuse.arguments(),
-    }
+    arguments = llm_arguments(engine, replicas, speculation, reuse)
     # All completions are queued at once.
     with open_llm(bundle, **arguments, max_running=max_running, max_waiting=n) as llm:
         completions = complete(llm, _wrap(llm, text, raw, system), params, echo=echo)
     if as_json:
-        typer.echo(generation_json(completions))
+        typer.echo(_json(completions))
     else:
         if not echo:
             _print_texts(completions)
@@ -125,3 +118,25 @@ def _print_texts(completions: tuple[Completion, ...]) -> None:
         if len(completions) > 1:
             typer.echo(f"--- {number} of {len(completions)} ---")
         typer.echo(completion.text)
+
+
+def _json(completions: tuple[Completion, ...]) -> str:
+    """One object: the first completion's fields, and all completions when there are several."""
+    content = _facts(completions[0])
+    content["usage"]["completion_tokens"] = sum(c.usage.completion_tokens for c in completions)
+    if len(completions) > 1:
+        content["completions"] = [_facts(completion) for completion in completions]
+    return json.dumps(content)
+
+
+def _facts(completion: Completion) -> dict[str, Any]:
+    speed = completion.stats.decode_tokens_per_second(completion.usage.completion_tokens)
+    return {
+        "text": completion.text,
+        "token_ids": list(completion.token_ids),
+        "finish_reason": completion.finish_reason,
+        "usage": asdict(completion.usage),
+        "stats": {**asdict(completion.stats), "decode_tokens_per_second": speed},
+        "logprobs": [asdict(entry) for entry in completion.logprobs],
+        "error": completion.error,
+    }

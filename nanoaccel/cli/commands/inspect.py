@@ -12,7 +12,7 @@ import typer
 from nanoaccel.cli.ui.fidelity_text import validation_lines
 from nanoaccel.cli.ui.progress import working
 from nanoaccel.cli.ui.sizes import bytes_text, count_text
-from nanoaccel.cli.ui.table import table
+from nanoaccel.cli.ui.table import named_rows, table
 
 if TYPE_CHECKING:
     from nanoaccel.bundle import Bundle, Manifest
@@ -84,11 +84,11 @@ def _rows(bundle: Bundle) -> list[tuple[str, str]]:
         ("recipe", ", ".join(f"{name} {value}" for name, value in manifest.recipe.items())),
         *([] if bits is None else [("bits per weight", f"{bits:.2f}")]),
         *rows,
-        *_repeated("validation", validation_lines(manifest.validation)),
+        *named_rows("validation", validation_lines(manifest.validation)),
         *_self_checks(manifest),
-        *_repeated("tools", [f"{k} {v}" for k, v in manifest.tools.items()]),
+        *named_rows("tools", [f"{k} {v}" for k, v in manifest.tools.items()]),
         ("size", bytes_text(sum(entry.size for entry in manifest.files))),
-        *_repeated("files", [f"{bytes_text(f.size):>9}  {f.path}" for f in manifest.files]),
+        *named_rows("files", [f"{bytes_text(f.size):>9}  {f.path}" for f in manifest.files]),
     ]
 
 
@@ -107,7 +107,7 @@ def _self_checks(manifest: Manifest) -> list[tuple[str, str]]:
         f"{found['tokens']} tokens)"
         for runtime, found in manifest.self_check.items()
     ]
-    return _repeated("self-check", lines)
+    return named_rows("self-check", lines)
 
 
 def _source(manifest: Manifest) -> str:
@@ -130,12 +130,8 @@ def _plain_files(bundle: Bundle) -> list[tuple[str, str]]:
     sizes = [path.stat().st_size for path in files]
     return [
         ("size", bytes_text(sum(sizes))),
-        *_repeated(
+        *named_rows(
             "files",
             [f"{bytes_text(s):>9}  {p.name}" for p, s in zip(files, sizes, strict=True)],
         ),
     ]
-
-
-def _repeated(name: str, values: list[str]) -> list[tuple[str, str]]:
-    return [(name if place == 0 else "", value) for place, value in enumerate(values)]

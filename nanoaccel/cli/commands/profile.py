@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nanoaccel.cli.engine import closed_at_end
+from nanoaccel.cli.loading import closed_at_end
 from nanoaccel.cli.options import EngineOptions
 from nanoaccel.cli.ui.progress import working
 from nanoaccel.folders import whole_file
@@ -62,7 +62,7 @@ def profile(
     if trace is not None:
         _write(trace, json.dumps(chrome_trace(found)))
     if html is not None:
-        from nanoaccel.cli.ui.profile_report import html_report
+        from nanoaccel.cli.ui.profile.page import html_report
 
         _write(html, html_report(found, _title(bundle), _cores()))
     if as_json:
@@ -89,7 +89,7 @@ def _write(file: Path, text: str) -> None:
 def _print(found: Profile) -> None:
     from rich.console import Console
 
-    from nanoaccel.cli.ui.profile_tables import sections
+    from nanoaccel.cli.ui.profile.tables import sections
     from nanoaccel.runtime.tools.profiling import judge
     from nanoaccel.runtime.tools.profiling.verdict import figures_of
 

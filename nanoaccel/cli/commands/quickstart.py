@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nanoaccel.bundle import MANIFEST
-from nanoaccel.cli.engine import open_llm
+from nanoaccel.cli.loading import open_llm
 from nanoaccel.cli.ui.progress import stages
 from nanoaccel.cli.ui.speed import speed_line
 from nanoaccel.cli.ui.writing import check_completions, complete

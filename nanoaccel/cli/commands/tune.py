@@ -57,7 +57,7 @@ def tune(
 
     with working("tuning") as tell:
         tuned = find(opened, seconds=time_budget, allow_precision=allow_precision, tell=tell)
-    typer.echo(json.dumps(_facts(tuned)) if as_json else _report(tuned))
+    typer.echo(json.dumps(_facts(tuned)) if as_json else describe_tuning(tuned))
 
 
 def _forget(bundle: Bundle, as_json: bool) -> None:
@@ -72,7 +72,7 @@ def _forget(bundle: Bundle, as_json: bool) -> None:
         typer.echo("Forgotten: defaults are used again" if found else "There was no tuning")
 
 
-def _report(tuned: Tuned) -> str:
+def describe_tuning(tuned: Tuned) -> str:
     """What was tried, what it gained and where it is."""
     from nanoaccel.runtime.tools.autotune import KINDS
 

@@ -16,5 +16,10 @@ def table(rows: Sequence[Sequence[str]], indent: int = 0) -> str:
     )
 
 
+def named_rows(name: str, values: Sequence[str]) -> list[tuple[str, str]]:
+    """A row for each value, the name in front of the first."""
+    return [(name if row == 0 else "", value) for row, value in enumerate(values)]
+
+
 def _plain(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

@@ -156,7 +156,7 @@ def _cache_precision(options: BackendOptions, plan: ThreadPlan, capabilities: Se
     """Of keys and values.
 
     Reading OpenVINO's default, u8, takes more of a core than its size saves of the memory's time
-    (benchmarks/cache_precision.py). bf16 loses nothing of what was computed in bf16.
+    (benchmarks/studies/cache_precision.py). bf16 loses nothing of what was computed in bf16.
     """
     if options.cache_precision != "auto":
         return options.cache_precision

@@ -1,0 +1,1 @@
+"""What benchmarks share: engines and their workers, exports, loads, prompts, figures, results."""

@@ -1,0 +1,1 @@
+"""Questions about our own engine."""

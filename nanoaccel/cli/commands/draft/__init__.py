@@ -1,0 +1,1 @@
+"""``nanoaccel draft``: one file a command."""

@@ -1,4 +1,4 @@
-"""The folder of a head: a small graph that guesses tokens from what one certain target computes."""
+"""The folder of a head: a small graph that drafts tokens from what one certain target computes."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class HeadManifest:
         layers: Those of the target whose output it reads, from 0.
         feature_size: Numbers that it reads for each token, of all layers together.
         hidden_size: Numbers of its own state.
-        vocabulary: The target's tokens that it can guess, in the order of its logits.
+        vocabulary: The target's tokens that it can draft, in the order of its logits.
         weight_group_size: Weights that share a scale; None without groups.
-        training: How it was made, and how often its guesses were right.
+        training: How it was made, and how often its draft tokens were accepted.
         files: All other files of the folder.
         also: Its graphs for further runtimes.
     """

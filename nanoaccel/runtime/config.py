@@ -146,12 +146,6 @@ class EngineConfig:
         """Tokens in one step at most."""
         return DEFAULT_STEP_TOKENS if self.max_step_tokens is None else self.max_step_tokens
 
-    @property
-    def graph_variant(self) -> str:
-        """Names how graphs are changed at load; empty when they are not."""
-        group = "" if self.quantization_group is None else f" group {self.quantization_group}"
-        return group + (" fused" if self.fuse_projections else "")
-
     def length_within(self, model_length: int) -> int:
         """Tokens that a request may have, of those that the model was made for.
 

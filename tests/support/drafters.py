@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from random import Random
 
-from nanoaccel.runtime.execution.time_curves import ScaledCurve
+from nanoaccel.runtime.execution.scaled_curve import ScaledCurve
 from nanoaccel.runtime.speculation import Controller
 from nanoaccel.runtime.speculation.controller import Goodput, StepShape
 from nanoaccel.runtime.speculation.draft_cost import DraftTokenCost

@@ -12,7 +12,7 @@ from itertools import count
 
 import numpy as np
 
-from nanoaccel.runtime.execution.time_curves import OnlineCurve
+from nanoaccel.runtime.execution.online_curve import OnlineCurve
 from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.kv.token_eviction import CacheEviction, blocks_to_drop
 from nanoaccel.runtime.sampling import Sampled, SamplingParams

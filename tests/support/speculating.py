@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nanoaccel.runtime.execution.time_curves import ScaledCurve
+from nanoaccel.runtime.execution.scaled_curve import ScaledCurve
 from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, AcceptanceHistory
 from nanoaccel.runtime.speculation.controller import Controller, StepShape
 

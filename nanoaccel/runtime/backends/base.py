@@ -33,7 +33,7 @@ class BackendOptions:
             ignores it.
         attention_scores: Tell with each step how much attention each cached token drew.
         hidden_layers: Layers, from 0, whose output is told with each step.
-        role: "decode" for what an engine runs, "draft" for what guesses beside it.
+        role: "decode" for what an engine runs, "draft" for what drafts beside it.
         profile: Note what each operator takes, where the backend is an ``OperatorTimer``; slower.
     """
 

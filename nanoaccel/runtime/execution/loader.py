@@ -199,8 +199,11 @@ def pass_time_key(
         config: What it is loaded with.
         role: As in ``BackendOptions``.
     """
-    versions = versions_of(("nanoaccel", *BACKENDS.facts(name).packages))
+    facts = BACKENDS.facts(name)
+    versions = versions_of(("nanoaccel", *facts.packages))
+    # What another backend ignores would only make it measure again.
+    tuned = {field: getattr(config, field) for field in facts.tunes}
     return (
         f"{role} {name} {versions} {source.stamp(name)} {cpu_name()} {core_count()} "
-        f"{config.threads} {config.precision} {config.cache_precision}{config.graph_variant}"
+        f"{config.threads} {config.precision} {config.cache_precision} {tuned}"
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 
-from nanoaccel.runtime.execution.time_curves import OnlineCurve, ScaledCurve
+from nanoaccel.runtime.execution.online_curve import OnlineCurve
+from nanoaccel.runtime.execution.scaled_curve import ScaledCurve
 
 
 class PassTimeModel:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, islice, repeat
 
-from nanoaccel.runtime.execution.time_curves import TimeCurve
+from nanoaccel.runtime.execution.time_curve import TimeCurve
 from nanoaccel.runtime.speculation.draft_cost import DraftTokenCost
 from nanoaccel.runtime.speculation.ledger import Ledger
 

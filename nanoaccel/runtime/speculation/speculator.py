@@ -11,7 +11,7 @@ from dataclasses import replace
 from operator import eq
 
 from nanoaccel.errors import DrafterError
-from nanoaccel.runtime.execution.time_curves import TimeCurve
+from nanoaccel.runtime.execution.time_curve import TimeCurve
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
 from nanoaccel.runtime.speculation.controller import Controller, StepSavings, StepShape

@@ -32,7 +32,7 @@ class GraphCopies:
     """Runs each pass on the copy of a graph that was made for its size, else on the one for all.
 
     OpenVINO prepares every node anew when a pass has more or fewer tokens than the one before. For
-    30 layers that takes 3-10 ms, up to half of what a token costs, each time that guesses are
+    30 layers that takes 3-10 ms, up to half of what a token costs, each time that drafts are
     checked and each time that none are. Where that happens again and again, copies for one size
     each are made beside the work, one at a time by a thread of its own, and each is used once it
     has run. Their nodes know their shapes, which saves a little more with every pass.

@@ -1,4 +1,4 @@
-"""Makes a graph tell what its layers computed, for a head that guesses from it."""
+"""Makes a graph tell what its layers computed, for a head that drafts from it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def pass_axes(
     may_fuse: bool,
     allow_precision: bool,
 ) -> list[Axis]:
-    """What changes the cost of a pass, whatever else runs on the machine; the best guess first.
+    """What changes the time of a pass, whatever else runs on the machine; the likeliest gain first.
 
     Args:
         backends: That the bundle has graphs for, and that are installed.

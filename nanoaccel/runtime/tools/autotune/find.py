@@ -99,7 +99,7 @@ def tune(
         passes = searches.passes(seconds * _PASS_SHARE, allow_precision=allow_precision)
         quiet, others = searches.quiet(passes.setting, seconds * _QUIET_SHARE)
         steps = searches.steps(quiet.setting)
-        tell("measuring what guesses cost")
+        tell("measuring what draft tokens cost")
         pool.time_passes(quiet.setting, folder)
     finally:
         pool.close()

@@ -30,7 +30,7 @@ from nanoaccel.runtime.execution.tuned.setting import AUTO, Setting, apply
 from nanoaccel.runtime.kv import make_cache
 from nanoaccel.runtime.types.packing import even_plan
 
-# The passes that shall become faster. That over eight tokens is also what checks guesses.
+# The passes that shall become faster. That over eight tokens also verifies draft tokens.
 KINDS = ("1 token", "8 tokens", "prompts")
 _TOGETHER = 8
 _PROMPT = 128

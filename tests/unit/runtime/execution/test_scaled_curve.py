@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nanoaccel.runtime.execution.time_curves import ScaledCurve
+from nanoaccel.runtime.execution.scaled_curve import ScaledCurve
 
 POINTS = {1: 0.010, 2: 0.012, 4: 0.014, 8: 0.020, 16: 0.030}
 

@@ -14,7 +14,12 @@ from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.execution import target
-from nanoaccel.runtime.execution.loader import LoadedModel, backend_name, open_backend
+from nanoaccel.runtime.execution.loader import (
+    LoadedModel,
+    backend_name,
+    open_backend,
+    pass_time_key,
+)
 from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.execution.target import LoadedModels, TargetLoader
 from nanoaccel.runtime.llm import LLM
@@ -161,6 +166,21 @@ def test_graphs_of_a_named_runtime_are_that_one(bundle: Bundle, installed: Insta
     assert bundle.graph_for("plugged in") == bundle.graph
     with pytest.raises(BundleError, match="no graph for 'onnx'"):
         replace(bundle, manifest=None).graph_for("onnx")
+
+
+def test_key_of_pass_times_names_what_its_backend_obeys(bundle: Bundle) -> None:
+    grouped = replace(CONFIG, quantization_group=64)
+    assert pass_time_key(bundle, "openvino", grouped) != pass_time_key(bundle, "openvino", CONFIG)
+    assert pass_time_key(bundle, "onnx", grouped) == pass_time_key(bundle, "onnx", CONFIG)
+    for name, changed in (
+        ("openvino", CONFIG),
+        ("onnx", replace(CONFIG, threads=1)),
+        ("onnx", replace(CONFIG, precision="f32")),
+        ("onnx", replace(CONFIG, cache_precision="f32")),
+    ):
+        assert pass_time_key(bundle, name, changed) != pass_time_key(bundle, "onnx", CONFIG)
+    draft = pass_time_key(bundle, "onnx", CONFIG, "draft")
+    assert draft != pass_time_key(bundle, "onnx", CONFIG)
 
 
 def test_graphs_share_the_memory(bundle: Bundle, installed: Installed) -> None:  # noqa: ARG001

@@ -8,7 +8,7 @@ import pytest
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
 from nanoaccel.runtime.execution.loader import LoadedModel
 from nanoaccel.runtime.execution.pass_timing import measure_verification
-from nanoaccel.runtime.execution.time_curves import ScaledCurve
+from nanoaccel.runtime.execution.scaled_curve import ScaledCurve
 from nanoaccel.runtime.kv import CacheShape
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 

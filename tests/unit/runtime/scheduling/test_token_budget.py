@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from nanoaccel.runtime.execution.time_curves import OnlineCurve
+from nanoaccel.runtime.execution.online_curve import OnlineCurve
 from nanoaccel.runtime.scheduling.token_budget import (
     CROWD,
     FIRST_CHUNK,

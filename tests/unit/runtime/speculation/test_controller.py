@@ -16,7 +16,7 @@ from support.speculating import (
     teasing,
 )
 
-from nanoaccel.runtime.execution.time_curves import ScaledCurve
+from nanoaccel.runtime.execution.scaled_curve import ScaledCurve
 from nanoaccel.runtime.speculation.controller import PLAIN_EVERY, Controller, StepShape
 from nanoaccel.runtime.speculation.ledger import CAP, START, Ledger
 

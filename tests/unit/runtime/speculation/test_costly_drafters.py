@@ -21,7 +21,7 @@ from support.speculating import (
     teasing,
 )
 
-from nanoaccel.runtime.execution.time_curves import ScaledCurve
+from nanoaccel.runtime.execution.scaled_curve import ScaledCurve
 from nanoaccel.runtime.speculation import Controller
 from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.runtime.speculation.ledger import START

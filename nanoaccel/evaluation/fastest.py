@@ -18,22 +18,24 @@ _SEQUENCES = 16
 _LENGTH = 256
 
 
-def fastest_runtimes(graphs: Mapping[str, Path]) -> tuple[str, ...]:
+def fastest_runtimes(graphs: Mapping[str, Path], context: int) -> tuple[str, ...]:
     """The runtimes that are the fastest at something, best for a single request first.
 
     Args:
         graphs: The file of the same model's graph for each runtime.
+        context: Tokens that the model can attend to.
 
     Raises:
         NanoAccelError: A graph cannot be run, or its runtime is not installed.
     """
     config = EngineConfig(speculation="off")
-    size = CacheSize(lambda info: _SEQUENCES * _LENGTH // info.block_size, _SEQUENCES, _LENGTH)
+    length = min(_LENGTH, context)
+    size = CacheSize(lambda info: _SEQUENCES * _LENGTH // info.block_size, _SEQUENCES, length)
     with ExitStack() as stack:
         models: list[LoadedModel] = []
         for name, graph in graphs.items():
             folder = graph.parent
-            source = Bundle(folder, name, graph, folder, _LENGTH, None, None)
+            source = Bundle(folder, name, graph, folder, length, None, None)
             model = load(source, name, config, size)
             stack.callback(model.backend.close)
             models.append(model)

@@ -64,7 +64,7 @@ def make_graphs(
             graph = target.build(BuildRequest(artifacts, options, folder, source), progress)
             checks[target.name] = _check(folder, graph, artifacts, progress)
             made[target.name] = graph
-    kept = _kept(tuple(made), options, folder)
+    kept = _kept(tuple(made), options, folder, artifacts.context)
     return MadeGraphs(
         [made[name] for name in kept],
         [check for name, check in checks.items() if name in kept],
@@ -84,11 +84,13 @@ def finish_folders(folder: Path, made: MadeGraphs) -> bool:
     return any(opened)
 
 
-def _kept(made: tuple[str, ...], options: ExportOptions, folder: Path) -> tuple[str, ...]:
+def _kept(
+    made: tuple[str, ...], options: ExportOptions, folder: Path, context: int
+) -> tuple[str, ...]:
     """The targets that go into the bundle, of those that were made, the preferred one first."""
     if not options.fastest:
         return tuple(name for name in options.targets if name in made)
-    return faster_targets(folder, made) if len(made) > 1 else made
+    return faster_targets(folder, made, context) if len(made) > 1 else made
 
 
 @contextmanager

@@ -40,20 +40,15 @@ def export(
     Args:
         model: Hub id, folder, .gguf file, or "sample".
         out: The bundle's folder; it appears whole, when all is done.
-        recipe: How the weights are stored; None chooses by the size of the model, so that it loses
-            little (``defaults.default_recipe``).
+        recipe: How the weights are stored; None chooses by the size of the model.
         calibration: Text for calibrated recipes; None is Python's language reference.
         judge_tokens: Tokens over which the result is compared with the original; None is 4,096,
             and 16,384 where limits or a search depend on it.
-        search_seconds: Time for the export, in which recipes are tried and the best under the
-            recipe's limits is taken; None makes what the recipe says. A search that was stopped
-            goes on.
-        draft: Guesses for it: "auto" is a head that comes with NanoAccel, where there is one for
-            these weights; "none"; else a head, a bundle, or a model with the same tokenizer, which
-            is exported with the same recipe.
-        runtime: What runs it: "openvino"; "onnx", with the same compressed weights; "both"; or
-            "auto", all that are the fastest at something here: for one request, or for many.
-            OpenVINO alone where ONNX Runtime cannot run it, or two graphs would be large.
+        search_seconds: Seconds for the export, in which recipes are tried and the best under the
+            recipe's limits is taken. A search that was stopped goes on. None makes one recipe.
+        draft: "auto" is a head that comes with NanoAccel for these weights, if there is one; else
+            "none", a head, a bundle, or a model with the same tokenizer.
+        runtime: "openvino", "onnx", "both", or "auto": all that are the fastest at something here.
         overwrite: Whether a bundle that stands at ``out`` is replaced.
         listener: Called with the events of each stage.
 

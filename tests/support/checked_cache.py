@@ -118,6 +118,7 @@ class CheckedCache:
                 block_size=block_size,
                 num_slots=num_slots,
                 slot_blocks=num_blocks,
+                length=num_blocks * block_size,
             ),
             self.memory,  # type: ignore[arg-type]
             policy=policy,

@@ -53,6 +53,7 @@ class ModelArtifacts:
         parameters: Weights of the original.
         fingerprint: Names these weights.
         content: Names the original: weights, configuration and tokenizer.
+        context: Tokens that it can attend to.
         reference: What the original predicts over the text that judges.
         calibration: Samples, where a recipe needs them.
         text: What the samples are.
@@ -67,6 +68,7 @@ class ModelArtifacts:
     parameters: int
     fingerprint: str
     content: str
+    context: int
     reference: Reference
     calibration: Calibration | None
     text: str | None
@@ -129,6 +131,7 @@ def capture_artifacts(
         parameters=parameters,
         fingerprint=name,
         content=content,
+        context=context,
         reference=reference,
         calibration=calibration_of(data, content),
         text=None if data is None else data.name,

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoaccel.calibration.metrics import Fidelity
+from nanoaccel.registry import BACKENDS
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -110,7 +111,6 @@ class GraphTarget(ABC):
     Attributes:
         name: Name of the backend that runs it, and of its folder in the bundle.
         title: Name of the runtime in messages.
-        graph: The graph's file, relative to the bundle.
         source: Name of the target whose compressed weights it takes over; None when it compresses
             the original's itself.
         packages: Modules that an export needs for it, beside those that every export needs.
@@ -122,12 +122,16 @@ class GraphTarget(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    graph: ClassVar[str]
     source: ClassVar[str | None] = None
     packages: ClassVar[tuple[str, ...]] = ()
     tools: ClassVar[tuple[str, ...]] = ()
     fixed_memory: ClassVar[float] = 0.0
     memory_per_weight: ClassVar[float] = 0.0
+
+    @property
+    def graph(self) -> str:
+        """The graph's file, relative to the bundle, as its backend declares it."""
+        return BACKENDS.with_graphs()[self.name]
 
     @abstractmethod
     def check_model(self, config: PretrainedConfig) -> None:

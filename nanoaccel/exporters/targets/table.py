@@ -53,15 +53,16 @@ def derived(names: Iterable[str]) -> list[GraphTarget]:
     return [target for target in with_sources(names) if target.source is not None]
 
 
-def faster_targets(folder: Path, names: Sequence[str]) -> tuple[str, ...]:
+def faster_targets(folder: Path, names: Sequence[str], context: int) -> tuple[str, ...]:
     """Which targets to keep: those that are the fastest at something, measured here.
 
     Args:
         folder: Folder of the bundle in the making, with a graph for each.
         names: Names of the targets.
+        context: Tokens that the model can attend to.
 
     Returns:
         Their names, the best for a single request first.
     """
     choose = RUNTIME_CHOOSERS.resolve("measured")
-    return tuple(choose({name: folder / TARGETS[name].graph for name in names}))
+    return tuple(choose({name: folder / TARGETS[name].graph for name in names}, context))

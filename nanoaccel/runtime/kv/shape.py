@@ -30,12 +30,14 @@ class CacheShape:
         num_slots: Sequences at once at most, where each lies in a slot; None where any block will
             do for any sequence.
         slot_blocks: Blocks of the longest sequence.
+        length: Tokens of the longest sequence.
     """
 
     num_blocks: int
     block_size: int
     num_slots: int | None
     slot_blocks: int
+    length: int
 
     @classmethod
     def of(
@@ -48,13 +50,14 @@ class CacheShape:
             block_size=block_size,
             num_slots=sequences if slots else None,
             slot_blocks=longest,
+            length=length,
         )
 
     @property
     def first_tokens(self) -> int:
-        """Tokens that blocks from number 0 on hold, for a sequence by itself."""
+        """Tokens of the longest sequence that blocks from number 0 on hold, by itself."""
         blocks = self.num_blocks if self.num_slots is None else self.slot_blocks
-        return blocks * self.block_size
+        return min(blocks * self.block_size, self.length)
 
     def allocate(self, owner: CacheOwner) -> None:
         """Let a backend allocate it.

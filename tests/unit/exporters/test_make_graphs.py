@@ -59,7 +59,7 @@ def made(
 ) -> tuple[Target, tuple[str, ...], str]:
     first = Target("first")
     monkeypatch.setattr(module, "with_sources", lambda _: [first, second])
-    monkeypatch.setattr(module, "faster_targets", lambda _, names: names)
+    monkeypatch.setattr(module, "faster_targets", lambda _, names, __: names)
     monkeypatch.setattr(self_check, "self_check", lambda *_: None)
     options = ExportOptions(
         recipe=None,
@@ -70,7 +70,7 @@ def made(
         targets=("second", "first"),
         fastest=fastest,
     )
-    artifacts: Any = SimpleNamespace(answers=None, probes=None)
+    artifacts: Any = SimpleNamespace(answers=None, probes=None, context=64)
     found = make_graphs(artifacts, options, Path(), Progress(lambda _: None))
     return first, found.targets, found.note
 

@@ -27,7 +27,6 @@ class OnnxTarget(GraphTarget):
 
     name: ClassVar[str] = "onnx"
     title: ClassVar[str] = "ONNX Runtime"
-    graph: ClassVar[str] = "onnx/model.onnx"
     source: ClassVar[str | None] = "openvino"
     packages: ClassVar[tuple[str, ...]] = (
         "onnx",

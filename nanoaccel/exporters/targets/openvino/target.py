@@ -33,7 +33,6 @@ class OpenVINOTarget(GraphTarget):
 
     name: ClassVar[str] = "openvino"
     title: ClassVar[str] = "OpenVINO"
-    graph: ClassVar[str] = "openvino/openvino_model.xml"
 
     def check_model(self, config: PretrainedConfig) -> None:
         from nanoaccel.exporters.targets.openvino.trace import check_supported

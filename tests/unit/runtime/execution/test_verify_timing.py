@@ -36,6 +36,7 @@ def learned(
         block_size=backend.info.block_size,
         num_slots=None,
         slot_blocks=num_blocks,
+        length=num_blocks * backend.info.block_size,
     )
     model = LoadedModel("fake", key, backend, shape)
     measure_verification(model, folder)

@@ -204,10 +204,6 @@ RUNTIME_CHOOSERS = ExtensionPoint(
     "nanoaccel.runtime_choosers", {"measured": "nanoaccel.evaluation.fastest:fastest_runtimes"}
 )
 
-TOKENIZER_READERS = ExtensionPoint(
-    "nanoaccel.tokenizer_readers", {"runtime": "nanoaccel.text:Tokenizer"}
-)
-
 ENGINE_CHECKS = ExtensionPoint(
     "nanoaccel.engine_checks", {"engine": "nanoaccel.evaluation.self_check:ask_engine"}
 )

@@ -19,12 +19,12 @@ def divergences(source: Path, graphs: Mapping[str, Path], tokens: int = 4096) ->
     from nanoaccel.calibration.datasets import CalibrationOptions, judging_windows
     from nanoaccel.calibration.reference import record
     from nanoaccel.exporters.quiet import quiet
-    from nanoaccel.exporters.reference.encoder import HubEncoder
+    from nanoaccel.exporters.reference.encoder import ModelEncoder
     from nanoaccel.exporters.targets.openvino.runner import GraphRunner
 
     with quiet():
         model = AutoModelForCausalLM.from_pretrained(source)
         context = model.config.max_position_embeddings
-        judge = judging_windows(CalibrationOptions(), HubEncoder(source), tokens, context)
+        judge = judging_windows(CalibrationOptions(), ModelEncoder(source), tokens, context)
         reference = record(model, judge.name, judge.held_out, lambda _: None)
     return {name: reference.judge(GraphRunner(path).logits).kl for name, path in graphs.items()}

@@ -12,7 +12,7 @@ from nanoaccel.calibration.metrics import Fidelity, FidelityMeter, Perplexity, P
 from nanoaccel.errors import ConfigError
 from nanoaccel.evaluation.logits import BundleLogits
 from nanoaccel.evaluation.original import check_same_tokens, model_predictions, original_of
-from nanoaccel.exporters.reference.encoder import HubEncoder
+from nanoaccel.exporters.reference.encoder import ModelEncoder
 from nanoaccel.runtime.backends import Precision
 
 DOCS = "docs"
@@ -125,14 +125,14 @@ class _Judged:
         context = bundle.context_length
         chosen = min(DEFAULT_LENGTH, context, tokens) if length is None else length
         options = CalibrationOptions(source=text, column=column, length=chosen)
-        encoder = HubEncoder(bundle.tokenizer_folder)
+        encoder = ModelEncoder(bundle.tokenizer_folder)
         judge = judging_windows(options, encoder, tokens, context, whole=text != DOCS)
         return cls(bundle, judge, precision)
 
     def with_other(self, folder: Path) -> _Judged:
         """The same with another bundle, whose tokens must be the same."""
         other = Bundle.open(folder)
-        check_same_tokens(self.bundle, HubEncoder(other.tokenizer_folder), str(folder))
+        check_same_tokens(self.bundle, ModelEncoder(other.tokenizer_folder), str(folder))
         return _Judged(other, self.judge, self.precision)
 
     def load(self) -> BundleLogits:

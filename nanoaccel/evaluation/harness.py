@@ -13,7 +13,7 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
 from nanoaccel.evaluation.likelihood import Continuation, Likelihood, score
 from nanoaccel.evaluation.logits import BundleLogits
-from nanoaccel.exporters.reference.encoder import HubEncoder
+from nanoaccel.exporters.reference.encoder import ModelEncoder
 from nanoaccel.runtime.backends import Precision
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
@@ -44,7 +44,7 @@ class BundleLM(TemplateLM):  # type: ignore[misc, unused-ignore]
         self._precision = precision
         self._listener = listener
         self._text = Tokenizer.load(self._bundle.tokenizer_folder)
-        self._encoder = HubEncoder(self._bundle.tokenizer_folder)
+        self._encoder = ModelEncoder(self._bundle.tokenizer_folder)
 
     @property
     def eot_token_id(self) -> int:

@@ -13,7 +13,7 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.calibration.datasets import CalibrationData
 from nanoaccel.calibration.reference import Reference, record, reference_path
 from nanoaccel.errors import ConfigError, MissingExtraError, SourceError
-from nanoaccel.exporters.reference.encoder import HubEncoder
+from nanoaccel.exporters.reference.encoder import ModelEncoder
 from nanoaccel.exporters.source import model_source as sources
 from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
 from nanoaccel.folders import kept_if_possible
@@ -88,7 +88,7 @@ def model_predictions(
         source = sources.resolve(model)
         with TemporaryDirectory() as folder:
             write_tokenizer(source, Path(folder))
-            check_same_tokens(bundle, HubEncoder(Path(folder)), model)
+            check_same_tokens(bundle, ModelEncoder(Path(folder)), model)
         content = content_key(source)
         path = _path(content, judge)
         if its_own:
@@ -153,13 +153,13 @@ def name_of_original(bundle: Bundle) -> str:
     return model if revision is None or "@" in model else f"{model}@{revision}"
 
 
-def check_same_tokens(bundle: Bundle, other: HubEncoder, name: str) -> None:
+def check_same_tokens(bundle: Bundle, other: ModelEncoder, name: str) -> None:
     """Refuse to compare what reads other tokens.
 
     Raises:
         ConfigError: The tokenizers differ.
     """
-    if HubEncoder(bundle.tokenizer_folder).vocabulary() != other.vocabulary():
+    if ModelEncoder(bundle.tokenizer_folder).vocabulary() != other.vocabulary():
         raise ConfigError(
             f"{name} has another tokenizer than {bundle.folder}",
             "Only models that read the same tokens can be compared",

@@ -182,9 +182,17 @@ class Tokenizer:
         """
         if options is None:
             options = ChatOptions(add_generation_prompt=add_generation_prompt)
-        prompt = self._chat_templates.render(messages, options)
         # A template writes its own BOS.
-        return self.encode(prompt, add_special_tokens=False)
+        return self.encode(self.render_chat(messages, options), add_special_tokens=False)
+
+    def render_chat(self, messages: Sequence[Mapping[str, object]], options: ChatOptions) -> str:
+        """The text of a chat, as the model's template writes it.
+
+        Raises:
+            RequestError: The model has no chat template, or it refuses the messages.
+            BundleError: The chat template cannot be parsed.
+        """
+        return self._chat_templates.render(messages, options)
 
     def _spelling_of_hidden(self, token_id: int) -> str:
         spelling = self.spelling(token_id)

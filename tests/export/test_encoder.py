@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nanoaccel.exporters.reference.encoder import HubEncoder
+from nanoaccel.exporters.reference.encoder import ModelEncoder
 
 pytestmark = pytest.mark.export
 
@@ -20,7 +20,7 @@ def folder(tiny_model: Path, tmp_path: Path) -> Path:
 
 
 def test_render_follows_the_chat_template(folder: Path) -> None:
-    encoder = HubEncoder(folder)
+    encoder = ModelEncoder(folder)
     turns = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n"
     assert encoder.render(CHAT) == turns
     asked = encoder.render(CHAT[:1], add_generation_prompt=True)
@@ -29,9 +29,9 @@ def test_render_follows_the_chat_template(folder: Path) -> None:
 
 def test_render_gives_nothing_without_a_template(folder: Path) -> None:
     (folder / "chat_template.jinja").unlink()
-    assert HubEncoder(folder).render(CHAT) is None
+    assert ModelEncoder(folder).render(CHAT) is None
 
 
 def test_render_gives_nothing_where_the_template_refuses(folder: Path) -> None:
     (folder / "chat_template.jinja").write_text("{{ raise_exception('no assistant here') }}")
-    assert HubEncoder(folder).render(CHAT) is None
+    assert ModelEncoder(folder).render(CHAT) is None

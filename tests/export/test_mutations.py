@@ -21,7 +21,7 @@ from nanoaccel.errors import NanoAccelError
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.reference.encoder import HubEncoder
+from nanoaccel.exporters.reference.encoder import ModelEncoder
 from nanoaccel.exporters.source import model_source as sources
 from nanoaccel.exporters.source.context import context_length
 from nanoaccel.exporters.source.memory import count_parameters
@@ -102,7 +102,7 @@ def test_load_refuses_a_damaged_model_or_is_exact(
             sources.find_checkpoint(source)
             count_parameters(config)
             write_tokenizer(source, tmp_path / "tokenizer")
-            encoder = HubEncoder(tmp_path / "tokenizer")
+            encoder = ModelEncoder(tmp_path / "tokenizer")
             model, _ = sources.load(source, "f32")
     except NanoAccelError as error:
         refused = str(error)

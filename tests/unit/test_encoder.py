@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 from support.engines import LETTERS, VOCAB_SIZE, letter_tokenizer
 from support.special_tokens import adds_special_tokens
 
-from nanoaccel.errors import MissingExtraError, SourceError
-from nanoaccel.exporters.reference.encoder import HubEncoder
+from nanoaccel.errors import SourceError
+from nanoaccel.exporters.reference.encoder import ModelEncoder
 
 BOS, EOS = VOCAB_SIZE - 2, VOCAB_SIZE - 1
 
@@ -29,13 +28,13 @@ def test_begin_ids_are_what_the_tokenizer_puts_before_a_text(
     folder: Path, template: str, begin: list[int]
 ) -> None:
     adds_special_tokens(folder, template)
-    encoder = HubEncoder(folder)
+    encoder = ModelEncoder(folder)
     assert encoder.begin_ids == begin
     assert encoder.encode("ab") == [0, 1]
 
 
 def test_encode_knows_special_tokens_in_a_text(folder: Path) -> None:
-    assert HubEncoder(folder).encode("a<eos>b") == [0, EOS, 1]
+    assert ModelEncoder(folder).encode("a<eos>b") == [0, EOS, 1]
 
 
 def test_encode_cuts_and_fills_nothing(folder: Path) -> None:
@@ -45,11 +44,11 @@ def test_encode_cuts_and_fills_nothing(folder: Path) -> None:
     tokenizer.enable_truncation(3)
     tokenizer.enable_padding(length=50)
     tokenizer.save(str(folder / "tokenizer.json"))
-    assert HubEncoder(folder).encode("abcdef") == [0, 1, 2, 3, 4, 5]
+    assert ModelEncoder(folder).encode("abcdef") == [0, 1, 2, 3, 4, 5]
 
 
 def test_vocabulary_has_added_tokens(folder: Path) -> None:
-    found = HubEncoder(folder).vocabulary()
+    found = ModelEncoder(folder).vocabulary()
     assert (found["b"], found["<eos>"], len(found)) == (1, EOS, len(LETTERS) + 2)
 
 
@@ -58,12 +57,4 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path, content: str | 
     if content is not None:
         (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(SourceError, match=r"tokenizer.json is no tokenizer that can be read"):
-        HubEncoder(tmp_path)
-
-
-def test_only_render_needs_transformers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "transformers", None)
-    encoder = HubEncoder(folder)
-    assert encoder.encode("a") == [0]
-    with pytest.raises(MissingExtraError, match="needs transformers"):
-        encoder.render([{"role": "user", "content": "hi"}])
+        ModelEncoder(tmp_path)

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import tokenizers  # type: ignore[import-untyped, unused-ignore]
-
-from nanoaccel.errors import MissingExtraError, SourceError
+from nanoaccel.errors import BundleError, RequestError, SourceError
+from nanoaccel.text import ChatOptions, Tokenizer
 
 _PROBE = "a"
 
 
-class HubEncoder:
-    """Reads tokenizer.json; only conversations need transformers, for the chat template.
+class ModelEncoder:
+    """Encodes texts and conversations as the runtime does; a ``TextEncoder`` for data sets.
 
     Args:
         folder: Where tokenizer.json and its companions are: a model's, or a bundle.
@@ -25,70 +23,42 @@ class HubEncoder:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        path = folder / "tokenizer.json"
         try:
-            self._backend = tokenizers.Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises Exception itself
+            self._tokenizer = Tokenizer.load(folder)
+        except BundleError as error:
             raise SourceError(
-                f"{path} is no tokenizer that can be read", "Take the file of the model again"
+                f"{folder / 'tokenizer.json'} is no tokenizer that can be read: {error}",
+                "Take the file of the model again",
             ) from error
-        # How a text was cut in training is no part of the model.
-        self._backend.no_truncation()
-        self._backend.no_padding()
 
     @cached_property
     def begin_ids(self) -> list[int]:
-        """Tokens that the tokenizer puts before every text: BOS, or none."""
+        """What the tokenizer puts before every text: BOS, or nothing."""
         plain = self.encode(_PROBE)
-        whole: list[int] = self._backend.encode(_PROBE).ids
+        whole = self._tokenizer.encode(_PROBE)
         begins = range(len(whole) - len(plain) + 1)
-        begin = next((p for p in begins if whole[p : p + len(plain)] == plain), 0)
-        return whole[:begin]
+        index = next((i for i in begins if whole[i : i + len(plain)] == plain), 0)
+        return whole[:index]
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text; special tokens that stand in it are known, none are added."""
-        ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
-        return ids
+        return self._tokenizer.encode(text, add_special_tokens=False)
 
     def vocabulary(self) -> dict[str, int]:
         """All tokens with their ids."""
-        found: dict[str, int] = self._backend.get_vocab()
-        return found
+        return self._tokenizer.vocabulary()
 
     def render(
         self, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool = False
     ) -> str | None:
-        """A conversation as the model reads it; None without a template, or one that takes it.
+        """A conversation as the model reads it; None without a template that takes it.
 
         Args:
             messages: Each with a role and content.
             add_generation_prompt: End with what starts the model's answer.
-
-        Raises:
-            MissingExtraError: transformers is not installed.
         """
-        from jinja2 import TemplateError
-
-        if self._templates.chat_template is None:
-            return None
+        options = ChatOptions(add_generation_prompt=add_generation_prompt)
         try:
-            text: str = self._templates.apply_chat_template(
-                [dict(message) for message in messages],
-                tokenize=False,
-                add_generation_prompt=add_generation_prompt,
-            )
-        except (TemplateError, TypeError, ValueError, KeyError):
+            return self._tokenizer.render_chat(messages, options)
+        except (RequestError, BundleError):
             return None
-        return text
-
-    @cached_property
-    def _templates(self) -> Any:
-        try:
-            from transformers import PreTrainedTokenizerFast
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(
-                f"a chat template needs {error.name}, which is not installed",
-                'Install it: pip install "nanoaccel[export]"',
-            ) from error
-        return PreTrainedTokenizerFast.from_pretrained(self._folder)

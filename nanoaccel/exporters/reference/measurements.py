@@ -28,7 +28,7 @@ from nanoaccel.calibration.sensitivity import Rounding, Sensitivity, measure_sen
 from nanoaccel.exporters.progress import Progress, Tell
 from nanoaccel.exporters.quantize.compression import Calibration
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.reference.encoder import HubEncoder
+from nanoaccel.exporters.reference.encoder import ModelEncoder
 from nanoaccel.exporters.source.original_key import graph_key, original_key
 from nanoaccel.folders import cache_folder, kept_if_possible
 
@@ -62,7 +62,7 @@ def choose_texts(
     original: Original, folder: Path, capture: CaptureOptions, tell: Tell
 ) -> tuple[CalibrationData, CalibrationData | None]:
     """Windows to judge with, and those to calibrate with where a recipe needs them."""
-    encoder = HubEncoder(folder)
+    encoder = ModelEncoder(folder)
     judge = judging_windows(capture.options, encoder, capture.judge_tokens, original.context)
     if not capture.calibration and not capture.sensitivity:
         return judge, None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nanoaccel.errors import SourceError
 from nanoaccel.exporters.source.gguf import build_tokenizer
 from nanoaccel.exporters.source.model_folder import read_json
-from nanoaccel.registry import TOKENIZER_READERS
+from nanoaccel.text import Tokenizer
 
 if TYPE_CHECKING:
     from nanoaccel.exporters.source.model_source import Source
@@ -152,7 +152,7 @@ def _copy_template(source: Source, tokenizer: Any, folder: Path) -> None:
 
 def _check_same(source: Source, tokenizer: Any, folder: Path) -> None:
     """Refuse a tokenizer whose files do not give its own tokens and texts again."""
-    written = TOKENIZER_READERS.resolve("runtime").load(folder)
+    written = Tokenizer.load(folder)
     special = [token.content for token in tokenizer.added_tokens_decoder.values()]
     for text in (*_PROBES, *(f"a{token}b {token} c" for token in special)):
         for adds in (True, False):

@@ -17,7 +17,7 @@ from nanoaccel import registry
 from nanoaccel.calibration.metrics import log_softmax
 from nanoaccel.errors import ConfigError
 from nanoaccel.evaluation.harness import BundleLM, sampling_params
-from nanoaccel.exporters.reference.encoder import HubEncoder
+from nanoaccel.exporters.reference.encoder import ModelEncoder
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed, scripted
 from nanoaccel.runtime.engine import assembly as loading
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
@@ -151,7 +151,7 @@ def test_conversations_go_through_the_chat_template(
     chat = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}]
     assert model.apply_chat_template(chat) == "hi.yes."
     assert model.tokenizer_name.endswith("letters")
-    monkeypatch.setattr(HubEncoder, "render", lambda *_, **__: None)
+    monkeypatch.setattr(ModelEncoder, "render", lambda *_, **__: None)
     with pytest.raises(ConfigError, match="no chat template that takes the task's messages"):
         model.apply_chat_template(chat)
 

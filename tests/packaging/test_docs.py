@@ -130,3 +130,24 @@ def test_shown_names_are_public() -> None:
             for names in re.findall(r"^from nanoaccel import (.+)$", block, re.MULTILINE):
                 for name in names.split(", "):
                     assert hasattr(nanoaccel, name), f"{name_of(page)} imports {name}"
+
+
+_PATH = re.compile(r"`([\w/]+\.py)`")
+_PATH_OR_FOLDER = re.compile(r"`([\w/]+(?:\.py|/))`")
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_code_that_a_page_names_is_there(page: Path) -> None:
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    code = [
+        path for top in ("nanoaccel", "tests", "benchmarks") for path in (ROOT / top).rglob("*")
+    ]
+    code = [path for path in code if path.suffix == ".py" or path.is_dir()]
+    known = {path.relative_to(ROOT).as_posix() for path in code}
+    pattern = _PATH_OR_FOLDER if page.name == "architecture.md" else _PATH
+    missing = [
+        name
+        for name in pattern.findall(text)
+        if not any(f"/{one}".endswith(f"/{name.rstrip('/')}") for one in known)
+    ]
+    assert missing == []

@@ -32,8 +32,9 @@ def file_of(folder: Path, *names: str) -> Path:
     """The path of a cached file.
 
     Args:
-        folder: Of all files of the kind.
-        names: Of any length, from the widest to the narrowest; all but the last one are folders.
+        folder: Folder of all files of the kind.
+        names: Names of any length, from the widest to the narrowest; all but the last one are
+            folders.
     """
     hashes = [sha256(name.encode()).hexdigest()[:32] for name in names]
     return folder.joinpath(*hashes).with_suffix(".json")

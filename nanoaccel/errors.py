@@ -18,7 +18,7 @@
     │   └── ForkedError         ... or in a process that was forked after it was opened
     ├── StreamConsumedError     a stream was iterated a second time
     ├── CallbackError           a callback of the user raised
-    ├── DrafterError            a drafter failed, and guesses no more
+    ├── DrafterError            a drafter failed, and is switched off
     ├── PromptCacheError        the folder of a prompt cache cannot be used
     └── MissingExtraError       an optional dependency is not installed (also an ImportError)
 
@@ -127,7 +127,7 @@ class CallbackError(NanoAccelError):
 
 
 class DrafterError(NanoAccelError):
-    """A drafter raised, or guessed a token that the model has not."""
+    """A drafter raised, or proposed a token that the model does not have."""
 
 
 class PromptCacheError(NanoAccelError):

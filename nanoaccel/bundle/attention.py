@@ -22,7 +22,7 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
     """What of a model the engine cannot compute with paged attention; None when nothing.
 
     Args:
-        config: Of the text model, as config.json has it.
+        config: Config of the text model, as config.json has it.
     """
     kinds = sorted(layer_kinds(config) - {*_ATTENTION})
     if kinds:

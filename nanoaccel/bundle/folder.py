@@ -213,7 +213,7 @@ class Bundle:
         From the manifest where there is one; the files of a plain folder are read.
 
         Args:
-            runtime: Which of its graphs; None is the first.
+            runtime: Name of one of its graphs; None is the first.
 
         Raises:
             BundleError: It has no such graph.
@@ -235,7 +235,7 @@ class Bundle:
         """Names a graph's file as it is now, without reading it: path, size and time.
 
         Args:
-            runtime: Which of its graphs; None is the first.
+            runtime: Name of one of its graphs; None is the first.
 
         Raises:
             BundleError: It has no such graph.

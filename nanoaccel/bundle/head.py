@@ -136,7 +136,7 @@ class Head:
         """Names a graph's file as it is now, without reading it: path, size and time.
 
         Args:
-            runtime: Which of its graphs; None is the first.
+            runtime: Name of one of its graphs; None is the first.
 
         Raises:
             BundleError: It has no such graph.

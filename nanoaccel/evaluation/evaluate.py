@@ -47,7 +47,7 @@ def evaluate(
             where that is shorter.
         precision: "f32" shows what compression costs alone, "auto" all that happens when the
             bundle runs on this CPU.
-        listener: Is told what is done.
+        listener: Called with what is done.
 
     Raises:
         BundleError: A folder is not a bundle, or is damaged.

@@ -32,7 +32,7 @@ class BundleLM(TemplateLM):  # type: ignore[misc, unused-ignore]
     Args:
         bundle: A bundle's folder, or a plain folder that optimum-intel exported.
         precision: As of ``LLM``.
-        listener: Is told which question is answered, and which share of it.
+        listener: Called with the question that is answered, and the share of it.
 
     Raises:
         BundleError: The folder is not a bundle, or is damaged.

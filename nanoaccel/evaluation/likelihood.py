@@ -19,7 +19,7 @@ class Continuation:
 
     Args:
         context: 1 or more, which are given.
-        tokens: Which are judged.
+        tokens: Tokens that are judged.
     """
 
     context: tuple[int, ...]
@@ -51,7 +51,7 @@ class Likelihood:
     """How likely a continuation is.
 
     Args:
-        log_probability: Of all its tokens together, nats.
+        log_probability: Log-probability of all its tokens together, nats.
         greedy: Whether each of them is the likeliest at its position.
     """
 
@@ -69,9 +69,9 @@ def score(
     Continuations that read the same, as the answers A to D of a question do, are computed once.
 
     Args:
-        logits: Of the bundle.
+        logits: Logits of the bundle.
         asked: Each within the length that the bundle was opened for.
-        tell: Is told which share is done.
+        tell: Called with the share that is done.
 
     Returns:
         One for each, in their order.

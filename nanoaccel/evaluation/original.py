@@ -33,7 +33,7 @@ def original_of(bundle: Bundle, judge: CalibrationData, tell: Callable[[float], 
     Args:
         bundle: Its manifest names the model.
         judge: The text.
-        tell: Is told which share of the text the model has read.
+        tell: Called with the share of the text that the model has read.
 
     Raises:
         SourceError: The model cannot be found or read.
@@ -71,7 +71,7 @@ def model_predictions(
         model: As for an export.
         bundle: What it is compared with.
         judge: The text.
-        tell: Is told which share of the text the model has read.
+        tell: Called with the share of the text that the model has read.
         its_own: Whether it must be what the bundle was made from.
 
     Raises:

@@ -26,7 +26,7 @@ def ask_engine(
     """Run probes through scheduler, packing, cache, backend and sampler: all at once, then alone.
 
     Args:
-        folder: Of the bundle in the making; its tokenizer is there.
+        folder: Folder of the bundle in the making; its tokenizer is there.
         runtime: Name of the backend.
         graph: The file of the graph for it.
         probes: What to ask.

@@ -33,7 +33,7 @@ def run_tasks(
         chat: Put questions through the model's chat template.
         include: A folder of further tasks.
         precision: As of ``LLM``.
-        listener: Is told what is done.
+        listener: Called with what is done.
 
     Returns:
         The harness's results, as it writes them to JSON.

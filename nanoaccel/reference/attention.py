@@ -30,7 +30,7 @@ class Part:
 
     Args:
         begin: Place of its first token in the pass.
-        end: Of the one behind its last.
+        end: End of the one behind its last.
         slot: Where its cache is.
         past: Tokens in the cache.
     """
@@ -86,11 +86,11 @@ class CachedAttention:
         """Cache keys and values, and attend.
 
         Args:
-            layer: Which one, from 0, in the order of their calls.
+            layer: Index of the layer, from 0, in the order of their calls.
             query: [1, heads, T, width]; T may be more than the tokens of all parts.
             key: [1, key heads, T, width].
             value: [1, key heads, T, value width].
-            scale: Of products.
+            scale: Scale of products.
             softcap: Limit of scores; None has none.
             sinks: [heads], scores of what is attended to and adds nothing; None has none.
 

@@ -27,7 +27,7 @@ def load_model(graph: Path, dtype: torch.dtype, attention: str) -> Any:
 
     Args:
         graph: Its config.json.
-        dtype: Of the weights, and of what is computed.
+        dtype: Type of the weights, and of what is computed.
         attention: Name of the attention function that it shall use.
 
     Raises:

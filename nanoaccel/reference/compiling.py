@@ -30,7 +30,7 @@ def compile_layers(network: Network, name: str, plan: ThreadPlan) -> None:
     """Let the decoder layers of a network be compiled when they first run.
 
     Args:
-        network: Whose layers are replaced.
+        network: Network whose layers are replaced.
         name: ``INDUCTOR`` or ``OPENVINO``.
         plan: Threads and precision.
 

@@ -26,7 +26,7 @@ def attend(
         values: [key heads, length, value width].
         mask: bool[n, length]; None lets each token see all.
         out: [n, heads, value width].
-        scale: Of products.
+        scale: Scale of products.
         softcap: Limit of scores; None has none.
         sinks: [heads], scores of what is attended to and adds nothing; None has none.
     """

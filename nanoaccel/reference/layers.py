@@ -40,7 +40,7 @@ class AttentionLayer:
     """One of a model's attention layers.
 
     Args:
-        name: Of its module.
+        name: Name of its module.
         module: Itself.
         key_heads: Heads of keys and values.
         key_width: Numbers of a key.

@@ -26,11 +26,11 @@ class Network:
 
     Args:
         model: Loaded with the attention function of ``layers``.
-        options: Of the backend.
+        options: Options of the backend.
 
     Attributes:
         model: The same.
-        dtype: Of its weights.
+        dtype: Type of its weights.
         layers: Its attention layers.
         attention: What they share.
 

@@ -39,7 +39,7 @@ class OperatorTimes:
     between those inside it, is its own.
 
     Args:
-        network: Whose modules are timed from now on.
+        network: Network whose modules are timed from now on.
         compiled: Whether its layers are.
 
     Attributes:

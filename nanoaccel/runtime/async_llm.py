@@ -123,7 +123,7 @@ class AsyncLLM:
         Raises:
             RequestError: The prompt is empty, too long, or not a prompt.
             QueueFullError: ``max_waiting`` requests wait already.
-            SamplingError: The parameters name a token that the model has not.
+            SamplingError: The parameters name a token that the model does not have.
             ClosedError: The LLM is closed.
 
         Examples:

@@ -166,7 +166,7 @@ class EngineConfig:
         """What stands where sampling parameters leave something open.
 
         Args:
-            folder: Of the model's generation_config.json.
+            folder: Folder of the model's generation_config.json.
 
         Raises:
             BundleDamagedError: The file is not JSON.

@@ -208,7 +208,7 @@ class LLM:
         Raises:
             RequestError: A prompt is empty, too long, or not a prompt; nothing has run then.
             ConfigError: A list of params or options has another length than that of the prompts.
-            SamplingError: The parameters name a token that the model has not.
+            SamplingError: The parameters name a token that the model does not have.
             ClosedError: The LLM is closed.
 
         Examples:
@@ -243,7 +243,7 @@ class LLM:
         Raises:
             RequestError: The prompt is empty, too long, or not a prompt.
             QueueFullError: ``max_waiting`` requests wait already.
-            SamplingError: The parameters name a token that the model has not.
+            SamplingError: The parameters name a token that the model does not have.
             ClosedError: The LLM is closed.
 
         Examples:

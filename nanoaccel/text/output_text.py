@@ -16,7 +16,7 @@ class OutputText:
     are hidden in it: "<|im_end|>" ends a text although nobody sees it.
 
     Args:
-        detokenizer: Of the request.
+        detokenizer: Detokenizer of the request.
         stops: The stop strings.
         hidden: Spelling of a token that the text is shown without; empty for all others.
     """

@@ -21,7 +21,7 @@ class AnswerStats:
     """What an answer cost.
 
     Args:
-        tokens: Of the answer.
+        tokens: Tokens of the answer.
         speed: Tokens a second after the first; None when unknown.
         prompt: Tokens of the conversation before it.
         cached: Those of them that were not computed again; None when unknown.

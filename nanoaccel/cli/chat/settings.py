@@ -27,7 +27,7 @@ def change_setting(params: SamplingParams, name: str, value: str) -> SamplingPar
 
     Args:
         params: As they are.
-        name: Of a parameter, as in Python or as on the command line.
+        name: Name of a parameter, as in Python or as on the command line.
         value: As typed; "default" is what it is without being set.
 
     Raises:

@@ -44,10 +44,10 @@ class Cpu:
 
     Args:
         model: Its name.
-        cpus: That are online.
+        cpus: CPUs that are online.
         usable: CPUs of these that the process may run on.
         quota: CPUs whose time it may spend; None when nothing limits it.
-        threads: That an engine decodes with.
+        threads: Threads that an engine decodes with.
         isa: Instruction sets of interest.
     """
 
@@ -75,7 +75,7 @@ class Environment:
         python: Its version.
         packages: Name to version; None when it is not installed.
         cpu: The processor.
-        memory: Of the machine, and what this process may still use.
+        memory: Memory of the machine, and what this process may still use.
         cache_folder: Where the sample model and measurements are kept.
         cache_disk: The disk of the cache folder.
     """

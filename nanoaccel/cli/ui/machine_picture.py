@@ -37,7 +37,7 @@ def picture(machine: Machine, plan: ThreadPlan, *, unicode: bool = True) -> Rend
 
     Args:
         machine: What to draw.
-        plan: Whose CPUs are marked as used.
+        plan: Plan whose CPUs are marked as used.
         unicode: Whether squares and lines can be shown.
     """
     drawer = _Drawer(machine, plan, _UNICODE if unicode else _ASCII, unicode)

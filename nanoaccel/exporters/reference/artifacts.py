@@ -165,7 +165,7 @@ def _check_finite(model: PreTrainedModel) -> None:
 def _check_tokens(
     config: PretrainedConfig, judge: CalibrationData, data: CalibrationData | None
 ) -> None:
-    """Refuse a tokenizer that gives tokens that the model has not."""
+    """Refuse a tokenizer that gives tokens that the model does not have."""
     windows = [*judge.held_out, *(() if data is None else data.samples)]
     highest = max(int(window.max()) for window in windows)
     size = config.get_text_config().vocab_size

@@ -84,7 +84,7 @@ class Report:
 
     @property
     def fidelity(self) -> Fidelity:
-        """Of the first graph to the original."""
+        """Fidelity of the first graph to the original."""
         return self.graphs[0].fidelity
 
     @property

@@ -119,7 +119,7 @@ class OperatorTimer(Protocol):
         """
 
     def looked_up_bytes(self) -> int:
-        """Of the weights, those of which a pass reads but a few rows: embeddings."""
+        """Bytes of weights of which a pass reads only a few rows: embeddings."""
 
 
 class Backend(Protocol):

@@ -18,9 +18,9 @@ class CacheTensor:
     """Keys or values of a layer.
 
     Args:
-        heads: Of a token.
+        heads: Heads of a token.
         width: Numbers of a head.
-        dtype: Of the numbers.
+        dtype: Type of the numbers.
     """
 
     heads: int

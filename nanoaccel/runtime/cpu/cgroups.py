@@ -15,7 +15,7 @@ def control_groups(root: Path, controller: str) -> list[Path]:
 
     Args:
         root: Where /proc and /sys are.
-        controller: Whose group it is under v1, where each controller has a tree of its own.
+        controller: Controller whose group it is under v1, where each has a tree of its own.
     """
     base = root / _MOUNT
     found: list[Path] = []

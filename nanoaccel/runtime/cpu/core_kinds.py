@@ -26,7 +26,7 @@ def classify(root: Path, cores: Sequence[Core], caches: Sequence[Cache]) -> list
     Args:
         root: Where /sys is.
         cores: What is known of them already.
-        caches: Of the machine.
+        caches: Caches of the machine.
     """
     kinds = _by_counter(root, cores, caches)
     if kinds is None:

@@ -43,7 +43,7 @@ def engine_plans(
     Args:
         machine: What it is, and what is allowed of it.
         engines: 1 or more.
-        threads: Of each engine; None lets the plan choose.
+        threads: Threads of each engine; None lets the plan choose.
         environment: Variables; ``NANOACCEL_THREADS`` counts for each engine.
 
     Raises:

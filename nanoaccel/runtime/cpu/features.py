@@ -63,7 +63,7 @@ def read_identity(root: Path) -> CpuIdentity:
 
 
 def known_instructions(names: Iterable[str]) -> tuple[str, ...]:
-    """Of these names, the ones that matter here, in a fixed order."""
+    """The names that matter here, in a fixed order."""
     given = set(names)
     return tuple(name for name in INSTRUCTIONS if name in given)
 

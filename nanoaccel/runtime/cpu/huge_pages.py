@@ -109,7 +109,7 @@ class HugePages:
                 yield low * self._size, high * self._size
 
     def _in_memory(self, first: int, last: int) -> NDArray[np.bool_]:
-        """Of each of some large pages, whether all its small ones are in memory."""
+        """Whether all small pages of each large one are in memory."""
         small = self._size // PAGESIZE
         entries = np.zeros(max(0, last - first) * small, np.uint64)
         if len(entries) > 0:

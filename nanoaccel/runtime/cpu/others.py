@@ -17,7 +17,7 @@ class OthersMeter:
     """Measures from when it is made.
 
     Args:
-        cpus: Whose use counts.
+        cpus: CPUs whose use counts.
         root: Where /proc is.
         clock: Seconds that pass.
         own: Seconds of CPU time that this process has used.

@@ -35,7 +35,7 @@ class NodeChoice:
         bind_memory: Whether to allocate there only.
         places: Its cores.
         sharers: Engines that share them.
-        turn: Which of those this is, from 0.
+        turn: Index among those, from 0.
     """
 
     node: int | None
@@ -160,7 +160,7 @@ def _bind_memory(
 
 
 def _relative_speed(small: list[Place], big: list[Place]) -> float:
-    """Of a small core, beside a big one."""
+    """Speed of a small core, as a share of a big one."""
     slow = [place.core.capacity for place in small]
     fast = [place.core.capacity for place in big]
     least = min((one for one in slow if one), default=None)

@@ -20,7 +20,7 @@ class OnnxRuntimeOptions:
 
 
 class Torch(Protocol):
-    """Of torch, what is used here."""
+    """What is used of torch here."""
 
     def set_num_threads(self, number: int, /) -> object: ...
 

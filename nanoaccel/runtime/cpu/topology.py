@@ -66,7 +66,7 @@ class Topology:
         cores: Those that are online.
         caches: Each once.
         nodes: NUMA nodes that have CPUs, at least one.
-        instructions: Of ``features.INSTRUCTIONS``, those that every core has.
+        instructions: Those of ``features.INSTRUCTIONS`` that every core has.
     """
 
     system: str

@@ -25,7 +25,7 @@ class Workload:
         role: "decode" reads all weights for a few tokens, and is what an engine's graph does most;
             "prefill" computes on many tokens; "draft" guesses beside a target that then waits.
         engines: Engines that share the machine; each gets its part.
-        engine: Which of them this is, from 0.
+        engine: Index of the engine among them, from 0.
         weight_group_size: Weights that share a scale; None when they are not in groups.
         quantization_group: Values of an activation that are quantized together, 0 none at all; None
             lets the plan choose.
@@ -82,7 +82,7 @@ class ThreadPlan:
     """How a graph is to use the machine.
 
     Args:
-        threads: That compute, the calling one included.
+        threads: Threads that compute, the calling one included.
         cpus: Where they should run, at least as many; in order of preference.
         bind_cpus: Whether they must be kept there: the process may run on other cores too, which
             are slower, far from the memory, or another engine's.

@@ -24,7 +24,7 @@ class BatchBuilder:
         The plan is valid until the next call.
 
         Args:
-            chunks: Of different requests.
+            chunks: Chunks of different requests.
             cache: Has room for them.
             pad_to: As in the plan.
         """

@@ -38,7 +38,7 @@ class InProcessClient:
         bundle: A bundle's folder, or a plain folder that optimum-intel exported; or an opened one.
         backend: Name of a backend, or "auto" for the one that the bundle was made for.
         config: Everything else.
-        on_event: Is told what happens to requests, in the engine's thread.
+        on_event: Called with what happens to requests, in the engine's thread.
 
     Attributes:
         tokenizer: The model's.

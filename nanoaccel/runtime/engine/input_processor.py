@@ -23,12 +23,12 @@ class InputProcessor:
 
     Args:
         tokenizer: The model's.
-        info: Of what runs the graph.
+        info: Facts about what runs the graph.
         model_length: Tokens that the model can attend to.
         cache_length: Tokens that the cache holds.
         set_length: Tokens that the user allows, at most ``model_length``.
-        eviction: Which tokens each request keeps, unless it says otherwise.
-        settings: Of the model, for what the parameters leave open.
+        eviction: Tokens that each request keeps, unless it says otherwise.
+        settings: The model's sampling settings, for what the parameters leave open.
         context_note: Why the context is shorter than the model's own; empty when it is not.
 
     Raises:

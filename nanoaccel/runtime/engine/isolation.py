@@ -24,7 +24,7 @@ def isolate(
     2n passes.
 
     Args:
-        chunks: Of a pass that failed.
+        chunks: Chunks of a pass that failed.
         error: What it failed with.
         run: Runs some of them; what that failed with, or None.
         fail: Is given each chunk that failed alone, in a second run.
@@ -48,7 +48,7 @@ def without_drafts(chunks: Sequence[ScheduledTokens], cache: KVCache) -> list[Sc
     """The chunks of a pass whose requests go on, as they are run again.
 
     Args:
-        chunks: Of the pass.
+        chunks: Chunks of the pass.
         cache: Gives up the room that it had for draft tokens.
     """
     live = [chunk for chunk in chunks if chunk.request.finish_reason is None]

@@ -35,7 +35,7 @@ class Durations:
 
     @property
     def mean(self) -> float:
-        """Of all values so far, seconds; 0 when there are none."""
+        """Mean of all values so far, seconds; 0 when there are none."""
         return self.total / self.count if self.count else 0.0
 
 
@@ -183,7 +183,7 @@ class Recorder:
             running: Requests that hold cache.
             preemptions: How often a request gave up its cache to another.
             cache: The one in use.
-            stats: Of every cache.
+            stats: Counts of every cache.
             cache_bytes: Memory of every cache.
             speculation: Counters of the drafters.
         """

@@ -17,7 +17,7 @@ class ModelRunner:
 
     Args:
         backend: Runs the graph; its cache is allocated.
-        cache: Whose block is whose in it.
+        cache: Keeps account of its blocks.
         times: How long its passes take; learns from each.
         budget: How many tokens a step may have, by these times.
     """

@@ -31,7 +31,7 @@ class LoadedModels:
 
     Args:
         models: One, or several graphs of one model.
-        selector: Says which of several.
+        selector: Chooses among several.
     """
 
     models: Sequence[LoadedModel]

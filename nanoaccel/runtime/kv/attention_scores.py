@@ -24,7 +24,7 @@ class AttentionScores:
         """Count a step.
 
         Args:
-            sequence: Whose.
+            sequence: The sequence.
             scores: f32[n], the attention that each of its n cached tokens drew in the step.
         """
         begins = np.arange(0, len(scores), self._block_size)

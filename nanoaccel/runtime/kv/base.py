@@ -98,7 +98,7 @@ class KVCache(Protocol):
         Ask for ``block_ids`` again afterwards.
 
         Args:
-            sequence: Which; one that has dropped blocks shares no more of them.
+            sequence: The sequence; one that has dropped blocks shares no more of them.
             tokens: i64[n], its computed and verified tokens from its start.
         """
 

@@ -26,7 +26,7 @@ class PagedCache:
     Args:
         num_blocks: Blocks that the backend has allocated.
         block_size: Tokens in a block.
-        policy: Which cached block goes first; least recently used by default.
+        policy: Chooses the cached block that goes first; least recently used by default.
         tier: Where blocks go that nobody owns, and come back from.
         sharing: Whether sequences share blocks; without it no block is ever cached.
     """
@@ -114,7 +114,7 @@ class PagedCache:
         and gives its own back: ask for ``block_ids`` again.
 
         Args:
-            sequence: Which; one that has dropped blocks shares no more of them.
+            sequence: The sequence; one that has dropped blocks shares no more of them.
             tokens: i64[n], its computed and verified tokens from its start.
         """
         if not self._sharing:

@@ -82,9 +82,9 @@ def make_cache(
     """The cache that keeps account of a backend's memory.
 
     Args:
-        shape: Of the memory.
+        shape: Layout of the memory.
         memory: What the backend is to it.
-        policy: Which cached block goes first; least recently used by default.
+        policy: Chooses the cached block that goes first; least recently used by default.
         tier: Where cold blocks go.
         sharing: Whether sequences find what others computed.
     """

@@ -12,7 +12,7 @@ class Slot:
     """A row of the memory.
 
     Args:
-        index: Which.
+        index: Index of the slot.
         root: What its first block continues.
         count: Blocks in use, from its first on.
         written: Blocks that may have memory behind them; ``count`` or more.

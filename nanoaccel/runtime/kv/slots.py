@@ -29,7 +29,8 @@ class SlotCache:
         num_slots: Sequences at once at most.
         slot_blocks: Blocks of a slot; block ``i`` of slot ``s`` is ``s * slot_blocks + i``.
         memory: Copies blocks.
-        policy: Which slot that was left goes first; least recently used by default.
+        policy: Chooses the slot that goes first, of those that were left; least recently used by
+            default.
         tier: Where blocks go that no sequence holds, and come back from.
         sharing: Whether contents are found by others; without it none is kept.
     """

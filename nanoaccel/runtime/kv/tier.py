@@ -21,7 +21,7 @@ class BlockTier(Protocol):
         """Fill a block with what was saved.
 
         Args:
-            key: Of the block.
+            key: Key of the block.
             tokens: The block's own tokens, little-endian i32; they must be the ones saved.
             block: Where to.
 

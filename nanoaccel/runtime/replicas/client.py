@@ -32,12 +32,13 @@ class ReplicaClient:
         bundle: A bundle's folder, or a plain folder that optimum-intel exported.
         plans: Where each engine runs.
         backend: Name of a backend, or "auto" for the one that the bundle was made for.
-        config: Of all together: each engine gets its part of memory and of the prompt cache.
-        on_event: Is told what happens to requests, in the pool's thread.
+        config: Options of all engines together: each gets its part of memory and of the prompt
+            cache.
+        on_event: Called with what happens to requests, in the pool's thread.
 
     Attributes:
         tokenizer: The model's.
-        info: Of what runs the graph of the first engine.
+        info: Facts about what runs the graph of the first engine.
         replicas: Engines.
         pool: Runs them.
 

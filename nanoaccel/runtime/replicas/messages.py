@@ -28,8 +28,8 @@ class Ready:
     """From an engine that has loaded.
 
     Args:
-        info: Of what runs the graph.
-        cache_tokens: That its cache holds.
+        info: Facts about what runs the graph.
+        cache_tokens: Tokens that its cache holds.
     """
 
     info: BackendInfo
@@ -50,7 +50,7 @@ class Submit:
     """To an engine: run a completion.
 
     Args:
-        number: Of the completion.
+        number: Number of the completion.
         prompt: Its tokens, i32 in this machine's order.
         params: How to sample it.
         options: How to treat it.

@@ -29,7 +29,7 @@ class ReplicaRequest:
 
     Args:
         id: Number, unique and rising with arrival.
-        index: Which of the ``n`` completions of its prompt it is.
+        index: Index of the completion among the ``n`` of its prompt.
         prompt: Tokens, i32.
         params: How to sample this completion alone, its seed settled: it can begin anew anywhere.
         options: How to treat it.

@@ -34,7 +34,7 @@ class Capacity:
 
     Args:
         speed: In any unit that all share; its threads.
-        cache_tokens: That its cache holds.
+        cache_tokens: Tokens that its cache holds.
     """
 
     speed: float
@@ -106,7 +106,7 @@ class Router:
         """The index of the engine for a prompt; None when none is alive.
 
         Args:
-            tokens: Of the prompt.
+            tokens: Tokens of the prompt.
             chain: Its ``chain``.
         """
         indices = [index for index, engine in enumerate(self._engines) if engine.alive]
@@ -118,9 +118,9 @@ class Router:
         """Note that a request was sent to an engine.
 
         Args:
-            number: Of the request.
+            number: Number of the request.
             index: Index of the engine.
-            tokens: Of the prompt.
+            tokens: Tokens of the prompt.
             chain: Its ``chain``.
             limit: Tokens that it may write.
         """

@@ -117,7 +117,7 @@ class LogitBias:
     """Adds a number to the logits of some tokens.
 
     Args:
-        token_ids: Which, each once.
+        token_ids: Tokens, each once.
         biases: What is added to each.
     """
 

@@ -43,11 +43,11 @@ class Sampler:
         params: The user's wishes; what they leave open is off.
         prompt_ids: The prompt.
         end_ids: Tokens that end the text: the model's EOS tokens and the user's stop tokens.
-        seed: Of the random numbers; ``params.seed``, or one that was drawn for this request.
+        seed: Seed of the random numbers; ``params.seed``, or one that was drawn for this request.
         vocab_size: Length V of a row.
 
     Raises:
-        SamplingError: The parameters name a token that the model has not.
+        SamplingError: The parameters name a token that the model does not have.
     """
 
     def __init__(

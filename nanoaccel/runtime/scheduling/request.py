@@ -33,10 +33,10 @@ class Request:
         tokenizer: Turns new tokens into text, and knows which end it.
         vocab_size: Length V of a row of logits.
         seed: For sampling.
-        index: Which of the ``n`` completions of its prompt this is.
+        index: Index of the completion among the ``n`` of its prompt.
         options: How to treat it.
         deadline: When it is ended with what it has, seconds on the scheduler's clock; None never.
-        eviction: Which tokens it holds in the cache, in whole blocks; None holds all.
+        eviction: Tokens that it holds in the cache, in whole blocks; None holds all.
         sampler: Chooses its tokens; None makes one of the parameters.
 
     Attributes:

@@ -83,7 +83,7 @@ class Scheduler:
 
     Args:
         cache: Where the tokens of a step must find room.
-        budget: Says how many tokens a step may have.
+        budget: Gives the tokens that a step may have.
         max_running: Requests in a step at most.
         max_waiting: Requests that wait for their first step at most, but for those that are added
             even if the queue is full.

@@ -24,7 +24,7 @@ class PassTime(Protocol):
     """How long a pass through the graph takes, by its tokens."""
 
     def seconds(self, tokens: int) -> float | None:
-        """Of a pass over 1 or more tokens; None before anything is known."""
+        """Seconds of a pass over 1 or more tokens; None before anything is known."""
 
     def tokens_within(self, seconds: float) -> int | None:
         """The most tokens of a pass within ``seconds``; None before anything is known."""

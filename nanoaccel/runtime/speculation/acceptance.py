@@ -52,7 +52,7 @@ class AcceptanceEstimator:
     one unknown.
 
     Args:
-        history: Of the drafter.
+        history: Counts of the drafter over all requests.
     """
 
     def __init__(self, history: AcceptanceHistory) -> None:

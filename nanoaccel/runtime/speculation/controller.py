@@ -259,7 +259,7 @@ class Controller:
         return best
 
     def _seconds_per_token(self, given: Sequence[float], writers: int) -> float:
-        """Of decoding at its best: what a token is worth."""
+        """Seconds of a token, decoding at its best: what a token is worth."""
         alone = StepShape(writers, writers)
         rates = (
             seconds / (writers + given[count - 1])

@@ -66,7 +66,7 @@ class DraftCost:
 
         Args:
             requests: For which it was.
-            num_drafts: Of the longest of them.
+            num_drafts: Draft tokens of the longest of them.
             lag: Tokens that were read first, of the request that was farthest behind.
             seconds: In all.
         """

@@ -24,7 +24,7 @@ class _RequestState:
     """What is known of a drafter for one request.
 
     Args:
-        estimator: Of the chance that its draft tokens are accepted.
+        estimator: Estimates the chance that its draft tokens are accepted.
         probe: When to try it.
         read: Tokens of the text that it has read.
     """
@@ -38,7 +38,7 @@ class DrafterState:
     """Asks a drafter for draft tokens where they are expected to pay.
 
     Args:
-        drafter: Which.
+        drafter: The drafter.
         clock: Gives the time in seconds.
 
     Attributes:
@@ -72,7 +72,7 @@ class DrafterState:
         """An empty draft for a request, unless it would not pay.
 
         Args:
-            request_id: Whose.
+            request_id: Number of the request.
             tokens: i64[n], all it has.
             limit: Tokens that it may still get, less one.
             controller: Knows what pays.

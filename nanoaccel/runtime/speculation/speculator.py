@@ -126,7 +126,7 @@ class Speculator:
         """Show drafters what the target computed for a request's tokens from ``start`` on.
 
         Args:
-            request: Whose.
+            request: The request.
             start: Position of the first.
             hidden: f32[T, F].
         """
@@ -139,7 +139,7 @@ class Speculator:
         """Compare what was drafted with what the target drew.
 
         Args:
-            chunk: Of a request that should get tokens, with or without draft tokens.
+            chunk: Chunk of a request that should get tokens, with or without draft tokens.
             given: The tokens that it got; none if sampling failed.
         """
         for state, draft in self._open.pop(chunk.request.id, ()):
@@ -152,7 +152,7 @@ class Speculator:
 
         Args:
             num_drafts: Those that were checked.
-            seconds: Of the pass.
+            seconds: Seconds that the pass took.
         """
         if self._shape is None:
             return StepSavings()
@@ -164,7 +164,7 @@ class Speculator:
         Args:
             num_drafts: Those that were checked.
             given: Tokens that all requests got.
-            seconds: Of the pass.
+            seconds: Seconds that the pass took.
         """
         if self._shape is not None:
             self._controller.settle(self._shape, num_drafts, given, seconds, self._drafting)

@@ -31,7 +31,7 @@ class BenchmarkTest:
 
     Args:
         kind: "pp", prompt processing, or "tg", text generation.
-        tokens: Of the prompt, or to generate for each request; 1 or more.
+        tokens: Tokens of the prompt, or to generate for each request; 1 or more.
         batch: Requests that run together; 1 for "pp".
 
     Raises:
@@ -63,7 +63,7 @@ class BenchmarkResult:
 
     @property
     def mean(self) -> float:
-        """Of the runs."""
+        """Mean of the runs."""
         return statistics.fmean(self.samples)
 
     @property
@@ -104,7 +104,7 @@ def measure(
         llm: Nothing else may run on it.
         test: What to measure.
         repetitions: Runs that count.
-        listener: Is told what is done.
+        listener: Called with what is done.
 
     Raises:
         ConfigError: ``repetitions`` is less than 1, or the test fits neither context nor cache.

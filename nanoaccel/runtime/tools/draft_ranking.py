@@ -62,10 +62,10 @@ def rank_drafts(
     Args:
         target: A bundle.
         candidates: Heads and bundles.
-        max_tokens: Of an answer.
+        max_tokens: Tokens of an answer at most.
         rounds: Times that each prompt is answered both ways.
         prompts: To answer.
-        progress: Is told what is measured.
+        progress: Called with what is measured.
 
     Raises:
         ConfigError: A candidate is no draft for the target.

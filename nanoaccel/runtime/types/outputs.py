@@ -85,7 +85,7 @@ class Chunk:
         text: New text; may be empty while a character or a stop string is undecided.
         token_ids: New tokens.
         logprobs: One for each token when they were asked for, else empty.
-        index: Which of the ``n`` completions it belongs to.
+        index: Index of the completion among the ``n`` of its prompt.
         finish_reason: On the last chunk of a completion, why it ended.
         error: What went wrong, with finish_reason "error".
         usage: On the last chunk.

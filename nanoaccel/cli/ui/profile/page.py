@@ -26,7 +26,7 @@ def html_report(profile: Profile, title: str, cores: int) -> str:
     Args:
         profile: What it shows.
         title: Name of the bundle.
-        cores: That a plan would use here.
+        cores: Cores that a plan would use here.
     """
     verdict = judge(figures_of(profile, cores))
     info = profile.backend

@@ -38,7 +38,7 @@ def columns(rows: Sequence[tuple[str, float]], unit: str) -> str:
 
     Args:
         rows: Name and height.
-        unit: Of the heights.
+        unit: Unit of the heights.
     """
     height, bottom = 160, 20
     highest = max((value for _, value in rows), default=0.0)

@@ -32,7 +32,7 @@ class Product:
 
     @property
     def name(self) -> str:
-        """Of the node, without its kind."""
+        """Name of the node, without its kind."""
         return str(self.node.name).removesuffix("/MatMul")
 
     @property
@@ -42,7 +42,7 @@ class Product:
 
     @property
     def form(self) -> tuple[object, ...] | None:
-        """That of all its matrices; None when they differ."""
+        """Form of all its matrices; None when they differ."""
         forms = {weight.form() for weight in self.weights}
         return forms.pop() if len(forms) == 1 else None
 

@@ -36,7 +36,7 @@ class Binding:
     """A session with its cache; past and present are the same memory, so nothing is copied.
 
     Args:
-        session: Of the graph.
+        session: Session of the graph.
         caches: Its cache inputs.
         slots: Their memory.
     """

@@ -12,9 +12,9 @@ class CacheInput(CacheTensor):
     """A cache input of a graph, and the output that takes its memory.
 
     Args:
-        heads: Of a token.
+        heads: Heads of a token.
         width: Numbers of a head.
-        dtype: Of the numbers.
+        dtype: Type of the numbers.
         past: Name of the input.
         present: Name of the output.
     """

@@ -28,9 +28,9 @@ class _Prepared:
     """A pass of a shape.
 
     Args:
-        inputs: That its values are written to.
+        inputs: Arrays that its values are written to.
         bound: The same, with where it writes.
-        rows: Of logits that are wanted.
+        rows: Rows of logits that are wanted.
     """
 
     inputs: PassInputs
@@ -48,8 +48,8 @@ class PackedGraph:
     places: its queries are gathered into it, and what it gives is gathered out of it.
 
     Args:
-        binding: Of the session.
-        signature: Of the graph.
+        binding: Binding of the session.
+        signature: Signature of the graph.
         hidden: Layers whose output is told.
     """
 

@@ -17,7 +17,7 @@ class PassInputs:
     """Arrays that stay where they are, so that they are bound once for all passes of a shape.
 
     Args:
-        signature: Of the graph.
+        signature: Signature of the graph.
         run: The slots that the pass covers.
         rows: The slot of each sequence, from the first of the run.
         counts: Tokens of each sequence.

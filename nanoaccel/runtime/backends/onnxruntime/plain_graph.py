@@ -18,8 +18,8 @@ class PlainGraph:
     It has no input that tells padding from tokens behind a past, and gives logits of all tokens.
 
     Args:
-        binding: Of the session.
-        signature: Of the graph.
+        binding: Binding of the session.
+        signature: Signature of the graph.
     """
 
     def __init__(self, binding: Binding, signature: Signature) -> None:

@@ -31,7 +31,7 @@ def plan_runs(slots: Sequence[int], counts: Sequence[int]) -> list[Run]:
     """Split a step where padding would cost more than a pass.
 
     Args:
-        slots: Of each sequence, all different.
+        slots: Slot of each sequence, all different.
         counts: Tokens of each sequence, 1 or more.
     """
     if len(slots) == 1:

@@ -20,8 +20,8 @@ class CacheInput:
         index: Number of the input.
         kind: "key" or "value".
         layer: Number of the layer.
-        element_type: Of the cached numbers.
-        block_shape: Of a block.
+        element_type: Element type of the cached numbers.
+        block_shape: Shape of a block.
     """
 
     index: int

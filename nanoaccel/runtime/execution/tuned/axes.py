@@ -26,8 +26,9 @@ def pass_axes(
     """What changes the time of a pass, whatever else runs on the machine; the likeliest gain first.
 
     Args:
-        backends: That the bundle has graphs for, and that are installed.
-        weight_group_size: Of the bundle's weights; it is the default group of activations.
+        backends: Backends that the bundle has graphs for, and that are installed.
+        weight_group_size: Group size of the bundle's weights; it is the default group of
+            activations.
         may_fuse: Whether projections that read one input may be apart.
         allow_precision: Whether results may differ by more than the order of sums.
     """
@@ -51,7 +52,7 @@ def machine_axes(
 
     Args:
         backends: As for ``pass_axes``.
-        threads: Of the default.
+        threads: Threads of the default.
         cpus: Threads that may run at once.
         fixed_threads: Whether the environment sets the threads.
     """

@@ -132,7 +132,7 @@ def search(
         axes: What to vary, one after the other.
         seconds: How long it may take; a measurement that has begun is finished.
         clock: Seconds that pass.
-        tell: Is told what is done.
+        tell: Called with what is done.
 
     Raises:
         ConfigError: The default itself cannot be had.

@@ -17,7 +17,7 @@ class Setting:
     """Figures that may differ from the defaults; what is None or "auto" is as by default.
 
     Args:
-        threads: Of the graph.
+        threads: Threads of the graph.
         quantization_group: Values of an activation that are quantized together.
         fuse_projections: As in ``EngineConfig``.
         precision, cache_precision: As in ``EngineConfig``.

@@ -32,7 +32,7 @@ class Tuning:
         gain: How many times as fast passes are with it: the median of measurements in turns.
         prompt_gain: How many times as fast a long prompt is with its tokens in a step.
         machine: Names the CPU and what may be used of it.
-        versions: Of the packages whose change makes it stale.
+        versions: Versions of the packages whose change makes it stale.
     """
 
     setting: Setting

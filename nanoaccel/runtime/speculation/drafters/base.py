@@ -20,12 +20,12 @@ class DraftOptions:
 
     Args:
         folder: A bundle, or a head.
-        target: Whose tokens are drafted.
+        target: Bundle whose tokens are drafted.
         backend: Name of the backend that the target runs on.
-        num_blocks: Of the target's cache; the draft's own is made as long.
+        num_blocks: Blocks of the target's cache; the draft's own is made as long.
         max_running: Requests at once at most.
         threads: Threads for the graph; None lets its runtime choose.
-        precision: Of the graph.
+        precision: Precision of the graph.
     """
 
     folder: Path
@@ -71,7 +71,7 @@ class Draft:
     A drafter reads ``tokens`` and calls ``add`` until that says to stop.
 
     Args:
-        request_id: Whose it is; the same number is the same text, grown.
+        request_id: Number of the request; the same number is the same text, grown.
         tokens: i64[n], all known tokens; a view that is not to be kept or written to.
         limit: Tokens that it may add at most.
         estimator: From a confidence bucket to the chance that the target accepts a token, given
@@ -154,7 +154,7 @@ class StateReader(Protocol):
         """Take the target's states for the tokens of a request from position ``start`` on.
 
         Args:
-            request_id: Whose.
+            request_id: Number of the request.
             start: Position of the first.
             hidden: f32[T, F], valid during the call.
         """
@@ -164,7 +164,7 @@ class Drafter(Protocol):
     """Proposes tokens. One thread calls it.
 
     It need not be right, or even consistent: a rejected token costs time, and never reaches a text.
-    One that raises, or proposes a token that the model has not, is switched off.
+    One that raises, or proposes a token that the model does not have, is switched off.
     """
 
     @property

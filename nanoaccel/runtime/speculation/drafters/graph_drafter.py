@@ -70,7 +70,7 @@ class GraphDrafter(ABC):
         Args:
             draft: With that token.
             rows: What led to it.
-            result: Of the pass.
+            result: Result of the pass.
             row: The last of ``rows`` among all of the pass.
         """
 

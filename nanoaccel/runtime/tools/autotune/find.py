@@ -77,7 +77,7 @@ def tune(
         bundle: An opened one.
         seconds: How long it may take, loading graphs included; what has begun is finished.
         allow_precision: Whether to try precisions too, which change results.
-        tell: Is told what is done.
+        tell: Called with what is done.
         clock: Seconds that pass.
 
     Raises:

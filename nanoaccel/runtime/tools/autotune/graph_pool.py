@@ -188,7 +188,7 @@ class PromptTimer:
         return [min(_prompt_seconds(loaded, size, self._pool.clock) for loaded in graphs)]
 
     def token_seconds(self, setting: Setting) -> float:
-        """Of a prompt, in passes of the default size; loads what it needs."""
+        """Seconds of a prompt, in passes of the default size; loads what it needs."""
         return min(loaded.passes.sample().prompt_token for loaded in self._pool.graphs(setting))
 
     def release(self, _: Setting) -> None:

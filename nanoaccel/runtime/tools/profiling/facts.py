@@ -57,7 +57,7 @@ class MachineSpeed:
     Args:
         bandwidth: Bytes a second that threads read from a buffer far larger than the caches.
         compute: f32 operations a second of a large matrix product in numpy.
-        threads: That read.
+        threads: Threads that read.
     """
 
     bandwidth: float
@@ -83,7 +83,7 @@ class OperatorProfile:
 
     @property
     def seconds(self) -> float:
-        """Of all operators together."""
+        """Seconds of all operators together."""
         return sum(operator.seconds for operator in self.operators)
 
     def by_kind(self) -> list[tuple[str, float]]:
@@ -106,7 +106,7 @@ class RunFacts:
     """A prompt and its continuation.
 
     Args:
-        steps: Of the engine.
+        steps: Steps of the engine.
         wall: Seconds from the call of ``generate`` to the end of the last step.
         cpu: Seconds of all threads of the process in that time.
         generated: Tokens of the continuation.
@@ -139,8 +139,8 @@ class Profile:
     Args:
         backend: What ran.
         others: Other backends that the bundle has graphs for.
-        parameters: Of the model; None when the folder does not say.
-        token_bytes: Of a token in the cache.
+        parameters: Weights of the model; None when the folder does not say.
+        token_bytes: Bytes of a token in the cache.
         cold_start: By phase.
         run: A prompt and its continuation, with nothing but the engine's phases timed.
         prefill, decode: Their operators, in passes of their own; None where the backend cannot

@@ -24,7 +24,7 @@ def measure_machine(threads: int, seconds: float = _SECONDS) -> MachineSpeed:
     """Measure; the best of some runs counts, as other programs only ever slow them.
 
     Args:
-        threads: That read: those of the plan.
+        threads: Threads that read: those of the plan.
         seconds: For each of the two figures.
     """
     return MachineSpeed(read_bandwidth(threads, seconds), f32_compute(seconds), threads)
@@ -54,7 +54,7 @@ def f32_compute(seconds: float = _SECONDS, size: int = _SIZE) -> float:
 
 
 def _least_seconds(work: Callable[[], object], seconds: float) -> float:
-    """Of some runs, as many as fit."""
+    """Seconds of the fastest run, of as many as fit."""
     work()  # warm-up
     end = time.perf_counter() + seconds
     found: list[float] = []

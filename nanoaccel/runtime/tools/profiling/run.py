@@ -37,8 +37,8 @@ class ProfileOptions:
     """What is run.
 
     Args:
-        prompt_tokens: Of a prompt of random tokens.
-        tokens: That are generated behind it.
+        prompt_tokens: Tokens of a prompt of random tokens.
+        tokens: Tokens that are generated behind it.
         imports: Seconds that importing this took, which is part of a cold start.
         machine_seconds: For each figure of the machine.
 
@@ -76,8 +76,8 @@ def profile_bundle(
         folder: The bundle.
         backend: Name of one, or "auto" for the first that is installed.
         options: What is run.
-        arguments: Of ``LLM``, but for the backend.
-        listener: Is told what is done.
+        arguments: Arguments of ``LLM``, but for the backend.
+        listener: Called with what is done.
         closing: Closes the ``LLM`` at the end of a block.
 
     Raises:

@@ -23,8 +23,8 @@ class StepRecord:
 
     Args:
         spans: One behind the other, without gaps.
-        tokens: That went through the graph; 0 if nothing did.
-        sequences: That they belong to.
+        tokens: Tokens that went through the graph; 0 if nothing did.
+        sequences: Sequences that they belong to.
         context: Tokens that attention read, these included, of all sequences together.
         decodes: Whether all tokens have logits: it is no piece of a prompt.
     """

@@ -19,18 +19,18 @@ class Figures:
     """What the verdict depends on.
 
     Args:
-        decode_bytes: That a decode pass reads: all weights, and the cache of its sequences.
-        decode_seconds: Of its forward pass.
+        decode_bytes: Bytes that a decode pass reads: all weights, and the cache of its sequences.
+        decode_seconds: Seconds of its forward pass.
         decode_outside: Share of a decode step outside the graph and outside drafters.
         decode_draft: Share of a decode step in which draft tokens are proposed and judged.
         prefill_bytes: As ``decode_bytes``, of a pass over a piece of the prompt; None without one.
-        prefill_seconds: Of that pass.
-        prefill_operations: Of that pass; None when the number of weights is not known.
+        prefill_seconds: Seconds of that pass.
+        prefill_operations: Operations of that pass; None when the number of weights is not known.
         between: Share of a decode pass between its operators; None when not known.
         bandwidth: Bytes a second.
         compute: f32 operations a second.
-        threads: That computed.
-        cores: That the plan would use.
+        threads: Threads that computed.
+        cores: Cores that the plan would use.
         busy: CPUs that were busy on average.
         runtime: Name of the backend.
         others: Other backends that this bundle has graphs for.
@@ -54,12 +54,12 @@ class Figures:
 
     @property
     def decode_share(self) -> float:
-        """Of the bandwidth that decoding uses."""
+        """Share of the bandwidth that decoding uses."""
         return self.decode_bytes / self.decode_seconds / self.bandwidth
 
     @property
     def prefill_share(self) -> float | None:
-        """Of the bandwidth that prompts use."""
+        """Share of the bandwidth that prompts use."""
         if self.prefill_bytes is None:
             return None
         return self.prefill_bytes / self.prefill_seconds / self.bandwidth
@@ -83,7 +83,7 @@ def figures_of(profile: Profile, cores: int) -> Figures:
 
     Args:
         profile: With one decode step or more.
-        cores: That a plan would use here.
+        cores: Cores that a plan would use here.
     """
     run = profile.run
     decode, prompt = run.of_kind(True), run.of_kind(False)

@@ -149,6 +149,14 @@ def test_export_of_untied_bf16_weights_keeps_their_precision(tmp_path: Path) -> 
     assert bundle.manifest.validation["kl"] < 0.05
 
 
+def test_export_for_both_runtimes_measures_within_a_short_context(tmp_path: Path) -> None:
+    model = tiny_models.write_model(tmp_path / "model", max_position_embeddings=70)
+    bundle = export(model, tmp_path / "out", recipe=Recipe(weights="f32"), judge_tokens=64)
+    assert bundle.context_length == 70
+    with LLM(bundle.folder) as llm:
+        assert llm.generate([5] * 60, SHORT).finish_reason == "length"
+
+
 def test_export_killed_leaves_nothing_at_the_target(tiny_model: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from nanoaccel.exporters.pipeline import export;"

@@ -130,8 +130,7 @@ class Pool:
             self._inbox.put(request)
 
     def counters(self) -> Counters:
-        """Counters of all engines together, those that have ended included; ForkedError in a
-        fork."""
+        """Counters of all engines together, ended ones included; ForkedError in a fork."""
         self.owner.check()
         with self._lock:
             running, past = self._fleet.running, self._fleet.past()

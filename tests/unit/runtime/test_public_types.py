@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import re
@@ -20,6 +21,7 @@ from nanoaccel.errors import (
     NanoAccelError,
     PromptTooLongError,
 )
+from nanoaccel.runtime.async_llm import AsyncLLM
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.llm import LLM
@@ -133,6 +135,24 @@ def test_llm_in_a_fork_says_so_at_once(llm: LLM) -> None:
             os._exit(told)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4
     assert len(llm.generate("abc", SHORT).token_ids) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_async_llm_in_a_fork_says_so_at_once(folder: Path) -> None:
+    llm = AsyncLLM(folder)
+    child = os.fork()
+    if child == 0:
+        told = 0
+        for call in (lambda: llm.stream("a"), lambda: asyncio.run(llm.generate("a"))):
+            try:
+                call()
+            except ForkedError:
+                told += 1
+        os._exit(told)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert len(asyncio.run(llm.generate("abc", SHORT)).token_ids) == 3
+    asyncio.run(llm.close())
 
 
 def test_llm_documents_each_option_as_the_engine_does() -> None:

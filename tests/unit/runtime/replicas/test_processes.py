@@ -18,13 +18,21 @@ from support.disk_tiers import wait_until
 from support.fake_llms import BLOCK_BYTES, write_bundle
 from support.replicas import LETTERS_BACKEND, SECONDS, is_alive, wait_until_gone, write_plugin
 
-from nanoaccel.errors import ClosedError, ConfigError, NanoAccelError, RequestError, SamplingError
+from nanoaccel.errors import (
+    ClosedError,
+    ConfigError,
+    ForkedError,
+    NanoAccelError,
+    RequestError,
+    SamplingError,
+)
 from nanoaccel.runtime.async_llm import AsyncLLM
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.replicas.client import ReplicaClient
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.events import Event
+from nanoaccel.text import ChatOptions
 
 SHORT = SamplingParams(max_tokens=5, ignore_eos=True)
 LONG = SamplingParams(max_tokens=30, ignore_eos=True)
@@ -77,6 +85,30 @@ def test_replicas_write_what_one_engine_writes(bundle: Path, llm: LLM) -> None:
     counters = llm.counters()
     assert counters.submitted == 18
     assert (counters.finished, counters.waiting) == ({"length": 18}, 0)
+
+
+def test_replicas_pass_on_the_options_of_a_chat(bundle: Path, llm: LLM) -> None:
+    (bundle / "chat_template.jinja").write_text("{{ letter }}{{ messages[0].content }}")
+    options = RequestOptions(chat=ChatOptions(template_kwargs={"letter": "k"}))
+    with open_two(bundle) as opened:
+        output = opened.generate([{"role": "user", "content": "ab"}], SHORT, options=options)
+        assert list(output.prompt_token_ids) == opened.tokenizer.encode("kab")
+        assert output.text == llm.generate("kab", SHORT).text
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_replicas_in_a_fork_say_so_at_once(llm: LLM) -> None:
+    child = os.fork()
+    if child == 0:
+        told = 0
+        for call in (lambda: llm.generate("a"), lambda: llm.stream("a"), llm.counters):
+            try:
+                call()
+            except ForkedError:
+                told += 1
+        os._exit(told)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    assert len(llm.generate("abc", SHORT).token_ids) == 5
 
 
 def test_replicas_share_the_work(llm: LLM) -> None:

@@ -18,21 +18,20 @@ from pathlib import Path
 from benchmarks.harness.figures import table_head, table_row
 from benchmarks.harness.machine import machine
 from nanoaccel.calibration.datasets import CalibrationOptions
-from nanoaccel.exporters.options import CaptureOptions
 from nanoaccel.exporters.progress import Progress
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quantize.trial_builder import TrialBuilder
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.reference.artifacts import (
-    ModelArtifacts,
-    capture_artifacts,
-)
+from nanoaccel.exporters.reference.artifacts import ModelArtifacts
+from nanoaccel.exporters.reference.options import CaptureOptions
 from nanoaccel.exporters.source import model_source as sources
 from nanoaccel.exporters.source.context import context_length
 from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
+from nanoaccel.exporters.targets.capture import capture_artifacts
 from nanoaccel.exporters.targets.openvino.build import save_graph
 from nanoaccel.exporters.targets.openvino.runner import GraphRunner, graph_inputs
 from nanoaccel.exporters.targets.openvino.trace import GRAPH
+from nanoaccel.exporters.targets.table import BASE
 
 METRICS = (
     "WEIGHT_QUANTIZATION_ERROR",
@@ -68,6 +67,7 @@ def artifacts_of(model: str, folder: Path, tokens: int) -> ModelArtifacts:
         sensitivity=True,
         options=CalibrationOptions(),
         judge_tokens=tokens,
+        targets=(BASE.name,),
     )
     end_ids = write_tokenizer(source, folder)
     progress = Progress(lambda _: None)

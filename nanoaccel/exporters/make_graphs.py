@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from nanoaccel.errors import NanoAccelError
 from nanoaccel.exporters.failures import named_failures
-from nanoaccel.exporters.options import ExportOptions
 from nanoaccel.exporters.progress import Progress
 from nanoaccel.exporters.quantize.weight_types import FLOATS
 from nanoaccel.exporters.targets.base import BuildRequest, GraphTarget, TargetGraph
+from nanoaccel.exporters.targets.options import ExportOptions
 from nanoaccel.exporters.targets.table import TARGETS, faster_targets, with_sources
 
 if TYPE_CHECKING:

@@ -9,13 +9,14 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.exporters.failures import named_failures
 from nanoaccel.exporters.make_graphs import finish_folders, make_graphs
-from nanoaccel.exporters.options import ExportOptions, plan_export
+from nanoaccel.exporters.plan import plan_export
 from nanoaccel.exporters.progress import Listener, Progress
 from nanoaccel.exporters.publish import publishing
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quantize.requirements import check_installed
 from nanoaccel.exporters.source.drafts import add_draft, choose_draft
-from nanoaccel.exporters.targets.table import target_names, with_sources
+from nanoaccel.exporters.targets.options import ExportOptions
+from nanoaccel.exporters.targets.table import packages_of, target_names
 
 # Tokens over which a model is judged: to see that it is sound, and to choose by.
 _QUICK = 4096
@@ -67,7 +68,7 @@ def export(
         ('openvino',)
     """
     targets, fastest = target_names(runtime), runtime == "auto"
-    check_installed(with_sources(() if fastest else targets))
+    check_installed(packages_of(() if fastest else targets))
     options = ExportOptions(
         recipe=recipe,
         calibration=calibration,
@@ -93,9 +94,9 @@ def _judged(recipe: Recipe | None, search_seconds: float | None) -> int:
 def _run(model: str, folder: Path, asked: ExportOptions, progress: Progress) -> None:
     """Make a bundle in a folder, stage by stage."""
     from nanoaccel.exporters.quiet import quiet
-    from nanoaccel.exporters.reference.artifacts import capture_artifacts
     from nanoaccel.exporters.report.write import write_report
     from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
+    from nanoaccel.exporters.targets.capture import capture_artifacts
 
     with progress.stage("find the model"), quiet():
         plan = plan_export(model, folder, asked, progress)

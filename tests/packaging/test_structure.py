@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from statistics import median
 
+import grimp
 import pytest
 
 PACKAGE = Path(__file__).parents[2] / "nanoaccel"
@@ -41,6 +43,12 @@ def test_functions_are_short() -> None:
         if lines > FUNCTION_LINES
     }
     assert found == {}
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    graph = grimp.build_graph("nanoaccel")
+    imports = {one: graph.find_modules_directly_imported_by(one) for one in graph.modules}
+    TopologicalSorter(imports).prepare()  # raises CycleError, with the circle
 
 
 @pytest.mark.parametrize("room", ["runtime", "exporters"])

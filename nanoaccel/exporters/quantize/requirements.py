@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 from nanoaccel.errors import MissingExtraError
-from nanoaccel.exporters.targets.base import GraphTarget
 
 NEEDED = (
     "torch",
@@ -21,13 +20,16 @@ NEEDED = (
 )
 
 
-def check_installed(targets: Sequence[GraphTarget]) -> None:
-    """Refuse an export for these targets where a package is missing.
+def check_installed(more: Sequence[str]) -> None:
+    """Refuse an export where a package is missing.
+
+    Args:
+        more: Modules that the targets need, beside those that every export needs.
 
     Raises:
         MissingExtraError: It is; the message names it.
     """
-    missing = missing_modules([*NEEDED, *(name for target in targets for name in target.packages)])
+    missing = missing_modules([*NEEDED, *more])
     if missing:
         raise MissingExtraError(
             f"export needs {', '.join(missing)}", 'Install them: pip install "nanoaccel[export]"'

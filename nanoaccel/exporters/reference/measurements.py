@@ -35,7 +35,7 @@ from nanoaccel.folders import cache_folder, kept_if_possible
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from nanoaccel.exporters.options import CaptureOptions
+    from nanoaccel.exporters.reference.options import CaptureOptions
 
 # Tokens over which each unit is measured: half a second for a small model.
 _SENSITIVITY_TOKENS = 256

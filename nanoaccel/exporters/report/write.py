@@ -16,7 +16,7 @@ from nanoaccel.exporters.targets.table import TARGETS
 
 if TYPE_CHECKING:
     from nanoaccel.exporters.make_graphs import MadeGraphs
-    from nanoaccel.exporters.options import ExportPlan
+    from nanoaccel.exporters.plan import ExportPlan
     from nanoaccel.exporters.progress import Progress
     from nanoaccel.exporters.reference.artifacts import ModelArtifacts
     from nanoaccel.exporters.source.drafts import DraftChoice

@@ -23,12 +23,12 @@ from nanoaccel.registry import BACKENDS
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-    from nanoaccel.exporters.options import ExportOptions
     from nanoaccel.exporters.progress import Progress
     from nanoaccel.exporters.quantize.compression import WeightStatistics
     from nanoaccel.exporters.quantize.recipe import Recipe
     from nanoaccel.exporters.quantize.search import Tried
     from nanoaccel.exporters.reference.artifacts import ModelArtifacts
+    from nanoaccel.exporters.targets.options import ExportOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

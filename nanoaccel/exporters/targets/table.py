@@ -48,6 +48,11 @@ def with_sources(names: Iterable[str]) -> list[GraphTarget]:
     return [target for name, target in TARGETS.items() if name in chosen]
 
 
+def packages_of(names: Iterable[str]) -> list[str]:
+    """Modules that some targets need, beside those that every export needs."""
+    return [package for target in with_sources(names) for package in target.packages]
+
+
 def derived(names: Iterable[str]) -> list[GraphTarget]:
     """Those of some targets that take over the weights of another one."""
     return [target for target in with_sources(names) if target.source is not None]

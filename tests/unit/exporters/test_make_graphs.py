@@ -12,10 +12,10 @@ pytest.importorskip("transformers")
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters import make_graphs as module
 from nanoaccel.exporters.make_graphs import make_graphs
-from nanoaccel.exporters.options import ExportOptions
 from nanoaccel.exporters.progress import Progress
 from nanoaccel.exporters.targets import self_check
 from nanoaccel.exporters.targets.base import BuildRequest, GraphTarget
+from nanoaccel.exporters.targets.options import ExportOptions
 
 
 @dataclass

@@ -19,11 +19,11 @@ from nanoaccel.folders import cache_folder
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-    from nanoaccel.exporters.options import ExportOptions
     from nanoaccel.exporters.progress import Progress
     from nanoaccel.exporters.quantize.search import Found
     from nanoaccel.exporters.quantize.trial_builder import TrialBuilder
     from nanoaccel.exporters.reference.artifacts import ModelArtifacts
+    from nanoaccel.exporters.targets.options import ExportOptions
 
 _GENERATION_CONFIG = "generation_config.json"
 

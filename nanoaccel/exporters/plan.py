@@ -1,4 +1,4 @@
-"""Options of an export, and the plan that they become once the model is known."""
+"""The plan of an export: what can be refused is refused before any weight is loaded."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.exporters.publish import check_space
 from nanoaccel.exporters.quantize.defaults import default_recipe, obstacle_to_second_graph
 from nanoaccel.exporters.quantize.recipe import PRESETS, Recipe
+from nanoaccel.exporters.reference.options import CaptureOptions
+from nanoaccel.exporters.targets.options import ExportOptions
 from nanoaccel.exporters.targets.table import BASE, derived, with_sources
 
 if TYPE_CHECKING:
@@ -20,54 +22,6 @@ if TYPE_CHECKING:
     from nanoaccel.exporters.source.model_source import Source
     from nanoaccel.exporters.source.prequantized import Checkpoint
     from nanoaccel.exporters.targets.base import GraphTarget
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportOptions:
-    """Options of an export; see ``export``.
-
-    Args:
-        recipe: How weights are stored; None leaves it to the size of the model.
-        targets: Names of the targets to make it for, the preferred one first.
-        fastest: Whether only what is faster here is kept, and what cannot be made is left out.
-        note: What was left out of it, and why.
-    """
-
-    recipe: Recipe | None
-    calibration: CalibrationOptions | None
-    judge_tokens: int
-    search_seconds: float | None
-    draft: str
-    targets: tuple[str, ...]
-    fastest: bool
-    note: str = ""
-
-    @property
-    def settled(self) -> Recipe:
-        """The recipe, once the model is known."""
-        assert self.recipe is not None, "the model's size decides first"
-        return self.recipe
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureOptions:
-    """What recipes and targets need of the original.
-
-    Args:
-        recipe: Types and layout; the first that is tried.
-        calibration: Whether any recipe is calibrated.
-        sensitivity: Whether any gives layers different types.
-        options: Text to calibrate with.
-        judge_tokens: Tokens to judge with.
-        targets: Names of the targets that graphs will be made for.
-    """
-
-    recipe: Recipe
-    calibration: bool
-    sensitivity: bool
-    options: CalibrationOptions
-    judge_tokens: int
-    targets: tuple[str, ...] = (BASE.name,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,8 @@ class Limits:
         stops: Stop strings and stop tokens, each.
         stop_chars: Characters of a stop string.
         biases: Tokens of a logit bias.
-        backlog: Chunks that wait for a slow reader before the request is cancelled.
+        backlog: Chunks of a completion that wait for a slow reader before all is cancelled; of
+            several completions, on average.
     """
 
     body_bytes: int = 8 << 20
@@ -42,7 +43,7 @@ class Limits:
     stops: int = 16
     stop_chars: int = 1024
     biases: int = 1024
-    backlog: int = 4096
+    backlog: int = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

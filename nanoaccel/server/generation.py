@@ -16,6 +16,7 @@ from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.streams import call_in
 from nanoaccel.runtime.types.outputs import Chunk, Completion, join_chunks
+from nanoaccel.server.api_error import ApiError
 from nanoaccel.server.metrics.latencies import CompletionWatch
 
 
@@ -41,7 +42,7 @@ class Generation:
         client: Runs the requests.
         requests: Requests of each prompt; not queued yet.
         watch: Makes what is told of each completion's chunks.
-        backlog: Chunks that may wait for the reader before all is cancelled.
+        backlog: Chunks that may wait for the reader before all is cancelled, for each completion.
         on_backlog: Called in the event loop when more wait.
     """
 
@@ -62,7 +63,8 @@ class Generation:
         self._chunks: deque[tuple[float, Chunk]] = deque()
         self._filled = asyncio.Event()
         self._woken = False
-        self._backlog = backlog
+        self._most_waiting = backlog * len(self._requests)
+        self._overrun = False
         self._on_backlog = on_backlog
         self._left = len(self._requests)
         begin = 0
@@ -105,8 +107,13 @@ class Generation:
         """Chunks that have come, waiting for at least one; none when all completions have ended.
 
         The index of each is that of its completion among those of all prompts.
+
+        Raises:
+            ApiError: Too many wait already.
         """
         while self._left > 0:
+            if self._overrun:
+                raise ApiError(408, "the answer was not read fast enough", "slow_reader")
             self._filled.clear()
             self._woken = False
             if self._chunks:
@@ -138,7 +145,8 @@ class Generation:
         if begin > 0:
             chunk = replace(chunk, index=begin + chunk.index)
         self._chunks.append((time.perf_counter(), chunk))
-        if len(self._chunks) == self._backlog + 1:
+        if len(self._chunks) > self._most_waiting and not self._overrun:
+            self._overrun = True
             self.cancel()
             call_in(self._loop, self._on_backlog)
         if not self._woken:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from support.servers import Served
 
+PARTS = [{"type": "text", "text": "z"}, {"type": "text", "text": "a"}]
 CHAT = {"model": "letters", "messages": [{"role": "user", "content": "abc"}], "max_tokens": 4}
 
 
@@ -59,7 +60,7 @@ def test_chat_ends_where_the_context_does(served: Served) -> None:
         ({"stop": ["x", "bc"]}, "a", "stop"),
         ({"max_completion_tokens": 2}, "ab", "length"),
         ({"logit_bias": {"0": -100}, "max_tokens": 1, "temperature": 0}, None, "length"),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "z"}]}]}, "abcd", "length"),
+        ({"messages": [{"role": "user", "content": PARTS}]}, "abcd", "length"),
         ({"messages": [{"role": "developer", "content": "x"}]}, "abcd", "length"),
         ({"tool_choice": "none", "tools": []}, "abcd", "length"),
         ({"response_format": {"type": "text"}}, "abcd", "length"),

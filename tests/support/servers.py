@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import threading
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from support.disk_tiers import wait_until
 
 from nanoaccel.server.config import ServerConfig
 from nanoaccel.server.run import Running
@@ -86,14 +89,9 @@ class Served:
 
 
 @contextmanager
-def serving(
-    *bundles: Path, engine: dict[str, Any] | None = None, **options: Any
-) -> Iterator[Served]:
+def serving(*bundles: Path, drain: float = 0, **options: Any) -> Iterator[Served]:
     """A server over bundles, ready; it is stopped at the end of the block."""
-    config = ServerConfig(
-        bundles=bundles, port=0, engine={} if engine is None else engine, drain=options.pop("drain", 0),
-        **options,
-    )  # fmt: skip
+    config = ServerConfig(bundles=bundles, port=0, drain=drain, **options)
     listening = threading.Event()
     port = 0
 
@@ -106,8 +104,6 @@ def serving(
     failures: list[BaseException] = []
 
     def run() -> None:
-        import asyncio
-
         try:
             asyncio.run(running.run())
         except BaseException as error:
@@ -131,6 +127,4 @@ def serving(
 
 
 def until_ready(served: Served) -> None:
-    from support.disk_tiers import wait_until
-
     wait_until(lambda: served.get("/ready").status == 200, "a server that is ready")

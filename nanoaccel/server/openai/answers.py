@@ -44,8 +44,9 @@ def finish_reason(ended: Chunk | Completion) -> str | None:
     if ended.finish_reason == "cancelled":
         raise stopping()
     if ended.finish_reason == "error":
-        error = GenerationError("" if ended.error is None else ended.error)
-        raise ApiError(500, f"the completion failed: {error.problem}", "generation_failed")
+        raise ApiError(
+            500, "the completion failed; the server's log has the reason", "generation_failed"
+        ) from GenerationError(str(ended.error))
     return _REASONS[ended.finish_reason]
 
 

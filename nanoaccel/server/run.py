@@ -127,7 +127,8 @@ class Running:
             self._on_listening(server.port)
             await asyncio.wait({serving, opening, stop}, return_when=asyncio.FIRST_COMPLETED)
             if opening.done() and opening.exception() is not None:
-                return service.models.entries[0].failure or _error_of(opening)
+                failure = service.models.entries[0].failure
+                return _error_of(opening) if failure is None else failure
             await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
             await service.drain(self._config.drain, self._again)
             return None

@@ -87,8 +87,8 @@ class TokenizerInfo:
                 tokenizer = model.tokenizer
                 return JSONResponse(
                     {
-                        "bos_token": tokenizer.bos_token or None,
-                        "eos_token": tokenizer.eos_token or None,
+                        "bos_token": _named(tokenizer.bos_token),
+                        "eos_token": _named(tokenizer.eos_token),
                         "bos_token_id": tokenizer.bos_token_id,
                         "eos_token_ids": sorted(tokenizer.eos_token_ids),
                         "pad_token": None,
@@ -99,3 +99,8 @@ class TokenizerInfo:
                 )
         except ApiError as error:
             return JSONResponse(error.body(), error.status, dict(error.headers))
+
+
+def _named(token: str) -> str | None:
+    """A special token; None where the model has none."""
+    return token if token else None

@@ -44,7 +44,7 @@ def test_openai_streams_a_chat(client: openai.OpenAI) -> None:
     ) as stream:
         events = list(stream)
         answer = stream.current_completion_snapshot
-    assert [event.delta for event in events if event.type == "content.delta"] == list("abc")
+    assert [event.delta for event in events if event.type == "content.delta"] == ["", *"abc"]
     assert answer.choices[0].message.content == "abc"
     assert answer.choices[0].finish_reason == "length"
     assert answer.usage is not None

@@ -149,6 +149,21 @@ def test_completion_that_fails_is_told(
     assert "secret" in caplog.text
 
 
+def test_engine_that_stops_is_loaded_anew(
+    served: Served, backends: list[WatchedBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(_: object) -> None:
+        raise SystemExit
+
+    ask = {"prompt": "a", "max_tokens": 1}
+    assert served.post("/v1/completions", ask).status == 200
+    monkeypatch.setattr(backends[0], "forward", die)
+    assert served.post("/v1/completions", ask).status == 500
+    assert served.post("/v1/completions", ask).status == 503
+    assert served.post("/v1/completions", ask).json["choices"][0]["text"] == "b"
+    assert len(backends) == 2
+
+
 def test_many_at_once_get_their_own_texts(served: Served) -> None:
     def ask(place: int) -> bool:
         answer = served.post("/v1/completions", {"prompt": [place % 20], "max_tokens": 5})

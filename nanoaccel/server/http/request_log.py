@@ -68,5 +68,5 @@ class RequestLog:
                 "seconds": round(time.perf_counter() - begun, 4),
                 **facts,
             }
-            quiet = scope["path"] in _QUIET and status < 400
+            quiet = scope["path"] in _QUIET and status in (200, 503)  # asked again and again
             _log.log(logging.DEBUG if quiet else logging.INFO, "request", extra={"facts": facts})

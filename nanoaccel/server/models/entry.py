@@ -22,6 +22,7 @@ class Entry:
         latencies: Of its completions.
         model: Itself, while it is loaded.
         users: Requests that use it.
+        is_owed: Whether it was loaded for a request that has not begun to use it.
         wanted: Requests that wait for it.
         idle_since: When the last one ended, by ``time.monotonic``.
         loading: The task that loads it.
@@ -34,6 +35,7 @@ class Entry:
     latencies: Latencies
     model: Model | None = None
     users: int = 0
+    is_owed: bool = False
     wanted: int = 0
     idle_since: float = 0.0
     loading: asyncio.Task[ApiError | None] | None = None
@@ -42,7 +44,7 @@ class Entry:
     @property
     def is_idle(self) -> bool:
         """Whether it may be closed."""
-        return self.model is not None and self.users == 0
+        return self.model is not None and self.users == 0 and not self.is_owed
 
 
 class Pulse:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from nanoaccel.errors import ConfigError, NanoAccelError
+from nanoaccel.errors import ClosedError, ConfigError, NanoAccelError
 from nanoaccel.server.api_error import ApiError, stopping
 from nanoaccel.server.metrics.latencies import Latencies
 from nanoaccel.server.models.entry import Entry, Pulse
@@ -107,6 +107,10 @@ class ModelPool:
         model = await self._take(entry)
         try:
             yield model
+        except ClosedError:
+            if entry.model is model:
+                entry.model = None  # its engine has stopped by itself; the next request loads it
+            raise
         finally:
             entry.users -= 1
             entry.idle_since = time.monotonic()
@@ -115,7 +119,7 @@ class ModelPool:
     async def _take(self, entry: Entry) -> Model:
         entry.wanted += 1
         try:
-            while entry.model is None or self._crowded:
+            while entry.model is None or (self._crowded and not entry.is_owed):
                 if self._closed:
                     raise stopping()
                 if entry.model is None:
@@ -123,9 +127,12 @@ class ModelPool:
                 else:
                     await self._changed.wait()
             entry.users += 1
+            entry.is_owed = False
             return entry.model
         finally:
             entry.wanted -= 1
+            if entry.wanted == 0:
+                entry.is_owed = False
             self._changed.ring()
 
     async def _loaded(self, entry: Entry) -> None:
@@ -152,6 +159,7 @@ class ModelPool:
                 return ApiError(503, message, "model_not_loaded", headers={"Retry-After": "30"})
             entry.model, entry.memory = model, model.memory
             entry.idle_since = time.monotonic()
+            entry.is_owed = entry.wanted > 0
             facts = {
                 "model": entry.name,
                 "bytes": model.memory,

@@ -9,6 +9,8 @@ from typing import Any
 
 from nanoaccel.errors import ConfigError
 
+_CACHE_SHARE = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -56,7 +58,7 @@ class ServerConfig:
         host: Address to listen at.
         port: Port to listen at; 0 is a free one.
         memory: Bytes that the weights and caches of loaded bundles may take; None does not limit
-            them.
+            them. A cache whose size ``engine`` leaves open gets a quarter.
         keep_alive: Seconds after which a bundle that nobody uses is closed; None never.
         api_keys: Keys, one of which a request must carry; none lets everybody in.
         allowed_hosts: Values of the Host header to accept beside the loopback's; none accepts
@@ -96,6 +98,14 @@ class ServerConfig:
                 raise ConfigError(f"{name}={value} is out of range", "It must be 0 or more")
         if any(not key.isascii() or not key.strip() for key in self.api_keys):
             raise ConfigError("an API key is empty or not ASCII", "Use letters and digits")
+
+    @property
+    def cache_memory(self) -> int | None:
+        """Bytes for the cache of each bundle; None leaves it to the engine."""
+        asked: int | None = self.engine.get("kv_cache_memory")
+        if asked is None and self.memory is not None:
+            return self.memory // _CACHE_SHARE
+        return asked
 
     @property
     def on_loopback(self) -> bool:

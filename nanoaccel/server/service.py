@@ -45,7 +45,11 @@ class Service:
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
         self.models = ModelPool(
-            config.bundles, self._load, memory=config.memory, keep_alive=config.keep_alive
+            config.bundles,
+            self._load,
+            memory=config.memory,
+            cache_memory=config.cache_memory,
+            keep_alive=config.keep_alive,
         )
         self.answers = HttpCounts()
         self.calls: set[Call] = set()
@@ -54,7 +58,8 @@ class Service:
         self._opened = False
 
     def _load(self, name: str, bundle: Path) -> Model:
-        return Model(name, bundle, dict(self.config.engine))
+        engine = {**self.config.engine, "kv_cache_memory": self.config.cache_memory}
+        return Model(name, bundle, engine)
 
     @property
     def is_ready(self) -> bool:

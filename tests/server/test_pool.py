@@ -152,6 +152,8 @@ def test_pool_refuses_what_cannot_be(bundles: tuple[Path, ...], tmp_path: Path) 
             ModelPool((*bundles, *folders(tmp_path / "other", "a")), load)
         with pytest.raises(ConfigError, match="more than memory=999"):
             ModelPool(bundles, load, memory=999)
+        with pytest.raises(ConfigError, match="takes 1064 bytes with its cache"):
+            ModelPool(bundles, load, memory=1050, cache_memory=CACHE)
         with pytest.raises(BundleError):
             ModelPool((tmp_path / "nowhere",), load)
 
@@ -167,3 +169,13 @@ def test_server_has_several_models(bundles: tuple[Path, ...]) -> None:
         asked = {"model": "c", "prompt": "a", "max_tokens": 1}
         assert served.post("/v1/completions", asked).json["model"] == "c"
         assert served.get("/v1/models/c").json["loaded"]
+
+
+def test_caches_share_the_memory(bundles: tuple[Path, ...]) -> None:
+    with serving(*bundles, memory=3000) as served:
+        for name in ("a", "b", "c"):
+            asked = {"model": name, "prompt": "a", "max_tokens": 1}
+            assert served.post("/v1/completions", asked).status == 200
+        listed = served.get("/v1/models").json["data"]
+        assert [one["id"] for one in listed if one["loaded"]] == ["c"]
+        assert 'kv_cache_bytes{model_name="c"} 736' in served.get("/metrics").body.decode()

@@ -18,7 +18,7 @@ class Entry:
     Args:
         name: What clients call it.
         bundle: Its folder.
-        memory: Bytes that it takes; of its weights alone until it was loaded once.
+        memory: Bytes that it takes; before it was loaded once, what is known of them.
         latencies: Of its completions.
         model: Itself, while it is loaded.
         users: Requests that use it.

@@ -28,6 +28,7 @@ class ModelPool:
         bundles: Folders; a model has the name of its folder.
         load: Opens a bundle under a name; called in a thread.
         memory: Bytes that all loaded models may take; None is no limit.
+        cache_memory: Bytes of the cache of each; None when they are not known before.
         keep_alive: Seconds after which an idle model is closed; None never.
 
     Raises:
@@ -41,10 +42,12 @@ class ModelPool:
         load: Callable[[str, Path], Model],
         *,
         memory: int | None = None,
+        cache_memory: int | None = None,
         keep_alive: float | None = None,
     ) -> None:
         self._load = load
         self._memory = memory
+        self._cache_memory = 0 if cache_memory is None else cache_memory
         self._keep_alive = keep_alive
         self._entries: dict[str, Entry] = {}
         for bundle in bundles:
@@ -61,11 +64,11 @@ class ModelPool:
                 f"two bundles are named {name!r}: {self._entries[name].bundle} and {bundle}",
                 "Rename one of the folders: they are the names of the models",
             )
-        size = weights_memory(bundle)
+        size = weights_memory(bundle) + self._cache_memory
         if self._memory is not None and size > self._memory:
             raise ConfigError(
-                f"{bundle} has {size} bytes of weights, more than memory={self._memory}",
-                "Raise it, or leave the bundle out",
+                f"{bundle} takes {size} bytes with its cache, more than memory={self._memory}",
+                "Raise it, lower kv_cache_memory, or leave the bundle out",
             )
         self._entries[name] = Entry(name, bundle, size, Latencies())
 

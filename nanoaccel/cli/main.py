@@ -20,6 +20,7 @@ from nanoaccel.cli.commands.generate import generate
 from nanoaccel.cli.commands.inspect import inspect
 from nanoaccel.cli.commands.profile import profile
 from nanoaccel.cli.commands.quickstart import quickstart
+from nanoaccel.cli.commands.serve import serve
 from nanoaccel.cli.commands.tune import tune
 from nanoaccel.cli.errors import guard
 from nanoaccel.cli.options.expand import with_options
@@ -28,7 +29,7 @@ from nanoaccel.cli.streams import prepare_streams
 _DEBUG = "--debug"
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Make": (quickstart, export),
-    "Use": (generate, chat),
+    "Use": (generate, chat, serve),
     "Measure": (eval, bench, tune, profile),
     "Look": (inspect, cpu, doctor),
 }

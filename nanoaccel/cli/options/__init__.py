@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from nanoaccel.cli.options.engine import EngineOptions, ReplicaOptions
 from nanoaccel.cli.options.reuse import ReuseOptions
 from nanoaccel.cli.options.sampling import SamplingOptions
+from nanoaccel.cli.options.server import ServerOptions
 from nanoaccel.cli.options.speculation import SpeculationOptions
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "ReplicaOptions",
     "ReuseOptions",
     "SamplingOptions",
+    "ServerOptions",
     "SpeculationOptions",
     "llm_arguments",
 ]

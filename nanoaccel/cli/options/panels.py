@@ -8,6 +8,7 @@ import typer
 
 in_sampling = partial(typer.Option, rich_help_panel="Sampling")
 in_engine = partial(typer.Option, rich_help_panel="Engine")
+in_server = partial(typer.Option, rich_help_panel="Server")
 in_cache = partial(typer.Option, rich_help_panel="Cache")
 in_recipe = partial(typer.Option, rich_help_panel="Recipe")
 in_limits = partial(

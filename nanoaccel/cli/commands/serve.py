@@ -1,0 +1,75 @@
+"""``nanoaccel serve``: OpenAI's API over bundles."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nanoaccel.cli.options import (
+    EngineOptions,
+    ReplicaOptions,
+    ReuseOptions,
+    ServerOptions,
+    SpeculationOptions,
+    llm_arguments,
+)
+from nanoaccel.cli.options.panels import in_engine
+from nanoaccel.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from nanoaccel.server.config import ServerConfig
+
+
+def serve(
+    bundles: list[Path],
+    server: ServerOptions,
+    engine: EngineOptions,
+    replicas: ReplicaOptions,
+    speculation: SpeculationOptions,
+    reuse: ReuseOptions,
+    max_running: Annotated[int, in_engine(help="Requests that run together at most.")] = 32,
+    max_waiting: Annotated[
+        int, in_engine(help="Requests that may wait; further ones are told to try again.")
+    ] = 1024,
+) -> None:
+    """Serve bundles by OpenAI's API, until SIGTERM or Ctrl-C.
+
+    BUNDLES are folders; the name of each is that of its model. The first is loaded at once, the
+    others when they are asked for. The log goes to standard error, as JSON.
+    """
+    _check_extra()
+    from nanoaccel.server.config import ServerConfig
+    from nanoaccel.server.logs import log_as_json
+    from nanoaccel.server.run import serve as run
+
+    arguments = llm_arguments(engine, replicas, speculation, reuse)
+    config = ServerConfig(
+        bundles=tuple(bundles),
+        engine={**arguments, "max_running": max_running, "max_waiting": max_waiting},
+        **server.arguments(),
+    )
+    if not config.on_loopback and not config.api_keys:
+        typer.echo(
+            f"warning: everybody who reaches {config.host} can use this server. Give it an "
+            "--api-key",
+            err=True,
+        )
+    log_as_json()
+    run(config, partial(_say_where, config))
+
+
+def _say_where(config: ServerConfig, port: int) -> None:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    typer.echo(f"http://{host}:{port}/v1")
+
+
+def _check_extra() -> None:
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"{' and '.join(missing)} not installed", "pip install 'nanoaccel[server]'"
+        )

@@ -1,0 +1,7 @@
+"""The HTTP server: OpenAI's API over bundles, in one process with one event loop.
+
+http/        bodies, fields, event streams, keys, hosts, the request log
+models/      which bundles are loaded, and the text of single tokens
+openai/      the endpoints that OpenAI's clients call
+metrics/     histograms and Prometheus text
+"""

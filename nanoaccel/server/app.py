@@ -1,0 +1,94 @@
+"""The routes, and what stands before all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from nanoaccel.server.api_error import ApiError
+from nanoaccel.server.http.access import CheckHost, RequireKey
+from nanoaccel.server.http.endpoint import Handler, JsonEndpoint
+from nanoaccel.server.http.request_log import RequestLog
+from nanoaccel.server.openai.chat import chat_completions
+from nanoaccel.server.openai.completions import completions
+from nanoaccel.server.openai.models import ModelsEndpoints
+from nanoaccel.server.operators import OperatorEndpoints
+from nanoaccel.server.service import Service
+from nanoaccel.server.tokens import TokenizerInfo, apply_template, detokenize, tokenize
+
+_OPENAI: dict[str, Handler] = {
+    "/chat/completions": chat_completions,
+    "/completions": completions,
+}
+_TOKENS: dict[str, Handler] = {
+    "/tokenize": tokenize,
+    "/detokenize": detokenize,
+    "/apply-template": apply_template,
+}
+_EXPOSED = ("X-Request-Id", "X-NanoAccel-Ignored", "Retry-After")
+
+
+def create_app(service: Service) -> ASGIApp:
+    """The ASGI application.
+
+    Args:
+        service: What its endpoints work with; whoever runs the application opens and closes it.
+    """
+    app = Starlette(routes=_routes(service), exception_handlers={HTTPException: _http_error})
+    config = service.config
+    # The last one added sees a request first.
+    app.add_middleware(CheckHost, config=config)
+    if config.cors:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=config.cors,
+            allow_methods=("GET", "POST"),
+            allow_headers=("Authorization", "Content-Type", "X-Api-Key", "X-Request-Id"),
+            expose_headers=_EXPOSED,
+        )
+    return RequestLog(app, service.answers)
+
+
+def _routes(service: Service) -> list[BaseRoute]:
+    guarded = [Middleware(RequireKey, keys=service.config.api_keys)]
+    operators = OperatorEndpoints(service)
+    models = ModelsEndpoints(service, int(time.time()))
+
+    def post(path: str, handler: Handler) -> Route:
+        endpoint = JsonEndpoint(service, handler)
+        return Route(path, endpoint, methods=["POST"], middleware=guarded)
+
+    def get(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+        return Route(path, endpoint, methods=["GET"], middleware=guarded)
+
+    routes: list[BaseRoute] = [
+        Route("/health", operators.health, methods=["GET"]),
+        Route("/ready", operators.ready, methods=["GET"]),
+        get("/metrics", operators.metrics),
+        get("/tokenizer_info", TokenizerInfo(service).show),
+    ]
+    routes += [post(path, handler) for path, handler in _TOKENS.items()]
+    for prefix in ("/v1", ""):
+        routes += [post(f"{prefix}{path}", handler) for path, handler in _OPENAI.items()]
+        routes.append(get(f"{prefix}/models", models.list))
+        routes.append(get(f"{prefix}/models/{{model}}", models.show))
+    return routes
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    """What starlette refuses: unknown paths and methods."""
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase.lower()
+    told = ApiError(error.status_code, phrase, phrase.replace(" ", "_"))
+    headers = None if error.headers is None else dict(error.headers)
+    return JSONResponse(told.body(), error.status_code, headers)

@@ -1,0 +1,1 @@
+"""The bundles behind the server."""

@@ -1,0 +1,57 @@
+"""One loaded bundle, as the endpoints see it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from nanoaccel.bundle import Bundle, weights_size
+from nanoaccel.runtime.engine.protocol import EngineClient
+from nanoaccel.runtime.llm import LLM
+from nanoaccel.server.models.token_texts import TokenTexts
+from nanoaccel.text import Tokenizer
+
+
+class Model:
+    """An engine with its name, and what it takes of the memory.
+
+    Args:
+        name: What clients call it.
+        bundle: Its folder.
+        options: Keyword arguments for ``LLM``.
+
+    Attributes:
+        name: As given.
+        client: What runs its requests.
+        token_texts: Text and bytes of single tokens.
+        memory: Bytes of its weights and cache.
+
+    Raises:
+        NanoAccelError: As ``LLM``.
+    """
+
+    def __init__(self, name: str, bundle: Path, options: dict[str, Any]) -> None:
+        self.name = name
+        self._llm = LLM(bundle, **options)
+        self.client: EngineClient[Any] = self._llm.client
+        self.token_texts = TokenTexts(self.tokenizer)
+        self.memory = weights_memory(bundle) + self.client.counters().cache_bytes
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Text to token ids and back."""
+        return self._llm.tokenizer
+
+    async def close(self) -> None:
+        """End its requests and free its memory."""
+        await asyncio.to_thread(self._llm.close)
+
+
+def weights_memory(bundle: Path) -> int:
+    """Bytes of a bundle's weights.
+
+    Raises:
+        BundleError: The folder is no bundle, or damaged.
+    """
+    return weights_size(Bundle.open(bundle).graph)

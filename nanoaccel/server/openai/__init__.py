@@ -1,0 +1,1 @@
+"""Endpoints in the form that OpenAI's clients expect."""

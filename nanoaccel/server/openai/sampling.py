@@ -1,0 +1,119 @@
+"""How to sample, from the fields of a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
+from nanoaccel.server.api_error import bad_request
+from nanoaccel.server.config import Limits
+from nanoaccel.server.http.fields import Fields
+from nanoaccel.text import ChatOptions
+
+# Checked by SamplingParams. What is left open is the model's own.
+_AS_THEY_ARE = (
+    "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty",
+    "frequency_penalty", "seed", "min_tokens", "ignore_eos", "skip_special_tokens",
+)  # fmt: skip
+# Asked for, these must be obeyed; and they are not.
+_REFUSED = (
+    "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar",
+    "grammar", "json_schema", "functions", "function_call", "chat_template", "audio",
+    "modalities", "suffix",
+)  # fmt: skip
+_MAX_LOGPROBS = 20
+
+
+def read_sampling(
+    fields: Fields,
+    limits: Limits,
+    *,
+    max_tokens: int | None,
+    logprobs: int | None,
+    prompts: int = 1,
+) -> SamplingParams:
+    """The sampling parameters of a request.
+
+    Args:
+        fields: Of the request.
+        limits: What it may ask.
+        max_tokens: Tokens to generate when it does not say.
+        logprobs: Number of likeliest tokens to tell of; None for none.
+        prompts: Prompts that it has.
+
+    Raises:
+        ApiError: A field is of the wrong kind, beyond a limit, or cannot be obeyed.
+        SamplingError: A value is out of range.
+    """
+    for name in _REFUSED:
+        if fields.raw(name) is not None:
+            raise bad_request(f"{name} is not supported. Leave it out", name)
+    given = {name: fields.raw(name) for name in _AS_THEY_ARE}
+    asked = [fields.raw("max_tokens"), fields.raw("max_completion_tokens")]
+    for value in asked:
+        max_tokens = max_tokens if value is None else value
+    return SamplingParams(
+        max_tokens=max_tokens,
+        n=_completions(fields, limits, prompts),
+        stop=_stops(fields, limits),
+        stop_token_ids=tuple(fields.listed("stop_token_ids", limits.stops)),
+        logit_bias=_biases(fields, limits),
+        logprobs=logprobs,
+        **{name: value for name, value in given.items() if value is not None},
+    )
+
+
+def read_options(fields: Fields, chat: ChatOptions | None = None) -> RequestOptions:
+    """How a request is treated: its ``priority`` and ``timeout``.
+
+    Raises:
+        ConfigError: A value is wrong.
+    """
+    priority = fields.raw("priority")
+    return RequestOptions(
+        priority=0 if priority is None else priority, timeout=fields.raw("timeout"), chat=chat
+    )
+
+
+def read_top_logprobs(fields: Fields, name: str) -> int:
+    """Number of likeliest tokens, 0 to 20.
+
+    Raises:
+        ApiError: It is out of range.
+    """
+    return fields.within(name, 0, 0, _MAX_LOGPROBS)
+
+
+def _completions(fields: Fields, limits: Limits, prompts: int) -> int:
+    count = fields.within("n", 1, 1, limits.n)
+    if count * prompts > limits.n:
+        raise bad_request(
+            f"n={count} for {prompts} prompts are {count * prompts} completions. At most "
+            f"{limits.n} are allowed in one request",
+            "n",
+        )
+    return count
+
+
+def _stops(fields: Fields, limits: Limits) -> tuple[Any, ...]:
+    stop = fields.raw("stop")
+    stops = (stop,) if isinstance(stop, str) else tuple(fields.listed("stop", limits.stops))
+    for text in stops:
+        if isinstance(text, str) and len(text) > limits.stop_chars:
+            raise bad_request(
+                f"stop holds a text of {len(text)} characters. At most {limits.stop_chars} are "
+                "allowed",
+                "stop",
+            )
+    return stops
+
+
+def _biases(fields: Fields, limits: Limits) -> dict[Any, Any]:
+    biases: dict[Any, Any] = fields.typed("logit_bias", dict, {})
+    if len(biases) > limits.biases:
+        raise bad_request(
+            f"logit_bias has {len(biases)} tokens. At most {limits.biases} are allowed",
+            "logit_bias",
+        )
+    return biases

@@ -1,0 +1,95 @@
+/** An answer as it streams in: text, reasoning, tool calls, and how fast it came. */
+
+import { flatUsage } from "./figures.js";
+
+/** Collects the chunks of one answer into its message. */
+export class Answer {
+  #began = performance.now();
+  #first = null;
+  #last = null;
+  #pieces = 0;
+
+  /** @param {import("./tree.js").Message} message Changed in place. */
+  constructor(message) {
+    this.message = message;
+    /** What the server says while nothing comes yet, or null. */
+    this.status = null;
+  }
+
+  /** Takes what {@link streamChat} gives. */
+  take({ chunk, comment }) {
+    if (comment !== undefined) this.#note(comment);
+    else {
+      this.#progress(chunk.prompt_progress);
+      const choice = chunk.choices?.find((one) => (one.index ?? 0) === 0);
+      if (choice?.delta) this.#delta(choice.delta);
+      if (choice?.finish_reason) this.message.finish = choice.finish_reason;
+      if (chunk.model) this.message.model = chunk.model;
+      this.message.figures = this.#figures(chunk.usage);
+    }
+  }
+
+  #delta(delta) {
+    const reasoning = delta.reasoning_content ?? delta.reasoning ?? "";
+    if (!delta.content && !reasoning && !delta.tool_calls?.length) return;
+    this.#last = performance.now();
+    this.#first ??= this.#last;
+    this.#pieces += 1;
+    this.status = null;
+    this.message.content += delta.content ?? "";
+    if (reasoning) this.message.reasoning = (this.message.reasoning ?? "") + reasoning;
+    for (const fragment of delta.tool_calls ?? []) this.#fragment(fragment);
+  }
+
+  /** Name and id come first, the arguments piece by piece. */
+  #fragment({ index = 0, id, function: called = {} }) {
+    const calls = (this.message.toolCalls ??= []);
+    const call = (calls[index] ??= { id: "", name: "", arguments: "" });
+    call.id ||= id ?? "";
+    call.name += called.name ?? "";
+    call.arguments += called.arguments ?? "";
+  }
+
+  #note(comment) {
+    if (this.#first === null && comment && !/^(ping|keep-?alive)$/i.test(comment)) this.status = comment;
+  }
+
+  /** As llama.cpp's server reports a long prompt. */
+  #progress(progress) {
+    if (progress && this.#first === null) {
+      this.status = `reading the prompt: ${progress.processed} of ${progress.total} tokens`;
+    }
+  }
+
+  /** Until the server has counted the tokens, a piece counts as one. */
+  #figures(usage) {
+    const figures = { ...this.message.figures, ...(usage ? flatUsage(usage) : {}) };
+    if (this.#first === null) return figures;
+    const pieces = this.#pieces;
+    const seconds = (this.#last - this.#first) / 1000;
+    figures.time_to_first_token = (this.#first - this.#began) / 1000;
+    figures.tokens = figures.completion_tokens ?? pieces;
+    // The first piece is where the time begins: it does not count.
+    if (seconds > 0) figures.tokens_per_second = (figures.tokens * (pieces - 1)) / pieces / seconds;
+    return figures;
+  }
+}
+
+/**
+ * Splits `<think>` blocks off a text. Some templates open the block in the prompt: then only its
+ * end is in the answer.
+ *
+ * @param {import("./tree.js").Message} message
+ * @returns {{reasoning: string, text: string}}
+ */
+export function splitReasoning({ content, reasoning = "" }) {
+  const thoughts = reasoning ? [reasoning] : [];
+  let text = content;
+  const opened = /^\s*<think>/.exec(text);
+  const end = text.indexOf("</think>");
+  if (opened || (end >= 0 && !text.slice(0, end).includes("```"))) {
+    thoughts.push(text.slice(opened?.[0].length ?? 0, end < 0 ? undefined : end));
+    text = end < 0 ? "" : text.slice(end + "</think>".length);
+  }
+  return { reasoning: thoughts.join("\n").trim(), text: text.trimStart() };
+}

@@ -55,6 +55,13 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """The stream says nothing for some seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Comment:
     """A comment of the stream."""
 
@@ -121,7 +128,7 @@ class ScriptedServer:
         self.__dict__.update(asked=[], cancelled=0, key=None, models=["tiny", "other"])
         self._script.clear()
 
-    def say(self, *parts: str | dict[str, Any] | Cut | Wait | Comment) -> None:
+    def say(self, *parts: str | dict[str, Any] | Cut | Wait | Pause | Comment) -> None:
         """Answer one request. A dict is a delta; with usage or an error it is the last chunk."""
         self._go_on.clear()
         self._script.append(parts)
@@ -169,6 +176,8 @@ class ScriptedServer:
                         while not self._go_on.is_set():
                             await asyncio.sleep(0.005)
                         self._go_on.clear()
+                    case Pause():
+                        await asyncio.sleep(part.seconds)
                     case Comment():
                         yield f": {part.text}\n\n"
                     case str():

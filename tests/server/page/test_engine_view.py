@@ -84,3 +84,4 @@ def test_metrics_ask_for_the_key(context: Any, server: ScriptedServer) -> None:
     page.get_by_role("button", name="Use key").click()
     page.locator(".card").first.wait_for()
     assert page.get_by_role("dialog").count() == 0
+    assert page.locator("#notice").inner_text() == ""

@@ -88,5 +88,6 @@ byId("skip").addEventListener("click", (event) => {
 window.addEventListener("hashchange", route);
 startTheme();
 chat.render();
+panel.show(chat.conversation.settings);
 route().catch((error) => notice(`This browser keeps no conversations: ${error.message}`));
 loadModels();

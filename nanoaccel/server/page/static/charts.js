@@ -34,7 +34,8 @@ export function bars({ bounds, counts }, format, label) {
  */
 export function line(values, room, label) {
   const most = Math.max(1e-9, ...values);
-  const point = (value, at) => `${(240 * at) / (room - 1)},${38 - (36 * value) / most}`;
+  const left = room - values.length; // the latest is at the right
+  const point = (value, at) => `${(240 * (left + at)) / (room - 1)},${38 - (36 * value) / most}`;
   const points = values.map(point).join(" ");
   return svg(
     "svg", { viewBox: "0 0 240 40", role: "img", "aria-label": label, class: "line" },

@@ -4,6 +4,7 @@ import { byId } from "./dom.js";
 
 const KEY = "nanoaccel.theme";
 const NAMES = ["auto", "light", "dark"];
+const SIGNS = { auto: "◐", light: "☀", dark: "☾" };
 
 /** Applies the kept choice, and lets the button change it. */
 export function startTheme() {
@@ -11,7 +12,9 @@ export function startTheme() {
   const apply = () => {
     const name = NAMES[chosen];
     document.documentElement.dataset.theme = name;
-    byId("theme").textContent = `Theme: ${name}`;
+    byId("theme").textContent = SIGNS[name];
+    byId("theme").setAttribute("aria-label", `Theme: ${name}`);
+    byId("theme").title = `Theme: ${name}`;
   };
   byId("theme").addEventListener("click", () => {
     chosen = (chosen + 1) % NAMES.length;

@@ -146,6 +146,34 @@ def test_conversations_are_found_renamed_and_deleted(page: Any) -> None:
     assert entries.count() == 1
 
 
+def test_new_title_stays_when_the_conversation_goes_on(page: Any) -> None:
+    ask_and_wait(page, "Hello")
+    page.get_by_label("Actions for Hello").click()
+    page.get_by_role("button", name="Rename Hello").click()
+    page.get_by_label("Title").fill("Greetings")
+    page.get_by_role("dialog").get_by_role("button", name="Rename").click()
+    page.get_by_role("link", name="Greetings").wait_for()
+    ask_and_wait(page, "More")
+    page.reload()
+    page.get_by_role("link", name="Greetings").wait_for()
+
+
+def test_conversation_that_is_deleted_while_it_is_answered_stays_away(
+    page: Any, server: ScriptedServer
+) -> None:
+    server.say("Half", Wait())
+    ask(page, "Hello")
+    see(page, "Half")
+    page.get_by_label("Actions for Hello").click()
+    page.get_by_role("button", name="Delete Hello").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_text("Nothing yet").wait_for()
+    page.wait_for_timeout(200)
+    assert server.cancelled == 1
+    page.reload()
+    page.get_by_text("Nothing yet").wait_for()
+
+
 def test_export_and_import_keep_every_branch(
     page: Any, browser: Any, server: ScriptedServer, tmp_path: Path
 ) -> None:
@@ -259,7 +287,7 @@ def test_schema_that_is_no_json_is_told_and_not_sent(page: Any, server: Scripted
     [
         ({"reasoning_content": "Let me "}, {"reasoning_content": "see."}, "Blue."),
         ("<thi", "nk>Let me see.</th", "ink>\n\nBlue."),
-        ("Let me see.</think>Blue.",),
+        ("Let me see.\n</think>\nBlue.",),
     ],
 )
 def test_reasoning_is_apart_and_is_not_sent_back(

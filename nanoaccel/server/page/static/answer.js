@@ -8,6 +8,7 @@ export class Answer {
   #first = null;
   #last = null;
   #pieces = 0;
+  #calls = new Map();
 
   /** @param {import("./tree.js").Message} message Changed in place. */
   constructor(message) {
@@ -43,8 +44,12 @@ export class Answer {
 
   /** Name and id come first, the arguments piece by piece. */
   #fragment({ index = 0, id, function: called = {} }) {
-    const calls = (this.message.toolCalls ??= []);
-    const call = (calls[index] ??= { id: "", name: "", arguments: "" });
+    let call = this.#calls.get(index);
+    if (!call) {
+      call = { id: "", name: "", arguments: "" };
+      this.#calls.set(index, call);
+      (this.message.toolCalls ??= []).push(call);
+    }
     call.id ||= id ?? "";
     call.name += called.name ?? "";
     call.arguments += called.arguments ?? "";
@@ -77,7 +82,7 @@ export class Answer {
 
 /**
  * Splits `<think>` blocks off a text. Some templates open the block in the prompt: then only its
- * end is in the answer.
+ * end is in the answer, on a line of its own.
  *
  * @param {import("./tree.js").Message} message
  * @returns {{reasoning: string, text: string}}
@@ -87,7 +92,7 @@ export function splitReasoning({ content, reasoning = "" }) {
   let text = content;
   const opened = /^\s*<think>/.exec(text);
   const end = text.indexOf("</think>");
-  if (opened || (end >= 0 && !text.slice(0, end).includes("```"))) {
+  if (opened || end === 0 || text[end - 1] === "\n") {
     thoughts.push(text.slice(opened?.[0].length ?? 0, end < 0 ? undefined : end));
     text = end < 0 ? "" : text.slice(end + "</think>".length);
   }

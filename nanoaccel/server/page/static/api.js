@@ -62,11 +62,14 @@ export async function* streamChat(body, signal) {
 }
 
 function parsed(text) {
-  let chunk;
+  let chunk = null;
   try {
     chunk = JSON.parse(text);
   } catch {
-    throw new ApiError("The server sent an event that is no JSON.", 0);
+    // Refused below.
+  }
+  if (chunk === null || typeof chunk !== "object") {
+    throw new ApiError("The server sent an event that is no JSON object.", 0);
   }
   if (chunk.error) throw new ApiError(messageOf(chunk) ?? "The server broke off.", 0);
   return chunk;

@@ -15,8 +15,14 @@ import { newConversation } from "./tree.js";
 
 const engine = new EngineView();
 const chat = new Chat(newConversation(lastSettings()), () => conversationChanged());
-const sidebar = new Sidebar((id) => id === chat.conversation.id && location.assign("#/chat"));
+const sidebar = new Sidebar(find, (id) => id === chat.conversation.id && location.assign("#/chat"));
 const panel = new SettingsPanel(() => keep(chat.conversation));
+
+/** A conversation: the object that is open or being written, or else what is kept. */
+async function find(id) {
+  if (id === chat.conversation.id) return chat.conversation;
+  return running.get(id)?.conversation ?? store.get(id);
+}
 
 /** "#/chat", "#/chat/ID" or "#/engine". */
 async function route() {
@@ -25,8 +31,8 @@ async function route() {
   byId("chat").hidden = inEngine;
   byId("engine").hidden = !inEngine;
   document.body.classList.toggle("in-engine", inEngine);
-  byId("tab-chat").toggleAttribute("aria-current", !inEngine);
-  byId("tab-engine").toggleAttribute("aria-current", inEngine);
+  byId("tab-chat").setAttribute("aria-current", inEngine ? "false" : "page");
+  byId("tab-engine").setAttribute("aria-current", inEngine ? "page" : "false");
   toggle("sidebar", "menu", false);
   if (inEngine) engine.start();
   else {
@@ -37,7 +43,7 @@ async function route() {
 
 async function open(id) {
   if (id !== chat.conversation.id) {
-    const kept = id && (running.get(id)?.conversation ?? (await store.get(id)));
+    const kept = id && (await find(id));
     if (id && !kept) notice("This browser has no such conversation.");
     chat.open(kept || newConversation(lastSettings()));
   }
@@ -64,9 +70,12 @@ async function keep(conversation) {
 async function loadModels() {
   try {
     panel.offer(await withKey(models));
-    notice("");
   } catch (error) {
-    notice(error.message, button("Try again", loadModels));
+    const again = () => {
+      notice("");
+      loadModels();
+    };
+    notice(error.message, button("Try again", again));
   }
 }
 
@@ -85,9 +94,12 @@ byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
   byId("composer-text").focus();
 });
+byId("sidebar").addEventListener("click", (event) => {
+  if (event.target.closest("a")) toggle("sidebar", "menu", false);
+});
 window.addEventListener("hashchange", route);
 startTheme();
 chat.render();
 panel.show(chat.conversation.settings);
-route().catch((error) => notice(`This browser keeps no conversations: ${error.message}`));
+route();
 loadModels();

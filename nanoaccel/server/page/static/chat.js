@@ -73,8 +73,8 @@ export class Chat {
     const idle = !running.has(conversation.id);
     const results = last && idle && message.toolCalls?.length;
     return new MessageView(message, { index, count: others.length }, {
-      edit: (text) => this.#ask(message.parent, text),
-      regenerate: () => this.#regenerate(message),
+      edit: idle ? (text) => this.#ask(message.parent, text) : null,
+      regenerate: idle ? () => this.#regenerate(message) : null,
       branch: (step) => this.#branch(others[index + step]),
       giveResults: results ? (texts) => this.#giveResults(message, texts) : null,
     });

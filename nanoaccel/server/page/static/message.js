@@ -14,10 +14,10 @@ const ENDS = {
 
 /**
  * @typedef {Object} Actions What the buttons of a message do.
- * @property {(text: string) => void} edit
- * @property {() => void} regenerate
+ * @property {((text: string) => void) | null} edit null while an answer is being written.
+ * @property {(() => void) | null} regenerate
  * @property {(step: number) => void} branch
- * @property {(results: string[]) => void} giveResults
+ * @property {((results: string[]) => void) | null} giveResults null without open tool calls.
  */
 
 /** Shows a message, and follows it while it grows. */
@@ -105,8 +105,8 @@ export class MessageView {
     const copied = () => (message.role === "assistant" ? splitReasoning(message).text : message.content);
     return h(
       "div", { class: "actions" }, branches, copyButton(copied, "the message"),
-      message.role === "user" && button("Edit", () => this.#edit()),
-      message.role === "assistant" && button("Regenerate", actions.regenerate),
+      message.role === "user" && actions.edit && button("Edit", () => this.#edit()),
+      message.role === "assistant" && actions.regenerate && button("Regenerate", actions.regenerate),
     );
   }
 
@@ -172,7 +172,7 @@ function figuresView(figures) {
 function errorView({ message, status, retryAfter }, retry) {
   const again = button("Try again", retry);
   const busy = status === 429 ? "The server is busy. " : "";
-  const view = h("div", { class: "error", role: "alert" }, h("span", {}, busy + message), again);
+  const view = h("div", { class: "error", role: "alert" }, h("span", {}, busy + message), retry && again);
   countDown(again, Math.ceil(retryAfter ?? 0));
   return view;
 }

@@ -41,7 +41,7 @@ export function lastSettings() {
  * @throws {Error} A number or a JSON text is none.
  */
 export function requestFields(settings) {
-  const fields = { model: settings.model };
+  const fields = settings.model ? { model: settings.model } : {};
   for (const name of NUMBERS) {
     if (settings[name].trim()) fields[name] = Number(settings[name]);
     if (Number.isNaN(fields[name])) throw new Error(`Settings: ${name} is not a number.`);

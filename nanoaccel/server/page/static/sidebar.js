@@ -13,8 +13,12 @@ export class Sidebar {
   #open = null;
   #turn = 0;
 
-  /** @param {(id: string) => void} gone Called after a conversation was deleted. */
-  constructor(gone) {
+  /**
+   * @param {(id: string) => Promise<import("./tree.js").Conversation>} find
+   * @param {(id: string) => void} gone Called after a conversation was deleted.
+   */
+  constructor(find, gone) {
+    this.find = find;
     this.gone = gone;
     this.#search.addEventListener("input", () => this.refresh());
     byId("export").addEventListener("click", async () => download(await store.all(), "conversations"));
@@ -26,7 +30,13 @@ export class Sidebar {
   async refresh(open = this.#open) {
     this.#open = open;
     const turn = ++this.#turn;
-    const found = await store.search(this.#search.value);
+    let found;
+    try {
+      found = await store.search(this.#search.value);
+    } catch (error) {
+      notice(`This browser keeps no conversations: ${error.message}`);
+      return;
+    }
     if (turn !== this.#turn) return; // a later call has newer ones
     this.#list.replaceChildren(...found.map((conversation) => this.#row(conversation)));
     if (!found.length) {
@@ -45,7 +55,7 @@ export class Sidebar {
         h("summary", { "aria-label": `Actions for ${title}` }, "⋯"),
         h("div", { class: "row" },
           act("Rename", (one) => this.#rename(one)),
-          act("Export", async (one) => download([await store.get(one)], "conversation")),
+          act("Export", async (one) => download([await this.find(one)], "conversation")),
           act("Delete", (one) => this.#delete(one, title)),
         ),
       ),
@@ -53,7 +63,7 @@ export class Sidebar {
   }
 
   async #rename(id) {
-    const conversation = running.get(id)?.conversation ?? (await store.get(id));
+    const conversation = await this.find(id);
     const title = await ask({
       title: "Rename", label: "Title", value: conversation.title, confirm: "Rename",
     });

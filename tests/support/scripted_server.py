@@ -16,7 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from nanoaccel.server.page import page_routes
 
@@ -78,7 +78,7 @@ class Refusal:
 
 
 class ScriptedServer:
-    """Serves the page, and answers in the order of what it was told to say.
+    """Serves the page, also below a prefix, and answers in the order of what it was told to say.
 
     Attributes:
         asked: Bodies of the chat requests so far.
@@ -95,14 +95,13 @@ class ScriptedServer:
         self._script: deque[tuple[Any, ...] | Refusal] = deque()
         self._go_on = threading.Event()
         self._began = time.monotonic()
-        app = Starlette(
-            routes=[
-                *page_routes(),
-                Route("/v1/models", self._models),
-                Route("/v1/chat/completions", self._chat, methods=["POST"]),
-                Route("/metrics", self._metrics),
-            ]
-        )
+        routes: list[BaseRoute] = [
+            *page_routes(),
+            Route("/v1/models", self._models),
+            Route("/v1/chat/completions", self._chat, methods=["POST"]),
+            Route("/metrics", self._metrics),
+        ]
+        app = Starlette(routes=[*routes, Mount("/below", routes=routes)])
         config = uvicorn.Config(app, log_level="error", lifespan="off", ws="none")
         self._server = uvicorn.Server(config)
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -182,6 +181,8 @@ class ScriptedServer:
                         yield f": {part.text}\n\n"
                     case str():
                         yield _event(_chunk({"content": part}))
+                    case {"prompt_progress": _}:
+                        yield _event({"choices": [], **part})
                     case {"error": _}:
                         yield _event(part)
                         return

@@ -338,9 +338,12 @@ def test_figures_show_speed_usage_and_what_a_server_adds(page: Any, server: Scri
 
 
 def test_what_the_server_says_of_a_long_prompt_is_shown(page: Any, server: ScriptedServer) -> None:
-    server.say(Comment("ping"), Comment("prompt 512/2048"), Wait(), "Done.")
+    progress = {"prompt_progress": {"total": 2048, "cache": 0, "processed": 512}}
+    server.say(Comment("ping"), Comment("loading"), Wait(), progress, Wait(), "Done.")
     ask(page, "Hello")
-    see(page, "prompt 512/2048")
+    see(page, "Waiting: loading")
+    server.go_on()
+    see(page, "reading the prompt: 512 of 2048 tokens")
     server.go_on()
     finished(page)
     assert texts(page)[1] == "Done."
@@ -400,6 +403,17 @@ def test_server_that_is_gone_is_told(page: Any, context: Any) -> None:
     context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
     see(page, "An answer.")
+
+
+def test_page_works_below_a_prefix(context: Any, server: ScriptedServer) -> None:
+    page = context.new_page()
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
+    page.goto(f"{server.url}/below/")
+    page.locator("#model option").first.wait_for(state="attached")
+    ask_and_wait(page, "Hello")
+    assert texts(page) == ["Hello", "An answer."]
+    assert [url for url in urls if not url.startswith(f"{server.url}/below/")] == []
 
 
 def test_answer_goes_on_while_another_conversation_is_open(

@@ -69,6 +69,9 @@ def test_texts_can_be_read(page: Any, server: ScriptedServer, scheme: str) -> No
     ask_and_wait(page, "Hello")
     page.get_by_role("button", name="Settings").click()
     assert page.evaluate(CONTRAST) == []
+    page.get_by_role("link", name="Engine").click()
+    page.locator("figure").first.wait_for()
+    assert page.evaluate(CONTRAST) == []
 
 
 def test_phone_has_one_column(page: Any, server: ScriptedServer) -> None:

@@ -199,3 +199,17 @@ def test_copy_button_copies_the_code(context: Any, page: Any, server: ScriptedSe
     page.get_by_role("button", name="Copy the code").click()
     page.get_by_text("Copied").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == "echo a\necho b"
+
+
+def test_copy_button_works_over_plain_http(context: Any, server: ScriptedServer) -> None:
+    context.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page = context.new_page()
+    page.goto(server.url)
+    server.say("```\nmakes no secure context\n```")
+    ask_and_wait(page, "Code")
+    page.get_by_role("button", name="Copy the code").click()
+    page.get_by_text("Copied").wait_for()
+    box = page.get_by_label("Message", exact=True)
+    box.focus()
+    page.keyboard.press("Control+V")
+    assert box.input_value() == "makes no secure context"

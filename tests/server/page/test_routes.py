@@ -83,6 +83,12 @@ def test_nothing_else_is_served(server: ScriptedServer, path: str) -> None:
     assert b"page_routes" not in body
 
 
+def test_files_are_short() -> None:
+    lines = {path.name: path.read_text(encoding="utf-8").splitlines() for path in STATIC.iterdir()}
+    assert {name: len(text) for name, text in lines.items() if len(text) > 250} == {}
+    assert {name for name, text in lines.items() if max(map(len, text)) > 110} == set()
+
+
 def test_page_has_no_inline_code_and_names_no_host() -> None:
     for path in STATIC.iterdir():
         text = path.read_text(encoding="utf-8")

@@ -56,7 +56,8 @@ export class Answer {
   }
 
   #note(comment) {
-    if (this.#first === null && comment && !/^(ping|keep-?alive)$/i.test(comment)) this.status = comment;
+    if (this.#first === null && comment && !/^(ping|keep-?alive)$/i.test(comment))
+      this.status = comment;
   }
 
   /** As llama.cpp's server reports a long prompt. */

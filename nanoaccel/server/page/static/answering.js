@@ -90,7 +90,9 @@ function requestMessages(path) {
     const { text } = splitReasoning(message);
     if (!text && !calls.length) return [];
     const tool_calls = calls.map(({ id, name, arguments: given }) => ({
-      id, type: "function", function: { name, arguments: given },
+      id,
+      type: "function",
+      function: { name, arguments: given },
     }));
     return [{ role: "assistant", content: text, ...(calls.length ? { tool_calls } : {}) }];
   });

@@ -104,7 +104,11 @@ async function refusal(response) {
   }
   const seconds = Number.parseFloat(response.headers.get("Retry-After") ?? "");
   const retryAfter = Number.isFinite(seconds) ? Math.max(0, seconds) : null;
-  return new ApiError(message ?? `The server answered ${response.status}.`, response.status, retryAfter);
+  return new ApiError(
+    message ?? `The server answered ${response.status}.`,
+    response.status,
+    retryAfter,
+  );
 }
 
 function messageOf(answer) {

@@ -85,7 +85,10 @@ function toggle(part, opener, shown) {
   else byId(part).classList.toggle("open", shown);
 }
 
-for (const [opener, part] of [["menu", "sidebar"], ["settings-button", "settings"]]) {
+for (const [opener, part] of [
+  ["menu", "sidebar"],
+  ["settings-button", "settings"],
+]) {
   byId(opener).addEventListener("click", () => {
     toggle(part, opener, byId(opener).getAttribute("aria-expanded") !== "true");
   });

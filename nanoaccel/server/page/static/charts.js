@@ -10,8 +10,14 @@ const SVG = "http://www.w3.org/2000/svg";
  * @param {string} label What it shows, for those who do not see it.
  */
 export function bars({ bounds, counts }, format, label) {
-  const first = Math.max(0, counts.findIndex((count) => count > 0));
-  const last = Math.max(first, counts.findLastIndex((count) => count > 0));
+  const first = Math.max(
+    0,
+    counts.findIndex((count) => count > 0),
+  );
+  const last = Math.max(
+    first,
+    counts.findLastIndex((count) => count > 0),
+  );
   const shown = counts.slice(first, last + 1);
   const most = Math.max(1, ...shown);
   const width = 240 / shown.length;
@@ -19,10 +25,15 @@ export function bars({ bounds, counts }, format, label) {
     const height = (56 * count) / most;
     const bar = { x: at * width, y: 60 - height, width: Math.max(1, width - 2), height };
     const limit = bounds[first + at];
-    const bucket = limit === Infinity ? `above ${format(bounds[first + at - 1])}` : `up to ${format(limit)}`;
+    const bucket =
+      limit === Infinity ? `above ${format(bounds[first + at - 1])}` : `up to ${format(limit)}`;
     return svg("rect", bar, svg("title", {}, `${bucket}: ${count}`));
   });
-  return svg("svg", { viewBox: "0 0 240 60", role: "img", "aria-label": label, class: "bars" }, ...rects);
+  return svg(
+    "svg",
+    { viewBox: "0 0 240 60", role: "img", "aria-label": label, class: "bars" },
+    ...rects,
+  );
 }
 
 /**
@@ -38,7 +49,8 @@ export function line(values, room, label) {
   const point = (value, at) => `${(240 * (left + at)) / (room - 1)},${38 - (36 * value) / most}`;
   const points = values.map(point).join(" ");
   return svg(
-    "svg", { viewBox: "0 0 240 40", role: "img", "aria-label": label, class: "line" },
+    "svg",
+    { viewBox: "0 0 240 40", role: "img", "aria-label": label, class: "line" },
     svg("polyline", { points, "vector-effect": "non-scaling-stroke" }),
   );
 }

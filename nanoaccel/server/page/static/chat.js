@@ -72,12 +72,16 @@ export class Chat {
     const index = others.indexOf(message);
     const idle = !running.has(conversation.id);
     const results = last && idle && message.toolCalls?.length;
-    return new MessageView(message, { index, count: others.length }, {
-      edit: idle ? (text) => this.#ask(message.parent, text) : null,
-      regenerate: idle ? () => this.#regenerate(message) : null,
-      branch: (step) => this.#branch(others[index + step]),
-      giveResults: results ? (texts) => this.#giveResults(message, texts) : null,
-    });
+    return new MessageView(
+      message,
+      { index, count: others.length },
+      {
+        edit: idle ? (text) => this.#ask(message.parent, text) : null,
+        regenerate: idle ? () => this.#regenerate(message) : null,
+        branch: (step) => this.#branch(others[index + step]),
+        giveResults: results ? (texts) => this.#giveResults(message, texts) : null,
+      },
+    );
   }
 
   #sendTyped() {

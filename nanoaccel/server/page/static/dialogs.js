@@ -19,10 +19,20 @@ export function ask({ title, text, label, value = "", type = "text", confirm }) 
     const field = label && h("input", { type, autocomplete: "off", "aria-label": label });
     if (field) field.value = value;
     const dialog = h(
-      "dialog", { "aria-label": title },
-      h("form", { method: "dialog" },
-        h("h2", {}, title), text && h("p", {}, text), field,
-        h("div", { class: "row" }, button("Cancel", () => dialog.close()), h("button", { type: "submit" }, confirm)),
+      "dialog",
+      { "aria-label": title },
+      h(
+        "form",
+        { method: "dialog" },
+        h("h2", {}, title),
+        text && h("p", {}, text),
+        field,
+        h(
+          "div",
+          { class: "row" },
+          button("Cancel", () => dialog.close()),
+          h("button", { type: "submit" }, confirm),
+        ),
       ),
     );
     let answer = null;

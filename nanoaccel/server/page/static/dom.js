@@ -34,10 +34,14 @@ export function byId(id) {
 
 /** A button that copies what `text()` gives, and says so. */
 export function copyButton(text, what) {
-  const copy = button("Copy", async () => {
-    copy.textContent = (await copied(text())) ? "Copied" : "Not allowed";
-    setTimeout(() => (copy.textContent = "Copy"), 1500);
-  }, { "aria-label": `Copy ${what}` });
+  const copy = button(
+    "Copy",
+    async () => {
+      copy.textContent = (await copied(text())) ? "Copied" : "Not allowed";
+      setTimeout(() => (copy.textContent = "Copy"), 1500);
+    },
+    { "aria-label": `Copy ${what}` },
+  );
   return copy;
 }
 

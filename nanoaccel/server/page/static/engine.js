@@ -18,8 +18,15 @@ const CARDS = [
   ["Tokens computed a second", (now, before) => count(now.rate("computed_tokens_total", before))],
   ["Cache held", (now) => percent(now.mean("kv_cache_usage_perc"))],
   ["Cache size", (now) => bytes(now.total("kv_cache_bytes"))],
-  ["Prompt tokens found in the cache", (now) => ratio(now, "prefix_cache_hits_total", "prefix_cache_queries_total")],
-  ["Drafts accepted", (now) => ratio(now, "spec_decode_num_accepted_tokens_total", "spec_decode_num_draft_tokens_total")],
+  [
+    "Prompt tokens found in the cache",
+    (now) => ratio(now, "prefix_cache_hits_total", "prefix_cache_queries_total"),
+  ],
+  [
+    "Drafts accepted",
+    (now) =>
+      ratio(now, "spec_decode_num_accepted_tokens_total", "spec_decode_num_draft_tokens_total"),
+  ],
   ["Tokens a step with drafts", tokensAStep],
   ["Steps a second", (now, before) => count(now.rate("iterations_total", before))],
   ["Requests ended", (now) => count(now.total("request_success_total"))],
@@ -65,8 +72,12 @@ export class EngineView {
     say(now.samples.length ? "" : "The server has no figures.");
     this.#note(now);
     byId("cards").replaceChildren(...this.#cards(now));
-    byId("histograms").replaceChildren(...[...now.histograms()].map(([name, found]) => histogram(name, found, now)));
-    byId("figures").replaceChildren(...now.samples.filter((one) => !one.name.endsWith("_bucket")).map(figure));
+    byId("histograms").replaceChildren(
+      ...[...now.histograms()].map(([name, found]) => histogram(name, found, now)),
+    );
+    byId("figures").replaceChildren(
+      ...now.samples.filter((one) => !one.name.endsWith("_bucket")).map(figure),
+    );
     this.#before = now;
   }
 
@@ -99,13 +110,23 @@ function say(text) {
 function histogram(name, found, now) {
   const { help } = now.heads.get(name);
   const format = name.endsWith("_seconds") ? duration : rounded;
-  const title = name.replace(/^.*:/, "").replace(/_seconds$/, "").replaceAll("_", " ");
+  const title = name
+    .replace(/^.*:/, "")
+    .replace(/_seconds$/, "")
+    .replaceAll("_", " ");
   const at = (share) => format(quantile(found, share));
   const summary = found.count
-    ? `median ${at(0.5)} · 95 % ${at(0.95)} · 99 % ${at(0.99)} · mean ${format(found.sum / found.count)} · ${rounded(found.count)} values`
+    ? [
+        `median ${at(0.5)}`,
+        `95 % ${at(0.95)}`,
+        `99 % ${at(0.99)}`,
+        `mean ${format(found.sum / found.count)}`,
+        `${rounded(found.count)} values`,
+      ].join(" · ")
     : "No values yet";
   return h(
-    "figure", { title: help },
+    "figure",
+    { title: help },
     h("figcaption", {}, h("strong", {}, title), h("span", {}, summary)),
     found.count > 0 && bars(found, format, `${title}: ${summary}`),
   );
@@ -113,7 +134,13 @@ function histogram(name, found, now) {
 
 function figure({ name, labels, value }) {
   const words = Object.entries(labels).map(([label, text]) => `${label}=${text}`);
-  return h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, words.join(", ")), h("td", {}, rounded(value)));
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, name),
+    h("td", {}, words.join(", ")),
+    h("td", {}, rounded(value)),
+  );
 }
 
 function tokensAStep(now) {

@@ -20,7 +20,8 @@ export function flatUsage(usage, prefix = "") {
   const flat = {};
   for (const [key, value] of Object.entries(usage)) {
     if (Number.isFinite(value)) flat[prefix + key] = value;
-    else if (value && typeof value === "object") Object.assign(flat, flatUsage(value, `${prefix + key}.`));
+    else if (value && typeof value === "object")
+      Object.assign(flat, flatUsage(value, `${prefix + key}.`));
   }
   return flat;
 }
@@ -43,7 +44,10 @@ export function usageRows(figures) {
   const own = ["tokens", "tokens_per_second", "time_to_first_token"];
   return Object.entries(figures)
     .filter(([key]) => !own.includes(key))
-    .map(([key, value]) => [NAMES[key] ?? key.replace(/.*\./, "").replaceAll("_", " "), rounded(value)]);
+    .map(([key, value]) => [
+      NAMES[key] ?? key.replace(/.*\./, "").replaceAll("_", " "),
+      rounded(value),
+    ]);
 }
 
 /** Seconds with a fitting unit. */
@@ -56,6 +60,7 @@ export function duration(seconds) {
 
 /** Three figures, and no more digits than a number has. */
 export function rounded(value) {
-  if (Number.isInteger(value) || Math.abs(value) >= 100) return Math.round(value).toLocaleString("en");
+  if (Number.isInteger(value) || Math.abs(value) >= 100)
+    return Math.round(value).toLocaleString("en");
   return String(Number(value.toPrecision(3)));
 }

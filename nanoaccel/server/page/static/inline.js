@@ -5,10 +5,15 @@ import { h } from "./dom.js";
 // Every search is bounded, so that a hostile text costs no more than its length.
 const DEPTH = 8;
 const CODE_LENGTH = 5000;
-const LINK = /!?\[(?<label>(?:[^[\]\\]|\\.){0,500})\]\(\s*<?(?<target>[^\s()<>]{1,2000}(?:\([^\s()]{0,200}\)[^\s()<>]{0,200})?)>?(?:\s+"[^"\n]{0,500}")?\s*\)/y;
-const BARE = /<?(?<target>(?:https?:\/\/|mailto:)[^\s<>]{1,2000}?)(?:>|(?=[.,;:!?)"'*_]*(?:[\s<]|$)))/y;
+const LABEL = /\[(?<label>(?:[^[\]\\]|\\.){0,500})\]/.source;
+const TARGET = /<?(?<target>[^\s()<>]{1,2000}(?:\([^\s()]{0,200}\)[^\s()<>]{0,200})?)>?/.source;
+const TITLE = /(?:\s+"[^"\n]{0,500}")?/.source;
+const LINK = new RegExp(`!?${LABEL}\\(\\s*${TARGET}${TITLE}\\s*\\)`, "y");
+const BARE =
+  /<?(?<target>(?:https?:\/\/|mailto:)[^\s<>]{1,2000}?)(?:>|(?=[.,;:!?)"'*_]*(?:[\s<]|$)))/y;
 const STRONG = /(?<mark>\*\*|__)(?=\S)(?<text>[^]{0,2000}?\S)\k<mark>/y;
-const EMPHASIS = /(?<mark>[*_])(?=[^\s*_])(?<text>[^]{0,2000}?[^\s*_])\k<mark>(?![*_])(?!(?<=_)\w)/y;
+const EMPHASIS =
+  /(?<mark>[*_])(?=[^\s*_])(?<text>[^]{0,2000}?[^\s*_])\k<mark>(?![*_])(?!(?<=_)\w)/y;
 const STRUCK = /~~(?=\S)(?<text>[^]{0,2000}?\S)~~/y;
 const SPECIAL = /[\\`![*_~<\n]|https?:|mailto:/g;
 
@@ -25,7 +30,7 @@ export function inline(text, depth = 0) {
     plain = "";
     nodes.push(node);
   };
-  for (let at = 0; at < text.length; ) {
+  for (let at = 0; at < text.length;) {
     SPECIAL.lastIndex = at;
     const next = SPECIAL.exec(text)?.index ?? text.length;
     plain += text.slice(at, next);
@@ -42,14 +47,17 @@ export function inline(text, depth = 0) {
 /** What begins at a place: a node, or plain text, and how many characters it takes; or null. */
 function span(text, at, depth) {
   const within = (name, match) => ({
-    node: h(name, {}, ...inline(match.groups.text, depth + 1)), length: match[0].length,
+    node: h(name, {}, ...inline(match.groups.text, depth + 1)),
+    length: match[0].length,
   });
   switch (text[at]) {
     case "\\":
       if (/[!-/:-@[-`{-~]/.test(text[at + 1] ?? "")) return { plain: text[at + 1], length: 2 };
       return null;
     case "\n":
-      return / {2}$|\\$/.test(text.slice(Math.max(0, at - 2), at)) ? { node: h("br"), length: 1 } : null;
+      return / {2}$|\\$/.test(text.slice(Math.max(0, at - 2), at))
+        ? { node: h("br"), length: 1 }
+        : null;
     case "`":
       return codeSpan(text, at);
     case "!":

@@ -27,7 +27,13 @@ export async function withKey(work) {
 }
 
 async function askForKey(text) {
-  const key = await ask({ title: "API key", text, label: "API key", type: "password", confirm: "Use key" });
+  const key = await ask({
+    title: "API key",
+    text,
+    label: "API key",
+    type: "password",
+    confirm: "Use key",
+  });
   if (key) setKey(key.trim());
   return Boolean(key);
 }

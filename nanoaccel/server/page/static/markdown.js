@@ -44,7 +44,7 @@ export class MarkdownView {
  */
 function blocks(lines) {
   const found = [];
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     const kind = kindAt(lines, at);
     const length = lengthOf(kind, lines, at);
     if (kind !== "blank") found.push({ kind, lines: lines.slice(at, at + length) });
@@ -73,13 +73,16 @@ function lengthOf(kind, lines, at) {
   switch (kind) {
     case "code": {
       const fence = FENCE.exec(lines[at])[1];
-      const closing = (end) => lines[end].trim().startsWith(fence) && /^\s*[`~]+\s*$/.test(lines[end]);
+      const closing = (end) =>
+        lines[end].trim().startsWith(fence) && /^\s*[`~]+\s*$/.test(lines[end]);
       return Math.min(upTo(closing) + 1, lines.length - at);
     }
     case "quote":
       return upTo((end) => !QUOTE.test(lines[end]));
     case "list":
-      return listLength(lines, at, (end) => ["code", "heading", "rule"].includes(kindAt(lines, end)));
+      return listLength(lines, at, (end) =>
+        ["code", "heading", "rule"].includes(kindAt(lines, end)),
+      );
     case "table":
       return tableLength(lines, at);
     case "paragraph":
@@ -100,14 +103,24 @@ function rendered({ kind, lines }, depth) {
       return code(lines);
     case "heading": {
       const [opening, marks] = HEADING.exec(lines[0]);
-      const text = lines[0].slice(opening.length).trim().replace(/(?:^|[ \t])#+$/, "");
+      const text = lines[0]
+        .slice(opening.length)
+        .trim()
+        .replace(/(?:^|[ \t])#+$/, "");
       // The page's own heading is the first one: an answer's begin below it.
       return h(`h${Math.min(6, marks.length + 2)}`, {}, ...inline(text));
     }
     case "rule":
       return h("hr");
     case "quote":
-      return h("blockquote", {}, ...renderedLines(lines.map((line) => line.replace(QUOTE, "")), depth + 1));
+      return h(
+        "blockquote",
+        {},
+        ...renderedLines(
+          lines.map((line) => line.replace(QUOTE, "")),
+          depth + 1,
+        ),
+      );
     case "list":
       return list(lines, depth);
     case "table":
@@ -122,7 +135,12 @@ function code(lines) {
   const closed = lines.length > 1 && lines.at(-1).trim().startsWith(fence);
   const text = lines.slice(1, closed ? -1 : undefined).join("\n");
   const language = information.trim().split(/\s/)[0];
-  const bar = h("div", { class: "bar" }, h("span", {}, language), copyButton(() => text, "the code"));
+  const bar = h(
+    "div",
+    { class: "bar" },
+    h("span", {}, language),
+    copyButton(() => text, "the code"),
+  );
   const label = language ? `${language} code` : "code";
   const block = h("pre", { tabindex: 0, "aria-label": label }, h("code", {}, text));
   return h("div", { class: "code" }, bar, block);
@@ -135,11 +153,15 @@ function list(lines, depth) {
     if (task) item[0] = item[0].slice(task[0].length);
     const nodes = renderedLines(item, depth + 1);
     const tight = !loose(item);
-    const content = nodes.flatMap((node) => (tight && node.tagName === "P" ? [...node.childNodes] : [node]));
+    const content = nodes.flatMap((node) =>
+      tight && node.tagName === "P" ? [...node.childNodes] : [node],
+    );
     const done = task && task[1] !== " ";
     return h("li", task ? { class: "task" } : {}, task && checkbox(done), ...content);
   });
-  return ordered ? h("ol", { start: start === 1 ? null : start }, ...children) : h("ul", {}, ...children);
+  return ordered
+    ? h("ol", { start: start === 1 ? null : start }, ...children)
+    : h("ul", {}, ...children);
 }
 
 /** Paragraphs with blank lines between keep their distance. */
@@ -149,16 +171,31 @@ function loose(item) {
 }
 
 function checkbox(done) {
-  return h("input", { type: "checkbox", disabled: true, checked: done, "aria-label": done ? "done" : "open" });
+  return h("input", {
+    type: "checkbox",
+    disabled: true,
+    checked: done,
+    "aria-label": done ? "done" : "open",
+  });
 }
 
 function table(lines) {
   const { head, body } = tableRows(lines);
   const alignments = columns(lines[1]);
   const row = (name, cells) =>
-    h("tr", {}, ...alignments.map((align, at) => h(name, { class: align }, ...inline(cells[at] ?? ""))));
+    h(
+      "tr",
+      {},
+      ...alignments.map((align, at) => h(name, { class: align }, ...inline(cells[at] ?? ""))),
+    );
   return h(
-    "div", { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table" },
-    h("table", {}, h("thead", {}, row("th", head)), h("tbody", {}, ...body.map((cells) => row("td", cells)))),
+    "div",
+    { class: "scroll", role: "region", tabindex: 0, "aria-label": "Table" },
+    h(
+      "table",
+      {},
+      h("thead", {}, row("th", head)),
+      h("tbody", {}, ...body.map((cells) => row("td", cells))),
+    ),
   );
 }

@@ -23,7 +23,12 @@ const ENDS = {
 /** Shows a message, and follows it while it grows. */
 export class MessageView {
   #thoughts = h("pre", { class: "thoughts" });
-  #reasoning = h("details", { class: "reasoning", hidden: true }, h("summary", {}, "Reasoning"), this.#thoughts);
+  #reasoning = h(
+    "details",
+    { class: "reasoning", hidden: true },
+    h("summary", {}, "Reasoning"),
+    this.#thoughts,
+  );
   #calls = h("div", { class: "calls" });
   #text = h("div", { class: "text" });
   #end = h("div", { class: "end" });
@@ -40,22 +45,35 @@ export class MessageView {
     this.actions = actions;
     this.place = place;
     this.markdown = new MarkdownView(this.#text);
-    const heading = h("h2", {}, NAMES[message.role], message.model && h("small", {}, message.model));
+    const heading = h(
+      "h2",
+      {},
+      NAMES[message.role],
+      message.model && h("small", {}, message.model),
+    );
     this.element = h(
-      "article", { class: `message ${message.role}`, "aria-label": NAMES[message.role] },
-      heading, this.#reasoning, this.#text, this.#calls, this.#end,
+      "article",
+      { class: `message ${message.role}`, "aria-label": NAMES[message.role] },
+      heading,
+      this.#reasoning,
+      this.#text,
+      this.#calls,
+      this.#end,
     );
   }
 
   /** Shows what has come, but not more often than the browser can draw it. */
   updateSoon(answer, then) {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = null;
-      const began = performance.now();
-      this.update(answer);
-      then();
-      this.#cost = performance.now() - began;
-    }, Math.max(30, 3 * this.#cost));
+    this.#timer ??= setTimeout(
+      () => {
+        this.#timer = null;
+        const began = performance.now();
+        this.update(answer);
+        then();
+        this.#cost = performance.now() - began;
+      },
+      Math.max(30, 3 * this.#cost),
+    );
   }
 
   /** @param {import("./answer.js").Answer | null} answer Set while the message is being written. */
@@ -75,7 +93,13 @@ export class MessageView {
 
   #now(answer) {
     const figures = shortFigures(answer.message.figures ?? {});
-    return [h("p", { class: "figures" }, figures || `Waiting${answer.status ? `: ${answer.status}` : " for the first token"} …`)];
+    return [
+      h(
+        "p",
+        { class: "figures" },
+        figures || `Waiting${answer.status ? `: ${answer.status}` : " for the first token"} …`,
+      ),
+    ];
   }
 
   #after() {
@@ -88,7 +112,8 @@ export class MessageView {
       if (note) nodes.push(h("p", { class: "note" }, note));
       if (message.figures) nodes.push(...figuresView(message.figures));
     }
-    if (this.actions.giveResults) nodes.push(resultsForm(message.toolCalls, this.actions.giveResults));
+    if (this.actions.giveResults)
+      nodes.push(resultsForm(message.toolCalls, this.actions.giveResults));
     return [...nodes, this.#buttons()];
   }
 
@@ -96,17 +121,29 @@ export class MessageView {
     const { message, place, actions } = this;
     const step = (by, label, text) =>
       button(text, () => actions.branch(by), {
-        "aria-label": label, disabled: place.index + by < 0 || place.index + by >= place.count,
+        "aria-label": label,
+        disabled: place.index + by < 0 || place.index + by >= place.count,
       });
-    const branches = place.count > 1 && h(
-      "span", { class: "branches" },
-      step(-1, "Previous branch", "‹"), `${place.index + 1} / ${place.count}`, step(1, "Next branch", "›"),
-    );
-    const copied = () => (message.role === "assistant" ? splitReasoning(message).text : message.content);
+    const branches =
+      place.count > 1 &&
+      h(
+        "span",
+        { class: "branches" },
+        step(-1, "Previous branch", "‹"),
+        `${place.index + 1} / ${place.count}`,
+        step(1, "Next branch", "›"),
+      );
+    const copied = () =>
+      message.role === "assistant" ? splitReasoning(message).text : message.content;
     return h(
-      "div", { class: "actions" }, branches, copyButton(copied, "the message"),
+      "div",
+      { class: "actions" },
+      branches,
+      copyButton(copied, "the message"),
       message.role === "user" && actions.edit && button("Edit", () => this.#edit()),
-      message.role === "assistant" && actions.regenerate && button("Regenerate", actions.regenerate),
+      message.role === "assistant" &&
+        actions.regenerate &&
+        button("Regenerate", actions.regenerate),
     );
   }
 
@@ -126,7 +163,9 @@ export class MessageView {
       }
     });
     this.#text.replaceChildren(area);
-    this.#end.replaceChildren(h("div", { class: "actions" }, button("Send", send), button("Cancel", cancel)));
+    this.#end.replaceChildren(
+      h("div", { class: "actions" }, button("Send", send), button("Cancel", cancel)),
+    );
     area.focus();
   }
 }
@@ -139,16 +178,21 @@ function callView(call) {
     // Still being written, or not JSON: shown as it is.
   }
   return h(
-    "details", { class: "call", open: true },
-    h("summary", {}, "Calls ", h("code", {}, call.name)), h("pre", { tabindex: 0 }, given),
+    "details",
+    { class: "call", open: true },
+    h("summary", {}, "Calls ", h("code", {}, call.name)),
+    h("pre", { tabindex: 0 }, given),
   );
 }
 
 /** The page runs no tools: the user gives what they would say. */
 function resultsForm(calls, giveResults) {
-  const areas = calls.map((call) => h("textarea", { "aria-label": `Result of ${call.name}`, rows: 2 }));
+  const areas = calls.map((call) =>
+    h("textarea", { "aria-label": `Result of ${call.name}`, rows: 2 }),
+  );
   const form = h(
-    "form", { class: "results" },
+    "form",
+    { class: "results" },
     ...calls.map((call, at) => h("label", {}, `Result of ${call.name}`, areas[at])),
     h("button", { type: "submit" }, "Send results"),
   );
@@ -160,19 +204,30 @@ function resultsForm(calls, giveResults) {
 }
 
 function figuresView(figures) {
-  const rows = usageRows(figures).map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value)));
+  const rows = usageRows(figures).map(([name, value]) =>
+    h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value)),
+  );
   if (!rows.length) return [h("p", { class: "figures" }, shortFigures(figures))];
-  return [h(
-    "details", { class: "figures" },
-    h("summary", {}, shortFigures(figures) || "Usage"), h("table", {}, h("tbody", {}, ...rows)),
-  )];
+  return [
+    h(
+      "details",
+      { class: "figures" },
+      h("summary", {}, shortFigures(figures) || "Usage"),
+      h("table", {}, h("tbody", {}, ...rows)),
+    ),
+  ];
 }
 
 /** What went wrong, and a button to try again when the server takes it. */
 function errorView({ message, status, retryAfter }, retry) {
   const again = button("Try again", retry);
   const busy = status === 429 ? "The server is busy. " : "";
-  const view = h("div", { class: "error", role: "alert" }, h("span", {}, busy + message), retry && again);
+  const view = h(
+    "div",
+    { class: "error", role: "alert" },
+    h("span", {}, busy + message),
+    retry && again,
+  );
   countDown(again, Math.ceil(retryAfter ?? 0));
   return view;
 }

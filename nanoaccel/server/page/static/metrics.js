@@ -64,9 +64,15 @@ export class Snapshot {
     return Math.max(0, now - then) / (this.time - before.time);
   }
 
-  /** All histograms by their names, each summed over its labels. @returns {Map<string, Histogram>} */
+  /**
+   * All histograms by their names, each summed over its labels.
+   *
+   * @returns {Map<string, Histogram>}
+   */
   histograms() {
-    const names = [...this.heads].filter(([, head]) => head.type === "histogram").map(([name]) => name);
+    const names = [...this.heads]
+      .filter(([, head]) => head.type === "histogram")
+      .map(([name]) => name);
     return new Map(names.map((name) => [name, this.#histogram(name)]));
   }
 

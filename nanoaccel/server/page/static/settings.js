@@ -48,7 +48,10 @@ export function requestFields(settings) {
   }
   const schema = parsedJson(settings, "schema");
   if (schema) {
-    fields.response_format = { type: "json_schema", json_schema: { name: "answer", strict: true, schema } };
+    fields.response_format = {
+      type: "json_schema",
+      json_schema: { name: "answer", strict: true, schema },
+    };
   }
   const tools = parsedJson(settings, "tools");
   if (tools?.length) fields.tools = tools;

@@ -21,7 +21,9 @@ export class Sidebar {
     this.find = find;
     this.gone = gone;
     this.#search.addEventListener("input", () => this.refresh());
-    byId("export").addEventListener("click", async () => download(await store.all(), "conversations"));
+    byId("export").addEventListener("click", async () =>
+      download(await store.all(), "conversations"),
+    );
     byId("import").addEventListener("click", () => byId("import-file").click());
     byId("import-file").addEventListener("change", (event) => this.#import(event.target));
   }
@@ -40,20 +42,28 @@ export class Sidebar {
     if (turn !== this.#turn) return; // a later call has newer ones
     this.#list.replaceChildren(...found.map((conversation) => this.#row(conversation)));
     if (!found.length) {
-      this.#list.append(h("li", { class: "none" }, this.#search.value ? "Nothing found" : "Nothing yet"));
+      this.#list.append(
+        h("li", { class: "none" }, this.#search.value ? "Nothing found" : "Nothing yet"),
+      );
     }
   }
 
   #row(conversation) {
     const { id, title } = conversation;
     const current = id === this.#open ? "page" : null;
-    const act = (label, work) => button(label, () => work(id), { "aria-label": `${label} ${title}` });
+    const act = (label, work) =>
+      button(label, () => work(id), { "aria-label": `${label} ${title}` });
     return h(
-      "li", {},
+      "li",
+      {},
       h("a", { href: `#/chat/${id}`, "aria-current": current }, title || "Untitled"),
-      h("details", {},
+      h(
+        "details",
+        {},
         h("summary", { "aria-label": `Actions for ${title}` }, "⋯"),
-        h("div", { class: "row" },
+        h(
+          "div",
+          { class: "row" },
           act("Rename", (one) => this.#rename(one)),
           act("Export", async (one) => download([await this.find(one)], "conversation")),
           act("Delete", (one) => this.#delete(one, title)),
@@ -65,7 +75,10 @@ export class Sidebar {
   async #rename(id) {
     const conversation = await this.find(id);
     const title = await ask({
-      title: "Rename", label: "Title", value: conversation.title, confirm: "Rename",
+      title: "Rename",
+      label: "Title",
+      value: conversation.title,
+      confirm: "Rename",
     });
     if (!title?.trim()) return;
     conversation.title = title.trim();
@@ -74,7 +87,11 @@ export class Sidebar {
   }
 
   async #delete(id, title) {
-    const sure = await ask({ title: "Delete", text: `Delete “${title}” with all its branches?`, confirm: "Delete" });
+    const sure = await ask({
+      title: "Delete",
+      text: `Delete “${title}” with all its branches?`,
+      confirm: "Delete",
+    });
     if (sure === null) return;
     running.get(id)?.forget();
     await store.remove(id);
@@ -87,7 +104,9 @@ export class Sidebar {
     if (!file) return;
     try {
       const count = await importText(await file.text());
-      notice(count === 1 ? "One conversation was imported." : `${count} conversations were imported.`);
+      notice(
+        count === 1 ? "One conversation was imported." : `${count} conversations were imported.`,
+      );
     } catch (error) {
       notice(`Nothing was imported. ${error.message}`);
     }

@@ -94,7 +94,11 @@ function checkedMessage(found, known) {
 
 function checkedCall(call) {
   const { id, name, arguments: given } = call;
-  return { id: string(id, "id"), name: string(name, "name"), arguments: string(given, "arguments") };
+  return {
+    id: string(id, "id"),
+    name: string(name, "name"),
+    arguments: string(given, "arguments"),
+  };
 }
 
 function checkedFigures(figures) {

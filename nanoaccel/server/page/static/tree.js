@@ -28,7 +28,13 @@
 export function newConversation(settings) {
   const now = Date.now();
   return {
-    id: newId(), title: "", created: now, updated: now, leaf: null, messages: [], settings,
+    id: newId(),
+    title: "",
+    created: now,
+    updated: now,
+    leaf: null,
+    messages: [],
+    settings,
   };
 }
 

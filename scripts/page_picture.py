@@ -47,7 +47,11 @@ def main() -> None:
     server.start()
     words = [part for word in ANSWER.split(" ") for part in (f"{word} ", Pause(0.05))]
     server.say("Hello!")
-    server.say({"reasoning_content": "They know caches."}, *words, {"usage": USAGE})
+    server.say(
+        {"reasoning_content": "They know caches."},
+        *words,
+        {"usage": USAGE, "timings": {"steps": 55}},
+    )
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(

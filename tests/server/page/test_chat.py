@@ -14,7 +14,7 @@ USAGE = {
     "prompt_tokens": 40,
     "completion_tokens": 12,
     "prompt_tokens_details": {"cached_tokens": 30},
-    "tokens_per_step": 2.5,
+    "acceptance": 0.75,
 }
 
 
@@ -321,7 +321,8 @@ def test_tool_calls_are_shown_and_take_results(page: Any, server: ScriptedServer
 
 
 def test_figures_show_speed_usage_and_what_a_server_adds(page: Any, server: ScriptedServer) -> None:
-    server.say("One", Wait(), " two", " three", {"usage": USAGE})
+    timings = {"steps": 6, "queued_seconds": 0.25}
+    server.say("One", Wait(), " two", " three", {"usage": USAGE, "timings": timings})
     ask(page, "Hello")
     see(page, "One")
     server.go_on()
@@ -331,10 +332,12 @@ def test_figures_show_speed_usage_and_what_a_server_adds(page: Any, server: Scri
     assert "tokens/s" in line
     assert "first token after" in line
     assert "12 tokens" in line
+    assert "2 tokens a step" in line
     assert "30 of 40 prompt tokens cached" in line
     figures.locator("summary").click()
     rows = figures.locator("tr").all_inner_texts()
-    assert "tokens per step\t2.5" in rows
+    assert "acceptance\t0.75" in rows
+    assert "in the queue\t250 ms" in rows
 
 
 def test_what_the_server_says_of_a_long_prompt_is_shown(page: Any, server: ScriptedServer) -> None:

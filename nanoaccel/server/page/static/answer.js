@@ -26,7 +26,7 @@ export class Answer {
       if (choice?.delta) this.#delta(choice.delta);
       if (choice?.finish_reason) this.message.finish = choice.finish_reason;
       if (chunk.model) this.message.model = chunk.model;
-      this.message.figures = this.#figures(chunk.usage);
+      this.message.figures = this.#figures({ ...chunk.usage, timings: chunk.timings });
     }
   }
 
@@ -69,7 +69,7 @@ export class Answer {
 
   /** Until the server has counted the tokens, a piece counts as one. */
   #figures(usage) {
-    const figures = { ...this.message.figures, ...(usage ? flatUsage(usage) : {}) };
+    const figures = { ...this.message.figures, ...flatUsage(usage) };
     if (this.#first === null) return figures;
     const pieces = this.#pieces;
     const seconds = (this.#last - this.#first) / 1000;

@@ -8,6 +8,9 @@ const NAMES = {
   "completion_tokens_details.reasoning_tokens": "of them reasoning",
   "completion_tokens_details.accepted_prediction_tokens": "guessed right",
   "completion_tokens_details.rejected_prediction_tokens": "guessed wrong",
+  "timings.queued_seconds": "in the queue",
+  "timings.first_token_seconds": "to the first token, at the server",
+  "timings.total_seconds": "in all, at the server",
 };
 
 /**
@@ -34,19 +37,21 @@ export function shortFigures(figures) {
     parts.push(`first token after ${duration(figures.time_to_first_token)}`);
   }
   if (figures.tokens !== undefined) parts.push(`${figures.tokens} tokens`);
+  const steps = figures["timings.steps"];
+  if (steps) parts.push(`${rounded(figures.tokens / steps)} tokens a step`);
   const cached = figures["prompt_tokens_details.cached_tokens"];
   if (cached) parts.push(`${cached} of ${figures.prompt_tokens} prompt tokens cached`);
   return parts.join(" · ");
 }
 
-/** What usage says, as pairs of name and number. */
+/** What usage and timings say, as pairs of name and number. */
 export function usageRows(figures) {
   const own = ["tokens", "tokens_per_second", "time_to_first_token"];
   return Object.entries(figures)
     .filter(([key]) => !own.includes(key))
     .map(([key, value]) => [
       NAMES[key] ?? key.replace(/.*\./, "").replaceAll("_", " "),
-      rounded(value),
+      key.endsWith("_seconds") ? duration(value) : rounded(value),
     ]);
 }
 

@@ -41,12 +41,12 @@ def test_histogram_has_quantiles_and_bars(engine: Any) -> None:
     figure = engine.locator("figure")
     assert figure.count() == 1
     text = figure.inner_text()
-    assert "time to first token" in text
+    assert "Time to the first token" in text
     # Prometheus: 0.1 + 0.1 * (5 - 1) / 8; the 99th lies in the last bucket, which has no end.
     assert "median 150 ms" in text
     assert "99 % 200 ms" in text
     assert "mean 150 ms" in text
-    assert "10 values" in text
+    assert "n = 10" in text
     bars = figure.locator("rect")
     assert bars.count() == 3
     heights = [float(bars.nth(at).get_attribute("height")) for at in range(3)]

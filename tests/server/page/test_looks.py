@@ -74,6 +74,18 @@ def test_texts_can_be_read(page: Any, server: ScriptedServer, scheme: str) -> No
     assert page.evaluate(CONTRAST) == []
 
 
+def test_one_view_is_marked_as_the_current_one(page: Any) -> None:
+    marked = page.locator("#top nav [aria-current=page]")
+    drawn = """getComputedStyle(document.querySelector("#top nav a:not([aria-current=page])"))
+        .borderBottomColor"""
+    assert marked.all_inner_texts() == ["Chat"]
+    assert page.evaluate(drawn) == "rgba(0, 0, 0, 0)"
+    page.get_by_role("link", name="Engine").click()
+    page.locator(".card").first.wait_for()
+    assert marked.all_inner_texts() == ["Engine"]
+    assert page.evaluate(drawn) == "rgba(0, 0, 0, 0)"
+
+
 def test_phone_has_one_column(page: Any, server: ScriptedServer) -> None:
     page.set_viewport_size({"width": 360, "height": 640})
     server.say(LONG)

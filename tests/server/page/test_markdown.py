@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import Any
 
@@ -176,6 +177,40 @@ def test_no_text_takes_long(shell: Any, text: str) -> None:
     began = time.monotonic()
     shell.evaluate(RENDER, text)
     assert time.monotonic() - began < 2
+
+
+FOUND = """async (texts) => {
+    const { MarkdownView } = await import("/page/markdown.js");
+    const [elements, attributes, protocols] = [new Set(), new Set(), new Set()];
+    for (const text of texts) {
+        const element = document.createElement("div");
+        new MarkdownView(element).update(text);
+        for (const one of element.querySelectorAll("*")) {
+            elements.add(one.localName);
+            for (const name of one.getAttributeNames()) attributes.add(name);
+            if (one.localName === "a") protocols.add(one.protocol);
+        }
+    }
+    return [[...elements], [...attributes], [...protocols]];
+}"""
+ELEMENTS = """a blockquote br button code del div em h3 h4 h5 h6 hr input li ol p pre span strong
+    table tbody td th thead tr ul"""
+ATTRIBUTES = "aria-label checked class disabled href rel role start tabindex target type"
+PIECES = (
+    *("<", ">", "&", '"', "'", "`", "```", "~~~", "*", "**", "_", "[", "]", "(", ")", "!", "|"),
+    *("\\", "\n", "\n\n", "  ", "    ", "- ", "1. ", "> ", "# ", "|-|-|\n", "---", "[x] ", "~~"),
+    *("https://x.org", "javascript:alert(1)", "mailto:a@x.org", "data:text/html,", "\x00"),
+    *("<script>", "<img src=x onerror=alert(1)>", "<a href=", "&#x6A;", "word", "\u202e", "\t"),
+)
+
+
+def test_random_texts_become_only_what_markdown_has(shell: Any) -> None:
+    chance = random.Random(7)
+    texts = ["".join(chance.choices(PIECES, k=chance.randrange(60))) for _ in range(3000)]
+    elements, attributes, protocols = map(set, shell.evaluate(FOUND, texts))
+    assert elements <= set(ELEMENTS.split())
+    assert attributes <= set(ATTRIBUTES.split())
+    assert protocols <= {"https:", "mailto:"}
 
 
 def test_growing_text_keeps_the_blocks_that_stay(shell: Any) -> None:

@@ -40,6 +40,15 @@ const LINES = {
   Waiting: (now) => now.total("num_requests_waiting"),
 };
 
+const TITLES = {
+  time_to_first_token_seconds: "Time to the first token",
+  inter_token_latency_seconds: "Between two tokens",
+  request_queue_time_seconds: "In the queue",
+  e2e_request_latency_seconds: "From submission to end",
+  request_prompt_tokens: "Tokens of a prompt",
+  request_generation_tokens: "Tokens of an answer",
+};
+
 /** Shows the engine from {@link start} to {@link stop}. */
 export class EngineView {
   #timer = null;
@@ -110,10 +119,8 @@ function say(text) {
 function histogram(name, found, now) {
   const { help } = now.heads.get(name);
   const format = name.endsWith("_seconds") ? duration : rounded;
-  const title = name
-    .replace(/^.*:/, "")
-    .replace(/_seconds$/, "")
-    .replaceAll("_", " ");
+  const own = name.replace(/^.*:/, "");
+  const title = TITLES[own] ?? own.replaceAll("_", " ");
   const at = (share) => format(quantile(found, share));
   const summary = found.count
     ? [
@@ -121,7 +128,7 @@ function histogram(name, found, now) {
         `95 % ${at(0.95)}`,
         `99 % ${at(0.99)}`,
         `mean ${format(found.sum / found.count)}`,
-        `${rounded(found.count)} values`,
+        `n = ${rounded(found.count)}`,
       ].join(" · ")
     : "No values yet";
   return h(
@@ -164,5 +171,6 @@ function percent(value) {
 
 function bytes(value) {
   if (value === null) return null;
-  return value >= 1e9 ? `${rounded(value / 1e9)} GB` : `${rounded(value / 1e6)} MB`;
+  const [size, unit] = value >= 1e9 ? [1e9, "GB"] : value >= 1e6 ? [1e6, "MB"] : [1e3, "kB"];
+  return `${rounded(value / size)} ${unit}`;
 }

@@ -38,7 +38,7 @@ export function shortFigures(figures) {
   }
   if (figures.tokens !== undefined) parts.push(`${figures.tokens} tokens`);
   const steps = figures["timings.steps"];
-  if (steps) parts.push(`${rounded(figures.tokens / steps)} tokens a step`);
+  if (figures.tokens > steps) parts.push(`${rounded(figures.tokens / steps)} tokens a step`);
   const cached = figures["prompt_tokens_details.cached_tokens"];
   if (cached) parts.push(`${cached} of ${figures.prompt_tokens} prompt tokens cached`);
   return parts.join(" · ");
@@ -46,7 +46,7 @@ export function shortFigures(figures) {
 
 /** What usage and timings say, as pairs of name and number. */
 export function usageRows(figures) {
-  const own = ["tokens", "tokens_per_second", "time_to_first_token"];
+  const own = ["tokens", "tokens_per_second", "time_to_first_token", "timings.cached_tokens"];
   return Object.entries(figures)
     .filter(([key]) => !own.includes(key))
     .map(([key, value]) => [

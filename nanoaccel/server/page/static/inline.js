@@ -80,7 +80,8 @@ function span(text, at, depth) {
     default: {
       const bare = match(BARE, text, at);
       const target = bare?.groups.target;
-      return bare && { node: anchor(target, [target]), length: bare[0].length };
+      if (!bare || !allowed(target)) return null;
+      return { node: anchor(target, [target]), length: bare[0].length };
     }
   }
 }

@@ -48,7 +48,7 @@ def browser() -> Iterator[Any]:
 def context(browser: Any, server: ScriptedServer) -> Iterator[Any]:
     """A browser that knows nothing; no page of it may ask another host, or throw."""
     opened = browser.new_context(viewport={"width": 1100, "height": 800})
-    opened.set_default_timeout(5000)
+    opened.set_default_timeout(20_000)
     urls: list[str] = []
     errors: list[str] = []
     opened.on("request", lambda request: urls.append(request.url))

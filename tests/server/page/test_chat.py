@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.disk_tiers import wait_until
 from support.page_actions import ask, ask_and_wait, finished, last, texts
 from support.scripted_server import Comment, Cut, ScriptedServer, Wait
 
@@ -49,8 +50,7 @@ def test_stop_ends_the_stream_at_the_server(page: Any, server: ScriptedServer, b
     finished(page)
     see(page, "Stopped.")
     assert texts(page)[1] == "Half"
-    page.wait_for_timeout(200)
-    assert server.cancelled == 1
+    wait_until(lambda: server.cancelled == 1, "a stream that the client left")
 
 
 def test_enter_sends_and_shift_enter_breaks_the_line(page: Any, server: ScriptedServer) -> None:
@@ -117,9 +117,10 @@ def test_reload_in_mid_stream_keeps_what_had_come(page: Any, server: ScriptedSer
     page.wait_for_timeout(1100)  # it is saved each second
     server.go_on()
     page.get_by_text("Half more").wait_for()
+    page.wait_for_timeout(300)
     page.reload()
     see(page, "Not finished")
-    assert texts(page)[1].startswith("Half")
+    assert texts(page)[1] == "Half more"
 
 
 def test_conversations_are_found_renamed_and_deleted(page: Any) -> None:
@@ -168,8 +169,7 @@ def test_conversation_that_is_deleted_while_it_is_answered_stays_away(
     page.get_by_role("button", name="Delete Hello").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     page.get_by_text("Nothing yet").wait_for()
-    page.wait_for_timeout(200)
-    assert server.cancelled == 1
+    wait_until(lambda: server.cancelled == 1, "a stream that the client left")
     page.reload()
     page.get_by_text("Nothing yet").wait_for()
 
@@ -372,10 +372,10 @@ def test_401_asks_for_the_key_and_keeps_it_in_the_tab(context: Any, server: Scri
 
 
 def test_429_says_when_to_try_again(page: Any, server: ScriptedServer) -> None:
-    server.refuse(429, "The queue is full.", Retry_After="1")
+    server.refuse(429, "The queue is full.", Retry_After="3")
     ask_and_wait(page, "Hello")
     see(page, "The server is busy. The queue is full.")
-    assert page.get_by_role("button", name="Try again in 1 s").is_disabled()
+    assert page.get_by_role("button", name="Try again in").is_disabled()
     page.get_by_role("button", name="Try again", exact=True).click()
     see(page, "An answer.")
     finished(page)

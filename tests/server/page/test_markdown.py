@@ -176,7 +176,7 @@ def test_policy_refuses_markup_and_foreign_code(page: Any) -> None:
 def test_no_text_takes_long(shell: Any, text: str) -> None:
     began = time.monotonic()
     shell.evaluate(RENDER, text)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 FOUND = """async (texts) => {

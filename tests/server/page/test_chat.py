@@ -174,6 +174,27 @@ def test_conversation_that_is_deleted_while_it_is_answered_stays_away(
     page.get_by_text("Nothing yet").wait_for()
 
 
+def test_tabs_show_what_another_one_writes(page: Any, context: Any, server: ScriptedServer) -> None:
+    ask_and_wait(page, "Hello")
+    other = context.new_page()
+    other.goto(page.url)
+    other.get_by_text("An answer.").wait_for()
+    server.say("More of it.")
+    ask_and_wait(page, "More")
+    see(other, "More of it.")
+    ask_and_wait(other, "And from here")
+    see(page, "And from here")
+    assert [message["content"] for message in server.asked[2]["messages"]][1::2] == [
+        "An answer.",
+        "More of it.",
+    ]
+    page.get_by_label("Actions for Hello").click()
+    page.get_by_role("button", name="Delete Hello").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    other.get_by_text("Nothing yet").wait_for()
+    other.locator(".message").first.wait_for(state="detached")
+
+
 def test_export_and_import_keep_every_branch(
     page: Any, browser: Any, server: ScriptedServer, tmp_path: Path
 ) -> None:

@@ -67,6 +67,18 @@ async function keep(conversation) {
   if (conversation.messages.length && !running.has(conversation.id)) await store.put(conversation);
 }
 
+/** What another tab wrote is shown here too, unless this one is writing it. */
+async function changedElsewhere(id) {
+  await sidebar.refresh();
+  if (id !== chat.conversation.id || running.has(id)) return;
+  const kept = await store.get(id);
+  if (!kept) location.assign("#/chat");
+  else {
+    chat.open(kept);
+    panel.show(kept.settings);
+  }
+}
+
 async function loadModels() {
   try {
     panel.offer(await withKey(models));
@@ -100,6 +112,7 @@ byId("skip").addEventListener("click", (event) => {
 byId("sidebar").addEventListener("click", (event) => {
   if (event.target.closest("a")) toggle("sidebar", "menu", false);
 });
+store.onOtherTab(changedElsewhere);
 window.addEventListener("hashchange", route);
 startTheme();
 chat.render();

@@ -2,6 +2,7 @@
 
 const NAME = "nanoaccel";
 const STORE = "conversations";
+const tabs = new BroadcastChannel(NAME);
 let opened = null;
 
 /** All conversations, the latest first. */
@@ -16,13 +17,20 @@ export function get(id) {
 }
 
 /** Writes a conversation over what was there. */
-export function put(conversation) {
-  return run("readwrite", (store) => store.put(conversation));
+export async function put(conversation) {
+  await run("readwrite", (store) => store.put(conversation));
+  tabs.postMessage(conversation.id);
 }
 
 /** Deletes the conversation of an id. */
-export function remove(id) {
-  return run("readwrite", (store) => store.delete(id));
+export async function remove(id) {
+  await run("readwrite", (store) => store.delete(id));
+  tabs.postMessage(id);
+}
+
+/** Has a function called with the id of what another tab wrote or deleted. */
+export function onOtherTab(changed) {
+  tabs.addEventListener("message", (event) => changed(event.data));
 }
 
 /** Those conversations whose title or text has every word of a query. */

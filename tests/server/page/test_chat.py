@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.disk_tiers import wait_until
 from support.page_actions import ask, ask_and_wait, finished, last, texts
-from support.scripted_server import Comment, Cut, ScriptedServer, Wait
+from support.scripted_server import Comment, Cut, Pause, ScriptedServer, Wait
 
 USAGE = {
     "prompt_tokens": 40,
@@ -342,15 +342,17 @@ def test_tool_calls_are_shown_and_take_results(page: Any, server: ScriptedServer
 
 
 def test_figures_show_speed_usage_and_what_a_server_adds(page: Any, server: ScriptedServer) -> None:
-    timings = {"steps": 6, "queued_seconds": 0.25}
-    server.say("One", Wait(), " two", " three", {"usage": USAGE, "timings": timings})
+    timings = {"steps": 6, "queued_seconds": 0.25, "first_token_seconds": 1, "total_seconds": 3}
+    server.say("One", Pause(0.1), " two", Wait(), {"usage": USAGE, "timings": timings})
     ask(page, "Hello")
-    see(page, "One")
+    see(page, "2 tokens")
+    measured = last(page).locator(".figures").inner_text()
+    assert 1 < float(measured.partition(" tokens/s")[0]) < 11
     server.go_on()
     finished(page)
     figures = last(page).locator(".figures")
     line = figures.locator("summary").inner_text()
-    assert "tokens/s" in line
+    assert "5.5 tokens/s" in line  # by the server's clock
     assert "first token after" in line
     assert "12 tokens" in line
     assert "2 tokens a step" in line

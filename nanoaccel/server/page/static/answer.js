@@ -2,6 +2,8 @@
 
 import { flatUsage } from "./figures.js";
 
+const SHORTEST = 0.02; // seconds that a speed can be measured over
+
 /** Collects the chunks of one answer into its message. */
 export class Answer {
   #began = performance.now();
@@ -71,13 +73,18 @@ export class Answer {
   #figures(usage) {
     const figures = { ...this.message.figures, ...flatUsage(usage) };
     if (this.#first === null) return figures;
-    const pieces = this.#pieces;
-    const seconds = (this.#last - this.#first) / 1000;
     figures.time_to_first_token = (this.#first - this.#began) / 1000;
-    figures.tokens = figures.completion_tokens ?? pieces;
-    // The first piece is where the time begins: it does not count.
-    if (seconds > 0) figures.tokens_per_second = (figures.tokens * (pieces - 1)) / pieces / seconds;
+    figures.tokens = figures.completion_tokens ?? this.#pieces;
+    figures.tokens_per_second = this.#speed(figures) ?? figures.tokens_per_second ?? 0;
     return figures;
+  }
+
+  /** By the server's clock, or else by when the pieces came; null when these came at once. */
+  #speed({ tokens, "timings.first_token_seconds": first, "timings.total_seconds": total }) {
+    if (total > first) return (tokens - 1) / (total - first);
+    const seconds = (this.#last - this.#first) / 1000;
+    // The first piece is where the time begins: it does not count.
+    return seconds > SHORTEST ? (tokens * (1 - 1 / this.#pieces)) / seconds : null;
   }
 }
 

@@ -23,6 +23,7 @@ from nanoaccel.server.openai.chat import chat_completions
 from nanoaccel.server.openai.completions import completions
 from nanoaccel.server.openai.models import ModelsEndpoints
 from nanoaccel.server.operators import OperatorEndpoints
+from nanoaccel.server.page import page_routes
 from nanoaccel.server.service import Service
 from nanoaccel.server.tokens import TokenizerInfo, apply_template, detokenize, tokenize
 
@@ -72,6 +73,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         return Route(path, endpoint, methods=["GET"], middleware=guarded)
 
     routes: list[BaseRoute] = [
+        *page_routes(),
         Route("/health", operators.health, methods=["GET"]),
         Route("/ready", operators.ready, methods=["GET"]),
         get("/metrics", operators.metrics),

@@ -7,7 +7,7 @@ import logging
 import math
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from nanoaccel.server.config import ServerConfig
 from nanoaccel.server.metrics.latencies import Latencies
@@ -16,12 +16,16 @@ from nanoaccel.server.models.entry import Pulse
 from nanoaccel.server.models.model import Model
 from nanoaccel.server.models.pool import ModelPool
 
-if TYPE_CHECKING:
-    from nanoaccel.server.http.call import Call
-
 _LONGEST_WAIT = 60
 _GOODBYE_SECONDS = 5
 _log = logging.getLogger("nanoaccel.server")
+
+
+class Stoppable(Protocol):
+    """A request that is worked on."""
+
+    def stop(self) -> None:
+        """End it, as the server stops."""
 
 
 class Service:
@@ -52,7 +56,7 @@ class Service:
             keep_alive=config.keep_alive,
         )
         self.answers = HttpCounts()
-        self.calls: set[Call] = set()
+        self.calls: set[Stoppable] = set()
         self.stopping = False
         self._ended = Pulse()
         self._opened = False
@@ -81,7 +85,7 @@ class Service:
             await asyncio.sleep(1)
             await self.models.close_idle()
 
-    def leave(self, call: Call) -> None:
+    def leave(self, call: Stoppable) -> None:
         """Note that a call has ended."""
         self.calls.discard(call)
         self._ended.ring()

@@ -139,6 +139,10 @@ class Draft:
         floor = self._floors[min(count, len(self._floors) - 1)]
         return count < self.limit and chance * self._outlook >= floor
 
+    def cut(self, count: int) -> None:
+        """Keep only the first so many draft tokens."""
+        del self.proposed[count:], self.buckets[count:], self.cumulative[count:]
+
 
 def _read_only(tokens: Int64Array) -> Int64Array:
     view: Int64Array = tokens.view()

@@ -1,0 +1,72 @@
+"""Random models over bytes and pieces of JSON, on the fake backend."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from support.fake_llms import WatchedBackend
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from nanoaccel.runtime.backends import BackendOptions
+from nanoaccel.runtime.backends.fake import FakeBackend, hashed
+from nanoaccel.runtime.types.plan import Float32Array
+
+CONTEXT = 512
+# Pieces that cross the borders of JSON's parts, so that a text can be spelled in several ways.
+_MERGES = ["na", "name", '":', '",', '","', "true", "10", "ab", "abc", "éa", "}}", '{"', ":["]
+# Ids of the model that its tokenizer does not have.
+SPARE_IDS = 7
+EOS = "<eos>"
+
+
+def write_tokenizer(folder: Path, *, eos: bool = True) -> int:
+    """Bytes and some longer pieces; gives the size of the vocabulary."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {character: number for number, character in enumerate(alphabet)}
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    merges: list[tuple[str, str]] = []
+    for piece in _MERGES:
+        letters = level.pre_tokenize_str(piece)[0][0]
+        for end in range(2, len(letters) + 1):
+            merge = (letters[: end - 1], letters[end - 1])
+            if "".join(merge) not in vocabulary:
+                vocabulary["".join(merge)] = len(vocabulary)
+                merges.append(merge)
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    backend.pre_tokenizer = level
+    backend.decoder = decoders.ByteLevel()
+    if eos:
+        backend.add_special_tokens([EOS])
+    backend.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": EOS} if eos else {}))
+    return int(backend.get_vocab_size())
+
+
+def write_bundle(folder: Path, *, eos: bool = True) -> Path:
+    """A plain folder with that tokenizer and a context of 512 tokens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tokenizer(folder, eos=eos)
+    (folder / "openvino_model.xml").write_text("<net/>")
+    (folder / "openvino_model.bin").write_bytes(b"")
+    (folder / "config.json").write_text(json.dumps({"max_position_embeddings": CONTEXT}))
+    return folder
+
+
+class JsonBackend(WatchedBackend):
+    """Random logits that depend on all tokens; what ends strings and lists is a little likelier."""
+
+    def __init__(self, options: BackendOptions) -> None:
+        tokenizer = Tokenizer.from_file(str(options.graph.parent / "tokenizer.json"))
+        size = tokenizer.get_vocab_size() + SPARE_IDS
+        super().__init__(options)
+        endings = [tokenizer.encode(text).ids[0] for text in ('"', "}", "]")]
+        draw = hashed(size)
+
+        def rule(tokens: Sequence[int]) -> Float32Array:
+            row = draw(tokens[-6:])
+            row[endings] += 6
+            return row
+
+        FakeBackend.__init__(self, rule, size)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
+from support.drafters import Guess
 from support.fake_llms import WatchedBackend
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from nanoaccel.runtime.backends import BackendOptions
-from nanoaccel.runtime.backends.fake import FakeBackend, hashed
+from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed
+from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.runtime.types.plan import Float32Array
 
 CONTEXT = 512
@@ -19,6 +22,7 @@ _MERGES = ["na", "name", '":', '",', '","', "true", "10", "ab", "abc", "éa", "}
 # Ids of the model that its tokenizer does not have.
 SPARE_IDS = 7
 EOS = "<eos>"
+JSON_BACKEND = "random_json"
 
 
 def write_tokenizer(folder: Path, *, eos: bool = True) -> int:
@@ -54,19 +58,42 @@ def write_bundle(folder: Path, *, eos: bool = True) -> Path:
     return folder
 
 
+def rule_of(folder: Path) -> tuple[Rule, int]:
+    """Random logits that depend on the last tokens; what ends strings and lists is likelier.
+
+    The second value is how many logits there are: some more than the tokenizer has tokens.
+    """
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    size = tokenizer.get_vocab_size() + SPARE_IDS
+    endings = [tokenizer.encode(text).ids[0] for text in ('"', "}", "]")]
+    draw = hashed(size)
+
+    def rule(tokens: Sequence[int]) -> Float32Array:
+        row = draw(tokens[-6:])
+        row[endings] += 6
+        return row
+
+    return rule, size
+
+
 class JsonBackend(WatchedBackend):
-    """Random logits that depend on all tokens; what ends strings and lists is a little likelier."""
+    """Runs ``rule_of`` the folder."""
 
     def __init__(self, options: BackendOptions) -> None:
-        tokenizer = Tokenizer.from_file(str(options.graph.parent / "tokenizer.json"))
-        size = tokenizer.get_vocab_size() + SPARE_IDS
         super().__init__(options)
-        endings = [tokenizer.encode(text).ids[0] for text in ('"', "}", "]")]
-        draw = hashed(size)
+        FakeBackend.__init__(self, *rule_of(options.graph.parent))
 
-        def rule(tokens: Sequence[int]) -> Float32Array:
-            row = draw(tokens[-6:])
-            row[endings] += 6
-            return row
 
-        FakeBackend.__init__(self, rule, size)
+def guesses_of(folder: Path) -> Guess:
+    """The likeliest token that a grammar without limits could have, again and again, or any."""
+    rule, size = rule_of(folder)
+    random = Random(1)
+
+    def guess(draft: Draft) -> list[int]:
+        text: list[int] = draft.tokens.tolist()
+        for _ in range(min(4, draft.limit)):
+            best = int(rule(text).argmax())
+            text.append(best if random.random() < 0.8 else random.randrange(size))
+        return text[len(draft.tokens) :]
+
+    return guess

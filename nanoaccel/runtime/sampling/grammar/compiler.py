@@ -24,10 +24,12 @@ class CompiledGrammar:
 
     Args:
         matcher: The library's parser before the first token.
+        num_tokens: Tokens that the tokenizer has.
         eos_ids: Tokens that end a text by themselves.
     """
 
     matcher: Any
+    num_tokens: int
     eos_ids: tuple[int, ...]
 
     def begin(self, end_ids: Sequence[int], vocab_size: int) -> GrammarMask:
@@ -42,7 +44,7 @@ class CompiledGrammar:
             self.matcher.deep_copy(),
             end_ids=end_ids,
             ignored_ids=sorted(token for token in ignored if token < vocab_size),
-            vocab_size=vocab_size,
+            num_tokens=min(vocab_size, self.num_tokens),
         )
 
 
@@ -77,13 +79,10 @@ class GrammarCompiler:
                 return found
         tokenizer = self._read_tokenizer()
         spec = library_spec(grammar.kind, grammar.source, grammar.flexible_whitespace)
-        make = llguidance().LLMatcher
-        matcher = bounded(lambda: make(tokenizer, spec, log_level=0, limits=limits()))
+        matcher = bounded(lambda: _matcher(tokenizer, spec))
         if matcher.is_error():
             raise refusal(grammar.kind, matcher.get_error())
-        if matcher.is_stopped():
-            raise refusal(grammar.kind, "only the empty text, or none, follows it")
-        compiled = CompiledGrammar(matcher, tuple(tokenizer.eos_tokens))
+        compiled = CompiledGrammar(matcher, tokenizer.vocab_size, tuple(tokenizer.eos_tokens))
         with self._lock:
             self._kept[grammar] = compiled
             if len(self._kept) > _KEPT:
@@ -102,3 +101,11 @@ class GrammarCompiler:
                         "Leave it out; grammars need tokens that are bytes or pieces of UTF-8",
                     ) from error
             return self._library_tokenizer
+
+
+def _matcher(tokenizer: Any, spec: str) -> Any:
+    """A parser that has made its first mask, which takes the longest and finds what has no text."""
+    made = llguidance().LLMatcher(tokenizer, spec, log_level=0, limits=limits())
+    if not made.is_error():
+        made.compute_bitmask()
+    return made

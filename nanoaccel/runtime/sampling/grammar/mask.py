@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ class GrammarMask:
         matcher: The library's parser, before the first token; it is this object's own.
         end_ids: Tokens that end the text: they are allowed where the grammar is complete.
         ignored_ids: Tokens that the library takes for ends, and that are never allowed here.
-        vocab_size: Length V of a row; tokens that the tokenizer does not have are not allowed.
+        num_tokens: Tokens that both the model and the tokenizer have; others are not allowed.
     """
 
     def __init__(
@@ -33,13 +34,13 @@ class GrammarMask:
         *,
         end_ids: Sequence[int],
         ignored_ids: Sequence[int],
-        vocab_size: int,
+        num_tokens: int,
     ) -> None:
         self._matcher = matcher
         self._ends = frozenset(end_ids)
         self._end_ids = np.array(end_ids, np.intp)
         self._ignored_ids = np.array(ignored_ids, np.intp)
-        self._vocab_size = vocab_size
+        self._num_tokens = num_tokens
         self._forced: tuple[int, ...] | None = None
 
     @property
@@ -57,13 +58,13 @@ class GrammarMask:
         if self._forced is None:
             found: list[int] = self._matcher.compute_ff_tokens()
             self._check()
-            count = next((i for i, token in enumerate(found) if token >= self._vocab_size), None)
-            self._forced = tuple(found[:count])
+            self._forced = self._known(found)
         return self._forced
 
     def count_valid(self, tokens: Sequence[int]) -> int:
         """How many of some draft tokens, from the first, the grammar allows."""
-        count: int = self._matcher.validate_tokens(list(tokens))
+        known = self._known(tokens)
+        count: int = self._matcher.validate_tokens(list(known)) if known else 0
         return count
 
     def apply(self, row: NDArray[np.float32], position: int) -> None:  # noqa: ARG002 - any position
@@ -74,7 +75,7 @@ class GrammarMask:
         """
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         self._check()
-        allowed = np.unpackbits(bits, count=min(8 * bits.size, row.size), bitorder="little")
+        allowed = np.unpackbits(bits, count=self._num_tokens, bitorder="little")
         ends = row[self._end_ids]
         np.copyto(row[: allowed.size], -np.inf, where=allowed == 0)
         row[allowed.size :] = -np.inf
@@ -99,6 +100,10 @@ class GrammarMask:
         twin = copy(self)
         twin._matcher = self._matcher.deep_copy()
         return twin
+
+    def _known(self, tokens: Sequence[int]) -> tuple[int, ...]:
+        """Those before the first one that is no token; the library would give up at it."""
+        return tuple(takewhile(lambda token: token < self._num_tokens, tokens))
 
     def _check(self) -> None:
         if self._matcher.is_error():

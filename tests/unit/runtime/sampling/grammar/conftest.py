@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.drafters import Guesser, random_tokens
-from support.grammar_llms import JsonBackend, write_bundle
+from support.drafters import Always, Guesser
+from support.grammar_llms import JsonBackend, guesses_of, write_bundle
 
 from nanoaccel import registry
 from nanoaccel.runtime.engine import assembly
@@ -40,7 +40,16 @@ def open_llm() -> Iterator[OpenLLM]:
         yield open_one
 
 
-def guessing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All drafters are one that guesses at random."""
-    guesser = Guesser(random_tokens(250, 3))
-    monkeypatch.setattr(assembly, "select_drafters", lambda *_: {"ngram": lambda _: guesser})
+@pytest.fixture(scope="module")
+def plain(open_llm: OpenLLM, json_bundle: Path) -> LLM:
+    return open_llm(json_bundle, speculation="off")
+
+
+@pytest.fixture(scope="module")
+def guessed(open_llm: OpenLLM, json_bundle: Path) -> LLM:
+    """The same model, for which a drafter guesses, often what the model would write freely."""
+    with pytest.MonkeyPatch.context() as patch:
+        guesser = Guesser(guesses_of(json_bundle))
+        patch.setattr(assembly, "select_drafters", lambda *_: {"ngram": lambda _: guesser})
+        patch.setattr(assembly, "Controller", lambda _, pad: Always(pad))
+        return open_llm(json_bundle)

@@ -81,7 +81,8 @@ class JsonBackend(WatchedBackend):
 
     def __init__(self, options: BackendOptions) -> None:
         super().__init__(options)
-        FakeBackend.__init__(self, *rule_of(options.graph.parent))
+        rule, size = rule_of(options.graph.parent)
+        FakeBackend.__init__(self, rule, size, attention_scores=options.attention_scores)
 
 
 def guesses_of(folder: Path) -> Guess:

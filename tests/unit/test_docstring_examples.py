@@ -43,7 +43,7 @@ def _bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_bundle(tmp_path / "bundle")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(registry.BACKENDS, "resolve", lambda _: WatchedBackend)
-    monkeypatch.setattr(assembly, "calibrate", lambda *_, **__: None)
+    monkeypatch.setattr(assembly, "measure_verification", lambda *_, **__: None)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

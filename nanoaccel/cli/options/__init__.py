@@ -3,12 +3,14 @@
 from typing import Any, Protocol
 
 from nanoaccel.cli.options.engine import EngineOptions, ReplicaOptions
+from nanoaccel.cli.options.grammar import GrammarOptions
 from nanoaccel.cli.options.reuse import ReuseOptions
 from nanoaccel.cli.options.sampling import SamplingOptions
 from nanoaccel.cli.options.speculation import SpeculationOptions
 
 __all__ = [
     "EngineOptions",
+    "GrammarOptions",
     "ReplicaOptions",
     "ReuseOptions",
     "SamplingOptions",

@@ -75,10 +75,10 @@ class GrammarMask:
         """
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         self._check()
-        allowed = np.unpackbits(bits, count=self._num_tokens, bitorder="little")
+        banned = np.unpackbits(~bits, count=self._num_tokens, bitorder="little").view(np.bool_)
         ends = row[self._end_ids]
-        np.copyto(row[: allowed.size], -np.inf, where=allowed == 0)
-        row[allowed.size :] = -np.inf
+        np.copyto(row[: banned.size], -np.inf, where=banned)
+        row[banned.size :] = -np.inf
         row[self._ignored_ids] = -np.inf
         if self._matcher.is_accepting():
             row[self._end_ids] = ends

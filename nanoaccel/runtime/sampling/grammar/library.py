@@ -13,6 +13,8 @@ from nanoaccel.errors import MissingExtraError, SamplingError
 MOST_SECONDS = 5.0
 # The library cannot be interrupted: so many grammars that took too long may go on at once.
 _MOST_ABANDONED = 2
+# States of a lexer, of 1 to 2 kB each.
+_MOST_STATES = 50_000
 
 T = TypeVar("T")
 
@@ -36,8 +38,8 @@ def llguidance() -> Any:
 
 
 def limits() -> Any:
-    """What a parser may take in memory, and in work for a mask; what it says in errors is short."""
-    return llguidance().LLParserLimits(verbose_errors=False)
+    """What a parser may take, where the library's default is too much for one of many requests."""
+    return llguidance().LLParserLimits(max_lexer_states=_MOST_STATES, verbose_errors=False)
 
 
 def bounded(work: Callable[[], T], seconds: float | None = None) -> T:

@@ -45,8 +45,10 @@ class Grammar:
     flexible_whitespace: bool = False
 
     def __post_init__(self) -> None:
-        if self.kind not in NAMES:
-            raise SamplingError(f"kind={self.kind!r:.80} is unknown", f"One of {', '.join(NAMES)}")
+        if as_text("kind", self.kind, SamplingError) not in NAMES:
+            raise SamplingError(
+                f"kind={self.kind!r:.80} is unknown", f"Choose one of {', '.join(NAMES)}"
+            )
         as_text("source", self.source, SamplingError)
         as_bool("flexible_whitespace", self.flexible_whitespace, SamplingError)
         check_grammar(self.kind, self.source, self.flexible_whitespace)

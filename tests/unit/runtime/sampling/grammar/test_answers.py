@@ -221,3 +221,16 @@ def test_logprobs_are_those_of_what_is_allowed(plain: LLM) -> None:
     assert len(certain.top) == 1
     assert sorted(plain.tokenizer.decode([token]) for token, _ in chosen.top) == ["a", "b"]
     assert sum(2.718281828**value for _, value in chosen.top) == pytest.approx(1, abs=1e-4)
+
+
+def test_drafter_learns_that_the_grammar_refuses_its_drafts(guessed: LLM) -> None:
+    """Its drafts are never verified, and it is found to be wrong all the same."""
+    engine = guessed.client.thread.engine  # type: ignore[attr-defined]
+    (state,) = engine._speculator._states
+    noted: list[bool] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state._history, "note", lambda _, right: noted.append(right))
+        params = SamplingParams(grammar=Grammar.regex("[0-9]{12}"), max_tokens=20)
+        output = guessed.generate("x", params)
+    assert output.stats.drafted_tokens < len(noted)
+    assert noted.count(False) > 5

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.fake_llms import BLOCK_BYTES
 from support.grammar_llms import JSON_BACKEND
@@ -15,6 +16,9 @@ from support.replicas import write_plugin
 
 from nanoaccel import LLM, CacheEviction, Grammar, SamplingParams
 from nanoaccel.errors import SamplingError
+from nanoaccel.runtime.sampling import GrammarCompiler
+from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.text import Tokenizer
 
 SCHEMA = {
     "type": "object",
@@ -78,3 +82,29 @@ def test_replicas_follow_grammars(
         assert texts(llm) == expected
         with pytest.raises(SamplingError, match="JSON schema"):
             llm.generate("x", SamplingParams(grammar=Grammar.json_schema({"$ref": "#"})))
+
+
+def test_request_with_forced_tokens_decodes_until_it_is_preempted(json_bundle: Path) -> None:
+    tokenizer = Tokenizer.load(json_bundle)
+    params = SamplingParams(grammar=Grammar.regex("[ab]cdefg[hi]"))
+    assert params.grammar is not None
+    request = Request(
+        1,
+        tokenizer.encode("a prompt"),
+        params,
+        max_tokens=20,
+        tokenizer=tokenizer,
+        vocab_size=tokenizer.vocab_size,
+        seed=0,
+        index=0,
+        grammar=GrammarCompiler(tokenizer).compile(params.grammar),
+    )
+    assert not request.decodes
+    request.num_computed = request.num_known
+    request.append(request.sample(np.zeros(tokenizer.vocab_size, np.float32)), 0.0)
+    forced = list(request.append_forced(0.0))
+    assert "".join(chunk.text for chunk in forced) == "cdefg"
+    assert request.num_pending == 6
+    assert request.decodes
+    request.preempt()
+    assert not request.decodes

@@ -56,6 +56,7 @@ REFUSED: dict[str, tuple[Callable[[], Grammar], str]] = {
     "number": (lambda: Grammar.choice(["a", 1]), "string"),  # type: ignore[list-item]
     "one text": (lambda: Grammar.choice("yes"), "list"),
     "kind": (lambda: Grammar("bnf", "a"), "bnf"),  # type: ignore[arg-type]
+    "kind of a wrong type": (lambda: Grammar([], "a"), "kind"),  # type: ignore[arg-type]
     "source": (lambda: Grammar("regex", 5), "source"),  # type: ignore[arg-type]
     "whitespace": (
         lambda: Grammar.json_object(flexible_whitespace="no"),  # type: ignore[arg-type]

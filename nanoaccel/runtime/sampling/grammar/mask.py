@@ -107,8 +107,7 @@ class GrammarMask:
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            reason = " ".join(self._matcher.get_error().split())
+            reason = " ".join(self._matcher.get_error().partition("<")[0].split())
             raise GenerationError(
-                f"the grammar cannot be followed further: {reason:.200}",
-                "Simplify it, or raise max_tokens",
+                f"the grammar cannot be followed further: {reason:.200}", "Simplify it"
             )

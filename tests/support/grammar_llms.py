@@ -41,6 +41,7 @@ def write_tokenizer(folder: Path, *, eos: bool = True) -> int:
     backend = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     backend.pre_tokenizer = level
     backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens(["<mark>"])
     if eos:
         backend.add_special_tokens([EOS])
     backend.save(str(folder / "tokenizer.json"))

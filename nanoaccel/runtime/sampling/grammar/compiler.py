@@ -82,6 +82,8 @@ class GrammarCompiler:
         matcher = bounded(lambda: _matcher(tokenizer, spec))
         if matcher.is_error():
             raise refusal(grammar.kind, matcher.get_error())
+        if warnings := matcher.get_grammar_warnings():
+            raise refusal(grammar.kind, warnings[0])
         compiled = CompiledGrammar(matcher, tokenizer.vocab_size, tuple(tokenizer.eos_tokens))
         with self._lock:
             self._kept[grammar] = compiled

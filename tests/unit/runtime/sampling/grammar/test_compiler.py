@@ -56,6 +56,14 @@ def test_grammar_of_no_text_is_refused(tokenizer: Tokenizer) -> None:
         begin(tokenizer, Grammar.json_schema({"$ref": "#"}))
 
 
+def test_special_tokens_stand_in_a_grammar_if_the_tokenizer_has_them(tokenizer: Tokenizer) -> None:
+    mask = begin(tokenizer, Grammar.lark('start: "a" <mark> "b"'))
+    written = [token for _ in range(3) for token in mask.forced()[:1] if not mask.accept(token)]
+    assert tokenizer.decode(written, skip_special_tokens=False) == "a<mark>b"
+    with pytest.raises(SamplingError, match="other"):
+        begin(tokenizer, Grammar.lark('start: "a" <other> "b"'))
+
+
 def test_mask_allows_what_the_grammar_does(tokenizer: Tokenizer) -> None:
     mask = begin(tokenizer, Grammar.regex("[ab]{2}|abc"))
     assert allowed(tokenizer, mask) == {"a", "b", "ab", "abc"}

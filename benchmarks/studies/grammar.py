@@ -103,7 +103,7 @@ def main() -> None:
     arguments = parser.parse_args()
     methods = ("apply", "accept", "forced", "count_valid")
     with LLM(arguments.bundle, speculation="off", replicas=1) as llm:
-        print(f"{machine()}; medians\n")
+        print(f"{llm.backend.name}, {machine()}; medians\n")
         llm.generate(chat("a child"), SamplingParams(grammar=FREE_TEXT, max_tokens=4))
         print(table_head(["whitespace", "speed of a token, free = 1", "tokens a step"]))
         for name, flexible in (("none", False), ("flexible", True)):

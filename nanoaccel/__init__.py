@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nanoaccel.runtime.engine.metrics import Counters
     from nanoaccel.runtime.kv import CacheEviction
     from nanoaccel.runtime.llm import LLM
-    from nanoaccel.runtime.sampling import SamplingParams
+    from nanoaccel.runtime.sampling import Grammar, SamplingParams
     from nanoaccel.runtime.scheduling.options import RequestOptions
     from nanoaccel.runtime.types.events import Event
     from nanoaccel.runtime.types.outputs import Chunk, Completion, RequestOutput
@@ -37,6 +37,7 @@ _HOMES = {
     "Completion": "nanoaccel.runtime.types.outputs",
     "Counters": "nanoaccel.runtime.engine.metrics",
     "Event": "nanoaccel.runtime.types.events",
+    "Grammar": "nanoaccel.runtime.sampling",
     "NanoAccelError": "nanoaccel.errors",
     "Recipe": "nanoaccel.exporters.quantize.recipe",
     "RequestOptions": "nanoaccel.runtime.scheduling.options",
@@ -55,6 +56,7 @@ __all__ = [
     "Completion",
     "Counters",
     "Event",
+    "Grammar",
     "NanoAccelError",
     "Recipe",
     "RequestOptions",

@@ -116,8 +116,8 @@ class AsyncLLM:
         """Continue one prompt and give its text as it is written.
 
         The request is queued at once, and cancelled when the stream is closed or let go; closing
-        it is certain in an ``async with`` block. The prompt is encoded here. Where it is so long
-        that this would hold up the event loop, call this in a thread:
+        it is certain in an ``async with`` block. The prompt is encoded here, and a grammar
+        compiled. Where that would hold up the event loop, call this in a thread:
         ``stream = await asyncio.to_thread(llm.stream, prompt)``.
 
         Raises:

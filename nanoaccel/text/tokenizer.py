@@ -15,6 +15,8 @@ from nanoaccel.text.json_files import REMEDY, read_json
 from nanoaccel.text.named_tokens import NamedTokens
 from nanoaccel.text.output_text import OutputText
 
+_OWN_END = "<|nanoaccel-end-of-text|>"
+
 
 class Tokenizer:
     """Text to token ids and back, and chats to token ids.
@@ -133,6 +135,18 @@ class Tokenizer:
         """A token as the vocabulary writes it; None for an id that is no token."""
         found: str | None = self._backend.id_to_token(token_id)
         return found
+
+    def with_end(self) -> tuple[str, list[int]]:
+        """tokenizer.json of a tokenizer that has a token for the end, and the ids of such tokens.
+
+        Where this one has none, that is a token beyond its own.
+        """
+        ends = sorted(token for token in self.eos_token_ids if self.spelling(token) is not None)
+        if ends:
+            return self._backend.to_str(), ends
+        longer = tokenizers.Tokenizer.from_str(self._backend.to_str())
+        longer.add_special_tokens([_OWN_END])
+        return longer.to_str(), [longer.token_to_id(_OWN_END)]
 
     def detokenizer(
         self, prompt_ids: Sequence[int] = (), skip_special_tokens: bool = True

@@ -44,14 +44,14 @@ def load(_: BackendOptions) -> SlowBackend:
     return SlowBackend()
 
 
-def write_plugin(folder: Path) -> Path:
-    """A folder for ``sys.path`` that offers ``LETTERS_BACKEND``, to child processes too."""
+def write_plugin(
+    folder: Path, name: str = LETTERS_BACKEND, target: str = f"{__name__}:load"
+) -> Path:
+    """A folder for ``sys.path`` that offers a backend by name, to child processes too."""
     info = folder / "letters_plugin-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: letters-plugin\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(
-        f"[nanoaccel.backends]\n{LETTERS_BACKEND} = {__name__}:load\n"
-    )
+    (info / "entry_points.txt").write_text(f"[nanoaccel.backends]\n{name} = {target}\n")
     return folder
 
 

@@ -13,6 +13,7 @@ import typer
 from nanoaccel.cli.loading import open_llm
 from nanoaccel.cli.options import (
     EngineOptions,
+    GrammarOptions,
     ReplicaOptions,
     ReuseOptions,
     SamplingOptions,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 def generate(
     bundle: Path,
     sampling: SamplingOptions,
+    grammar: GrammarOptions,
     engine: EngineOptions,
     replicas: ReplicaOptions,
     speculation: SpeculationOptions,
@@ -67,7 +69,7 @@ def generate(
     input; the last line's end is then left out.
     """
     _check_together(raw=raw, system=system, stream=stream, as_json=as_json, n=n, logprobs=logprobs)
-    params = sampling.params(n=n, logprobs=logprobs)
+    params = sampling.params(n=n, logprobs=logprobs, grammar=grammar.grammar())
     text = read_prompt(prompt, file)
     echo = not as_json and n == 1 and (sys.stdout.isatty() if stream is None else stream)
     arguments = llm_arguments(engine, replicas, speculation, reuse)

@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 from nanoaccel.cli.options.engine import EngineOptions, ReplicaOptions
+from nanoaccel.cli.options.grammar import GrammarOptions
 from nanoaccel.cli.options.reuse import ReuseOptions
 from nanoaccel.cli.options.sampling import SamplingOptions
 from nanoaccel.cli.options.server import ServerOptions
@@ -10,6 +11,7 @@ from nanoaccel.cli.options.speculation import SpeculationOptions
 
 __all__ = [
     "EngineOptions",
+    "GrammarOptions",
     "ReplicaOptions",
     "ReuseOptions",
     "SamplingOptions",

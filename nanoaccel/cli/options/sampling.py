@@ -9,7 +9,7 @@ from nanoaccel.cli.options.panels import in_sampling
 from nanoaccel.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nanoaccel.runtime.sampling import SamplingParams
+    from nanoaccel.runtime.sampling import Grammar, SamplingParams
 
 
 def _own(help: str) -> Any:
@@ -63,7 +63,9 @@ class SamplingOptions:
         bool, in_sampling("--no-generation-config", help="Leave the model's own defaults aside.")
     ] = False
 
-    def params(self, *, n: int = 1, logprobs: int | None = None) -> SamplingParams:
+    def params(
+        self, *, n: int = 1, logprobs: int | None = None, grammar: Grammar | None = None
+    ) -> SamplingParams:
         """The checked parameters.
 
         Raises:
@@ -89,6 +91,7 @@ class SamplingOptions:
             ignore_eos=self.ignore_eos,
             n=n,
             logprobs=logprobs,
+            grammar=grammar,
         )
         return SamplingSettings().complete(params) if self.no_generation_config else params
 

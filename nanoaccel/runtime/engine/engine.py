@@ -268,7 +268,10 @@ class Engine:
             if request.eviction is not None and request.finish_reason is None:
                 restarted = chunk.start == 0
                 self._evictor.evict(request, self.runner.cache, scores, restarted=restarted)
-            given += self._deliver(request, written, now)
+            given += sum(len(piece.token_ids) for piece in written)
+            if written and request.finish_reason is None:
+                self._append_forced(request, now, written)
+            self._deliver(request, written, now)
         return given
 
     def verify(
@@ -301,8 +304,15 @@ class Engine:
         begin("other")
         return written
 
-    def _deliver(self, request: Request, written: Sequence[Chunk], now: float) -> int:
-        """Send what a request got in this step; how many tokens that were."""
+    def _append_forced(self, request: Request, now: float, written: list[Chunk]) -> None:
+        """Add what a grammar lets follow alone; the next step computes it with the token before."""
+        try:
+            written.extend(request.append_forced(now))
+        except Exception as error:
+            written.append(self._failure(request, error))
+
+    def _deliver(self, request: Request, written: Sequence[Chunk], now: float) -> None:
+        """Send what a request got in this step."""
         tokens = sum(len(chunk.token_ids) for chunk in written)
         self.recorder.tokens(request.id, request.submitted, now, tokens)
         for chunk in written:
@@ -311,7 +321,6 @@ class Engine:
             else:
                 self.scheduler.remove(request)
                 self._end(request, chunk)
-        return tokens
 
     def _fail(self, chunk: ScheduledTokens, error: Exception) -> None:
         with self.lock:

@@ -12,7 +12,7 @@ from nanoaccel.errors import ConfigError, RequestError
 from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.engine.prompts import Prompt, PromptEncoder
 from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
+from nanoaccel.runtime.sampling import GrammarCompiler, SamplingParams, SamplingSettings
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.text import Tokenizer
@@ -49,6 +49,7 @@ class InputProcessor:
     ) -> None:
         self._tokenizer = tokenizer
         self._info = info
+        self._grammars = GrammarCompiler(tokenizer)
         self._encoder = PromptEncoder(tokenizer, info.vocab_size)
         self._model_length = model_length
         self._set_length = set_length
@@ -77,7 +78,9 @@ class InputProcessor:
         Raises:
             RequestError: The prompt is empty, too long, or not a prompt; or it asks for eviction
                 by score and there are no scores.
-            SamplingError: The parameters name a token that the model does not have.
+            SamplingError: The parameters name a token that the model does not have, or a grammar
+                that cannot be used with its tokens.
+            MissingExtraError: A grammar needs llguidance, which is not installed.
             ConfigError: The cache eviction does not fit the cache, or ``params`` or ``options`` is
                 of another type.
         """
@@ -86,6 +89,7 @@ class InputProcessor:
         eviction = self._eviction_of(options)
         length = self._length_with(eviction)
         ids = self._encoder.encode(prompt, length, options.chat, self._way_to_more(length))
+        grammar = None if params.grammar is None else self._grammars.compile(params.grammar)
         room = length - len(ids)
         deadline = None if options.timeout is None else time.perf_counter() + options.timeout
         first_seed = secrets.randbits(63) if params.seed is None else params.seed
@@ -107,6 +111,7 @@ class InputProcessor:
                 deadline=deadline,
                 eviction=eviction,
                 sampler=requests[0].sampler.fork(seed) if requests else None,
+                grammar=grammar,
             )
             requests.append(request)
         return requests

@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from nanoaccel.errors import SamplingError
+from nanoaccel.runtime.sampling.grammar.value import Grammar
 from nanoaccel.runtime.types.values import as_bool, as_float, as_int, as_text, items_of
 
 MAX_LOGPROBS = 100
@@ -61,6 +62,8 @@ class SamplingParams:
             the chosen one; None returns none.
         skip_special_tokens: Whether the text leaves special tokens out; stop strings match them
             anyway.
+        grammar: What the text must look like; see ``Grammar``. Penalties and biases choose among
+            what it allows, and log-probabilities are those of the tokens that it allows.
 
     Raises:
         SamplingError: A value is of the wrong type or out of range, or two contradict each other.
@@ -91,6 +94,7 @@ class SamplingParams:
     n: int = 1
     logprobs: int | None = None
     skip_special_tokens: bool = True
+    grammar: Grammar | None = None
 
     def __post_init__(self) -> None:
         self._take_defaults()
@@ -105,6 +109,11 @@ class SamplingParams:
         ids = _items("stop_token_ids", self.stop_token_ids)
         self._set("stop_token_ids", tuple(as_int("stop_token_ids", i, SamplingError) for i in ids))
         self._set("logit_bias", _biases(self.logit_bias))
+        if not isinstance(self.grammar, Grammar | None):
+            raise SamplingError(
+                f"grammar={self.grammar!r:.80} is no Grammar",
+                "Write grammar=Grammar.json_schema(...), or .regex, .choice, .lark",
+            )
         self._check_lengths()
         self._check_distribution()
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nanoaccel.errors import GenerationError
 from nanoaccel.runtime.sampling.distribution import distribution
+from nanoaccel.runtime.sampling.grammar import CompiledGrammar
 from nanoaccel.runtime.sampling.logprobs import log_probabilities
 from nanoaccel.runtime.sampling.params import SamplingParams
 from nanoaccel.runtime.sampling.processors import logits_processors
@@ -27,7 +28,7 @@ class Sampled:
     Args:
         token_id: The token.
         logprob: Log-softmax of the model's logits, before penalties and temperature; None unless
-            asked for.
+            asked for. With a grammar, that of the logits of the tokens that it allows.
         top: (id, log-probability) of the likeliest tokens, likeliest first.
     """
 
@@ -45,6 +46,7 @@ class Sampler:
         end_ids: Tokens that end the text: the model's EOS tokens and the user's stop tokens.
         seed: Seed of the random numbers; ``params.seed``, or one that was drawn for this request.
         vocab_size: Length V of a row.
+        grammar: ``params.grammar``, compiled; None if there is none.
 
     Raises:
         SamplingError: The parameters name a token that the model does not have.
@@ -57,16 +59,43 @@ class Sampler:
         end_ids: Sequence[int],
         seed: int,
         vocab_size: int,
+        grammar: CompiledGrammar | None = None,
     ) -> None:
+        assert (grammar is None) == (params.grammar is None), "a grammar is compiled before"
         self._logprobs = params.logprobs
         self._settings = SamplingSettings().under(params)
         self._processors = logits_processors(params, prompt_ids, end_ids, vocab_size)
+        self._grammar = None if grammar is None else grammar.begin(end_ids, vocab_size)
         self._seed = seed
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a grammar lets nothing follow but the end."""
+        return self._grammar is not None and self._grammar.is_complete
+
+    def forced(self) -> tuple[int, ...]:
+        """The tokens that must come next, whatever the model says; none without a grammar.
+
+        Raises:
+            GenerationError: The grammar cannot be followed further.
+        """
+        return () if self._grammar is None else self._grammar.forced()
+
+    def count_valid(self, drafts: Sequence[int]) -> int:
+        """How many of some draft tokens, from the first, a grammar allows; all without one."""
+        return len(drafts) if self._grammar is None else self._grammar.count_valid(drafts)
+
+    def certain(self, token_id: int) -> Sampled:
+        """A token that no other may stand for."""
+        if self._logprobs is None:
+            return Sampled(token_id)
+        return Sampled(token_id, 0.0, ((token_id, 0.0),)[: self._logprobs])
 
     def fork(self, seed: int) -> Sampler:
         """A sampler in the same state with another seed; neither notices what the other accepts."""
         twin = copy(self)
         twin._processors = [processor.copy() for processor in self._processors]
+        twin._grammar = None if self._grammar is None else self._grammar.copy()
         twin._seed = seed
         return twin
 
@@ -78,8 +107,13 @@ class Sampler:
             position: Tokens generated so far.
 
         Raises:
-            GenerationError: The logits hold NaN or +inf, or all are -inf.
+            GenerationError: The logits hold NaN or +inf, or all are -inf; or a grammar cannot be
+                followed further.
         """
+        if self._grammar is not None:
+            if forced := self._grammar.forced():
+                return self.certain(forced[0])
+            self._grammar.apply(row, position)
         raw = row
         if self._processors:
             if self._logprobs is not None:
@@ -95,6 +129,8 @@ class Sampler:
 
     def accept(self, token_id: int) -> None:
         """Let the logits processors know a token that was appended to the output."""
+        if self._grammar is not None:
+            self._grammar.accept(token_id)
         for processor in self._processors:
             processor.accept(token_id)
 

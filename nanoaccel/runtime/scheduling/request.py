@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams
+from nanoaccel.runtime.sampling.grammar import CompiledGrammar
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.draft_tokens import DraftCounter
 from nanoaccel.runtime.types.outputs import Chunk, FinishReason, RequestStats, TokenLogprobs, Usage
@@ -38,6 +39,7 @@ class Request:
         deadline: When it is ended with what it has, seconds on the scheduler's clock; None never.
         eviction: Tokens that it holds in the cache, in whole blocks; None holds all.
         sampler: Chooses its tokens; None makes one of the parameters.
+        grammar: ``params.grammar``, compiled; only where there is no ``sampler``.
 
     Attributes:
         cache_key: What the keys of its cached blocks begin with; requests with different keys do
@@ -64,6 +66,7 @@ class Request:
         deadline: float | None = None,
         eviction: CacheEviction | None = None,
         sampler: Sampler | None = None,
+        grammar: CompiledGrammar | None = None,
     ) -> None:
         self.id = request_id
         self.params = params
@@ -81,6 +84,7 @@ class Request:
         self.num_evicted = 0
         self.num_cached_at_start = 0
         self.num_preemptions = 0
+        self._num_forced = 0
         self.finish_reason: FinishReason | None = None
         self._tokens: Int64Array = np.empty(self.num_prompt + max_tokens, np.int64)
         self._tokens[: self.num_prompt] = prompt_ids
@@ -89,7 +93,7 @@ class Request:
         model_ends = frozenset(token for token in model_ends if token < vocab_size)
         self._end_ids = model_ends | frozenset(params.stop_token_ids)
         self.sampler = (
-            Sampler(params, prompt_ids, sorted(self._end_ids), seed, vocab_size)
+            Sampler(params, prompt_ids, sorted(self._end_ids), seed, vocab_size, grammar)
             if sampler is None
             else sampler
         )
@@ -117,6 +121,11 @@ class Request:
     def num_pending(self) -> int:
         """Known tokens that are not computed yet."""
         return self.num_known - self.num_computed
+
+    @property
+    def decodes(self) -> bool:
+        """Whether it waits for what it wrote last alone: a token, and those forced behind it."""
+        return self.num_pending <= 1 + self._num_forced
 
     @property
     def num_cached(self) -> int:
@@ -198,8 +207,30 @@ class Request:
         """
         return self.sampler.sample(row, self.num_generated)
 
+    def count_valid(self, drafts: Sequence[int]) -> int:
+        """How many of some draft tokens, from the first, its grammar allows; all without one."""
+        return self.sampler.count_valid(drafts)
+
+    def append_forced(self, now: float) -> Iterator[Chunk]:
+        """Take the tokens that must follow, whatever the model says; may finish the request.
+
+        They are known tokens that are not computed yet, as those of a prompt are: they need no step
+        of their own, and no logits.
+
+        Raises:
+            GenerationError: The grammar cannot be followed further.
+        """
+        self._num_forced = 0
+        while self.finish_reason is None and (forced := self.sampler.forced()):
+            self._num_forced += 1
+            yield self.append(self.sampler.certain(forced[0]), now)
+
     def append(self, sampled: Sampled, now: float) -> Chunk:
-        """Take one more token and say what it adds to the text; may finish the request."""
+        """Take one more token and say what it adds to the text; may finish the request.
+
+        Raises:
+            GenerationError: The grammar cannot be followed further.
+        """
         token = sampled.token_id
         if self.first_token is None:
             self.first_token = now
@@ -210,7 +241,7 @@ class Request:
         ended = token in self._end_ids and may_stop
         text = "" if ended else self.output_text.push(token, may_stop)
         logprobs = _logprobs(sampled)
-        if ended or self.output_text.matched:
+        if ended or self.output_text.matched or self.sampler.is_complete:
             return self.finish("stop", now, text=text, token_ids=(token,), logprobs=logprobs)
         if self.num_generated >= self.max_tokens:
             return self.finish("length", now, text=text, token_ids=(token,), logprobs=logprobs)

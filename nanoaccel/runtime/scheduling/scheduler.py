@@ -71,10 +71,11 @@ class _Step:
 class Scheduler:
     """Continuous batching (Yu et al. 2022, Orca), by priority, then first come, first served.
 
-    In a step, running requests that decode bring their one token first. What is left of the
-    budget goes to running prompts and to waiting requests, by rank. A waiting request is admitted
-    when the cache holds all its known tokens with a block to spare for each running one; while
-    the first one waits, none behind it is admitted.
+    In a step, running requests that decode bring their one token first, then those that also have
+    tokens that a grammar forced upon them. What is left of the budget goes to running prompts and
+    to waiting requests, by rank. A waiting request is admitted when the cache holds all its known
+    tokens with a block to spare for each running one; while the first one waits, none behind it is
+    admitted.
 
     When a running request needs room, the lowest in rank, the youngest of the lowest priority,
     gives up its blocks and goes back to its place in the queue. Its full blocks can be found
@@ -187,8 +188,9 @@ class Scheduler:
 
     def schedule(self) -> list[ScheduledTokens]:
         """Choose the chunks of the next step; their room in the cache is allocated."""
-        decodes = [request for request in self._running if request.num_pending == 1]
-        prompts = [request for request in self._running if request.num_pending > 1]
+        prompts = [request for request in self._running if not request.decodes]
+        decodes = [request for request in self._running if request.decodes]
+        decodes.sort(key=lambda request: request.num_pending > 1)
         step = _Step(self._step_tokens(decodes, prompts))
         for request in decodes:
             self._advance(request, step)
@@ -204,7 +206,8 @@ class Scheduler:
         begun = [request.first_token for request in decodes if request.first_token is not None]
         first = min(begun, default=math.inf)
         peers = sum(request.submitted < first for request in waiting)
-        return self._budget.tokens(len(decodes), len(waiting), peers)
+        tokens = sum(request.num_pending for request in decodes)
+        return self._budget.tokens(tokens, len(waiting), peers)
 
     def _advance(self, request: Request, step: _Step) -> None:
         """Add a chunk of a running request, for which lower ones may lose theirs."""

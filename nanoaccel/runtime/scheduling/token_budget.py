@@ -49,7 +49,7 @@ class StepBudget:
         """Tokens for a step; its decodes and ``MIN_CHUNK`` more always, up to ``max_tokens``.
 
         Args:
-            decodes: Requests that decode.
+            decodes: Tokens of the requests that decode, mostly one of each.
             prompts: Requests whose prompts wait.
             peers: Those of them that came before any request that decodes had its first token.
         """

@@ -17,7 +17,8 @@ class SpeculationCounters:
         steps: Such steps.
         draft_steps: Those that checked draft tokens.
         rows: How often a request got tokens from a step.
-        tokens: Those tokens; without draft tokens one each time.
+        tokens: Those tokens; without draft tokens one each time. What a grammar forces is not
+            counted.
         drafted_tokens: Draft tokens that were verified.
         accepted_tokens: Those that were accepted, and so came for free.
         reached: By position in a draft, from the first: tokens before which all were accepted.

@@ -195,6 +195,7 @@ class Speculator:
         shape = StepShape(shape.writers, shape.writers)
         best: dict[int, Draft] = {}
         best_goodput: dict[int, tuple[float, float]] = {}
+        requests = {chunk.request.id: chunk.request for chunk in writers}
         for state in list(self._states):
             drafts = [
                 draft
@@ -215,6 +216,7 @@ class Speculator:
             with self._guard(state):
                 self._fill(state, drafts)
                 for draft in drafts:
+                    draft.cut(requests[draft.request_id].count_valid(draft.proposed))
                     if draft.proposed:
                         self._open.setdefault(draft.request_id, []).append((state, draft))
                         goodput = self._goodput(draft, shape)

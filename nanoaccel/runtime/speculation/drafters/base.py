@@ -85,7 +85,7 @@ class Draft:
         proposed: The tokens added.
         buckets: The confidence bucket of each.
         cumulative: The cumulative acceptance of each, the chance that the target reaches and
-            accepts it; it never rises.
+            accepts it; it never rises. It ends before a token that is known to be wrong.
         lag: Tokens that the drafter had to read first; set by one that follows a text.
     """
 
@@ -138,6 +138,13 @@ class Draft:
         count = len(self.proposed)
         floor = self._floors[min(count, len(self._floors) - 1)]
         return count < self.limit and chance * self._outlook >= floor
+
+    def cut(self, count: int) -> None:
+        """Note that what stands behind the first so many draft tokens is wrong.
+
+        They are never verified, but remembered, so that the drafter is judged by them too.
+        """
+        del self.cumulative[count:]
 
 
 def _read_only(tokens: Int64Array) -> Int64Array:

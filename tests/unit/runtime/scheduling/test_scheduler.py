@@ -5,6 +5,7 @@ from support.engines import letter_tokenizer
 from support.scheduling import Simulation
 
 from nanoaccel.errors import QueueFullError
+from nanoaccel.runtime.sampling import Sampled
 from nanoaccel.runtime.scheduling.token_budget import FIRST_CHUNK, MIN_CHUNK
 from nanoaccel.text import Tokenizer
 
@@ -50,6 +51,18 @@ def test_scheduler_takes_decodes_then_running_prompts_then_waiting_ones(
     (decode, running, waiting) = simulation.plan()
     assert (decode, running) == ((0, 17, 18), (1, 3, 12))
     assert waiting[:2] == (2, 0)
+
+
+def test_scheduler_takes_forced_tokens_before_prompts_of_higher_rank(tokenizer: Tokenizer) -> None:
+    simulation = Simulation(tokenizer, max_step_tokens=10)
+    request = simulation.submit([1, 2], max_tokens=20)
+    assert simulation.plan() == [(0, 0, 2)]
+    simulation.submit([3] * 50, priority=1)
+    assert simulation.plan() == [(0, 2, 3), (1, 0, 9)]
+    for token in (4, 5, 6):
+        request.append(Sampled(token), 0.0)
+    request._num_forced = 3
+    assert simulation.plan() == [(0, 3, 7), (1, 9, 15)]
 
 
 def test_scheduler_gives_prompts_what_decodes_can_bear(tokenizer: Tokenizer) -> None:

@@ -1,0 +1,68 @@
+"""Options of what an answer must look like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from nanoaccel.cli.options.panels import in_sampling
+from nanoaccel.cli.ui.prompt import decode_utf8
+from nanoaccel.errors import ConfigError
+
+if TYPE_CHECKING:
+    from nanoaccel.runtime.sampling import Grammar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrammarOptions:
+    """One of several kinds of grammar, or none."""
+
+    json_schema: Annotated[
+        Path | None, in_sampling(metavar="FILE", help="JSON schema that the answer must follow.")
+    ] = None
+    regex: Annotated[
+        str | None,
+        in_sampling(metavar="PATTERN", help="Regular expression that the whole answer matches."),
+    ] = None
+    choice: Annotated[
+        list[str] | None,
+        in_sampling(metavar="TEXT", help="A text that may be the answer; may be repeated."),
+    ] = None
+
+    def grammar(self) -> Grammar | None:
+        """The grammar.
+
+        Raises:
+            ConfigError: Two are given, or the file cannot be read.
+            SamplingError: It cannot be used.
+            MissingExtraError: llguidance is not installed.
+        """
+        named = {
+            "--json-schema": self.json_schema,
+            "--regex": self.regex,
+            "--choice": self.choice or None,
+        }
+        given = [name for name, value in named.items() if value is not None]
+        if not given:
+            return None
+        if len(given) > 1:
+            raise ConfigError(f"{' and '.join(given)} are both given", "Give one of them")
+
+        from nanoaccel.runtime.sampling import Grammar
+
+        if self.json_schema is not None:
+            return Grammar.json_schema(_read(self.json_schema))
+        if self.regex is not None:
+            return Grammar.regex(self.regex)
+        assert self.choice is not None
+        return Grammar.choice(self.choice)
+
+
+def _read(path: Path) -> str:
+    try:
+        return decode_utf8(path.read_bytes(), str(path))
+    except OSError as error:
+        raise ConfigError(
+            f"--json-schema {path} cannot be read: {error.strerror}", "Name a file"
+        ) from error

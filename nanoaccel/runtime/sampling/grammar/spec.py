@@ -1,0 +1,104 @@
+"""A grammar in the words of llguidance, and what of it is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Literal
+
+from nanoaccel.errors import SamplingError
+from nanoaccel.runtime.sampling.grammar.library import bounded, limits, llguidance
+from nanoaccel.runtime.sampling.grammar.multiples import check_multiples, schemas_within
+
+MAX_BYTES = 64 << 10
+
+GrammarKind = Literal["json_schema", "regex", "choice", "lark"]
+NAMES: Mapping[GrammarKind, str] = {
+    "json_schema": "JSON schema",
+    "regex": "regular expression",
+    "choice": "choice",
+    "lark": "Lark grammar",
+}
+# Nothing is passed over, and nothing is taken for something similar.
+_STRICT = {"lenient": False, "coerce_one_of": False, "item_separator": ",", "key_separator": ":"}
+
+# What the library says of special tokens before it knows which there are.
+_UNKNOWN_YET = "no tokenizer"
+
+
+def check_grammar(kind: GrammarKind, source: str, flexible_whitespace: bool) -> None:
+    """Refuse what can be refused without a tokenizer.
+
+    Raises:
+        SamplingError: It is too long, is no grammar, asks for what the library does not have, or
+            takes too long to check.
+        MissingExtraError: llguidance is not installed.
+    """
+    try:
+        size = len(source.encode())
+    except UnicodeEncodeError as error:
+        raise refusal(kind, f"character {error.start} is a lone surrogate") from None
+    if size > MAX_BYTES:
+        raise SamplingError(
+            f"the {NAMES[kind]} has {size:,} bytes", f"It may have {MAX_BYTES:,} at most"
+        )
+    spec = library_spec(kind, source, flexible_whitespace)
+    if kind == "json_schema":
+        check_multiples(json.loads(source))
+    elif kind == "lark":
+        for schema in schemas_within(source):
+            check_multiples(schema)
+    check = llguidance().LLMatcher.validate_grammar_with_warnings
+    _, told = bounded(lambda: check(spec, limits=limits()))
+    problems = [line for line in told if not line.startswith(_UNKNOWN_YET)]
+    if problems:
+        raise refusal(kind, problems[0])
+
+
+def library_spec(kind: GrammarKind, source: str, flexible_whitespace: bool) -> str:
+    """The grammar as llguidance reads it.
+
+    Raises:
+        SamplingError: A schema or a choice is not JSON of its kind.
+    """
+    matcher = llguidance().LLMatcher
+    made: str
+    if kind == "json_schema":
+        _check_schema(source)
+        overrides = {**_STRICT, "whitespace_flexible": flexible_whitespace}
+        made = matcher.grammar_from_json_schema(source, overrides=overrides)
+    elif kind == "regex":
+        made = matcher.grammar_from_regex(source)
+    else:
+        made = matcher.grammar_from_lark(_choice_rule(source) if kind == "choice" else source)
+    return made
+
+
+def refusal(kind: GrammarKind, problem: str) -> SamplingError:
+    """The error that says why a grammar cannot be used."""
+    named = " ".join(problem.split())
+    return SamplingError(f"the {NAMES[kind]} cannot be used: {named:.300}")
+
+
+def _check_schema(source: str) -> None:
+    schema = _parsed("json_schema", source)
+    if not isinstance(schema, dict):
+        raise refusal("json_schema", "it is no JSON object")
+    if "x-guidance" in schema:
+        raise refusal("json_schema", "x-guidance is no keyword of JSON schemas")
+
+
+def _choice_rule(source: str) -> str:
+    texts = _parsed("choice", source)
+    if not isinstance(texts, list) or not texts:
+        raise refusal("choice", "it names no texts")
+    if not all(isinstance(text, str) and text for text in texts):
+        raise refusal("choice", "each must be a string that is not empty")
+    return "start: " + " | ".join(map(json.dumps, texts))
+
+
+def _parsed(kind: GrammarKind, source: str) -> object:
+    try:
+        return json.loads(source)
+    except (ValueError, RecursionError) as error:
+        raise refusal(kind, f"it is not JSON: {error}") from None

@@ -16,6 +16,7 @@ from nanoaccel.server.openai.messages import read_chat_options, read_messages
 from nanoaccel.server.openai.running import generation_of, model_for
 from nanoaccel.server.openai.sampling import read_options, read_sampling, read_top_logprobs
 from nanoaccel.server.openai.streaming import StreamOptions, stream
+from nanoaccel.server.openai.structured import with_grammar
 
 
 async def chat_completions(call: Call) -> None:
@@ -23,6 +24,7 @@ async def chat_completions(call: Call) -> None:
     fields, limits = call.fields, call.service.config.limits
     streaming = StreamOptions.read(fields)
     params = read_sampling(fields, limits, max_tokens=None, logprobs=_logprobs(fields))
+    params = await with_grammar(params, fields)
     chat = read_chat_options(fields, limits)
     work = Work([read_messages(fields, limits)], params, read_options(fields, chat))
     async with model_for(call) as model, generation_of(call, model, work) as generation:

@@ -18,6 +18,7 @@ from nanoaccel.server.openai.logprobs import CompletionLogprobs
 from nanoaccel.server.openai.running import generation_of, model_for
 from nanoaccel.server.openai.sampling import read_options, read_sampling, read_top_logprobs
 from nanoaccel.server.openai.streaming import StreamOptions, stream
+from nanoaccel.server.openai.structured import with_grammar
 
 _MAX_TOKENS = 16  # OpenAI's default
 
@@ -31,6 +32,7 @@ async def completions(call: Call) -> None:
     params = read_sampling(
         fields, limits, max_tokens=_MAX_TOKENS, logprobs=logprobs, prompts=len(prompts)
     )
+    params = await with_grammar(params, fields)
     echo = _reads_echo(fields, logprobs)
     work = Work(prompts, params, read_options(fields))
     async with model_for(call) as model, generation_of(call, model, work) as generation:

@@ -45,12 +45,6 @@ def read_chat_options(fields: Fields, limits: Limits) -> ChatOptions:
         raise bad_request(
             f"tool_choice={shown(choice)} is not supported. It is 'auto' or 'none'", "tool_choice"
         )
-    format_type = fields.typed("response_format", dict, {}).get("type", "text")
-    if format_type != "text":
-        raise bad_request(
-            f"response_format of type {shown(format_type)} is not supported. It is 'text'",
-            "response_format",
-        )
     begins = fields.raw("add_generation_prompt")
     return ChatOptions(
         tools=tools if tools and choice != "none" else None,

@@ -18,7 +18,6 @@ _AS_THEY_ARE = (
 )  # fmt: skip
 # Asked for, these must be obeyed; and they are not.
 _REFUSED = (
-    "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar",
     "grammar", "json_schema", "functions", "function_call", "chat_template", "audio",
     "modalities", "suffix",
 )  # fmt: skip

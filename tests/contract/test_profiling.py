@@ -54,8 +54,8 @@ def test_operators_are_about_the_forward_time(
     assert decode is not None
     assert (prefill.passes, decode.passes) == (3, 8)
     for found in (prefill, decode):
-        assert found.seconds > 0
-        assert found.forward > 0
+        # What lies between the operators weighs much with so small a model.
+        assert 0.02 * found.forward < found.seconds < 1.05 * found.forward
         layers = {layer for layer, _ in found.by_layer()}
         assert None in layers
         assert layers - {None} == set(range(len(layers) - 1))

@@ -49,6 +49,7 @@ async function run(mode, work) {
   return new Promise((resolve, reject) => {
     const transaction = database.transaction(STORE, mode);
     const request = work(transaction.objectStore(STORE));
+    transaction.commit?.(); // without waiting for this page, which may be left at once
     transaction.oncomplete = () => resolve(request.result);
     transaction.onabort = () => reject(transaction.error);
   });

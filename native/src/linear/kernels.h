@@ -1,0 +1,70 @@
+// The quantized linear as its kernels see it: views of memory, and the functions of a path.
+//
+// Outputs stand in tiles of 16. A tile holds the codes of its 16 rows interleaved, so that 64
+// bytes are four values of k (8 bits) or eight (4 bits: low nibbles k..k+3, high ones k+4..k+7)
+// of each row, and one vector instruction serves all 16.
+//
+//   y[m, n] = sum over groups g of
+//             float(sum over k of (code[n, k] - zero[n, g]) * q[m, k]) * (scale[n, g] * s[m, g])
+//
+// The inner sum is exact in int32. The outer one adds group by group with fused multiply-adds, in
+// the same order on every path and for any number of rows.
+#pragma once
+
+#include <cstdint>
+
+namespace nanoaccel {
+
+constexpr int kTile = 16;
+constexpr int kMaxGroup = 256;  // the sum of a group's activations fits 16 bits
+
+struct LinearView {
+  int64_t inputs;  // K
+  int64_t tiles;
+  int64_t groups;  // along K; the last one may be padded
+  int group;       // values of k that share scales: 16, 32, ... 256
+  int bits;        // 4 or 8
+  bool half;       // whether scales are f16, else f32
+  const uint8_t* codes;
+  const void* scales;    // [tile][group][16]
+  const uint8_t* zeros;  // the same; nullptr is the middle of the range
+};
+
+// Activations of some rows in int8, a scale and a negated sum for each group.
+struct ActivationView {
+  int8_t* codes;           // [row][stride]
+  float* scales;           // [row][groups]
+  uint32_t* negated_sums;  // [row][groups], of which the lower 16 bits count
+  int64_t stride;
+  int64_t groups;
+};
+
+// y = RMSNorm(x) * weight; none where weight is nullptr.
+struct NormView {
+  const float* weight;
+  float epsilon;
+};
+
+// y = x * W + bias; then silu(gate) * up of each pair of tiles; then + residual.
+struct OutputView {
+  float* y;  // [row][width]
+  int64_t width;
+  const float* bias;      // [tile][16]; nullptr is none
+  const float* residual;  // [row][width]; nullptr is none
+  bool swiglu;
+};
+
+struct Range {
+  int64_t begin;
+  int64_t end;
+};
+
+struct LinearKernels {
+  void (*quantize)(const LinearView&, const NormView&, const float* x, const ActivationView&,
+                   Range rows);
+  // A unit is a tile, or with swiglu the tile of a gate and that of its up projection.
+  void (*multiply)(const LinearView&, const ActivationView&, const OutputView&, Range rows,
+                   Range units);
+};
+
+}  // namespace nanoaccel

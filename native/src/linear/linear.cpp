@@ -69,7 +69,7 @@ void run_rows(const LinearKernels& kernels, const PackedWeights& weights, const 
   const OutputView output = {call.y, weights.outputs(), weights.bias(), call.residual,
                              weights.swiglu()};
   Work work = {kernels, view,      call.norm, call.x, scratch.view(view, call.rows),
-               output,  call.rows, 1,         1,      weights.units()};
+               output,  call.rows, 1,         1,      view.units};
   if (call.rows * view.inputs > kSerialNumbers) {
     work.row_parts = std::min(parts, call.rows);
     pool.run(quantize_part, static_cast<size_t>(work.row_parts), &work);

@@ -10,22 +10,30 @@ namespace {
 constexpr int64_t kRowBlockBytes = 384 << 10;  // of activations that stay in the second-level cache
 constexpr int kPrefetchBytes = 2048;
 
-// The sums of M rows over a group, less what the zero points add.
-template <class V, int M, int Bits>
-inline void group_products(const uint8_t* codes, const int8_t* const (&q)[M], int group,
-                           typename V::Int (&sums)[M]) {
+// Adds the products of M rows and T tiles over a group to their sums.
+template <class V, int M, int Bits, int T>
+inline void add_group(const uint8_t* codes, const int8_t* const (&q)[M], int group,
+                      typename V::Int (&sums)[T][M]) {
   constexpr int kStep = Bits == 4 ? 8 : 4;
-  for (int k = 0; k < group; k += kStep, codes += 64) {
-    if (M <= 4) __builtin_prefetch(codes + kPrefetchBytes);
-    const typename V::Codes loaded = V::load_codes(codes);
-    if (Bits == 4) {
-      const typename V::Codes low = V::low(loaded);
-      const typename V::Codes high = V::high(loaded);
+  for (int k = 0; k < group; k += kStep, codes += kUnitTiles * kTileBytes) {
+    typename V::Codes low[T];
+    typename V::Codes high[T];
+#pragma GCC unroll 2
+    for (int t = 0; t < T; ++t) {
+      __builtin_prefetch(codes + t * kTileBytes + kPrefetchBytes);
+      low[t] = V::load_codes(codes + t * kTileBytes);
+      if (Bits == 4) {
+        high[t] = V::high(low[t]);
+        low[t] = V::low(low[t]);
+      }
+    }
 #pragma GCC unroll 8
-      for (int m = 0; m < M; ++m) sums[m] = V::dot_nibbles(sums[m], low, high, q[m] + k);
-    } else {
-#pragma GCC unroll 8
-      for (int m = 0; m < M; ++m) sums[m] = V::dot_bytes(sums[m], loaded, q[m] + k);
+    for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+      for (int t = 0; t < T; ++t) {
+        sums[t][m] = Bits == 4 ? V::dot_nibbles(sums[t][m], low[t], high[t], q[m] + k)
+                               : V::dot_bytes(sums[t][m], low[t], q[m] + k);
+      }
     }
   }
 }
@@ -36,38 +44,53 @@ inline typename V::Float load_scales(const LinearView& w, int64_t block) {
                 : V::load(static_cast<const float*>(w.scales) + block * kTile);
 }
 
-// M rows times one tile.
-template <class V, int M, int Bits>
-inline void tile_product(const LinearView& w, const ActivationView& a, int64_t row, int64_t tile,
-                         typename V::Float (&totals)[M]) {
-  using Int = typename V::Int;
-  using Float = typename V::Float;
+// The zero points of a block, as the codes of its path are offset.
+template <class V, int Bits>
+inline typename V::Int load_zeros(const LinearView& w, int64_t block) {
   constexpr int kOffset = Bits == 8 ? V::kByteOffset : 0;
-  const Int middle = V::set_int((1 << (Bits - 1)) - kOffset);
-  const int64_t group_bytes = static_cast<int64_t>(w.group) * kTile * Bits / 8;
+  if (w.zeros == nullptr) return V::set_int((1 << (Bits - 1)) - kOffset);
+  return V::add_int(V::load_bytes(w.zeros + block * kTile), V::set_int(-kOffset));
+}
+
+// M rows times T tiles of a unit, from the tile ``first`` on.
+template <class V, int M, int Bits, int T>
+inline void tile_products(const LinearView& w, const ActivationView& a, int64_t row, int64_t unit,
+                          int first, typename V::Float (*totals)[M]) {
+  const int64_t group_bytes = static_cast<int64_t>(w.group) * kTile * kUnitTiles * Bits / 8;
+  const uint8_t* codes = w.codes + unit * w.groups * group_bytes + first * kTileBytes;
+  typename V::Float added[T][M];
   const int8_t* q[M];
 #pragma GCC unroll 8
   for (int m = 0; m < M; ++m) {
     q[m] = a.codes + (row + m) * a.stride;
-    totals[m] = V::set(0.0F);
+    for (int t = 0; t < T; ++t) added[t][m] = V::set(0.0F);
   }
-  for (int64_t g = 0; g < w.groups; ++g) {
-    const int64_t block = tile * w.groups + g;
-    const Int zero = w.zeros == nullptr
-                         ? middle
-                         : V::add_int(V::load_bytes(w.zeros + block * kTile), V::set_int(-kOffset));
-    Int sums[M];
+  for (int64_t g = 0; g < w.groups; ++g, codes += group_bytes) {
+    const int64_t block = (unit * w.groups + g) * kUnitTiles + first;
+    typename V::Int sums[T][M];
+#pragma GCC unroll 2
+    for (int t = 0; t < T; ++t) {
+      const typename V::Int zero = load_zeros<V, Bits>(w, block + t);
 #pragma GCC unroll 8
-    for (int m = 0; m < M; ++m)
-      sums[m] = V::mul_low(zero, a.negated_sums + (row + m) * a.groups + g);
-    group_products<V, M, Bits>(w.codes + block * group_bytes, q, w.group, sums);
-    const Float scale = load_scales<V>(w, block);
-#pragma GCC unroll 8
-    for (int m = 0; m < M; ++m) {
-      const Float both = V::mul(scale, V::set(a.scales[(row + m) * a.groups + g]));
-      totals[m] = V::fma(V::to_float(sums[m]), both, totals[m]);
-      q[m] += w.group;
+      for (int m = 0; m < M; ++m) {
+        sums[t][m] = V::mul_low(zero, a.negated_sums + (row + m) * a.groups + g);
+      }
     }
+    add_group<V, M, Bits, T>(codes, q, w.group, sums);
+#pragma GCC unroll 2
+    for (int t = 0; t < T; ++t) {
+      const typename V::Float scale = load_scales<V>(w, block + t);
+#pragma GCC unroll 8
+      for (int m = 0; m < M; ++m) {
+        const auto both = V::mul(scale, V::set(a.scales[(row + m) * a.groups + g]));
+        added[t][m] = V::fma(V::to_float(sums[t][m]), both, added[t][m]);
+      }
+    }
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) q[m] += w.group;
+  }
+  for (int t = 0; t < T; ++t) {
+    for (int m = 0; m < M; ++m) totals[t][m] = added[t][m];
   }
 }
 
@@ -76,11 +99,12 @@ inline typename V::Float with_bias(const OutputView& out, int64_t tile, typename
   return out.bias == nullptr ? v : V::add(v, V::load(out.bias + tile * kTile));
 }
 
-// Adds the residual and writes up to 16 outputs.
+// Adds the residual and writes up to 16 outputs; none of a tile that is padding.
 template <class V>
 inline void write(const OutputView& out, int64_t row, int64_t column, typename V::Float v) {
   const int64_t at = row * out.width + column;
   const int64_t left = out.width - column;
+  if (left <= 0) return;
   if (left >= kTile) {
     if (out.residual != nullptr) v = V::add(v, V::load(out.residual + at));
     V::store(out.y + at, v);
@@ -94,20 +118,21 @@ inline void write(const OutputView& out, int64_t row, int64_t column, typename V
 template <class V, int M, int Bits>
 void unit_product(const LinearView& w, const ActivationView& a, const OutputView& out, int64_t row,
                   int64_t unit) {
-  typename V::Float first[M];
-  const int64_t tile = out.swiglu ? 2 * unit : unit;
-  tile_product<V, M, Bits>(w, a, row, tile, first);
-  if (!out.swiglu) {
-    for (int m = 0; m < M; ++m) {
-      write<V>(out, row + m, unit * kTile, with_bias<V>(out, tile, first[m]));
-    }
-    return;
+  constexpr int kTogether = V::tiles(M);
+  typename V::Float totals[kUnitTiles][M];
+  for (int t = 0; t < kUnitTiles; t += kTogether) {
+    tile_products<V, M, Bits, kTogether>(w, a, row, unit, t, totals + t);
   }
-  typename V::Float second[M];
-  tile_product<V, M, Bits>(w, a, row, tile + 1, second);
+  const int64_t tile = unit * kUnitTiles;
   for (int m = 0; m < M; ++m) {
-    const typename V::Float gate = silu<V>(with_bias<V>(out, tile, first[m]));
-    write<V>(out, row + m, unit * kTile, V::mul(gate, with_bias<V>(out, tile + 1, second[m])));
+    const auto first = with_bias<V>(out, tile, totals[0][m]);
+    const auto second = with_bias<V>(out, tile + 1, totals[1][m]);
+    if (out.swiglu) {
+      write<V>(out, row + m, unit * kTile, V::mul(silu<V>(first), second));
+    } else {
+      write<V>(out, row + m, tile * kTile, first);
+      write<V>(out, row + m, (tile + 1) * kTile, second);
+    }
   }
 }
 

@@ -19,6 +19,7 @@ namespace nanoaccel {
 constexpr int kTile = 16;
 constexpr int kUnitTiles = 2;
 constexpr int kTileBytes = 64;
+constexpr int kStep = 8;        // of k, in the order of activations
 constexpr int kMaxGroup = 256;  // the sum of a group's activations fits 16 bits
 
 struct LinearView {
@@ -34,13 +35,22 @@ struct LinearView {
 };
 
 // Activations of some rows in int8, a scale and a negated sum for each group.
+//
+// Rows stand in blocks of as many as a path multiplies together, the last block with fewer, so
+// that a block is one stream: its codes are [k / 8][row][8], the others [group][row].
 struct ActivationView {
-  int8_t* codes;           // [row][stride]
-  float* scales;           // [row][groups]
-  uint32_t* negated_sums;  // [row][groups], of which the lower 16 bits count
-  int64_t stride;
+  int64_t rows;
   int64_t groups;
+  int64_t padded;  // values of k, groups times their size
+  int8_t* codes;
+  float* scales;
+  uint32_t* negated_sums;  // the lower 16 bits count
 };
+
+// Rows of a block that begins at a row.
+constexpr int64_t block_rows(int64_t rows, int64_t begin, int64_t block) {
+  return rows - begin < block ? rows - begin : block;
+}
 
 // y = RMSNorm(x) * weight; none where weight is nullptr.
 struct NormView {
@@ -62,7 +72,9 @@ struct Range {
   int64_t end;
 };
 
+// Ranges of rows begin at a multiple of ``row_block``.
 struct LinearKernels {
+  int64_t row_block;
   void (*quantize)(const LinearView&, const NormView&, const float* x, const ActivationView&,
                    Range rows);
   void (*multiply)(const LinearView&, const ActivationView&, const OutputView&, Range rows,

@@ -10,12 +10,11 @@ namespace {
 constexpr int64_t kRowBlockBytes = 384 << 10;  // of activations that stay in the second-level cache
 constexpr int kPrefetchBytes = 2048;
 
-// Adds the products of M rows and T tiles over a group to their sums.
+// Adds the products of M rows and T tiles over eight values of k to their sums.
 template <class V, int M, int Bits, int T>
-inline void add_group(const uint8_t* codes, const int8_t* const (&q)[M], int group,
-                      typename V::Int (&sums)[T][M]) {
-  constexpr int kStep = Bits == 4 ? 8 : 4;
-  for (int k = 0; k < group; k += kStep, codes += kUnitTiles * kTileBytes) {
+inline void add_step(const uint8_t* codes, const int8_t* q, typename V::Int (&sums)[T][M]) {
+#pragma GCC unroll 2
+  for (int half = 0; half < (Bits == 4 ? 1 : 2); ++half, codes += kUnitTiles * kTileBytes) {
     typename V::Codes low[T];
     typename V::Codes high[T];
 #pragma GCC unroll 2
@@ -31,8 +30,8 @@ inline void add_group(const uint8_t* codes, const int8_t* const (&q)[M], int gro
     for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 2
       for (int t = 0; t < T; ++t) {
-        sums[t][m] = Bits == 4 ? V::dot_nibbles(sums[t][m], low[t], high[t], q[m] + k)
-                               : V::dot_bytes(sums[t][m], low[t], q[m] + k);
+        sums[t][m] = Bits == 4 ? V::dot_nibbles(sums[t][m], low[t], high[t], q + m * kStep)
+                               : V::dot_bytes(sums[t][m], low[t], q + m * kStep + half * 4);
       }
     }
   }
@@ -52,45 +51,43 @@ inline typename V::Int load_zeros(const LinearView& w, int64_t block) {
   return V::add_int(V::load_bytes(w.zeros + block * kTile), V::set_int(-kOffset));
 }
 
-// M rows times T tiles of a unit, from the tile ``first`` on.
+// The M rows of a block times T tiles of a unit, from the tile ``first`` on.
+//
+// The totals stay in memory, which a call of its own makes sure of: the sums need the registers.
 template <class V, int M, int Bits, int T>
-inline void tile_products(const LinearView& w, const ActivationView& a, int64_t row, int64_t unit,
-                          int first, typename V::Float (*totals)[M]) {
-  const int64_t group_bytes = static_cast<int64_t>(w.group) * kTile * kUnitTiles * Bits / 8;
-  const uint8_t* codes = w.codes + unit * w.groups * group_bytes + first * kTileBytes;
-  typename V::Float added[T][M];
-  const int8_t* q[M];
-#pragma GCC unroll 8
-  for (int m = 0; m < M; ++m) {
-    q[m] = a.codes + (row + m) * a.stride;
-    for (int t = 0; t < T; ++t) added[t][m] = V::set(0.0F);
+__attribute__((noinline)) void tile_products(const LinearView& w, const ActivationView& a,
+                                             int64_t row, int64_t unit, int first,
+                                             float (*totals)[M][kTile]) {
+  constexpr int64_t kStepBytes = kTileBytes * kUnitTiles * Bits / 4;
+  const uint8_t* codes = w.codes + unit * a.padded / kStep * kStepBytes + first * kTileBytes;
+  const int8_t* q = a.codes + row * a.padded;
+  const float* scales = a.scales + row * a.groups;
+  const uint32_t* negated_sums = a.negated_sums + row * a.groups;
+  for (int t = 0; t < T; ++t) {
+    for (int m = 0; m < M; ++m) V::store(totals[t][m], V::set(0.0F));
   }
-  for (int64_t g = 0; g < w.groups; ++g, codes += group_bytes) {
+  for (int64_t g = 0; g < w.groups; ++g, scales += M, negated_sums += M) {
     const int64_t block = (unit * w.groups + g) * kUnitTiles + first;
     typename V::Int sums[T][M];
 #pragma GCC unroll 2
     for (int t = 0; t < T; ++t) {
       const typename V::Int zero = load_zeros<V, Bits>(w, block + t);
 #pragma GCC unroll 8
-      for (int m = 0; m < M; ++m) {
-        sums[t][m] = V::mul_low(zero, a.negated_sums + (row + m) * a.groups + g);
-      }
+      for (int m = 0; m < M; ++m) sums[t][m] = V::mul_low(zero, negated_sums + m);
     }
-    add_group<V, M, Bits, T>(codes, q, w.group, sums);
+    for (int k = 0; k < w.group; k += kStep, codes += kStepBytes, q += M * kStep) {
+      add_step<V, M, Bits, T>(codes, q, sums);
+    }
 #pragma GCC unroll 2
     for (int t = 0; t < T; ++t) {
       const typename V::Float scale = load_scales<V>(w, block + t);
 #pragma GCC unroll 8
       for (int m = 0; m < M; ++m) {
-        const auto both = V::mul(scale, V::set(a.scales[(row + m) * a.groups + g]));
-        added[t][m] = V::fma(V::to_float(sums[t][m]), both, added[t][m]);
+        const auto both = V::mul(scale, V::set(scales[m]));
+        float* total = totals[t][m];
+        V::store(total, V::fma(V::to_float(sums[t][m]), both, V::load(total)));
       }
     }
-#pragma GCC unroll 8
-    for (int m = 0; m < M; ++m) q[m] += w.group;
-  }
-  for (int t = 0; t < T; ++t) {
-    for (int m = 0; m < M; ++m) totals[t][m] = added[t][m];
   }
 }
 
@@ -119,14 +116,14 @@ template <class V, int M, int Bits>
 void unit_product(const LinearView& w, const ActivationView& a, const OutputView& out, int64_t row,
                   int64_t unit) {
   constexpr int kTogether = V::tiles(M);
-  typename V::Float totals[kUnitTiles][M];
+  alignas(kTileBytes) float totals[kUnitTiles][M][kTile];
   for (int t = 0; t < kUnitTiles; t += kTogether) {
     tile_products<V, M, Bits, kTogether>(w, a, row, unit, t, totals + t);
   }
   const int64_t tile = unit * kUnitTiles;
   for (int m = 0; m < M; ++m) {
-    const auto first = with_bias<V>(out, tile, totals[0][m]);
-    const auto second = with_bias<V>(out, tile + 1, totals[1][m]);
+    const auto first = with_bias<V>(out, tile, V::load(totals[0][m]));
+    const auto second = with_bias<V>(out, tile + 1, V::load(totals[1][m]));
     if (out.swiglu) {
       write<V>(out, row + m, unit * kTile, V::mul(silu<V>(first), second));
     } else {
@@ -136,7 +133,7 @@ void unit_product(const LinearView& w, const ActivationView& a, const OutputView
   }
 }
 
-// Up to V::kRows rows times one unit.
+// The rows of a block times one unit.
 template <class V, int Bits>
 void rows_product(const LinearView& w, const ActivationView& a, const OutputView& out, int64_t row,
                   int64_t rows, int64_t unit) {
@@ -170,14 +167,13 @@ template <class V>
 void multiply(const LinearView& w, const ActivationView& a, const OutputView& out, Range rows,
               Range units) {
   const auto product = w.bits == 4 ? rows_product<V, 4> : rows_product<V, 8>;
-  int64_t block = kRowBlockBytes / a.stride / V::kRows * V::kRows;
+  int64_t block = kRowBlockBytes / a.padded / V::kRows * V::kRows;
   if (block < V::kRows) block = V::kRows;
   for (int64_t begin = rows.begin; begin < rows.end; begin += block) {
     const int64_t end = begin + block < rows.end ? begin + block : rows.end;
     for (int64_t unit = units.begin; unit < units.end; ++unit) {
       for (int64_t row = begin; row < end; row += V::kRows) {
-        const int64_t left = end - row;
-        product(w, a, out, row, left < V::kRows ? left : V::kRows, unit);
+        product(w, a, out, row, block_rows(a.rows, row, V::kRows), unit);
       }
     }
   }

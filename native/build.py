@@ -32,6 +32,8 @@ COMMON = (
     *("-std=c++17", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"),
     # One sum has one value, whatever the compiler could fuse.
     *("-ffp-contract=off", "-fno-math-errno"),
+    # With it GCC copies accumulators between registers in the innermost loops.
+    "-fno-tree-pre",
 )
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g")
 AVX2 = ("-mavx2", "-mfma", "-mf16c")

@@ -10,7 +10,9 @@ namespace nanoaccel {
 namespace {
 
 struct Avx512Vnni {
-  static constexpr int kRows = 8;
+  static constexpr int kRows = 8;  // of activations that are multiplied together
+  // Tiles of weights that are multiplied with so many rows: what the registers hold.
+  static constexpr int tiles(int) { return 2; }
   static constexpr int kByteOffset = 0;
 
   using Float = __m512;

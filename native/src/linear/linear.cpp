@@ -9,7 +9,6 @@ namespace {
 constexpr int64_t kMostRows = 1024;        // at a time; bounds the memory for activations
 constexpr int64_t kRowsApart = 32;         // fewer rows are not divided between threads
 constexpr int64_t kSerialNumbers = 16384;  // fewer are quantized faster than threads are woken
-constexpr int64_t kRowPadding = 64;        // keeps rows from falling on the same cache sets
 
 // Activations of the calling thread; it grows, and never shrinks.
 struct Scratch {
@@ -18,11 +17,11 @@ struct Scratch {
   std::vector<uint32_t> sums;
 
   ActivationView view(const LinearView& w, int64_t rows) {
-    const int64_t stride = w.groups * w.group + kRowPadding;
-    grow(codes, rows * stride);
+    const int64_t padded = w.groups * w.group;
+    grow(codes, rows * padded);
     grow(scales, rows * w.groups);
     grow(sums, rows * w.groups);
-    return {codes.data(), scales.data(), sums.data(), stride, w.groups};
+    return {rows, w.groups, padded, codes.data(), scales.data(), sums.data()};
   }
 
   template <class T>
@@ -48,17 +47,24 @@ Range part_of(int64_t size, int64_t index, int64_t parts) {
   return {size * index / parts, size * (index + 1) / parts};
 }
 
+// A part of the rows, in whole blocks.
+Range rows_of(const Work& work, int64_t index) {
+  const int64_t block = work.kernels.row_block;
+  const Range blocks = part_of((work.rows + block - 1) / block, index, work.row_parts);
+  return {blocks.begin * block, std::min(blocks.end * block, work.rows)};
+}
+
 void quantize_part(void* memory, size_t index) {
   const Work& work = *static_cast<Work*>(memory);
   work.kernels.quantize(work.weights, work.norm, work.x, work.activations,
-                        part_of(work.rows, static_cast<int64_t>(index), work.row_parts));
+                        rows_of(work, static_cast<int64_t>(index)));
 }
 
 void multiply_part(void* memory, size_t index) {
   const Work& work = *static_cast<Work*>(memory);
   const auto part = static_cast<int64_t>(index);
   work.kernels.multiply(work.weights, work.activations, work.output,
-                        part_of(work.rows, part % work.row_parts, work.row_parts),
+                        rows_of(work, part % work.row_parts),
                         part_of(work.units, part / work.row_parts, work.unit_parts));
 }
 
@@ -69,7 +75,7 @@ void run_rows(const LinearKernels& kernels, const PackedWeights& weights, const 
   const OutputView output = {call.y, weights.outputs(), weights.bias(), call.residual,
                              weights.swiglu()};
   Work work = {kernels, view,      call.norm, call.x, scratch.view(view, call.rows),
-               output,  call.rows, 1,         1,      weights.units()};
+               output,  call.rows, 1,         1,      view.units};
   if (call.rows * view.inputs > kSerialNumbers) {
     work.row_parts = std::min(parts, call.rows);
     pool.run(quantize_part, static_cast<size_t>(work.row_parts), &work);

@@ -9,7 +9,7 @@ namespace {
 
 template <class V>
 constexpr LinearKernels linear_kernels() {
-  return {quantize<V>, multiply<V>};
+  return {V::kRows, quantize<V>, multiply<V>};
 }
 
 }  // namespace

@@ -10,22 +10,29 @@ namespace {
 constexpr int64_t kRowBlockBytes = 384 << 10;  // of activations that stay in the second-level cache
 constexpr int kPrefetchBytes = 2048;
 
-// The sums of M rows over a group, less what the zero points add.
-template <class V, int M, int Bits>
-inline void group_products(const uint8_t* codes, const int8_t* const (&q)[M], int group,
-                           typename V::Int (&sums)[M]) {
-  constexpr int kStep = Bits == 4 ? 8 : 4;
-  for (int k = 0; k < group; k += kStep, codes += 64) {
-    if (M <= 4) __builtin_prefetch(codes + kPrefetchBytes);
-    const typename V::Codes loaded = V::load_codes(codes);
-    if (Bits == 4) {
-      const typename V::Codes low = V::low(loaded);
-      const typename V::Codes high = V::high(loaded);
+// Adds the products of M rows and T tiles over eight values of k to their sums.
+template <class V, int M, int Bits, int T>
+inline void add_step(const uint8_t* codes, const int8_t* q, typename V::Int (&sums)[T][M]) {
+#pragma GCC unroll 2
+  for (int half = 0; half < (Bits == 4 ? 1 : 2); ++half, codes += kUnitTiles * kTileBytes) {
+    typename V::Codes low[T];
+    typename V::Codes high[T];
+#pragma GCC unroll 2
+    for (int t = 0; t < T; ++t) {
+      __builtin_prefetch(codes + t * kTileBytes + kPrefetchBytes);
+      low[t] = V::load_codes(codes + t * kTileBytes);
+      if (Bits == 4) {
+        high[t] = V::high(low[t]);
+        low[t] = V::low(low[t]);
+      }
+    }
 #pragma GCC unroll 8
-      for (int m = 0; m < M; ++m) sums[m] = V::dot_nibbles(sums[m], low, high, q[m] + k);
-    } else {
-#pragma GCC unroll 8
-      for (int m = 0; m < M; ++m) sums[m] = V::dot_bytes(sums[m], loaded, q[m] + k);
+    for (int m = 0; m < M; ++m) {
+#pragma GCC unroll 2
+      for (int t = 0; t < T; ++t) {
+        sums[t][m] = Bits == 4 ? V::dot_nibbles(sums[t][m], low[t], high[t], q + m * kStep)
+                               : V::dot_bytes(sums[t][m], low[t], q + m * kStep + half * 4);
+      }
     }
   }
 }
@@ -36,37 +43,50 @@ inline typename V::Float load_scales(const LinearView& w, int64_t block) {
                 : V::load(static_cast<const float*>(w.scales) + block * kTile);
 }
 
-// M rows times one tile.
-template <class V, int M, int Bits>
-inline void tile_product(const LinearView& w, const ActivationView& a, int64_t row, int64_t tile,
-                         typename V::Float (&totals)[M]) {
-  using Int = typename V::Int;
-  using Float = typename V::Float;
+// The zero points of a block, as the codes of its path are offset.
+template <class V, int Bits>
+inline typename V::Int load_zeros(const LinearView& w, int64_t block) {
   constexpr int kOffset = Bits == 8 ? V::kByteOffset : 0;
-  const Int middle = V::set_int((1 << (Bits - 1)) - kOffset);
-  const int64_t group_bytes = static_cast<int64_t>(w.group) * kTile * Bits / 8;
-  const int8_t* q[M];
-#pragma GCC unroll 8
-  for (int m = 0; m < M; ++m) {
-    q[m] = a.codes + (row + m) * a.stride;
-    totals[m] = V::set(0.0F);
+  if (w.zeros == nullptr) return V::set_int((1 << (Bits - 1)) - kOffset);
+  return V::add_int(V::load_bytes(w.zeros + block * kTile), V::set_int(-kOffset));
+}
+
+// The M rows of a block times T tiles of a unit, from the tile ``first`` on.
+//
+// The totals stay in memory, which a call of its own makes sure of: the sums need the registers.
+template <class V, int M, int Bits, int T>
+__attribute__((noinline)) void tile_products(const LinearView& w, const ActivationView& a,
+                                             int64_t row, int64_t unit, int first,
+                                             float (*totals)[M][kTile]) {
+  constexpr int64_t kStepBytes = kTileBytes * kUnitTiles * Bits / 4;
+  const uint8_t* codes = w.codes + unit * a.padded / kStep * kStepBytes + first * kTileBytes;
+  const int8_t* q = a.codes + row * a.padded;
+  const float* scales = a.scales + row * a.groups;
+  const uint32_t* negated_sums = a.negated_sums + row * a.groups;
+  for (int t = 0; t < T; ++t) {
+    for (int m = 0; m < M; ++m) V::store(totals[t][m], V::set(0.0F));
   }
-  for (int64_t g = 0; g < w.groups; ++g) {
-    const int64_t block = tile * w.groups + g;
-    const Int zero = w.zeros == nullptr
-                         ? middle
-                         : V::add_int(V::load_bytes(w.zeros + block * kTile), V::set_int(-kOffset));
-    Int sums[M];
+  for (int64_t g = 0; g < w.groups; ++g, scales += M, negated_sums += M) {
+    const int64_t block = (unit * w.groups + g) * kUnitTiles + first;
+    typename V::Int sums[T][M];
+#pragma GCC unroll 2
+    for (int t = 0; t < T; ++t) {
+      const typename V::Int zero = load_zeros<V, Bits>(w, block + t);
 #pragma GCC unroll 8
-    for (int m = 0; m < M; ++m)
-      sums[m] = V::mul_low(zero, a.negated_sums + (row + m) * a.groups + g);
-    group_products<V, M, Bits>(w.codes + block * group_bytes, q, w.group, sums);
-    const Float scale = load_scales<V>(w, block);
+      for (int m = 0; m < M; ++m) sums[t][m] = V::mul_low(zero, negated_sums + m);
+    }
+    for (int k = 0; k < w.group; k += kStep, codes += kStepBytes, q += M * kStep) {
+      add_step<V, M, Bits, T>(codes, q, sums);
+    }
+#pragma GCC unroll 2
+    for (int t = 0; t < T; ++t) {
+      const typename V::Float scale = load_scales<V>(w, block + t);
 #pragma GCC unroll 8
-    for (int m = 0; m < M; ++m) {
-      const Float both = V::mul(scale, V::set(a.scales[(row + m) * a.groups + g]));
-      totals[m] = V::fma(V::to_float(sums[m]), both, totals[m]);
-      q[m] += w.group;
+      for (int m = 0; m < M; ++m) {
+        const auto both = V::mul(scale, V::set(scales[m]));
+        float* total = totals[t][m];
+        V::store(total, V::fma(V::to_float(sums[t][m]), both, V::load(total)));
+      }
     }
   }
 }
@@ -76,11 +96,12 @@ inline typename V::Float with_bias(const OutputView& out, int64_t tile, typename
   return out.bias == nullptr ? v : V::add(v, V::load(out.bias + tile * kTile));
 }
 
-// Adds the residual and writes up to 16 outputs.
+// Adds the residual and writes up to 16 outputs; none of a tile that is padding.
 template <class V>
 inline void write(const OutputView& out, int64_t row, int64_t column, typename V::Float v) {
   const int64_t at = row * out.width + column;
   const int64_t left = out.width - column;
+  if (left <= 0) return;
   if (left >= kTile) {
     if (out.residual != nullptr) v = V::add(v, V::load(out.residual + at));
     V::store(out.y + at, v);
@@ -94,24 +115,25 @@ inline void write(const OutputView& out, int64_t row, int64_t column, typename V
 template <class V, int M, int Bits>
 void unit_product(const LinearView& w, const ActivationView& a, const OutputView& out, int64_t row,
                   int64_t unit) {
-  typename V::Float first[M];
-  const int64_t tile = out.swiglu ? 2 * unit : unit;
-  tile_product<V, M, Bits>(w, a, row, tile, first);
-  if (!out.swiglu) {
-    for (int m = 0; m < M; ++m) {
-      write<V>(out, row + m, unit * kTile, with_bias<V>(out, tile, first[m]));
-    }
-    return;
+  constexpr int kTogether = V::tiles(M);
+  alignas(kTileBytes) float totals[kUnitTiles][M][kTile];
+  for (int t = 0; t < kUnitTiles; t += kTogether) {
+    tile_products<V, M, Bits, kTogether>(w, a, row, unit, t, totals + t);
   }
-  typename V::Float second[M];
-  tile_product<V, M, Bits>(w, a, row, tile + 1, second);
+  const int64_t tile = unit * kUnitTiles;
   for (int m = 0; m < M; ++m) {
-    const typename V::Float gate = silu<V>(with_bias<V>(out, tile, first[m]));
-    write<V>(out, row + m, unit * kTile, V::mul(gate, with_bias<V>(out, tile + 1, second[m])));
+    const auto first = with_bias<V>(out, tile, V::load(totals[0][m]));
+    const auto second = with_bias<V>(out, tile + 1, V::load(totals[1][m]));
+    if (out.swiglu) {
+      write<V>(out, row + m, unit * kTile, V::mul(silu<V>(first), second));
+    } else {
+      write<V>(out, row + m, tile * kTile, first);
+      write<V>(out, row + m, (tile + 1) * kTile, second);
+    }
   }
 }
 
-// Up to V::kRows rows times one unit.
+// The rows of a block times one unit.
 template <class V, int Bits>
 void rows_product(const LinearView& w, const ActivationView& a, const OutputView& out, int64_t row,
                   int64_t rows, int64_t unit) {
@@ -145,14 +167,13 @@ template <class V>
 void multiply(const LinearView& w, const ActivationView& a, const OutputView& out, Range rows,
               Range units) {
   const auto product = w.bits == 4 ? rows_product<V, 4> : rows_product<V, 8>;
-  int64_t block = kRowBlockBytes / a.stride / V::kRows * V::kRows;
+  int64_t block = kRowBlockBytes / a.padded / V::kRows * V::kRows;
   if (block < V::kRows) block = V::kRows;
   for (int64_t begin = rows.begin; begin < rows.end; begin += block) {
     const int64_t end = begin + block < rows.end ? begin + block : rows.end;
     for (int64_t unit = units.begin; unit < units.end; ++unit) {
       for (int64_t row = begin; row < end; row += V::kRows) {
-        const int64_t left = end - row;
-        product(w, a, out, row, left < V::kRows ? left : V::kRows, unit);
+        product(w, a, out, row, block_rows(a.rows, row, V::kRows), unit);
       }
     }
   }

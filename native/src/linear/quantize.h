@@ -60,24 +60,30 @@ struct Row {
   }
 };
 
+// One row into its place among the rows of its block.
 template <class V>
-void quantize_row(const LinearView& w, const Row<V>& row, int8_t* codes, float* scales,
-                  uint32_t* negated_sums) {
+void quantize_row(const LinearView& w, const Row<V>& row, const ActivationView& out, int64_t begin,
+                  int64_t place, int64_t rows) {
+  int8_t* codes = out.codes + begin * out.padded + place * kStep;
   for (int64_t g = 0; g < w.groups; ++g) {
-    const int64_t begin = g * w.group;
+    const int64_t first = g * w.group;
     typename V::Float most = V::set(0.0F);
-    for (int64_t k = begin; k < begin + w.group; k += kTile) most = V::max(most, V::abs(row.at(k)));
+    for (int64_t k = first; k < first + w.group; k += kTile) most = V::max(most, V::abs(row.at(k)));
     const float maximum = max_lane<V>(most);
     const bool some = maximum > kLeastMaximum;
     const typename V::Float inverse = V::set(some ? 127.0F / maximum : 0.0F);
     typename V::Int sum = V::set_int(0);
-    for (int64_t k = begin; k < begin + w.group; k += kTile) {
+    for (int64_t k = first; k < first + w.group; k += kTile, codes += 2 * kStep * rows) {
       const typename V::Int q = V::round(V::mul(row.at(k), inverse));
       sum = V::add_int(sum, q);
-      V::store_bytes(codes + k, q);
+      int8_t both[2 * kStep];
+      V::store_bytes(both, q);
+      __builtin_memcpy(codes, both, kStep);
+      __builtin_memcpy(codes + kStep * rows, both + kStep, kStep);
     }
-    scales[g] = some ? maximum / 127.0F : 0.0F;
-    negated_sums[g] = static_cast<uint32_t>(-V::sum(sum)) & 0xffffU;
+    const int64_t at = begin * w.groups + g * rows + place;
+    out.scales[at] = some ? maximum / 127.0F : 0.0F;
+    out.negated_sums[at] = static_cast<uint32_t>(-V::sum(sum)) & 0xffffU;
   }
 }
 
@@ -87,8 +93,8 @@ void quantize(const LinearView& w, const NormView& norm, const float* x, const A
   for (int64_t m = rows.begin; m < rows.end; ++m) {
     Row<V> row = {x + m * w.inputs, w.inputs, norm.weight, 1.0F};
     if (norm.weight != nullptr) row.inverse = inverse_rms<V>(row.x, row.size, norm.epsilon);
-    quantize_row<V>(w, row, out.codes + m * out.stride, out.scales + m * out.groups,
-                    out.negated_sums + m * out.groups);
+    const int64_t begin = m / V::kRows * V::kRows;
+    quantize_row<V>(w, row, out, begin, m - begin, block_rows(out.rows, begin, V::kRows));
   }
 }
 

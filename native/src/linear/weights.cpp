@@ -6,7 +6,6 @@ namespace nanoaccel {
 namespace {
 
 constexpr int64_t kMostInputs = int64_t{1} << 24;
-constexpr int64_t kTileBytes = 64;  // one vector of codes
 constexpr int64_t kMostOutputs = int64_t{1} << 28;
 
 int64_t groups_of(const LinearSource& s) { return (s.inputs + s.group - 1) / s.group; }
@@ -73,25 +72,14 @@ uint32_t interleave_nibbles(uint32_t x) {
   return x ^ swapped ^ (swapped << 4U);
 }
 
-// One row's codes into its lane of a tile: four bytes of every 64.
+// One row's codes into its lane of a unit: four bytes of every tile's 64.
 void pack_codes(const uint8_t* source, int64_t bytes, bool nibbles, uint8_t* lane) {
-  for (int64_t i = 0; i < bytes; i += 4, lane += kTileBytes) {
+  for (int64_t i = 0; i < bytes; i += 4, lane += kUnitTiles * kTileBytes) {
     uint32_t four;
     std::memcpy(&four, source + i, sizeof four);
     if (nibbles) four = interleave_nibbles(four);
     std::memcpy(lane, &four, sizeof four);
   }
-}
-
-// The row of the source that is a row of a tile; -1 for padding.
-int64_t source_row(const LinearSource& s, int64_t tile, int64_t row) {
-  if (!s.swiglu) {
-    const int64_t found = tile * kTile + row;
-    return found < s.outputs ? found : -1;
-  }
-  const int64_t half = s.outputs / 2;
-  const int64_t found = tile / 2 * kTile + row;
-  return found < half ? tile % 2 * half + found : -1;
 }
 
 uint8_t zero_of(const LinearSource& s, int64_t row, int64_t group, int64_t groups) {
@@ -111,19 +99,20 @@ std::string PackedWeights::pack(const LinearSource& source) {
   if (!problem.empty()) return problem;
   swiglu_ = source.swiglu;
   outputs_ = swiglu_ ? source.outputs / 2 : source.outputs;
-  const int64_t row_tiles = (outputs_ + kTile - 1) / kTile;
+  const int64_t unit_outputs = swiglu_ ? kTile : kTile * kUnitTiles;
+  view_.units = (outputs_ + unit_outputs - 1) / unit_outputs;
   view_.inputs = source.inputs;
-  view_.tiles = swiglu_ ? 2 * row_tiles : row_tiles;
   view_.groups = groups_of(source);
   view_.group = static_cast<int>(source.group);
   view_.bits = static_cast<int>(source.bits);
   view_.half = all_half(source);
 
-  const auto blocks = static_cast<size_t>(view_.tiles * view_.groups);
-  const size_t codes = blocks * kTile * static_cast<size_t>(source.group * source.bits / 8);
-  const size_t scales = blocks * kTile * (view_.half ? sizeof(uint16_t) : sizeof(float));
-  const size_t bias = static_cast<size_t>(view_.tiles) * kTile * sizeof(float);
-  const size_t zeros = source.zeros.data != nullptr ? blocks * kTile : 0;
+  const auto lanes = static_cast<size_t>(view_.units) * kUnitTiles * kTile;
+  const size_t numbers = lanes * static_cast<size_t>(view_.groups);  // one for each row and group
+  const size_t codes = numbers * static_cast<size_t>(source.group * source.bits / 8);
+  const size_t scales = numbers * (view_.half ? sizeof(uint16_t) : sizeof(float));
+  const size_t bias = lanes * sizeof(float);
+  const size_t zeros = source.zeros.data != nullptr ? numbers : 0;
   const bool biased = source.bias.data != nullptr;
   memory_ = ArenaBytes::allocate(codes + scales + (biased ? bias : 0) + zeros);
   uint8_t* next = memory_.data();
@@ -135,32 +124,35 @@ std::string PackedWeights::pack(const LinearSource& source) {
     next += bias;
   }
   if (zeros > 0) view_.zeros = zeros_ = next;
-  for (int64_t tile = 0; tile < view_.tiles; ++tile) pack_tile(source, tile);
+  for (int64_t row = 0; row < source.outputs; ++row) {
+    // Rows that are missing stay zeros: a scale of 0 makes their outputs 0.
+    const int64_t column = row % outputs_;
+    const int64_t lane = row / outputs_ * kTile + column % unit_outputs;
+    pack_row(source, row, column / unit_outputs, lane);
+  }
   return "";
 }
 
-void PackedWeights::pack_tile(const LinearSource& s, int64_t tile) {
+void PackedWeights::pack_row(const LinearSource& s, int64_t row, int64_t unit, int64_t lane) {
   const int64_t groups = view_.groups;
   const int64_t row_bytes = groups * s.group * s.bits / 8;
   const int64_t own = (s.scales.data != nullptr ? s.scales.size : s.half_scales.size) / s.outputs;
-  for (int64_t lane = 0; lane < kTile; ++lane) {
-    const int64_t row = source_row(s, tile, lane);
-    if (row < 0) continue;  // zeros: a scale of 0 makes its outputs 0
-    pack_codes(s.codes.data + row * row_bytes, row_bytes, s.bits == 4,
-               codes_ + tile * row_bytes * kTile + lane * 4);
-    if (bias_ != nullptr) bias_[tile * kTile + lane] = s.bias.data[row];
-    for (int64_t group = 0; group < groups; ++group) {
-      const int64_t from = row * own + group * own / groups;
-      const int64_t to = (tile * groups + group) * kTile + lane;
-      if (!view_.half) {
-        static_cast<float*>(scales_)[to] = s.scales.data[from];
-      } else if (s.scales.data == nullptr) {
-        static_cast<uint16_t*>(scales_)[to] = s.half_scales.data[from];
-      } else {
-        as_half(s.scales.data[from], static_cast<uint16_t*>(scales_) + to);
-      }
-      if (zeros_ != nullptr) zeros_[to] = zero_of(s, row, group, groups);
+  constexpr int64_t kLanes = kUnitTiles * kTile;
+  const int64_t in_unit = lane / kTile * kTileBytes + lane % kTile * 4;
+  pack_codes(s.codes.data + row * row_bytes, row_bytes, s.bits == 4,
+             codes_ + unit * row_bytes * kLanes + in_unit);
+  if (bias_ != nullptr) bias_[unit * kLanes + lane] = s.bias.data[row];
+  for (int64_t group = 0; group < groups; ++group) {
+    const int64_t from = row * own + group * own / groups;
+    const int64_t to = (unit * groups + group) * kLanes + lane;
+    if (!view_.half) {
+      static_cast<float*>(scales_)[to] = s.scales.data[from];
+    } else if (s.scales.data == nullptr) {
+      static_cast<uint16_t*>(scales_)[to] = s.half_scales.data[from];
+    } else {
+      as_half(s.scales.data[from], static_cast<uint16_t*>(scales_) + to);
     }
+    if (zeros_ != nullptr) zeros_[to] = zero_of(s, row, group, groups);
   }
 }
 

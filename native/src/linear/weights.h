@@ -40,10 +40,9 @@ class PackedWeights {
   const float* bias() const { return bias_; }
   bool swiglu() const { return swiglu_; }
   int64_t outputs() const { return outputs_; }  // columns of the result
-  int64_t units() const { return swiglu_ ? view_.tiles / 2 : view_.tiles; }
 
  private:
-  void pack_tile(const LinearSource& source, int64_t tile);
+  void pack_row(const LinearSource& source, int64_t row, int64_t unit, int64_t lane);
 
   LinearView view_ = {};
   int64_t outputs_ = 0;

@@ -3,7 +3,7 @@
 namespace nanoaccel {
 namespace {
 
-constexpr int64_t kLeastHead = 32;
+constexpr int64_t kLeastHead = 16;
 constexpr int64_t kMostHead = 256;
 constexpr int64_t kMostHeads = 1024;
 
@@ -20,7 +20,7 @@ bool ascending(const int32_t* begins, int64_t count, int64_t end) {
 std::string layer_problem(const AttentionLayer& layer) {
   const CacheLayout& cache = layer.cache;
   if (cache.size < kLeastHead || cache.size > kMostHead || cache.size % kCacheTile != 0) {
-    return "head_size is no multiple of 16 from 32 to 256";
+    return "head_size is no multiple of 16 from 16 to 256";
   }
   if (cache.block < kCacheTile || kPiece % cache.block != 0) return "block_size is not 16 to 128";
   if (cache.heads < 1 || layer.group < 1 || layer.group * cache.heads > kMostHeads) {

@@ -70,7 +70,7 @@ class OnnxBlockBackend(Timed):
             threads=threads,
             cache_layout=f"onnxruntime {ort.__version__}, computes {options.precision}, "
             f"operators {operators.path}, blocks of {BLOCK_SIZE} x {precision}, "
-            f"layers of {layout.layers}",
+            f"{layout.described()}",
         )
 
     def allocate_cache(self, num_blocks: int) -> None:

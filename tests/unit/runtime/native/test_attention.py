@@ -22,7 +22,7 @@ TYPES = {"f32": F32, "f16": F16, "bf16": BF16, "int8": INT8}
 def layers(draw: st.DrawFn) -> Layer:
     """Layers of all kinds."""
     kv_heads = draw(st.integers(1, 3))
-    size = draw(st.sampled_from([32, 48, 64, 80, 96, 128, 256]))
+    size = draw(st.sampled_from([16, 32, 48, 64, 80, 96, 128, 256]))
     return Layer(
         heads=kv_heads * draw(st.sampled_from([1, 2, 3, 4, 7, 8, 40])),
         kv_heads=kv_heads,

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import groupby
 
 from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.runtime.backends.onnxruntime.graph.model import (
@@ -53,7 +54,7 @@ BLOCK_INPUTS = {
     BLOCK_BEGINS: value_info(BLOCK_BEGINS, INT32, ("B+1",)),
 }
 # What the operator can do; the library checks it again.
-_SIZES = range(32, 257, 16)
+_SIZES = range(16, 257, 16)
 _EVERYTHING = -1  # a window
 
 
@@ -97,6 +98,11 @@ class BlockLayout:
     def block_bytes(self) -> int:
         """Bytes of all layers."""
         return sum(map(self.layer_bytes, range(len(self.layers))))
+
+    def described(self) -> str:
+        """The layers in words, like "30 x [3,64]"."""
+        groups = [(layer, len(list(same))) for layer, same in groupby(self.layers)]
+        return ", ".join(f"{count} x [{heads},{size}]" for (heads, size), count in groups)
 
 
 class _Stock(IntEnum):

@@ -87,11 +87,11 @@ struct Vector256 {
   static Int add_int(Int x, Int y) {
     return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
   }
-  static int32_t sum(Int x) {
-    alignas(32) int32_t lanes[8];
+  static uint32_t sum(Int x) {
+    alignas(32) uint32_t lanes[8];
     _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), _mm256_add_epi32(x.a, x.b));
-    int32_t total = 0;
-    for (int32_t lane : lanes) total += lane;
+    uint32_t total = 0;
+    for (const uint32_t lane : lanes) total += lane;
     return total;
   }
   static Int load_bytes(const uint8_t* p) {

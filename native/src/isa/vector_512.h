@@ -59,7 +59,7 @@ struct Avx512Vnni {
 
   static Int set_int(int32_t value) { return _mm512_set1_epi32(value); }
   static Int add_int(Int a, Int b) { return _mm512_add_epi32(a, b); }
-  static int32_t sum(Int a) { return _mm512_reduce_add_epi32(a); }
+  static uint32_t sum(Int a) { return static_cast<uint32_t>(_mm512_reduce_add_epi32(a)); }
   static Int load_bytes(const uint8_t* p) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }

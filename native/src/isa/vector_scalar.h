@@ -103,11 +103,11 @@ struct Scalar {
     return each<Int>([=](int) { return value; });
   }
   static Int add_int(Int a, Int b) {
-    return each<Int>([&](int i) { return a.lane[i] + b.lane[i]; });
+    return each<Int>([&](int i) { return wrapped(a.lane[i], b.lane[i]); });
   }
-  static int32_t sum(Int a) {
-    int32_t total = 0;
-    for (int32_t lane : a.lane) total += lane;
+  static uint32_t sum(Int a) {
+    uint32_t total = 0;
+    for (const int32_t lane : a.lane) total += static_cast<uint32_t>(lane);
     return total;
   }
   static Int load_bytes(const uint8_t* p) {
@@ -147,6 +147,11 @@ struct Scalar {
   }
 
  private:
+  // As the vector instructions add: what infinite activations round to may overflow.
+  static int32_t wrapped(int32_t a, int32_t b) {
+    return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
+  }
+
   // As the vector instructions convert: to the nearest even, and what does not fit to the least.
   static int32_t to_int(float value) {
     if (!(value >= -2147483648.0F && value < 2147483648.0F)) return INT32_MIN;

@@ -83,7 +83,7 @@ void quantize_row(const LinearView& w, const Row<V>& row, const ActivationView& 
     }
     const int64_t at = begin * w.groups + g * rows + place;
     out.scales[at] = some ? maximum / 127.0F : 0.0F;
-    out.negated_sums[at] = static_cast<uint32_t>(-V::sum(sum)) & 0xffffU;
+    out.negated_sums[at] = (0U - V::sum(sum)) & 0xffffU;
   }
 }
 

@@ -96,7 +96,8 @@ WRITTEN = [
     ),
     Written(
         "qwen-coder",
-        "So:\n\n<tool_call>\n<function=weather>\n<parameter=city>\nBern \"x\"\n\\<b>\n</parameter>\n"
+        "So:\n\n<tool_call>\n<function=weather>\n<parameter=city>\n"
+        'Bern "x"\n\\<b>\n</parameter>\n'
         "<parameter=days>\n3\n</parameter>\n</function>\n</tool_call>\n<tool_call>\n"
         "<function=weather_now>\n</function>\n</tool_call>",
         (("weather", '{"city": "Bern \\"x\\"\\n\\\\<b>", "days": 3}'), ("weather_now", "{}")),

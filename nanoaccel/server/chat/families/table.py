@@ -51,7 +51,9 @@ _THINKING_IN_TEMPLATES: Sequence[tuple[str, str]] = (
 _IN_HARMONY = "<|channel|>"
 
 
-def form_of(templates: Sequence[str], tools: str | None, reasoning: str | None) -> ReplyForm:
+def form_of(
+    templates: Sequence[str], tools: str | None = None, reasoning: str | None = None
+) -> ReplyForm:
     """How a model writes replies.
 
     Args:

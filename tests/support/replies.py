@@ -83,6 +83,11 @@ WRITTEN = [
         (("weather", BERN),),
     ),
     Written(
+        "apriel",
+        f'<tool_calls>[{{"name": "weather", "arguments": {BERN}}}]</tool_calls>',
+        (("weather", BERN),),
+    ),
+    Written(
         "deepseek",
         f"Ja{_BEGIN}{_CALL}weather{_SEP}{BERN}{_CALL_END}"
         f"{_CALL}weather_now{_SEP}{{}}{_CALL_END}{_END}",

@@ -217,7 +217,8 @@ def test_gemma_writes_nested_values(judge: Judge) -> None:
     tools = checked_tools([{"function": {"name": "f", "parameters": schema}}])
     found = form("gemma")
     grammar = grammar_of(found, judge, tools=tools)
-    good = '<|tool_call>call:f{any:<|"|>}]<|"|>,points:[{x:1.5},{a:2,x:-1}],unit:<|"|>F<|"|>}<tool_call|>'
+    values = '{any:<|"|>}]<|"|>,points:[{x:1.5},{a:2,x:-1}],unit:<|"|>F<|"|>}'
+    good = f"<|tool_call>call:f{values}<tool_call|>"
     assert judge.takes(grammar, good)
     assert judge.takes(grammar, "<|tool_call>call:f{points:[]}<tool_call|>")
     for bad in ("{}", "{points:[{}]}", "{points:[{a:0,x:1}]}", '{points:[],unit:<|"|>K<|"|>}',

@@ -79,9 +79,9 @@ class GemmaValues:
             self._allow(schema, {"items"})
             item = self._value(schema.get("items"))
             return f'"[" ({item} ("," {item})*)? "]"'
-        if kind == "object":
-            return f'"{{" {self.members(schema)} "}}"'
-        self._refuse("a value has no type")
+        if kind != "object":
+            self._refuse("a value has no type")
+        return f'"{{" {self.members(schema)} "}}"'
 
     def _string(self, schema: Mapping[str, Any]) -> str:
         self._allow(schema, {"enum"})

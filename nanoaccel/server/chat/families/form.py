@@ -142,7 +142,7 @@ class MarkedForm:
         if wanted.tools and self.calls is not None:
             other = "" if self.thinking is None else self.thinking.begin[0]
             grammar = Grammar.lark(_answer_or_calls(self.calls, wanted, spelling, other))
-        if grammar is None or self.thinking is None:
+        if grammar is None or self.thinking is None or self.thinking.is_over(wanted.prompt):
             return grammar
         is_open = self.thinking.is_open(wanted.prompt)
         return grammar.after(self.thinking.lark(spelling, is_open=is_open))

@@ -19,7 +19,7 @@ class BatchBuilder:
     def assemble(
         self, chunks: Sequence[ScheduledTokens], cache: KVCache, pad_to: int = 0
     ) -> StepPlan:
-        """Pack chunks, in order, into one ragged batch; those that complete get rows of logits.
+        """Pack chunks, in order, into one ragged batch, with the rows of logits that they read.
 
         The plan is valid until the next call.
 
@@ -32,13 +32,13 @@ class BatchBuilder:
 
 
 def _tokens_of(chunk: ScheduledTokens) -> SequenceTokens:
-    request, start, rows = chunk.request, chunk.start, chunk.num_rows
+    request, start = chunk.request, chunk.start
     return SequenceTokens(
         request.id,
         request.tokens(start, chunk.end),
         start,
         start - request.num_evicted,
-        rows,
-        chunk.last - start - rows,
+        chunk.num_rows,
+        chunk.first_row,
         chunk.drafts,
     )

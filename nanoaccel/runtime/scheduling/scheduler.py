@@ -21,17 +21,27 @@ from nanoaccel.runtime.scheduling.token_budget import StepBudget
 class ScheduledTokens:
     """The tokens ``start:end`` of a request, to be computed in this step.
 
-    Behind them, if it completes, may stand draft tokens (``drafts``).
+    Behind them, if it completes, may stand draft tokens (``drafts``). The logits of its last
+    ``scored`` tokens of the prompt that have a next one tell how likely that was.
     """
 
     request: Request
     start: int
     end: int
     drafts: tuple[int, ...] = ()
+    scored: int = 0
+
+    @classmethod
+    def of(cls, request: Request, start: int, end: int) -> ScheduledTokens:
+        """Some tokens of a request, scored if it asks for that."""
+        if request.scorer is None:
+            return cls(request, start, end)
+        first, last = request.scorer.wanted(start, end)
+        return cls(request, start, end, scored=last - first)
 
     @property
     def completes(self) -> bool:
-        """Whether all known tokens are computed after it, so that a new one can be sampled."""
+        """Whether all known tokens are computed after it."""
         return self.end == self.request.num_known
 
     @property
@@ -40,9 +50,24 @@ class ScheduledTokens:
         return self.end + len(self.drafts)
 
     @property
+    def samples(self) -> bool:
+        """Whether a new token can be sampled after it."""
+        return self.completes and self.request.max_tokens > 0
+
+    @property
     def num_rows(self) -> int:
-        """Rows of logits that it gets: behind its last token and behind each draft token."""
-        return 1 + len(self.drafts) if self.completes else 0
+        """Rows of logits that it gets.
+
+        They are those of ``scored`` tokens, then, if it samples, those behind its last token and
+        behind each draft token.
+        """
+        return self.scored + (1 + len(self.drafts) if self.samples else 0)
+
+    @property
+    def first_row(self) -> int:
+        """The first token that has a row, counted from ``start``."""
+        behind = self.last if self.samples else min(self.end, self.request.num_prompt - 1)
+        return max(0, behind - self.num_rows - self.start)
 
 
 @dataclass(slots=True)
@@ -56,7 +81,7 @@ class _Step:
 
     def add(self, request: Request, count: int) -> None:
         start = request.num_computed
-        self.chunks.append(ScheduledTokens(request, start, start + count))
+        self.chunks.append(ScheduledTokens.of(request, start, start + count))
         self.left -= count
 
     def give_up(self, request: Request) -> None:
@@ -256,8 +281,9 @@ class Scheduler:
             return None
         tokens = request.tokens(0, request.num_known)
         needed, spare = self._blocks_needed(request), len(self._running)
-        if not _takes_cached(request):
-            spare, needed = spare + needed - 1, 1
+        if request.cached_limit is not None:
+            most = min(needed, request.cached_limit // self._cache.block_size + 1)
+            spare, needed = spare + needed - most, most
         key = request.cache_key
         return self._cache.admit(request.id, tokens, spare, need=needed, key=key)
 
@@ -282,10 +308,12 @@ class Scheduler:
 
         Each time, a block more of its own prefix has been computed: it cannot wait for ever.
         """
-        if not self._share_prefixes or not _takes_cached(request):
+        if not self._share_prefixes:
             return False
         size = self._cache.block_size
         most = min(request.num_known - 1, (self._blocks_needed(request) - 1) * size)
+        if request.cached_limit is not None:
+            most = min(most, request.cached_limit)
         for chunk in step.chunks:
             end = (chunk.start // size + 1) * size
             if (
@@ -318,8 +346,3 @@ def _take_out(queue: list[Request], request: Request) -> bool:
     if found:
         del queue[index]
     return found
-
-
-def _takes_cached(request: Request) -> bool:
-    """Whether it may begin with cached blocks; attention that it did not compute has no scores."""
-    return request.eviction is None or request.eviction.by == "position"

@@ -91,7 +91,7 @@ class Speculator:
             has_room: Whether the cache has room for a request's first so many tokens.
         """
         self.forget_ended()
-        writers = [chunk for chunk in chunks if chunk.completes]
+        writers = [chunk for chunk in chunks if chunk.samples]
         tokens = sum(chunk.end - chunk.start for chunk in chunks)
         self._shape = StepShape(len(writers), tokens) if writers else None
         self._open, self._drafting = {}, 0.0

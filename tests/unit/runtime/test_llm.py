@@ -76,6 +76,20 @@ def test_llm_without_seed_gives_another_text_each_time(llm: LLM) -> None:
     assert llm.generate("abc", params).text != llm.generate("abc", params).text
 
 
+@pytest.mark.parametrize("most", [0, 3])
+def test_llm_scores_a_prompt_once(llm: LLM, most: int) -> None:
+    params = SamplingParams(max_tokens=most, n=2, prompt_logprobs=2, ignore_eos=True)
+    output = llm.generate("abc", params)
+    first, second = output.completions
+    assert output.prompt_logprobs == first.prompt_logprobs
+    assert first.prompt_logprobs[0] is None
+    assert [entry.token_id for entry in first.prompt_logprobs[1:] if entry] == [1, 2]
+    assert second.prompt_logprobs == ()
+    assert (first.finish_reason, len(first.token_ids)) == ("length", most)
+    chunks = list(llm.stream("abc", params))
+    assert [chunk.index for chunk in chunks if chunk.prompt_logprobs] == [0]
+
+
 def test_llm_max_tokens_none_fills_the_context(llm: LLM) -> None:
     output = llm.generate("abc", SamplingParams(max_tokens=None, ignore_eos=True))
     assert output.finish_reason == "length"

@@ -25,6 +25,7 @@ class Limits:
         messages: Messages of a chat.
         tools: Tools of a chat.
         prompts: Prompts of one request.
+        inputs: Inputs of one request for embeddings.
         n: Completions of one request, over all of its prompts.
         stops: Stop strings and stop tokens, each.
         stop_chars: Characters of a stop string.
@@ -41,6 +42,7 @@ class Limits:
     messages: int = 2048
     tools: int = 128
     prompts: int = 128
+    inputs: int = 2048
     n: int = 128
     stops: int = 16
     stop_chars: int = 1024

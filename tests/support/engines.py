@@ -26,6 +26,7 @@ from nanoaccel.runtime.speculation import Controller, Speculator
 from nanoaccel.runtime.speculation.drafters import Drafter
 from nanoaccel.runtime.types.events import Event
 from nanoaccel.runtime.types.outputs import Chunk, Completion, join_chunks
+from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.text import Tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .\n!"
@@ -177,6 +178,7 @@ class Bench:
         priority: int = 0,
         timeout: float | None = None,
         eviction: CacheEviction | None = None,
+        pooling: Pooling | None = None,
         **params: object,
     ) -> Request:
         """A request that is not queued."""
@@ -194,6 +196,7 @@ class Bench:
             options=RequestOptions(priority=priority),
             deadline=None if timeout is None else self.time + timeout,
             eviction=None if eviction is None else eviction.in_blocks(self.cache.block_size),
+            pooling=pooling,
         )
 
     def add(self, requests: Sequence[Request], *, even_if_full: bool = False) -> None:

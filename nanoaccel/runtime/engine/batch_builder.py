@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nanoaccel.runtime.kv import KVCache
-from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.types.packing import SequenceTokens, StepPacker
 from nanoaccel.runtime.types.plan import StepPlan
 
@@ -28,7 +28,10 @@ class BatchBuilder:
             cache: Has room for them.
             pad_to: As in the plan.
         """
-        return self._packer.pack([_tokens_of(chunk) for chunk in chunks], cache, pad_to)
+        states = any(chunk.pooled for chunk in chunks)
+        return self._packer.pack(
+            [_tokens_of(chunk) for chunk in chunks], cache, pad_to, states=states
+        )
 
 
 def _tokens_of(chunk: ScheduledTokens) -> SequenceTokens:

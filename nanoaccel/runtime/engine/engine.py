@@ -18,7 +18,8 @@ from nanoaccel.runtime.engine.token_evictor import TokenEvictor
 from nanoaccel.runtime.execution.runner import ModelRunner
 from nanoaccel.runtime.execution.selector import GraphSelector
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens, Scheduler
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
+from nanoaccel.runtime.scheduling.scheduler import Scheduler
 from nanoaccel.runtime.speculation import Speculator, StepSavings
 from nanoaccel.runtime.types.events import Event, EventListener
 from nanoaccel.runtime.types.outputs import Chunk
@@ -176,16 +177,16 @@ class Engine:
         except Exception as error:
             return error
         now = self._clock()
-        scored = any(chunk.scored for chunk in chunks)
-        if scored:
+        reading = any(chunk.reads for chunk in chunks)
+        if reading:
             observer.begin("sample")
             read_prompts(chunks, result, self._fail)
         observer.begin("other")
         with self.lock:
-            if not scored:  # rows of logits cost more than tokens
+            if not reading:  # that costs more than what most passes do
                 self.runner.times.step.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
-            typical = not again and not scored  # a part of a step says nothing of what one costs
+            typical = not again and not reading  # a part of a step says nothing of what one costs
             savings = self._speculator.savings(drafted, now - begun) if typical else StepSavings()
             given = self._commit(chunks, result, now, savings)
         observer.begin("draft")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.types.plan import StepResult
 
 
@@ -13,20 +13,25 @@ def read_prompts(
     result: StepResult,
     fail: Callable[[ScheduledTokens, Exception], None],
 ) -> None:
-    """Let requests that score their prompt read its rows; the rows themselves are not kept.
+    """Let requests read the rows of logits and the states that they want of their prompts.
 
     Args:
         chunks: Chunks of a pass.
         result: What it gave.
-        fail: Ends a request whose rows cannot be read.
+        fail: Ends a request that cannot read them.
     """
-    row = 0
+    row = token = 0
     for chunk in chunks:
-        scorer = chunk.request.scorer
-        rows, row = result.logits[row : row + chunk.scored], row + chunk.num_rows
-        if scorer is None or chunk.scored == 0:
-            continue
+        request = chunk.request
+        end = token + chunk.end - chunk.start
         try:
-            scorer.read(rows)
+            if request.scorer is not None:
+                request.scorer.read(result.logits[row : row + chunk.scored])
+            if request.pooler is not None and chunk.pooled > 0:
+                assert result.states is not None, "the plan wants them"
+                request.pooler.read(result.states[end - chunk.pooled : end])
+                request.embedding = request.pooler.embedding()
         except Exception as error:
             fail(chunk, error)
+        row += chunk.num_rows
+        token += chunk.last - chunk.start

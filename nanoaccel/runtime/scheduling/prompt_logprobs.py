@@ -34,10 +34,9 @@ class PromptScorer:
         """Whether nothing is left to be read."""
         return self.num_read == self._last
 
-    def wanted(self, start: int, end: int) -> tuple[int, int]:
-        """The tokens among ``start:end`` whose logits are to be read; often none."""
-        first = min(max(start, self.num_read), end)
-        return first, max(first, min(end, self._last))
+    def num_wanted(self, start: int, end: int) -> int:
+        """Tokens among ``start:end`` whose logits are to be read."""
+        return max(0, min(end, self._last) - max(start, self.num_read))
 
     def read(self, rows: Float32Array) -> None:
         """Read the logits f32[r, V] of the next r tokens.

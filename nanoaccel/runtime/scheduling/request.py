@@ -10,6 +10,7 @@ from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams
 from nanoaccel.runtime.sampling.grammar import CompiledGrammar
 from nanoaccel.runtime.scheduling.options import RequestOptions
+from nanoaccel.runtime.scheduling.pooler import Pooler
 from nanoaccel.runtime.scheduling.prompt_logprobs import PromptScorer
 from nanoaccel.runtime.types.draft_tokens import DraftCounter
 from nanoaccel.runtime.types.outputs import (
@@ -20,7 +21,8 @@ from nanoaccel.runtime.types.outputs import (
     TokenLogprobs,
     Usage,
 )
-from nanoaccel.runtime.types.plan import Int64Array
+from nanoaccel.runtime.types.plan import Float32Array, Int64Array
+from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.text import Tokenizer
 
 _DEFAULTS = RequestOptions()
@@ -48,6 +50,7 @@ class Request:
         eviction: Tokens that it holds in the cache, in whole blocks; None holds all.
         sampler: Chooses its tokens; None makes one of the parameters.
         grammar: ``params.grammar``, compiled; only where there is no ``sampler``.
+        pooling: How the prompt becomes an embedding; None makes none.
 
     Attributes:
         cache_key: What the keys of its cached blocks begin with; requests with different keys do
@@ -56,6 +59,9 @@ class Request:
         num_evicted: Those of them that were dropped from the cache.
         num_cached_at_start: Tokens that were found in the cache when it first started.
         scorer: Reads the log-probabilities of the prompt; None where nobody asked for them.
+        pooling: As given.
+        pooler: Makes the embedding; None where nobody asked for one.
+        embedding: The same, once it is made.
         submitted: When it was queued, seconds on the engine's clock.
         first_token: When it had its first token, seconds on the engine's clock; None before.
     """
@@ -76,6 +82,7 @@ class Request:
         eviction: CacheEviction | None = None,
         sampler: Sampler | None = None,
         grammar: CompiledGrammar | None = None,
+        pooling: Pooling | None = None,
     ) -> None:
         self.id = request_id
         self.params = params
@@ -100,6 +107,9 @@ class Request:
         wanted = params.prompt_logprobs if index == 0 else None
         prompt = self._tokens[: self.num_prompt]
         self.scorer = None if wanted is None else PromptScorer(prompt, wanted)
+        self.pooling = pooling
+        self.pooler = None if pooling is None else Pooler(pooling, self.num_prompt)
+        self.embedding: Float32Array | None = None
         model_ends = frozenset() if params.ignore_eos else tokenizer.eos_token_ids
         # A model may name an end that it has no row for, which then never comes.
         model_ends = frozenset(token for token in model_ends if token < vocab_size)
@@ -148,14 +158,14 @@ class Request:
     def cached_limit(self) -> int | None:
         """Tokens that it may find in the cache; None: any.
 
-        The others are computed, as the cache does not hold all that is read of them: logits, or
-        the attention that tokens drew.
+        The others are computed, as the cache does not hold all that is read of them: logits,
+        states, or the attention that tokens drew.
         """
         if self.eviction is not None and self.eviction.by == "score":
             return 0
         if self.scorer is not None and not self.scorer.is_complete:
             return self.scorer.num_read
-        return None
+        return None if self.pooler is None else self.pooler.num_read
 
     @property
     def chunk_limit(self) -> int | None:
@@ -318,6 +328,7 @@ class Request:
             Usage(self.num_prompt, self.num_generated),
             stats,
             self._take_prompt_logprobs(),
+            self.embedding,
         )
 
     def _take_prompt_logprobs(self) -> PromptLogprobs:

@@ -14,60 +14,8 @@ from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.scheduling.deadlines import Deadlines
 from nanoaccel.runtime.scheduling.load import Load
 from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduledTokens:
-    """The tokens ``start:end`` of a request, to be computed in this step.
-
-    Behind them, if it completes, may stand draft tokens (``drafts``). The logits of its last
-    ``scored`` tokens of the prompt that have a next one tell how likely that was.
-    """
-
-    request: Request
-    start: int
-    end: int
-    drafts: tuple[int, ...] = ()
-    scored: int = 0
-
-    @classmethod
-    def of(cls, request: Request, start: int, end: int) -> ScheduledTokens:
-        """Some tokens of a request, scored if it asks for that."""
-        if request.scorer is None:
-            return cls(request, start, end)
-        first, last = request.scorer.wanted(start, end)
-        return cls(request, start, end, scored=last - first)
-
-    @property
-    def completes(self) -> bool:
-        """Whether all known tokens are computed after it."""
-        return self.end == self.request.num_known
-
-    @property
-    def last(self) -> int:
-        """Where its draft tokens end."""
-        return self.end + len(self.drafts)
-
-    @property
-    def samples(self) -> bool:
-        """Whether a new token can be sampled after it."""
-        return self.completes and self.request.max_tokens > 0
-
-    @property
-    def num_rows(self) -> int:
-        """Rows of logits that it gets.
-
-        They are those of ``scored`` tokens, then, if it samples, those behind its last token and
-        behind each draft token.
-        """
-        return self.scored + (1 + len(self.drafts) if self.samples else 0)
-
-    @property
-    def first_row(self) -> int:
-        """The first token that has a row, counted from ``start``."""
-        behind = self.last if self.samples else min(self.end, self.request.num_prompt - 1)
-        return max(0, behind - self.num_rows - self.start)
 
 
 @dataclass(slots=True)

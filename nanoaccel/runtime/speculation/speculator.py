@@ -13,7 +13,7 @@ from operator import eq
 from nanoaccel.errors import DrafterError
 from nanoaccel.runtime.execution.time_curve import TimeCurve
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.speculation.controller import Controller, StepSavings, StepShape
 from nanoaccel.runtime.speculation.drafter_state import DrafterState
 from nanoaccel.runtime.speculation.drafters import Draft, Drafter

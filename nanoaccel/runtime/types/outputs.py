@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+from nanoaccel.runtime.types.plan import Float32Array
 
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "timeout", "error"]
 
@@ -95,6 +97,7 @@ class Chunk:
         error: What went wrong, with finish_reason "error".
         usage: On the last chunk.
         stats: On the last chunk.
+        embedding: On the last chunk of an embedding, f32[H].
 
     Examples:
         >>> from nanoaccel import Chunk
@@ -112,6 +115,7 @@ class Chunk:
     usage: Usage | None = None
     stats: RequestStats | None = None
     prompt_logprobs: PromptLogprobs = ()
+    embedding: Float32Array | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.text

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.server.api_error import bad_request
-from nanoaccel.server.config import Limits
 from nanoaccel.server.generation import Work
 from nanoaccel.server.http.call import Call
-from nanoaccel.server.http.fields import Fields, shown
+from nanoaccel.server.http.fields import Fields
 from nanoaccel.server.models.model import Model
 from nanoaccel.server.openai.answers import UsageCount, envelope
 from nanoaccel.server.openai.completion_choices import CompletionChoices, Told
+from nanoaccel.server.openai.prompts import read_prompts
 from nanoaccel.server.openai.reply import reply
 from nanoaccel.server.openai.running import generation_of, model_for
 from nanoaccel.server.openai.sampling import read_options, read_sampling, read_top_logprobs
@@ -27,7 +27,7 @@ async def completions(call: Call) -> None:
     """Continue prompts as they are."""
     fields, limits = call.fields, call.service.config.limits
     streaming = StreamOptions.read(fields)
-    prompts = read_prompts(fields, limits)
+    prompts = read_prompts(fields, "prompt", limits.prompts)
     told = _read_told(fields, stream=streaming.stream)
     params = read_sampling(
         fields, limits, max_tokens=_MAX_TOKENS, logprobs=told.logprobs, prompts=len(prompts)
@@ -44,37 +44,6 @@ async def completions(call: Call) -> None:
             await stream(call, generation, usage, streaming, head=head, first=first, choices=parts)
         else:
             await reply(call, generation, usage, head=head, choice=choices.whole)
-
-
-def read_prompts(fields: Fields, limits: Limits) -> list[Prompt]:
-    """The prompts of a request: one or several, as texts or token ids.
-
-    Raises:
-        ApiError: There is none, or they are too many or malformed.
-    """
-    prompt = fields.raw("prompt")
-    if isinstance(prompt, str):
-        return [prompt]
-    if not isinstance(prompt, list) or not prompt:
-        raise bad_request(
-            f"prompt is {'missing or empty' if not prompt else shown(prompt)}. Send a string, a "
-            "list of token ids, or a list of these",
-            "prompt",
-        )
-    if all(isinstance(item, int) for item in prompt):
-        return [prompt]
-    if len(prompt) > limits.prompts:
-        raise bad_request(
-            f"prompt holds {len(prompt)} prompts. At most {limits.prompts} are allowed", "prompt"
-        )
-    for place, item in enumerate(prompt):
-        ids = isinstance(item, list) and all(isinstance(token, int) for token in item)
-        if not ids and not isinstance(item, str):
-            raise bad_request(
-                f"prompt[{place}] is {shown(item)}. It must be a string or a list of token ids",
-                "prompt",
-            )
-    return prompt
 
 
 def _read_told(fields: Fields, *, stream: bool) -> Told:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from support.fake_llms import BLOCK_BYTES, WatchedBackend, wait_until_idle
 from nanoaccel.errors import (
     ClosedError,
     EmptyPromptError,
+    GenerationError,
     NanoAccelError,
     PromptTooLongError,
     RequestError,
@@ -88,6 +90,30 @@ def test_llm_scores_a_prompt_once(llm: LLM, most: int) -> None:
     assert (first.finish_reason, len(first.token_ids)) == ("length", most)
     chunks = list(llm.stream("abc", params))
     assert [chunk.index for chunk in chunks if chunk.prompt_logprobs] == [0]
+
+
+def test_llm_embeds_prompts(llm: LLM) -> None:
+    raw = llm.embed(["abc", [0, 1], [{"role": "user", "content": "hi"}]], normalize=False)
+    assert raw.dtype == np.float32
+    assert raw[:2].tolist() == [[3, 3, 14], [2, 2, 5]]
+    units = llm.embed("abc", pooling="mean", dimensions=2)
+    np.testing.assert_allclose(units, [[2 / 8**0.5, 2 / 8**0.5]], rtol=1e-6)
+    assert llm.embed([]).shape[0] == 0
+
+
+def test_llm_names_the_prompt_that_has_no_embedding(llm: LLM) -> None:
+    late = RequestOptions(timeout=1e-9)
+    with pytest.raises(GenerationError, match="prompt 1 has no embedding: timeout"):
+        llm.embed(["abc", "d"], options=[None, late])
+
+
+def test_llm_refuses_embeddings_of_a_graph_without_states(
+    llm: LLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = replace(llm.client.info, state_size=0)
+    monkeypatch.setattr(llm.client._processor, "_info", told)
+    with pytest.raises(RequestError, match="Export the model again"):
+        llm.embed("abc")
 
 
 def test_llm_max_tokens_none_fills_the_context(llm: LLM) -> None:

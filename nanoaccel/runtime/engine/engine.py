@@ -177,11 +177,8 @@ class Engine:
         except Exception as error:
             return error
         now = self._clock()
-        reading = any(chunk.reads for chunk in chunks)
-        if reading:
-            observer.begin("sample")
-            read_prompts(chunks, result, self._fail)
         observer.begin("other")
+        reading = read_prompts(chunks, result, self._fail)
         with self.lock:
             if not reading:  # that costs more than what most passes do
                 self.runner.times.step.observe(len(plan.token_ids), now - begun)

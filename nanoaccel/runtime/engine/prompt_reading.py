@@ -12,14 +12,19 @@ def read_prompts(
     chunks: Sequence[ScheduledTokens],
     result: StepResult,
     fail: Callable[[ScheduledTokens, Exception], None],
-) -> None:
+) -> bool:
     """Let requests read the rows of logits and the states that they want of their prompts.
 
     Args:
         chunks: Chunks of a pass.
         result: What it gave.
         fail: Ends a request that cannot read them.
+
+    Returns:
+        Whether there was any.
     """
+    if not any(chunk.reads for chunk in chunks):
+        return False
     row = token = 0
     for chunk in chunks:
         request = chunk.request
@@ -35,3 +40,4 @@ def read_prompts(
             fail(chunk, error)
         row += chunk.num_rows
         token += chunk.last - chunk.start
+    return True

@@ -89,7 +89,7 @@ class ReplicaRequest:
             ),
             options=request.options,
             deadline=request.deadline,
-            pooling=request.pooling,
+            pooling=None if request.pooler is None else request.pooler.pooling,
             cache_key=request.cache_key,
         )
 

@@ -18,12 +18,13 @@ class Pooler:
         num_tokens: Tokens of the prompt, 1 or more.
 
     Attributes:
+        pooling: As given.
         num_read: Tokens that were read, or are passed over.
     """
 
     def __init__(self, pooling: Pooling, num_tokens: int) -> None:
         self.num_read = num_tokens - 1 if pooling.kind == "last" else 0
-        self._pooling = pooling
+        self.pooling = pooling
         self._num_tokens = num_tokens
         self._num_summed = num_tokens - self.num_read
         self._sum: NDArray[np.float64] | None = None
@@ -46,13 +47,13 @@ class Pooler:
         """
         if self._sum is None or self.num_read < self._num_tokens:
             return None
-        vector = (self._sum / self._num_summed)[: self._pooling.dimensions]
+        vector = (self._sum / self._num_summed)[: self.pooling.dimensions]
         length = float(np.linalg.norm(vector))
-        if not np.isfinite(length) or (self._pooling.normalize and length == 0):
+        if not np.isfinite(length) or (self.pooling.normalize and length == 0):
             raise GenerationError(
                 f"the model gave states that make no embedding (their length is {length})",
                 "Run it with inference precision f32, or export the model again",
             )
-        if self._pooling.normalize:
+        if self.pooling.normalize:
             vector /= length
         return vector.astype(np.float32)

@@ -59,7 +59,6 @@ class Request:
         num_evicted: Those of them that were dropped from the cache.
         num_cached_at_start: Tokens that were found in the cache when it first started.
         scorer: Reads the log-probabilities of the prompt; None where nobody asked for them.
-        pooling: As given.
         pooler: Makes the embedding; None where nobody asked for one.
         embedding: The same, once it is made.
         submitted: When it was queued, seconds on the engine's clock.
@@ -94,8 +93,7 @@ class Request:
         self.index = index
         self.max_tokens = max_tokens
         self.cache_key = b""
-        self.num_prompt = len(prompt_ids)
-        self.num_known = self.num_prompt
+        self.num_prompt = self.num_known = len(prompt_ids)
         self.num_computed = 0
         self.num_evicted = 0
         self.num_cached_at_start = 0
@@ -103,11 +101,10 @@ class Request:
         self._num_forced = 0
         self.finish_reason: FinishReason | None = None
         self._tokens: Int64Array = np.empty(self.num_prompt + max_tokens, np.int64)
-        self._tokens[: self.num_prompt] = prompt_ids
-        wanted = params.prompt_logprobs if index == 0 else None
         prompt = self._tokens[: self.num_prompt]
+        prompt[:] = prompt_ids
+        wanted = params.prompt_logprobs if index == 0 else None
         self.scorer = None if wanted is None else PromptScorer(prompt, wanted)
-        self.pooling = pooling
         self.pooler = None if pooling is None else Pooler(pooling, self.num_prompt)
         self.embedding: Float32Array | None = None
         model_ends = frozenset() if params.ignore_eos else tokenizer.eos_token_ids

@@ -27,6 +27,7 @@ class Limits:
         prompts: Prompts of one request.
         inputs: Inputs of one request for embeddings.
         n: Completions of one request, over all of its prompts.
+        scores: Log-probabilities of prompts in one answer, over all of its choices.
         stops: Stop strings and stop tokens, each.
         stop_chars: Characters of a stop string.
         biases: Tokens of a logit bias.
@@ -44,6 +45,7 @@ class Limits:
     prompts: int = 128
     inputs: int = 2048
     n: int = 128
+    scores: int = 1 << 20
     stops: int = 16
     stop_chars: int = 1024
     biases: int = 1024

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.disk_tiers import wait_until
 from support.fake_llms import WatchedBackend
-from support.servers import Served
+from support.servers import Served, serving
+
+from nanoaccel.server.config import Limits
 
 Choice = dict[str, Any]
 
@@ -102,6 +105,15 @@ def test_prompt_logprobs_are_told_as_vllm_does(served: Served) -> None:
         assert second["2"]["rank"] is None
         assert second["2"]["decoded_token"] == "c"
         assert second["2"]["logprob"] == pytest.approx(second["1"]["logprob"] - 10)
+
+
+def test_scores_of_an_answer_are_limited(letters: Path) -> None:
+    with serving(letters, limits=Limits(scores=12)) as served:
+        asked = {"prompt": ["abc", "d"], "echo": True, "logprobs": 2, "max_tokens": 0}
+        assert served.post("/v1/completions", asked).status == 200
+        for more in ({"n": 2}, {"logprobs": 3}, {"prompt": ["abc", "de"]}):
+            answer = served.post("/v1/completions", {**asked, **more})
+            assert (answer.status, answer.error["param"]) == (400, "logprobs")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.server.api_error import bad_request
+from nanoaccel.server.config import Limits
 from nanoaccel.server.generation import Work
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.http.fields import Fields
@@ -35,6 +36,7 @@ async def completions(call: Call) -> None:
     params = replace(await with_grammar(params, fields), prompt_logprobs=told.of_prompt)
     work = Work(prompts, params, read_options(fields))
     async with model_for(call) as model, generation_of(call, model, work) as generation:
+        _check_scores(told, generation.prompt_tokens * params.n, limits)
         usage = UsageCount(generation, params.n, call.log)
         head = envelope("cmpl", "text_completion", model.name)
         texts = _texts(model, prompts) if told.echo else [""] * len(prompts)
@@ -57,6 +59,18 @@ def _read_told(fields: Fields, *, stream: bool) -> Told:
             "prompt_logprobs",
         )
     return Told(fields.typed("echo", bool, False), counts["logprobs"], counts["prompt_logprobs"])
+
+
+def _check_scores(told: Told, tokens: int, limits: Limits) -> None:
+    if told.of_prompt is None:
+        return
+    scores = tokens * (1 + told.of_prompt)
+    if scores > limits.scores:
+        raise bad_request(
+            f"the prompts' log-probabilities are {scores} numbers. At most {limits.scores} are "
+            "allowed in one answer: send fewer prompts, or ask for fewer of the likeliest tokens",
+            "logprobs",
+        )
 
 
 def _texts(model: Model, prompts: Sequence[Prompt]) -> list[str]:

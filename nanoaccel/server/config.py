@@ -26,7 +26,9 @@ class Limits:
         messages: Messages of a chat.
         tools: Tools of a chat.
         prompts: Prompts of one request.
+        inputs: Inputs of one request for embeddings.
         n: Completions of one request, over all of its prompts.
+        scores: Log-probabilities of prompts in one answer, over all of its choices.
         stops: Stop strings and stop tokens, each.
         stop_chars: Characters of a stop string.
         biases: Tokens of a logit bias.
@@ -42,7 +44,9 @@ class Limits:
     messages: int = 2048
     tools: int = 128
     prompts: int = 128
+    inputs: int = 2048
     n: int = 128
+    scores: int = 1 << 20
     stops: int = 16
     stop_chars: int = 1024
     biases: int = 1024

@@ -16,22 +16,23 @@ from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.streams import call_in
 from nanoaccel.runtime.types.outputs import Chunk, Completion, join_chunks
+from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.server.api_error import ApiError
 from nanoaccel.server.metrics.latencies import CompletionWatch
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is to be continued, and how.
+    """What is to be continued, or to become an embedding, and how.
 
     Args:
-        prompts: Each gets ``params.n`` completions.
-        params: How to sample.
+        prompts: Each gets ``params.n`` completions, or one embedding.
+        params: How to sample or pool.
         options: How to treat them.
     """
 
     prompts: Sequence[Prompt]
-    params: SamplingParams
+    params: SamplingParams | Pooling
     options: RequestOptions
 
 

@@ -20,13 +20,13 @@ from nanoaccel.server.chat import (
     prepare,
 )
 from nanoaccel.server.config import Limits
-from nanoaccel.server.generation import Generation
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.http.fields import Fields
 from nanoaccel.server.models.model import Model
 from nanoaccel.server.openai.answers import UsageCount, envelope, finish_reason
 from nanoaccel.server.openai.logprobs import chat_logprobs
 from nanoaccel.server.openai.messages import read_chat_options, read_messages
+from nanoaccel.server.openai.reply import reply
 from nanoaccel.server.openai.running import generation_of, model_for
 from nanoaccel.server.openai.sampling import read_options, read_sampling, read_top_logprobs
 from nanoaccel.server.openai.streaming import StreamOptions, stream
@@ -55,7 +55,8 @@ async def chat_completions(call: Call) -> None:
                     choices=answer.parts,
                 )
             else:
-                await _reply(call, model, generation, usage, answer)
+                head = envelope("chatcmpl", "chat.completion", model.name)
+                await reply(call, generation, usage, head=head, choice=answer.choice)
 
 
 async def _read_request(fields: Fields, limits: Limits) -> ChatRequest:
@@ -70,22 +71,6 @@ async def _read_request(fields: Fields, limits: Limits) -> ChatRequest:
         tools=tools,
         tool_choice=read_tool_choice(fields),
         parallel_tool_calls=read_parallel(fields),
-    )
-
-
-async def _reply(
-    call: Call, model: Model, generation: Generation, usage: UsageCount, answer: _ChatAnswer
-) -> None:
-    ended = await generation.completions()
-    if call.service.config.log_requests:
-        call.log["answer"] = [completion.text for completion in ended]
-    choices = []
-    for index, completion in enumerate(ended):
-        usage.add(completion, index)
-        choices.append(answer.choice(completion, index))
-    head = envelope("chatcmpl", "chat.completion", model.name)
-    await call.reply(
-        {**head, "choices": choices, "usage": usage.usage(), "timings": usage.timings()}
     )
 
 

@@ -25,16 +25,18 @@ class PreparedChat:
 
     Args:
         work: For ``Generation.start``.
-        new_reader: Makes what reads one of its completions.
+        n: Its completions.
+        new_reader: Makes what reads one of them.
     """
 
     work: Work
+    n: int
     new_reader: Callable[[], ReplyReader]
 
     @property
     def readers(self) -> list[ReplyReader]:
         """New readers, one for each completion."""
-        return [self.new_reader() for _ in range(self.work.params.n)]
+        return [self.new_reader() for _ in range(self.n)]
 
 
 async def prepare(model: Model, request: ChatRequest) -> PreparedChat:
@@ -78,9 +80,10 @@ def _prepare(model: Model, request: ChatRequest) -> PreparedChat:
         params = replace(params, skip_special_tokens=False)
         return PreparedChat(
             Work([ids], params, request.options),
+            params.n,
             lambda: HidingReader(hidden - seen, new_reader()) if hidden - seen else new_reader(),
         )
-    return PreparedChat(Work([ids], params, request.options), new_reader)
+    return PreparedChat(Work([ids], params, request.options), params.n, new_reader)
 
 
 def _grammar(model: Model, wanted: Wanted) -> Grammar | None:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import zip_longest
 
-from nanoaccel.errors import NanoAccelError, QueueFullError
+from nanoaccel.errors import NanoAccelError
 from nanoaccel.runtime.engine.batch_builder import BatchBuilder
 from nanoaccel.runtime.engine.isolation import isolate, without_drafts
 from nanoaccel.runtime.engine.metrics import Counters, Recorder
 from nanoaccel.runtime.engine.phases import StepObserver, Unobserved
+from nanoaccel.runtime.engine.progress import ProgressTeller
 from nanoaccel.runtime.engine.token_evictor import TokenEvictor
 from nanoaccel.runtime.execution.runner import ModelRunner
 from nanoaccel.runtime.execution.selector import GraphSelector
@@ -70,6 +71,7 @@ class Engine:
         self.scheduler = scheduler
         self._speculator = speculator
         self._emit = emit
+        self._progress = ProgressTeller(emit)
         self._clock = clock
         self._buffers = BatchBuilder()
         self._evictor = TokenEvictor(self.runner.cache.block_size)
@@ -101,17 +103,13 @@ class Engine:
             QueueFullError: The queue has no room for all of them.
         """
         with self.lock:
-            room = self.scheduler.room
-            if len(requests) > room and not even_if_full:
-                self.recorder.refused += len(requests)
-                raise QueueFullError(
-                    f"the queue has room for {room} requests, not for {len(requests)}",
-                    "Try again later, or raise max_waiting",
-                )
+            if not even_if_full:
+                self.scheduler.check_room(requests)
             now = self._clock()
             for request in requests:
                 request.submit(now)
                 self.scheduler.add(request, even_if_full=even_if_full)
+                self._progress.add(request)
             self.recorder.submitted += len(requests)
 
     def cancel(self, request: Request) -> None:
@@ -191,6 +189,7 @@ class Engine:
         """How the engine does."""
         with self.lock:
             return self.recorder.snapshot(
+                refused=self.scheduler.num_refused,
                 waiting=self.scheduler.num_waiting,
                 running=self.scheduler.num_running,
                 preemptions=self.scheduler.num_preemptions,
@@ -211,9 +210,12 @@ class Engine:
         if self.selector is not None:
             self._move(self.selector)
         chunks = self.scheduler.schedule()
+        now, waiting = self._clock(), self.scheduler.num_waiting
         for chunk in chunks:
             if chunk.request.announce():
                 self._emit(Event("started", chunk.request.id))
+                self._progress.tell(chunk.request, now, waiting)
+        self._progress.tell_places(self.scheduler.waiting(), now, waiting)
         return chunks
 
     def _move(self, selector: GraphSelector) -> None:
@@ -261,6 +263,7 @@ class Engine:
             if request.finish_reason is not None:  # cancelled during the pass
                 continue
             request.num_computed = chunk.end
+            self._progress.tell(request, now, self.scheduler.num_waiting)
             written = self.verify(chunk, logits, now, savings) if chunk.completes else []
             self.runner.cache.commit(request.id, request.tokens(0, request.num_computed))
             if chunk.drafts:
@@ -336,6 +339,7 @@ class Engine:
     def _end(self, request: Request, chunk: Chunk) -> None:
         assert chunk.finish_reason is not None
         self._evictor.forget(request.id)
+        self._progress.forget(request)
         self._speculator.finish(request)
         self.recorder.finish(request.id, chunk.finish_reason)
         self._emit(Event.of(request.id, chunk))

@@ -11,7 +11,14 @@ from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams
 from nanoaccel.runtime.sampling.grammar import CompiledGrammar
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.draft_tokens import DraftCounter
-from nanoaccel.runtime.types.outputs import Chunk, FinishReason, RequestStats, TokenLogprobs, Usage
+from nanoaccel.runtime.types.outputs import (
+    Chunk,
+    FinishReason,
+    Progress,
+    RequestStats,
+    TokenLogprobs,
+    Usage,
+)
 from nanoaccel.runtime.types.plan import Int64Array
 from nanoaccel.text import Tokenizer
 
@@ -282,7 +289,29 @@ class Request:
             saved=self._saved,
         )
         usage = Usage(self.num_prompt, self.num_generated)
-        return Chunk(text, token_ids, logprobs, self.index, reason, error, usage, stats)
+        stop = self._stop_reason() if reason == "stop" else None
+        return Chunk(text, token_ids, logprobs, self.index, reason, error, usage, stats, stop)
+
+    def progress(self, now: float, *, place: int, waiting: int) -> Chunk:
+        """What is told of a request that has no token yet.
+
+        Args:
+            now: Seconds on the engine's clock.
+            place: Place in the queue, from 1; 0 when it has left the queue.
+            waiting: Requests in the queue.
+        """
+        seconds = 0.0 if self._started is None else now - self._started
+        total, cached = self.num_prompt, self.num_cached_at_start
+        processed = min(self.num_computed, total)
+        told = Progress(total, cached, processed, seconds, place, waiting)
+        return Chunk("", (), index=self.index, progress=told)
+
+    def _stop_reason(self) -> str | int | None:
+        """The stop string or stop token that ended the text."""
+        last = int(self._tokens[self.num_known - 1])
+        if self.output_text.matched or self.num_generated == 0:
+            return self.output_text.stop_string
+        return last if last in self.params.stop_token_ids else None
 
 
 def _logprobs(sampled: Sampled) -> tuple[TokenLogprobs, ...]:

@@ -78,6 +78,27 @@ class RequestStats:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a request is before its first token.
+
+    Args:
+        total: Tokens of the prompt.
+        cached: Those of them that were found in the cache.
+        processed: Those that were found or computed so far.
+        seconds: Time since the first step worked on it; 0 while it waits.
+        place: Place in the queue, from 1; 0 when it has left the queue.
+        waiting: Requests in the queue.
+    """
+
+    total: int
+    cached: int
+    processed: int
+    seconds: float
+    place: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of a completion, as soon as it is certain.
 
@@ -90,6 +111,10 @@ class Chunk:
         error: What went wrong, with finish_reason "error".
         usage: On the last chunk.
         stats: On the last chunk.
+        stop_reason: On the last chunk, the stop string or the id of the stop token that ended the
+            text; None when something else did.
+        progress: How far the request is; such a chunk has no text, and comes only where
+            ``RequestOptions(progress=True)`` asks for it.
 
     Examples:
         >>> from nanoaccel import Chunk
@@ -106,6 +131,8 @@ class Chunk:
     error: str | None = None
     usage: Usage | None = None
     stats: RequestStats | None = None
+    stop_reason: str | int | None = None
+    progress: Progress | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -123,6 +150,7 @@ class Completion:
         stats: Where the time went.
         logprobs: One for each token, when ``SamplingParams.logprobs`` asked for them.
         error: What went wrong, with finish_reason "error".
+        stop_reason: The stop string or the id of the stop token that ended it, else None.
 
     Examples:
         >>> from nanoaccel import LLM, SamplingParams
@@ -139,6 +167,7 @@ class Completion:
     stats: RequestStats
     logprobs: tuple[TokenLogprobs, ...] = ()
     error: str | None = None
+    stop_reason: str | int | None = None
 
     def __str__(self) -> str:
         return self.text if self.error is None else f"{self.text}[error: {self.error}]"
@@ -236,6 +265,7 @@ def join_chunks(chunks: Sequence[Chunk]) -> Completion:
         stats=last.stats,
         logprobs=tuple(entry for chunk in chunks for entry in chunk.logprobs),
         error=last.error,
+        stop_reason=last.stop_reason,
     )
 
 

@@ -18,6 +18,7 @@ from nanoaccel.runtime.replicas.pool import Pool
 from nanoaccel.runtime.replicas.request import ReplicaRequest
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
+from nanoaccel.runtime.scheduling.queue_limits import QueueLimits
 from nanoaccel.runtime.types.events import Event
 from nanoaccel.runtime.types.outputs import Chunk
 
@@ -36,7 +37,7 @@ class Hall:
             [plan_of_one_core()] * 2,
             [START] * 2,
             on_event=self._listen,
-            max_waiting=max_waiting,
+            limits=QueueLimits(max_waiting),
             share_prefixes=True,
             make=FakeReplica,  # type: ignore[arg-type]
         )

@@ -28,6 +28,7 @@ class ProgressTeller:
         """Note a request that was queued."""
         if request.options.progress:
             self._places[request.id] = 0
+            self._next_places = 0.0  # a new one is told at once
 
     def tell(self, request: Request, now: float, waiting: int) -> None:
         """Tell a request that runs what is computed of its prompt.

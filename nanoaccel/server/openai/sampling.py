@@ -63,14 +63,17 @@ def read_sampling(
 
 
 def read_options(fields: Fields) -> RequestOptions:
-    """How a request is treated: its ``priority`` and ``timeout``.
+    """How a request is treated: its ``priority``, ``timeout`` and ``return_progress``.
 
     Raises:
-        ConfigError: A value is wrong.
+        ApiError: ``return_progress`` is neither true nor false.
+        ConfigError: Another value is wrong.
     """
     priority = fields.raw("priority")
     return RequestOptions(
-        priority=0 if priority is None else priority, timeout=fields.raw("timeout")
+        priority=0 if priority is None else priority,
+        timeout=fields.raw("timeout"),
+        progress=fields.typed("return_progress", bool, False),
     )
 
 

@@ -34,6 +34,7 @@ def test_answer_streams_before_it_is_complete(page: Any, server: ScriptedServer)
     (body,) = server.asked
     assert body["stream"] is True
     assert body["stream_options"] == {"include_usage": True}
+    assert body["return_progress"] is True
     assert body["model"] == "tiny"
     assert body["messages"] == [{"role": "user", "content": "Hello"}]
 

@@ -44,7 +44,8 @@ export async function metricsText() {
  * @throws {ApiError} Refused, broken off, or ended by the server with an error.
  */
 export async function* streamChat(body, signal) {
-  const sent = { ...body, stream: true, stream_options: { include_usage: true } };
+  const stream_options = { include_usage: true };
+  const sent = { ...body, stream: true, stream_options, return_progress: true };
   const response = await request("v1/chat/completions", {
     method: "POST",
     headers: { "Content-Type": "application/json" },

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nanoaccel.server.api_error import ApiError
 from nanoaccel.server.config import ServerConfig
+from nanoaccel.server.http.dialect import error_content
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -86,5 +87,6 @@ def _without_port(host: str) -> str:
 
 async def refuse(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with an error."""
-    response = JSONResponse(error.body(), error.status, dict(error.headers))
+    content = error_content(error, scope["path"])
+    response = JSONResponse(content, error.status, dict(error.headers))
     await response(scope, receive, send)

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from nanoaccel.server.anthropic.events import AnthropicDialect
 from nanoaccel.server.anthropic.messages import count_tokens, messages
 from nanoaccel.server.api_error import ApiError
-from nanoaccel.server.http.access import CheckHost, RequireKey
+from nanoaccel.server.http.access import CheckHost, RefuseSurplus, RequireKey
 from nanoaccel.server.http.dialect import Dialect, OpenAIDialect, error_content
 from nanoaccel.server.http.endpoint import Handler, JsonEndpoint
 from nanoaccel.server.http.request_log import RequestLog
@@ -57,6 +57,7 @@ def create_app(service: Service) -> ASGIApp:
     config = service.config
     # The last one added sees a request first.
     app.add_middleware(CheckHost, config=config)
+    app.add_middleware(RefuseSurplus, most=config.max_connections)
     if config.cors:
         app.add_middleware(
             CORSMiddleware,

@@ -1,30 +1,51 @@
-"""uvicorn's HTTP connection, with a deadline for headers and a way to hang up."""
+"""uvicorn's HTTP connection: with deadlines, in limited number, and with a way to hang up."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nanoaccel.server.api_error import ApiError
+from nanoaccel.server.config import ServerConfig
+from nanoaccel.server.http.access import SURPLUS
 from nanoaccel.server.http.endpoint import ABORT
+from nanoaccel.server.sockets import notice_silence
+
+# Connections beyond the limit that are still told so.
+_TOLD = 64
 
 
-def connections(header_seconds: float) -> type[asyncio.Protocol]:
-    """The class of connections whose headers must arrive within so many seconds."""
+def connections(config: ServerConfig) -> type[asyncio.Protocol]:
+    """The class of connections, which count those that are open, idle ones too.
+
+    Args:
+        config: Has their limits.
+    """
+    most, limits = config.max_connections, config.limits
 
     class Connection(H11Protocol):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            self.app = partial(_with_abort, self.app, self)
+            self.app = partial(_with_extensions, self.app, self)
             self._deadline: asyncio.TimerHandle | None = None
+            self._came_late = False
+
+        @property
+        def is_surplus(self) -> bool:
+            """Whether it came when there were too many, and there still are."""
+            return self._came_late and len(self.connections) > most
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            notice_silence(transport.get_extra_info("socket"), limits.write_seconds)
+            self._came_late = len(self.connections) > most
+            if len(self.connections) > most + _TOLD:
+                transport.abort()
             self._arm()
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -55,7 +76,7 @@ def connections(header_seconds: float) -> type[asyncio.Protocol]:
 
         def _arm(self) -> None:
             if self._deadline is None:
-                self._deadline = self.loop.call_later(header_seconds, self.transport.abort)
+                self._deadline = self.loop.call_later(limits.header_seconds, self.transport.abort)
 
         def _disarm(self) -> None:
             if self._deadline is not None:
@@ -65,8 +86,16 @@ def connections(header_seconds: float) -> type[asyncio.Protocol]:
     return Connection
 
 
-async def _with_abort(
-    app: ASGIApp, connection: H11Protocol, scope: Scope, receive: Receive, send: Send
+class _Counted(Protocol):
+    transport: asyncio.Transport
+
+    @property
+    def is_surplus(self) -> bool: ...
+
+
+async def _with_extensions(
+    app: ASGIApp, connection: _Counted, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    scope.setdefault("extensions", {})[ABORT] = connection.transport.abort
+    found = {ABORT: connection.transport.abort, SURPLUS: connection.is_surplus}
+    scope.setdefault("extensions", {}).update(found)
     await app(scope, receive, send)

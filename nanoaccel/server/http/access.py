@@ -13,6 +13,8 @@ from nanoaccel.server.api_error import ApiError
 from nanoaccel.server.config import ServerConfig
 from nanoaccel.server.http.dialect import error_content
 
+SURPLUS = "nanoaccel.surplus"
+_ALWAYS = ("/health", "/ready")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -76,6 +78,32 @@ class CheckHost:
                 )
                 await refuse(error, scope, receive, send)
                 return
+        await self._app(scope, receive, send)
+
+
+class RefuseSurplus:
+    """Refuses requests of connections beyond the limit, but for those that ask how it goes.
+
+    Args:
+        app: What the others reach.
+        most: The limit, for the message.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("extensions", {}).get(SURPLUS, False) and scope["path"] not in _ALWAYS:
+            error = ApiError(
+                503,
+                f"max_connections={self._most} connections are open already. Try again, or close "
+                "some",
+                "too_many_connections",
+                headers={"Retry-After": "1", "Connection": "close"},
+            )
+            await refuse(error, scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
 

@@ -17,6 +17,7 @@ from nanoaccel.server.http.fields import Fields
 from nanoaccel.server.service import Service
 
 _IGNORED = "X-NanoAccel-Ignored"
+_SHORTEST = 0.01
 
 
 class Call:
@@ -64,6 +65,7 @@ class Call:
         self._begun = False
         self._streams = False
         self._last_sent = 0.0
+        self._writing = False
 
     def stop(self) -> None:
         """End it, as the server stops."""
@@ -105,19 +107,28 @@ class Call:
             await self._respond(error_content(error, self._path), error.status, error.headers)
 
     async def ping(self) -> None:
-        """Send a comment after each silence, while there are events; never ends."""
+        """Send a comment after each silence, while there are events; never ends.
+
+        A client that takes nothing of what is sent for too long has overrun.
+        """
         seconds = self.service.config.ping
+        patience = self.service.config.limits.write_seconds
         while True:
             silence = time.monotonic() - self._last_sent if self._streams else 0.0
-            if silence >= seconds:
+            if self._writing and silence >= patience:
+                self.overrun.set()
+            if silence >= seconds and not self._writing:
                 await self._write(self._dialect.ping)
                 silence = 0.0
-            await asyncio.sleep(seconds - silence)
+            left = (patience if self._writing else seconds) - silence
+            await asyncio.sleep(min(max(left, _SHORTEST), seconds))
 
     async def _write(self, text: str, *, more: bool = True) -> None:
         self._last_sent = time.monotonic()
         body = text.encode()
+        self._writing = True
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
+        self._writing = False
 
     async def _respond(self, content: object, status: int, headers: Mapping[str, str]) -> None:
         self._begun = True

@@ -22,6 +22,7 @@ from nanoaccel.server.http.access import CheckHost, RefuseSurplus, RequireKey
 from nanoaccel.server.http.dialect import Dialect, OpenAIDialect, error_content
 from nanoaccel.server.http.endpoint import Handler, JsonEndpoint
 from nanoaccel.server.http.request_log import RequestLog
+from nanoaccel.server.machine import EngineEndpoint
 from nanoaccel.server.openai.chat import chat_completions
 from nanoaccel.server.openai.completions import completions
 from nanoaccel.server.openai.models import ModelsEndpoints
@@ -72,6 +73,7 @@ def create_app(service: Service) -> ASGIApp:
 def _routes(service: Service) -> list[BaseRoute]:
     guarded = [Middleware(RequireKey, keys=service.config.api_keys)]
     operators = OperatorEndpoints(service)
+    engine = EngineEndpoint(service)
     models = ModelsEndpoints(service, int(time.time()))
 
     def post(path: str, handler: Handler, dialect: Callable[[], Dialect] = OpenAIDialect) -> Route:
@@ -91,6 +93,7 @@ def _routes(service: Service) -> list[BaseRoute]:
     routes += [post(path, handler) for path, handler in _TOKENS.items()]
     for prefix in ("/v1", ""):
         routes += [post(f"{prefix}{path}", *served) for path, served in _APIS.items()]
+        routes.append(get(f"{prefix}/engine", engine.show))
         routes.append(get(f"{prefix}/models", models.list))
         routes.append(get(f"{prefix}/models/{{model}}", models.show))
     return routes

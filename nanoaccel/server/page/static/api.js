@@ -30,6 +30,11 @@ export async function models() {
   return answer.data.map((model) => model.id);
 }
 
+/** The machine and its models, as `/v1/engine` tells them. */
+export async function engineFacts() {
+  return (await request("v1/engine")).json();
+}
+
 /** The metrics page, as text. */
 export async function metricsText() {
   return (await request("metrics")).text();

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nanoaccel.errors import ConfigError
+from nanoaccel.server.chat.families.table import REASONING_PARSERS, TOOL_PARSERS
 
 _CACHE_SHARE = 4
 
@@ -71,10 +72,12 @@ class ServerConfig:
         max_connections: Connections that may be open, idle ones too; requests of others are told
             to try again.
         log_requests: Whether the log shows what was asked.
+        tool_parser: How models write calls of tools; None is what their chat templates say.
+        reasoning_parser: How models write thoughts; None is what their chat templates say.
         limits: Limits of single requests.
 
     Raises:
-        ConfigError: There is no bundle, or a number is out of range.
+        ConfigError: There is no bundle, a number is out of range, or a parser is unknown.
     """
 
     bundles: tuple[Path, ...]
@@ -90,6 +93,8 @@ class ServerConfig:
     ping: float = 10.0
     max_connections: int = 512
     log_requests: bool = False
+    tool_parser: str | None = None
+    reasoning_parser: str | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -97,6 +102,15 @@ class ServerConfig:
             raise ConfigError("there is no bundle to serve", "Name at least one folder")
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"port={self.port} is out of range", "It is 0 to 65535")
+        for name, known in (
+            ("tool_parser", TOOL_PARSERS),
+            ("reasoning_parser", REASONING_PARSERS),
+        ):
+            if getattr(self, name) not in (None, *known):
+                raise ConfigError(
+                    f"{name}={getattr(self, name)!r:.80} is unknown",
+                    f"Choose one of {', '.join(known)}",
+                )
         for name in ("memory", "keep_alive", "drain"):
             value = getattr(self, name)
             if value is not None and not value >= 0:

@@ -25,8 +25,14 @@ EOS = "<eos>"
 JSON_BACKEND = "random_json"
 
 
-def write_tokenizer(folder: Path, *, eos: bool = True) -> int:
-    """Bytes and some longer pieces; gives the size of the vocabulary."""
+def write_tokenizer(folder: Path, *, eos: bool = True, marks: Sequence[str] = ()) -> int:
+    """Bytes and some longer pieces; gives the size of the vocabulary.
+
+    Args:
+        folder: Where it is written.
+        eos: Whether it has a token that ends texts.
+        marks: Further special tokens.
+    """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {character: number for number, character in enumerate(alphabet)}
     level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -41,7 +47,7 @@ def write_tokenizer(folder: Path, *, eos: bool = True) -> int:
     backend = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     backend.pre_tokenizer = level
     backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens(["<mark>"])
+    backend.add_special_tokens(["<mark>", *marks])
     if eos:
         backend.add_special_tokens([EOS])
     backend.save(str(folder / "tokenizer.json"))

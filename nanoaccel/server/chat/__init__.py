@@ -15,7 +15,7 @@ from nanoaccel.server.chat.parts import (
     ToolCall,
 )
 from nanoaccel.server.chat.prepare import PreparedChat, prepare
-from nanoaccel.server.chat.reader import ReplyReader
+from nanoaccel.server.chat.reading.reader import ReplyReader
 from nanoaccel.server.chat.request import ChatRequest, ToolChoice
 
 __all__ = [

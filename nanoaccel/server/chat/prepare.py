@@ -5,9 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
-from nanoaccel.server.chat.reader import PlainReader, ReplyReader
+from nanoaccel.server.api_error import bad_request
+from nanoaccel.server.chat.families.form import ReplyForm, Wanted
+from nanoaccel.server.chat.families.tools import Tool, checked_tools
+from nanoaccel.server.chat.reading.hidden import HidingReader
+from nanoaccel.server.chat.reading.reader import ReplyReader
 from nanoaccel.server.chat.request import ChatRequest
+from nanoaccel.server.chat.spelling import Spelling
 from nanoaccel.server.generation import Work
 from nanoaccel.server.models.model import Model
 
@@ -38,15 +44,62 @@ async def prepare(model: Model, request: ChatRequest) -> PreparedChat:
         request: What is asked.
 
     Raises:
+        ApiError: The tools cannot be used, or not with this model.
         RequestError: The model has no chat template, or it refuses the messages.
+        SamplingError: A grammar cannot be enforced.
         BundleError: The chat template cannot be parsed.
+        MissingExtraError: llguidance is needed and not installed.
     """
     return await asyncio.to_thread(_prepare, model, request)
 
 
 def _prepare(model: Model, request: ChatRequest) -> PreparedChat:
-    shown = request.shown_tools
+    tokenizer, form, shown = model.tokenizer, model.form, request.shown_tools
     chat = replace(request.chat, tools=shown if shown else None)
-    prompt = model.tokenizer.render_chat(request.messages, chat)
-    ids = model.tokenizer.encode(prompt, add_special_tokens=False)
-    return PreparedChat(Work([ids], request.params, request.options), PlainReader)
+    prompt = tokenizer.render_chat(request.messages, chat)
+    ids = tokenizer.encode(prompt, add_special_tokens=False)
+    wanted = Wanted(
+        prompt=prompt,
+        tools=_tools(form, request),
+        must_call=request.tool_choice.mode == "required",
+        only=request.tool_choice.name,
+        several=request.parallel_tool_calls,
+        answer=request.params.grammar,
+    )
+    params = request.params
+    if wanted.tools or params.grammar is not None:
+        grammar = form.grammar(wanted, Spelling(tokenizer.added_tokens))
+        params = replace(params, grammar=grammar)
+    new_reader = partial(form.reader, wanted)
+    hidden = tokenizer.hidden_tokens
+    seen = {token for token in hidden if any(token in mark for mark in form.marks)}
+    if seen and params.skip_special_tokens:
+        params = replace(params, skip_special_tokens=False)
+        return PreparedChat(
+            Work([ids], params, request.options),
+            lambda: HidingReader(hidden - seen, new_reader()) if hidden - seen else new_reader(),
+        )
+    return PreparedChat(Work([ids], params, request.options), new_reader)
+
+
+def _tools(form: ReplyForm, request: ChatRequest) -> tuple[Tool, ...]:
+    """The tools that may be called.
+
+    Raises:
+        ApiError: They cannot be used.
+    """
+    tools = checked_tools(request.shown_tools)
+    choice = request.tool_choice
+    if choice.mode == "required" and not tools:
+        raise bad_request("tool_choice asks for a call, and there are no tools", "tool_choice")
+    if choice.name is not None and choice.name not in [tool.name for tool in tools]:
+        raise bad_request(
+            f"tool_choice names {choice.name[:80]!a}, which is no tool", "tool_choice"
+        )
+    if tools and not form.can_call:
+        raise bad_request(
+            "the chat template of this model has no known form of calls, so tools cannot be used. "
+            "Leave them out, send tool_choice='none', or start the server with --tool-parser",
+            "tools",
+        )
+    return tools

@@ -30,13 +30,21 @@ def read_tool_choice(fields: Fields) -> ToolChoice:
         ApiError: It is malformed, or cannot be obeyed.
     """
     choice = fields.raw("tool_choice")
-    if choice is None or choice == "auto":
+    if choice in (None, "auto"):
         return ToolChoice()
     if choice == "none":
         return ToolChoice("none")
-    raise bad_request(
-        f"tool_choice={shown(choice)} is not supported. It is 'auto' or 'none'", "tool_choice"
-    )
+    if choice == "required":
+        return ToolChoice("required")
+    function = choice.get("function") if isinstance(choice, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(name, str):
+        raise bad_request(
+            f"tool_choice is {shown(choice)}. It is 'auto', 'none', 'required' or "
+            "{'type': 'function', 'function': {'name': ...}}",
+            "tool_choice",
+        )
+    return ToolChoice("required", name)
 
 
 def read_parallel(fields: Fields) -> bool:

@@ -50,11 +50,11 @@ def read_tools(fields: Fields, limits: Limits) -> list[dict[str, Any]]:
     ]
 
 
-def read_choice(fields: Fields, tools: Sequence[Mapping[str, Any]]) -> tuple[ToolChoice, bool]:
+def read_choice(fields: Fields) -> tuple[ToolChoice, bool]:
     """Whether to call tools, and whether several in one reply.
 
     Raises:
-        ApiError: ``tool_choice`` is malformed, or asks for a tool that there is not.
+        ApiError: ``tool_choice`` is malformed.
     """
     choice = Fields(fields.typed("tool_choice", dict, {}))
     kind = choice.typed("type", str, "auto")
@@ -63,17 +63,11 @@ def read_choice(fields: Fields, tools: Sequence[Mapping[str, Any]]) -> tuple[Too
         return ToolChoice("none"), parallel
     if kind == "auto":
         return ToolChoice(), parallel
-    if kind not in ("any", "tool"):
-        raise bad_request(f"tool_choice.type is {shown(kind)}. It is {_CHOICES}", "tool_choice")
-    name = choice.typed("name", str, "") if kind == "tool" else None
-    names = [tool["function"]["name"] for tool in tools]
-    if not names or (name is not None and name not in names):
-        raise bad_request(
-            f"tool_choice asks for {'a tool' if name is None else shown(name)}, which is not in "
-            "tools. Add it there",
-            "tool_choice",
-        )
-    return ToolChoice("required", name), parallel
+    if kind == "any":
+        return ToolChoice("required"), parallel
+    if kind == "tool":
+        return ToolChoice("required", choice.typed("name", str, "")), parallel
+    raise bad_request(f"tool_choice.type is {shown(kind)}. It is {_CHOICES}", "tool_choice")
 
 
 def _tool(tool: object, place: str) -> dict[str, Any]:

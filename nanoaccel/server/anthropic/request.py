@@ -35,7 +35,7 @@ async def read_request(fields: Fields, limits: Limits) -> ChatRequest:
         ConfigError: A value is out of range.
     """
     conversation, tools = read_conversation(fields, limits), read_tools(fields, limits)
-    choice, parallel = read_choice(fields, tools)
+    choice, parallel = read_choice(fields)
     asked = {name: fields.raw(name) for name in _SAMPLING}
     stops = fields.listed("stop_sequences", limits.stops)
     most = fields.typed("max_tokens", int, 0)

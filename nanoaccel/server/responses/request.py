@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from nanoaccel.server.api_error import bad_request
@@ -47,7 +46,7 @@ async def read_request(fields: Fields, limits: Limits) -> ChatRequest:
         chat=ChatOptions(template_kwargs=_effort(fields)),
         options=read_options(fields),
         tools=tools,
-        tool_choice=_choice(fields, tools),
+        tool_choice=_choice(fields),
         parallel_tool_calls=fields.typed("parallel_tool_calls", bool, True),
     )
 
@@ -129,20 +128,19 @@ def _tools(fields: Fields, limits: Limits) -> list[dict[str, Any]]:
     return made
 
 
-def _choice(fields: Fields, tools: Sequence[dict[str, Any]]) -> ToolChoice:
+def _choice(fields: Fields) -> ToolChoice:
     choice = fields.raw("tool_choice")
     if choice is None or choice == "auto":
         return ToolChoice()
     if choice == "none":
         return ToolChoice("none")
-    names = [tool["function"]["name"] for tool in tools]
-    if choice == "required" and names:
+    if choice == "required":
         return ToolChoice("required")
-    named = choice.get("name") if isinstance(choice, dict) else None
-    if named in names and choice.get("type") == "function":
-        return ToolChoice("required", named)
+    name = choice.get("name") if isinstance(choice, dict) else None
+    if isinstance(name, str) and choice.get("type") == "function":
+        return ToolChoice("required", name)
     raise bad_request(
-        f"tool_choice={shown(choice)} names no tool. It is auto, none, required, or "
-        "{'type': 'function', 'name': ...} with one of the tools",
+        f"tool_choice is {shown(choice)}. It is auto, none, required, or "
+        "{'type': 'function', 'name': ...}",
         "tool_choice",
     )

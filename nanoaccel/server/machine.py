@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.metadata import version
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-import nanoaccel
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import NanoAccelError
 from nanoaccel.runtime.cpu.machine import this_machine
@@ -36,7 +36,7 @@ class EngineEndpoint:
         return JSONResponse(
             {
                 "object": "engine",
-                "version": nanoaccel.__version__,
+                "version": version("nanoaccel"),
                 "machine": machine,
                 "models": facts,
             }

@@ -105,6 +105,11 @@ class Generation:
         """Tokens of all prompts, each counted once."""
         return sum(map(len, self.prompt_ids))
 
+    @property
+    def num_completions(self) -> int:
+        """Completions of all prompts."""
+        return len(self._requests)
+
     async def next(self) -> list[Chunk]:
         """Chunks that have come, waiting for at least one; none when all completions have ended.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from starlette.requests import Request
@@ -36,11 +36,18 @@ class EngineEndpoint:
         return JSONResponse(
             {
                 "object": "engine",
-                "version": version("nanoaccel"),
+                "version": _version(),
                 "machine": machine,
                 "models": facts,
             }
         )
+
+
+def _version() -> str:
+    try:
+        return version("nanoaccel")
+    except PackageNotFoundError:  # a source tree that is not installed
+        return "unknown"
 
 
 def _machine() -> dict[str, Any]:

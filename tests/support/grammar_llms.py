@@ -55,10 +55,10 @@ def write_tokenizer(folder: Path, *, eos: bool = True, marks: Sequence[str] = ()
     return int(backend.get_vocab_size())
 
 
-def write_bundle(folder: Path, *, eos: bool = True) -> Path:
+def write_bundle(folder: Path, *, eos: bool = True, marks: Sequence[str] = ()) -> Path:
     """A plain folder with that tokenizer and a context of 512 tokens."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_tokenizer(folder, eos=eos)
+    write_tokenizer(folder, eos=eos, marks=marks)
     (folder / "openvino_model.xml").write_text("<net/>")
     (folder / "openvino_model.bin").write_bytes(b"")
     (folder / "config.json").write_text(json.dumps({"max_position_embeddings": CONTEXT}))

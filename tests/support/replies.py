@@ -83,6 +83,11 @@ WRITTEN = [
         (("weather", BERN),),
     ),
     Written(
+        "apriel",
+        f'<tool_calls>[{{"name": "weather", "arguments": {BERN}}}]</tool_calls>',
+        (("weather", BERN),),
+    ),
+    Written(
         "deepseek",
         f"Ja{_BEGIN}{_CALL}weather{_SEP}{BERN}{_CALL_END}"
         f"{_CALL}weather_now{_SEP}{{}}{_CALL_END}{_END}",
@@ -96,7 +101,8 @@ WRITTEN = [
     ),
     Written(
         "qwen-coder",
-        "So:\n\n<tool_call>\n<function=weather>\n<parameter=city>\nBern \"x\"\n\\<b>\n</parameter>\n"
+        "So:\n\n<tool_call>\n<function=weather>\n<parameter=city>\n"
+        'Bern "x"\n\\<b>\n</parameter>\n'
         "<parameter=days>\n3\n</parameter>\n</function>\n</tool_call>\n<tool_call>\n"
         "<function=weather_now>\n</function>\n</tool_call>",
         (("weather", '{"city": "Bern \\"x\\"\\n\\\\<b>", "days": 3}'), ("weather_now", "{}")),

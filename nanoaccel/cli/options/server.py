@@ -66,8 +66,8 @@ class ServerOptions:
         in_server(
             metavar="NAME",
             help="How the models write calls of tools, where their chat templates do not say: "
-            "hermes, llama, mistral, mistral-list, granite, nemotron, deepseek, deepseek-fenced, "
-            "qwen-coder, seed, glm, harmony, none.",
+            "hermes, llama, mistral, mistral-list, granite, nemotron, apriel, deepseek, "
+            "deepseek-fenced, qwen-coder, seed, glm, harmony, none.",
         ),
     ] = None
     reasoning_parser: Annotated[

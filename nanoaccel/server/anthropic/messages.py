@@ -69,6 +69,8 @@ class _Answer:
             ApiError: The completion failed.
         """
         call, writer = self._call, BlockWriter()
+        if call.service.config.log_requests:
+            call.log["answer"] = writer.blocks
         begin = self._message([], None, None)
         if streams:
             await call.begin_events()
@@ -92,8 +94,6 @@ class _Answer:
             )
             await call.end_events()
             return
-        if call.service.config.log_requests:
-            call.log["answer"] = writer.blocks
         message = self._message(writer.blocks, reason, matched)
         await call.reply(message)
 

@@ -55,12 +55,13 @@ async def prepare(model: Model, request: ChatRequest) -> PreparedChat:
 
 def _prepare(model: Model, request: ChatRequest) -> PreparedChat:
     tokenizer, form, shown = model.tokenizer, model.form, request.shown_tools
+    tools = _tools(form, request)
     chat = replace(request.chat, tools=shown if shown else None)
     prompt = tokenizer.render_chat(request.messages, chat)
     ids = tokenizer.encode(prompt, add_special_tokens=False)
     wanted = Wanted(
         prompt=prompt,
-        tools=_tools(form, request),
+        tools=tools,
         must_call=request.tool_choice.mode == "required",
         only=request.tool_choice.name,
         several=request.parallel_tool_calls,

@@ -11,6 +11,7 @@ from nanoaccel.bundle import Bundle, weights_size
 from nanoaccel.runtime.engine.protocol import EngineClient
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.server.chat.families.form import ReplyForm
+from nanoaccel.server.chat.families.table import form_of
 from nanoaccel.server.models.token_texts import TokenTexts
 from nanoaccel.text import Tokenizer
 
@@ -40,7 +41,7 @@ class Model:
         name: str,
         bundle: Path,
         options: dict[str, Any],
-        form: Callable[[Sequence[str]], ReplyForm],
+        form: Callable[[Sequence[str]], ReplyForm] = form_of,
     ) -> None:
         self.name = name
         self._llm = LLM(bundle, **options)

@@ -76,12 +76,13 @@ async def _read_request(fields: Fields, limits: Limits) -> ChatRequest:
 async def _reply(
     call: Call, model: Model, generation: Generation, usage: UsageCount, answer: _ChatAnswer
 ) -> None:
+    ended = await generation.completions()
+    if call.service.config.log_requests:
+        call.log["answer"] = [completion.text for completion in ended]
     choices = []
-    for index, completion in enumerate(await generation.completions()):
+    for index, completion in enumerate(ended):
         usage.add(completion, index)
         choices.append(answer.choice(completion, index))
-    if call.service.config.log_requests:
-        call.log["answer"] = [choice["message"] for choice in choices]
     head = envelope("chatcmpl", "chat.completion", model.name)
     await call.reply(
         {**head, "choices": choices, "usage": usage.usage(), "timings": usage.timings()}

@@ -57,12 +57,13 @@ async def completions(call: Call) -> None:
 async def _reply(
     call: Call, model: Model, generation: Generation, usage: UsageCount, answer: _Answer
 ) -> None:
+    ended = await generation.completions()
+    if call.service.config.log_requests:
+        call.log["answer"] = [completion.text for completion in ended]
     choices = []
-    for index, completion in enumerate(await generation.completions()):
+    for index, completion in enumerate(ended):
         usage.add(completion, index)
         choices.append(answer.choice(completion, index))
-    if call.service.config.log_requests:
-        call.log["answer"] = [choice["text"] for choice in choices]
     head = envelope("cmpl", "text_completion", model.name)
     await call.reply(
         {**head, "choices": choices, "usage": usage.usage(), "timings": usage.timings()}

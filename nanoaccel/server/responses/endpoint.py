@@ -53,6 +53,8 @@ class _Answer:
         self._usage = UsageCount(generation, 1, call.log)
         self._writer = OutputWriter()
         self._reasoning_tokens = 0
+        if call.service.config.log_requests:
+            call.log["answer"] = self._writer.items
 
     async def reply(self, response: ResponseObject, reader: ReplyReader) -> None:
         """Answer with the whole response.
@@ -62,8 +64,6 @@ class _Answer:
         """
         async for chunk, parts in read_reply(self._generation, reader, self._usage):
             self._write(chunk, parts)
-        if self._call.service.config.log_requests:
-            self._call.log["answer"] = self._writer.items
         await self._call.reply(self._ended(response))
 
     async def stream(self, response: ResponseObject, reader: ReplyReader) -> None:

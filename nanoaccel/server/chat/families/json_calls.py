@@ -114,6 +114,14 @@ NEMOTRON = JsonCalls(
     between="}, ",
     closing="}]</TOOLCALL>",
 )
+APRIEL = JsonCalls(
+    trigger="<tool_calls>",
+    openings=("[",),
+    before_name=_NAMED,
+    after_name=_ARGUMENTS,
+    between="}, ",
+    closing="}]</tool_calls>",
+)
 _CALLS_BEGIN, _CALL_BEGIN, _SEPARATOR, _CALL_END, _CALLS_END = (
     f"<\uff5ctool\u2581{name}\uff5c>"
     for name in ("calls\u2581begin", "call\u2581begin", "sep", "call\u2581end", "calls\u2581end")

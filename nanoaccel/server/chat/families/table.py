@@ -18,6 +18,7 @@ CALLS: Mapping[str, Calls] = {
     "mistral-list": by_json.MISTRAL_LIST,
     "granite": by_json.GRANITE,
     "nemotron": by_json.NEMOTRON,
+    "apriel": by_json.APRIEL,
     "deepseek": by_json.DEEPSEEK,
     "deepseek-fenced": by_json.DEEPSEEK_FENCED,
     "qwen-coder": by_tags.QWEN_CODER,
@@ -30,15 +31,16 @@ REASONING_PARSERS = (*THINKING, HARMONY, NONE)
 # What a template must hold, all of it, for a form; the first that fits is the model's.
 _CALLS_IN_TEMPLATES: Sequence[tuple[str, tuple[str, ...]]] = (
     ("seed", ("seed:tool_call",)),
-    ("glm", ("<tool_call>", "<arg_key>")),
+    ("glm", ("<tool_call>", "</arg_key>\n<arg_value>")),
     ("qwen-coder", ("<tool_call>", "<function=", "<parameter=")),
     ("nemotron", ("<TOOLCALL>",)),
+    ("apriel", ("<tool_calls>[",)),
     ("granite", ("<|tool_call|>",)),
     ("mistral", ("[TOOL_CALLS]", "[ARGS]")),
     ("mistral-list", ("[TOOL_CALLS]",)),
     ("deepseek-fenced", (by_json.DEEPSEEK.trigger, "```json")),
     ("deepseek", (by_json.DEEPSEEK.trigger,)),
-    ("hermes", ("<tool_call>",)),
+    ("hermes", ("<tool_call>", "arguments")),
     ("llama", ("<|start_header_id|>", '"parameters": ')),
 )
 _THINKING_IN_TEMPLATES: Sequence[tuple[str, str]] = (
@@ -51,7 +53,9 @@ _THINKING_IN_TEMPLATES: Sequence[tuple[str, str]] = (
 _IN_HARMONY = "<|channel|>"
 
 
-def form_of(templates: Sequence[str], tools: str | None, reasoning: str | None) -> ReplyForm:
+def form_of(
+    templates: Sequence[str], tools: str | None = None, reasoning: str | None = None
+) -> ReplyForm:
     """How a model writes replies.
 
     Args:

@@ -1,4 +1,4 @@
-"""The HTTP server: OpenAI's and Anthropic's APIs over bundles, and a page for people, in one process.
+"""The HTTP server: OpenAI's and Anthropic's APIs over bundles, and a page, in one process.
 
 http/        bodies, fields, event streams, keys, hosts, the request log
 models/      which bundles are loaded, and the text of single tokens

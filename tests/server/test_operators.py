@@ -74,13 +74,15 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
     return [json.loads(JsonLines().format(record)) for record in caplog.records]
 
 
+@pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("shows", [False, True])
 def test_log_tells_of_requests_and_of_prompts_if_asked(
-    shows: bool, letters: Path, caplog: pytest.LogCaptureFixture
+    shows: bool, stream: bool, letters: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "nanoaccel.server")
     with serving(letters, log_requests=shows, api_keys=("secret-key",)) as served:
-        served.post("/v1/completions", ASK, **{"X-Request-Id": "mine", "X-Api-Key": "secret-key"})
+        asked = {**ASK, "stream": stream}
+        served.post("/v1/completions", asked, **{"X-Request-Id": "mine", "X-Api-Key": "secret-key"})
         served.get("/health")
     told = [line for line in lines(caplog) if line["message"] == "request"]
     (line,) = [line for line in told if line["request_id"] == "mine"]
@@ -94,7 +96,7 @@ def test_log_tells_of_requests_and_of_prompts_if_asked(
         "finish_reason": "length",
     }
     assert {name: line[name] for name in expected} == expected
-    assert line.get("request") == (ASK if shows else None)
+    assert line.get("request") == (asked if shows else None)
     assert line.get("answer") == (["defg"] if shows else None)
     assert "secret-key" not in json.dumps(lines(caplog))
     assert not [line for line in told if line["path"] == "/health"]

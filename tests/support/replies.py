@@ -121,6 +121,13 @@ WRITTEN = [
         (("weather", '{"city": "Bern", "days": 3}'),),
     ),
     Written(
+        "gemma",
+        'Ja<|tool_call>call:weather{city:<|"|>a "b" }</x><|"|>,days:3}<tool_call|>'
+        "<|tool_call>call:weather_now{}<tool_call|>",
+        (("weather", BOTH), ("weather_now", "{}")),
+        "Ja",
+    ),
+    Written(
         "harmony",
         "<|channel|>commentary<|message|>I look.<|end|><|start|>assistant<|channel|>commentary "
         f"to=functions.weather <|constrain|>json<|message|>{BERN}",

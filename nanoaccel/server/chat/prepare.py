@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from nanoaccel.errors import SamplingError
+from nanoaccel.runtime.sampling.grammar import Grammar
 from nanoaccel.server.api_error import bad_request
 from nanoaccel.server.chat.families.form import ReplyForm, Wanted
 from nanoaccel.server.chat.families.tools import Tool, checked_tools
 from nanoaccel.server.chat.reading.hidden import HidingReader
 from nanoaccel.server.chat.reading.reader import ReplyReader
 from nanoaccel.server.chat.request import ChatRequest
-from nanoaccel.server.chat.spelling import Spelling
 from nanoaccel.server.generation import Work
 from nanoaccel.server.models.model import Model
 
@@ -69,8 +70,7 @@ def _prepare(model: Model, request: ChatRequest) -> PreparedChat:
     )
     params = request.params
     if wanted.tools or params.grammar is not None:
-        grammar = form.grammar(wanted, Spelling(tokenizer.added_tokens))
-        params = replace(params, grammar=grammar)
+        params = replace(params, grammar=_grammar(model, wanted))
     new_reader = partial(form.reader, wanted)
     hidden = tokenizer.hidden_tokens
     seen = {token for token in hidden if any(token in mark for mark in form.marks)}
@@ -81,6 +81,15 @@ def _prepare(model: Model, request: ChatRequest) -> PreparedChat:
             lambda: HidingReader(hidden - seen, new_reader()) if hidden - seen else new_reader(),
         )
     return PreparedChat(Work([ids], params, request.options), new_reader)
+
+
+def _grammar(model: Model, wanted: Wanted) -> Grammar | None:
+    try:
+        return model.form.grammar(wanted, model.spelling)
+    except SamplingError as error:
+        if not wanted.tools:
+            raise
+        raise bad_request(f"tools cannot be enforced together: {error}", "tools") from error
 
 
 def _tools(form: ReplyForm, request: ChatRequest) -> tuple[Tool, ...]:

@@ -12,6 +12,7 @@ from nanoaccel.runtime.engine.protocol import EngineClient
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.server.chat.families.form import ReplyForm
 from nanoaccel.server.chat.families.table import form_of
+from nanoaccel.server.chat.spelling import Spelling
 from nanoaccel.server.models.token_texts import TokenTexts
 from nanoaccel.text import Tokenizer
 
@@ -30,6 +31,7 @@ class Model:
         client: What runs its requests.
         token_texts: Text and bytes of single tokens.
         form: How it writes replies.
+        spelling: How its tokens write them.
         memory: Bytes of its weights and cache.
 
     Raises:
@@ -48,6 +50,7 @@ class Model:
         self.client: EngineClient[Any] = self._llm.client
         self.token_texts = TokenTexts(self.tokenizer)
         self.form = form(self.tokenizer.chat_template_sources)
+        self.spelling = Spelling(self.tokenizer.added_tokens)
         self.memory = weights_memory(bundle) + self.client.counters().cache_bytes
 
     @property

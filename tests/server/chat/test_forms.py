@@ -41,7 +41,7 @@ _CALLS_BEGIN = CALLS["deepseek"].trigger
         ("<seed:tool_call> <seed:think>", "seed", "seed"),
         ("<TOOLCALL>[", "nemotron", None),
         ("\\n<tool_calls>[ <tool_call> arguments", "apriel", None),
-        ("<|channel>thought\\n", None, "gemma"),
+        ("<|tool_call>call:' <|channel>thought\\n", "gemma", "gemma"),
         ("{{ message.content }}", None, None),
     ],
 )  # fmt: skip

@@ -21,7 +21,8 @@ from nanoaccel.text import Tokenizer
 TOKENS = sorted(
     {call.trigger for call in CALLS.values() if call.trigger != "{"}
     | {mark for thinking in THINKING.values() for mark in thinking.marks}
-    | {"</tool_call>", "[ARGS]", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", *MARKS}
+    | {"</tool_call>", "[ARGS]", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", *MARKS,
+       '<|"|>', "<tool_call|>"}
     | set(CALLS["deepseek"].marks[2:4])
 )  # fmt: skip
 
@@ -199,6 +200,53 @@ def test_tags_refuse_what_they_cannot_say(
     tools = checked_tools([{"function": {"name": "f", "parameters": schema}}])
     with pytest.raises(ApiError, match=problem):
         grammar_of(form("qwen-coder"), judge, tools=tools)
+
+
+def test_gemma_writes_nested_values(judge: Judge) -> None:
+    point = {"type": "object", "properties": {"x": {"type": "number"}, "a": {"$ref": "#/$defs/c"}},
+             "required": ["x"]}  # fmt: skip
+    schema = {
+        "properties": {
+            "points": {"type": "array", "items": point},
+            "unit": {"type": "string", "enum": ["C", "F"]},
+            "any": {"anyOf": [{"type": "boolean"}, {"type": "string"}]},
+        },
+        "required": ["points"],
+        "$defs": {"c": {"type": "integer", "minimum": 1}},
+    }
+    tools = checked_tools([{"function": {"name": "f", "parameters": schema}}])
+    found = form("gemma")
+    grammar = grammar_of(found, judge, tools=tools)
+    values = '{any:<|"|>}]<|"|>,points:[{x:1.5},{a:2,x:-1}],unit:<|"|>F<|"|>}'
+    good = f"<|tool_call>call:f{values}<tool_call|>"
+    assert judge.takes(grammar, good)
+    assert judge.takes(grammar, "<|tool_call>call:f{points:[]}<tool_call|>")
+    for bad in ("{}", "{points:[{}]}", "{points:[{a:0,x:1}]}", '{points:[],unit:<|"|>K<|"|>}',
+                "{any:1,points:[]}", "{,points:[]}"):  # fmt: skip
+        assert not judge.takes(grammar, f"<|tool_call>call:f{bad}<tool_call|>")
+    parts = found.reader(Wanted("", tools)).feed(good)
+    arguments = "".join(getattr(part, "text", "") for part in parts)
+    assert json.loads(arguments) == {
+        "any": "}]", "points": [{"x": 1.5}, {"a": 2, "x": -1}], "unit": "F"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ({"format": "date", "type": "string"}, "it holds format"),
+        ({"type": "array", "maxItems": 3, "items": {}}, "it holds maxItems"),
+        ({}, "a value has no type"),
+        ({"type": "object", "properties": {"a b": {}}}, "'a b' is a member"),
+    ],
+)
+def test_gemma_refuses_what_it_cannot_say(
+    schema: dict[str, Any], problem: str, judge: Judge
+) -> None:
+    parameters = {"type": "object", "properties": {"a": schema}}
+    tools = checked_tools([{"function": {"name": "f", "parameters": parameters}}])
+    with pytest.raises(ApiError, match=problem):
+        grammar_of(form("gemma"), judge, tools=tools)
 
 
 def test_tags_write_text_as_it_is_and_the_rest_as_json(judge: Judge) -> None:

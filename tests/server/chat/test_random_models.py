@@ -45,6 +45,16 @@ def random_tools(random: Random) -> tuple[Tool, ...]:
     return checked_tools(made)
 
 
+def tools_for(parser: str, seed: int) -> tuple[Tool, ...]:
+    """Random tools that a form can say."""
+    random = Random(f"{parser} {seed}")
+    while True:
+        tools = random_tools(random)
+        beyond_gemma = any(word in str(tools) for word in ("Items", "Length", "é", "None"))
+        if parser != "gemma" or not beyond_gemma:
+            return tools
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[LLM]]:
     """The same random model without speculation, and with a drafter that often guesses wrong."""
@@ -63,7 +73,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[LLM]]:
 @pytest.mark.parametrize("parser", [*CALLS, HARMONY])
 @pytest.mark.parametrize("seed", range(4))
 def test_calls_of_random_models_are_valid(parser: str, seed: int, models: list[LLM]) -> None:
-    tools = random_tools(Random(f"{parser} {seed}"))
+    tools = tools_for(parser, seed)
     form = form_of([], parser, "none")
     wanted = Wanted("", tools, must_call=True, several=seed % 2 == 0)
     grammar = form.grammar(wanted, Spelling(models[0].tokenizer.added_tokens))

@@ -16,6 +16,11 @@ CALL = f'<tool_call>\n{{"name": "weather", "arguments": {BERN}}}\n</tool_call>'
 NOW = '\n<tool_call>\n{"name": "weather_now", "arguments": {}}\n</tool_call>'
 MARKS = ("<tool_call>", "</tool_call>", "<think>", "</think>")
 
+MANY = [
+    {"type": "function", "function": {"name": f"f{number}", "parameters": {"title": "a" * 4000}}}
+    for number in range(100)
+]
+
 
 def ask(served: Served, text: str, **fields: Any) -> Answer:
     """Let the model say a text."""
@@ -119,6 +124,7 @@ def test_tools_are_shown_unless_none_shall_be_called(serve_echo: ServeEcho) -> N
         ({"tool_choice": "required", "tools": []}, "there are no tools", "tool_choice"),
         ({"parallel_tool_calls": 1}, "parallel_tool_calls is 1", "parallel_tool_calls"),
         ({"tools": [{"function": {"name": "a b"}}]}, "is named 'a b'", "tools"),
+        ({"tools": MANY}, "tools cannot be enforced together", "tools"),
         ({"guided_regex": "a"}, "a regex grammar and tools", "tools"),
     ],
 )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from nanoaccel.server.chat.families import json_calls as by_json
 from nanoaccel.server.chat.families import tagged_calls as by_tags
 from nanoaccel.server.chat.families.form import Calls, MarkedForm, ReplyForm
+from nanoaccel.server.chat.families.gemma_calls import GemmaCalls
 from nanoaccel.server.chat.families.harmony import HarmonyForm
 from nanoaccel.server.chat.families.thinking import THINKING, Thinking
 
@@ -24,6 +25,7 @@ CALLS: Mapping[str, Calls] = {
     "qwen-coder": by_tags.QWEN_CODER,
     "seed": by_tags.SEED,
     "glm": by_tags.GLM,
+    "gemma": GemmaCalls(),
 }
 TOOL_PARSERS = (*CALLS, HARMONY, NONE)
 REASONING_PARSERS = (*THINKING, HARMONY, NONE)
@@ -34,6 +36,7 @@ _CALLS_IN_TEMPLATES: Sequence[tuple[str, tuple[str, ...]]] = (
     ("glm", ("<tool_call>", "</arg_key>\n<arg_value>")),
     ("qwen-coder", ("<tool_call>", "<function=", "<parameter=")),
     ("nemotron", ("<TOOLCALL>",)),
+    ("gemma", ("<|tool_call>call:",)),
     ("apriel", ("<tool_calls>[",)),
     ("granite", ("<|tool_call|>",)),
     ("mistral", ("[TOOL_CALLS]", "[ARGS]")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 
 class MarkScanner:
@@ -14,10 +15,7 @@ class MarkScanner:
     """
 
     def __init__(self, marks: Iterable[str]) -> None:
-        found = sorted(set(marks), key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, found)))
-        self._beginnings = {mark[:end] for mark in found for end in range(1, len(mark))}
-        self._longest = max(map(len, found))
+        self._pattern, self._beginnings, self._longest = _compiled(frozenset(marks))
         self._held = ""
 
     def feed(self, text: str) -> None:
@@ -51,3 +49,11 @@ class MarkScanner:
             if self._held[start:] in self._beginnings:
                 return start
         return size
+
+
+@lru_cache(maxsize=64)
+def _compiled(marks: frozenset[str]) -> tuple[re.Pattern[str], frozenset[str], int]:
+    """A pattern of the marks, what they begin with, and the length of the longest."""
+    found = sorted(marks, key=len, reverse=True)
+    beginnings = frozenset(mark[:end] for mark in found for end in range(1, len(mark)))
+    return re.compile("|".join(map(re.escape, found))), beginnings, len(found[0])

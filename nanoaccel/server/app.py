@@ -45,6 +45,10 @@ _TOKENS: dict[str, Handler] = {
     "/detokenize": detokenize,
     "/apply-template": apply_template,
 }
+_ALLOWED = (
+    "Authorization", "Content-Type", "X-Api-Key", "X-Request-Id", "Anthropic-Version",
+    "Anthropic-Beta", "Anthropic-Dangerous-Direct-Browser-Access",
+)  # fmt: skip
 _EXPOSED = ("X-Request-Id", "X-NanoAccel-Ignored", "Retry-After")
 
 
@@ -64,7 +68,7 @@ def create_app(service: Service) -> ASGIApp:
             CORSMiddleware,
             allow_origins=config.cors,
             allow_methods=("GET", "POST"),
-            allow_headers=("Authorization", "Content-Type", "X-Api-Key", "X-Request-Id"),
+            allow_headers=_ALLOWED,
             expose_headers=_EXPOSED,
         )
     return RequestLog(app, service.answers)

@@ -203,7 +203,7 @@ class ScriptedServer:
                         yield f": {part.text}\n\n"
                     case str():
                         yield _event(_chunk({"content": part}))
-                    case {"prompt_progress": _}:
+                    case {"prompt_progress": _} | {"queue": _}:
                         yield _event({"choices": [], **part})
                     case {"error": _}:
                         yield _event(part)

@@ -31,7 +31,7 @@ VALUES = st.recursive(
 RESPONSES = (
     "input", "instructions", "tools", "tool_choice", "text", "reasoning", "max_output_tokens",
     "temperature", "top_p", "top_logprobs", "include", "metadata", "store", "truncation", "stream",
-    "parallel_tool_calls", "background", "previous_response_id", "n", "stop", "return_progress",
+    "parallel_tool_calls", "background", "previous_response_id", "n", "stop",
 )  # fmt: skip
 MESSAGES = (
     "messages", "system", "tools", "tool_choice", "max_tokens", "temperature", "top_p", "top_k",

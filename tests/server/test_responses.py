@@ -178,5 +178,10 @@ def test_failure_in_mid_stream_is_the_last_event(
     assert served.post(PATH, ASKED).status == 500
 
 
+def test_what_is_not_read_is_named(served: Served) -> None:
+    answer = served.post(PATH, {**ASKED, "user": "me", "return_progress": True})
+    assert answer.headers["x-nanoaccel-ignored"] == "user, return_progress"
+
+
 def test_path_works_without_v1(served: Served) -> None:
     assert served.post("/responses", ASKED).json["output"][0]["content"][0]["text"] == "abc"

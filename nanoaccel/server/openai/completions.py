@@ -35,7 +35,7 @@ async def completions(call: Call) -> None:
     params = await with_grammar(params, fields)
     echo = _reads_echo(fields, logprobs)
     asked = fields.raw("max_tokens") is not None or fields.raw("max_completion_tokens") is not None
-    work = Work(prompts, params, read_options(fields), cuts=not asked)
+    work = Work(prompts, params, read_options(fields, tells_progress=True), cuts=not asked)
     async with model_for(call) as model, generation_of(call, model, work) as generation:
         usage = UsageCount(generation, params.n, call.log)
         before = _echoed(model, prompts, params.n) if echo else [""] * (len(prompts) * params.n)

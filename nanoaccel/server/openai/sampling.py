@@ -62,8 +62,12 @@ def read_sampling(
     )
 
 
-def read_options(fields: Fields) -> RequestOptions:
+def read_options(fields: Fields, *, tells_progress: bool = False) -> RequestOptions:
     """How a request is treated: its ``priority``, ``timeout`` and ``return_progress``.
+
+    Args:
+        fields: Of the request.
+        tells_progress: Whether the last one is read, as the answer can tell progress.
 
     Raises:
         ApiError: ``return_progress`` is neither true nor false.
@@ -73,7 +77,7 @@ def read_options(fields: Fields) -> RequestOptions:
     return RequestOptions(
         priority=0 if priority is None else priority,
         timeout=fields.raw("timeout"),
-        progress=fields.typed("return_progress", bool, False),
+        progress=tells_progress and fields.typed("return_progress", bool, False),
     )
 
 

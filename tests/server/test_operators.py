@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from support.fake_llms import WatchedBackend, write_bundle
 from support.servers import Served, serving
 
 import nanoaccel
+from nanoaccel.runtime.types.outputs import Chunk, RequestStats, Usage
 from nanoaccel.server.logs import JsonLines
 from nanoaccel.server.metrics.histogram import Histogram
+from nanoaccel.server.metrics.latencies import Latencies
 
 ASK = {"prompt": "abc", "max_tokens": 4}
 SAMPLE = re.compile(r'nanoaccel:(\w+)\{((?:\w+="(?:[^"\\\n]|\\.)*",?)*)\} (\S+)')
@@ -54,6 +57,27 @@ def test_metrics_count_what_was_done(served: Served) -> None:
     assert found["request_generation_tokens_bucket", f'{model},le="2"'] == 0
     assert found["request_generation_tokens_bucket", f'{model},le="+Inf"'] == 2
     assert found["http_requests_total", 'path="/v1/completions",status="200"'] == 2
+
+
+def test_metrics_tell_what_the_cache_spared(served: Served) -> None:
+    for _ in range(2):
+        served.post("/v1/completions", {"prompt": 40 * "a", "max_tokens": 2})
+    found = samples(served)
+    model = 'model_name="letters"'
+    assert found["request_cached_ratio_count", model] == 2
+    assert found["request_cached_ratio_sum", model] == 36 / 40  # whole blocks of four
+    assert found["request_acceptance_ratio_count", model] == 0
+
+
+def test_acceptance_is_that_of_completions_with_drafts() -> None:
+    latencies = Latencies()
+    plain = RequestStats(0.0, 0.1, 1.0, 0)
+    drafted = replace(plain, drafted_tokens=8, accepted_tokens=6)
+    for stats in (plain, drafted):
+        end = Chunk("", (), finish_reason="stop", usage=Usage(4, 10), stats=stats)
+        latencies.watch(0.0).note(end, 1.0)
+    assert (latencies.accepted.count, latencies.accepted.total) == (1, 0.75)
+    assert latencies.cached.count == 2
 
 
 def test_metrics_of_unknown_paths_are_one(served: Served) -> None:

@@ -28,7 +28,7 @@ from nanoaccel.server.openai.completions import completions
 from nanoaccel.server.openai.models import ModelsEndpoints
 from nanoaccel.server.operators import OperatorEndpoints
 from nanoaccel.server.page import page_routes
-from nanoaccel.server.responses.endpoint import responses
+from nanoaccel.server.responses.endpoint import count_input_tokens, responses
 from nanoaccel.server.responses.events import ResponsesDialect
 from nanoaccel.server.service import Service
 from nanoaccel.server.tokens import TokenizerInfo, apply_template, detokenize, tokenize
@@ -37,6 +37,7 @@ _APIS: dict[str, tuple[Handler, Callable[[], Dialect]]] = {
     "/chat/completions": (chat_completions, OpenAIDialect),
     "/completions": (completions, OpenAIDialect),
     "/responses": (responses, ResponsesDialect),
+    "/responses/input_tokens": (count_input_tokens, ResponsesDialect),
     "/messages": (messages, AnthropicDialect),
     "/messages/count_tokens": (count_tokens, AnthropicDialect),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.fake_llms import WatchedBackend, write_bundle
+from support.scripted_server import ENGINE
 from support.servers import Served, serving
 
 import nanoaccel
@@ -188,3 +189,8 @@ def test_engine_tells_its_machine_and_models(letters: Path) -> None:
     )
     assert (second["id"], second["loaded"], second["engine"]) == ("other", False, None)
     assert str(letters.parent) not in str(told)
+    # The page is tested with these.
+    shown = ENGINE["models"][0]
+    assert machine.keys() == ENGINE["machine"].keys()
+    assert first.keys() == shown.keys()
+    assert first["engine"].keys() == shown["engine"].keys()

@@ -178,6 +178,11 @@ def test_failure_in_mid_stream_is_the_last_event(
     assert served.post(PATH, ASKED).status == 500
 
 
+def test_openai_counts_input_tokens(client: openai.OpenAI) -> None:
+    counted = client.responses.input_tokens.count(model="letters", input="abc", instructions="xy")
+    assert counted.input_tokens == 7
+
+
 def test_what_is_not_read_is_named(served: Served) -> None:
     answer = served.post(PATH, {**ASKED, "user": "me", "return_progress": True})
     assert answer.headers["x-nanoaccel-ignored"] == "user, return_progress"

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from nanoaccel.server.page import page_routes
 
-ENGINE = {
+ENGINE: dict[str, Any] = {
     "version": "1.2.3",
     "machine": {
         "cpu": "A CPU <b>of</b> tests", "architecture": "x86_64", "system": "linux",

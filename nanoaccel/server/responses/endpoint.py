@@ -1,4 +1,4 @@
-"""``/v1/responses``."""
+"""``/v1/responses`` and ``/v1/responses/input_tokens``."""
 
 from __future__ import annotations
 
@@ -31,6 +31,15 @@ async def responses(call: Call) -> None:
             answer = _Answer(call, request, model, generation)
             write = answer.stream if streams else answer.reply
             await write(response, prepared.new_reader())
+
+
+async def count_input_tokens(call: Call) -> None:
+    """Count the tokens of an input, instructions and tools included."""
+    request = await read_request(call.fields, call.service.config.limits)
+    async with model_for(call) as model:
+        prepared = await prepare(model, request)
+        count = sum(map(len, prepared.work.prompts))
+        await call.reply({"object": "response.input_tokens", "input_tokens": count})
 
 
 class _Answer:

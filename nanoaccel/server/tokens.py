@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from nanoaccel.server.api_error import ApiError, bad_request
+from nanoaccel.server.chat.request import completed
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.models.model import Model
 from nanoaccel.server.openai.messages import read_chat_options, read_messages
@@ -73,7 +74,7 @@ async def apply_template(call: Call) -> None:
 
 def _chat(call: Call) -> tuple[list[dict[str, Any]], ChatOptions]:
     fields, limits = call.fields, call.service.config.limits
-    tools = read_tools(fields, limits)
+    tools = [completed(tool) for tool in read_tools(fields, limits)]
     if read_tool_choice(fields).mode == "none":
         tools = []
     options = replace(read_chat_options(fields), tools=tools if tools else None)

@@ -121,6 +121,13 @@ WRITTEN = [
         (("weather", '{"city": "Bern", "days": 3}'),),
     ),
     Written(
+        "glm-compact",
+        "<tool_call>weather<arg_key>city</arg_key><arg_value>Bern</arg_value>"
+        "<arg_key>days</arg_key><arg_value>3</arg_value></tool_call>"
+        "<tool_call>weather_now</tool_call>",
+        (("weather", '{"city": "Bern", "days": 3}'), ("weather_now", "{}")),
+    ),
+    Written(
         "gemma",
         'Ja<|tool_call>call:weather{city:<|"|>a "b" }</x><|"|>,days:3}<tool_call|>'
         "<|tool_call>call:weather_now{}<tool_call|>",

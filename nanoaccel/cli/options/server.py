@@ -67,7 +67,7 @@ class ServerOptions:
             metavar="NAME",
             help="How the models write calls of tools, where their chat templates do not say: "
             "hermes, llama, mistral, mistral-list, granite, nemotron, apriel, deepseek, "
-            "deepseek-fenced, qwen-coder, seed, glm, gemma, harmony, none.",
+            "deepseek-fenced, qwen-coder, seed, glm, glm-compact, gemma, harmony, none.",
         ),
     ] = None
     reasoning_parser: Annotated[

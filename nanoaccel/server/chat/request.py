@@ -50,4 +50,15 @@ class ChatRequest:
     @property
     def shown_tools(self) -> Sequence[Mapping[str, Any]]:
         """The tools that the model sees."""
-        return () if self.tool_choice.mode == "none" else self.tools
+        return () if self.tool_choice.mode == "none" else [completed(tool) for tool in self.tools]
+
+
+def completed(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """A tool with all that chat templates may ask for."""
+    parameters = {"type": "object", "properties": {}}
+    told = {name: value for name, value in tool["function"].items() if value is not None}
+    return {
+        **tool,
+        "type": "function",
+        "function": {"description": "", "parameters": parameters, **told},
+    }

@@ -137,6 +137,8 @@ def test_grammar_begins_behind_thoughts(parser: str, judge: Judge) -> None:
     assert judge.takes(opened, f"Why not?{end}\n\nYes")
     assert not judge.takes(opened, f"Why not?{end}\n\nWell")
     assert not judge.takes(opened, "Yes")
+    over = grammar_of(found, judge, tools=(), answer=answer, prompt=f"Hi {begin}\n\n{end}\n\n")
+    assert over == answer
 
 
 def test_grammar_begins_in_the_final_channel(judge: Judge) -> None:

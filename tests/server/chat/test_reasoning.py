@@ -18,7 +18,7 @@ FORM = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"enum": [
 def test_chat_parts_thoughts(
     stream: bool, opening: str, marks: tuple[str, ...], serve_echo: ServeEcho
 ) -> None:
-    served = serve_echo("<tool_call> arguments </think>", marks, opening=opening)
+    served = serve_echo('<tool_call> "arguments </think>', marks, opening=opening)
     lead = "" if opening else "<think>\n"
     skipped = len(served.post("/tokenize", {"prompt": opening}).json["tokens"])
 

@@ -71,7 +71,7 @@ def called(choice: dict[str, Any]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("marks", [MARKS, ()], ids=["tokens", "spelled"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_chat_tells_of_calls(stream: bool, marks: tuple[str, ...], serve_echo: ServeEcho) -> None:
-    served = serve_echo("<tool_call> arguments", marks)
+    served = serve_echo('<tool_call> "arguments', marks)
 
     def told(text: str, **fields: Any) -> dict[str, Any]:
         answer = ask(served, text, stream=stream, **fields)
@@ -93,7 +93,7 @@ def test_chat_tells_of_calls(stream: bool, marks: tuple[str, ...], serve_echo: S
 
 
 def test_chat_forces_calls(serve_echo: ServeEcho) -> None:
-    served = serve_echo("<tool_call> arguments", MARKS)
+    served = serve_echo('<tool_call> "arguments', MARKS)
     choice = choice_of(ask(served, "No.", tool_choice="required", seed=1, max_tokens=300))
     assert choice["message"]["content"] is None
     name = {"type": "function", "function": {"name": "weather_now"}}
@@ -108,7 +108,7 @@ def test_chat_forces_calls(serve_echo: ServeEcho) -> None:
 
 
 def test_tools_are_shown_unless_none_shall_be_called(serve_echo: ServeEcho) -> None:
-    served = serve_echo("<tool_call> arguments", MARKS)
+    served = serve_echo('<tool_call> "arguments', MARKS)
     count = {
         choice: ask(served, "a", tool_choice=choice).json["usage"]["prompt_tokens"]
         for choice in ("auto", "none")
@@ -131,7 +131,7 @@ def test_tools_are_shown_unless_none_shall_be_called(serve_echo: ServeEcho) -> N
 def test_chat_refuses_tools_that_it_cannot_obey(
     fields: dict[str, Any], problem: str, param: str, serve_echo: ServeEcho
 ) -> None:
-    answer = ask(serve_echo("<tool_call> arguments"), "a", **fields)
+    answer = ask(serve_echo('<tool_call> "arguments'), "a", **fields)
     assert answer.status == 400
     assert problem in answer.error["message"]
     assert answer.error["param"] == param
@@ -147,7 +147,7 @@ def test_tools_need_a_known_form(serve_echo: ServeEcho) -> None:
 
 def test_forms_can_be_named(serve_echo: ServeEcho) -> None:
     served = serve_echo(
-        "<tool_call> arguments </think>", tool_parser="mistral", reasoning_parser="none"
+        '<tool_call> "arguments </think>', tool_parser="mistral", reasoning_parser="none"
     )
     choice = choice_of(ask(served, f"[TOOL_CALLS]weather[ARGS]{BERN}"))
     assert called(choice) == [("weather", BERN)]
@@ -155,7 +155,7 @@ def test_forms_can_be_named(serve_echo: ServeEcho) -> None:
 
 
 def test_calls_and_results_go_back_to_the_template(serve_echo: ServeEcho) -> None:
-    served = serve_echo("<tool_call> arguments", MARKS)
+    served = serve_echo('<tool_call> "arguments', MARKS)
     message = choice_of(ask(served, CALL))["message"]
     result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "Sun"}
     messages = [{"role": "user", "content": "a"}, message, result]
@@ -167,7 +167,7 @@ def test_calls_and_results_go_back_to_the_template(serve_echo: ServeEcho) -> Non
 
 
 def test_an_answer_beside_calls_follows_its_schema(serve_echo: ServeEcho) -> None:
-    served = serve_echo("<tool_call> arguments", MARKS)
+    served = serve_echo('<tool_call> "arguments', MARKS)
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"],
               "additionalProperties": False}  # fmt: skip
     form = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
@@ -178,7 +178,7 @@ def test_an_answer_beside_calls_follows_its_schema(serve_echo: ServeEcho) -> Non
 
 
 def test_openai_client_puts_a_stream_together(serve_echo: ServeEcho) -> None:
-    served = serve_echo("<tool_call> arguments", MARKS)
+    served = serve_echo('<tool_call> "arguments', MARKS)
     client = openai.OpenAI(base_url=served.url, api_key="any", max_retries=0)
     with client.chat.completions.stream(
         model="echo",

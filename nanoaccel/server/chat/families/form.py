@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from nanoaccel.runtime.sampling.grammar import Grammar
@@ -62,6 +63,20 @@ class Wanted:
         )
         own = self.answer.source.strip()[1:].lstrip()
         return f"%json {{{options}{'' if own == '}' else ', '}{own}"
+
+
+@lru_cache(maxsize=64)
+def tools_grammar(source: str, before: str) -> Grammar:
+    """A Lark grammar, checked once: clients send the same tools again and again.
+
+    Args:
+        source: The grammar.
+        before: Grammar of what stands before; empty for nothing.
+
+    Raises:
+        SamplingError: It is too large, or takes too long to check.
+    """
+    return Grammar("lark", source, before=before)
 
 
 class ReplyForm(Protocol):
@@ -138,14 +153,15 @@ class MarkedForm:
 
     def grammar(self, wanted: Wanted, spelling: Spelling) -> Grammar | None:
         """As in ``ReplyForm``."""
-        grammar = wanted.answer
+        before, other = "", ""
+        if self.thinking is not None and not self.thinking.is_over(wanted.prompt):
+            is_open = self.thinking.is_open(wanted.prompt)
+            before, other = self.thinking.lark(spelling, is_open=is_open), self.thinking.begin[0]
         if wanted.tools and self.calls is not None:
-            other = "" if self.thinking is None else self.thinking.begin[0]
-            grammar = Grammar.lark(_answer_or_calls(self.calls, wanted, spelling, other))
-        if grammar is None or self.thinking is None:
-            return grammar
-        is_open = self.thinking.is_open(wanted.prompt)
-        return grammar.after(self.thinking.lark(spelling, is_open=is_open))
+            return tools_grammar(_answer_or_calls(self.calls, wanted, spelling, other), before)
+        if wanted.answer is None or not before:
+            return wanted.answer
+        return wanted.answer.after(before)
 
     def reader(self, wanted: Wanted) -> ReplyReader:
         """As in ``ReplyForm``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nanoaccel.runtime.sampling.grammar import Grammar
-from nanoaccel.server.chat.families.form import Wanted
+from nanoaccel.server.chat.families.form import Wanted, tools_grammar
 from nanoaccel.server.chat.reading.harmony import MARKS, HarmonyReader
 from nanoaccel.server.chat.reading.reader import ReplyReader
 from nanoaccel.server.chat.spelling import Spelling
@@ -39,7 +39,7 @@ class HarmonyForm:
             lines.append(f"call_{place}: {spelling.literal(to)} arguments_{place}")
             lines.append(f"arguments_{place}: {tool.arguments}")
         lines.insert(0, "start: " + " | ".join(ways))
-        return Grammar.lark("\n".join(lines) + "\n").after(f"start: thought*\n{thought}")
+        return tools_grammar("\n".join(lines) + "\n", f"start: thought*\n{thought}")
 
     def reader(self, wanted: Wanted) -> ReplyReader:  # noqa: ARG002 - the channels say it all
         """As in ``ReplyForm``."""

@@ -25,6 +25,7 @@ CALLS: Mapping[str, Calls] = {
     "qwen-coder": by_tags.QWEN_CODER,
     "seed": by_tags.SEED,
     "glm": by_tags.GLM,
+    "glm-compact": by_tags.GLM_COMPACT,
     "gemma": GemmaCalls(),
 }
 TOOL_PARSERS = (*CALLS, HARMONY, NONE)
@@ -34,6 +35,7 @@ REASONING_PARSERS = (*THINKING, HARMONY, NONE)
 _CALLS_IN_TEMPLATES: Sequence[tuple[str, tuple[str, ...]]] = (
     ("seed", ("seed:tool_call",)),
     ("glm", ("<tool_call>", "</arg_key>\n<arg_value>")),
+    ("glm-compact", ("<tool_call>", "</arg_key><arg_value>")),
     ("qwen-coder", ("<tool_call>", "<function=", "<parameter=")),
     ("nemotron", ("<TOOLCALL>",)),
     ("gemma", ("<|tool_call>call:",)),
@@ -43,7 +45,7 @@ _CALLS_IN_TEMPLATES: Sequence[tuple[str, tuple[str, ...]]] = (
     ("mistral-list", ("[TOOL_CALLS]",)),
     ("deepseek-fenced", (by_json.DEEPSEEK.trigger, "```json")),
     ("deepseek", (by_json.DEEPSEEK.trigger,)),
-    ("hermes", ("<tool_call>", "arguments")),
+    ("hermes", ("<tool_call>", '"arguments')),
     ("llama", ("<|start_header_id|>", '"parameters": ')),
 )
 _THINKING_IN_TEMPLATES: Sequence[tuple[str, str]] = (

@@ -171,3 +171,11 @@ GLM = TaggedCalls(
     between="</tool_call>\n<tool_call>",
     closing="</tool_call>",
 )
+GLM_COMPACT = TaggedCalls(
+    trigger="<tool_call>",
+    opening="",
+    after_name="",
+    tags=ArgumentTags("<arg_key>", "</arg_key><arg_value>", "</arg_value>", ""),
+    between="</tool_call><tool_call>",
+    closing="</tool_call>",
+)

@@ -32,6 +32,10 @@ class Thinking:
         """Whether a prompt ends inside of thoughts."""
         return prompt.rstrip().endswith(self.begin)
 
+    def is_over(self, prompt: str) -> bool:
+        """Whether a prompt ends behind thoughts, such as empty ones of a model that shall not."""
+        return prompt.rstrip().endswith(self.end)
+
     def reader(self, inner: ReplyReader, *, is_open: bool) -> ReplyReader:
         """What reads thoughts, and lets ``inner`` read the answer."""
         return ThinkingReader(self.begin, self.end, inner, is_open=is_open)

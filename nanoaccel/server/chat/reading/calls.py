@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import string
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from nanoaccel.server.chat.reading.marks import MarkScanner
 from nanoaccel.server.chat.reading.reader import Trimmed
 
 _ALPHABET = string.ascii_letters + string.digits
+_NO_NAME = r"(?=[^\w.-])"
 _ID_LETTERS = 9  # Mistral's templates take no other number
 
 
@@ -34,7 +36,7 @@ class CallsReader:
     Args:
         trigger: What begins the calls.
         openings: What stands before the name of the first function, one of these.
-        after_name: What ends a name.
+        after_name: What ends a name; empty where that is what no name holds.
         betweens: What stands between the arguments of a call and the next name, one of these.
         arguments: Makes what reads the arguments of a function.
         is_at_start: Whether calls begin the text, or there are none.
@@ -53,7 +55,7 @@ class CallsReader:
         self._scanner = MarkScanner([trigger])
         self._trigger = trigger
         self._openings = openings
-        self._after_name = after_name
+        self._name_end = re.compile(re.escape(after_name) if after_name else _NO_NAME)
         self._betweens = betweens
         self._new_arguments = arguments
         self._is_at_start = is_at_start
@@ -110,10 +112,10 @@ class CallsReader:
         return self._skip(self._openings, self._read_name)
 
     def _read_name(self) -> list[Part] | None:
-        name, found, rest = self._held.partition(self._after_name)
-        if not found:
+        found = self._name_end.search(self._held)
+        if found is None:
             return None
-        self._held = rest
+        name, self._held = self._held[: found.start()], self._held[found.end() :]
         self._arguments = self._new_arguments(name)
         self._step = self._read_arguments
         self._count += 1

@@ -63,6 +63,8 @@ class LLM:
             what ``nanoaccel tune`` found, or 128.
         max_running: Requests that run at the same time at most.
         max_waiting: Requests that may wait before a stream is refused; ``generate`` never is.
+        max_queued_tokens: Tokens of the prompts of requests that wait before a stream is refused,
+            unless none waits; None is no limit.
         time_per_token: Seconds that a step may last while requests are decoding; prompts get what
             that leaves. None lets a prompt slow decoding to at most about twice its own time.
         prefix_cache: Whether to keep what was computed for prompts, for those that begin the same.
@@ -114,6 +116,7 @@ class LLM:
         max_step_tokens: int | None = None,
         max_running: int = DEFAULT_RUNNING,
         max_waiting: int = DEFAULT_WAITING,
+        max_queued_tokens: int | None = None,
         time_per_token: float | None = None,
         prefix_cache: bool = True,
         eviction_policy: str = "lru",
@@ -137,6 +140,7 @@ class LLM:
             max_step_tokens=max_step_tokens,
             max_running=max_running,
             max_waiting=max_waiting,
+            max_queued_tokens=max_queued_tokens,
             time_per_token=time_per_token,
             prefix_cache=prefix_cache,
             eviction_policy=eviction_policy,
@@ -276,7 +280,7 @@ class LLM:
 
         Raises:
             RequestError: The prompt is empty, too long, or not a prompt.
-            QueueFullError: ``max_waiting`` requests wait already.
+            QueueFullError: ``max_waiting`` requests or ``max_queued_tokens`` tokens wait already.
             SamplingError: The parameters name a token that the model does not have.
             ClosedError: The LLM is closed.
 

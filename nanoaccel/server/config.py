@@ -22,6 +22,7 @@ class Limits:
         header_bytes: Bytes of a request line and its headers.
         header_seconds: Seconds in which the headers must arrive.
         body_seconds: Seconds in which the body must arrive.
+        write_seconds: Seconds for which a client may take nothing of what is sent to it.
         depth: Levels of nesting in a body.
         messages: Messages of a chat.
         tools: Tools of a chat.
@@ -40,6 +41,7 @@ class Limits:
     header_bytes: int = 32 << 10
     header_seconds: float = 15.0
     body_seconds: float = 30.0
+    write_seconds: float = 60.0
     depth: int = 64
     messages: int = 2048
     tools: int = 128
@@ -71,6 +73,8 @@ class ServerConfig:
         cors: Origins whose pages may call the server.
         drain: Seconds that running requests have to end when the server is told to stop.
         ping: Seconds of silence after which a stream gets a comment.
+        max_connections: Connections that may be open, idle ones too; requests of others are told
+            to try again.
         log_requests: Whether the log shows what was asked.
         tool_parser: How models write calls of tools; None is what their chat templates say.
         reasoning_parser: How models write thoughts; None is what their chat templates say.
@@ -91,6 +95,7 @@ class ServerConfig:
     cors: tuple[str, ...] = ()
     drain: float = 30.0
     ping: float = 10.0
+    max_connections: int = 512
     log_requests: bool = False
     tool_parser: str | None = None
     reasoning_parser: str | None = None
@@ -114,6 +119,10 @@ class ServerConfig:
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise ConfigError(f"{name}={value} is out of range", "It must be 0 or more")
+        if self.max_connections < 1:
+            raise ConfigError(
+                f"max_connections={self.max_connections} is out of range", "It must be 1 or more"
+            )
         if any(not key.isascii() or not key.strip() for key in self.api_keys):
             raise ConfigError("an API key is empty or not ASCII", "Use letters and digits")
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.fake_llms import WatchedBackend
+from support.fake_llms import WatchedBackend, write_bundle
+from support.scripted_server import ENGINE
 from support.servers import Served, serving
 
+import nanoaccel
 from nanoaccel.runtime.types.outputs import Chunk, RequestStats, Usage
 from nanoaccel.server.logs import JsonLines
 from nanoaccel.server.metrics.histogram import Histogram
@@ -168,3 +170,27 @@ def test_server_is_alive_before_it_is_ready(
     with serving(letters) as served:
         assert served.get("/ready").json == {"status": "ready"}
         assert len(backends) == 1
+
+
+def test_engine_tells_its_machine_and_models(letters: Path) -> None:
+    other = write_bundle(letters.parent / "other")
+    with serving(letters, other, api_keys=("secret",)) as served:
+        assert served.get("/v1/engine").status == 401
+        told = served.get("/v1/engine", Authorization="Bearer secret").json
+        assert served.get("/engine", Authorization="Bearer secret").status == 200
+    machine, (first, second) = told["machine"], told["models"]
+    assert told["version"] == nanoaccel.__version__
+    assert 1 <= machine["allowed_cpus"] <= machine["cpus"]
+    assert machine["free_memory"] > 0
+    assert (first["id"], first["loaded"], first["engine"]["context_length"]) == (
+        "letters",
+        True,
+        64,
+    )
+    assert (second["id"], second["loaded"], second["engine"]) == ("other", False, None)
+    assert str(letters.parent) not in str(told)
+    # The page is tested with these.
+    shown = ENGINE["models"][0]
+    assert machine.keys() == ENGINE["machine"].keys()
+    assert first.keys() == shown.keys()
+    assert first["engine"].keys() == shown["engine"].keys()

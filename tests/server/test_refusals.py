@@ -43,7 +43,11 @@ BAD = [
     (CHAT, chat(messages=[{"role": "user", "content": [{"type": "image_url"}]}]), "text only"),
     (CHAT, chat(messages=HI * 3000), "2048"),
     (CHAT, chat(messages=[{"role": "assistant", "tool_calls": [{}]}]), "function name"),
-    (CHAT, chat(messages=[{"role": "user", "content": "a" * 100}]), "101 tokens; 63 fit"),
+    (
+        CHAT,
+        chat(messages=[{"role": "user", "content": "a" * 100}]),
+        "has 101 tokens and max_tokens",
+    ),
     (CHAT, chat(model=7), "model is 7"),
     (CHAT, chat(n=0), "n=0"),
     (CHAT, chat(n=1_000_000), "1 to 128"),

@@ -35,6 +35,10 @@ def serve(
     max_waiting: Annotated[
         int, in_engine(help="Requests that may wait; further ones are told to try again.")
     ] = 1024,
+    max_queued_tokens: Annotated[
+        int | None,
+        in_engine(help="Prompt tokens of requests that wait; further ones are told to try again."),
+    ] = None,
 ) -> None:
     """Serve bundles by OpenAI's API, until SIGTERM or Ctrl-C.
 
@@ -49,7 +53,12 @@ def serve(
     arguments = llm_arguments(engine, replicas, speculation, reuse)
     config = ServerConfig(
         bundles=tuple(bundles),
-        engine={**arguments, "max_running": max_running, "max_waiting": max_waiting},
+        engine={
+            **arguments,
+            "max_running": max_running,
+            "max_waiting": max_waiting,
+            "max_queued_tokens": max_queued_tokens,
+        },
         **server.arguments(),
     )
     if not config.on_loopback and not config.api_keys:

@@ -57,6 +57,10 @@ class ServerOptions:
         float,
         in_server(metavar="SECONDS", help="Time that running requests have to end on SIGTERM."),
     ] = 30.0
+    max_connections: Annotated[
+        int,
+        in_server(help="Connections that may be open; requests of others are told to try again."),
+    ] = 512
     tool_parser: Annotated[
         str | None,
         in_server(
@@ -92,6 +96,7 @@ class ServerOptions:
             "memory": None if self.memory is None else parse_bytes("--memory", self.memory),
             "keep_alive": self.keep_alive,
             "drain": self.drain,
+            "max_connections": self.max_connections,
             "tool_parser": self.tool_parser,
             "reasoning_parser": self.reasoning_parser,
             "log_requests": self.log_requests,

@@ -132,7 +132,6 @@ class Recorder:
 
     def __init__(self) -> None:
         self.submitted = 0
-        self.refused = 0
         self.steps = 0
         self.computed_tokens = 0
         self.generated_tokens = 0
@@ -168,6 +167,7 @@ class Recorder:
     def snapshot(
         self,
         *,
+        refused: int,
         waiting: int,
         running: int,
         preemptions: int,
@@ -179,6 +179,7 @@ class Recorder:
         """The counters now.
 
         Args:
+            refused: Requests that found the queue full.
             waiting: Requests in the queue.
             running: Requests that hold cache.
             preemptions: How often a request gave up its cache to another.
@@ -195,7 +196,7 @@ class Recorder:
             cached_blocks=cache.num_cached,
             cache_bytes=cache_bytes,
             submitted=self.submitted,
-            refused=self.refused,
+            refused=refused,
             finished=self.finished.copy(),
             preemptions=preemptions,
             steps=self.steps,

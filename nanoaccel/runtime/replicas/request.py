@@ -127,6 +127,7 @@ class ReplicaRequest:
 
     def take(self, chunk: Chunk) -> Chunk:
         """Note what the engine wrote, and give it as a chunk of this completion."""
+        self.running = self.running or chunk.progress is None or chunk.progress.place == 0
         if chunk.token_ids and self.first_token is None:
             self.first_token = time.perf_counter()
         self.written += len(chunk.token_ids)

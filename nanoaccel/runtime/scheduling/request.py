@@ -62,7 +62,8 @@ class Request:
         pooler: Makes the embedding; None where nobody asked for one.
         embedding: The same, once it is made.
         submitted: When it was queued, seconds on the engine's clock.
-        first_token: When it had its first token, seconds on the engine's clock; None before.
+        started: When a step first worked on it; None before.
+        first_token: When it had its first token; None before.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class Request:
         )
         self.submitted = 0.0
         self.first_token: float | None = None
-        self._started: float | None = None
+        self.started: float | None = None
         self._announced = False
         self._drafts = DraftCounter()
         self._saved = 0.0
@@ -201,8 +202,8 @@ class Request:
     def start(self, now: float, cached_tokens: int) -> None:
         """Note that steps work on it from now on, beginning behind the tokens already cached."""
         self.num_computed = cached_tokens
-        if self._started is None:
-            self._started = now
+        if self.started is None:
+            self.started = now
             self.num_cached_at_start = cached_tokens
 
     def announce(self) -> bool:
@@ -298,7 +299,7 @@ class Request:
             if reason == "length" and self.output_text.matched:
                 reason = "stop"  # the held-back end of the text was one
         self.finish_reason = reason
-        started = now if self._started is None else self._started
+        started = now if self.started is None else self.started
         first = None if self.first_token is None else self.first_token - self.submitted
         reached, accepted = self._drafts.by_position()
         stats = RequestStats(
@@ -315,6 +316,8 @@ class Request:
             accepted=accepted,
             saved=self._saved,
         )
+        usage = Usage(self.num_prompt, self.num_generated)
+        stop = self._stop_reason() if reason == "stop" else None
         return Chunk(
             text,
             token_ids,
@@ -322,14 +325,22 @@ class Request:
             self.index,
             reason,
             error,
-            Usage(self.num_prompt, self.num_generated),
+            usage,
             stats,
-            self._take_prompt_logprobs(),
-            self.embedding,
+            stop,
+            prompt_logprobs=self._take_prompt_logprobs(),
+            embedding=self.embedding,
         )
 
     def _take_prompt_logprobs(self) -> PromptLogprobs:
         return () if self.scorer is None else self.scorer.take()
+
+    def _stop_reason(self) -> str | int | None:
+        """The stop string or stop token that ended the text."""
+        last = int(self._tokens[self.num_known - 1])
+        if self.output_text.matched or self.num_generated == 0:
+            return self.output_text.stop_string
+        return last if last in self.params.stop_token_ids else None
 
 
 def _logprobs(sampled: Sampled) -> tuple[TokenLogprobs, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,7 @@ from nanoaccel.errors import QueueFullError
 from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.scheduling.deadlines import Deadlines
 from nanoaccel.runtime.scheduling.load import Load
+from nanoaccel.runtime.scheduling.queue_limits import QueueLimits
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
@@ -62,6 +63,7 @@ class Scheduler:
         max_waiting: Requests that wait for their first step at most, but for those that are added
             even if the queue is full.
         clock: Gives the time in seconds.
+        max_queued_tokens: Tokens of their prompts at most; see ``QueueLimits``.
         share_prefixes: Let a request wait while one of higher rank computes blocks that it can
             take from the cache a step later; of use when the cache shares blocks.
 
@@ -77,12 +79,13 @@ class Scheduler:
         max_running: int,
         max_waiting: int,
         clock: Callable[[], float],
+        max_queued_tokens: int | None = None,
         share_prefixes: bool = True,
     ) -> None:
         self._cache = cache
         self._budget = budget
         self._max_running = max_running
-        self._max_waiting = max_waiting
+        self._limits = QueueLimits(max_waiting, max_queued_tokens)
         self._clock = clock
         self._share_prefixes = share_prefixes
         # Both in order of rank.
@@ -103,9 +106,26 @@ class Scheduler:
         return len(self._running)
 
     @property
+    def num_refused(self) -> int:
+        """Requests that found the queue full."""
+        return self._limits.refused
+
+    @property
     def room(self) -> int:
         """Requests that may still be added; those that gave up their blocks do not count."""
-        return max(0, self._max_waiting - len(self._waiting) + self._num_returned)
+        return max(0, self._limits.max_waiting - len(self._waiting) + self._num_returned)
+
+    def check_room(self, requests: Sequence[Request]) -> None:
+        """Refuse the completions of a prompt if the queue has no room for all of them.
+
+        Raises:
+            QueueFullError: It has none.
+        """
+        self._limits.check(requests, [one for one in self._waiting if one.num_preemptions == 0])
+
+    def waiting(self) -> Iterator[Request]:
+        """Requests that wait, first to last."""
+        return iter(self._waiting)
 
     def load(self) -> Load:
         """What runs, and what of the waiting could run with it."""
@@ -137,7 +157,7 @@ class Scheduler:
         """
         if self.room == 0 and not even_if_full:
             raise QueueFullError(
-                f"max_waiting={self._max_waiting} requests wait already",
+                f"max_waiting={self._limits.max_waiting} requests wait already",
                 "Try again later, or raise it",
             )
         insort(self._waiting, request, key=_rank)

@@ -83,6 +83,27 @@ class RequestStats:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a request is before its first token.
+
+    Args:
+        total: Tokens of the prompt.
+        cached: Those of them that were found in the cache.
+        processed: Those that were found or computed so far.
+        seconds: Time since the first step worked on it; 0 while it waits.
+        place: Place in the queue, from 1; 0 when it has left the queue.
+        waiting: Requests in the queue.
+    """
+
+    total: int
+    cached: int
+    processed: int
+    seconds: float
+    place: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of a completion, as soon as it is certain.
 
@@ -97,6 +118,10 @@ class Chunk:
         error: What went wrong, with finish_reason "error".
         usage: On the last chunk.
         stats: On the last chunk.
+        stop_reason: On the last chunk, the stop string or the id of the stop token that ended the
+            text; None when something else did.
+        progress: How far the request is; such a chunk has no text, and comes only where
+            ``RequestOptions(progress=True)`` asks for it.
         embedding: On the last chunk of an embedding, f32[H].
 
     Examples:
@@ -114,6 +139,8 @@ class Chunk:
     error: str | None = None
     usage: Usage | None = None
     stats: RequestStats | None = None
+    stop_reason: str | int | None = None
+    progress: Progress | None = None
     prompt_logprobs: PromptLogprobs = ()
     embedding: Float32Array | None = field(default=None, compare=False)
 
@@ -136,6 +163,7 @@ class Completion:
             when ``SamplingParams.prompt_logprobs`` asked for them, on the first completion. Empty
             when it ended before its whole prompt was computed.
         error: What went wrong, with finish_reason "error".
+        stop_reason: The stop string or the id of the stop token that ended it, else None.
 
     Examples:
         >>> from nanoaccel import LLM, SamplingParams
@@ -152,6 +180,7 @@ class Completion:
     stats: RequestStats
     logprobs: tuple[TokenLogprobs, ...] = ()
     error: str | None = None
+    stop_reason: str | int | None = None
     prompt_logprobs: PromptLogprobs = ()
 
     def __str__(self) -> str:
@@ -255,6 +284,7 @@ def join_chunks(chunks: Sequence[Chunk]) -> Completion:
         stats=last.stats,
         logprobs=tuple(entry for chunk in chunks for entry in chunk.logprobs),
         error=last.error,
+        stop_reason=last.stop_reason,
         prompt_logprobs=tuple(entry for chunk in chunks for entry in chunk.prompt_logprobs),
     )
 

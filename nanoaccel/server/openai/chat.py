@@ -67,7 +67,7 @@ async def _read_request(fields: Fields, limits: Limits) -> ChatRequest:
         messages=read_messages(fields, limits),
         params=params,
         chat=read_chat_options(fields),
-        options=read_options(fields),
+        options=read_options(fields, tells_progress=True),
         tools=tools,
         tool_choice=read_tool_choice(fields),
         parallel_tool_calls=read_parallel(fields),

@@ -34,7 +34,8 @@ async def completions(call: Call) -> None:
         fields, limits, max_tokens=_MAX_TOKENS, logprobs=told.logprobs, prompts=len(prompts)
     )
     params = replace(await with_grammar(params, fields), prompt_logprobs=told.of_prompt)
-    work = Work(prompts, params, read_options(fields))
+    asked = fields.raw("max_tokens") is not None or fields.raw("max_completion_tokens") is not None
+    work = Work(prompts, params, read_options(fields, tells_progress=True), cuts=not asked)
     async with model_for(call) as model, generation_of(call, model, work) as generation:
         _check_scores(told, generation.prompt_tokens * params.n, limits)
         usage = UsageCount(generation, params.n, call.log)

@@ -62,15 +62,22 @@ def read_sampling(
     )
 
 
-def read_options(fields: Fields) -> RequestOptions:
-    """How a request is treated: its ``priority`` and ``timeout``.
+def read_options(fields: Fields, *, tells_progress: bool = False) -> RequestOptions:
+    """How a request is treated: its ``priority``, ``timeout`` and ``return_progress``.
+
+    Args:
+        fields: Of the request.
+        tells_progress: Whether the last one is read, as the answer can tell progress.
 
     Raises:
-        ConfigError: A value is wrong.
+        ApiError: ``return_progress`` is neither true nor false.
+        ConfigError: Another value is wrong.
     """
     priority = fields.raw("priority")
     return RequestOptions(
-        priority=0 if priority is None else priority, timeout=fields.raw("timeout")
+        priority=0 if priority is None else priority,
+        timeout=fields.raw("timeout"),
+        progress=tells_progress and fields.typed("return_progress", bool, False),
     )
 
 

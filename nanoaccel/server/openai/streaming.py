@@ -11,6 +11,7 @@ from nanoaccel.server.generation import Generation
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.http.fields import Fields
 from nanoaccel.server.openai.answers import UsageCount
+from nanoaccel.server.openai.progress import told
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,10 @@ async def stream(
         for chunk in batch:
             usage.add(chunk, chunk.index)
             written[chunk.index] += chunk.text
-            parts += [{**head, "choices": [choice]} for choice in choices(chunk)]
+            if chunk.progress is None:
+                parts += [{**head, "choices": [choice]} for choice in choices(chunk)]
+            elif chunk.index == 0:
+                parts.append({**head, "choices": [], **told(chunk.progress)})
         await call.events(parts)
     if options.usage:
         last = {"choices": [], "usage": usage.usage(), "timings": usage.timings()}

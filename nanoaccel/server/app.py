@@ -22,6 +22,7 @@ from nanoaccel.server.http.request_log import RequestLog
 from nanoaccel.server.openai.chat import chat_completions
 from nanoaccel.server.openai.completions import completions
 from nanoaccel.server.openai.models import ModelsEndpoints
+from nanoaccel.server.openapi.document import OpenApiEndpoint
 from nanoaccel.server.operators import OperatorEndpoints
 from nanoaccel.server.page import page_routes
 from nanoaccel.server.service import Service
@@ -76,6 +77,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         *page_routes(),
         Route("/health", operators.health, methods=["GET"]),
         Route("/ready", operators.ready, methods=["GET"]),
+        Route("/openapi.json", OpenApiEndpoint(service.config).show, methods=["GET"]),
         get("/metrics", operators.metrics),
         get("/tokenizer_info", TokenizerInfo(service).show),
     ]

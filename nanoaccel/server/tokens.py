@@ -18,7 +18,7 @@ from nanoaccel.server.openai.messages import read_chat_options, read_messages
 from nanoaccel.server.openai.running import model_for
 from nanoaccel.server.service import Service
 
-_MAX_IDS = 1 << 20
+MAX_IDS = 1 << 20
 
 
 async def tokenize(call: Call) -> None:
@@ -49,7 +49,7 @@ async def _ids(call: Call, model: Model) -> list[int]:
 
 async def detokenize(call: Call) -> None:
     """The text of token ids."""
-    ids = call.fields.listed("tokens", _MAX_IDS)
+    ids = call.fields.listed("tokens", MAX_IDS)
     async with model_for(call) as model:
         end = model.client.info.vocab_size
         for token in ids:

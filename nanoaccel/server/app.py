@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from nanoaccel.server.api_error import ApiError
-from nanoaccel.server.http.access import CheckHost, RequireKey
+from nanoaccel.server.http.access import CheckHost, LimitHeaders, RequireKey
 from nanoaccel.server.http.endpoint import Handler, JsonEndpoint
 from nanoaccel.server.http.request_log import RequestLog
 from nanoaccel.server.openai.chat import chat_completions
@@ -58,6 +58,7 @@ def create_app(service: Service) -> ASGIApp:
             allow_headers=("Authorization", "Content-Type", "X-Api-Key", "X-Request-Id"),
             expose_headers=_EXPOSED,
         )
+    app.add_middleware(LimitHeaders, limit=config.limits.header_bytes)
     return RequestLog(app, service.answers)
 
 

@@ -110,7 +110,11 @@ def structured() -> Schemas:
         "grammar": lark,
     }
     named = {"type": "object", "properties": {"schema": schema}, "required": ["schema"]}
-    kinds = {"type": {"enum": ["text", "json_object", "json_schema"]}, "json_schema": named}
+    kinds = {
+        "type": {"enum": ["text", "json_object", "json_schema"]},
+        "json_schema": named,
+        "schema": {"description": "Of a json_object; also named value.", **schema},
+    }
     only_with_schema = {
         "if": {"properties": {"type": {"const": "json_schema"}}, "required": ["type"]},
         "then": {"required": ["json_schema"]},

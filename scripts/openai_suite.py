@@ -17,13 +17,11 @@ import os
 import re
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -70,9 +68,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Run openai-python's tests against the server.")
     parser.add_argument("--only", nargs="+", choices=FILES, default=list(FILES), help="files")
     names: list[str] = parser.parse_args().only
+    sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
+    from support.sdists import fetch_sdist
+
     with tempfile.TemporaryDirectory() as folder:
         try:
-            tests = fetch(Path(folder))
+            tests = fetch_sdist("openai", Path(folder))
         except subprocess.CalledProcessError as error:
             print(f"pip cannot fetch the tests of openai:\n{error.stderr}", file=sys.stderr)
             return NO_TESTS
@@ -88,27 +89,9 @@ def main() -> int:
     return int(bool(wrong) or not outcomes)
 
 
-def fetch(folder: Path) -> Path:
-    """The source distribution of the installed openai package, unpacked.
-
-    Raises:
-        CalledProcessError: pip cannot fetch it.
-    """
-    name = f"openai=={version('openai')}"
-    command = ["download", "--quiet", "--no-deps", "--no-binary", "openai", "--dest", str(folder)]
-    subprocess.run(
-        [sys.executable, "-m", "pip", *command, name], check=True, capture_output=True, text=True
-    )
-    (archive,) = folder.glob("openai-*.tar.gz")
-    with tarfile.open(archive) as packed:
-        packed.extractall(folder, filter="data")
-    return folder / archive.name.removesuffix(".tar.gz")
-
-
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """``nanoaccel serve`` over letter bundles with the tests' names; gives its address."""
-    sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
     from support.fake_llms import write_bundle
     from support.replicas import LETTERS_BACKEND, write_plugin
 

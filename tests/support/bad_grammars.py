@@ -56,6 +56,7 @@ SCHEMAS: dict[str, Any] = {
     "pattern of forced text": {"type": "string", "pattern": "^((a{999}){999}){999}$"},
     "pattern of a number": {"type": "string", "pattern": 7},
     "pattern of a surrogate": {"type": "string", "pattern": "\ud800"},
+    "800 levels": '{"items":' * 800 + "{}" + "}" * 800,
     "the library's options": {"type": "object", "x-guidance": {"lenient": True}},
     "100 KB": {"enum": [f"{number:08}" for number in range(9000)]},
 }

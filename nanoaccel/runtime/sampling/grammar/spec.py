@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from nanoaccel.errors import SamplingError
+from nanoaccel.runtime.sampling.grammar.formats import exact_formats, exact_formats_within
 from nanoaccel.runtime.sampling.grammar.library import bounded, limits, llguidance
 from nanoaccel.runtime.sampling.grammar.multiples import check_multiples, schemas_within
 
@@ -59,18 +60,31 @@ def library_spec(kind: GrammarKind, source: str, flexible_whitespace: bool) -> s
     """The grammar as llguidance reads it.
 
     Raises:
-        SamplingError: A schema or a choice is not JSON of its kind.
+        SamplingError: A schema or a choice is not JSON of its kind, or nested too deeply.
     """
+    try:
+        return _library_spec(kind, source, flexible_whitespace)
+    except RecursionError:
+        raise refusal(kind, "it is nested too deeply") from None
+    except SamplingError:
+        raise
+    except ValueError as error:  # what the library says of its own limits
+        raise refusal(kind, str(error)) from None
+
+
+def _library_spec(kind: GrammarKind, source: str, flexible_whitespace: bool) -> str:
     matcher = llguidance().LLMatcher
     made: str
     if kind == "json_schema":
-        _check_schema(source)
+        exact = json.dumps(exact_formats(_read_schema(source)))
         overrides = {**_STRICT, "whitespace_flexible": flexible_whitespace}
-        made = matcher.grammar_from_json_schema(source, overrides=overrides)
+        made = matcher.grammar_from_json_schema(exact, overrides=overrides)
     elif kind == "regex":
         made = matcher.grammar_from_regex(source)
     else:
-        made = matcher.grammar_from_lark(_choice_rule(source) if kind == "choice" else source)
+        made = matcher.grammar_from_lark(
+            _choice_rule(source) if kind == "choice" else exact_formats_within(source)
+        )
     return made
 
 
@@ -80,12 +94,13 @@ def refusal(kind: GrammarKind, problem: str) -> SamplingError:
     return SamplingError(f"the {NAMES[kind]} cannot be used: {named:.300}")
 
 
-def _check_schema(source: str) -> None:
+def _read_schema(source: str) -> dict[str, object]:
     schema = _parsed("json_schema", source)
     if not isinstance(schema, dict):
         raise refusal("json_schema", "it is no JSON object")
     if "x-guidance" in schema:
         raise refusal("json_schema", "x-guidance is no keyword of JSON schemas")
+    return schema
 
 
 def _choice_rule(source: str) -> str:

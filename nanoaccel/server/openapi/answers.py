@@ -46,6 +46,7 @@ def _choice(**content: Schema) -> Schema:
 
 _MESSAGE = _object(role={"const": "assistant"}, content=_TEXT_OR_NULL)
 _DELTA: Mapping[str, Any] = {"type": "object", "properties": {"content": _TEXT_OR_NULL}}
+_PIECE = _object(id=_WHOLE, piece={"type": ["string", "array"]})
 _USAGE = {"usage": ref("Usage"), "timings": {"type": "object"}}
 
 SCHEMAS: Schemas = {
@@ -67,7 +68,7 @@ SCHEMAS: Schemas = {
     ),
     "Models": _object(object={"const": "list"}, data=_list(ref("Model"))),
     "Tokens": _object(
-        tokens=_list(_WHOLE),
+        tokens=_list({"anyOf": [_WHOLE, _PIECE]}),
         count=_WHOLE,
         max_model_len=_WHOLE,
         token_strs={"type": ["array", "null"], "items": TEXT},

@@ -118,13 +118,13 @@ def _tokens(limits: Limits) -> Table:
         "add_special_tokens": of("boolean", "Whether to add BOS and the like."),
         "add_special": of("boolean", "The same, as llama.cpp calls it."),
         "return_token_strs": of("boolean", "Whether to tell the text of each token."),
-        "with_pieces": of("boolean", "The same, as llama.cpp calls it."),
+        "with_pieces": of("boolean", "Whether tokens are objects with id and piece."),
     }
     return {
         ("POST", "/tokenize"): Operation(
             summary="Text or a chat to token ids.",
             fields={**chat, **text},
-            examples=({"prompt": "hello"}, hello),
+            examples=({"prompt": "hello"}, hello, {"prompt": "hello", "with_pieces": True}),
             answer=ref("Tokens"),
         ),
         ("POST", "/detokenize"): Operation(

@@ -63,7 +63,7 @@ def library_spec(kind: GrammarKind, source: str, flexible_whitespace: bool) -> s
         SamplingError: A schema or a choice is not JSON of its kind, or nested too deeply.
     """
     try:
-        return _library_spec(kind, source, flexible_whitespace)
+        return _library_spec(kind, _with_exact_formats(kind, source), flexible_whitespace)
     except RecursionError:
         raise refusal(kind, "it is nested too deeply") from None
     except SamplingError:
@@ -72,19 +72,23 @@ def library_spec(kind: GrammarKind, source: str, flexible_whitespace: bool) -> s
         raise refusal(kind, str(error)) from None
 
 
+def _with_exact_formats(kind: GrammarKind, source: str) -> str:
+    if kind == "json_schema":
+        return json.dumps(exact_formats(_parsed(kind, source)))
+    return exact_formats_within(source) if kind == "lark" else source
+
+
 def _library_spec(kind: GrammarKind, source: str, flexible_whitespace: bool) -> str:
     matcher = llguidance().LLMatcher
     made: str
     if kind == "json_schema":
-        exact = json.dumps(exact_formats(_read_schema(source)))
+        _check_schema(source)
         overrides = {**_STRICT, "whitespace_flexible": flexible_whitespace}
-        made = matcher.grammar_from_json_schema(exact, overrides=overrides)
+        made = matcher.grammar_from_json_schema(source, overrides=overrides)
     elif kind == "regex":
         made = matcher.grammar_from_regex(source)
     else:
-        made = matcher.grammar_from_lark(
-            _choice_rule(source) if kind == "choice" else exact_formats_within(source)
-        )
+        made = matcher.grammar_from_lark(_choice_rule(source) if kind == "choice" else source)
     return made
 
 
@@ -94,13 +98,12 @@ def refusal(kind: GrammarKind, problem: str) -> SamplingError:
     return SamplingError(f"the {NAMES[kind]} cannot be used: {named:.300}")
 
 
-def _read_schema(source: str) -> dict[str, object]:
+def _check_schema(source: str) -> None:
     schema = _parsed("json_schema", source)
     if not isinstance(schema, dict):
         raise refusal("json_schema", "it is no JSON object")
     if "x-guidance" in schema:
         raise refusal("json_schema", "x-guidance is no keyword of JSON schemas")
-    return schema
 
 
 def _choice_rule(source: str) -> str:

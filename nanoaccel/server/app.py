@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from nanoaccel.server.anthropic.events import AnthropicDialect
 from nanoaccel.server.anthropic.messages import count_tokens, messages
 from nanoaccel.server.api_error import ApiError
-from nanoaccel.server.http.access import CheckHost, RefuseSurplus, RequireKey
+from nanoaccel.server.http.access import CheckHost, LimitHeaders, RefuseSurplus, RequireKey
 from nanoaccel.server.http.dialect import Dialect, OpenAIDialect, error_content
 from nanoaccel.server.http.endpoint import Handler, JsonEndpoint
 from nanoaccel.server.http.request_log import RequestLog
@@ -27,6 +27,7 @@ from nanoaccel.server.openai.chat import chat_completions
 from nanoaccel.server.openai.completions import completions
 from nanoaccel.server.openai.embeddings import embeddings
 from nanoaccel.server.openai.models import ModelsEndpoints
+from nanoaccel.server.openapi.document import OpenApiEndpoint
 from nanoaccel.server.operators import OperatorEndpoints
 from nanoaccel.server.page import page_routes
 from nanoaccel.server.responses.endpoint import count_input_tokens, responses
@@ -74,6 +75,7 @@ def create_app(service: Service) -> ASGIApp:
             allow_headers=_ALLOWED,
             expose_headers=_EXPOSED,
         )
+    app.add_middleware(LimitHeaders, limit=config.limits.header_bytes)
     return RequestLog(app, service.answers)
 
 
@@ -94,6 +96,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         *page_routes(),
         Route("/health", operators.health, methods=["GET"]),
         Route("/ready", operators.ready, methods=["GET"]),
+        Route("/openapi.json", OpenApiEndpoint(service.config).show, methods=["GET"]),
         get("/metrics", operators.metrics),
         get("/tokenizer_info", TokenizerInfo(service).show),
     ]

@@ -22,22 +22,36 @@ from nanoaccel.server.openai.tools import read_tool_choice, read_tools
 from nanoaccel.server.service import Service
 from nanoaccel.text import ChatOptions
 
-_MAX_IDS = 1 << 20
+MAX_IDS = 1 << 20
 
 
 async def tokenize(call: Call) -> None:
     """The token ids of a text, or of a chat."""
     fields = call.fields
-    with_pieces = fields.typed("return_token_strs", bool, fields.typed("with_pieces", bool, False))
+    with_texts = fields.typed("return_token_strs", bool, False)
+    with_pieces = fields.typed("with_pieces", bool, False)
     async with model_for(call) as model:
         ids = await _ids(call, model)
         answer: dict[str, Any] = {
-            "tokens": ids,
+            "tokens": _pieces(model, ids) if with_pieces else ids,
             "count": len(ids),
             "max_model_len": model.client.context_length,
-            "token_strs": [model.token_texts.text(token) for token in ids] if with_pieces else None,
+            "token_strs": [model.token_texts.text(token) for token in ids] if with_texts else None,
         }
     await call.reply(answer)
+
+
+def _pieces(model: Model, ids: list[int]) -> list[dict[str, Any]]:
+    """Tokens as llama.cpp's server tells them; a part of a character as a list of bytes."""
+    texts = model.token_texts
+    pieces = []
+    for token in ids:
+        raw = texts.utf8(token)
+        try:
+            pieces.append({"id": token, "piece": raw.decode("utf-8")})
+        except UnicodeDecodeError:
+            pieces.append({"id": token, "piece": list(raw)})
+    return pieces
 
 
 async def _ids(call: Call, model: Model) -> list[int]:
@@ -52,7 +66,7 @@ async def _ids(call: Call, model: Model) -> list[int]:
 
 async def detokenize(call: Call) -> None:
     """The text of token ids."""
-    ids = call.fields.listed("tokens", _MAX_IDS)
+    ids = call.fields.listed("tokens", MAX_IDS)
     async with model_for(call) as model:
         end = model.client.info.vocab_size
         for token in ids:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -15,6 +16,8 @@ MAX_LOGPROBS = 100
 MAX_PROMPT_LOGPROBS = 20
 # A finite logit must stay finite in f32, or the sampler could not tell it from a broken model's.
 _MAX_BIAS = 1e9
+# As JSON's keys write it; int() refuses thousands of digits in its own way.
+_TOKEN_ID = re.compile(r"[0-9]{1,18}")
 _BOOLS = ("ignore_eos", "skip_special_tokens")
 _INTS = ("max_tokens", "min_tokens", "top_k", "seed", "n", "logprobs", "prompt_logprobs")
 _FLOATS = (
@@ -202,7 +205,7 @@ def _biases(value: object) -> dict[int, float]:
     named = "a token of logit_bias"
     return {
         int(token)
-        if isinstance(token, str) and token.isdecimal() and token.isascii()
+        if isinstance(token, str) and _TOKEN_ID.fullmatch(token)
         else as_int(named, token, SamplingError): as_float(
             f"logit_bias of token {token}", bias, SamplingError
         )

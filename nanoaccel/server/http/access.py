@@ -1,4 +1,4 @@
-"""Who may ask: keys, and the names by which the server may be called."""
+"""Who may ask: keys, the names by which the server may be called, and how long a head may be."""
 
 from __future__ import annotations
 
@@ -104,6 +104,33 @@ class RefuseSurplus:
             )
             await refuse(error, scope, receive, send)
             return
+        await self._app(scope, receive, send)
+
+
+class LimitHeaders:
+    """Refuses requests whose line and headers are too long.
+
+    The HTTP library counts only while they arrive, so that a head in one packet passes it.
+
+    Args:
+        app: What the others reach.
+        limit: Bytes at most.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            size = len(scope["raw_path"]) + len(scope["query_string"])
+            size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+            if size > self._limit:
+                message = f"the request has {size} bytes of headers. At most {self._limit} are read"
+                headers = {"Connection": "close"}
+                error = ApiError(431, message, "headers_too_large", headers=headers)
+                await refuse(error, scope, receive, send)
+                return
         await self._app(scope, receive, send)
 
 

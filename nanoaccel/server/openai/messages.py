@@ -15,7 +15,7 @@ from nanoaccel.text import ChatOptions
 TEMPLATE_FIELDS = (
     "enable_thinking", "thinking", "thinking_budget", "reasoning_effort", "date_string",
 )  # fmt: skip
-_FIELD_CHARS = 256
+FIELD_CHARS = 256
 
 
 def read_messages(fields: Fields, limits: Limits) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ def _template_fields(fields: Fields) -> dict[str, object]:
                 f"{', '.join(TEMPLATE_FIELDS)}",
                 "chat_template_kwargs",
             )
-        if not isinstance(value, str | bool | int | float) or len(str(value)) > _FIELD_CHARS:
+        if not isinstance(value, str | bool | int | float) or len(str(value)) > FIELD_CHARS:
             raise bad_request(
                 f"{name} is {shown(value)}. It must be true, false, a number or a short string",
                 "chat_template_kwargs",

@@ -16,11 +16,11 @@ _AS_THEY_ARE = (
     "frequency_penalty", "seed", "min_tokens", "ignore_eos", "skip_special_tokens",
 )  # fmt: skip
 # Asked for, these must be obeyed; and they are not.
-_REFUSED = (
+REFUSED = (
     "grammar", "json_schema", "functions", "function_call", "chat_template", "audio",
     "modalities", "suffix",
 )  # fmt: skip
-_MAX_LOGPROBS = 20
+MAX_LOGPROBS = 20
 
 
 def read_sampling(
@@ -44,7 +44,7 @@ def read_sampling(
         ApiError: A field is of the wrong kind, beyond a limit, or cannot be obeyed.
         SamplingError: A value is out of range.
     """
-    for name in _REFUSED:
+    for name in REFUSED:
         if fields.raw(name) is not None:
             raise bad_request(f"{name} is not supported. Leave it out", name)
     given = {name: fields.raw(name) for name in _AS_THEY_ARE}
@@ -87,7 +87,7 @@ def read_top_logprobs(fields: Fields, name: str) -> int:
     Raises:
         ApiError: It is out of range.
     """
-    return fields.within(name, 0, 0, _MAX_LOGPROBS)
+    return fields.within(name, 0, 0, MAX_LOGPROBS)
 
 
 def _completions(fields: Fields, limits: Limits, prompts: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from nanoaccel.errors import SamplingError
+from nanoaccel.runtime.sampling.grammar.formats import exact_formats, exact_formats_within
 from nanoaccel.runtime.sampling.grammar.library import bounded, limits, llguidance
 from nanoaccel.runtime.sampling.grammar.multiples import check_multiples, schemas_within
 
@@ -65,8 +66,26 @@ def library_spec(
     """The grammar as llguidance reads it.
 
     Raises:
-        SamplingError: A schema or a choice is not JSON of its kind.
+        SamplingError: A schema or a choice is not JSON of its kind, or nested too deeply.
     """
+    try:
+        made = _library_spec(kind, _with_exact_formats(kind, source), flexible_whitespace)
+        return _behind(before, made) if before else made
+    except RecursionError:
+        raise refusal(kind, "it is nested too deeply") from None
+    except SamplingError:
+        raise
+    except ValueError as error:  # what the library says of its own limits
+        raise refusal(kind, str(error)) from None
+
+
+def _with_exact_formats(kind: GrammarKind, source: str) -> str:
+    if kind == "json_schema":
+        return json.dumps(exact_formats(_parsed(kind, source)))
+    return exact_formats_within(source) if kind == "lark" else source
+
+
+def _library_spec(kind: GrammarKind, source: str, flexible_whitespace: bool) -> str:
     matcher = llguidance().LLMatcher
     made: str
     if kind == "json_schema":
@@ -77,7 +96,7 @@ def library_spec(
         made = matcher.grammar_from_regex(source)
     else:
         made = matcher.grammar_from_lark(_choice_rule(source) if kind == "choice" else source)
-    return _behind(before, made) if before else made
+    return made
 
 
 def _behind(before: str, made: str) -> str:

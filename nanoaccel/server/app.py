@@ -36,6 +36,7 @@ _TOKENS: dict[str, Handler] = {
     "/detokenize": detokenize,
     "/apply-template": apply_template,
 }
+BATCH_URLS = tuple(f"/v1{path}" for path in _OPENAI)  # what a batch file may name
 _EXPOSED = ("X-Request-Id", "X-NanoAccel-Ignored", "Retry-After")
 
 

@@ -77,8 +77,8 @@ def counters_of(**changes: Any) -> Counters:
     """Zero but for what is said."""
     names = (
         "waiting running waiting_tokens cache_blocks owned_blocks cached_blocks cache_bytes "
-        "submitted refused preemptions steps computed_tokens generated_tokens queried_tokens hit_tokens "
-        "restored_tokens evictions saved_blocks callback_errors"
+        "submitted refused preemptions steps computed_tokens generated_tokens queried_tokens "
+        "hit_tokens restored_tokens evictions saved_blocks callback_errors"
     )
     none = Durations(0, 0.0, 0.0, 0.0, 0.0)
     values: dict[str, Any] = {

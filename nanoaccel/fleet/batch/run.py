@@ -93,7 +93,11 @@ def _rows(requests: Iterable[Request], deliver: Callable[[Reply], None]) -> list
 
 def _answers(rows: list[dict[str, object]], config: ServerConfig, block: int) -> Iterable[bytes]:
     blocks = -(-len(rows) // block)
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
+    nodes = [
+        node
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        if node["Alive"] and node["Resources"].get("CPU", 0) > 0
+    ]
     answered = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
         AnswerBlocks,
         fn_constructor_args=(config,),

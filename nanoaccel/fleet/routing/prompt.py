@@ -8,7 +8,7 @@ from typing import Any
 
 from nanoaccel.runtime.replicas.router import HORIZON, prefix_chain
 
-BLOCK_TOKENS = 64
+BLOCK_TOKENS = 16
 _TOKEN_BYTES = 4
 _MAX_BLOCKS = 512
 # In the order in which chat templates place them; what differs first, cuts what is shared.
@@ -23,7 +23,7 @@ class PromptOutline:
 
     Args:
         tokens: How long it is.
-        chain: Keys of its beginnings, each a hash of all up to its end, in steps of 64 tokens.
+        chain: Keys of its beginnings, each a hash of all up to its end, in steps of 16 tokens.
         limit: Tokens that may be written.
     """
 

@@ -74,6 +74,12 @@ class EngineRanking:
             if request in self._ended_early:
                 self._end(request)
 
+    def computed(self, request: str) -> None:
+        """Say that the prompt of a request was computed: it writes now."""
+        with self._lock:
+            if request in self._sent:
+                self._router.wrote(self._sent[request][0], 1)
+
     def ended(self, request: str) -> None:
         """Say that a request has ended; it may be told before ``sent`` is."""
         with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from ray import serve
 from ray.serve import Application
@@ -29,30 +29,36 @@ def app(args: Mapping[str, Any]) -> Application:
     """
     config = FleetConfig.from_args(args)
     config.server()  # refuses what cannot be served, before nodes are asked for
-    engines = serve.deployment(
+    deployment = cast(Any, serve.deployment)  # its annotation lacks classes
+    engines = deployment(
         Engine,
         name="Engine",
         ray_actor_options={"num_cpus": config.cpus},
         max_replicas_per_node=1,
         max_ongoing_requests=config.max_requests,
         graceful_shutdown_timeout_s=config.drain,
-        request_router_config=RequestRouterConfig(request_router_class=_path(PrefixRouter)),
+        request_router_config=_router(),
         **_scale(config),
     )
-    gateway = serve.deployment(
+    gateway = deployment(
         serve.ingress()(Gateway),
         name="Gateway",
         num_replicas=config.gateways,
         max_ongoing_requests=_GATEWAY_REQUESTS,
         ray_actor_options={"num_cpus": 0},
     )
-    return gateway.bind(engines.bind(config))
+    application: Application = gateway.bind(engines.bind(config))
+    return application
+
+
+def _router() -> RequestRouterConfig:
+    return cast(Any, RequestRouterConfig)(request_router_class=PrefixRouter)  # type: ignore[no-any-return]
 
 
 def _scale(config: FleetConfig) -> dict[str, Any]:
     if config.max_engines is None:
         return {"num_replicas": config.min_engines}
-    policy = AutoscalingPolicy(
+    policy = cast(Any, AutoscalingPolicy)(
         policy_function=_path(QueuedTokens),
         policy_kwargs={"max_running": config.max_running, "queued_tokens": config.queued_tokens},
     )

@@ -12,7 +12,9 @@ from typing import Any
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.config import DEFAULT_RUNNING, DEFAULT_WAITING
 from nanoaccel.server.config import ServerConfig
+from nanoaccel.sizes import parse_bytes
 
+_SIZES = ("kv_cache_memory", "prompt_cache_size")
 _KEYS = "NANOACCEL_API_KEY"
 
 
@@ -76,8 +78,14 @@ class FleetConfig:
             values[name] = _number(name, values[name], int)
         for name in values.keys() & {"cpus", "drain"}:
             values[name] = _number(name, values[name], float)
-        if not isinstance(values.get("engine", {}), Mapping):
+        engine = values.get("engine", {})
+        if not isinstance(engine, Mapping):
             raise ConfigError("engine is no table of names and values", "Write it in a config file")
+        sizes = {name: engine[name] for name in _SIZES if isinstance(engine.get(name), str)}
+        values["engine"] = {
+            **engine,
+            **{name: parse_bytes(f"engine.{name}", text) for name, text in sizes.items()},
+        }
         return cls(**values)
 
     @property
@@ -107,10 +115,10 @@ class FleetConfig:
         )
 
 
-def _number(name: str, value: object, kind: type[int] | type[float]) -> int | float | None:
+def _number(name: str, value: Any, kind: type[int] | type[float]) -> int | float | None:
     if value is None and name == "max_engines":
         return None
     try:
-        return kind(value)  # type: ignore[arg-type]
+        return kind(value)
     except (TypeError, ValueError):
         raise ConfigError(f"{name}={value!a} is no number", "Give a number") from None

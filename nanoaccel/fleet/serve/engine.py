@@ -31,8 +31,7 @@ class Engine:
 
     async def answer(self, request: Forwarded) -> AsyncGenerator[Message, None]:
         """The ASGI messages of an answer. When the caller goes away, the request is cancelled."""
-        scope = {**request.scope, "headers": request.headers}
-        async with aclosing(self._server.exchange(scope, request.body)) as messages:
+        async with aclosing(self._server.exchange(request.scope, request.body)) as messages:
             async for message in messages:
                 yield message
 

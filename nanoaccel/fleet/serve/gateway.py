@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+import logging
+from typing import Any, cast
 
 from ray.exceptions import RayActorError, RayError
-from ray.serve.handle import DeploymentHandle
+from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Mount
@@ -20,6 +21,8 @@ from nanoaccel.server.http.access import refuse
 from nanoaccel.server.http.body import read_body
 
 _TRIES = 3
+_COMPUTED_PARTS = 2  # the first one of a stream does not wait for the prompt
+_log = logging.getLogger("nanoaccel.server")
 
 
 class Gateway:
@@ -60,23 +63,22 @@ class Gateway:
     async def _relay(self, request: Forwarded, relay: Relay) -> None:
         """Pass an answer on; from another engine, if one ends before it has said anything."""
         for _ in range(_TRIES):
-            messages = self._answer.remote(request)
-            ended = False
+            messages = cast(DeploymentResponseGenerator[Message], self._answer.remote(request))
             try:
                 async for message in messages:
                     await relay.send(message)
-                ended = True
+                    if relay.parts == _COMPUTED_PARTS:
+                        request.on_computed()
                 return
             except RayActorError:
-                ended = True
-                if relay.begun:
+                if relay.parts > 0:
                     break
             except RayError:
-                ended = True
+                _log.exception("an engine failed")
                 break
-            finally:
-                if not ended:
-                    messages.cancel()
+            except asyncio.CancelledError:
+                messages.cancel()  # type: ignore[no-untyped-call]
+                raise
         await relay.fail()
 
 
@@ -88,11 +90,11 @@ class Relay:
         send: As ASGI has it.
 
     Attributes:
-        begun: Whether the client has got anything.
+        parts: Parts of the body that were sent.
     """
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        self.begun = False
+        self.parts = 0
         self._scope = scope
         self._send = send
         self._head: Message | None = None
@@ -107,9 +109,9 @@ class Relay:
                 for name, value in message["headers"]
             )
             return
-        if not self.begun:
+        self.parts += 1
+        if self.parts == 1:
             assert self._head is not None
-            self.begun = True
             await self._send(self._head)
         await self._send(message)
 
@@ -118,7 +120,7 @@ class Relay:
         error = ApiError(
             503, "the engine ended; try again", "engine_lost", headers={"Retry-After": "1"}
         )
-        if not self.begun:
+        if self.parts == 0:
             await refuse(error, self._scope, _nothing, self._send)
         elif self._streams:
             text = f"data: {json.dumps(error.body())}\n\ndata: [DONE]\n\n"

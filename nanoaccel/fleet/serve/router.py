@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from ray.serve.request_router import PendingRequest, ReplicaID, RequestRouter, RunningReplica
@@ -24,17 +25,17 @@ class PrefixRouter(RequestRouter):
 
     def initialize_state(self, **_: Any) -> None:
         """Called by Ray Serve before anything else."""
-        self._ranking = EngineRanking()
+        self.ranking = EngineRanking()
 
     def update_replicas(self, replicas: list[RunningReplica]) -> None:
         """Take what there is of replicas now."""
         super().update_replicas(replicas)
-        self._ranking.update({_name(one.replica_id): _capacity(one) for one in replicas})
+        self.ranking.update({_name(one.replica_id): _capacity(one) for one in replicas})
 
     def on_replica_actor_died(self, replica_id: ReplicaID) -> None:
         """Forget a replica."""
         super().on_replica_actor_died(replica_id)
-        self._ranking.lose(_name(replica_id))
+        self.ranking.lose(_name(replica_id))
 
     async def choose_replicas(
         self,
@@ -43,7 +44,7 @@ class PrefixRouter(RequestRouter):
     ) -> list[list[RunningReplica]]:
         """The replicas, each a rank of its own, the best one first."""
         candidates = {_name(one.replica_id): one for one in candidate_replicas}
-        order = self._ranking.ranked(_prompt(pending_request))
+        order = self.ranking.ranked(_prompt(pending_request))
         return [[candidates[name]] for name in order if name in candidates]
 
     def on_request_routed(
@@ -54,7 +55,10 @@ class PrefixRouter(RequestRouter):
     ) -> None:
         """Note that a replica took a request."""
         request = pending_request.metadata.internal_request_id
-        self._ranking.sent(request, _name(replica_id), _prompt(pending_request))
+        self.ranking.sent(request, _name(replica_id), _prompt(pending_request))
+        forwarded = _forwarded(pending_request)
+        if forwarded is not None:
+            forwarded.on_computed = partial(self.ranking.computed, request)
 
     def on_request_completed(
         self,
@@ -62,7 +66,7 @@ class PrefixRouter(RequestRouter):
         internal_request_id: str,
     ) -> None:
         """Note that a request has ended."""
-        self._ranking.ended(internal_request_id)
+        self.ranking.ended(internal_request_id)
 
 
 def _name(replica_id: ReplicaID) -> str:
@@ -77,7 +81,12 @@ def _capacity(replica: RunningReplica) -> Capacity:
     return Capacity(float(told[SPEED]), int(told[CACHE_TOKENS]))
 
 
-def _prompt(request: PendingRequest | None) -> PromptOutline:
+def _forwarded(request: PendingRequest | None) -> Forwarded | None:
     if request is not None and request.args and isinstance(request.args[0], Forwarded):
-        return request.args[0].prompt
-    return PromptOutline.of(b"")
+        return request.args[0]
+    return None
+
+
+def _prompt(request: PendingRequest | None) -> PromptOutline:
+    forwarded = _forwarded(request)
+    return PromptOutline.of(b"") if forwarded is None else forwarded.prompt

@@ -107,12 +107,14 @@ class Cluster:
         )  # fmt: skip
 
     def add(self, count: int) -> None:
-        """Start nodes, all at once: each takes seconds."""
+        """Start nodes, one after the other: those of one machine come in each other's way."""
         wait_long(lambda: self._head.has_started, "the head of a cluster")
-        arguments = ("--address", self.address, "--num-cpus", "1")
-        started = [Node(self._folder, self._environment, *arguments) for _ in range(count)]
-        self.nodes += started
-        wait_long(lambda: all(node.has_started for node in started), "nodes of a cluster")
+        for _ in range(count):
+            node = Node(
+                self._folder, self._environment, "--address", self.address, "--num-cpus", "1"
+            )
+            self.nodes.append(node)
+            wait_long(lambda: self.nodes[-1].has_started, "a node of a cluster")
 
     def kill(self, node: Node) -> None:
         """Kill a node."""

@@ -79,6 +79,21 @@ def test_batch_loses_no_answer_with_a_node(
     assert sorted(found) == sorted(["None", *(line["custom_id"] for line in lines)])
 
 
+def test_batch_without_a_cluster_says_so_at_once(
+    bundle: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    asked = write_lines(tmp_path / "in.jsonl", [request_of("a")])
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "nanoaccel", "batch", str(bundle), str(asked),
+            str(tmp_path / "out.jsonl"), "--ray", "127.0.0.1:1",
+        ],
+        env=environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "--ray 127.0.0.1:1: there is no Ray cluster" in done.stderr.splitlines()[-1]
+
+
 def ask(prompt: str, **fields: Any) -> tuple[int, bytes]:
     """What the application answers."""
     connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)

@@ -43,7 +43,7 @@ def batch(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Run on all nodes of a Ray cluster, as HOST:PORT, ray://HOST:PORT, or auto.",
+            help="Run on all nodes of a Ray cluster: HOST:PORT, or auto for that of this machine.",
         ),
     ] = None,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,6 +17,7 @@ from nanoaccel.fleet.batch.stage import AnswerBlocks, as_row
 from nanoaccel.server.config import ServerConfig
 
 _BLOCKS_AT_ONCE = 4
+_CONNECT_SECONDS = 10.0
 _log = logging.getLogger("nanoaccel")
 
 
@@ -42,17 +44,24 @@ def run_on_ray(
     Raises:
         NanoAccelError: There is no cluster, or its engines fail.
     """
-    try:
-        ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
-    except (ConnectionError, RayError, ValueError) as error:
-        raise NanoAccelError(
-            f"--ray {address}: there is no Ray cluster: {error}", "Start it with 'ray start'"
-        ) from None
+    _connect(address)
     try:
         _quiet()
         _run(unanswered, config, deliver, max(1, at_once // _BLOCKS_AT_ONCE))
     finally:
         ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    try:
+        if host and port.isdecimal():  # Ray itself tries for minutes
+            socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
+        ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+    except (OSError, OverflowError, RayError, RuntimeError, ValueError) as error:
+        raise NanoAccelError(
+            f"--ray {address}: there is no Ray cluster: {error}", "Start it with 'ray start'"
+        ) from None
 
 
 def _run(

@@ -25,6 +25,8 @@ from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.streams import SIGNAL_SECONDS, OutputCollector, Stream
 from nanoaccel.runtime.types.events import EventListener
 from nanoaccel.runtime.types.outputs import RequestOutput
+from nanoaccel.runtime.types.plan import Float32Array
+from nanoaccel.runtime.types.pooling import Pooling, PoolingKind
 from nanoaccel.runtime.types.values import as_path
 from nanoaccel.sizes import as_bytes
 
@@ -219,16 +221,48 @@ class LLM:
             >>> one.finish_reason in ("stop", "length"), len(two)
             (True, 2)
         """
-        ended = threading.Event()
-        collector = OutputCollector(self.client, prompts, params, options, ended.set)
-        try:
-            collector.submit()
-            while not ended.wait(SIGNAL_SECONDS):
-                pass
-        except BaseException:
-            collector.cancel()
-            raise
-        return collector.outputs()
+        return self._collect(prompts, params, options).outputs()
+
+    def embed(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        *,
+        pooling: PoolingKind = "last",
+        normalize: bool = True,
+        dimensions: int | None = None,
+        options: RequestOptions | Sequence[RequestOptions | None] | None = None,
+    ) -> Float32Array:
+        """Make a vector of each prompt, from the states behind the model's last layer and norm.
+
+        They run together with all other requests. What the prefix cache has is not computed again
+        for "last"; "mean" needs the state of every token.
+
+        Args:
+            prompts: A prompt, or a list of prompts.
+            pooling: State that stands for a prompt: that of its "last" token, or the "mean" of all.
+            normalize: Whether vectors are divided by their length.
+            dimensions: Numbers of each vector that are kept, from the first, before that; None
+                keeps all.
+            options: Priority and timeout; of a list of prompts also a list, one for each.
+
+        Returns:
+            f32[P, H], a row for each prompt, in their order; of one prompt f32[1, H].
+
+        Raises:
+            RequestError: A prompt cannot run, an argument is wrong, or the bundle's graph does not
+                tell states, as those that were exported before it could; nothing has run then.
+            GenerationError: A prompt failed, or its time was up.
+            ClosedError: The LLM is closed.
+
+        Examples:
+            >>> from nanoaccel import LLM
+            >>> with LLM("bundle") as llm:
+            ...     sea, ocean = llm.embed(["The sea", "The ocean"])
+            >>> -1.001 < float(sea @ ocean) < 1.001
+            True
+        """
+        asked = Pooling(kind=pooling, normalize=normalize, dimensions=dimensions)
+        return self._collect(prompts, asked, options).embeddings()
 
     def stream(
         self,
@@ -281,6 +315,24 @@ class LLM:
             nanoaccel.errors.ClosedError: this LLM is closed. Open the bundle again
         """
         self.client.close()
+
+    def _collect(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        params: SamplingParams | Pooling | Sequence[SamplingParams | None] | None,
+        options: RequestOptions | Sequence[RequestOptions | None] | None,
+    ) -> OutputCollector:
+        """Run prompts until all have ended."""
+        ended = threading.Event()
+        collector = OutputCollector(self.client, prompts, params, options, ended.set)
+        try:
+            collector.submit()
+            while not ended.wait(SIGNAL_SECONDS):
+                pass
+        except BaseException:
+            collector.cancel()
+            raise
+        return collector
 
     def __enter__(self) -> LLM:
         return self

@@ -2,6 +2,7 @@
 
 http/        bodies, fields, event streams, keys, hosts, the request log
 models/      which bundles are loaded, and the text of single tokens
+chat/        chats apart from a wire format: what is asked, and what a reply holds
 openai/      the endpoints that OpenAI's clients call
 metrics/     histograms and Prometheus text
 page/        what a browser shows at /

@@ -21,6 +21,7 @@ from nanoaccel.server.http.endpoint import Handler, JsonEndpoint
 from nanoaccel.server.http.request_log import RequestLog
 from nanoaccel.server.openai.chat import chat_completions
 from nanoaccel.server.openai.completions import completions
+from nanoaccel.server.openai.embeddings import embeddings
 from nanoaccel.server.openai.models import ModelsEndpoints
 from nanoaccel.server.operators import OperatorEndpoints
 from nanoaccel.server.page import page_routes
@@ -30,6 +31,7 @@ from nanoaccel.server.tokens import TokenizerInfo, apply_template, detokenize, t
 _OPENAI: dict[str, Handler] = {
     "/chat/completions": chat_completions,
     "/completions": completions,
+    "/embeddings": embeddings,
 }
 _TOKENS: dict[str, Handler] = {
     "/tokenize": tokenize,

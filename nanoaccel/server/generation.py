@@ -16,22 +16,23 @@ from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.streams import call_in
 from nanoaccel.runtime.types.outputs import Chunk, Completion, join_chunks
+from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.server.api_error import ApiError
 from nanoaccel.server.metrics.latencies import CompletionWatch
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is to be continued, and how.
+    """What is to be continued, or to become an embedding, and how.
 
     Args:
-        prompts: Each gets ``params.n`` completions.
-        params: How to sample.
+        prompts: Each gets ``params.n`` completions, or one embedding.
+        params: How to sample or pool.
         options: How to treat them.
     """
 
     prompts: Sequence[Prompt]
-    params: SamplingParams
+    params: SamplingParams | Pooling
     options: RequestOptions
 
 
@@ -102,6 +103,11 @@ class Generation:
     def prompt_tokens(self) -> int:
         """Tokens of all prompts, each counted once."""
         return sum(map(len, self.prompt_ids))
+
+    @property
+    def num_completions(self) -> int:
+        """Completions of all prompts."""
+        return len(self._requests)
 
     async def next(self) -> list[Chunk]:
         """Chunks that have come, waiting for at least one; none when all completions have ended.

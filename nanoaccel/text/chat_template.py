@@ -40,6 +40,11 @@ class ChatTemplate:
         self._origin = origin
         self._compiled: Template | None = None
 
+    @property
+    def source(self) -> str:
+        """The template, in jinja2's language."""
+        return self._source
+
     def render(
         self,
         messages: Sequence[Mapping[str, object]],

@@ -13,11 +13,13 @@ from nanoaccel.runtime.engine.batch_builder import BatchBuilder
 from nanoaccel.runtime.engine.isolation import isolate, without_drafts
 from nanoaccel.runtime.engine.metrics import Counters, Recorder
 from nanoaccel.runtime.engine.phases import StepObserver, Unobserved
+from nanoaccel.runtime.engine.prompt_reading import read_prompts
 from nanoaccel.runtime.engine.token_evictor import TokenEvictor
 from nanoaccel.runtime.execution.runner import ModelRunner
 from nanoaccel.runtime.execution.selector import GraphSelector
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens, Scheduler
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
+from nanoaccel.runtime.scheduling.scheduler import Scheduler
 from nanoaccel.runtime.speculation import Speculator, StepSavings
 from nanoaccel.runtime.types.events import Event, EventListener
 from nanoaccel.runtime.types.outputs import Chunk
@@ -176,14 +178,17 @@ class Engine:
             return error
         now = self._clock()
         observer.begin("other")
+        reading = read_prompts(chunks, result, self._fail)
         with self.lock:
-            self.runner.times.step.observe(len(plan.token_ids), now - begun)
+            if not reading:  # that costs more than what most passes do
+                self.runner.times.step.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
-            savings = StepSavings() if again else self._speculator.savings(drafted, now - begun)
+            typical = not again and not reading  # a part of a step says nothing of what one costs
+            savings = self._speculator.savings(drafted, now - begun) if typical else StepSavings()
             given = self._commit(chunks, result, now, savings)
         observer.begin("draft")
         self._show(chunks, result)
-        if not again:  # a part of a step says nothing of what a step costs
+        if typical:
             self._speculator.settle(drafted, given, now - begun)
         return None
 
@@ -257,12 +262,14 @@ class Engine:
             cached = chunk.last - request.num_evicted
             scores = None if result.scores is None else result.scores[seen : seen + cached]
             seen += cached
-            logits = result.logits[row : row + rows]
+            logits = result.logits[row + chunk.scored : row + rows]
             row += rows
             if request.finish_reason is not None:  # cancelled during the pass
                 continue
             request.num_computed = chunk.end
-            written = self.verify(chunk, logits, now, savings) if chunk.completes else []
+            written = self.verify(chunk, logits, now, savings) if chunk.samples else []
+            if chunk.completes and not chunk.samples:
+                written.append(request.finish("length", now))
             self.runner.cache.commit(request.id, request.tokens(0, request.num_computed))
             if chunk.drafts:
                 self.runner.cache.trim(request.id, request.num_cached)

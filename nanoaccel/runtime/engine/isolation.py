@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from nanoaccel.runtime.kv import KVCache
-from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 
 _log = logging.getLogger("nanoaccel")
 

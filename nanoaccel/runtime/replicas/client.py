@@ -20,6 +20,7 @@ from nanoaccel.runtime.replicas.request import ReplicaRequest
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.events import EventListener
+from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.text import Tokenizer
 
 
@@ -88,7 +89,10 @@ class ReplicaClient:
         return self._processor.context_length
 
     def process(
-        self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
+        self,
+        prompt: Prompt,
+        params: SamplingParams | Pooling | None,
+        options: RequestOptions | None,
     ) -> list[ReplicaRequest]:
         """Make the requests of a prompt, checked as their engine will; as ``EngineClient``."""
         self.pool.owner.check()

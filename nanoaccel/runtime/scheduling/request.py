@@ -10,9 +10,19 @@ from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams
 from nanoaccel.runtime.sampling.grammar import CompiledGrammar
 from nanoaccel.runtime.scheduling.options import RequestOptions
+from nanoaccel.runtime.scheduling.pooler import Pooler
+from nanoaccel.runtime.scheduling.prompt_logprobs import PromptScorer
 from nanoaccel.runtime.types.draft_tokens import DraftCounter
-from nanoaccel.runtime.types.outputs import Chunk, FinishReason, RequestStats, TokenLogprobs, Usage
-from nanoaccel.runtime.types.plan import Int64Array
+from nanoaccel.runtime.types.outputs import (
+    Chunk,
+    FinishReason,
+    PromptLogprobs,
+    RequestStats,
+    TokenLogprobs,
+    Usage,
+)
+from nanoaccel.runtime.types.plan import Float32Array, Int64Array
+from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.text import Tokenizer
 
 _DEFAULTS = RequestOptions()
@@ -30,7 +40,7 @@ class Request:
         request_id: Unique in the engine.
         prompt_ids: Tokens of the prompt, at least one.
         params: How to sample and when to stop.
-        max_tokens: Tokens to generate at most, 1 or more; ``params.max_tokens`` cut to what fits.
+        max_tokens: Tokens to generate at most; ``params.max_tokens`` cut to what fits.
         tokenizer: Turns new tokens into text, and knows which end it.
         vocab_size: Length V of a row of logits.
         seed: For sampling.
@@ -40,6 +50,7 @@ class Request:
         eviction: Tokens that it holds in the cache, in whole blocks; None holds all.
         sampler: Chooses its tokens; None makes one of the parameters.
         grammar: ``params.grammar``, compiled; only where there is no ``sampler``.
+        pooling: How the prompt becomes an embedding; None makes none.
 
     Attributes:
         cache_key: What the keys of its cached blocks begin with; requests with different keys do
@@ -47,6 +58,9 @@ class Request:
         num_computed: Tokens that are computed.
         num_evicted: Those of them that were dropped from the cache.
         num_cached_at_start: Tokens that were found in the cache when it first started.
+        scorer: Reads the log-probabilities of the prompt; None where nobody asked for them.
+        pooler: Makes the embedding; None where nobody asked for one.
+        embedding: The same, once it is made.
         submitted: When it was queued, seconds on the engine's clock.
         first_token: When it had its first token, seconds on the engine's clock; None before.
     """
@@ -67,6 +81,7 @@ class Request:
         eviction: CacheEviction | None = None,
         sampler: Sampler | None = None,
         grammar: CompiledGrammar | None = None,
+        pooling: Pooling | None = None,
     ) -> None:
         self.id = request_id
         self.params = params
@@ -78,8 +93,7 @@ class Request:
         self.index = index
         self.max_tokens = max_tokens
         self.cache_key = b""
-        self.num_prompt = len(prompt_ids)
-        self.num_known = self.num_prompt
+        self.num_prompt = self.num_known = len(prompt_ids)
         self.num_computed = 0
         self.num_evicted = 0
         self.num_cached_at_start = 0
@@ -87,7 +101,12 @@ class Request:
         self._num_forced = 0
         self.finish_reason: FinishReason | None = None
         self._tokens: Int64Array = np.empty(self.num_prompt + max_tokens, np.int64)
-        self._tokens[: self.num_prompt] = prompt_ids
+        prompt = self._tokens[: self.num_prompt]
+        prompt[:] = prompt_ids
+        wanted = params.prompt_logprobs if index == 0 else None
+        self.scorer = None if wanted is None else PromptScorer(prompt, wanted)
+        self.pooler = None if pooling is None else Pooler(pooling, self.num_prompt)
+        self.embedding: Float32Array | None = None
         model_ends = frozenset() if params.ignore_eos else tokenizer.eos_token_ids
         # A model may name an end that it has no row for, which then never comes.
         model_ends = frozenset(token for token in model_ends if token < vocab_size)
@@ -133,6 +152,19 @@ class Request:
         return self.num_computed - self.num_evicted
 
     @property
+    def cached_limit(self) -> int | None:
+        """Tokens that it may find in the cache; None: any.
+
+        The others are computed, as the cache does not hold all that is read of them: logits,
+        states, or the attention that tokens drew.
+        """
+        if self.eviction is not None and self.eviction.by == "score":
+            return 0
+        if self.scorer is not None and not self.scorer.is_complete:
+            return self.scorer.num_read
+        return None if self.pooler is None else self.pooler.num_read
+
+    @property
     def chunk_limit(self) -> int | None:
         """Tokens that it may compute before some must be dropped from the cache; None: any.
 
@@ -151,7 +183,7 @@ class Request:
         One token of the request is always left for the target itself. Scores of attention count
         all that is computed, rejected draft tokens included: where these decide, there are none.
         """
-        left = self.max_tokens - self.num_generated - 1
+        left = max(0, self.max_tokens - self.num_generated - 1)
         if self.eviction is None:
             return left
         if self.eviction.by == "score":
@@ -245,7 +277,9 @@ class Request:
             return self.finish("stop", now, text=text, token_ids=(token,), logprobs=logprobs)
         if self.num_generated >= self.max_tokens:
             return self.finish("length", now, text=text, token_ids=(token,), logprobs=logprobs)
-        return Chunk(text, (token,), logprobs, self.index)
+        return Chunk(
+            text, (token,), logprobs, self.index, prompt_logprobs=self._take_prompt_logprobs()
+        )
 
     def finish(
         self,
@@ -281,8 +315,21 @@ class Request:
             accepted=accepted,
             saved=self._saved,
         )
-        usage = Usage(self.num_prompt, self.num_generated)
-        return Chunk(text, token_ids, logprobs, self.index, reason, error, usage, stats)
+        return Chunk(
+            text,
+            token_ids,
+            logprobs,
+            self.index,
+            reason,
+            error,
+            Usage(self.num_prompt, self.num_generated),
+            stats,
+            self._take_prompt_logprobs(),
+            self.embedding,
+        )
+
+    def _take_prompt_logprobs(self) -> PromptLogprobs:
+        return () if self.scorer is None else self.scorer.take()
 
 
 def _logprobs(sampled: Sampled) -> tuple[TokenLogprobs, ...]:

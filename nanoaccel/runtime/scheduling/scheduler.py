@@ -14,35 +14,8 @@ from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.scheduling.deadlines import Deadlines
 from nanoaccel.runtime.scheduling.load import Load
 from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduledTokens:
-    """The tokens ``start:end`` of a request, to be computed in this step.
-
-    Behind them, if it completes, may stand draft tokens (``drafts``).
-    """
-
-    request: Request
-    start: int
-    end: int
-    drafts: tuple[int, ...] = ()
-
-    @property
-    def completes(self) -> bool:
-        """Whether all known tokens are computed after it, so that a new one can be sampled."""
-        return self.end == self.request.num_known
-
-    @property
-    def last(self) -> int:
-        """Where its draft tokens end."""
-        return self.end + len(self.drafts)
-
-    @property
-    def num_rows(self) -> int:
-        """Rows of logits that it gets: behind its last token and behind each draft token."""
-        return 1 + len(self.drafts) if self.completes else 0
 
 
 @dataclass(slots=True)
@@ -56,7 +29,7 @@ class _Step:
 
     def add(self, request: Request, count: int) -> None:
         start = request.num_computed
-        self.chunks.append(ScheduledTokens(request, start, start + count))
+        self.chunks.append(ScheduledTokens.of(request, start, start + count))
         self.left -= count
 
     def give_up(self, request: Request) -> None:
@@ -261,8 +234,9 @@ class Scheduler:
             return None
         tokens = request.tokens(0, request.num_known)
         needed, spare = self._blocks_needed(request), len(self._running)
-        if not _takes_cached(request):
-            spare, needed = spare + needed - 1, 1
+        if request.cached_limit is not None:
+            most = min(needed, request.cached_limit // self._cache.block_size + 1)
+            spare, needed = spare + needed - most, most
         key = request.cache_key
         return self._cache.admit(request.id, tokens, spare, need=needed, key=key)
 
@@ -287,10 +261,12 @@ class Scheduler:
 
         Each time, a block more of its own prefix has been computed: it cannot wait for ever.
         """
-        if not self._share_prefixes or not _takes_cached(request):
+        if not self._share_prefixes:
             return False
         size = self._cache.block_size
         most = min(request.num_known - 1, (self._blocks_needed(request) - 1) * size)
+        if request.cached_limit is not None:
+            most = min(most, request.cached_limit)
         for chunk in step.chunks:
             end = (chunk.start // size + 1) * size
             if (
@@ -323,8 +299,3 @@ def _take_out(queue: list[Request], request: Request) -> bool:
     if found:
         del queue[index]
     return found
-
-
-def _takes_cached(request: Request) -> bool:
-    """Whether it may begin with cached blocks; attention that it did not compute has no scores."""
-    return request.eviction is None or request.eviction.by == "position"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+from nanoaccel.runtime.types.plan import Float32Array
 
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "timeout", "error"]
 
@@ -22,6 +24,9 @@ class TokenLogprobs:
     token_id: int
     logprob: float
     top: tuple[tuple[int, float], ...]
+
+
+PromptLogprobs: TypeAlias = tuple[TokenLogprobs | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +90,14 @@ class Chunk:
         text: New text; may be empty while a character or a stop string is undecided.
         token_ids: New tokens.
         logprobs: One for each token when they were asked for, else empty.
+        prompt_logprobs: On the first chunk that tells of a token, or of the end, of the first
+            completion of a prompt: as in ``Completion``.
         index: Index of the completion among the ``n`` of its prompt.
         finish_reason: On the last chunk of a completion, why it ended.
         error: What went wrong, with finish_reason "error".
         usage: On the last chunk.
         stats: On the last chunk.
+        embedding: On the last chunk of an embedding, f32[H].
 
     Examples:
         >>> from nanoaccel import Chunk
@@ -106,6 +114,8 @@ class Chunk:
     error: str | None = None
     usage: Usage | None = None
     stats: RequestStats | None = None
+    prompt_logprobs: PromptLogprobs = ()
+    embedding: Float32Array | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.text
@@ -122,6 +132,9 @@ class Completion:
         usage: Tokens of the prompt and of this completion.
         stats: Where the time went.
         logprobs: One for each token, when ``SamplingParams.logprobs`` asked for them.
+        prompt_logprobs: One for each token of the prompt, None for the first, which follows none;
+            when ``SamplingParams.prompt_logprobs`` asked for them, on the first completion. Empty
+            when it ended before its whole prompt was computed.
         error: What went wrong, with finish_reason "error".
 
     Examples:
@@ -139,6 +152,7 @@ class Completion:
     stats: RequestStats
     logprobs: tuple[TokenLogprobs, ...] = ()
     error: str | None = None
+    prompt_logprobs: PromptLogprobs = ()
 
     def __str__(self) -> str:
         return self.text if self.error is None else f"{self.text}[error: {self.error}]"
@@ -198,6 +212,11 @@ class RequestOutput:
         return self.completions[0].logprobs
 
     @property
+    def prompt_logprobs(self) -> PromptLogprobs:
+        """One for each token of the prompt, when ``SamplingParams.prompt_logprobs`` asked."""
+        return self.completions[0].prompt_logprobs
+
+    @property
     def error(self) -> str | None:
         """What went wrong, with finish_reason "error"."""
         return self.completions[0].error
@@ -236,6 +255,7 @@ def join_chunks(chunks: Sequence[Chunk]) -> Completion:
         stats=last.stats,
         logprobs=tuple(entry for chunk in chunks for entry in chunk.logprobs),
         error=last.error,
+        prompt_logprobs=tuple(entry for chunk in chunks for entry in chunk.prompt_logprobs),
     )
 
 

@@ -109,6 +109,11 @@ def _histograms(latencies: Latencies) -> dict[str, tuple[str, Histogram]]:
         "e2e_request_latency_seconds": ("From submission to end.", latencies.total),
         "request_prompt_tokens": ("Tokens of a prompt.", latencies.prompt_tokens),
         "request_generation_tokens": ("Tokens of a completion.", latencies.generated_tokens),
+        "request_cached_ratio": ("Share of a prompt that the cache had.", latencies.cached),
+        "request_acceptance_ratio": (
+            "Share of a completion's draft tokens that were accepted.",
+            latencies.accepted,
+        ),
     }
 
 

@@ -9,7 +9,6 @@ from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.server.api_error import bad_request
 from nanoaccel.server.config import Limits
 from nanoaccel.server.http.fields import Fields
-from nanoaccel.text import ChatOptions
 
 # Checked by SamplingParams. What is left open is the model's own.
 _AS_THEY_ARE = (
@@ -63,7 +62,7 @@ def read_sampling(
     )
 
 
-def read_options(fields: Fields, chat: ChatOptions | None = None) -> RequestOptions:
+def read_options(fields: Fields) -> RequestOptions:
     """How a request is treated: its ``priority`` and ``timeout``.
 
     Raises:
@@ -71,7 +70,7 @@ def read_options(fields: Fields, chat: ChatOptions | None = None) -> RequestOpti
     """
     priority = fields.raw("priority")
     return RequestOptions(
-        priority=0 if priority is None else priority, timeout=fields.raw("timeout"), chat=chat
+        priority=0 if priority is None else priority, timeout=fields.raw("timeout")
     )
 
 

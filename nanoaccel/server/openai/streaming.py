@@ -64,10 +64,14 @@ async def stream(
         head = {**head, "usage": None}
     await call.begin_events()
     await call.events([{**head, "choices": [choice]} for choice in first])
+    written = [""] * generation.num_completions
+    if call.service.config.log_requests:
+        call.log["answer"] = written
     while batch := await generation.next():
         parts = []
         for chunk in batch:
             usage.add(chunk, chunk.index)
+            written[chunk.index] += chunk.text
             parts += [{**head, "choices": [choice]} for choice in choices(chunk)]
         await call.events(parts)
     if options.usage:

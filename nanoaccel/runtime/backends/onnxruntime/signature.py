@@ -34,6 +34,7 @@ class Signature:
         vocab_size: Width of the logits.
         hidden: Layers that tell what they compute.
         hidden_size: Numbers of that; 0 where none does.
+        state_size: Numbers that the last projection reads for a token; 0 where they are not told.
     """
 
     packed: bool
@@ -42,6 +43,7 @@ class Signature:
     vocab_size: int
     hidden: frozenset[int]
     hidden_size: int
+    state_size: int
 
 
 def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
@@ -72,6 +74,9 @@ def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
         hidden_size=max(
             (_width(outputs[name].shape, name, graph) for name in hidden.values()), default=0
         ),
+        state_size=_width(outputs[contract.STATES].shape, contract.STATES, graph)
+        if packed and contract.STATES in outputs
+        else 0,
     )
 
 

@@ -78,7 +78,9 @@ class GrammarCompiler:
                 self._kept.move_to_end(grammar)
                 return found
         tokenizer = self._read_tokenizer()
-        spec = library_spec(grammar.kind, grammar.source, grammar.flexible_whitespace)
+        spec = library_spec(
+            grammar.kind, grammar.source, grammar.flexible_whitespace, grammar.before
+        )
         matcher = bounded(lambda: _matcher(tokenizer, spec))
         if matcher.is_error():
             raise refusal(grammar.kind, matcher.get_error())

@@ -11,6 +11,8 @@ from nanoaccel.runtime.sampling.grammar.library import bounded, limits, llguidan
 from nanoaccel.runtime.sampling.grammar.multiples import check_multiples, schemas_within
 
 MAX_BYTES = 64 << 10
+# A Lark grammar may hold the schemas of many tools.
+MAX_LARK_BYTES = 256 << 10
 
 GrammarKind = Literal["json_schema", "regex", "choice", "lark"]
 NAMES: Mapping[GrammarKind, str] = {
@@ -26,27 +28,29 @@ _STRICT = {"lenient": False, "coerce_one_of": False, "item_separator": ",", "key
 _UNKNOWN_YET = "no tokenizer"
 
 
-def check_grammar(kind: GrammarKind, source: str, flexible_whitespace: bool) -> None:
+def check_grammar(
+    kind: GrammarKind, source: str, flexible_whitespace: bool, before: str = ""
+) -> None:
     """Refuse what can be refused without a tokenizer.
+
+    Args:
+        kind: What ``source`` is.
+        source: The grammar.
+        flexible_whitespace: Whether JSON may have whitespace between its parts.
+        before: Lark grammar of what stands before; empty for nothing.
 
     Raises:
         SamplingError: It is too long, is no grammar, asks for what the library does not have, or
             takes too long to check.
         MissingExtraError: llguidance is not installed.
     """
-    try:
-        size = len(source.encode())
-    except UnicodeEncodeError as error:
-        raise refusal(kind, f"character {error.start} is a lone surrogate") from None
-    if size > MAX_BYTES:
-        raise SamplingError(
-            f"the {NAMES[kind]} has {size:,} bytes", f"It may have {MAX_BYTES:,} at most"
-        )
-    spec = library_spec(kind, source, flexible_whitespace)
+    _check_size(kind, source)
+    _check_size("lark", before)
+    spec = library_spec(kind, source, flexible_whitespace, before)
     if kind == "json_schema":
         check_multiples(json.loads(source))
-    elif kind == "lark":
-        for schema in schemas_within(source):
+    for lark in (before, source if kind == "lark" else ""):
+        for schema in schemas_within(lark):
             check_multiples(schema)
     check = llguidance().LLMatcher.validate_grammar_with_warnings
     _, told = bounded(lambda: check(spec, limits=limits()))
@@ -55,7 +59,9 @@ def check_grammar(kind: GrammarKind, source: str, flexible_whitespace: bool) -> 
         raise refusal(kind, problems[0])
 
 
-def library_spec(kind: GrammarKind, source: str, flexible_whitespace: bool) -> str:
+def library_spec(
+    kind: GrammarKind, source: str, flexible_whitespace: bool, before: str = ""
+) -> str:
     """The grammar as llguidance reads it.
 
     Raises:
@@ -71,13 +77,37 @@ def library_spec(kind: GrammarKind, source: str, flexible_whitespace: bool) -> s
         made = matcher.grammar_from_regex(source)
     else:
         made = matcher.grammar_from_lark(_choice_rule(source) if kind == "choice" else source)
-    return made
+    return _behind(before, made) if before else made
+
+
+def _behind(before: str, made: str) -> str:
+    """A grammar of the library behind another one."""
+    is_json = made.startswith("{")
+    then = json.loads(made)["grammars"][0] if is_json else {"lark_grammar": made}
+    grammars = [
+        {"lark_grammar": "start: @before @then"},
+        {"name": "before", "lark_grammar": before},
+        {**then, "name": "then"},
+    ]
+    return json.dumps({"grammars": grammars})
 
 
 def refusal(kind: GrammarKind, problem: str) -> SamplingError:
     """The error that says why a grammar cannot be used."""
     named = " ".join(problem.split())
     return SamplingError(f"the {NAMES[kind]} cannot be used: {named:.300}")
+
+
+def _check_size(kind: GrammarKind, source: str) -> None:
+    most = MAX_LARK_BYTES if kind == "lark" else MAX_BYTES
+    try:
+        size = len(source.encode())
+    except UnicodeEncodeError as error:
+        raise refusal(kind, f"character {error.start} is a lone surrogate") from None
+    if size > most:
+        raise SamplingError(
+            f"the {NAMES[kind]} has {size:,} bytes", f"It may have {most:,} at most"
+        )
 
 
 def _check_schema(source: str) -> None:

@@ -11,6 +11,7 @@ import typer
 from nanoaccel.cli.installation.extras import need_packages
 from nanoaccel.cli.options import (
     EngineOptions,
+    ParserOptions,
     ReplicaOptions,
     ReuseOptions,
     SpeculationOptions,
@@ -34,6 +35,7 @@ def batch(
     bundle: Path,
     requests: Path,
     answers: Path,
+    parsers: ParserOptions,
     engine: EngineOptions,
     replicas: ReplicaOptions,
     speculation: SpeculationOptions,
@@ -63,7 +65,11 @@ def batch(
     if answers.exists() and requests.exists() and answers.samefile(requests):
         raise ConfigError(f"{answers} is both read and written", "Name another file for one")
     arguments = llm_arguments(engine, replicas, speculation, reuse)
-    config = ServerConfig(bundles=(bundle,), engine={**arguments, "max_running": max_running})
+    config = ServerConfig(
+        bundles=(bundle,),
+        engine={**arguments, "max_running": max_running},
+        **parsers.arguments(),
+    )
     begun = time.monotonic()
     with open_requests(requests) as asked:
         keys = asked.keys()

@@ -11,6 +11,7 @@ import typer
 from nanoaccel.cli.installation.extras import need_packages
 from nanoaccel.cli.options import (
     EngineOptions,
+    ParserOptions,
     ReplicaOptions,
     ReuseOptions,
     ServerOptions,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 def serve(
     bundles: list[Path],
     server: ServerOptions,
+    parsers: ParserOptions,
     engine: EngineOptions,
     replicas: ReplicaOptions,
     speculation: SpeculationOptions,
@@ -50,6 +52,7 @@ def serve(
         bundles=tuple(bundles),
         engine={**arguments, "max_running": max_running, "max_waiting": max_waiting},
         **server.arguments(),
+        **parsers.arguments(),
     )
     if not config.on_loopback and not config.api_keys:
         typer.echo(

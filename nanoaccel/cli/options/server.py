@@ -57,22 +57,6 @@ class ServerOptions:
         float,
         in_server(metavar="SECONDS", help="Time that running requests have to end on SIGTERM."),
     ] = 30.0
-    tool_parser: Annotated[
-        str | None,
-        in_server(
-            metavar="NAME",
-            help="How the models write calls of tools, where their chat templates do not say: "
-            "hermes, llama, mistral, mistral-list, granite, nemotron, apriel, deepseek, "
-            "deepseek-fenced, qwen-coder, seed, glm, glm-compact, gemma, harmony, none.",
-        ),
-    ] = None
-    reasoning_parser: Annotated[
-        str | None,
-        in_server(
-            metavar="NAME",
-            help="How they write thoughts: think, mistral, granite, seed, gemma, harmony, none.",
-        ),
-    ] = None
     log_requests: Annotated[
         bool, in_server("--log-requests", help="Write prompts and answers into the log.")
     ] = False
@@ -92,8 +76,6 @@ class ServerOptions:
             "memory": None if self.memory is None else parse_bytes("--memory", self.memory),
             "keep_alive": self.keep_alive,
             "drain": self.drain,
-            "tool_parser": self.tool_parser,
-            "reasoning_parser": self.reasoning_parser,
             "log_requests": self.log_requests,
         }
 

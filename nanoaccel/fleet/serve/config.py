@@ -30,6 +30,8 @@ class FleetConfig:
         queued_tokens: Tokens in the queues that call for one engine more.
         cpus: What Ray sets aside for an engine, which itself uses all cores that it may.
         gateways: Replicas of what stands before the engines.
+        tool_parser: How models write calls of tools; None is what their chat templates say.
+        reasoning_parser: How models write thoughts; None is what their chat templates say.
         drain: Seconds that running requests have to end when an engine is stopped.
 
     Raises:
@@ -43,6 +45,8 @@ class FleetConfig:
     queued_tokens: int = 4096
     cpus: float = 1.0
     gateways: int = 1
+    tool_parser: str | None = None
+    reasoning_parser: str | None = None
     drain: float = 30.0
 
     def __post_init__(self) -> None:
@@ -112,6 +116,8 @@ class FleetConfig:
             host="0.0.0.0",  # clients call it by the cluster's names
             api_keys=tuple(os.environ.get(_KEYS, "").split()),
             drain=self.drain,
+            tool_parser=self.tool_parser,
+            reasoning_parser=self.reasoning_parser,
         )
 
 

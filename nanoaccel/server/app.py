@@ -53,6 +53,8 @@ _ALLOWED = (
     "Authorization", "Content-Type", "X-Api-Key", "X-Request-Id", "Anthropic-Version",
     "Anthropic-Beta", "Anthropic-Dangerous-Direct-Browser-Access",
 )  # fmt: skip
+# What a batch file may name.
+BATCH_URLS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses")
 _EXPOSED = ("X-Request-Id", "X-NanoAccel-Ignored", "Retry-After")
 
 

@@ -61,22 +61,6 @@ class ServerOptions:
         int,
         in_server(help="Connections that may be open; requests of others are told to try again."),
     ] = 512
-    tool_parser: Annotated[
-        str | None,
-        in_server(
-            metavar="NAME",
-            help="How the models write calls of tools, where their chat templates do not say: "
-            "hermes, llama, mistral, mistral-list, granite, nemotron, apriel, deepseek, "
-            "deepseek-fenced, qwen-coder, seed, glm, glm-compact, gemma, harmony, none.",
-        ),
-    ] = None
-    reasoning_parser: Annotated[
-        str | None,
-        in_server(
-            metavar="NAME",
-            help="How they write thoughts: think, mistral, granite, seed, gemma, harmony, none.",
-        ),
-    ] = None
     log_requests: Annotated[
         bool, in_server("--log-requests", help="Write prompts and answers into the log.")
     ] = False
@@ -97,8 +81,6 @@ class ServerOptions:
             "keep_alive": self.keep_alive,
             "drain": self.drain,
             "max_connections": self.max_connections,
-            "tool_parser": self.tool_parser,
-            "reasoning_parser": self.reasoning_parser,
             "log_requests": self.log_requests,
         }
 

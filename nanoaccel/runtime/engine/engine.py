@@ -196,6 +196,7 @@ class Engine:
                 refused=self.scheduler.num_refused,
                 waiting=self.scheduler.num_waiting,
                 running=self.scheduler.num_running,
+                waiting_tokens=self.scheduler.waiting_tokens,
                 preemptions=self.scheduler.num_preemptions,
                 cache=self.runner.cache,
                 stats=[runner.cache.stats for runner in self.runners],

@@ -41,11 +41,12 @@ class Durations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """A snapshot of the engine. All but the first six numbers only ever rise.
+    """A snapshot of the engine. All but the first seven numbers only ever rise.
 
     Args:
         waiting: Requests in the queue.
         running: Requests that hold cache.
+        waiting_tokens: Known tokens of the requests in the queue.
         cache_blocks: Blocks of the cache.
         owned_blocks: Those that running requests hold.
         cached_blocks: Those that nobody holds but whose content can be found again.
@@ -78,6 +79,7 @@ class Counters:
 
     waiting: int
     running: int
+    waiting_tokens: int
     cache_blocks: int
     owned_blocks: int
     cached_blocks: int
@@ -170,6 +172,7 @@ class Recorder:
         refused: int,
         waiting: int,
         running: int,
+        waiting_tokens: int,
         preemptions: int,
         cache: KVCache,
         stats: Sequence[CacheStats],
@@ -182,6 +185,7 @@ class Recorder:
             refused: Requests that found the queue full.
             waiting: Requests in the queue.
             running: Requests that hold cache.
+            waiting_tokens: Known tokens of the requests in the queue.
             preemptions: How often a request gave up its cache to another.
             cache: The one in use.
             stats: Counts of every cache.
@@ -191,6 +195,7 @@ class Recorder:
         return Counters(
             waiting=waiting,
             running=running,
+            waiting_tokens=waiting_tokens,
             cache_blocks=cache.num_blocks,
             owned_blocks=cache.num_blocks - cache.num_free,
             cached_blocks=cache.num_cached,

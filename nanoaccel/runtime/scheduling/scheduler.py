@@ -134,6 +134,11 @@ class Scheduler:
         known = sum(request.num_known for request in requests)
         return Load(len(requests), computed, known - computed)
 
+    @property
+    def waiting_tokens(self) -> int:
+        """Known tokens of the requests that wait."""
+        return sum(request.num_known for request in self._waiting)
+
     def move(self, cache: KVCache, budget: StepBudget) -> None:
         """Go on with another cache: what runs gives up its blocks, and begins again there."""
         running, self._running = self._running, []

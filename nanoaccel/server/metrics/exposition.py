@@ -67,6 +67,7 @@ def _add_counters(page: _Page, counters: Counters, labels: Mapping[str, str]) ->
     rows: tuple[tuple[str, str, str, float], ...] = (
         ("num_requests_running", "gauge", "Requests that hold cache.", counters.running),
         ("num_requests_waiting", "gauge", "Requests in the queue.", counters.waiting),
+        ("num_tokens_waiting", "gauge", "Their tokens.", counters.waiting_tokens),
         ("kv_cache_usage_perc", "gauge", "Share of the cache that running requests hold.", used),
         ("kv_cache_bytes", "gauge", "Memory of the cache.", counters.cache_bytes),
         ("num_preemptions_total", "counter", "Requests that gave up their cache for a while.",

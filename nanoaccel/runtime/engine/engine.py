@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import zip_longest
 
-from nanoaccel.errors import NanoAccelError
 from nanoaccel.runtime.engine.batch_builder import BatchBuilder
-from nanoaccel.runtime.engine.isolation import isolate, without_drafts
+from nanoaccel.runtime.engine.isolation import in_words, isolate, without_drafts
 from nanoaccel.runtime.engine.metrics import Counters, Recorder
 from nanoaccel.runtime.engine.phases import StepObserver, Unobserved
 from nanoaccel.runtime.engine.progress import ProgressTeller
@@ -338,9 +337,7 @@ class Engine:
                 self._end(chunk.request, self._failure(chunk.request, error))
 
     def _failure(self, request: Request, error: BaseException) -> Chunk:
-        known = isinstance(error, NanoAccelError)
-        message = str(error) if known else f"{type(error).__name__}: {error}"
-        return request.finish("error", self._clock(), error=message)
+        return request.finish("error", self._clock(), error=in_words(error))
 
     def _end(self, request: Request, chunk: Chunk) -> None:
         assert chunk.finish_reason is not None

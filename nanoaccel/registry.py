@@ -122,11 +122,13 @@ class BackendFacts:
         graph: The file of its graph, relative to a bundle; None when it reads the bundle's first
             graph, whatever that was made for.
         tunes: Fields of ``EngineConfig`` that it obeys and others ignore.
+        own_operators: Whether NanoAccel's own operators replace some of its runtime's.
     """
 
     packages: tuple[str, ...] = ()
     graph: str | None = None
     tunes: tuple[str, ...] = ()
+    own_operators: bool = False
 
 
 class BackendPoint(ExtensionPoint):
@@ -192,7 +194,9 @@ BACKENDS = BackendPoint(
             graph="openvino/openvino_model.xml",
             tunes=("quantization_group", "fuse_projections"),
         ),
-        "onnx": BackendFacts(packages=("onnxruntime",), graph="onnx/model.onnx"),
+        "onnx": BackendFacts(
+            packages=("onnxruntime",), graph="onnx/model.onnx", own_operators=True
+        ),
         "torch": BackendFacts(packages=("torch", "transformers")),
         "torch-inductor": BackendFacts(packages=("torch", "transformers")),
         "torch-openvino": BackendFacts(packages=("torch", "transformers", "openvino")),

@@ -55,6 +55,7 @@ def as_text(environment: Environment, problems: list[Problem]) -> str:
         ("quota", "none" if cpu.quota is None else f"{cpu.quota:g} CPUs"),
         ("threads", f"{cpu.threads} to decode with; nanoaccel cpu says why"),
         ("instructions", " ".join(cpu.isa) if cpu.isa else "none of interest"),
+        ("operators", f"{environment.operators} (for ONNX Runtime)"),
         ("memory", _space(environment.memory)),
         ("cache", f"{environment.cache_folder}, disk {_space(environment.cache_disk)}"),
     ]

@@ -54,6 +54,7 @@ def _facts(bundle: Bundle, verified: bool | None) -> dict[str, Any]:
     return {
         "folder": str(bundle.folder),
         "runtimes": bundle.runtimes,
+        "operators": _operators(bundle),
         "graph": str(bundle.graph),
         "context_length": bundle.context_length,
         "sampling_defaults": asdict(SamplingSettings.of_model(bundle.tokenizer_folder)),
@@ -66,11 +67,12 @@ def _facts(bundle: Bundle, verified: bool | None) -> dict[str, Any]:
 def _rows(bundle: Bundle) -> list[tuple[str, str]]:
     from nanoaccel.runtime.sampling import SamplingSettings
 
-    manifest = bundle.manifest
+    manifest, operators = bundle.manifest, _operators(bundle)
     rows = [
         ("folder", str(bundle.folder)),
         ("kind", "plain folder" if manifest is None else "NanoAccel bundle"),
         ("runtime", ", ".join(bundle.runtimes)),
+        *([] if operators is None else [("operators", f"{operators} (of ONNX Runtime, here)")]),
         ("context", _context(bundle)),
         ("sampling defaults", SamplingSettings.of_model(bundle.tokenizer_folder).described()),
     ]
@@ -90,6 +92,15 @@ def _rows(bundle: Bundle) -> list[tuple[str, str]]:
         ("size", bytes_text(sum(entry.size for entry in manifest.files))),
         *named_rows("files", [f"{bytes_text(f.size):>9}  {f.path}" for f in manifest.files]),
     ]
+
+
+def _operators(bundle: Bundle) -> str | None:
+    """What computes the graph on this machine; None when its runtimes have only stock ones."""
+    from nanoaccel.registry import BACKENDS
+    from nanoaccel.runtime.native import find_operators
+
+    replaced = any(BACKENDS.facts(name).own_operators for name in bundle.runtimes)
+    return find_operators().described() if replaced else None
 
 
 def _context(bundle: Bundle) -> str:

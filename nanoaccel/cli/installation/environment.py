@@ -75,6 +75,7 @@ class Environment:
         python: Its version.
         packages: Name to version; None when it is not installed.
         cpu: The processor.
+        operators: What computes graphs for ONNX Runtime, in words.
         memory: Memory of the machine, and what this process may still use.
         cache_folder: Where the sample model and measurements are kept.
         cache_disk: The disk of the cache folder.
@@ -83,6 +84,7 @@ class Environment:
     python: str
     packages: dict[str, str | None]
     cpu: Cpu
+    operators: str
     memory: Space
     cache_folder: Path
     cache_disk: Space
@@ -95,12 +97,14 @@ def look_around(root: Path = Path("/")) -> Environment:
         root: Where /proc and /sys are; tests replace it.
     """
     from nanoaccel.runtime.cpu.memory import free_memory
+    from nanoaccel.runtime.native import find_operators
 
     cache = cache_folder()
     return Environment(
         python=platform.python_version(),
         packages={name: installed_version(name) for name in PACKAGES},
         cpu=read_cpu(root),
+        operators=find_operators().described(),
         memory=Space(_total_memory(), free_memory(root)),
         cache_folder=cache,
         cache_disk=_disk(cache),

@@ -15,6 +15,7 @@ from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.cpu.threads import core_count
 from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.kv import CacheShape
+from nanoaccel.runtime.native import find_operators
 
 Role: TypeAlias = Literal["decode", "draft"]
 
@@ -201,9 +202,11 @@ def pass_time_key(
     """
     facts = BACKENDS.facts(name)
     versions = versions_of(("nanoaccel", *facts.packages))
+    operators = find_operators().path if facts.own_operators else None
     # What another backend ignores would only make it measure again.
     tuned = {field: getattr(config, field) for field in facts.tunes}
     return (
         f"{role} {name} {versions} {source.stamp(name)} {cpu_name()} {core_count()} "
-        f"{config.threads} {config.precision} {config.cache_precision} {tuned}"
+        f"{config.threads} {config.precision} {config.cache_precision} {tuned} "
+        f"{operators}"
     )

@@ -22,6 +22,7 @@ from nanoaccel.runtime.backends.timed import Timed
 from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.cpu.threads import plan_here
 from nanoaccel.runtime.cpu.workload import Workload
+from nanoaccel.runtime.native import Operators, find_operators
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 _BLOCK_SIZE = 32
@@ -44,7 +45,8 @@ def load(options: BackendOptions) -> OnnxRuntimeBackend:
     graph = _variant(options)
     plan = plan_here(Workload(role=options.role, threads=options.threads))
     times = OperatorTimes(graph) if options.profile else None
-    session = open_session(graph, plan, None if times is None else times.prefix)
+    operators = find_operators()
+    session = open_session(graph, plan, operators, None if times is None else times.prefix)
     signature = read_signature(session, graph)
     missing = sorted(set(options.hidden_layers) - signature.hidden)
     if missing:
@@ -52,7 +54,7 @@ def load(options: BackendOptions) -> OnnxRuntimeBackend:
             f"{graph} tells nothing of layer {missing[0]}: its head cannot run",
             "Export the model again, or without a head",
         )
-    return OnnxRuntimeBackend(session, signature, plan.threads, options, times)
+    return OnnxRuntimeBackend(session, signature, plan.threads, options, operators, times)
 
 
 def _variant(options: BackendOptions) -> Path:
@@ -84,6 +86,7 @@ class OnnxRuntimeBackend(Timed, Slotted):
         signature: Signature,
         threads: int,
         options: BackendOptions,
+        operators: Operators,
         times: OperatorTimes | None = None,
     ) -> None:
         super().__init__(signature.caches, _BLOCK_SIZE)
@@ -103,6 +106,7 @@ class OnnxRuntimeBackend(Timed, Slotted):
             cache_precision=first.dtype.name.replace("float", "f").replace("int", "i"),
             threads=threads,
             cache_layout=f"onnxruntime {ort.__version__}, computes {options.precision}, "
+            f"operators {operators.path}, "
             f"{len(signature.caches)} x {first.dtype.name}[{first.heads},{_BLOCK_SIZE},"
             f"{first.width}]",
             slots=True,

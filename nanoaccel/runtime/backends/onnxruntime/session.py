@@ -8,12 +8,16 @@ from pathlib import Path
 import onnxruntime as ort
 
 from nanoaccel.errors import BundleDamagedError, BundleError
+from nanoaccel.runtime.backends.onnxruntime.operators import rewrite
 from nanoaccel.runtime.cpu.runtimes import onnxruntime_options
 from nanoaccel.runtime.cpu.workload import ThreadPlan
+from nanoaccel.runtime.native import Operators
 
+_PROVIDERS = ["CPUExecutionProvider"]
 _FATAL_ONLY = 4  # errors come as exceptions, and would be told twice, in colors
 _UNKNOWN_OPERATOR = re.compile(r"(\S+?)\(-?\d+\) is not a registered function/op")
 _UNKNOWN_OPSET = re.compile(r"opset (\d+) is under development|opset (\d+)", re.IGNORECASE)
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 _MISSING_DATA = re.compile(r"(\S+\.data)\b")
 
 # What it says before any session has options, such as which devices it looked for.
@@ -21,13 +25,14 @@ ort.set_default_logger_severity(_FATAL_ONLY)
 
 
 def open_session(
-    graph: Path, plan: ThreadPlan, profile: Path | None = None
+    graph: Path, plan: ThreadPlan, operators: Operators, profile: Path | None = None
 ) -> ort.InferenceSession:
     """Load a graph.
 
     Args:
         graph: The .onnx file.
         plan: How it uses the machine.
+        operators: Those that replace stock ones where the graph has a use for them.
         profile: Where it writes what each operator takes: the begin of a file's name.
 
     Raises:
@@ -46,8 +51,13 @@ def open_session(
         options.profile_file_prefix = str(profile)
     if not graph.is_file():
         raise BundleDamagedError(f"{graph} is missing", "Export the model again")
+    rewritten = None if operators.library is None else rewrite(graph)
     try:
-        return ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        if rewritten is None:
+            return ort.InferenceSession(str(graph), options, providers=_PROVIDERS)
+        options.register_custom_ops_library(str(operators.library))
+        options.add_session_config_entry(_WEIGHTS_FOLDER, str(graph.parent))
+        return ort.InferenceSession(rewritten.model, options, providers=_PROVIDERS)
     except Exception as error:  # its exceptions have no common base
         raise _explained(graph, str(error)) from error
 

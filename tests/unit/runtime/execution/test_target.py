@@ -23,6 +23,7 @@ from nanoaccel.runtime.execution.loader import (
 from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.execution.target import LoadedModels, TargetLoader
 from nanoaccel.runtime.llm import LLM
+from nanoaccel.runtime.native import find_operators
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.load import Load
 
@@ -181,6 +182,17 @@ def test_key_of_pass_times_names_what_its_backend_obeys(bundle: Bundle) -> None:
         assert pass_time_key(bundle, name, changed) != pass_time_key(bundle, "onnx", CONFIG)
     draft = pass_time_key(bundle, "onnx", CONFIG, "draft")
     assert draft != pass_time_key(bundle, "onnx", CONFIG)
+
+
+def test_key_of_pass_times_names_the_operators(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {}
+    for isa in ("none", "scalar"):
+        monkeypatch.setenv("NANOACCEL_ISA", isa)
+        keys[isa] = [pass_time_key(bundle, name, CONFIG) for name in ("openvino", "onnx")]
+    assert keys["none"][0] == keys["scalar"][0]
+    assert (keys["none"][1] == keys["scalar"][1]) == (find_operators().library is None)
 
 
 def test_graphs_share_the_memory(bundle: Bundle, installed: Installed) -> None:  # noqa: ARG001

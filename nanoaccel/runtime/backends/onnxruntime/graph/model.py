@@ -1,0 +1,225 @@
+"""A graph whose nodes can be replaced; all else is written as it was read."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+
+from nanoaccel.runtime.backends.onnxruntime.graph import wire
+
+# Fields by message of onnx.proto.
+_GRAPH, _OPSET = 7, 8  # of a model
+_NODE, _INITIALIZER, _OUTPUT, _VALUE_INFO = 1, 5, 12, 13  # of a graph
+_IN, _OUT, _NODE_NAME, _KIND, _ATTRIBUTE, _DOMAIN = 1, 2, 3, 4, 5, 7  # of a node
+_ATTRIBUTE_NAME, _FLOAT, _INTEGER, _ATTRIBUTE_TYPE = 1, 2, 3, 20  # of an attribute
+_DIMENSIONS, _DATA_TYPE, _TENSOR_NAME = 1, 2, 8  # of a tensor
+_INFO_NAME = 1
+_OPSET_DOMAIN, _OPSET_VERSION = 1, 2
+_IS_FLOAT, _IS_INTEGER = 1, 2  # types of attributes
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A node.
+
+    Args:
+        kind: Its operator.
+        inputs: Names of values; empty ones are left out.
+        outputs: The same.
+        name: Its name.
+        domain: Domain of the operator; that of ONNX is empty.
+        attributes: Messages of attributes, by name.
+    """
+
+    kind: str
+    inputs: list[str]
+    outputs: list[str]
+    name: str = ""
+    domain: str = ""
+    attributes: dict[str, bytes] = field(default_factory=dict)
+
+    def integer(self, name: str, default: int | None = None) -> int | None:
+        """An attribute that is an integer."""
+        if name not in self.attributes:
+            return default
+        for number, value in wire.fields(memoryview(self.attributes[name])):
+            if number == _INTEGER and isinstance(value, int):
+                return wire.signed(value)
+        return 0  # which is not written
+
+    def real(self, name: str, default: float) -> float:
+        """An attribute that is a float."""
+        if name not in self.attributes:
+            return default
+        for number, value in wire.fields(memoryview(self.attributes[name])):
+            if number == _FLOAT and isinstance(value, memoryview):
+                return float(struct.unpack("<f", value)[0])
+        return 0.0
+
+    def input(self, index: int) -> str:
+        """The name of an input; empty when it is left out."""
+        return self.inputs[index] if index < len(self.inputs) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """What is known of an initializer: its type as ONNX numbers them, and its shape."""
+
+    type: int
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+
+@dataclass(slots=True, eq=False)
+class Model:
+    """A model.
+
+    Attributes:
+        nodes: In an order in which they can run.
+        initializers: By name.
+        outputs: Names of the graph's outputs.
+    """
+
+    nodes: list[Node]
+    initializers: Mapping[str, Tensor]
+    outputs: frozenset[str]
+    _before: bytes
+    _around: bytes
+
+    def write(self, domains: Mapping[str, int]) -> bytes:
+        """The model with its nodes as they are now.
+
+        Args:
+            domains: Versions of the operator sets that were added, by domain.
+        """
+        nodes = b"".join(wire.bytes_field(_NODE, _written(node)) for node in self.nodes)
+        sets = b"".join(
+            wire.bytes_field(
+                _OPSET,
+                wire.bytes_field(_OPSET_DOMAIN, domain)
+                + wire.integer_field(_OPSET_VERSION, version),
+            )
+            for domain, version in domains.items()
+        )
+        return self._before + sets + wire.bytes_field(_GRAPH, nodes + self._around)
+
+
+def read_model(data: bytes) -> Model:
+    """Read the bytes of an .onnx file.
+
+    Raises:
+        WireError: They are no model.
+    """
+    before, graph = bytearray(), memoryview(b"")
+    for number, value in wire.fields(memoryview(data)):
+        if number == _GRAPH and isinstance(value, memoryview):
+            graph = value
+        else:
+            before += _field(number, value)
+    nodes, initializers, outputs, around = [], {}, set(), bytearray()
+    for number, value in wire.fields(graph):
+        if number == _NODE and isinstance(value, memoryview):
+            nodes.append(_node(value))
+            continue
+        if number == _VALUE_INFO:  # of values that may go; the runtime infers them
+            continue
+        around += _field(number, value)
+        if number == _INITIALIZER and isinstance(value, memoryview):
+            name, tensor = _tensor(value)
+            initializers[name] = tensor
+        elif number == _OUTPUT and isinstance(value, memoryview):
+            outputs.add(wire.text_of(next(wire.bytes_of(value, _INFO_NAME))))
+    return Model(nodes, initializers, frozenset(outputs), bytes(before), bytes(around))
+
+
+def integer_attribute(name: str, value: int) -> bytes:
+    """An attribute's message."""
+    return (
+        wire.bytes_field(_ATTRIBUTE_NAME, name)
+        + wire.integer_field(_INTEGER, value)
+        + wire.integer_field(_ATTRIBUTE_TYPE, _IS_INTEGER)
+    )
+
+
+def float_attribute(name: str, value: float) -> bytes:
+    """An attribute's message."""
+    return (
+        wire.bytes_field(_ATTRIBUTE_NAME, name)
+        + wire.fixed32_field(_FLOAT, struct.pack("<f", value))
+        + wire.integer_field(_ATTRIBUTE_TYPE, _IS_FLOAT)
+    )
+
+
+def in_order(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes so that each stands behind those that it reads from."""
+    makers = {name: index for index, node in enumerate(nodes) for name in node.outputs if name}
+    reads = {
+        index: [makers[name] for name in node.inputs if name in makers]
+        for index, node in enumerate(nodes)
+    }
+    return [nodes[index] for index in TopologicalSorter(reads).static_order()]
+
+
+def without_unused(nodes: Sequence[Node], outputs: frozenset[str]) -> list[Node]:
+    """The nodes that something reads from, in the order in which they can run."""
+    kept, wanted = [], set(outputs)
+    for node in reversed(nodes):
+        if wanted.intersection(node.outputs):
+            kept.append(node)
+            wanted.update(node.inputs)
+    return kept[::-1]
+
+
+def _field(number: int, value: int | memoryview) -> bytes:
+    """A field as it was: models and graphs have integers and bytes alone."""
+    if isinstance(value, int):
+        return wire.integer_field(number, value)
+    return wire.bytes_field(number, value)
+
+
+def _node(message: memoryview) -> Node:
+    node = Node("", [], [])
+    for number, value in wire.fields(message):
+        if number == _IN:
+            node.inputs.append(wire.text_of(value))
+        elif number == _OUT:
+            node.outputs.append(wire.text_of(value))
+        elif number == _NODE_NAME:
+            node.name = wire.text_of(value)
+        elif number == _KIND:
+            node.kind = wire.text_of(value)
+        elif number == _DOMAIN:
+            node.domain = wire.text_of(value)
+        elif number == _ATTRIBUTE and isinstance(value, memoryview):
+            name = wire.text_of(next(wire.bytes_of(value, _ATTRIBUTE_NAME)))
+            node.attributes[name] = bytes(value)
+    return node
+
+
+def _written(node: Node) -> bytes:
+    parts = [wire.bytes_field(_IN, name) for name in node.inputs]
+    parts += [wire.bytes_field(_OUT, name) for name in node.outputs]
+    parts += [wire.bytes_field(_NODE_NAME, node.name), wire.bytes_field(_KIND, node.kind)]
+    parts += [wire.bytes_field(_ATTRIBUTE, message) for message in node.attributes.values()]
+    return b"".join([*parts, wire.bytes_field(_DOMAIN, node.domain)])
+
+
+def _tensor(message: memoryview) -> tuple[str, Tensor]:
+    name, kind, shape = "", 0, list[int]()
+    for number, value in wire.fields(message):
+        if number == _TENSOR_NAME:
+            name = wire.text_of(value)
+        elif number == _DATA_TYPE and isinstance(value, int):
+            kind = value
+        elif number == _DIMENSIONS:
+            shape += wire.integers(value)
+    return name, Tensor(kind, tuple(shape))

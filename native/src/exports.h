@@ -1,0 +1,35 @@
+// What Python calls without ONNX Runtime: which paths there are, and, for tests and benchmarks,
+// the kernels themselves. Plain C types only.
+#pragma once
+
+#include <cstdint>
+
+#include "export.h"
+
+extern "C" {
+
+// Names of the paths that this CPU runs, the fastest first, separated by spaces.
+NANOACCEL_EXPORT const char* nanoaccel_paths();
+
+struct NanoaccelLinearSource {
+  int64_t inputs, outputs, bits, group, swiglu;
+  const uint8_t* codes;
+  int64_t codes_size;
+  const void* scales;
+  int64_t scales_size, scales_half;
+  const uint8_t* zeros;
+  int64_t zeros_size;
+  const float* bias;
+  int64_t bias_size;
+};
+
+// A packed matrix, to be freed; nullptr, and why in ``problem``, when the source is malformed.
+NANOACCEL_EXPORT void* nanoaccel_linear_pack(const NanoaccelLinearSource* source, char* problem,
+                                             int64_t problem_size);
+NANOACCEL_EXPORT void nanoaccel_linear_free(void* weights);
+
+// Runs on the calling thread, in ``parts`` parts, the last one first. False for an unknown path.
+NANOACCEL_EXPORT int nanoaccel_linear_run(const void* weights, const char* path, const float* x,
+                                          int64_t rows, const float* norm, float epsilon,
+                                          const float* residual, float* y, int64_t parts);
+}

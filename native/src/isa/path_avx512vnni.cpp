@@ -1,0 +1,9 @@
+#include "isa/path.h"
+#include "isa/vector_512.h"
+#include "linear/linear_kernels.h"
+
+namespace nanoaccel {
+
+const Path kAvx512VnniPath = {"avx512vnni", linear_kernels<Avx512Vnni>()};
+
+}  // namespace nanoaccel

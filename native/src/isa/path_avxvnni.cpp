@@ -1,0 +1,9 @@
+#include "isa/path.h"
+#include "isa/vector_256.h"
+#include "linear/linear_kernels.h"
+
+namespace nanoaccel {
+
+const Path kAvxVnniPath = {"avxvnni", linear_kernels<AvxVnni>()};
+
+}  // namespace nanoaccel

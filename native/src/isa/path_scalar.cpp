@@ -1,0 +1,9 @@
+#include "isa/path.h"
+#include "isa/vector_scalar.h"
+#include "linear/linear_kernels.h"
+
+namespace nanoaccel {
+
+const Path kScalarPath = {"scalar", linear_kernels<Scalar>()};
+
+}  // namespace nanoaccel

@@ -1,0 +1,163 @@
+// 16 lanes in two registers of AVX2, with or without VNNI.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace nanoaccel {
+namespace {
+
+// What both have; each adds its dot products.
+struct Vector256 {
+  static constexpr int kRows = 4;  // of activations that are multiplied together
+  // Tiles of weights that are multiplied with so many rows: what the registers hold.
+  static constexpr int tiles(int rows) { return rows <= 2 ? 2 : 1; }
+
+  struct Float {
+    __m256 a, b;
+  };
+  struct Int {
+    __m256i a, b;
+  };
+  using Codes = Int;
+
+  static Float set(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }
+  static Float load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+  static Float load(const float* p, int count) {
+    return {_mm256_maskload_ps(p, mask(count)), _mm256_maskload_ps(p + 8, mask(count - 8))};
+  }
+  static Float load_half(const uint16_t* p) {
+    return {_mm256_cvtph_ps(load_128(p)), _mm256_cvtph_ps(load_128(p + 8))};
+  }
+  static void store(float* p, Float v) {
+    _mm256_storeu_ps(p, v.a);
+    _mm256_storeu_ps(p + 8, v.b);
+  }
+  static void store(float* p, Float v, int count) {
+    _mm256_maskstore_ps(p, mask(count), v.a);
+    _mm256_maskstore_ps(p + 8, mask(count - 8), v.b);
+  }
+  static Float add(Float x, Float y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
+  static Float mul(Float x, Float y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
+  static Float div(Float x, Float y) { return {_mm256_div_ps(x.a, y.a), _mm256_div_ps(x.b, y.b)}; }
+  static Float fma(Float x, Float y, Float z) {
+    return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+  }
+  static Float max(Float x, Float y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
+  static Float min(Float x, Float y) { return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)}; }
+  static Float abs(Float x) {
+    const __m256 sign = _mm256_set1_ps(-0.0F);
+    return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
+  }
+  static Int round(Float x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
+  static Float to_float(Int x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+  static Float exp2(Int x) {
+    const Int biased = add_int(x, set_int(127));
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(biased.a, 23)),
+            _mm256_castsi256_ps(_mm256_slli_epi32(biased.b, 23))};
+  }
+
+  static Int set_int(int32_t value) { return {_mm256_set1_epi32(value), _mm256_set1_epi32(value)}; }
+  static Int add_int(Int x, Int y) {
+    return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+  }
+  static uint32_t sum(Int x) {
+    alignas(32) uint32_t lanes[8];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(lanes), _mm256_add_epi32(x.a, x.b));
+    uint32_t total = 0;
+    for (const uint32_t lane : lanes) total += lane;
+    return total;
+  }
+  static Int load_bytes(const uint8_t* p) {
+    return {_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))),
+            _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8)))};
+  }
+  static void store_bytes(int8_t* p, Int x) {
+    const __m256i words = _mm256_packs_epi32(x.a, x.b);  // quarters a0 b0 a1 b1
+    const __m256i ordered = _mm256_permute4x64_epi64(words, 0xd8);
+    const __m128i bytes =
+        _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+  }
+  static Int mul_low(Int x, const uint32_t* factor) {
+    const __m256i y = _mm256_set1_epi32(static_cast<int32_t>(*factor));
+    return {_mm256_madd_epi16(x.a, y), _mm256_madd_epi16(x.b, y)};
+  }
+
+  static Codes load_codes(const uint8_t* p) {
+    return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
+  }
+  static Codes low(Codes x) {
+    const __m256i nibble = _mm256_set1_epi8(15);
+    return {_mm256_and_si256(x.a, nibble), _mm256_and_si256(x.b, nibble)};
+  }
+  static Codes high(Codes x) { return low({_mm256_srli_epi16(x.a, 4), _mm256_srli_epi16(x.b, 4)}); }
+
+ protected:
+  static __m256i four(const int8_t* q) {
+    int32_t bytes;
+    std::memcpy(&bytes, q, sizeof bytes);
+    return _mm256_set1_epi32(bytes);
+  }
+
+ private:
+  static __m128i load_128(const uint16_t* p) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  }
+  static __m256i mask(int count) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+};
+
+#ifdef __AVXVNNI__
+
+struct AvxVnni : Vector256 {
+  static constexpr int kByteOffset = 0;
+
+  static Int dot_nibbles(Int sum, Codes low, Codes high, const int8_t* q) {
+    return dot_bytes(dot_bytes(sum, low, q), high, q + 4);
+  }
+  static Int dot_bytes(Int sum, Codes codes, const int8_t* q) {
+    const __m256i y = four(q);
+    return {_mm256_dpbusd_avx_epi32(sum.a, codes.a, y), _mm256_dpbusd_avx_epi32(sum.b, codes.b, y)};
+  }
+};
+
+#else
+
+struct Avx2 : Vector256 {
+  // vpmaddubsw adds two products in 16 bits and saturates. Codes of 8 bits are taken signed, as
+  // code - 128, and their sign goes to the activations: 2 * 128 * 127 fits.
+  static constexpr int kByteOffset = 128;
+
+  // 4 * 15 * 127 fits 16 bits.
+  static Int dot_nibbles(Int sum, Codes low, Codes high, const int8_t* q) {
+    const __m256i y = four(q);
+    const __m256i z = four(q + 4);
+    return {widen(sum.a, _mm256_add_epi16(_mm256_maddubs_epi16(low.a, y),
+                                          _mm256_maddubs_epi16(high.a, z))),
+            widen(sum.b, _mm256_add_epi16(_mm256_maddubs_epi16(low.b, y),
+                                          _mm256_maddubs_epi16(high.b, z)))};
+  }
+  static Int dot_bytes(Int sum, Codes codes, const int8_t* q) {
+    const __m256i y = four(q);
+    return {widen(sum.a, signed_products(codes.a, y)), widen(sum.b, signed_products(codes.b, y))};
+  }
+
+ private:
+  static __m256i widen(__m256i sum, __m256i pairs) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+  static __m256i signed_products(__m256i codes, __m256i y) {
+    const __m256i x = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8(y, x));
+  }
+};
+
+#endif
+
+}  // namespace
+}  // namespace nanoaccel

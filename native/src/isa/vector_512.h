@@ -1,0 +1,74 @@
+// 16 lanes in one register of AVX-512 with VNNI.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace nanoaccel {
+namespace {
+
+struct Avx512Vnni {
+  static constexpr int kRows = 8;  // of activations that are multiplied together
+  // Tiles of weights that are multiplied with so many rows: what the registers hold.
+  static constexpr int tiles(int) { return 2; }
+  static constexpr int kByteOffset = 0;
+
+  using Float = __m512;
+  using Int = __m512i;
+  using Codes = __m512i;
+
+  static Float set(float value) { return _mm512_set1_ps(value); }
+  static Float load(const float* p) { return _mm512_loadu_ps(p); }
+  static Float load(const float* p, int count) { return _mm512_maskz_loadu_ps(mask(count), p); }
+  static Float load_half(const uint16_t* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  }
+  static void store(float* p, Float v) { _mm512_storeu_ps(p, v); }
+  static void store(float* p, Float v, int count) { _mm512_mask_storeu_ps(p, mask(count), v); }
+  static Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
+  static Float mul(Float a, Float b) { return _mm512_mul_ps(a, b); }
+  static Float div(Float a, Float b) { return _mm512_div_ps(a, b); }
+  static Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
+  static Float max(Float a, Float b) { return _mm512_max_ps(a, b); }
+  static Float min(Float a, Float b) { return _mm512_min_ps(a, b); }
+  static Float abs(Float a) { return _mm512_abs_ps(a); }
+  static Int round(Float a) { return _mm512_cvtps_epi32(a); }
+  static Float to_float(Int a) { return _mm512_cvtepi32_ps(a); }
+  static Float exp2(Int a) {
+    const Int biased = _mm512_add_epi32(a, _mm512_set1_epi32(127));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(biased, 23));
+  }
+
+  static Int set_int(int32_t value) { return _mm512_set1_epi32(value); }
+  static Int add_int(Int a, Int b) { return _mm512_add_epi32(a, b); }
+  static uint32_t sum(Int a) { return static_cast<uint32_t>(_mm512_reduce_add_epi32(a)); }
+  static Int load_bytes(const uint8_t* p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static void store_bytes(int8_t* p, Int a) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(a));
+  }
+  static Int mul_low(Int a, const uint32_t* factor) {
+    return _mm512_madd_epi16(a, _mm512_set1_epi32(static_cast<int32_t>(*factor)));
+  }
+
+  static Codes load_codes(const uint8_t* p) { return _mm512_loadu_si512(p); }
+  static Codes low(Codes a) { return _mm512_and_si512(a, _mm512_set1_epi8(15)); }
+  static Codes high(Codes a) { return low(_mm512_srli_epi16(a, 4)); }
+  static Int dot_nibbles(Int sum, Codes low, Codes high, const int8_t* q) {
+    return dot_bytes(dot_bytes(sum, low, q), high, q + 4);
+  }
+  static Int dot_bytes(Int sum, Codes codes, const int8_t* q) {
+    int32_t four;
+    std::memcpy(&four, q, sizeof four);
+    return _mm512_dpbusd_epi32(sum, codes, _mm512_set1_epi32(four));
+  }
+
+ private:
+  static __mmask16 mask(int count) { return static_cast<__mmask16>((1U << count) - 1U); }
+};
+
+}  // namespace
+}  // namespace nanoaccel

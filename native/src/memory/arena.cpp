@@ -1,0 +1,66 @@
+#include "memory/arena.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <new>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+namespace nanoaccel {
+namespace {
+
+constexpr size_t kPage = size_t{2} << 20;
+constexpr size_t kBlock = size_t{16} << 20;
+constexpr size_t kAlignment = 64;
+
+size_t round_up(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
+
+std::shared_ptr<void> new_block(size_t size) {
+  void* memory = std::aligned_alloc(kPage, size);
+  if (memory == nullptr) throw std::bad_alloc();
+#ifdef __linux__
+  madvise(memory, size, MADV_HUGEPAGE);
+#endif
+  return {memory, std::free};
+}
+
+// The block that the next small piece comes from. It goes when the last piece of it does.
+struct Current {
+  std::mutex mutex;
+  std::weak_ptr<void> block;
+  size_t used = 0;
+};
+
+Current& current() {
+  static Current* const one = new Current;  // outlives the sessions that close at exit
+  return *one;
+}
+
+}  // namespace
+
+ArenaBytes ArenaBytes::allocate(size_t size) {
+  ArenaBytes bytes;
+  const size_t needed = round_up(size, kAlignment);
+  if (needed >= kBlock / 2) {
+    bytes.block_ = new_block(round_up(needed, kPage));
+    bytes.data_ = static_cast<unsigned char*>(bytes.block_.get());
+  } else {
+    Current& shared = current();
+    const std::lock_guard<std::mutex> lock(shared.mutex);
+    bytes.block_ = shared.block.lock();
+    if (bytes.block_ == nullptr || shared.used + needed > kBlock) {
+      bytes.block_ = new_block(kBlock);
+      shared.block = bytes.block_;
+      shared.used = 0;
+    }
+    bytes.data_ = static_cast<unsigned char*>(bytes.block_.get()) + shared.used;
+    shared.used += needed;
+  }
+  std::memset(bytes.data_, 0, size);
+  return bytes;
+}
+
+}  // namespace nanoaccel

@@ -1,0 +1,10 @@
+// The operator nanoaccel.Linear: RMSNorm, product, bias, SwiGLU and residual in one node.
+#pragma once
+
+#include "ort/c_api.h"
+
+namespace nanoaccel::ort {
+
+const CustomOp* linear_op();
+
+}  // namespace nanoaccel::ort

@@ -1,0 +1,221 @@
+"""Graphs with NanoAccel's operators give what stock ones give, whatever stands around products."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.native_linear import Matrix, random_matrix, reference
+
+onnx = pytest.importorskip("onnx")
+ort = pytest.importorskip("onnxruntime")
+
+from nanoaccel.errors import BundleDamagedError  # noqa: E402
+from nanoaccel.runtime.backends.onnxruntime.operators import rewrite  # noqa: E402
+from nanoaccel.runtime.backends.onnxruntime.session import open_session  # noqa: E402
+from nanoaccel.runtime.cpu.threads import plan_here  # noqa: E402
+from nanoaccel.runtime.cpu.workload import Workload  # noqa: E402
+from nanoaccel.runtime.native import Operators, find_operators  # noqa: E402
+
+OPERATORS = find_operators()
+needs_operators = pytest.mark.skipif(OPERATORS.library is None, reason=OPERATORS.reason)
+STOCK = Operators(None)
+K, GROUP = 128, 32
+RNG = np.random.default_rng(0)
+
+
+@dataclass
+class Sketch:
+    """A small graph that is put together: its input is x [1, T, 128]."""
+
+    nodes: list[Any] = field(default_factory=list)
+    stored: list[Any] = field(default_factory=list)
+
+    def keep(self, name: str, array: np.ndarray) -> str:
+        self.stored.append(onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def add(
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        domain: str = "",
+        **more: Any,
+    ) -> None:
+        self.nodes.append(
+            onnx.helper.make_node(kind, inputs, outputs, outputs[0], domain=domain, **more)
+        )
+
+    def product(self, x: str, matrix: Matrix, out: str, level: int = 4) -> None:
+        """Scales are widened by a node, as the exporter leaves them."""
+        scales = self.keep(f"{out}.scales", matrix.scales)
+        self.add("Cast", [scales], [f"{out}.wide"], to=1)
+        inputs = [x, self.keep(f"{out}.codes", matrix.codes), f"{out}.wide"]
+        if matrix.zeros is not None:
+            inputs.append(self.keep(f"{out}.zeros", matrix.zeros))
+        sizes = {"K": matrix.inputs, "N": matrix.outputs, "block_size": matrix.group}
+        more = {"bits": matrix.bits, "accuracy_level": level}
+        self.add("MatMulNBits", inputs, [out], "com.microsoft", **sizes, **more)
+
+    def save(self, folder: Path, outputs: dict[str, int]) -> Path:
+        info = onnx.helper.make_tensor_value_info
+        inputs = [info("x", 1, [1, "T", K])]
+        if any("rows" in node.input for node in self.nodes):
+            inputs.append(info("rows", 7, ["R"]))
+        graph = onnx.helper.make_graph(
+            self.nodes,
+            "sketch",
+            inputs,
+            [info(name, 1, [1, None, width]) for name, width in outputs.items()],
+            self.stored,
+        )
+        sets = [onnx.helper.make_opsetid(*one) for one in (("", 22), ("com.microsoft", 1))]
+        model = onnx.helper.make_model(graph, opset_imports=sets, ir_version=10)
+        path = folder / "model.onnx"
+        onnx.save(model, path, save_as_external_data=True, location="model.onnx.data")
+        return path
+
+
+def both(graph: Path, tokens: int = 5) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Each output of own and of stock operators."""
+    x = np.random.default_rng(1).normal(size=(1, tokens, K)).astype(np.float32)
+    feeds = {"x": x, "rows": np.array([0, tokens - 1])}
+    plan = plan_here(Workload(role="decode", threads=2))
+    sessions = [open_session(graph, plan, operators) for operators in (OPERATORS, STOCK)]
+    known = {item.name for item in sessions[1].get_inputs()}
+    feeds = {name: array for name, array in feeds.items() if name in known}
+    return list(zip(*(session.run(None, feeds) for session in sessions), strict=True))
+
+
+def kinds(graph: Path) -> Counter[str]:
+    found = rewrite(graph)
+    assert found is not None
+    return Counter(node.op_type for node in onnx.load_from_string(found.model).graph.node)
+
+
+def close(found: np.ndarray, wanted: np.ndarray) -> None:
+    """Equal but for activations that round the other way."""
+    assert np.abs(found - wanted).max() <= 0.02 * np.abs(wanted).max()
+
+
+def block(sketch: Sketch) -> None:
+    """A decoder layer without attention."""
+    gate_up = random_matrix(RNG, K, 2 * 96, group=GROUP, zeros=True)
+    down = random_matrix(RNG, 96, K, bits=8, group=GROUP)
+    norm = sketch.keep("norm", RNG.normal(size=K).astype(np.float32))
+    last = sketch.keep("last", RNG.normal(size=K).astype(np.float32))
+    sketch.add("SimplifiedLayerNormalization", ["x", norm], ["normed"], axis=-1, epsilon=1e-6)
+    sketch.product("normed", gate_up, "both")
+    sketch.add("Split", ["both"], ["gate", "up"], axis=-1, num_outputs=2)
+    sketch.add("Sigmoid", ["gate"], ["sigmoid"])
+    sketch.add("Mul", ["gate", "sigmoid"], ["weighted"])
+    sketch.add("Mul", ["weighted", "up"], ["inner"])
+    sketch.product("inner", down, "outer")
+    outputs = ["final", "", "", "hidden"]
+    inputs = ["x", "outer", last]
+    domain = "com.microsoft"
+    sketch.add("SkipSimplifiedLayerNormalization", inputs, outputs, domain, epsilon=1e-6)
+    sketch.add("Gather", ["final", "rows"], ["some"], axis=1)
+    sketch.product("some", random_matrix(RNG, K, 72, bits=8, group=64), "logits")
+
+
+@needs_operators
+def test_rewrite_fuses_a_layer(tmp_path: Path) -> None:
+    sketch = Sketch()
+    block(sketch)
+    graph = sketch.save(tmp_path, {"logits": 72, "hidden": K})
+    assert kinds(graph) == {"Linear": 3, "Gather": 1}
+    for own, stock in both(graph):
+        close(own, stock)
+
+
+@needs_operators
+@pytest.mark.parametrize("kept", ["normed", "both", "gate", "weighted", "outer", "final"])
+def test_rewrite_keeps_what_the_caller_reads(kept: str, tmp_path: Path) -> None:
+    sketch = Sketch()
+    block(sketch)
+    width = {"both": 192, "gate": 96, "weighted": 96}.get(kept, K)
+    graph = sketch.save(tmp_path, {"logits": 72, "hidden": K, kept: width})
+    assert kinds(graph)["Linear"] == 3
+    for own, stock in both(graph):
+        close(own, stock)
+
+
+@needs_operators
+def test_rewrite_takes_a_bias_and_no_other_sum(tmp_path: Path) -> None:
+    sketch = Sketch()
+    sketch.product("x", random_matrix(RNG, K, 64, group=GROUP), "first")
+    sketch.add(
+        "Add", ["first", sketch.keep("bias", RNG.normal(size=64).astype(np.float32))], ["biased"]
+    )
+    sketch.product("x", random_matrix(RNG, K, 64, group=GROUP), "second")
+    sketch.add("Add", ["biased", "second"], ["sum"])
+    graph = sketch.save(tmp_path, {"sum": 64})
+    assert kinds(graph) == {"Linear": 2, "Add": 1}
+    ((own, stock),) = both(graph)
+    close(own, stock)
+
+
+def exact_product(sketch: Sketch) -> None:
+    sketch.product("x", random_matrix(RNG, K, 64, group=GROUP), "y", level=1)
+
+
+def computed_scales(sketch: Sketch) -> None:
+    matrix = random_matrix(RNG, K, 64, group=GROUP)
+    sketch.product("x", matrix, "y")
+    sketch.add("Exp", ["y.wide"], ["y.other"])
+    sketch.nodes[-2].input[2] = "y.other"
+    sketch.nodes[-2:] = sketch.nodes[:-3:-1]
+
+
+@pytest.mark.parametrize("make", [exact_product, computed_scales])
+def test_rewrite_leaves_other_products(make: Callable[[Sketch], None], tmp_path: Path) -> None:
+    sketch = Sketch()
+    make(sketch)
+    assert rewrite(sketch.save(tmp_path, {"y": 64})) is None
+
+
+def test_rewrite_leaves_files_that_it_cannot_read(tmp_path: Path) -> None:
+    sketch = Sketch()
+    block(sketch)
+    graph = sketch.save(tmp_path, {"logits": 72})
+    data = graph.read_bytes()
+    for size in (0, 10, len(data) // 2, len(data) - 1):
+        graph.write_bytes(data[:size])
+        assert rewrite(graph) is None
+
+
+@needs_operators
+def test_linear_in_a_session_is_the_same_bits_in_any_company(tmp_path: Path) -> None:
+    matrix = random_matrix(RNG, K, 320, group=GROUP)
+    sketch = Sketch()
+    sketch.product("x", matrix, "y")
+    session = open_session(
+        sketch.save(tmp_path, {"y": 320}),
+        plan_here(Workload(role="decode", threads=2)),
+        OPERATORS,
+    )
+    x = RNG.normal(size=(1, 200, K)).astype(np.float32)
+    (whole,) = session.run(None, {"x": x})
+    wanted, size = reference(matrix, x[0])
+    assert (np.abs(whole[0] - wanted) <= 1e-5 * size).all()
+    for begin in range(0, 200, 37):
+        (part,) = session.run(None, {"x": x[:, begin : begin + 5]})
+        np.testing.assert_array_equal(part[0], whole[0, begin : begin + 5])
+    assert session.run(None, {"x": x[:, :0]})[0].shape == (1, 0, 320)
+
+
+@needs_operators
+def test_session_names_tensors_that_do_not_fit(tmp_path: Path) -> None:
+    matrix = random_matrix(RNG, K, 64, group=GROUP)
+    sketch = Sketch()
+    sketch.product("x", matrix.with_(codes=matrix.codes[:60]), "y")
+    plan = plan_here(Workload(role="decode", threads=2))
+    with pytest.raises(BundleDamagedError, match="codes do not fit K and N"):
+        open_session(sketch.save(tmp_path, {"y": 64}), plan, OPERATORS)

@@ -1,0 +1,157 @@
+"""The quantized linear of every path, against f64, against each other, and cut into parts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.native_linear import Matrix, PackedLinear, random_matrix, reference
+
+from nanoaccel.runtime.native import find_operators
+
+OPERATORS = find_operators()
+pytestmark = pytest.mark.skipif(OPERATORS.library is None, reason=OPERATORS.reason)
+PATHS = OPERATORS.paths
+TOLERANCE = 1e-5  # of the magnitudes that are added
+
+
+@st.composite
+def matrices(draw: st.DrawFn) -> Matrix:
+    """Matrices of all shapes and kinds, their last group padded or not."""
+    group = draw(st.sampled_from([16, 32, 64, 128, 256]))
+    shared = draw(st.sampled_from([1, 2]))
+    groups = shared * draw(st.integers(1, 4))
+    swiglu = draw(st.booleans())
+    return random_matrix(
+        np.random.default_rng(draw(st.integers(0, 1 << 30))),
+        groups * group - draw(st.integers(0, group - 1)),
+        draw(st.integers(1, 70)) * (2 if swiglu else 1),
+        bits=draw(st.sampled_from([4, 8])),
+        group=group,
+        zeros=draw(st.booleans()),
+        half=draw(st.booleans()),
+        shared=shared,
+        bias=draw(st.booleans()),
+        swiglu=swiglu,
+    )
+
+
+def activations(matrix: Matrix, rows: int, seed: int = 0) -> np.ndarray:
+    """Rows with a few large numbers, and one that is zero."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, matrix.inputs)).astype(np.float32)
+    x[:, ::17] *= 8
+    x[rows // 2 :: 7] = 0
+    return x
+
+
+def width(matrix: Matrix) -> int:
+    return matrix.outputs // 2 if matrix.swiglu else matrix.outputs
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrices(), st.integers(1, 20), st.booleans())
+@pytest.mark.parametrize("path", PATHS)
+def test_linear_equals_f64_arithmetic(path: str, matrix: Matrix, rows: int, add: bool) -> None:
+    x = activations(matrix, rows)
+    residual = activations(matrix.with_(inputs=width(matrix)), rows, 1) if add else None
+    found = PackedLinear(matrix).run(path, x, residual=residual)
+    wanted, size = reference(matrix, x, residual=residual)
+    assert np.isfinite(found).all()
+    assert (np.abs(found - wanted) <= TOLERANCE * size + 1e-30).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(matrices(), st.integers(1, 40), st.integers(1, 9), st.booleans())
+@pytest.mark.parametrize("path", PATHS)
+def test_linear_of_a_row_is_the_same_bits_in_any_company(
+    path: str, matrix: Matrix, rows: int, parts: int, normalize: bool
+) -> None:
+    x = activations(matrix, rows)
+    norm = activations(matrix.with_(), 1, 2)[0] if normalize else None
+    linear = PackedLinear(matrix)
+    alone = np.concatenate([linear.run(path, x[m : m + 1], norm=norm) for m in range(rows)])
+    together = linear.run(path, x, norm=norm, parts=parts)
+    np.testing.assert_array_equal(alone.view(np.int32), together.view(np.int32))
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrices(), st.integers(1, 20), st.booleans())
+def test_linear_is_the_same_bits_on_every_path(matrix: Matrix, rows: int, normalize: bool) -> None:
+    x = activations(matrix, rows)
+    norm = activations(matrix.with_(), 1, 2)[0] if normalize else None
+    linear = PackedLinear(matrix)
+    found = [linear.run(path, x, norm=norm).view(np.int32) for path in PATHS]
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0], other)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_linear_of_many_rows_is_that_of_few(path: str) -> None:
+    matrix = random_matrix(np.random.default_rng(3), 320, 48, group=64)
+    x = activations(matrix, 1100)
+    linear = PackedLinear(matrix)
+    whole = linear.run(path, x, parts=8)
+    pieces = np.concatenate([linear.run(path, x[m : m + 99]) for m in range(0, 1100, 99)])
+    np.testing.assert_array_equal(whole.view(np.int32), pieces.view(np.int32))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_linear_normalizes_its_input(path: str) -> None:
+    """A code that rounds the other way moves a sum by a hundredth at most."""
+    matrix = random_matrix(np.random.default_rng(5), 192, 64)
+    x, norm = activations(matrix, 9), activations(matrix, 1, 6)[0]
+    found = PackedLinear(matrix).run(path, x, norm=norm, epsilon=1e-6)
+    wanted, size = reference(matrix, x, norm=norm, epsilon=1e-6)
+    assert (np.abs(found - wanted) <= 0.01 * size).all()
+    assert (np.abs(found - wanted) <= TOLERANCE * size).mean() > 0.9
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("path", PATHS)
+def test_linear_does_not_overflow_at_its_limits(path: str, bits: int) -> None:
+    """The largest codes, zero points and activations, of equal sign."""
+    matrix = random_matrix(np.random.default_rng(0), 512, 32, bits=bits, group=256, zeros=True)
+    for code, zero in ((255, 0), (0, 255)):
+        extreme = matrix.with_(
+            codes=np.full_like(matrix.codes, code), zeros=np.full_like(matrix.zeros, zero)
+        )
+        x = np.ones((5, 512), np.float32)
+        x[1] = -1
+        wanted, size = reference(extreme, x)
+        found = PackedLinear(extreme).run(path, x)
+        assert (np.abs(found - wanted) <= TOLERANCE * size).all()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_linear_takes_tiny_numbers_as_zeros_and_keeps_infinite_ones_apart(path: str) -> None:
+    matrix = random_matrix(np.random.default_rng(0), 64, 16)
+    x = np.full((3, 64), 1e-40, np.float32)
+    x[1, 5] = np.inf
+    x[2] = 1
+    found = PackedLinear(matrix).run(path, x)
+    assert (found[0] == 0).all()
+    assert not np.isfinite(found[1]).any()
+    np.testing.assert_array_equal(found[2], PackedLinear(matrix).run(path, x[2:])[0])
+
+
+MALFORMED = {
+    "codes do not fit": lambda m: m.with_(codes=m.codes[:, :-1]),
+    "scales do not fit": lambda m: m.with_(scales=m.scales[:, :-1]),
+    "zero points do not fit": lambda m: m.with_(zeros=m.codes.reshape(-1)[:5]),
+    "bias does not fit": lambda m: m.with_(bias=np.zeros(3, np.float32)),
+    "bits is neither": lambda m: m.with_(bits=3),
+    "block_size is no power of two": lambda m: m.with_(group=48),
+    "block_size is no power": lambda m: m.with_(group=512),
+    "K is out of range": lambda m: m.with_(inputs=0),
+    "N is out of range": lambda m: m.with_(outputs=-4),
+    "N is odd": lambda m: m.with_(outputs=31, swiglu=True),
+}
+
+
+@pytest.mark.parametrize("message", MALFORMED)
+def test_linear_refuses_tensors_that_do_not_fit(message: str) -> None:
+    matrix = random_matrix(np.random.default_rng(0), 128, 32)
+    with pytest.raises(ValueError, match=message):
+        PackedLinear(MALFORMED[message](matrix))

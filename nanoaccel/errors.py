@@ -97,7 +97,26 @@ class EmptyPromptError(RequestError):
 
 
 class PromptTooLongError(RequestError):
-    """The prompt does not fit the model's context or the cache."""
+    """The prompt does not fit the model's context or the cache.
+
+    Args:
+        problem: As in ``NanoAccelError``.
+        remedy: As there.
+        prompt_tokens: Tokens of the prompt.
+        context_length: Tokens of prompt and text together that fit.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        remedy: str | None = None,
+        *,
+        prompt_tokens: int = 0,
+        context_length: int = 0,
+    ) -> None:
+        super().__init__(problem, remedy)
+        self.prompt_tokens = prompt_tokens
+        self.context_length = context_length
 
 
 class QueueFullError(RequestError):

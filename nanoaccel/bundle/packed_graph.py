@@ -18,6 +18,7 @@ a padded batch. T tokens of B rows, S the most tokens of a row, R rows of logits
     logits                 f32 [1, R, V]
     present.{i}.key/value  f32 [B, Hkv, C, D]
     hidden.{i}             f32 [1, T, H]  what layer i gives to the next
+    states                 f32 [1, T, H]  what the last projection makes logits of
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ TOTAL_LENGTH = "total_sequence_length"
 LOGITS_ROWS = "logits_rows"
 FEATURES = "features"
 LOGITS = "logits"
+STATES = "states"
 CACHE_KINDS = ("key", "value")
 
 _PAST = re.compile(r"past_key_values\.(\d+)\.(key|value)")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from nanoaccel.cli.commands.batch import batch
 from nanoaccel.cli.commands.bench import bench
 from nanoaccel.cli.commands.chat import chat
 from nanoaccel.cli.commands.cpu import cpu
@@ -29,7 +30,7 @@ from nanoaccel.cli.streams import prepare_streams
 _DEBUG = "--debug"
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Make": (quickstart, export),
-    "Use": (generate, chat, serve),
+    "Use": (generate, chat, serve, batch),
     "Measure": (eval, bench, tune, profile),
     "Look": (inspect, cpu, doctor),
 }

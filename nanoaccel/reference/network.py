@@ -50,6 +50,8 @@ class Network:
             setattr(layer.module, cached.PLACE, self.attention.place(index))
         self._inputs = inputs_of(model)
         self._hidden: dict[int, Tensor] = {}
+        self._projected: Tensor | None = None
+        model.get_output_embeddings().register_forward_pre_hook(self._keep_projected)
         self._told = options.hidden_layers
         for told in self._told:
             self._tell(told)
@@ -73,6 +75,11 @@ class Network:
         )
         return 0 if rows is matrix else int(rows.nbytes)
 
+    @property
+    def state_size(self) -> int:
+        """Numbers that the last projection reads for a token."""
+        return int(self.model.get_output_embeddings().weight.shape[1])
+
     def bind(self, tensors: Sequence[NDArray[Any]]) -> None:
         """Use memory for the cache: keys and values in turns, [slots, heads, tokens, width]."""
         views = [torch.from_numpy(tensor).view(self.dtype) for tensor in tensors]
@@ -92,11 +99,21 @@ class Network:
         positions[:tokens] = torch.from_numpy(plan.positions)
         self.attention.begin(parts)
         with torch.inference_mode():
-            logits = self._logits(ids, positions, torch.from_numpy(plan.logits_rows))
+            rows = torch.from_numpy(plan.logits_rows)
+            logits = self._logits(ids, positions, torch.arange(tokens) if plan.states else rows)
+            states = None
+            if plan.states:
+                assert self._projected is not None, "the logits are a projection"
+                logits, states = logits[rows], self._projected.reshape(-1, self.state_size)[:tokens]
             hidden = [self._hidden[layer][0, :tokens] for layer in self._told]
             told = torch.cat(hidden, dim=-1).float().numpy() if hidden else None
         self._hidden.clear()
-        return StepResult(logits=logits.float().numpy(), hidden=told)
+        self._projected = None
+        return StepResult(
+            logits=logits.float().numpy(),
+            hidden=told,
+            states=None if states is None else states.float().numpy(),
+        )
 
     def check_apart(self, rounding: float) -> None:
         """Compute two texts at once, to see that they know nothing of each other; and one token.
@@ -139,6 +156,10 @@ class Network:
         inputs = self._inputs(ids, positions, rows)
         found: Tensor = self.model(**inputs).logits[0]
         return found if "logits_to_keep" in inputs else found[rows]
+
+    def _keep_projected(self, _module: Any, inputs: Any) -> None:
+        """Keep what the last projection reads."""
+        self._projected = inputs[0]
 
     def _tell(self, layer: int) -> None:
         """Keep what a decoder layer gives."""

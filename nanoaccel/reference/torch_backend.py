@@ -123,6 +123,7 @@ class TorchBackend(Timed, Slotted):
             cache_layout=f"{name} {torch.__version__}, transformers {transformers.__version__}, "
             f"computes {plan.precision}, {precision}, {_BLOCK_SIZE} x {shapes}",
             slots=True,
+            state_size=network.state_size,
             pass_sizes=PADDED_SIZES if name == OPENVINO else (),
         )
 

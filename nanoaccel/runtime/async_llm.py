@@ -16,6 +16,8 @@ from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.streams import AsyncStream, OutputCollector, call_in
 from nanoaccel.runtime.types.outputs import RequestOutput
+from nanoaccel.runtime.types.plan import Float32Array
+from nanoaccel.runtime.types.pooling import Pooling, PoolingKind
 
 
 class AsyncLLM:
@@ -94,18 +96,32 @@ class AsyncLLM:
             >>> len(asyncio.run(main()))
             2
         """
-        ended = asyncio.Event()
-        on_end = partial(call_in, asyncio.get_running_loop(), ended.set)
-        collector = await asyncio.to_thread(
-            OutputCollector, self._llm.client, prompts, params, options, on_end
-        )
-        try:
-            await asyncio.to_thread(collector.submit)
-            await ended.wait()
-        except BaseException:
-            collector.cancel()
-            raise
-        return collector.outputs()
+        return (await self._collect(prompts, params, options)).outputs()
+
+    async def embed(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        *,
+        pooling: PoolingKind = "last",
+        normalize: bool = True,
+        dimensions: int | None = None,
+        options: RequestOptions | Sequence[RequestOptions | None] | None = None,
+    ) -> Float32Array:
+        """Make a vector of each prompt; as ``LLM.embed``.
+
+        When the task is cancelled, so are the requests.
+
+        Examples:
+            >>> import asyncio
+            >>> from nanoaccel import AsyncLLM
+            >>> async def main():
+            ...     async with AsyncLLM("bundle") as llm:
+            ...         return await llm.embed(["The sea", "The sky"], pooling="mean")
+            >>> len(asyncio.run(main()))
+            2
+        """
+        asked = Pooling(kind=pooling, normalize=normalize, dimensions=dimensions)
+        return (await self._collect(prompts, asked, options)).embeddings()
 
     def stream(
         self,
@@ -166,6 +182,26 @@ class AsyncLLM:
             >>> asyncio.run(main())
         """
         await asyncio.to_thread(self._llm.close)
+
+    async def _collect(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        params: SamplingParams | Pooling | Sequence[SamplingParams | None] | None,
+        options: RequestOptions | Sequence[RequestOptions | None] | None,
+    ) -> OutputCollector:
+        """Run prompts until all have ended."""
+        ended = asyncio.Event()
+        on_end = partial(call_in, asyncio.get_running_loop(), ended.set)
+        collector = await asyncio.to_thread(
+            OutputCollector, self._llm.client, prompts, params, options, on_end
+        )
+        try:
+            await asyncio.to_thread(collector.submit)
+            await ended.wait()
+        except BaseException:
+            collector.cancel()
+            raise
+        return collector
 
     async def __aenter__(self) -> AsyncLLM:
         return self

@@ -56,6 +56,8 @@ class EngineConfig:
             what ``nanoaccel tune`` found, or 128.
         max_running: Requests that run at the same time at most.
         max_waiting: Requests that may wait before a stream is refused; ``generate`` never is.
+        max_queued_tokens: Tokens of the prompts of requests that wait before a stream is refused,
+            unless none waits; None is no limit.
         time_per_token: Seconds that a step may last while requests are decoding; prompts get what
             that leaves. None lets a prompt slow decoding to at most about twice its own time.
         prefix_cache: Whether to keep what was computed for prompts, for those that begin the same.
@@ -93,6 +95,7 @@ class EngineConfig:
     max_step_tokens: int | None = None
     max_running: int = DEFAULT_RUNNING
     max_waiting: int = DEFAULT_WAITING
+    max_queued_tokens: int | None = None
     time_per_token: float | None = None
     prefix_cache: bool = True
     eviction_policy: str = "lru"
@@ -124,6 +127,7 @@ class EngineConfig:
             "max_step_tokens",
             "max_running",
             "max_waiting",
+            "max_queued_tokens",
             "prompt_cache_size",
             "engines",
         ):
@@ -222,6 +226,7 @@ _ENGINE_TYPES: dict[str, Callable[[str, Any], object]] = {
     "max_step_tokens": as_int,
     "max_running": as_int,
     "max_waiting": as_int,
+    "max_queued_tokens": as_int,
     "time_per_token": as_float,
     "prefix_cache": as_bool,
     "eviction_policy": as_text,

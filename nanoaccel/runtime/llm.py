@@ -25,6 +25,8 @@ from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.streams import SIGNAL_SECONDS, OutputCollector, Stream
 from nanoaccel.runtime.types.events import EventListener
 from nanoaccel.runtime.types.outputs import RequestOutput
+from nanoaccel.runtime.types.plan import Float32Array
+from nanoaccel.runtime.types.pooling import Pooling, PoolingKind
 from nanoaccel.runtime.types.values import as_path
 from nanoaccel.sizes import as_bytes
 
@@ -61,6 +63,8 @@ class LLM:
             what ``nanoaccel tune`` found, or 128.
         max_running: Requests that run at the same time at most.
         max_waiting: Requests that may wait before a stream is refused; ``generate`` never is.
+        max_queued_tokens: Tokens of the prompts of requests that wait before a stream is refused,
+            unless none waits; None is no limit.
         time_per_token: Seconds that a step may last while requests are decoding; prompts get what
             that leaves. None lets a prompt slow decoding to at most about twice its own time.
         prefix_cache: Whether to keep what was computed for prompts, for those that begin the same.
@@ -112,6 +116,7 @@ class LLM:
         max_step_tokens: int | None = None,
         max_running: int = DEFAULT_RUNNING,
         max_waiting: int = DEFAULT_WAITING,
+        max_queued_tokens: int | None = None,
         time_per_token: float | None = None,
         prefix_cache: bool = True,
         eviction_policy: str = "lru",
@@ -135,6 +140,7 @@ class LLM:
             max_step_tokens=max_step_tokens,
             max_running=max_running,
             max_waiting=max_waiting,
+            max_queued_tokens=max_queued_tokens,
             time_per_token=time_per_token,
             prefix_cache=prefix_cache,
             eviction_policy=eviction_policy,
@@ -219,16 +225,48 @@ class LLM:
             >>> one.finish_reason in ("stop", "length"), len(two)
             (True, 2)
         """
-        ended = threading.Event()
-        collector = OutputCollector(self.client, prompts, params, options, ended.set)
-        try:
-            collector.submit()
-            while not ended.wait(SIGNAL_SECONDS):
-                pass
-        except BaseException:
-            collector.cancel()
-            raise
-        return collector.outputs()
+        return self._collect(prompts, params, options).outputs()
+
+    def embed(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        *,
+        pooling: PoolingKind = "last",
+        normalize: bool = True,
+        dimensions: int | None = None,
+        options: RequestOptions | Sequence[RequestOptions | None] | None = None,
+    ) -> Float32Array:
+        """Make a vector of each prompt, from the states behind the model's last layer and norm.
+
+        They run together with all other requests. What the prefix cache has is not computed again
+        for "last"; "mean" needs the state of every token.
+
+        Args:
+            prompts: A prompt, or a list of prompts.
+            pooling: State that stands for a prompt: that of its "last" token, or the "mean" of all.
+            normalize: Whether vectors are divided by their length.
+            dimensions: Numbers of each vector that are kept, from the first, before that; None
+                keeps all.
+            options: Priority and timeout; of a list of prompts also a list, one for each.
+
+        Returns:
+            f32[P, H], a row for each prompt, in their order; of one prompt f32[1, H].
+
+        Raises:
+            RequestError: A prompt cannot run, an argument is wrong, or the bundle's graph does not
+                tell states, as those that were exported before it could; nothing has run then.
+            GenerationError: A prompt failed, or its time was up.
+            ClosedError: The LLM is closed.
+
+        Examples:
+            >>> from nanoaccel import LLM
+            >>> with LLM("bundle") as llm:
+            ...     sea, ocean = llm.embed(["The sea", "The ocean"])
+            >>> -1.001 < float(sea @ ocean) < 1.001
+            True
+        """
+        asked = Pooling(kind=pooling, normalize=normalize, dimensions=dimensions)
+        return self._collect(prompts, asked, options).embeddings()
 
     def stream(
         self,
@@ -242,7 +280,7 @@ class LLM:
 
         Raises:
             RequestError: The prompt is empty, too long, or not a prompt.
-            QueueFullError: ``max_waiting`` requests wait already.
+            QueueFullError: ``max_waiting`` requests or ``max_queued_tokens`` tokens wait already.
             SamplingError: The parameters name a token that the model does not have.
             ClosedError: The LLM is closed.
 
@@ -281,6 +319,24 @@ class LLM:
             nanoaccel.errors.ClosedError: this LLM is closed. Open the bundle again
         """
         self.client.close()
+
+    def _collect(
+        self,
+        prompts: Prompt | Sequence[Prompt],
+        params: SamplingParams | Pooling | Sequence[SamplingParams | None] | None,
+        options: RequestOptions | Sequence[RequestOptions | None] | None,
+    ) -> OutputCollector:
+        """Run prompts until all have ended."""
+        ended = threading.Event()
+        collector = OutputCollector(self.client, prompts, params, options, ended.set)
+        try:
+            collector.submit()
+            while not ended.wait(SIGNAL_SECONDS):
+                pass
+        except BaseException:
+            collector.cancel()
+            raise
+        return collector
 
     def __enter__(self) -> LLM:
         return self

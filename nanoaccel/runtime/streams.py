@@ -10,13 +10,17 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
-from nanoaccel.errors import ConfigError, StreamConsumedError
+import numpy as np
+
+from nanoaccel.errors import ConfigError, GenerationError, StreamConsumedError
 from nanoaccel.runtime.engine.prompts import Prompt, is_single
 from nanoaccel.runtime.engine.protocol import EngineClient, Sink
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.outputs import Chunk, RequestOutput, collect
 from nanoaccel.runtime.types.ownership import Owner
+from nanoaccel.runtime.types.plan import Float32Array
+from nanoaccel.runtime.types.pooling import Pooling
 
 # A wait without a limit misses a Ctrl-C that comes just before it, and on Windows every one.
 SIGNAL_SECONDS = 0.2
@@ -228,7 +232,7 @@ class OutputCollector:
     Args:
         client: Runs the requests.
         prompts: One prompt, or a list of prompts; processed here, queued by ``submit``.
-        params: How to sample all of them, or each.
+        params: How to sample all of them, or each; or how each becomes an embedding.
         options: How to treat all of them, or each.
         on_end: Called when the last request has ended, in the engine's thread.
 
@@ -241,7 +245,7 @@ class OutputCollector:
         self,
         client: EngineClient[Any],
         prompts: Prompt | Sequence[Prompt],
-        params: SamplingParams | Sequence[SamplingParams | None] | None,
+        params: SamplingParams | Pooling | Sequence[SamplingParams | None] | None,
         options: RequestOptions | Sequence[RequestOptions | None] | None,
         on_end: Callable[[], None],
     ) -> None:
@@ -286,6 +290,20 @@ class OutputCollector:
             for requests, chunks in zip(self._requests, self._chunks, strict=True)
         ]
         return outputs[0] if self._single else outputs
+
+    def embeddings(self) -> Float32Array:
+        """The embeddings f32[P, H] of all prompts, in their order; only after the end.
+
+        Raises:
+            GenerationError: One of them was not made.
+        """
+        ends = [chunks[-1] for chunks in self._chunks]
+        for number, end in enumerate(ends):
+            if end.embedding is None:
+                why = end.finish_reason if end.error is None else end.error
+                raise GenerationError(f"prompt {number} has no embedding: {why}")
+        found = [end.embedding for end in ends if end.embedding is not None]
+        return np.stack(found) if found else np.empty((0, 0), np.float32)
 
     def _sink(self, chunks: list[Chunk]) -> Sink:
         def sink(chunk: Chunk) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nanoaccel.errors import ConfigError
+from nanoaccel.server.chat.families.table import REASONING_PARSERS, TOOL_PARSERS
 
 _CACHE_SHARE = 4
 
@@ -21,11 +22,14 @@ class Limits:
         header_bytes: Bytes of a request line and its headers.
         header_seconds: Seconds in which the headers must arrive.
         body_seconds: Seconds in which the body must arrive.
+        write_seconds: Seconds for which a client may take nothing of what is sent to it.
         depth: Levels of nesting in a body.
         messages: Messages of a chat.
         tools: Tools of a chat.
         prompts: Prompts of one request.
+        inputs: Inputs of one request for embeddings.
         n: Completions of one request, over all of its prompts.
+        scores: Log-probabilities of prompts in one answer, over all of its choices.
         stops: Stop strings and stop tokens, each.
         stop_chars: Characters of a stop string.
         biases: Tokens of a logit bias.
@@ -37,11 +41,14 @@ class Limits:
     header_bytes: int = 32 << 10
     header_seconds: float = 15.0
     body_seconds: float = 30.0
+    write_seconds: float = 60.0
     depth: int = 64
     messages: int = 2048
     tools: int = 128
     prompts: int = 128
+    inputs: int = 2048
     n: int = 128
+    scores: int = 1 << 20
     stops: int = 16
     stop_chars: int = 1024
     biases: int = 1024
@@ -66,11 +73,15 @@ class ServerConfig:
         cors: Origins whose pages may call the server.
         drain: Seconds that running requests have to end when the server is told to stop.
         ping: Seconds of silence after which a stream gets a comment.
+        max_connections: Connections that may be open, idle ones too; requests of others are told
+            to try again.
         log_requests: Whether the log shows what was asked.
+        tool_parser: How models write calls of tools; None is what their chat templates say.
+        reasoning_parser: How models write thoughts; None is what their chat templates say.
         limits: Limits of single requests.
 
     Raises:
-        ConfigError: There is no bundle, or a number is out of range.
+        ConfigError: There is no bundle, a number is out of range, or a parser is unknown.
     """
 
     bundles: tuple[Path, ...]
@@ -84,7 +95,10 @@ class ServerConfig:
     cors: tuple[str, ...] = ()
     drain: float = 30.0
     ping: float = 10.0
+    max_connections: int = 512
     log_requests: bool = False
+    tool_parser: str | None = None
+    reasoning_parser: str | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -92,10 +106,23 @@ class ServerConfig:
             raise ConfigError("there is no bundle to serve", "Name at least one folder")
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"port={self.port} is out of range", "It is 0 to 65535")
+        for name, known in (
+            ("tool_parser", TOOL_PARSERS),
+            ("reasoning_parser", REASONING_PARSERS),
+        ):
+            if getattr(self, name) not in (None, *known):
+                raise ConfigError(
+                    f"{name}={getattr(self, name)!r:.80} is unknown",
+                    f"Choose one of {', '.join(known)}",
+                )
         for name in ("memory", "keep_alive", "drain"):
             value = getattr(self, name)
             if value is not None and not value >= 0:
                 raise ConfigError(f"{name}={value} is out of range", "It must be 0 or more")
+        if self.max_connections < 1:
+            raise ConfigError(
+                f"max_connections={self.max_connections} is out of range", "It must be 1 or more"
+            )
         if any(not key.isascii() or not key.strip() for key in self.api_keys):
             raise ConfigError("an API key is empty or not ASCII", "Use letters and digits")
 

@@ -10,29 +10,35 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from nanoaccel.errors import PromptTooLongError
 from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.runtime.engine.protocol import EngineClient
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.streams import call_in
 from nanoaccel.runtime.types.outputs import Chunk, Completion, join_chunks
+from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.server.api_error import ApiError
+from nanoaccel.server.context_length import check_length, prompt_refusal
 from nanoaccel.server.metrics.latencies import CompletionWatch
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is to be continued, and how.
+    """What is to be continued, or to become an embedding, and how.
 
     Args:
-        prompts: Each gets ``params.n`` completions.
-        params: How to sample.
+        prompts: Each gets ``params.n`` completions, or one embedding.
+        params: How to sample or pool.
         options: How to treat them.
+        cuts: Whether ``params.max_tokens`` is a default, which is cut to what fits the context;
+            what a client asked for is not.
     """
 
     prompts: Sequence[Prompt]
-    params: SamplingParams
+    params: SamplingParams | Pooling
     options: RequestOptions
+    cuts: bool = False
 
 
 class Generation:
@@ -89,19 +95,21 @@ class Generation:
         """Encode prompts in a thread and queue them.
 
         Raises:
+            ApiError: A prompt and the tokens that are asked for do not fit the context.
             NanoAccelError: As ``EngineClient.process`` and ``submit``.
         """
-
-        def process() -> list[list[Any]]:
-            return [client.process(prompt, work.params, work.options) for prompt in work.prompts]
-
-        requests = await asyncio.to_thread(process)
+        requests = await asyncio.to_thread(_process, client, work)
         return cls(client, requests, watch, backlog=backlog, on_backlog=on_backlog)
 
     @property
     def prompt_tokens(self) -> int:
         """Tokens of all prompts, each counted once."""
         return sum(map(len, self.prompt_ids))
+
+    @property
+    def num_completions(self) -> int:
+        """Completions of all prompts."""
+        return len(self._requests)
 
     async def next(self) -> list[Chunk]:
         """Chunks that have come, waiting for at least one; none when all completions have ended.
@@ -158,3 +166,19 @@ class Generation:
         if chunk.finish_reason is not None:
             self._left -= 1
         return chunk
+
+
+def _process(client: EngineClient[Any], work: Work) -> list[list[Any]]:
+    """The requests of each prompt."""
+    params = work.params
+    asked = params.max_tokens if isinstance(params, SamplingParams) and not work.cuts else None
+    made = []
+    for prompt in work.prompts:
+        try:
+            requests = client.process(prompt, params, work.options)
+        except PromptTooLongError as error:
+            raise prompt_refusal(error, asked) from None
+        if asked is not None:
+            check_length(len(requests[0].prompt_ids), asked, client.context_length)
+        made.append(list(requests))
+    return made

@@ -15,6 +15,7 @@ from nanoaccel.server.app import create_app
 from nanoaccel.server.config import ServerConfig
 from nanoaccel.server.connection import connections
 from nanoaccel.server.service import Service
+from nanoaccel.server.sockets import allow_files
 
 _LAST_SECONDS = 5
 
@@ -54,6 +55,7 @@ class Running:
     async def run(self) -> None:
         """Serve; see ``serve``."""
         config = self._config
+        allow_files(config.max_connections)
         service = Service(config)
         self._loop = asyncio.get_running_loop()
         self._stop, self._again = asyncio.Event(), asyncio.Event()
@@ -62,7 +64,7 @@ class Running:
                 create_app(service),
                 host=config.host,
                 port=config.port,
-                http=connections(config.limits.header_seconds),
+                http=connections(config),
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import math
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from nanoaccel.server.chat.families.table import form_of
 from nanoaccel.server.config import ServerConfig
 from nanoaccel.server.metrics.latencies import Latencies
 from nanoaccel.server.metrics.requests import HttpCounts
@@ -63,7 +65,10 @@ class Service:
 
     def _load(self, name: str, bundle: Path) -> Model:
         engine = {**self.config.engine, "kv_cache_memory": self.config.cache_memory}
-        return Model(name, bundle, engine)
+        form = partial(
+            form_of, tools=self.config.tool_parser, reasoning=self.config.reasoning_parser
+        )
+        return Model(name, bundle, engine, form)
 
     @property
     def is_ready(self) -> bool:

@@ -6,41 +6,58 @@ The fields are those of vLLM and of llama.cpp's server: ``prompt`` is also ``con
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from nanoaccel.server.api_error import ApiError, bad_request
+from nanoaccel.server.chat.request import completed
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.models.model import Model
 from nanoaccel.server.openai.messages import read_chat_options, read_messages
 from nanoaccel.server.openai.running import model_for
+from nanoaccel.server.openai.tools import read_tool_choice, read_tools
 from nanoaccel.server.service import Service
+from nanoaccel.text import ChatOptions
 
-_MAX_IDS = 1 << 20
+MAX_IDS = 1 << 20
 
 
 async def tokenize(call: Call) -> None:
     """The token ids of a text, or of a chat."""
     fields = call.fields
-    with_pieces = fields.typed("return_token_strs", bool, fields.typed("with_pieces", bool, False))
+    with_texts = fields.typed("return_token_strs", bool, False)
+    with_pieces = fields.typed("with_pieces", bool, False)
     async with model_for(call) as model:
         ids = await _ids(call, model)
         answer: dict[str, Any] = {
-            "tokens": ids,
+            "tokens": _pieces(model, ids) if with_pieces else ids,
             "count": len(ids),
             "max_model_len": model.client.context_length,
-            "token_strs": [model.token_texts.text(token) for token in ids] if with_pieces else None,
+            "token_strs": [model.token_texts.text(token) for token in ids] if with_texts else None,
         }
     await call.reply(answer)
+
+
+def _pieces(model: Model, ids: list[int]) -> list[dict[str, Any]]:
+    """Tokens as llama.cpp's server tells them; a part of a character as a list of bytes."""
+    texts = model.token_texts
+    pieces = []
+    for token in ids:
+        raw = texts.utf8(token)
+        try:
+            pieces.append({"id": token, "piece": raw.decode("utf-8")})
+        except UnicodeDecodeError:
+            pieces.append({"id": token, "piece": list(raw)})
+    return pieces
 
 
 async def _ids(call: Call, model: Model) -> list[int]:
     fields, tokenizer = call.fields, model.tokenizer
     if fields.raw("messages") is not None:
-        limits = call.service.config.limits
-        messages, options = read_messages(fields, limits), read_chat_options(fields, limits)
+        messages, options = _chat(call)
         return await asyncio.to_thread(tokenizer.encode_chat, messages, options=options)
     text = fields.typed("prompt", str, fields.typed("content", str, ""))
     special = fields.typed("add_special_tokens", bool, fields.typed("add_special", bool, True))
@@ -49,7 +66,7 @@ async def _ids(call: Call, model: Model) -> list[int]:
 
 async def detokenize(call: Call) -> None:
     """The text of token ids."""
-    ids = call.fields.listed("tokens", _MAX_IDS)
+    ids = call.fields.listed("tokens", MAX_IDS)
     async with model_for(call) as model:
         end = model.client.info.vocab_size
         for token in ids:
@@ -63,11 +80,19 @@ async def detokenize(call: Call) -> None:
 
 async def apply_template(call: Call) -> None:
     """The text that a chat becomes."""
-    fields, limits = call.fields, call.service.config.limits
-    messages, options = read_messages(fields, limits), read_chat_options(fields, limits)
+    messages, options = _chat(call)
     async with model_for(call) as model:
         text = await asyncio.to_thread(model.tokenizer.render_chat, messages, options)
     await call.reply({"prompt": text})
+
+
+def _chat(call: Call) -> tuple[list[dict[str, Any]], ChatOptions]:
+    fields, limits = call.fields, call.service.config.limits
+    tools = [completed(tool) for tool in read_tools(fields, limits)]
+    if read_tool_choice(fields).mode == "none":
+        tools = []
+    options = replace(read_chat_options(fields), tools=tools if tools else None)
+    return read_messages(fields, limits), options
 
 
 class TokenizerInfo:

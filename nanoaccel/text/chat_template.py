@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nanoaccel.errors import BundleError, RequestError
 from nanoaccel.text.messages import check_messages, cut_at_mark, mark_end, plain
 from nanoaccel.text.template_environment import template_environment
+from nanoaccel.text.template_time import MOST_SECONDS, TemplateTimeError, limited
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -40,6 +41,11 @@ class ChatTemplate:
         self._origin = origin
         self._compiled: Template | None = None
 
+    @property
+    def source(self) -> str:
+        """The template, in jinja2's language."""
+        return self._source
+
     def render(
         self,
         messages: Sequence[Mapping[str, object]],
@@ -61,7 +67,8 @@ class ChatTemplate:
             variables: More of them for the template, before its special tokens.
 
         Raises:
-            RequestError: The messages are malformed, or the template refuses them.
+            RequestError: The messages are malformed, the template refuses them, or it takes too
+                long for them.
             BundleError: The template cannot be parsed.
         """
         checked = check_messages(messages)
@@ -77,7 +84,13 @@ class ChatTemplate:
             "add_generation_prompt": add_generation_prompt,
         }
         try:
-            prompt = self._compiled.render(given)
+            with limited():
+                prompt = self._compiled.render(given)
+        except TemplateTimeError:
+            raise RequestError(
+                f"{self._origin} takes more than {MOST_SECONDS:g} seconds for these messages",
+                "Send fewer or shorter ones",
+            ) from None
         except Exception as error:
             # Foreign code ran: what it raises, jinja2's errors or Python's, is about the messages.
             raise RequestError(

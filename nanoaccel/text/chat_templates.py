@@ -51,6 +51,12 @@ class ChatTemplates:
         """Whether a chat needs to name no template."""
         return _DEFAULT in self._templates
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The templates that a chat gets which names none: without tools, and with."""
+        names = [name for name in (_DEFAULT, _WITH_TOOLS) if name in self._templates]
+        return tuple(self._templates[name].source for name in names)
+
     def render(self, messages: Sequence[Mapping[str, object]], options: ChatOptions) -> str:
         """The prompt for a chat.
 

@@ -35,9 +35,14 @@ class OutputText:
     @property
     def matched(self) -> bool:
         """Whether a stop string has ended the text."""
-        if self._shown.matched is not None:
-            return True
-        return self._whole is not None and self._whole.matched
+        return self.stop_string is not None
+
+    @property
+    def stop_string(self) -> str | None:
+        """The stop string that has ended the text; None before."""
+        if self._shown.matched is not None or self._whole is None:
+            return self._shown.matched
+        return self._whole.stop_string
 
     def push(self, token_id: int, may_stop: bool) -> str:
         """The text that may be shown after a token.
@@ -54,7 +59,7 @@ class OutputText:
         hidden = self._hidden(token_id)
         if hidden:
             self._whole.push_hidden(hidden, self._detokenizer.pending())
-        if self._whole.matched and self._shown.matched is None:
+        if self._whole.stop_string is not None and self._shown.matched is None:
             # What the other holds back stands before the stop string.
             text = self._detokenizer.flush()
             self._text += text
@@ -106,9 +111,9 @@ class _WholeText:
         self._ahead = 0
 
     @property
-    def matched(self) -> bool:
-        """Whether there is one."""
-        return self._matcher.matched is not None
+    def stop_string(self) -> str | None:
+        """The one that was found; None before."""
+        return self._matcher.matched
 
     def push(self, text: str) -> None:
         """Take text that is shown."""

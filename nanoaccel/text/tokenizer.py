@@ -99,6 +99,22 @@ class Tokenizer:
         """Whether `encode_chat` can be called."""
         return self._chat_templates.has_default
 
+    @property
+    def chat_template_sources(self) -> tuple[str, ...]:
+        """The templates of chats without tools and with, as far as there are any, in jinja2."""
+        return self._chat_templates.sources
+
+    @property
+    def added_tokens(self) -> dict[str, int]:
+        """Tokens that are taken out of a text as they are, by spelling, with their ids."""
+        found = self._backend.get_added_tokens_decoder()
+        return {token.content: number for number, token in found.items()}
+
+    @property
+    def hidden_tokens(self) -> frozenset[str]:
+        """Spellings of the special tokens, which a text is usually shown without."""
+        return self._hidden
+
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """The token ids of a text.
 

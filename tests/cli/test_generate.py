@@ -86,8 +86,19 @@ def test_generate_json_has_all_of_the_completion(letters: Path, run_cli: Any) ->
     }
     assert content["logprobs"][0]["token_id"] == 24
     assert content["logprobs"][0]["top"][0][0] == 24
+    assert content["prompt_logprobs"] == []
     assert content["error"] is None
     assert "completions" not in content
+
+
+def test_generate_scores_a_prompt(letters: Path, run_cli: Any) -> None:
+    asked = ("--raw", "--json", "--prompt-logprobs", 1, "--max-tokens", 0)
+    content = json.loads(run_cli("generate", letters, "xyz", *asked).out)
+    first, *others = content["prompt_logprobs"]
+    assert first is None
+    assert [entry["token_id"] for entry in others] == [24, 25]
+    assert [entry["top"][0][0] for entry in others] == [24, 25]
+    assert (content["text"], content["finish_reason"]) == ("", "length")
 
 
 def test_generate_json_lists_several_completions(letters: Path, run_cli: Any) -> None:
@@ -150,7 +161,8 @@ def test_generate_keeps_some_tokens_only(letters: Path, alphabet: Any, run_cli: 
         (["hi", "--stream", "--json"], "--stream does not go with --json"),
         (["hi", "--stream", "-n", "2", "--temperature", "1"], "--stream does not go with -n 2"),
         (["hi", "--logprobs", "2"], "--logprobs"),
-        (["hi", "--max-tokens", "0"], "max_tokens=0"),
+        (["hi", "--prompt-logprobs", "2"], "--prompt-logprobs"),
+        (["hi", "--max-tokens", "-1"], "max_tokens=-1"),
         (["hi", "--temperature", "nan"], "temperature=nan"),
         (["hi", "--min-tokens", "9", "--max-tokens", "3"], "min_tokens=9"),
         (["hi", "--top-p", "0"], "top_p=0"),

@@ -32,6 +32,14 @@ def test_generate_follows_a_schema(bundle: Path, schema: Path, run_cli: Any) -> 
     assert [type(item) for item in answer] == [bool, bool]
 
 
+def test_generate_lets_json_have_spaces(bundle: Path, schema: Path, run_cli: Any) -> None:
+    asked = ("generate", bundle, "abc", "--json-schema", schema, "--flexible-whitespace")
+    ended = run_cli(*asked, "--max-tokens", 400, "--temperature", 1, "--seed", 2)
+    assert ended.code == 0
+    assert any(space in ended.out.strip() for space in " \n")
+    assert [type(item) for item in json.loads(ended.out)] == [bool, bool]
+
+
 def test_generate_follows_a_pattern_and_a_choice(bundle: Path, run_cli: Any) -> None:
     assert run_cli("generate", bundle, "abc", "--regex", "x{4}").out == "xxxx\n"
     ended = run_cli("generate", bundle, "abc", "--choice", "red", "--choice", "blue", "--json")
@@ -44,6 +52,9 @@ def test_generate_refuses_grammars_by_name(
     both = run_cli("generate", bundle, "abc", "--json-schema", schema, "--regex", "a")
     assert both.code == 2
     assert "--json-schema and --regex are both given" in both.err
+    alone = run_cli("generate", bundle, "abc", "--flexible-whitespace")
+    assert alone.code == 2
+    assert "--flexible-whitespace is given without --json-schema" in alone.err
     missing = run_cli("generate", bundle, "abc", "--json-schema", "nowhere.json")
     assert missing.code == 2
     assert "nowhere.json cannot be read" in missing.err

@@ -88,7 +88,8 @@ def test_engine_defaults_are_those_of_llm() -> None:
         for name, parameter in inspect.signature(LLM.__init__).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    del defaults["on_event"], defaults["max_waiting"], defaults["tuned"]
+    for name in ("on_event", "max_waiting", "max_queued_tokens", "tuned"):
+        del defaults[name]
     del defaults["generation_config"]  # with the options of sampling: --no-generation-config
     running = inspect.signature(generate).parameters["max_running"].default
     shown = {

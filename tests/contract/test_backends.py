@@ -169,6 +169,26 @@ def test_backend_may_be_asked_for_no_row(backend: Backend) -> None:
     assert same(sequences.run([(0, 5, 10)]), whole)
 
 
+def test_backend_tells_states_when_asked(backend: Backend) -> None:
+    size = backend.info.state_size
+    assert size > 0
+    lengths = [5, 40, 1]
+    sequences = Sequences(backend, lengths)
+    assert sequences.step([(0, 0, 5)]).states is None
+    alone = []
+    for number, length in enumerate(lengths):
+        found = sequences.step([(number, 0, length)], rows=[], states=True).states
+        assert found is not None
+        alone.append(found.copy())
+    assert alone[1].shape == (40, size)
+    sequences.step([(0, 0, 2), (1, 0, 30)])
+    rest = [(0, 2, 5), (1, 30, 40), (2, 0, 1)]
+    together = sequences.step(rest, rows=[2], states=True)
+    assert same(together.states, np.concatenate([alone[0][2:], alone[1][30:], alone[2]]))
+    logits = together.logits.copy()
+    assert same(sequences.step(rest, rows=[2]).logits, logits)
+
+
 def test_backend_pass_sizes_rise_from_one(backend: Backend) -> None:
     sizes = backend.info.pass_sizes
     assert list(sizes) == sorted(set(sizes))

@@ -1,4 +1,4 @@
-"""The runtime needs no torch: from the source tree, and from the built wheel alone."""
+"""Runtime and server need no torch: from the source tree, and from the built wheel alone."""
 
 from __future__ import annotations
 
@@ -55,6 +55,33 @@ assert nanoaccel.__file__.startswith(sys.prefix), nanoaccel.__file__
 for name in {absent!r}:
     assert importlib.util.find_spec(name) is None, name
 """
+SERVER = "server,onnx"
+NOT_FOR_SERVING = (*WORKSHOP, "openvino", "pydantic", "pydantic_core", "fastapi")
+# Asks a server for all that it should have without them, and stops it.
+SERVE = """
+import json, os, signal, subprocess, sys
+from urllib.request import Request, urlopen
+
+command = [sys.executable, "-m", "nanoaccel", "serve", sys.argv[1], "--port", "0"]
+server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+try:
+    url = server.stdout.readline().split()[-1]
+    headers = {"Content-Type": "application/json"}
+
+
+    def post(**body):
+        body = {"prompt": "The tide", "max_tokens": 8, **body}
+        return json.load(urlopen(Request(f"{url}/completions", json.dumps(body).encode(), headers)))
+
+
+    assert post(ignore_eos=True)["usage"]["completion_tokens"] == 8
+    assert post(guided_choice=["yes"])["choices"][0]["text"] == "yes"
+    assert b"<html" in urlopen(url.removesuffix("v1")).read()
+    assert json.load(urlopen(url.removesuffix("v1") + "openapi.json"))["openapi"] == "3.1.0"
+finally:
+    server.terminate()
+    assert server.wait(20) == 0
+"""
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> str:
@@ -94,16 +121,21 @@ def bundle(runtime: str, request: pytest.FixtureRequest) -> Path:
     return found
 
 
+def clean_python(folder: Path, *installs: tuple[str | Path, ...]) -> Path:
+    """The Python of a new environment, after some runs of ``pip install``."""
+    venv.create(folder, with_pip=True, symlinks=os.name != "nt")
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    for arguments in installs:
+        run(*pip, "--constraint", ROOT / "constraints.txt", *arguments)
+    return python
+
+
 @pytest.fixture(scope="module")
 def edge_python(runtime: str, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of a clean environment with the wheel and what it needs to run, no more."""
     folder = tmp_path_factory.mktemp("edge")
-    venv.create(folder, with_pip=True, symlinks=os.name != "nt")
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    run(*pip, "--constraint", ROOT / "constraints.txt", *EDGE, runtime)
-    run(*pip, "--no-deps", wheel)
-    return python
+    return clean_python(folder, (*EDGE, runtime), ("--no-deps", wheel))
 
 
 @pytest.mark.export
@@ -136,3 +168,13 @@ def test_wheel_generates_in_a_clean_environment(
     command = edge_python.with_name("nanoaccel" + edge_python.suffix)
     text = run(command, "generate", bundle, "The tide", "--max-tokens", "4", cwd=tmp_path)
     assert text.strip()
+
+
+@pytest.mark.export
+def test_wheel_serves_in_a_clean_environment(
+    wheel: Path, tiny_onnx_bundle: Path, tmp_path: Path
+) -> None:
+    python = clean_python(tmp_path / "server", (f"{wheel}[{SERVER}]",))
+    installed = "import sys" + INSTALLED.format(absent=NOT_FOR_SERVING)
+    run(python, "-c", installed, cwd=tmp_path)
+    run(python, "-c", SERVE, tiny_onnx_bundle, cwd=tmp_path)

@@ -3,14 +3,19 @@ from __future__ import annotations
 import json
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.fake_llms import WatchedBackend
+from support.fake_llms import WatchedBackend, write_bundle
+from support.scripted_server import ENGINE
 from support.servers import Served, serving
 
+import nanoaccel
+from nanoaccel.runtime.types.outputs import Chunk, RequestStats, Usage
 from nanoaccel.server.logs import JsonLines
 from nanoaccel.server.metrics.histogram import Histogram
+from nanoaccel.server.metrics.latencies import Latencies
 
 ASK = {"prompt": "abc", "max_tokens": 4}
 SAMPLE = re.compile(r'nanoaccel:(\w+)\{((?:\w+="(?:[^"\\\n]|\\.)*",?)*)\} (\S+)')
@@ -55,6 +60,27 @@ def test_metrics_count_what_was_done(served: Served) -> None:
     assert found["http_requests_total", 'path="/v1/completions",status="200"'] == 2
 
 
+def test_metrics_tell_what_the_cache_spared(served: Served) -> None:
+    for _ in range(2):
+        served.post("/v1/completions", {"prompt": 40 * "a", "max_tokens": 2})
+    found = samples(served)
+    model = 'model_name="letters"'
+    assert found["request_cached_ratio_count", model] == 2
+    assert found["request_cached_ratio_sum", model] == 36 / 40  # whole blocks of four
+    assert found["request_acceptance_ratio_count", model] == 0
+
+
+def test_acceptance_is_that_of_completions_with_drafts() -> None:
+    latencies = Latencies()
+    plain = RequestStats(0.0, 0.1, 1.0, 0)
+    drafted = replace(plain, drafted_tokens=8, accepted_tokens=6)
+    for stats in (plain, drafted):
+        end = Chunk("", (), finish_reason="stop", usage=Usage(4, 10), stats=stats)
+        latencies.watch(0.0).note(end, 1.0)
+    assert (latencies.accepted.count, latencies.accepted.total) == (1, 0.75)
+    assert latencies.cached.count == 2
+
+
 def test_metrics_of_unknown_paths_are_one(served: Served) -> None:
     for place in range(20):
         served.get(f"/nowhere/{place}")
@@ -73,13 +99,15 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
     return [json.loads(JsonLines().format(record)) for record in caplog.records]
 
 
+@pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("shows", [False, True])
 def test_log_tells_of_requests_and_of_prompts_if_asked(
-    shows: bool, letters: Path, caplog: pytest.LogCaptureFixture
+    shows: bool, stream: bool, letters: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "nanoaccel.server")
     with serving(letters, log_requests=shows, api_keys=("secret-key",)) as served:
-        served.post("/v1/completions", ASK, **{"X-Request-Id": "mine", "X-Api-Key": "secret-key"})
+        asked = {**ASK, "stream": stream}
+        served.post("/v1/completions", asked, **{"X-Request-Id": "mine", "X-Api-Key": "secret-key"})
         served.get("/health")
     told = [line for line in lines(caplog) if line["message"] == "request"]
     (line,) = [line for line in told if line["request_id"] == "mine"]
@@ -93,7 +121,7 @@ def test_log_tells_of_requests_and_of_prompts_if_asked(
         "finish_reason": "length",
     }
     assert {name: line[name] for name in expected} == expected
-    assert line.get("request") == (ASK if shows else None)
+    assert line.get("request") == (asked if shows else None)
     assert line.get("answer") == (["defg"] if shows else None)
     assert "secret-key" not in json.dumps(lines(caplog))
     assert not [line for line in told if line["path"] == "/health"]
@@ -142,3 +170,27 @@ def test_server_is_alive_before_it_is_ready(
     with serving(letters) as served:
         assert served.get("/ready").json == {"status": "ready"}
         assert len(backends) == 1
+
+
+def test_engine_tells_its_machine_and_models(letters: Path) -> None:
+    other = write_bundle(letters.parent / "other")
+    with serving(letters, other, api_keys=("secret",)) as served:
+        assert served.get("/v1/engine").status == 401
+        told = served.get("/v1/engine", Authorization="Bearer secret").json
+        assert served.get("/engine", Authorization="Bearer secret").status == 200
+    machine, (first, second) = told["machine"], told["models"]
+    assert told["version"] == nanoaccel.__version__
+    assert 1 <= machine["allowed_cpus"] <= machine["cpus"]
+    assert machine["free_memory"] > 0
+    assert (first["id"], first["loaded"], first["engine"]["context_length"]) == (
+        "letters",
+        True,
+        64,
+    )
+    assert (second["id"], second["loaded"], second["engine"]) == ("other", False, None)
+    assert str(letters.parent) not in str(told)
+    # The page is tested with these.
+    shown = ENGINE["models"][0]
+    assert machine.keys() == ENGINE["machine"].keys()
+    assert first.keys() == shown.keys()
+    assert first["engine"].keys() == shown["engine"].keys()

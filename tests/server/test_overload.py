@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import socket
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.disk_tiers import wait_until
 from support.fake_llms import WatchedBackend
+from support.raw_clients import metric, open_post, shows
 from support.servers import Served, serving
 
 from nanoaccel.server.config import Limits
@@ -22,33 +19,8 @@ GONE = 'http_requests_total{path="/v1/completions",status="0"}'
 ENDLESS = {"prompt": "a", "max_tokens": 60, "ignore_eos": True}
 
 
-def open_post(served: Served, body: dict[str, Any]) -> socket.socket:
-    """A request whose answer nobody has read yet."""
-    content = json.dumps(body).encode()
-    head = (
-        "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(content)}\r\n\r\n"
-    )
-    connection = socket.socket()
-    connection.settimeout(20)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.connect(("127.0.0.1", served.port))
-    connection.sendall(head.encode() + content)
-    return connection
-
-
-def metric(served: Served, name: str) -> float:
-    lines = served.get("/metrics").body.decode().splitlines()
-    found = [line for line in lines if line.startswith(f"nanoaccel:{name}")]
-    return float(found[0].rpartition(" ")[2]) if found else 0.0
-
-
 def cancelled(served: Served) -> float:
     return metric(served, 'request_success_total{model_name="letters",finished_reason="cancelled"}')
-
-
-def shows(served: Served, name: str, value: float) -> Callable[[], bool]:
-    return lambda: metric(served, name) == value
 
 
 @pytest.mark.parametrize("stream", [False, True])

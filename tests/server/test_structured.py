@@ -35,6 +35,8 @@ def test_answers_follow_the_grammar_that_is_asked_for(json_server: Served) -> No
     form = {"type": "json_schema", "json_schema": {"name": "pair", "schema": SCHEMA}}
     for asked in (
         {"response_format": form},
+        {"response_format": {"type": "json_object", "schema": SCHEMA}},  # llama.cpp's clients
+        {"response_format": {"type": "json_object", "value": SCHEMA}},  # huggingface_hub
         {"structured_outputs": {"json": SCHEMA}},
         {"guided_json": json.dumps(SCHEMA)},
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
+from random import Random
 
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
@@ -16,6 +17,7 @@ from nanoaccel.runtime.execution.runner import ModelRunner
 from nanoaccel.runtime.execution.selector import GraphSelector
 from nanoaccel.runtime.kv import CacheEviction, CacheShape, DiskTier, PagedCache, make_cache
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.load import Load
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduler import Scheduler
@@ -24,6 +26,7 @@ from nanoaccel.runtime.speculation import Controller, Speculator
 from nanoaccel.runtime.speculation.drafters import Drafter
 from nanoaccel.runtime.types.events import Event
 from nanoaccel.runtime.types.outputs import Chunk, Completion, join_chunks
+from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.text import Tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .\n!"
@@ -51,6 +54,23 @@ def next_letter(tokens: Sequence[int]) -> int:
 def quick() -> Rule:
     """The rule that writes ``next_letter``."""
     return scripted(VOCAB_SIZE, next_letter)
+
+
+class Restless(GraphSelector):
+    """Moves as the dice say."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__([PassTimeModel(decode={1: 1.0}, prompt_token=1.0)] * 2)
+        self.random = Random(seed)
+        self.moves = 0
+
+    def choose(self, load: Load) -> int:
+        assert min(load.requests, load.computed + load.pending) > 0
+        assert load.computed >= 0
+        if self.random.random() < 0.2:
+            self.moves += 1
+            self.current = 1 - self.current
+        return self.current
 
 
 class Bench:
@@ -158,6 +178,7 @@ class Bench:
         priority: int = 0,
         timeout: float | None = None,
         eviction: CacheEviction | None = None,
+        pooling: Pooling | None = None,
         **params: object,
     ) -> Request:
         """A request that is not queued."""
@@ -175,6 +196,7 @@ class Bench:
             options=RequestOptions(priority=priority),
             deadline=None if timeout is None else self.time + timeout,
             eviction=None if eviction is None else eviction.in_blocks(self.cache.block_size),
+            pooling=pooling,
         )
 
     def add(self, requests: Sequence[Request], *, even_if_full: bool = False) -> None:

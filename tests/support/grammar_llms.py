@@ -25,8 +25,14 @@ EOS = "<eos>"
 JSON_BACKEND = "random_json"
 
 
-def write_tokenizer(folder: Path, *, eos: bool = True) -> int:
-    """Bytes and some longer pieces; gives the size of the vocabulary."""
+def write_tokenizer(folder: Path, *, eos: bool = True, marks: Sequence[str] = ()) -> int:
+    """Bytes and some longer pieces; gives the size of the vocabulary.
+
+    Args:
+        folder: Where it is written.
+        eos: Whether it has a token that ends texts.
+        marks: Further special tokens.
+    """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {character: number for number, character in enumerate(alphabet)}
     level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -41,7 +47,7 @@ def write_tokenizer(folder: Path, *, eos: bool = True) -> int:
     backend = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
     backend.pre_tokenizer = level
     backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens(["<mark>"])
+    backend.add_special_tokens(["<mark>", *marks])
     if eos:
         backend.add_special_tokens([EOS])
     backend.save(str(folder / "tokenizer.json"))
@@ -49,10 +55,10 @@ def write_tokenizer(folder: Path, *, eos: bool = True) -> int:
     return int(backend.get_vocab_size())
 
 
-def write_bundle(folder: Path, *, eos: bool = True) -> Path:
+def write_bundle(folder: Path, *, eos: bool = True, marks: Sequence[str] = ()) -> Path:
     """A plain folder with that tokenizer and a context of 512 tokens."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_tokenizer(folder, eos=eos)
+    write_tokenizer(folder, eos=eos, marks=marks)
     (folder / "openvino_model.xml").write_text("<net/>")
     (folder / "openvino_model.bin").write_bytes(b"")
     (folder / "config.json").write_text(json.dumps({"max_position_embeddings": CONTEXT}))

@@ -76,9 +76,9 @@ def plan_of_one_core() -> ThreadPlan:
 def counters_of(**changes: Any) -> Counters:
     """Zero but for what is said."""
     names = (
-        "waiting running cache_blocks owned_blocks cached_blocks cache_bytes submitted refused "
-        "preemptions steps computed_tokens generated_tokens queried_tokens hit_tokens "
-        "restored_tokens evictions saved_blocks callback_errors"
+        "waiting running waiting_tokens cache_blocks owned_blocks cached_blocks cache_bytes "
+        "submitted refused preemptions steps computed_tokens generated_tokens queried_tokens "
+        "hit_tokens restored_tokens evictions saved_blocks callback_errors"
     )
     none = Durations(0, 0.0, 0.0, 0.0, 0.0)
     values: dict[str, Any] = {

@@ -18,7 +18,8 @@ from nanoaccel.runtime.kv.token_eviction import CacheEviction, blocks_to_drop
 from nanoaccel.runtime.sampling import Sampled, SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens, Scheduler
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
+from nanoaccel.runtime.scheduling.scheduler import Scheduler
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
 from nanoaccel.runtime.types.outputs import FinishReason
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array

@@ -20,6 +20,24 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from nanoaccel.server.page import page_routes
 
+ENGINE: dict[str, Any] = {
+    "version": "1.2.3",
+    "machine": {
+        "cpu": "A CPU <b>of</b> tests", "architecture": "x86_64", "system": "linux",
+        "instructions": ["avx2", "amx"], "sockets": 1, "numa_nodes": 1, "cores": 4, "cpus": 8,
+        "allowed_cpus": 6, "cpu_quota": 2.5, "memory_limit": None, "free_memory": 3_000_000_000,
+    },
+    "models": [
+        {
+            "id": "tiny", "loaded": True, "memory": 90_000_000, "source": "hub/tiny",
+            "parameters": 134_515_008, "recipe": {"weights": "int4", "draft": None},
+            "engine": {
+                "backend": "openvino", "device": "CPU", "engines": 1, "threads": 4,
+                "cache_precision": "bf16", "context_length": 8192,
+            },
+        },
+    ],
+}  # fmt: skip
 METRICS = """\
 # HELP nanoaccel:num_requests_running Requests that hold cache.
 # TYPE nanoaccel:num_requests_running gauge
@@ -100,6 +118,7 @@ class ScriptedServer:
             Route("/v1/models", self._models),
             Route("/v1/chat/completions", self._chat, methods=["POST"]),
             Route("/metrics", self._metrics),
+            Route("/v1/engine", self._engine),
         ]
         app = Starlette(routes=[*routes, Mount("/below", routes=routes)])
         config = uvicorn.Config(app, log_level="error", lifespan="off", ws="none")
@@ -154,6 +173,9 @@ class ScriptedServer:
         tokens = str(int((time.monotonic() - self._began) * 100))
         return self._refused(request) or PlainTextResponse(METRICS.replace("TOKENS", tokens))
 
+    async def _engine(self, request: Request) -> Response:
+        return self._refused(request) or JSONResponse(ENGINE)
+
     async def _chat(self, request: Request) -> Response:
         refused = self._refused(request)
         if refused is not None:
@@ -181,7 +203,7 @@ class ScriptedServer:
                         yield f": {part.text}\n\n"
                     case str():
                         yield _event(_chunk({"content": part}))
-                    case {"prompt_progress": _}:
+                    case {"prompt_progress": _} | {"queue": _}:
                         yield _event({"choices": [], **part})
                     case {"error": _}:
                         yield _event(part)

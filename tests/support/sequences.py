@@ -54,7 +54,13 @@ class Sequences:
         self.blocks[sequence] = kept
         self.dropped[sequence] += len(places) * self.backend.info.block_size
 
-    def step(self, pieces: list[tuple[int, int, int]], rows: list[int] | None = None) -> StepResult:
+    def step(
+        self,
+        pieces: list[tuple[int, int, int]],
+        rows: list[int] | None = None,
+        *,
+        states: bool = False,
+    ) -> StepResult:
         """Compute ``(sequence, start, end)`` pieces in one step; a row for each last token."""
         size = self.backend.info.block_size
         ends = np.cumsum([end - start for _, start, end in pieces])
@@ -67,6 +73,7 @@ class Sequences:
             block_ids=np.concatenate(blocks).astype(np.int32),
             block_begins=np.cumsum([0, *map(len, blocks)]).astype(np.int32),
             logits_rows=np.array(ends - 1 if rows is None else rows, np.int64),
+            states=states,
             pad_to=self.pad_to,
         )
         return self.backend.forward(plan)

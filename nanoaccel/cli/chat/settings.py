@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nanoaccel.runtime.sampling import SamplingParams
 
 _DEFAULT = "default"
-_NOT_HERE = ("n", "logprobs", "logit_bias", "stop_token_ids")
+_NOT_HERE = ("n", "logprobs", "prompt_logprobs", "logit_bias", "stop_token_ids")
 _WORDS = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
 
 

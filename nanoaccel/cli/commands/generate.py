@@ -58,6 +58,9 @@ def generate(
         int | None,
         in_sampling(help="With --json: log-probabilities of each token and of the k likeliest."),
     ] = None,
+    prompt_logprobs: Annotated[
+        int | None, in_sampling(help="The same of the prompt; --max-tokens 0 writes nothing.")
+    ] = None,
     max_running: Annotated[
         int,
         in_engine(help="Completions that run together at most."),
@@ -68,8 +71,13 @@ def generate(
     BUNDLE is a bundle's folder. Without PROMPT, or with '-', the prompt is read from standard
     input; the last line's end is then left out.
     """
-    _check_together(raw=raw, system=system, stream=stream, as_json=as_json, n=n, logprobs=logprobs)
-    params = sampling.params(n=n, logprobs=logprobs, grammar=grammar.grammar())
+    _check_together(raw=raw, system=system, stream=stream, as_json=as_json, n=n)
+    for name, given in (("--logprobs", logprobs), ("--prompt-logprobs", prompt_logprobs)):
+        if given is not None and not as_json:
+            raise ConfigError(f"{name} are only shown in JSON", "Add --json")
+    params = sampling.params(
+        n=n, logprobs=logprobs, prompt_logprobs=prompt_logprobs, grammar=grammar.grammar()
+    )
     text = read_prompt(prompt, file)
     echo = not as_json and n == 1 and (sys.stdout.isatty() if stream is None else stream)
     arguments = llm_arguments(engine, replicas, speculation, reuse)
@@ -92,7 +100,6 @@ def _check_together(
     stream: bool | None,
     as_json: bool,
     n: int,
-    logprobs: int | None,
 ) -> None:
     if raw and system is not None:
         raise ConfigError("--system does not go with --raw", "Leave one of them out")
@@ -100,8 +107,6 @@ def _check_together(
         raise ConfigError("--stream does not go with --json", "Leave one of them out")
     if stream and n > 1:
         raise ConfigError(f"--stream does not go with -n {n}", "Leave one of them out")
-    if logprobs is not None and not as_json:
-        raise ConfigError("--logprobs are only shown in JSON", "Add --json")
 
 
 def _wrap(llm: LLM, text: str, raw: bool, system: str | None) -> Prompt:
@@ -140,5 +145,6 @@ def _facts(completion: Completion) -> dict[str, Any]:
         "usage": asdict(completion.usage),
         "stats": {**asdict(completion.stats), "decode_tokens_per_second": speed},
         "logprobs": [asdict(entry) for entry in completion.logprobs],
+        "prompt_logprobs": [entry and asdict(entry) for entry in completion.prompt_logprobs],
         "error": completion.error,
     }

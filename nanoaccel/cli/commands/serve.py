@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nanoaccel.cli.installation.extras import need_packages
 from nanoaccel.cli.options import (
     EngineOptions,
+    ParserOptions,
     ReplicaOptions,
     ReuseOptions,
     ServerOptions,
@@ -18,7 +19,6 @@ from nanoaccel.cli.options import (
     llm_arguments,
 )
 from nanoaccel.cli.options.panels import in_engine
-from nanoaccel.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from nanoaccel.server.config import ServerConfig
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 def serve(
     bundles: list[Path],
     server: ServerOptions,
+    parsers: ParserOptions,
     engine: EngineOptions,
     replicas: ReplicaOptions,
     speculation: SpeculationOptions,
@@ -35,13 +36,17 @@ def serve(
     max_waiting: Annotated[
         int, in_engine(help="Requests that may wait; further ones are told to try again.")
     ] = 1024,
+    max_queued_tokens: Annotated[
+        int | None,
+        in_engine(help="Prompt tokens of requests that wait; further ones are told to try again."),
+    ] = None,
 ) -> None:
     """Serve bundles by OpenAI's API, until SIGTERM or Ctrl-C.
 
     BUNDLES are folders; the name of each is that of its model. The first is loaded at once, the
     others when they are asked for. The log goes to standard error, as JSON.
     """
-    _check_extra()
+    need_packages("server", "starlette", "uvicorn")
     from nanoaccel.server.config import ServerConfig
     from nanoaccel.server.logs import log_as_json
     from nanoaccel.server.run import serve as run
@@ -49,8 +54,14 @@ def serve(
     arguments = llm_arguments(engine, replicas, speculation, reuse)
     config = ServerConfig(
         bundles=tuple(bundles),
-        engine={**arguments, "max_running": max_running, "max_waiting": max_waiting},
+        engine={
+            **arguments,
+            "max_running": max_running,
+            "max_waiting": max_waiting,
+            "max_queued_tokens": max_queued_tokens,
+        },
         **server.arguments(),
+        **parsers.arguments(),
     )
     if not config.on_loopback and not config.api_keys:
         typer.echo(
@@ -65,11 +76,3 @@ def serve(
 def _say_where(config: ServerConfig, port: int) -> None:
     host = f"[{config.host}]" if ":" in config.host else config.host
     typer.echo(f"http://{host}:{port}/v1")
-
-
-def _check_extra() -> None:
-    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(
-            f"{' and '.join(missing)} not installed", "pip install 'nanoaccel[server]'"
-        )

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 from nanoaccel.cli.options.engine import EngineOptions, ReplicaOptions
 from nanoaccel.cli.options.grammar import GrammarOptions
+from nanoaccel.cli.options.parsers import ParserOptions
 from nanoaccel.cli.options.reuse import ReuseOptions
 from nanoaccel.cli.options.sampling import SamplingOptions
 from nanoaccel.cli.options.server import ServerOptions
@@ -12,6 +13,7 @@ from nanoaccel.cli.options.speculation import SpeculationOptions
 __all__ = [
     "EngineOptions",
     "GrammarOptions",
+    "ParserOptions",
     "ReplicaOptions",
     "ReuseOptions",
     "SamplingOptions",

@@ -21,6 +21,13 @@ class GrammarOptions:
     json_schema: Annotated[
         Path | None, in_sampling(metavar="FILE", help="JSON schema that the answer must follow.")
     ] = None
+    flexible_whitespace: Annotated[
+        bool,
+        in_sampling(
+            "--flexible-whitespace",
+            help="Let JSON of a schema have spaces and line breaks; it takes more tokens.",
+        ),
+    ] = False
     regex: Annotated[
         str | None,
         in_sampling(metavar="PATTERN", help="Regular expression that the whole answer matches."),
@@ -34,7 +41,7 @@ class GrammarOptions:
         """The grammar.
 
         Raises:
-            ConfigError: Two are given, or the file cannot be read.
+            ConfigError: Two are given, the file cannot be read, or whitespace is given without it.
             SamplingError: It cannot be used.
             MissingExtraError: llguidance is not installed.
         """
@@ -44,6 +51,10 @@ class GrammarOptions:
             "--choice": self.choice or None,
         }
         given = [name for name, value in named.items() if value is not None]
+        if self.flexible_whitespace and self.json_schema is None:
+            raise ConfigError(
+                "--flexible-whitespace is given without --json-schema", "Leave it out"
+            )
         if not given:
             return None
         if len(given) > 1:
@@ -52,7 +63,9 @@ class GrammarOptions:
         from nanoaccel.runtime.sampling import Grammar
 
         if self.json_schema is not None:
-            return Grammar.json_schema(_read(self.json_schema))
+            return Grammar.json_schema(
+                _read(self.json_schema), flexible_whitespace=self.flexible_whitespace
+            )
         if self.regex is not None:
             return Grammar.regex(self.regex)
         assert self.choice is not None

@@ -64,7 +64,12 @@ class SamplingOptions:
     ] = False
 
     def params(
-        self, *, n: int = 1, logprobs: int | None = None, grammar: Grammar | None = None
+        self,
+        *,
+        n: int = 1,
+        logprobs: int | None = None,
+        prompt_logprobs: int | None = None,
+        grammar: Grammar | None = None,
     ) -> SamplingParams:
         """The checked parameters.
 
@@ -91,6 +96,7 @@ class SamplingOptions:
             ignore_eos=self.ignore_eos,
             n=n,
             logprobs=logprobs,
+            prompt_logprobs=prompt_logprobs,
             grammar=grammar,
         )
         return SamplingSettings().complete(params) if self.no_generation_config else params

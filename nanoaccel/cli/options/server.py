@@ -57,6 +57,10 @@ class ServerOptions:
         float,
         in_server(metavar="SECONDS", help="Time that running requests have to end on SIGTERM."),
     ] = 30.0
+    max_connections: Annotated[
+        int,
+        in_server(help="Connections that may be open; requests of others are told to try again."),
+    ] = 512
     log_requests: Annotated[
         bool, in_server("--log-requests", help="Write prompts and answers into the log.")
     ] = False
@@ -76,6 +80,7 @@ class ServerOptions:
             "memory": None if self.memory is None else parse_bytes("--memory", self.memory),
             "keep_alive": self.keep_alive,
             "drain": self.drain,
+            "max_connections": self.max_connections,
             "log_requests": self.log_requests,
         }
 

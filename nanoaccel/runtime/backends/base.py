@@ -66,6 +66,7 @@ class BackendInfo:
             precisions, shapes. Blocks move only between backends where it is equal.
         slots: Whether all blocks of a sequence must lie in one slot, in order: the backend is a
             ``kv.SlotMemory`` then. Else any block will do for any sequence.
+        state_size: Numbers of a token's state; 0 where the graph does not tell it.
         pass_sizes: Tokens of passes that may follow each other at no cost, rising; another size may
             have to be prepared. Empty where all sizes are alike.
     """
@@ -79,6 +80,7 @@ class BackendInfo:
     threads: int
     cache_layout: str
     slots: bool = False
+    state_size: int = 0
     pass_sizes: tuple[int, ...] = ()
 
     def pass_size(self, tokens: int) -> int:

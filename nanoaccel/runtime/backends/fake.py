@@ -17,6 +17,8 @@ from nanoaccel.runtime.types.plan import Float32Array, Int32Array, StepPlan, Ste
 
 Rule = Callable[[Sequence[int]], Float32Array]
 
+_STATE_SIZE = 3
+
 
 def scripted(vocab_size: int, script: Callable[[Sequence[int]], int]) -> Rule:
     """A rule whose likeliest next token is ``script(tokens so far)``."""
@@ -80,6 +82,7 @@ class FakeBackend:
             threads=1,
             cache_layout=f"fake i32[{block_size},2]",
             slots=slots,
+            state_size=_STATE_SIZE,
         )
 
     def allocate_cache(self, num_blocks: int) -> None:
@@ -95,6 +98,7 @@ class FakeBackend:
         rows = {int(row): index for index, row in enumerate(plan.logits_rows)}
         logits = np.zeros((len(rows), self.info.vocab_size), np.float32)
         scores: list[Float32Array] = []
+        states = np.empty((len(plan.token_ids), _STATE_SIZE), np.float32)
         for sequence, past in enumerate(plan.past_lens.tolist()):
             begin, end = plan.seq_begins[sequence : sequence + 2].tolist()
             blocks = plan.block_ids[slice(*plan.block_begins[sequence : sequence + 2])]
@@ -109,13 +113,15 @@ class FakeBackend:
                 if token in rows:
                     seen = history[: past + token - begin + 1, 0]
                     logits[rows[token]] = self.rule(seen.tolist())
+            states[begin:end] = _states(history)[past:]
             if self._attention_scores:
                 scores.append(_attention(history, past))
-        states = np.stack([plan.token_ids, plan.positions], -1).astype(np.float32)
+        hidden = np.stack([plan.token_ids, plan.positions], -1).astype(np.float32)
         return StepResult(
             logits,
             np.concatenate(scores) if self._attention_scores else None,
-            states if self._hidden_states else None,
+            hidden if self._hidden_states else None,
+            states if plan.states else None,
         )
 
     def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
@@ -145,6 +151,12 @@ class FakeBackend:
         of_blocks = np.repeat(missing[::size], size)[: len(missing)]
         assert (missing == of_blocks).all(), "a gap inside a block"
         assert (missing[past:] == missing[-1]).all(), "a gap between new tokens"
+
+
+def _states(history: Int32Array) -> Float32Array:
+    """Of (token, position) i32[n, 2]: both, from 1, and a sum over all tokens so far."""
+    sums = np.cumsum((1 + history[:, 0]) * (1 + history[:, 1]))
+    return np.column_stack([1 + history, sums]).astype(np.float32)
 
 
 def _attention(history: Int32Array, past: int) -> Float32Array:

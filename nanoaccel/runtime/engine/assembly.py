@@ -54,6 +54,7 @@ def start_engine(
         budget=runners[0].budget,
         max_running=config.max_running,
         max_waiting=config.max_waiting,
+        max_queued_tokens=config.max_queued_tokens,
         clock=time.perf_counter,
         share_prefixes=config.prefix_cache,
     )

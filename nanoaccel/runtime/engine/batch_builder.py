@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nanoaccel.runtime.kv import KVCache
-from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.types.packing import SequenceTokens, StepPacker
 from nanoaccel.runtime.types.plan import StepPlan
 
@@ -19,7 +19,7 @@ class BatchBuilder:
     def assemble(
         self, chunks: Sequence[ScheduledTokens], cache: KVCache, pad_to: int = 0
     ) -> StepPlan:
-        """Pack chunks, in order, into one ragged batch; those that complete get rows of logits.
+        """Pack chunks, in order, into one ragged batch, with the rows of logits that they read.
 
         The plan is valid until the next call.
 
@@ -28,17 +28,20 @@ class BatchBuilder:
             cache: Has room for them.
             pad_to: As in the plan.
         """
-        return self._packer.pack([_tokens_of(chunk) for chunk in chunks], cache, pad_to)
+        states = any(chunk.pooled for chunk in chunks)
+        return self._packer.pack(
+            [_tokens_of(chunk) for chunk in chunks], cache, pad_to, states=states
+        )
 
 
 def _tokens_of(chunk: ScheduledTokens) -> SequenceTokens:
-    request, start, rows = chunk.request, chunk.start, chunk.num_rows
+    request, start = chunk.request, chunk.start
     return SequenceTokens(
         request.id,
         request.tokens(start, chunk.end),
         start,
         start - request.num_evicted,
-        rows,
-        chunk.last - start - rows,
+        chunk.num_rows,
+        chunk.first_row,
         chunk.drafts,
     )

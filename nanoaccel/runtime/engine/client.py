@@ -26,6 +26,7 @@ from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.types.events import EventListener
+from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.text import Tokenizer
 
 
@@ -82,7 +83,9 @@ class InProcessClient:
             quantization_group=graph_config.quantization_group,
             fuse_projections=graph_config.fuse_projections,
         )
-        self.info = loaded.models[0].backend.info
+        infos = [model.backend.info for model in loaded.models]
+        # An embedding must be possible wherever its request runs.
+        self.info = replace(infos[0], state_size=min(info.state_size for info in infos))
         try:
             fewest = min(model.shape.num_blocks for model in loaded.models)
             self.cache_tokens = fewest * self.info.block_size
@@ -109,7 +112,10 @@ class InProcessClient:
         return self._processor.context_length
 
     def process(
-        self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
+        self,
+        prompt: Prompt,
+        params: SamplingParams | Pooling | None,
+        options: RequestOptions | None,
     ) -> list[Request]:
         """Make the requests of a prompt; as ``EngineClient.process``."""
         self.thread.owner.check()

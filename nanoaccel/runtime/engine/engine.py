@@ -8,16 +8,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import zip_longest
 
-from nanoaccel.errors import NanoAccelError, QueueFullError
 from nanoaccel.runtime.engine.batch_builder import BatchBuilder
-from nanoaccel.runtime.engine.isolation import isolate, without_drafts
+from nanoaccel.runtime.engine.isolation import in_words, isolate, without_drafts
 from nanoaccel.runtime.engine.metrics import Counters, Recorder
 from nanoaccel.runtime.engine.phases import StepObserver, Unobserved
+from nanoaccel.runtime.engine.progress import ProgressTeller
+from nanoaccel.runtime.engine.prompt_reading import read_prompts
 from nanoaccel.runtime.engine.token_evictor import TokenEvictor
 from nanoaccel.runtime.execution.runner import ModelRunner
 from nanoaccel.runtime.execution.selector import GraphSelector
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens, Scheduler
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
+from nanoaccel.runtime.scheduling.scheduler import Scheduler
 from nanoaccel.runtime.speculation import Speculator, StepSavings
 from nanoaccel.runtime.types.events import Event, EventListener
 from nanoaccel.runtime.types.outputs import Chunk
@@ -70,6 +72,7 @@ class Engine:
         self.scheduler = scheduler
         self._speculator = speculator
         self._emit = emit
+        self._progress = ProgressTeller(emit)
         self._clock = clock
         self._buffers = BatchBuilder()
         self._evictor = TokenEvictor(self.runner.cache.block_size)
@@ -101,17 +104,13 @@ class Engine:
             QueueFullError: The queue has no room for all of them.
         """
         with self.lock:
-            room = self.scheduler.room
-            if len(requests) > room and not even_if_full:
-                self.recorder.refused += len(requests)
-                raise QueueFullError(
-                    f"the queue has room for {room} requests, not for {len(requests)}",
-                    "Try again later, or raise max_waiting",
-                )
+            if not even_if_full:
+                self.scheduler.check_room(requests)
             now = self._clock()
             for request in requests:
                 request.submit(now)
                 self.scheduler.add(request, even_if_full=even_if_full)
+                self._progress.add(request)
             self.recorder.submitted += len(requests)
 
     def cancel(self, request: Request) -> None:
@@ -147,8 +146,7 @@ class Engine:
                 chunks = self._schedule()
             observer.begin("draft")
             chunks = self._speculator.extend(chunks, self._has_room)
-            error = self._pass(chunks)
-            if error is not None:
+            if (error := self._pass(chunks)) is not None:
                 with self.lock:
                     live = without_drafts(chunks, self.runner.cache)
                 isolate(live, error, partial(self._pass, again=True), self._fail)
@@ -176,14 +174,17 @@ class Engine:
             return error
         now = self._clock()
         observer.begin("other")
+        reading = read_prompts(chunks, result, self._fail)
         with self.lock:
-            self.runner.times.step.observe(len(plan.token_ids), now - begun)
+            if not reading:  # that costs more than what most passes do
+                self.runner.times.step.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
-            savings = StepSavings() if again else self._speculator.savings(drafted, now - begun)
+            typical = not again and not reading  # a part of a step says nothing of what one costs
+            savings = self._speculator.savings(drafted, now - begun) if typical else StepSavings()
             given = self._commit(chunks, result, now, savings)
         observer.begin("draft")
         self._show(chunks, result)
-        if not again:  # a part of a step says nothing of what a step costs
+        if typical:
             self._speculator.settle(drafted, given, now - begun)
         return None
 
@@ -191,8 +192,10 @@ class Engine:
         """How the engine does."""
         with self.lock:
             return self.recorder.snapshot(
+                refused=self.scheduler.num_refused,
                 waiting=self.scheduler.num_waiting,
                 running=self.scheduler.num_running,
+                waiting_tokens=self.scheduler.waiting_tokens,
                 preemptions=self.scheduler.num_preemptions,
                 cache=self.runner.cache,
                 stats=[runner.cache.stats for runner in self.runners],
@@ -211,9 +214,12 @@ class Engine:
         if self.selector is not None:
             self._move(self.selector)
         chunks = self.scheduler.schedule()
+        now, waiting = self._clock(), self.scheduler.num_waiting
         for chunk in chunks:
             if chunk.request.announce():
                 self._emit(Event("started", chunk.request.id))
+                self._progress.tell(chunk.request, now, waiting)
+        self._progress.tell_places(self.scheduler.waiting(), now, waiting)
         return chunks
 
     def _move(self, selector: GraphSelector) -> None:
@@ -231,8 +237,7 @@ class Engine:
     def _has_room(self, request: Request, length: int) -> bool:
         """Whether the cache has room for a request's first so many tokens."""
         with self.lock:
-            live = request.finish_reason is None
-            return live and self.runner.cache.allocate(request.id, length)
+            return request.finish_reason is None and self.runner.cache.allocate(request.id, length)
 
     def _show(self, chunks: list[ScheduledTokens], result: StepResult) -> None:
         """Let drafters see what was computed for tokens that are part of a text."""
@@ -256,18 +261,21 @@ class Engine:
             cached = chunk.last - request.num_evicted
             scores = None if result.scores is None else result.scores[seen : seen + cached]
             seen += cached
-            logits = result.logits[row : row + rows]
+            logits = result.logits[row + chunk.scored : row + rows]
             row += rows
             if request.finish_reason is not None:  # cancelled during the pass
                 continue
             request.num_computed = chunk.end
-            written = self.verify(chunk, logits, now, savings) if chunk.completes else []
+            self._progress.tell(request, now, self.scheduler.num_waiting)
+            written = self.verify(chunk, logits, now, savings) if chunk.samples else []
+            if chunk.completes and not chunk.samples:
+                written.append(request.finish("length", now))
             self.runner.cache.commit(request.id, request.tokens(0, request.num_computed))
             if chunk.drafts:
                 self.runner.cache.trim(request.id, request.num_cached)
             if request.eviction is not None and request.finish_reason is None:
-                restarted = chunk.start == 0
-                self._evictor.evict(request, self.runner.cache, scores, restarted=restarted)
+                fresh = chunk.start == 0
+                self._evictor.evict(request, self.runner.cache, scores, restarted=fresh)
             given += sum(len(piece.token_ids) for piece in written)
             if written and request.finish_reason is None:
                 self._append_forced(request, now, written)
@@ -329,13 +337,12 @@ class Engine:
                 self._end(chunk.request, self._failure(chunk.request, error))
 
     def _failure(self, request: Request, error: BaseException) -> Chunk:
-        known = isinstance(error, NanoAccelError)
-        message = str(error) if known else f"{type(error).__name__}: {error}"
-        return request.finish("error", self._clock(), error=message)
+        return request.finish("error", self._clock(), error=in_words(error))
 
     def _end(self, request: Request, chunk: Chunk) -> None:
         assert chunk.finish_reason is not None
         self._evictor.forget(request.id)
+        self._progress.forget(request)
         self._speculator.finish(request)
         self.recorder.finish(request.id, chunk.finish_reason)
         self._emit(Event.of(request.id, chunk))

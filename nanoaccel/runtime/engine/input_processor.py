@@ -15,7 +15,10 @@ from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.sampling import GrammarCompiler, SamplingParams, SamplingSettings
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.text import Tokenizer
+
+_NO_TEXT = SamplingParams(max_tokens=0)
 
 
 class InputProcessor:
@@ -66,24 +69,32 @@ class InputProcessor:
         return self._length_with(self._eviction)
 
     def process(
-        self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
+        self,
+        prompt: Prompt,
+        params: SamplingParams | Pooling | None,
+        options: RequestOptions | None,
     ) -> list[Request]:
         """Make the requests of a prompt, one for each completion; each has the seed after the last.
 
         Args:
             prompt: What to continue.
-            params: How to sample; None is ``SamplingParams()``.
+            params: How to sample, or how the prompt becomes an embedding; None is
+                ``SamplingParams()``.
             options: How to treat it; None is ``RequestOptions()``.
 
         Raises:
             RequestError: The prompt is empty, too long, or not a prompt; or it asks for eviction
-                by score and there are no scores.
+                by score and there are no scores, or for an embedding that the graph cannot make.
             SamplingError: The parameters name a token that the model does not have, or a grammar
                 that cannot be used with its tokens.
             MissingExtraError: A grammar needs llguidance, which is not installed.
             ConfigError: The cache eviction does not fit the cache, or ``params`` or ``options`` is
                 of another type.
         """
+        pooling = None
+        if isinstance(params, Pooling):
+            pooling, params = params, _NO_TEXT
+            self._check_pooling(pooling)
         params = self._settings.complete(_checked(params, SamplingParams, "params"))
         options = _checked(options, RequestOptions, "options")
         eviction = self._eviction_of(options)
@@ -112,9 +123,25 @@ class InputProcessor:
                 eviction=eviction,
                 sampler=requests[0].sampler.fork(seed) if requests else None,
                 grammar=grammar,
+                pooling=pooling,
             )
             requests.append(request)
         return requests
+
+    def _check_pooling(self, pooling: Pooling) -> None:
+        """Raises RequestError unless the graph can make such an embedding."""
+        size = self._info.state_size
+        if size == 0:
+            raise RequestError(
+                f"this bundle's {self._info.name} graph does not tell the states that an embedding "
+                "is made of",
+                "Export the model again, with this version",
+            )
+        if pooling.dimensions is not None and pooling.dimensions > size:
+            raise RequestError(
+                f"dimensions={pooling.dimensions} is more than an embedding of this model has",
+                f"It has {size}",
+            )
 
     def _eviction_of(self, options: RequestOptions) -> CacheEviction | None:
         if options.cache_eviction is None:

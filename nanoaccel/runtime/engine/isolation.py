@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from nanoaccel.errors import NanoAccelError
 from nanoaccel.runtime.kv import KVCache
-from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 
 _log = logging.getLogger("nanoaccel")
 
@@ -56,3 +57,8 @@ def without_drafts(chunks: Sequence[ScheduledTokens], cache: KVCache) -> list[Sc
         if chunk.drafts:
             cache.trim(chunk.request.id, chunk.end - chunk.request.num_evicted)
     return [replace(chunk, drafts=()) for chunk in live]
+
+
+def in_words(error: BaseException) -> str:
+    """What a request that failed is told of an error; the kind of one that is not ours too."""
+    return str(error) if isinstance(error, NanoAccelError) else f"{type(error).__name__}: {error}"

@@ -41,11 +41,12 @@ class Durations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """A snapshot of the engine. All but the first six numbers only ever rise.
+    """A snapshot of the engine. All but the first seven numbers only ever rise.
 
     Args:
         waiting: Requests in the queue.
         running: Requests that hold cache.
+        waiting_tokens: Known tokens of the requests in the queue.
         cache_blocks: Blocks of the cache.
         owned_blocks: Those that running requests hold.
         cached_blocks: Those that nobody holds but whose content can be found again.
@@ -78,6 +79,7 @@ class Counters:
 
     waiting: int
     running: int
+    waiting_tokens: int
     cache_blocks: int
     owned_blocks: int
     cached_blocks: int
@@ -132,7 +134,6 @@ class Recorder:
 
     def __init__(self) -> None:
         self.submitted = 0
-        self.refused = 0
         self.steps = 0
         self.computed_tokens = 0
         self.generated_tokens = 0
@@ -168,8 +169,10 @@ class Recorder:
     def snapshot(
         self,
         *,
+        refused: int,
         waiting: int,
         running: int,
+        waiting_tokens: int,
         preemptions: int,
         cache: KVCache,
         stats: Sequence[CacheStats],
@@ -179,8 +182,10 @@ class Recorder:
         """The counters now.
 
         Args:
+            refused: Requests that found the queue full.
             waiting: Requests in the queue.
             running: Requests that hold cache.
+            waiting_tokens: Known tokens of the requests in the queue.
             preemptions: How often a request gave up its cache to another.
             cache: The one in use.
             stats: Counts of every cache.
@@ -190,12 +195,13 @@ class Recorder:
         return Counters(
             waiting=waiting,
             running=running,
+            waiting_tokens=waiting_tokens,
             cache_blocks=cache.num_blocks,
             owned_blocks=cache.num_blocks - cache.num_free,
             cached_blocks=cache.num_cached,
             cache_bytes=cache_bytes,
             submitted=self.submitted,
-            refused=self.refused,
+            refused=refused,
             finished=self.finished.copy(),
             preemptions=preemptions,
             steps=self.steps,

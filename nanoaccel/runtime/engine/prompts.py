@@ -56,6 +56,8 @@ class PromptEncoder:
             raise PromptTooLongError(
                 f"the prompt has {len(ids)} tokens; {context_length - 1} fit",
                 remedy,
+                prompt_tokens=len(ids),
+                context_length=context_length,
             )
         return ids
 

@@ -11,6 +11,7 @@ from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.outputs import Chunk
+from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.text import Tokenizer
 
 Sink: TypeAlias = Callable[[Chunk], None]
@@ -47,18 +48,22 @@ class EngineClient(Protocol[RequestT]):
         ...
 
     def process(
-        self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
+        self,
+        prompt: Prompt,
+        params: SamplingParams | Pooling | None,
+        options: RequestOptions | None,
     ) -> list[RequestT]:
         """Make the requests of a prompt, one for each completion; they are not queued yet.
 
         Args:
             prompt: What to continue.
-            params: How to sample; None is ``SamplingParams()``.
+            params: How to sample, or how the prompt becomes an embedding; None is
+                ``SamplingParams()``.
             options: How to treat it; None is ``RequestOptions()``.
 
         Raises:
             RequestError: The prompt is empty, too long, or not a prompt; or it asks for eviction
-                by score and there are no scores.
+                by score and there are no scores, or for an embedding that the graph cannot make.
             SamplingError: The parameters name a token that the model does not have.
             ConfigError: The cache eviction does not fit the cache.
         """

@@ -19,7 +19,9 @@ from nanoaccel.runtime.replicas.pool import Pool
 from nanoaccel.runtime.replicas.request import ReplicaRequest
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
+from nanoaccel.runtime.scheduling.queue_limits import QueueLimits
 from nanoaccel.runtime.types.events import EventListener
+from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.text import Tokenizer
 
 
@@ -65,7 +67,7 @@ class ReplicaClient:
             plans,
             [Start(Path(bundle), backend, part) for part in configs],
             on_event=on_event,
-            max_waiting=config.max_waiting,
+            limits=QueueLimits(config.max_waiting, config.max_queued_tokens),
             share_prefixes=config.prefix_cache,
         )
         weakref.finalize(self, self.pool.close)
@@ -88,7 +90,10 @@ class ReplicaClient:
         return self._processor.context_length
 
     def process(
-        self, prompt: Prompt, params: SamplingParams | None, options: RequestOptions | None
+        self,
+        prompt: Prompt,
+        params: SamplingParams | Pooling | None,
+        options: RequestOptions | None,
     ) -> list[ReplicaRequest]:
         """Make the requests of a prompt, checked as their engine will; as ``EngineClient``."""
         self.pool.owner.check()
@@ -101,7 +106,7 @@ class ReplicaClient:
         """Queue requests; as ``EngineClient.submit``. The sink is called in the pool's thread.
 
         Raises:
-            QueueFullError: ``max_waiting`` wait already, over all engines.
+            QueueFullError: The queue is full, over all engines.
             ClosedError: The client is closed, or has no engine left.
         """
         self.pool.submit(requests, sink, even_if_full=even_if_full)

@@ -65,6 +65,7 @@ def at_rest(counters: Counters) -> Counters:
         counters,
         waiting=0,
         running=0,
+        waiting_tokens=0,
         cache_blocks=0,
         owned_blocks=0,
         cached_blocks=0,

@@ -12,6 +12,7 @@ from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.events import EventKind
 from nanoaccel.runtime.types.outputs import Chunk
+from nanoaccel.runtime.types.pooling import Pooling
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,13 @@ class Submit:
     Args:
         number: Number of the completion.
         prompt: Its tokens, i32 in this machine's order.
-        params: How to sample it.
+        params: How to sample it, or how its prompt becomes an embedding.
         options: How to treat it.
     """
 
     number: int
     prompt: bytes
-    params: SamplingParams
+    params: SamplingParams | Pooling
     options: RequestOptions
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nanoaccel import errors
-from nanoaccel.errors import ClosedError, NanoAccelError, QueueFullError
+from nanoaccel.errors import ClosedError, NanoAccelError
 from nanoaccel.runtime.cpu.workload import ThreadPlan
 from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.engine.protocol import Sink
@@ -20,6 +20,7 @@ from nanoaccel.runtime.replicas.messages import Cancel, Failed, Happened, Ready,
 from nanoaccel.runtime.replicas.replica import Replica
 from nanoaccel.runtime.replicas.request import ReplicaRequest
 from nanoaccel.runtime.replicas.router import Capacity, Router
+from nanoaccel.runtime.scheduling.queue_limits import QueueLimits
 from nanoaccel.runtime.types.events import Event, EventKind, EventListener
 from nanoaccel.runtime.types.outputs import Chunk, FinishReason
 from nanoaccel.runtime.types.ownership import Owner
@@ -46,7 +47,7 @@ class Pool:
         plans: Where each engine runs.
         starts: What each loads.
         on_event: The user's listener.
-        max_waiting: Completions that may wait, over all engines.
+        limits: What may wait, over all engines.
         share_prefixes: Whether engines keep what they computed for prompts.
         make: Makes a ``Replica``; tests replace it.
 
@@ -60,7 +61,7 @@ class Pool:
         starts: Sequence[Start],
         *,
         on_event: EventListener | None,
-        max_waiting: int,
+        limits: QueueLimits,
         share_prefixes: bool,
         make: MakeReplica = Replica,
     ) -> None:
@@ -70,12 +71,11 @@ class Pool:
         self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._fleet = Fleet(plans, starts, lambda *said: self._inbox.put(said), make)
         self._deliverer = Deliverer(on_event)
-        self._max_waiting = max_waiting
+        self._limits = limits
         self._share_prefixes = share_prefixes
         self._requests: dict[int, ReplicaRequest] = {}
         self._readies: dict[int, Ready] = {}
         self._router: Router | None = None
-        self._refused = 0
         self._failure: NanoAccelError | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="nanoaccel", daemon=True)
@@ -97,7 +97,7 @@ class Pool:
         """Send the completions of a prompt to engines, all or none; the sink gets their chunks.
 
         Raises:
-            QueueFullError: So many wait already that not all of them have room.
+            QueueFullError: The queue has no room for all of them.
             ClosedError: The pool is closed, has no engine left, or this is a fork.
         """
         self.owner.check()
@@ -108,12 +108,9 @@ class Pool:
                 raise ClosedError("this LLM is closed", "Open the bundle again")
             if not self._fleet.running:
                 raise ClosedError("this LLM has no engine left", "Open the bundle again")
-            if not even_if_full and self._waiting() + len(requests) > self._max_waiting:
-                self._refused += len(requests)
-                raise QueueFullError(
-                    f"max_waiting={self._max_waiting} requests wait already",
-                    "Try again later, or raise it",
-                )
+            if not even_if_full:
+                waiting = [one for one in self._requests.values() if not one.running]
+                self._limits.check(requests, waiting)
             for request in requests:
                 request.submit(sink, chain)
                 self._requests[request.id] = request
@@ -143,7 +140,7 @@ class Pool:
         return replace(
             merged,
             waiting=merged.waiting + unplaced,
-            refused=merged.refused + self._refused,
+            refused=merged.refused + self._limits.refused,
             callback_errors=merged.callback_errors + self._deliverer.errors,
         )
 
@@ -247,8 +244,8 @@ class Pool:
     ) -> list[Delivery]:
         """Note what an engine did for a completion."""
         assert self._router is not None
-        request.running = True
         if chunk is None:
+            request.running = True
             announced, request.announced = request.announced, True
             return [] if announced else [(request, kind, None)]
         given = request.take(chunk)
@@ -345,6 +342,3 @@ class Pool:
         del self._requests[request.id]
         if request.engine_index is not None and self._router is not None:
             self._router.end(request.id)
-
-    def _waiting(self) -> int:
-        return sum(not request.running for request in self._requests.values())

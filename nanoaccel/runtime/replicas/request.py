@@ -14,6 +14,7 @@ from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.types.outputs import Chunk, FinishReason, RequestStats, Usage
+from nanoaccel.runtime.types.pooling import Pooling
 
 # An engine ends a request that is late; it takes no time that is over.
 _NO_TIME = 1e-6
@@ -33,6 +34,7 @@ class ReplicaRequest:
         prompt: Tokens, i32.
         params: How to sample this completion alone, its seed settled: it can begin anew anywhere.
         options: How to treat it.
+        pooling: How its prompt becomes an embedding; None makes none.
         deadline: When it is ended, seconds on ``time.perf_counter``; None never.
         cache_key: Seed of its blocks' keys; see ``Request``.
         sink: Receives its chunks.
@@ -55,6 +57,7 @@ class ReplicaRequest:
     params: SamplingParams
     options: RequestOptions
     deadline: float | None
+    pooling: Pooling | None = None
     cache_key: bytes = b""
     sink: Sink = _nowhere
     chain: Sequence[bytes] = ()
@@ -77,9 +80,16 @@ class ReplicaRequest:
             id=request.id,
             index=request.index,
             prompt=np.array(request.prompt_ids, np.int32).tobytes(),
-            params=replace(request.params, n=1, seed=request.seed, max_tokens=most),
+            params=replace(
+                request.params,
+                n=1,
+                seed=request.seed,
+                max_tokens=most,
+                prompt_logprobs=request.params.prompt_logprobs if request.index == 0 else None,
+            ),
             options=request.options,
             deadline=request.deadline,
+            pooling=None if request.pooler is None else request.pooler.pooling,
             cache_key=request.cache_key,
         )
 
@@ -112,10 +122,12 @@ class ReplicaRequest:
         if self.deadline is not None:
             left = max(_NO_TIME, self.deadline - time.perf_counter())
             options = replace(options, timeout=left)
-        return Submit(self.id, self.prompt, self.params, options)
+        asked = self.params if self.pooling is None else self.pooling
+        return Submit(self.id, self.prompt, asked, options)
 
     def take(self, chunk: Chunk) -> Chunk:
         """Note what the engine wrote, and give it as a chunk of this completion."""
+        self.running = self.running or chunk.progress is None or chunk.progress.place == 0
         if chunk.token_ids and self.first_token is None:
             self.first_token = time.perf_counter()
         self.written += len(chunk.token_ids)

@@ -109,8 +109,17 @@ class Router:
             tokens: Tokens of the prompt.
             chain: Its ``chain``.
         """
+        return next(iter(self.ranked(tokens, chain)), None)
+
+    def ranked(self, tokens: int, chain: Sequence[bytes]) -> list[int]:
+        """Indices of the engines that are alive, the one for a prompt first; as ``choose``."""
         indices = [index for index, engine in enumerate(self._engines) if engine.alive]
-        return min(indices, key=lambda index: self._rank(index, tokens, chain), default=None)
+        return sorted(indices, key=lambda index: self._rank(index, tokens, chain))
+
+    def add(self, capacity: Capacity) -> int:
+        """Note that there is another engine; gives its index."""
+        self._engines.append(_Engine(capacity))
+        return len(self._engines) - 1
 
     def begin(
         self, number: int, index: int, *, tokens: int, chain: Sequence[bytes], limit: int

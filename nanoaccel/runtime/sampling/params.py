@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
@@ -12,10 +13,13 @@ from nanoaccel.runtime.sampling.grammar.value import Grammar
 from nanoaccel.runtime.types.values import as_bool, as_float, as_int, as_text, items_of
 
 MAX_LOGPROBS = 100
+MAX_PROMPT_LOGPROBS = 20
 # A finite logit must stay finite in f32, or the sampler could not tell it from a broken model's.
 _MAX_BIAS = 1e9
+# As JSON's keys write it; int() refuses thousands of digits in its own way.
+_TOKEN_ID = re.compile(r"[0-9]{1,18}")
 _BOOLS = ("ignore_eos", "skip_special_tokens")
-_INTS = ("max_tokens", "min_tokens", "top_k", "seed", "n", "logprobs")
+_INTS = ("max_tokens", "min_tokens", "top_k", "seed", "n", "logprobs", "prompt_logprobs")
 _FLOATS = (
     "temperature",
     "top_p",
@@ -35,7 +39,8 @@ class SamplingParams:
     without a filter or a penalty. See ``SamplingSettings``.
 
     Args:
-        max_tokens: Tokens to generate at most, 1 or more; None: until the context is full.
+        max_tokens: Tokens to generate at most; None: until the context is full. 0 computes the
+            prompt, for its log-probabilities or for the cache.
         min_tokens: Tokens before which neither EOS, a stop token nor a stop string ends the
             request.
         temperature: Divisor of the logits; 0 is greedy. None: the model's default.
@@ -60,6 +65,9 @@ class SamplingParams:
         n: Independent completions of the prompt; without a temperature they are equal.
         logprobs: Number k of likeliest tokens whose log-probabilities are returned, beside that of
             the chosen one; None returns none.
+        prompt_logprobs: The same for each token of the prompt but its first, up to 20. They are
+            those of the model itself, and told with the first of ``n`` completions. The whole
+            prompt is computed for them: cached tokens have no logits.
         skip_special_tokens: Whether the text leaves special tokens out; stop strings match them
             anyway.
         grammar: What the text must look like; see ``Grammar``. Penalties and biases choose among
@@ -93,6 +101,7 @@ class SamplingParams:
     ignore_eos: bool = False
     n: int = 1
     logprobs: int | None = None
+    prompt_logprobs: int | None = None
     skip_special_tokens: bool = True
     grammar: Grammar | None = None
 
@@ -133,7 +142,7 @@ class SamplingParams:
 
     def _check_lengths(self) -> None:
         if self.max_tokens is not None:
-            _check("max_tokens", self.max_tokens, 1, math.inf, "1 or more, or None")
+            _check("max_tokens", self.max_tokens, 0, math.inf, "0 or more, or None")
             if self.min_tokens > self.max_tokens:
                 raise SamplingError(
                     f"min_tokens={self.min_tokens} is more than max_tokens={self.max_tokens}",
@@ -143,6 +152,10 @@ class SamplingParams:
         _check("n", self.n, 1, math.inf, "1 or more")
         if self.logprobs is not None:
             _check("logprobs", self.logprobs, 0, MAX_LOGPROBS, f"from 0 to {MAX_LOGPROBS}, or None")
+        if self.prompt_logprobs is not None:
+            most = MAX_PROMPT_LOGPROBS
+            allowed = f"from 0 to {most}, or None"
+            _check("prompt_logprobs", self.prompt_logprobs, 0, most, allowed)
         if any(not text for text in self.stop):
             raise SamplingError("stop holds an empty string", "Leave it out")
         if any(token < 0 for token in self.stop_token_ids):
@@ -192,7 +205,7 @@ def _biases(value: object) -> dict[int, float]:
     named = "a token of logit_bias"
     return {
         int(token)
-        if isinstance(token, str) and token.isdecimal() and token.isascii()
+        if isinstance(token, str) and _TOKEN_ID.fullmatch(token)
         else as_int(named, token, SamplingError): as_float(
             f"logit_bias of token {token}", bias, SamplingError
         )

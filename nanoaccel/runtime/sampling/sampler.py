@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoaccel.errors import GenerationError
 from nanoaccel.runtime.sampling.distribution import distribution
 from nanoaccel.runtime.sampling.grammar import CompiledGrammar
 from nanoaccel.runtime.sampling.logprobs import log_probabilities
@@ -18,6 +16,7 @@ from nanoaccel.runtime.sampling.params import SamplingParams
 from nanoaccel.runtime.sampling.processors import logits_processors
 from nanoaccel.runtime.sampling.random import uniform
 from nanoaccel.runtime.sampling.scratch import scratch
+from nanoaccel.runtime.sampling.selection import finite
 from nanoaccel.runtime.sampling.settings import SamplingSettings
 
 
@@ -124,7 +123,7 @@ class Sampler:
         token_id = self._choose(row, position)
         if self._logprobs is None:
             return Sampled(token_id)
-        peak = _finite(float(raw.max()))
+        peak = finite(float(raw.max()))
         return Sampled(token_id, *log_probabilities(raw, peak, token_id, self._logprobs))
 
     def accept(self, token_id: int) -> None:
@@ -137,17 +136,7 @@ class Sampler:
     def _choose(self, row: NDArray[np.float32], position: int) -> int:
         if self._settings.greedy:
             token_id = int(row.argmax())
-            _finite(float(row[token_id]))
+            finite(float(row[token_id]))
             return token_id
-        peak = _finite(float(row.max()))
+        peak = finite(float(row.max()))
         return distribution(row, peak, self._settings).draw(uniform(self._seed, position))
-
-
-def _finite(peak: float) -> float:
-    """The largest logit, which is NaN if any logit is."""
-    if not math.isfinite(peak):
-        raise GenerationError(
-            f"the model gave logits that are not numbers (the largest is {peak})",
-            "Run it with inference precision f32, or export the model again",
-        )
-    return peak

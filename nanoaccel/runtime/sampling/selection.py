@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from nanoaccel.errors import GenerationError
 from nanoaccel.runtime.sampling.scratch import scratch
 
 _LOWEST = float(np.finfo(np.float32).min)
 _COLUMNS = 1024
+
+
+def finite(peak: float) -> float:
+    """The largest logit of a row, which is NaN if any logit is.
+
+    Raises:
+        GenerationError: It is no number.
+    """
+    if not math.isfinite(peak):
+        raise GenerationError(
+            f"the model gave logits that are not numbers (the largest is {peak})",
+            "Run it with inference precision f32, or export the model again",
+        )
+    return peak
 
 
 def at_least(row: NDArray[np.float32], bound: float) -> NDArray[np.intp]:

@@ -9,7 +9,7 @@ from typing import Any
 from nanoaccel.errors import ConfigError
 from nanoaccel.registry import DRAFTERS, did_you_mean
 from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.types.values import as_float, as_int, as_text, take_types
+from nanoaccel.runtime.types.values import as_bool, as_float, as_int, as_text, take_types
 from nanoaccel.text import ChatOptions
 
 
@@ -26,6 +26,8 @@ class RequestOptions:
         speculation: Drafters of the ``LLM`` that may propose its tokens: "auto" is all, "off" none,
             else a name.
         chat: Options of the chat template, such as tools and documents; only for messages.
+        progress: Whether to tell, before the first token, its place in the queue and how much of
+            its prompt is computed: in chunks without text.
 
     Raises:
         ConfigError: A value is of the wrong type or out of range.
@@ -44,6 +46,7 @@ class RequestOptions:
     cache_eviction: CacheEviction | None = None
     speculation: str = "auto"
     chat: ChatOptions | None = None
+    progress: bool = False
 
     def __post_init__(self) -> None:
         take_types(self, _REQUEST_TYPES)
@@ -78,4 +81,5 @@ _REQUEST_TYPES: dict[str, Callable[[str, Any], object]] = {
     "timeout": as_float,
     "cache_eviction": as_eviction,
     "speculation": as_text,
+    "progress": as_bool,
 }

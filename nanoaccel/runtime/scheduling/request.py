@@ -10,9 +10,19 @@ from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams
 from nanoaccel.runtime.sampling.grammar import CompiledGrammar
 from nanoaccel.runtime.scheduling.options import RequestOptions
+from nanoaccel.runtime.scheduling.pooler import Pooler
+from nanoaccel.runtime.scheduling.prompt_logprobs import PromptScorer
 from nanoaccel.runtime.types.draft_tokens import DraftCounter
-from nanoaccel.runtime.types.outputs import Chunk, FinishReason, RequestStats, TokenLogprobs, Usage
-from nanoaccel.runtime.types.plan import Int64Array
+from nanoaccel.runtime.types.outputs import (
+    Chunk,
+    FinishReason,
+    PromptLogprobs,
+    RequestStats,
+    TokenLogprobs,
+    Usage,
+)
+from nanoaccel.runtime.types.plan import Float32Array, Int64Array
+from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.text import Tokenizer
 
 _DEFAULTS = RequestOptions()
@@ -30,7 +40,7 @@ class Request:
         request_id: Unique in the engine.
         prompt_ids: Tokens of the prompt, at least one.
         params: How to sample and when to stop.
-        max_tokens: Tokens to generate at most, 1 or more; ``params.max_tokens`` cut to what fits.
+        max_tokens: Tokens to generate at most; ``params.max_tokens`` cut to what fits.
         tokenizer: Turns new tokens into text, and knows which end it.
         vocab_size: Length V of a row of logits.
         seed: For sampling.
@@ -40,6 +50,7 @@ class Request:
         eviction: Tokens that it holds in the cache, in whole blocks; None holds all.
         sampler: Chooses its tokens; None makes one of the parameters.
         grammar: ``params.grammar``, compiled; only where there is no ``sampler``.
+        pooling: How the prompt becomes an embedding; None makes none.
 
     Attributes:
         cache_key: What the keys of its cached blocks begin with; requests with different keys do
@@ -47,8 +58,12 @@ class Request:
         num_computed: Tokens that are computed.
         num_evicted: Those of them that were dropped from the cache.
         num_cached_at_start: Tokens that were found in the cache when it first started.
+        scorer: Reads the log-probabilities of the prompt; None where nobody asked for them.
+        pooler: Makes the embedding; None where nobody asked for one.
+        embedding: The same, once it is made.
         submitted: When it was queued, seconds on the engine's clock.
-        first_token: When it had its first token, seconds on the engine's clock; None before.
+        started: When a step first worked on it; None before.
+        first_token: When it had its first token; None before.
     """
 
     def __init__(
@@ -67,6 +82,7 @@ class Request:
         eviction: CacheEviction | None = None,
         sampler: Sampler | None = None,
         grammar: CompiledGrammar | None = None,
+        pooling: Pooling | None = None,
     ) -> None:
         self.id = request_id
         self.params = params
@@ -78,8 +94,7 @@ class Request:
         self.index = index
         self.max_tokens = max_tokens
         self.cache_key = b""
-        self.num_prompt = len(prompt_ids)
-        self.num_known = self.num_prompt
+        self.num_prompt = self.num_known = len(prompt_ids)
         self.num_computed = 0
         self.num_evicted = 0
         self.num_cached_at_start = 0
@@ -87,7 +102,12 @@ class Request:
         self._num_forced = 0
         self.finish_reason: FinishReason | None = None
         self._tokens: Int64Array = np.empty(self.num_prompt + max_tokens, np.int64)
-        self._tokens[: self.num_prompt] = prompt_ids
+        prompt = self._tokens[: self.num_prompt]
+        prompt[:] = prompt_ids
+        wanted = params.prompt_logprobs if index == 0 else None
+        self.scorer = None if wanted is None else PromptScorer(prompt, wanted)
+        self.pooler = None if pooling is None else Pooler(pooling, self.num_prompt)
+        self.embedding: Float32Array | None = None
         model_ends = frozenset() if params.ignore_eos else tokenizer.eos_token_ids
         # A model may name an end that it has no row for, which then never comes.
         model_ends = frozenset(token for token in model_ends if token < vocab_size)
@@ -102,7 +122,7 @@ class Request:
         )
         self.submitted = 0.0
         self.first_token: float | None = None
-        self._started: float | None = None
+        self.started: float | None = None
         self._announced = False
         self._drafts = DraftCounter()
         self._saved = 0.0
@@ -133,6 +153,19 @@ class Request:
         return self.num_computed - self.num_evicted
 
     @property
+    def cached_limit(self) -> int | None:
+        """Tokens that it may find in the cache; None: any.
+
+        The others are computed, as the cache does not hold all that is read of them: logits,
+        states, or the attention that tokens drew.
+        """
+        if self.eviction is not None and self.eviction.by == "score":
+            return 0
+        if self.scorer is not None and not self.scorer.is_complete:
+            return self.scorer.num_read
+        return None if self.pooler is None else self.pooler.num_read
+
+    @property
     def chunk_limit(self) -> int | None:
         """Tokens that it may compute before some must be dropped from the cache; None: any.
 
@@ -151,7 +184,7 @@ class Request:
         One token of the request is always left for the target itself. Scores of attention count
         all that is computed, rejected draft tokens included: where these decide, there are none.
         """
-        left = self.max_tokens - self.num_generated - 1
+        left = max(0, self.max_tokens - self.num_generated - 1)
         if self.eviction is None:
             return left
         if self.eviction.by == "score":
@@ -169,8 +202,8 @@ class Request:
     def start(self, now: float, cached_tokens: int) -> None:
         """Note that steps work on it from now on, beginning behind the tokens already cached."""
         self.num_computed = cached_tokens
-        if self._started is None:
-            self._started = now
+        if self.started is None:
+            self.started = now
             self.num_cached_at_start = cached_tokens
 
     def announce(self) -> bool:
@@ -245,7 +278,9 @@ class Request:
             return self.finish("stop", now, text=text, token_ids=(token,), logprobs=logprobs)
         if self.num_generated >= self.max_tokens:
             return self.finish("length", now, text=text, token_ids=(token,), logprobs=logprobs)
-        return Chunk(text, (token,), logprobs, self.index)
+        return Chunk(
+            text, (token,), logprobs, self.index, prompt_logprobs=self._take_prompt_logprobs()
+        )
 
     def finish(
         self,
@@ -264,7 +299,7 @@ class Request:
             if reason == "length" and self.output_text.matched:
                 reason = "stop"  # the held-back end of the text was one
         self.finish_reason = reason
-        started = now if self._started is None else self._started
+        started = now if self.started is None else self.started
         first = None if self.first_token is None else self.first_token - self.submitted
         reached, accepted = self._drafts.by_position()
         stats = RequestStats(
@@ -282,7 +317,30 @@ class Request:
             saved=self._saved,
         )
         usage = Usage(self.num_prompt, self.num_generated)
-        return Chunk(text, token_ids, logprobs, self.index, reason, error, usage, stats)
+        stop = self._stop_reason() if reason == "stop" else None
+        return Chunk(
+            text,
+            token_ids,
+            logprobs,
+            self.index,
+            reason,
+            error,
+            usage,
+            stats,
+            stop,
+            prompt_logprobs=self._take_prompt_logprobs(),
+            embedding=self.embedding,
+        )
+
+    def _take_prompt_logprobs(self) -> PromptLogprobs:
+        return () if self.scorer is None else self.scorer.take()
+
+    def _stop_reason(self) -> str | int | None:
+        """The stop string or stop token that ended the text."""
+        last = int(self._tokens[self.num_known - 1])
+        if self.output_text.matched or self.num_generated == 0:
+            return self.output_text.stop_string
+        return last if last in self.params.stop_token_ids else None
 
 
 def _logprobs(sampled: Sampled) -> tuple[TokenLogprobs, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,36 +13,10 @@ from nanoaccel.errors import QueueFullError
 from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.scheduling.deadlines import Deadlines
 from nanoaccel.runtime.scheduling.load import Load
+from nanoaccel.runtime.scheduling.queue_limits import QueueLimits
 from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduledTokens:
-    """The tokens ``start:end`` of a request, to be computed in this step.
-
-    Behind them, if it completes, may stand draft tokens (``drafts``).
-    """
-
-    request: Request
-    start: int
-    end: int
-    drafts: tuple[int, ...] = ()
-
-    @property
-    def completes(self) -> bool:
-        """Whether all known tokens are computed after it, so that a new one can be sampled."""
-        return self.end == self.request.num_known
-
-    @property
-    def last(self) -> int:
-        """Where its draft tokens end."""
-        return self.end + len(self.drafts)
-
-    @property
-    def num_rows(self) -> int:
-        """Rows of logits that it gets: behind its last token and behind each draft token."""
-        return 1 + len(self.drafts) if self.completes else 0
 
 
 @dataclass(slots=True)
@@ -56,7 +30,7 @@ class _Step:
 
     def add(self, request: Request, count: int) -> None:
         start = request.num_computed
-        self.chunks.append(ScheduledTokens(request, start, start + count))
+        self.chunks.append(ScheduledTokens.of(request, start, start + count))
         self.left -= count
 
     def give_up(self, request: Request) -> None:
@@ -89,6 +63,7 @@ class Scheduler:
         max_waiting: Requests that wait for their first step at most, but for those that are added
             even if the queue is full.
         clock: Gives the time in seconds.
+        max_queued_tokens: Tokens of their prompts at most; see ``QueueLimits``.
         share_prefixes: Let a request wait while one of higher rank computes blocks that it can
             take from the cache a step later; of use when the cache shares blocks.
 
@@ -104,12 +79,13 @@ class Scheduler:
         max_running: int,
         max_waiting: int,
         clock: Callable[[], float],
+        max_queued_tokens: int | None = None,
         share_prefixes: bool = True,
     ) -> None:
         self._cache = cache
         self._budget = budget
         self._max_running = max_running
-        self._max_waiting = max_waiting
+        self._limits = QueueLimits(max_waiting, max_queued_tokens)
         self._clock = clock
         self._share_prefixes = share_prefixes
         # Both in order of rank.
@@ -130,9 +106,26 @@ class Scheduler:
         return len(self._running)
 
     @property
+    def num_refused(self) -> int:
+        """Requests that found the queue full."""
+        return self._limits.refused
+
+    @property
     def room(self) -> int:
         """Requests that may still be added; those that gave up their blocks do not count."""
-        return max(0, self._max_waiting - len(self._waiting) + self._num_returned)
+        return max(0, self._limits.max_waiting - len(self._waiting) + self._num_returned)
+
+    def check_room(self, requests: Sequence[Request]) -> None:
+        """Refuse the completions of a prompt if the queue has no room for all of them.
+
+        Raises:
+            QueueFullError: It has none.
+        """
+        self._limits.check(requests, [one for one in self._waiting if one.num_preemptions == 0])
+
+    def waiting(self) -> Iterator[Request]:
+        """Requests that wait, first to last."""
+        return iter(self._waiting)
 
     def load(self) -> Load:
         """What runs, and what of the waiting could run with it."""
@@ -140,6 +133,11 @@ class Scheduler:
         computed = sum(request.num_computed for request in self._running)
         known = sum(request.num_known for request in requests)
         return Load(len(requests), computed, known - computed)
+
+    @property
+    def waiting_tokens(self) -> int:
+        """Known tokens of the requests that wait."""
+        return sum(request.num_known for request in self._waiting)
 
     def move(self, cache: KVCache, budget: StepBudget) -> None:
         """Go on with another cache: what runs gives up its blocks, and begins again there."""
@@ -164,7 +162,7 @@ class Scheduler:
         """
         if self.room == 0 and not even_if_full:
             raise QueueFullError(
-                f"max_waiting={self._max_waiting} requests wait already",
+                f"max_waiting={self._limits.max_waiting} requests wait already",
                 "Try again later, or raise it",
             )
         insort(self._waiting, request, key=_rank)
@@ -256,8 +254,9 @@ class Scheduler:
             return None
         tokens = request.tokens(0, request.num_known)
         needed, spare = self._blocks_needed(request), len(self._running)
-        if not _takes_cached(request):
-            spare, needed = spare + needed - 1, 1
+        if request.cached_limit is not None:
+            most = min(needed, request.cached_limit // self._cache.block_size + 1)
+            spare, needed = spare + needed - most, most
         key = request.cache_key
         return self._cache.admit(request.id, tokens, spare, need=needed, key=key)
 
@@ -282,10 +281,12 @@ class Scheduler:
 
         Each time, a block more of its own prefix has been computed: it cannot wait for ever.
         """
-        if not self._share_prefixes or not _takes_cached(request):
+        if not self._share_prefixes:
             return False
         size = self._cache.block_size
         most = min(request.num_known - 1, (self._blocks_needed(request) - 1) * size)
+        if request.cached_limit is not None:
+            most = min(most, request.cached_limit)
         for chunk in step.chunks:
             end = (chunk.start // size + 1) * size
             if (
@@ -318,8 +319,3 @@ def _take_out(queue: list[Request], request: Request) -> bool:
     if found:
         del queue[index]
     return found
-
-
-def _takes_cached(request: Request) -> bool:
-    """Whether it may begin with cached blocks; attention that it did not compute has no scores."""
-    return request.eviction is None or request.eviction.by == "position"

@@ -13,7 +13,7 @@ from operator import eq
 from nanoaccel.errors import DrafterError
 from nanoaccel.runtime.execution.time_curve import TimeCurve
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.speculation.controller import Controller, StepSavings, StepShape
 from nanoaccel.runtime.speculation.drafter_state import DrafterState
 from nanoaccel.runtime.speculation.drafters import Draft, Drafter
@@ -91,7 +91,7 @@ class Speculator:
             has_room: Whether the cache has room for a request's first so many tokens.
         """
         self.forget_ended()
-        writers = [chunk for chunk in chunks if chunk.completes]
+        writers = [chunk for chunk in chunks if chunk.samples]
         tokens = sum(chunk.end - chunk.start for chunk in chunks)
         self._shape = StepShape(len(writers), tokens) if writers else None
         self._open, self._drafting = {}, 0.0

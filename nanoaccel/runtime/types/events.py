@@ -12,7 +12,7 @@ from nanoaccel.runtime.types.outputs import Chunk
 
 _log = logging.getLogger("nanoaccel")
 
-EventKind: TypeAlias = Literal["started", "token", "finished", "failed"]
+EventKind: TypeAlias = Literal["started", "progress", "token", "finished", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class Event:
     Args:
         kind: "started" when the first step works on it, "token" for each chunk that is not the
             last, then "finished", or "failed" when its finish_reason is "error". A request that
-            ends before it starts has its last event only.
+            ends before it starts has its last event only. Before the first token comes "progress",
+            where ``RequestOptions(progress=True)`` asks for it.
         request_id: Number of the request, rising with arrival; a prompt with ``n`` completions
             has n.
         chunk: The text and tokens of all kinds but "started".
@@ -49,6 +50,8 @@ class Event:
             >>> Event.of(7, Chunk("a time", (260, 673))).kind
             'token'
         """
+        if chunk.progress is not None:
+            return cls("progress", request_id, chunk)
         if chunk.finish_reason is None:
             return cls("token", request_id, chunk)
         return cls("failed" if chunk.finish_reason == "error" else "finished", request_id, chunk)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+from nanoaccel.runtime.types.plan import Float32Array
 
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled", "timeout", "error"]
 
@@ -22,6 +24,9 @@ class TokenLogprobs:
     token_id: int
     logprob: float
     top: tuple[tuple[int, float], ...]
+
+
+PromptLogprobs: TypeAlias = tuple[TokenLogprobs | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,27 @@ class RequestStats:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a request is before its first token.
+
+    Args:
+        total: Tokens of the prompt.
+        cached: Those of them that were found in the cache.
+        processed: Those that were found or computed so far.
+        seconds: Time since the first step worked on it; 0 while it waits.
+        place: Place in the queue, from 1; 0 when it has left the queue.
+        waiting: Requests in the queue.
+    """
+
+    total: int
+    cached: int
+    processed: int
+    seconds: float
+    place: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of a completion, as soon as it is certain.
 
@@ -85,11 +111,18 @@ class Chunk:
         text: New text; may be empty while a character or a stop string is undecided.
         token_ids: New tokens.
         logprobs: One for each token when they were asked for, else empty.
+        prompt_logprobs: On the first chunk that tells of a token, or of the end, of the first
+            completion of a prompt: as in ``Completion``.
         index: Index of the completion among the ``n`` of its prompt.
         finish_reason: On the last chunk of a completion, why it ended.
         error: What went wrong, with finish_reason "error".
         usage: On the last chunk.
         stats: On the last chunk.
+        stop_reason: On the last chunk, the stop string or the id of the stop token that ended the
+            text; None when something else did.
+        progress: How far the request is; such a chunk has no text, and comes only where
+            ``RequestOptions(progress=True)`` asks for it.
+        embedding: On the last chunk of an embedding, f32[H].
 
     Examples:
         >>> from nanoaccel import Chunk
@@ -106,6 +139,10 @@ class Chunk:
     error: str | None = None
     usage: Usage | None = None
     stats: RequestStats | None = None
+    stop_reason: str | int | None = None
+    progress: Progress | None = None
+    prompt_logprobs: PromptLogprobs = ()
+    embedding: Float32Array | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return self.text
@@ -122,7 +159,11 @@ class Completion:
         usage: Tokens of the prompt and of this completion.
         stats: Where the time went.
         logprobs: One for each token, when ``SamplingParams.logprobs`` asked for them.
+        prompt_logprobs: One for each token of the prompt, None for the first, which follows none;
+            when ``SamplingParams.prompt_logprobs`` asked for them, on the first completion. Empty
+            when it ended before its whole prompt was computed.
         error: What went wrong, with finish_reason "error".
+        stop_reason: The stop string or the id of the stop token that ended it, else None.
 
     Examples:
         >>> from nanoaccel import LLM, SamplingParams
@@ -139,6 +180,8 @@ class Completion:
     stats: RequestStats
     logprobs: tuple[TokenLogprobs, ...] = ()
     error: str | None = None
+    stop_reason: str | int | None = None
+    prompt_logprobs: PromptLogprobs = ()
 
     def __str__(self) -> str:
         return self.text if self.error is None else f"{self.text}[error: {self.error}]"
@@ -198,6 +241,11 @@ class RequestOutput:
         return self.completions[0].logprobs
 
     @property
+    def prompt_logprobs(self) -> PromptLogprobs:
+        """One for each token of the prompt, when ``SamplingParams.prompt_logprobs`` asked."""
+        return self.completions[0].prompt_logprobs
+
+    @property
     def error(self) -> str | None:
         """What went wrong, with finish_reason "error"."""
         return self.completions[0].error
@@ -236,6 +284,8 @@ def join_chunks(chunks: Sequence[Chunk]) -> Completion:
         stats=last.stats,
         logprobs=tuple(entry for chunk in chunks for entry in chunk.logprobs),
         error=last.error,
+        stop_reason=last.stop_reason,
+        prompt_logprobs=tuple(entry for chunk in chunks for entry in chunk.prompt_logprobs),
     )
 
 

@@ -91,7 +91,12 @@ class StepPacker:
         self._block_ids = np.empty(0, np.int32)
 
     def pack(
-        self, sequences: Sequence[SequenceTokens], tables: BlockTables, pad_to: int = 0
+        self,
+        sequences: Sequence[SequenceTokens],
+        tables: BlockTables,
+        pad_to: int = 0,
+        *,
+        states: bool = False,
     ) -> StepPlan:
         """Pack sequences, in order.
 
@@ -101,6 +106,7 @@ class StepPacker:
             sequences: One or more.
             tables: Know their blocks.
             pad_to: As in the plan.
+            states: As in the plan.
         """
         self._reserve(sequences, tables)
         token = block = row = 0
@@ -129,6 +135,7 @@ class StepPacker:
             block_begins=self._block_begins[: count + 1],
             logits_rows=self._logits_rows[:row],
             features=_joined([p.features for p in sequences if p.features is not None]),
+            states=states,
             pad_to=pad_to,
         )
 

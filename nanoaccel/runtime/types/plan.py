@@ -33,6 +33,7 @@ class StepPlan:
         block_begins: i32[B+1]; sequence b owns ``block_ids[block_begins[b]:block_begins[b+1]]``.
         logits_rows: i64[R], the tokens (0..T-1) whose logits are wanted; R may be 0.
         features: f32[T, F], what a head reads besides tokens; None for other graphs.
+        states: Whether the states of all tokens are wanted.
         pad_to: Tokens that the pass may have, T or more: a size that the backend is prepared for.
             What it computes beyond T is nobody's.
     """
@@ -45,6 +46,7 @@ class StepPlan:
     block_begins: Int32Array
     logits_rows: Int64Array
     features: Float32Array | None = None
+    states: bool = False
     pad_to: int = 0
 
     @property
@@ -71,8 +73,11 @@ class StepResult:
             asked for it. Valid as long as ``logits``.
         hidden: f32[T, F], for each token what the layers gave that the backend was asked for, side
             by side. None unless it was. Valid as long as ``logits``.
+        states: f32[T, H], for each token what the last projection makes logits of: the last layer's
+            output, normalized. None unless the plan wants them. Valid as long as ``logits``.
     """
 
     logits: Float32Array
     scores: Float32Array | None = None
     hidden: Float32Array | None = None
+    states: Float32Array | None = None

@@ -1,4 +1,4 @@
-"""Who may ask: keys, and the names by which the server may be called."""
+"""Who may ask: keys, the names by which the server may be called, and how long a head may be."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nanoaccel.server.api_error import ApiError
 from nanoaccel.server.config import ServerConfig
+from nanoaccel.server.http.dialect import error_content
 
+SURPLUS = "nanoaccel.surplus"
+_ALWAYS = ("/health", "/ready")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -78,6 +81,59 @@ class CheckHost:
         await self._app(scope, receive, send)
 
 
+class RefuseSurplus:
+    """Refuses requests of connections beyond the limit, but for those that ask how it goes.
+
+    Args:
+        app: What the others reach.
+        most: The limit, for the message.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("extensions", {}).get(SURPLUS, False) and scope["path"] not in _ALWAYS:
+            error = ApiError(
+                503,
+                f"max_connections={self._most} connections are open already. Try again, or close "
+                "some",
+                "too_many_connections",
+                headers={"Retry-After": "1", "Connection": "close"},
+            )
+            await refuse(error, scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+class LimitHeaders:
+    """Refuses requests whose line and headers are too long.
+
+    The HTTP library counts only while they arrive, so that a head in one packet passes it.
+
+    Args:
+        app: What the others reach.
+        limit: Bytes at most.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            size = len(scope["raw_path"]) + len(scope["query_string"])
+            size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+            if size > self._limit:
+                message = f"the request has {size} bytes of headers. At most {self._limit} are read"
+                headers = {"Connection": "close"}
+                error = ApiError(431, message, "headers_too_large", headers=headers)
+                await refuse(error, scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 def _without_port(host: str) -> str:
     if host.startswith("["):
         return host[: host.find("]") + 1]
@@ -86,5 +142,6 @@ def _without_port(host: str) -> str:
 
 async def refuse(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with an error."""
-    response = JSONResponse(error.body(), error.status, dict(error.headers))
+    content = error_content(error, scope["path"])
+    response = JSONResponse(content, error.status, dict(error.headers))
     await response(scope, receive, send)

@@ -23,8 +23,18 @@ async def read_object(request: Request, limits: Limits) -> dict[str, object]:
         ClientDisconnect: The client went away.
     """
     _check_headers(request)
+    return parse_object(await read_body(request, limits), limits.depth)
+
+
+async def read_body(request: Request, limits: Limits) -> bytes:
+    """The bytes of a body.
+
+    Raises:
+        ApiError: It is too large, or did not arrive in time.
+        ClientDisconnect: The client went away.
+    """
     try:
-        raw = await asyncio.wait_for(_read(request, limits.body_bytes), limits.body_seconds)
+        return await asyncio.wait_for(_read(request, limits.body_bytes), limits.body_seconds)
     except asyncio.TimeoutError:
         raise ApiError(
             408,
@@ -32,7 +42,6 @@ async def read_object(request: Request, limits: Limits) -> dict[str, object]:
             "timeout",
             headers={"Connection": "close"},
         ) from None
-    return parse_object(raw, limits.depth)
 
 
 def parse_object(raw: bytes, depth: int) -> dict[str, object]:

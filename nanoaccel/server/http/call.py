@@ -12,10 +12,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from nanoaccel.server.api_error import ApiError
+from nanoaccel.server.http.dialect import Dialect, error_content
 from nanoaccel.server.http.fields import Fields
 from nanoaccel.server.service import Service
 
 _IGNORED = "X-NanoAccel-Ignored"
+_SHORTEST = 0.01
 
 
 class Call:
@@ -27,6 +29,7 @@ class Call:
         scope: As ASGI has it.
         receive: As ASGI has it.
         send: As ASGI has it.
+        dialect: How events and errors are written.
 
     Attributes:
         service: As given.
@@ -45,6 +48,8 @@ class Call:
         scope: Scope,
         receive: Receive,
         send: Send,
+        *,
+        dialect: Dialect,
     ) -> None:
         self.service = service
         self.fields = Fields(body)
@@ -55,9 +60,12 @@ class Call:
         self.stopped = asyncio.Event()
         self._asgi = (scope, receive, send)
         self._send = send
+        self._path: str = scope["path"]
+        self._dialect = dialect
         self._begun = False
         self._streams = False
         self._last_sent = 0.0
+        self._writing = False
 
     def stop(self) -> None:
         """End it, as the server stops."""
@@ -80,39 +88,47 @@ class Call:
         self._last_sent = time.monotonic()
         await self._send({"type": "http.response.start", "status": 200, "headers": raw})
 
-    async def events(self, contents: Iterable[object]) -> None:
+    async def events(self, contents: Iterable[Mapping[str, Any]]) -> None:
         """Send events; waits while the client does not read."""
-        frames = [f"data: {json.dumps(content, separators=(',', ':'))}\n\n" for content in contents]
+        frames = "".join(map(self._dialect.frame, contents))
         if frames:
-            await self._write("".join(frames))
+            await self._write(frames)
 
     async def end_events(self) -> None:
         """Say that there are no more."""
-        await self._write("data: [DONE]\n\n", more=False)
+        await self._write(self._dialect.end, more=False)
 
     async def fail(self, error: ApiError) -> None:
         """Answer with an error, or end the events with one."""
         self.log.update(error=error.message)
         if self._streams:
-            await self.events([error.body()])
-            await self.end_events()
+            await self._write(self._dialect.failure(error), more=False)
         elif not self._begun:
-            await self._respond(error.body(), error.status, error.headers)
+            await self._respond(error_content(error, self._path), error.status, error.headers)
 
     async def ping(self) -> None:
-        """Send a comment after each silence, while there are events; never ends."""
+        """Send a comment after each silence, while there are events; never ends.
+
+        A client that takes nothing of what is sent for too long has overrun.
+        """
         seconds = self.service.config.ping
+        patience = self.service.config.limits.write_seconds
         while True:
             silence = time.monotonic() - self._last_sent if self._streams else 0.0
-            if silence >= seconds:
-                await self._write(": ping\n\n")
+            if self._writing and silence >= patience:
+                self.overrun.set()
+            if silence >= seconds and not self._writing:
+                await self._write(self._dialect.ping)
                 silence = 0.0
-            await asyncio.sleep(seconds - silence)
+            left = (patience if self._writing else seconds) - silence
+            await asyncio.sleep(min(max(left, _SHORTEST), seconds))
 
     async def _write(self, text: str, *, more: bool = True) -> None:
         self._last_sent = time.monotonic()
         body = text.encode()
+        self._writing = True
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
+        self._writing = False
 
     async def _respond(self, content: object, status: int, headers: Mapping[str, str]) -> None:
         self._begun = True

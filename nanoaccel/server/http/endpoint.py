@@ -16,6 +16,7 @@ from nanoaccel.server.api_error import ApiError, api_error, stopping
 from nanoaccel.server.http.access import refuse
 from nanoaccel.server.http.body import read_object
 from nanoaccel.server.http.call import Call
+from nanoaccel.server.http.dialect import Dialect, OpenAIDialect
 from nanoaccel.server.service import Service
 
 Handler: TypeAlias = Callable[[Call], Awaitable[None]]
@@ -32,11 +33,15 @@ class JsonEndpoint:
     Args:
         service: What the handler works with.
         handle: The handler.
+        dialect: Makes what its streams are written with.
     """
 
-    def __init__(self, service: Service, handle: Handler) -> None:
+    def __init__(
+        self, service: Service, handle: Handler, dialect: Callable[[], Dialect] = OpenAIDialect
+    ) -> None:
         self._service = service
         self._handle = handle
+        self._dialect = dialect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._service.stopping:
@@ -49,7 +54,7 @@ class JsonEndpoint:
             return
         except ClientDisconnect:
             return
-        call = Call(self._service, body, scope, receive, send)
+        call = Call(self._service, body, scope, receive, send, dialect=self._dialect())
         if self._service.config.log_requests:
             call.log["request"] = body
         self._service.calls.add(call)

@@ -67,6 +67,7 @@ def _add_counters(page: _Page, counters: Counters, labels: Mapping[str, str]) ->
     rows: tuple[tuple[str, str, str, float], ...] = (
         ("num_requests_running", "gauge", "Requests that hold cache.", counters.running),
         ("num_requests_waiting", "gauge", "Requests in the queue.", counters.waiting),
+        ("num_tokens_waiting", "gauge", "Their tokens.", counters.waiting_tokens),
         ("kv_cache_usage_perc", "gauge", "Share of the cache that running requests hold.", used),
         ("kv_cache_bytes", "gauge", "Memory of the cache.", counters.cache_bytes),
         ("num_preemptions_total", "counter", "Requests that gave up their cache for a while.",
@@ -108,6 +109,11 @@ def _histograms(latencies: Latencies) -> dict[str, tuple[str, Histogram]]:
         "e2e_request_latency_seconds": ("From submission to end.", latencies.total),
         "request_prompt_tokens": ("Tokens of a prompt.", latencies.prompt_tokens),
         "request_generation_tokens": ("Tokens of a completion.", latencies.generated_tokens),
+        "request_cached_ratio": ("Share of a prompt that the cache had.", latencies.cached),
+        "request_acceptance_ratio": (
+            "Share of a completion's draft tokens that were accepted.",
+            latencies.accepted,
+        ),
     }
 
 

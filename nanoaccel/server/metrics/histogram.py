@@ -9,6 +9,7 @@ SECONDS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75),
     *(1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0),
 )
+SHARES = tuple(step / 10 for step in range(11))
 TOKENS = tuple(float(2**power) for power in range(18))
 
 

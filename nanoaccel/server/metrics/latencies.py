@@ -1,9 +1,9 @@
-"""What the completions of one model took, as their chunks came."""
+"""What the completions of one model took and what they were spared, as their chunks came."""
 
 from __future__ import annotations
 
 from nanoaccel.runtime.types.outputs import Chunk
-from nanoaccel.server.metrics.histogram import SECONDS, TOKENS, Histogram
+from nanoaccel.server.metrics.histogram import SECONDS, SHARES, TOKENS, Histogram
 
 
 class Latencies:
@@ -16,6 +16,8 @@ class Latencies:
         total: Seconds from submission to the end.
         prompt_tokens: Tokens of the prompt.
         generated_tokens: Tokens of the completion.
+        cached: Share of the prompt's tokens that the cache had.
+        accepted: Share of the draft tokens that were accepted, where there were any.
     """
 
     def __init__(self) -> None:
@@ -25,6 +27,8 @@ class Latencies:
         self.total = Histogram(SECONDS)
         self.prompt_tokens = Histogram(TOKENS)
         self.generated_tokens = Histogram(TOKENS)
+        self.cached = Histogram(SHARES)
+        self.accepted = Histogram(SHARES)
 
     def watch(self, arrived: float) -> CompletionWatch:
         """What is to be told of each chunk of a completion.
@@ -59,7 +63,11 @@ class CompletionWatch:
             self._last = now
         if chunk.finish_reason is None or chunk.usage is None or chunk.stats is None:
             return
-        self._latencies.queued.add(chunk.stats.queued)
-        self._latencies.total.add(chunk.stats.total)
-        self._latencies.prompt_tokens.add(chunk.usage.prompt_tokens)
-        self._latencies.generated_tokens.add(chunk.usage.completion_tokens)
+        latencies, stats, usage = self._latencies, chunk.stats, chunk.usage
+        latencies.queued.add(stats.queued)
+        latencies.total.add(stats.total)
+        latencies.prompt_tokens.add(usage.prompt_tokens)
+        latencies.generated_tokens.add(usage.completion_tokens)
+        latencies.cached.add(stats.cached_tokens / max(1, usage.prompt_tokens))
+        if stats.drafted_tokens > 0:
+            latencies.accepted.add(stats.accepted_tokens / stats.drafted_tokens)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from nanoaccel.bundle import Bundle, weights_size
 from nanoaccel.runtime.engine.protocol import EngineClient
 from nanoaccel.runtime.llm import LLM
+from nanoaccel.server.chat.families.form import ReplyForm
+from nanoaccel.server.chat.families.table import form_of
+from nanoaccel.server.chat.spelling import Spelling
 from nanoaccel.server.models.token_texts import TokenTexts
 from nanoaccel.text import Tokenizer
 
@@ -20,22 +24,33 @@ class Model:
         name: What clients call it.
         bundle: Its folder.
         options: Keyword arguments for ``LLM``.
+        form: Makes of its chat templates how it writes replies.
 
     Attributes:
         name: As given.
         client: What runs its requests.
         token_texts: Text and bytes of single tokens.
+        form: How it writes replies.
+        spelling: How its tokens write them.
         memory: Bytes of its weights and cache.
 
     Raises:
         NanoAccelError: As ``LLM``.
     """
 
-    def __init__(self, name: str, bundle: Path, options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        bundle: Path,
+        options: dict[str, Any],
+        form: Callable[[Sequence[str]], ReplyForm] = form_of,
+    ) -> None:
         self.name = name
         self._llm = LLM(bundle, **options)
         self.client: EngineClient[Any] = self._llm.client
         self.token_texts = TokenTexts(self.tokenizer)
+        self.form = form(self.tokenizer.chat_template_sources)
+        self.spelling = Spelling(self.tokenizer.added_tokens)
         self.memory = weights_memory(bundle) + self.client.counters().cache_bytes
 
     @property

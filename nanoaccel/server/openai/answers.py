@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nanoaccel.errors import GenerationError
+from nanoaccel.runtime.sampling.grammar.mask import TOO_COMPLEX
 from nanoaccel.runtime.types.outputs import Chunk, Completion
 from nanoaccel.server.api_error import ApiError, stopping
 from nanoaccel.server.generation import Generation
@@ -44,6 +45,8 @@ def finish_reason(ended: Chunk | Completion) -> str | None:
     if ended.finish_reason == "cancelled":
         raise stopping()
     if ended.finish_reason == "error":
+        if str(ended.error).startswith(TOO_COMPLEX):
+            raise ApiError(400, str(ended.error), "grammar_too_complex")
         raise ApiError(
             500, "the completion failed; the server's log has the reason", "generation_failed"
         ) from GenerationError(str(ended.error))

@@ -1,4 +1,4 @@
-"""The messages and tools of a chat, as chat templates take them."""
+"""The messages of a chat, as chat templates take them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nanoaccel.text import ChatOptions
 TEMPLATE_FIELDS = (
     "enable_thinking", "thinking", "thinking_budget", "reasoning_effort", "date_string",
 )  # fmt: skip
-_FIELD_CHARS = 256
+FIELD_CHARS = 256
 
 
 def read_messages(fields: Fields, limits: Limits) -> list[dict[str, Any]]:
@@ -30,24 +30,15 @@ def read_messages(fields: Fields, limits: Limits) -> list[dict[str, Any]]:
     return [_message(message, f"messages[{place}]") for place, message in enumerate(messages)]
 
 
-def read_chat_options(fields: Fields, limits: Limits) -> ChatOptions:
-    """Tools, and what else the template is told.
+def read_chat_options(fields: Fields) -> ChatOptions:
+    """What the template is told beside the messages and the tools.
 
     Raises:
-        ApiError: A field is malformed, or cannot be obeyed.
+        ApiError: A field is malformed.
         ConfigError: Two contradict each other.
     """
-    tools = fields.listed("tools", limits.tools)
-    for place, tool in enumerate(tools):
-        _check_tool(tool, f"tools[{place}]")
-    choice = fields.raw("tool_choice")
-    if choice not in (None, "auto", "none"):
-        raise bad_request(
-            f"tool_choice={shown(choice)} is not supported. It is 'auto' or 'none'", "tool_choice"
-        )
     begins = fields.raw("add_generation_prompt")
     return ChatOptions(
-        tools=tools if tools and choice != "none" else None,
         continue_final_message=fields.typed("continue_final_message", bool, False),
         add_generation_prompt=None
         if begins is None
@@ -68,7 +59,7 @@ def _template_fields(fields: Fields) -> dict[str, object]:
                 f"{', '.join(TEMPLATE_FIELDS)}",
                 "chat_template_kwargs",
             )
-        if not isinstance(value, str | bool | int | float) or len(str(value)) > _FIELD_CHARS:
+        if not isinstance(value, str | bool | int | float) or len(str(value)) > FIELD_CHARS:
             raise bad_request(
                 f"{name} is {shown(value)}. It must be true, false, a number or a short string",
                 "chat_template_kwargs",
@@ -128,12 +119,3 @@ def _tool_calls(calls: object, place: str) -> list[dict[str, Any]]:
                 ) from None
         made.append({**call, "function": {**function, "arguments": arguments}})
     return made
-
-
-def _check_tool(tool: object, place: str) -> None:
-    function = tool.get("function") if isinstance(tool, Mapping) else None
-    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
-        raise bad_request(
-            f"{place} is no function. Send {{'type': 'function', 'function': {{'name': ...}}}}",
-            "tools",
-        )

@@ -9,7 +9,6 @@ from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.server.api_error import bad_request
 from nanoaccel.server.config import Limits
 from nanoaccel.server.http.fields import Fields
-from nanoaccel.text import ChatOptions
 
 # Checked by SamplingParams. What is left open is the model's own.
 _AS_THEY_ARE = (
@@ -17,11 +16,11 @@ _AS_THEY_ARE = (
     "frequency_penalty", "seed", "min_tokens", "ignore_eos", "skip_special_tokens",
 )  # fmt: skip
 # Asked for, these must be obeyed; and they are not.
-_REFUSED = (
+REFUSED = (
     "grammar", "json_schema", "functions", "function_call", "chat_template", "audio",
     "modalities", "suffix",
 )  # fmt: skip
-_MAX_LOGPROBS = 20
+MAX_LOGPROBS = 20
 
 
 def read_sampling(
@@ -45,7 +44,7 @@ def read_sampling(
         ApiError: A field is of the wrong kind, beyond a limit, or cannot be obeyed.
         SamplingError: A value is out of range.
     """
-    for name in _REFUSED:
+    for name in REFUSED:
         if fields.raw(name) is not None:
             raise bad_request(f"{name} is not supported. Leave it out", name)
     given = {name: fields.raw(name) for name in _AS_THEY_ARE}
@@ -63,15 +62,22 @@ def read_sampling(
     )
 
 
-def read_options(fields: Fields, chat: ChatOptions | None = None) -> RequestOptions:
-    """How a request is treated: its ``priority`` and ``timeout``.
+def read_options(fields: Fields, *, tells_progress: bool = False) -> RequestOptions:
+    """How a request is treated: its ``priority``, ``timeout`` and ``return_progress``.
+
+    Args:
+        fields: Of the request.
+        tells_progress: Whether the last one is read, as the answer can tell progress.
 
     Raises:
-        ConfigError: A value is wrong.
+        ApiError: ``return_progress`` is neither true nor false.
+        ConfigError: Another value is wrong.
     """
     priority = fields.raw("priority")
     return RequestOptions(
-        priority=0 if priority is None else priority, timeout=fields.raw("timeout"), chat=chat
+        priority=0 if priority is None else priority,
+        timeout=fields.raw("timeout"),
+        progress=tells_progress and fields.typed("return_progress", bool, False),
     )
 
 
@@ -81,7 +87,7 @@ def read_top_logprobs(fields: Fields, name: str) -> int:
     Raises:
         ApiError: It is out of range.
     """
-    return fields.within(name, 0, 0, _MAX_LOGPROBS)
+    return fields.within(name, 0, 0, MAX_LOGPROBS)
 
 
 def _completions(fields: Fields, limits: Limits, prompts: int) -> int:

@@ -11,6 +11,7 @@ from nanoaccel.server.generation import Generation
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.http.fields import Fields
 from nanoaccel.server.openai.answers import UsageCount
+from nanoaccel.server.openai.progress import told
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,18 @@ async def stream(
         head = {**head, "usage": None}
     await call.begin_events()
     await call.events([{**head, "choices": [choice]} for choice in first])
+    written = [""] * generation.num_completions
+    if call.service.config.log_requests:
+        call.log["answer"] = written
     while batch := await generation.next():
         parts = []
         for chunk in batch:
             usage.add(chunk, chunk.index)
-            parts += [{**head, "choices": [choice]} for choice in choices(chunk)]
+            written[chunk.index] += chunk.text
+            if chunk.progress is None:
+                parts += [{**head, "choices": [choice]} for choice in choices(chunk)]
+            elif chunk.index == 0:
+                parts.append({**head, "choices": [], **told(chunk.progress)})
         await call.events(parts)
     if options.usage:
         last = {"choices": [], "usage": usage.usage(), "timings": usage.timings()}

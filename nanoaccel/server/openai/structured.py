@@ -19,6 +19,8 @@ _KINDS: Mapping[str, Callable[[Any], Grammar]] = {
     "choice": Grammar.choice,
     "grammar": Grammar.lark,
 }
+# Where llama.cpp's clients and huggingface_hub put the schema of a json_object.
+_OBJECT_SCHEMAS = ("schema", "value")
 _FORMAT, _OUTPUTS = "response_format", "structured_outputs"
 
 
@@ -65,7 +67,8 @@ def _from_format(form: Mapping[str, Any]) -> Callable[[], Grammar] | None:
     if kind == "text":
         return None
     if kind == "json_object":
-        return Grammar.json_object
+        schemas = [form[name] for name in _OBJECT_SCHEMAS if form.get(name) is not None]
+        return _maker("json", schemas[0]) if schemas else Grammar.json_object
     described = form.get("json_schema")
     schema = described.get("schema") if isinstance(described, Mapping) else None
     if kind != "json_schema" or schema is None:

@@ -34,6 +34,7 @@ def test_answer_streams_before_it_is_complete(page: Any, server: ScriptedServer)
     (body,) = server.asked
     assert body["stream"] is True
     assert body["stream_options"] == {"include_usage": True}
+    assert body["return_progress"] is True
     assert body["model"] == "tiny"
     assert body["messages"] == [{"role": "user", "content": "Hello"}]
 
@@ -365,9 +366,14 @@ def test_figures_show_speed_usage_and_what_a_server_adds(page: Any, server: Scri
 
 def test_what_the_server_says_of_a_long_prompt_is_shown(page: Any, server: ScriptedServer) -> None:
     progress = {"prompt_progress": {"total": 2048, "cache": 0, "processed": 512}}
-    server.say(Comment("ping"), Comment("loading"), Wait(), progress, Wait(), "Done.")
+    queue = {"queue": {"place": 2, "waiting": 7}}
+    server.say(
+        Comment("ping"), Comment("loading"), Wait(), queue, Wait(), progress, Wait(), "Done."
+    )
     ask(page, "Hello")
     see(page, "Waiting: loading")
+    server.go_on()
+    see(page, "place 2 of 7 in the queue")
     server.go_on()
     see(page, "reading the prompt: 512 of 2048 tokens")
     server.go_on()

@@ -85,3 +85,16 @@ def test_metrics_ask_for_the_key(context: Any, server: ScriptedServer) -> None:
     page.locator(".card").first.wait_for()
     assert page.get_by_role("dialog").count() == 0
     assert page.locator("#notice").inner_text() == ""
+
+
+def test_machine_and_models_are_shown(engine: Any) -> None:
+    machine = engine.locator("#machine")
+    machine.get_by_role("heading", name="tiny").wait_for()
+    rows = machine.locator("tr").all_inner_texts()
+    assert "CPU\tA CPU <b>of</b> tests" in rows
+    assert "Cores\t4 in 1 socket, 8 CPUs" in rows
+    assert "Allowed\t6 CPUs, time of 2.5" in rows
+    assert "Instructions\tavx2 amx" in rows
+    assert "Memory\t3 GB free" in rows
+    assert "Recipe\tweights int4" in rows
+    assert "Backend\topenvino: CPU" in rows

@@ -52,6 +52,25 @@ def test_async_llm_writes_what_llm_writes(folder: Path) -> None:
     run(folder, test)
 
 
+def test_async_llm_embeds_and_lets_go_when_cancelled(
+    folder: Path, backends: list[WatchedBackend]
+) -> None:
+    async def test(llm: AsyncLLM) -> None:
+        found = await llm.embed(["abc", [0, 1]], normalize=False)
+        assert found.tolist() == [[3, 3, 14], [2, 2, 5]]
+        backends[0].hold()
+        task = asyncio.create_task(llm.embed(["abc", "d"] * 20))
+        await until_submitted(llm, 42)
+        task.cancel()
+        backends[0].go_on()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(wait_until_idle, llm)
+        assert llm.counters().finished["cancelled"] > 0
+
+    run(folder, test)
+
+
 def test_async_llm_runs_many_at_once(folder: Path) -> None:
     async def test(llm: AsyncLLM) -> None:
         expected = {place: (await llm.generate([place], SHORT)).text for place in range(26)}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from support.fake_llms import BLOCK_BYTES, WatchedBackend, wait_until_idle
 from nanoaccel.errors import (
     ClosedError,
     EmptyPromptError,
+    GenerationError,
     NanoAccelError,
     PromptTooLongError,
     RequestError,
@@ -74,6 +76,44 @@ def test_llm_n_completions_differ_and_repeat_with_the_seed(llm: LLM) -> None:
 def test_llm_without_seed_gives_another_text_each_time(llm: LLM) -> None:
     params = SamplingParams(max_tokens=20, temperature=2.0, ignore_eos=True)
     assert llm.generate("abc", params).text != llm.generate("abc", params).text
+
+
+@pytest.mark.parametrize("most", [0, 3])
+def test_llm_scores_a_prompt_once(llm: LLM, most: int) -> None:
+    params = SamplingParams(max_tokens=most, n=2, prompt_logprobs=2, ignore_eos=True)
+    output = llm.generate("abc", params)
+    first, second = output.completions
+    assert output.prompt_logprobs == first.prompt_logprobs
+    assert first.prompt_logprobs[0] is None
+    assert [entry.token_id for entry in first.prompt_logprobs[1:] if entry] == [1, 2]
+    assert second.prompt_logprobs == ()
+    assert (first.finish_reason, len(first.token_ids)) == ("length", most)
+    chunks = list(llm.stream("abc", params))
+    assert [chunk.index for chunk in chunks if chunk.prompt_logprobs] == [0]
+
+
+def test_llm_embeds_prompts(llm: LLM) -> None:
+    raw = llm.embed(["abc", [0, 1], [{"role": "user", "content": "hi"}]], normalize=False)
+    assert raw.dtype == np.float32
+    assert raw[:2].tolist() == [[3, 3, 14], [2, 2, 5]]
+    units = llm.embed("abc", pooling="mean", dimensions=2)
+    np.testing.assert_allclose(units, [[2 / 8**0.5, 2 / 8**0.5]], rtol=1e-6)
+    assert llm.embed([]).shape[0] == 0
+
+
+def test_llm_names_the_prompt_that_has_no_embedding(llm: LLM) -> None:
+    late = RequestOptions(timeout=1e-9)
+    with pytest.raises(GenerationError, match="prompt 1 has no embedding: timeout"):
+        llm.embed(["abc", "d"], options=[None, late])
+
+
+def test_llm_refuses_embeddings_of_a_graph_without_states(
+    llm: LLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = replace(llm.client.info, state_size=0)
+    monkeypatch.setattr(llm.client._processor, "_info", told)
+    with pytest.raises(RequestError, match="Export the model again"):
+        llm.embed("abc")
 
 
 def test_llm_max_tokens_none_fills_the_context(llm: LLM) -> None:

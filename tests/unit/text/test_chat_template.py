@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 
 import pytest
 
 from nanoaccel.errors import BundleError, RequestError
-from nanoaccel.text import ChatTemplate
+from nanoaccel.text import ChatTemplate, template_time
 
 HELLO = [{"role": "user", "content": "Hello"}]
 
@@ -118,3 +119,30 @@ def test_render_refuses_a_template_that_cannot_be_parsed(source: str) -> None:
 def test_render_refuses_malformed_messages(messages: object, problem: str) -> None:
     with pytest.raises(RequestError, match=problem):
         ChatTemplate("", {}).render(messages)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% for a in range(9999) %}{% for b in range(99999) if a < 0 %}{% endfor %}{% endfor %}",
+        "{% for a in range(9999) %}{% for b in range(9999) %}{{ loop.last }}{% endfor %}"
+        "{% endfor %}",
+        "{% macro f(n) %}{% if n %}{{ f(n - 1) ~ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+    ],
+)
+def test_template_that_runs_too_long_is_ended(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template_time, "MOST_SECONDS", 0.2)
+    begun = time.monotonic()
+    with pytest.raises(RequestError, match=r"the chat template takes more than .* seconds"):
+        _render(source)
+    assert time.monotonic() - begun < 5
+
+
+def test_loops_know_their_length_and_their_neighbours() -> None:
+    source = (
+        "{% for a in [1, 2, 3] if a > 1 %}{{ loop.index }}/{{ loop.length }}{{ loop.last }} "
+        "{% else %}none{% endfor %}{% for a in missing %}{% else %}none{% endfor %}"
+        "{% for a in [[1], [2]] recursive %}{{ loop(a) if a is iterable else a }}{% endfor %}"
+    )
+    assert _render(source) == "1/2False 2/2True none12"

@@ -39,7 +39,7 @@ def packed_graph(builder: Path, checkpoint: Path) -> ir.Model:
     restore_embedding_scale(model.graph, origin.hidden_size, origin.dtype)
     restore_norms(model.graph, origin.epsilon, plain=origin.plain_norms)
     pack_attention(model)
-    select_rows(model.graph)
+    select_rows(model.graph, origin.hidden_size)
     add_hidden_outputs(model.graph, origin.hidden_size)
     restore_windows(model.graph, origin.windows)
     compute_rotary_caches(model.graph, origin.rotations, origin.context_length)

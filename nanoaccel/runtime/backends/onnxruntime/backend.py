@@ -139,6 +139,7 @@ class OnnxRuntimeBackend(Timed, Slotted):
             f"{len(signature.caches)} x {first.dtype.name}[{first.heads},{_BLOCK_SIZE},"
             f"{first.width}]",
             slots=True,
+            state_size=signature.state_size,
         )
 
     def _bind(self, slots: CacheSlots) -> None:

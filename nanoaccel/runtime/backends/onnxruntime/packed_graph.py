@@ -63,7 +63,7 @@ class PackedGraph:
     def forward(self, plan: StepPlan, slots: Sequence[int]) -> StepResult:
         """Compute a step, each sequence in its slot."""
         counts = np.diff(plan.seq_begins)
-        shape = (tuple(slots), counts.tobytes(), plan.logits_rows.tobytes())
+        shape = (tuple(slots), counts.tobytes(), plan.logits_rows.tobytes(), plan.states)
         kept = self._kept.get(shape)
         if kept is not None:
             self._kept.move_to_end(shape)
@@ -86,6 +86,8 @@ class PackedGraph:
         logits = np.empty((len(plan.logits_rows), self._signature.vocab_size), np.float32)
         width = len(self._hidden) * self._signature.hidden_size
         hidden = np.empty((len(plan.token_ids), width), np.float32) if self._hidden else None
+        width = self._signature.state_size
+        states = np.empty((len(plan.token_ids), width), np.float32) if plan.states else None
         for run in runs:
             chosen = [np.arange(*plan.seq_begins[s : s + 2]) for s in run.sequences]
             tokens = np.concatenate(chosen)
@@ -93,7 +95,9 @@ class PackedGraph:
             logits[np.isin(plan.logits_rows, tokens)] = result.logits
             if hidden is not None:
                 hidden[tokens] = result.hidden
-        return StepResult(logits, hidden=hidden)
+            if states is not None:
+                states[tokens] = result.states
+        return StepResult(logits, hidden=hidden, states=states)
 
     def _prepare(
         self,
@@ -125,15 +129,24 @@ class PackedGraph:
         }
         for name in self._hidden:
             outputs[name] = (1, len(tokens), self._signature.hidden_size)
+        if plan.states:
+            outputs[contract.STATES] = (1, len(tokens), self._signature.state_size)
         window = (run.first_slot, run.num_slots)
-        bound = self._binding.prepare(window, inputs.arrays, outputs, keep=keep)
+        # A binding of its own, as what is bound stays so: other passes do without the states.
+        own = keep or plan.states
+        bound = self._binding.prepare(window, inputs.arrays, outputs, keep=own)
         return _Prepared(inputs, bound, len(wanted))
 
     def _run(self, prepared: _Prepared) -> StepResult:
         found = self._binding.run(prepared.bound)
-        return StepResult(found[contract.LOGITS][0, : prepared.rows], hidden=self._states(found))
+        states = found.get(contract.STATES)
+        return StepResult(
+            found[contract.LOGITS][0, : prepared.rows],
+            hidden=self._hidden_of(found),
+            states=None if states is None else states[0],
+        )
 
-    def _states(self, found: dict[str, Float32Array]) -> Float32Array | None:
+    def _hidden_of(self, found: dict[str, Float32Array]) -> Float32Array | None:
         """What the asked layers gave, side by side."""
         if not self._hidden:
             return None

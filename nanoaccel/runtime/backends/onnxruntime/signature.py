@@ -35,6 +35,7 @@ class Signature:
         vocab_size: Width of the logits.
         hidden: Layers that tell what they compute.
         hidden_size: Numbers of that; 0 where none does.
+        state_size: Numbers that the last projection reads for a token; 0 where they are not told.
     """
 
     packed: bool
@@ -43,6 +44,7 @@ class Signature:
     vocab_size: int
     hidden: frozenset[int]
     hidden_size: int
+    state_size: int
 
     def told_layers(self, asked: tuple[int, ...]) -> tuple[int, ...]:
         """The layers that are told when some are asked for.
@@ -84,6 +86,9 @@ def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
         hidden_size=max(
             (_width(outputs[name].shape, name, graph) for name in hidden.values()), default=0
         ),
+        state_size=_width(outputs[contract.STATES].shape, contract.STATES, graph)
+        if packed and contract.STATES in outputs
+        else 0,
     )
 
 

@@ -18,7 +18,12 @@ from nanoaccel.runtime.backends.openvino.arena import CacheArena
 from nanoaccel.runtime.backends.openvino.cache_inputs import cache_inputs, describe
 from nanoaccel.runtime.backends.openvino.embedding import looked_up_bytes
 from nanoaccel.runtime.backends.openvino.graph_copies import GraphCopies
-from nanoaccel.runtime.backends.openvino.hidden_states import add_hidden, hidden_outputs
+from nanoaccel.runtime.backends.openvino.hidden_states import (
+    STATES,
+    add_hidden,
+    add_states,
+    hidden_outputs,
+)
 from nanoaccel.runtime.backends.openvino.lost_masks import (
     check_attention,
     read_config,
@@ -75,6 +80,8 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     check_inputs(model, options.graph)
     if options.hidden_layers:
         add_hidden(model, options.hidden_layers)
+    if options.role == "decode":
+        add_states(model)
     capabilities = core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
     plan = _plan(options)
     properties = _properties(options, plan, capabilities)
@@ -192,17 +199,19 @@ class OpenVINOBackend(Timed):
         scores = [index for index, name in enumerate(outputs) if name.startswith("scores.")]
         self._scores = ScoreSum(scores) if scores else None
         self._hidden = hidden_outputs(outputs)
+        self._states = [outputs.index(STATES)] if STATES in outputs else []
         self._arena: CacheArena | None = None
         self.block_bytes = sum(cache.block_bytes for cache in self._caches)
         self.info = BackendInfo(
             name="openvino",
             device=device,
-            vocab_size=compiled.output("logits").get_partial_shape()[-1].get_length(),
+            vocab_size=_width(compiled.output("logits")),
             block_size=_BLOCK_SIZE,
             bytes_per_block=self.block_bytes,
             cache_precision=self._caches[0].element_type.get_type_name(),
             threads=compiled.get_property("INFERENCE_NUM_THREADS"),
             cache_layout=self._cache_layout(compiled),
+            state_size=sum(_width(compiled.outputs[index]) for index in self._states),
             pass_sizes=(least, *_PASS_SIZES),
         )
 
@@ -226,19 +235,23 @@ class OpenVINOBackend(Timed):
         return StepResult(
             logits=logits.reshape(len(plan.logits_rows), self.info.vocab_size),
             scores=None if scores is None else scores[: len(scores) - plan.num_pads],
-            hidden=self._hidden_of(request, plan),
+            hidden=self._told(request, plan, self._hidden),
+            states=self._told(request, plan, self._states) if plan.states else None,
         )
 
-    def _hidden_of(self, request: ov.InferRequest, plan: StepPlan) -> Float32Array | None:
-        if not self._hidden:
-            return None
-        states = [
+    def _told(
+        self, request: ov.InferRequest, plan: StepPlan, outputs: Sequence[int]
+    ) -> Float32Array | None:
+        """What some outputs tell of each token, side by side; None of no output."""
+        found = [
             request.get_output_tensor(index).data.reshape(plan.num_computed, -1)[
                 : len(plan.token_ids)
             ]
-            for index in self._hidden
+            for index in outputs
         ]
-        return states[0] if len(states) == 1 else np.concatenate(states, axis=1)
+        if not found:
+            return None
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
     def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
         self._live_arena.read(block, out)
@@ -258,3 +271,7 @@ class OpenVINOBackend(Timed):
     def _cache_layout(self, compiled: ov.CompiledModel) -> str:
         precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         return f"openvino {ov.get_version()}, computes {precision}, {describe(self._caches)}"
+
+
+def _width(value: ov.Output) -> int:
+    return int(value.get_partial_shape()[-1].get_length())

@@ -1,4 +1,4 @@
-"""Makes a graph tell what its layers computed, for a head that drafts from it."""
+"""Makes a graph tell what its layers computed: for a head that drafts from it, for embeddings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from nanoaccel.errors import BundleError
+from nanoaccel.runtime.backends.openvino.paged_graph import selected_states
 
+STATES = "states"
 _HIDDEN = "hidden"
 # The sums that belong to a layer itself, and to none of its parts, as tracing names them.
 _OF_LAYER = re.compile(r"__module\.(?:\w+\.)*(\d+)/aten::add_?/Add")
@@ -39,6 +41,22 @@ def add_hidden(model: ov.Model, layers: Sequence[int]) -> None:
         states.output(0).set_names({f"{_HIDDEN}.{index}"})
         model.add_results([states])
     model.validate_nodes_and_infer_types()
+
+
+def add_states(model: ov.Model) -> None:
+    """Add the output states, H numbers a token: what the rows are chosen from that become logits.
+
+    Nothing is added where no projection makes the logits.
+
+    Args:
+        model: A graph whose rows are selected.
+    """
+    found = selected_states(model)
+    if found is not None:
+        states = ops.result(found)
+        states.output(0).set_names({STATES})
+        model.add_results([states])
+        model.validate_nodes_and_infer_types()
 
 
 def hidden_outputs(names: Sequence[str]) -> list[int]:

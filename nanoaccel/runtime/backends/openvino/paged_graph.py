@@ -45,6 +45,18 @@ def with_tokens(model: ov.Model, count: int) -> ov.Model:
     return fixed
 
 
+def selected_states(model: ov.Model) -> ov.Output | None:
+    """What the last projection reads, H numbers for each token; None where there is none.
+
+    Args:
+        model: A graph that ``make_paged`` made.
+    """
+    projection = _last_projection(model)
+    if projection.get_type_name() != "MatMul":
+        return None
+    return projection.input_value(0).get_node().input_value(0)
+
+
 def _select_rows(model: ov.Model) -> None:
     """Compute logits of the wanted rows only: gather them before the last projection.
 

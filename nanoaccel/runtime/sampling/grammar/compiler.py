@@ -78,7 +78,9 @@ class GrammarCompiler:
                 self._kept.move_to_end(grammar)
                 return found
         tokenizer = self._read_tokenizer()
-        spec = library_spec(grammar.kind, grammar.source, grammar.flexible_whitespace)
+        spec = library_spec(
+            grammar.kind, grammar.source, grammar.flexible_whitespace, grammar.before
+        )
         matcher = bounded(lambda: _matcher(tokenizer, spec))
         if matcher.is_error():
             raise refusal(grammar.kind, matcher.get_error())
@@ -106,8 +108,16 @@ class GrammarCompiler:
 
 
 def _matcher(tokenizer: Any, spec: str) -> Any:
-    """A parser that has made its first mask, which takes the longest and finds what has no text."""
+    """A parser that has made its first mask, which takes the longest and finds what has no text.
+
+    A copy has followed the tokens that are forced at the start: where the library gives up after
+    the first thousands of them, this is the one that says so.
+    """
     made = llguidance().LLMatcher(tokenizer, spec, log_level=0, limits=limits())
     if not made.is_error():
         made.compute_bitmask()
+        ahead = made.deep_copy()
+        ahead.consume_tokens(ahead.compute_ff_tokens())
+        if ahead.is_error():
+            return ahead
     return made

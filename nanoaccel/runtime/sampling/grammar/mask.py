@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from nanoaccel.errors import GenerationError
 
+# How the error of a request begins whose grammar was too much for the library.
+TOO_COMPLEX = "the grammar cannot be followed further"
+
 
 class GrammarMask:
     """Leaves only the tokens that a grammar allows; a ``LogitsProcessor``.
@@ -108,6 +111,4 @@ class GrammarMask:
     def _check(self) -> None:
         if self._matcher.is_error():
             reason = " ".join(self._matcher.get_error().partition("<")[0].split())
-            raise GenerationError(
-                f"the grammar cannot be followed further: {reason:.200}", "Simplify it"
-            )
+            raise GenerationError(f"{TOO_COMPLEX}: {reason:.200}", "Simplify it")

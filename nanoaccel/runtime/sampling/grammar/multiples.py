@@ -18,7 +18,7 @@ def check_multiples(schema: object) -> None:
     """Refuse a schema whose multiples have too large a common one, digits behind the point too.
 
     Raises:
-        SamplingError: They have.
+        SamplingError: They have, or one is negative.
     """
     common = 1
     for number in _multiples(schema):
@@ -26,7 +26,9 @@ def check_multiples(schema: object) -> None:
             continue  # the library says what is wrong with it
         if not math.isfinite(number):
             continue
-        exact = abs(Fraction(str(number)))
+        if number < 0:
+            raise SamplingError(f"multipleOf={number} is out of range", "It must be above 0")
+        exact = Fraction(str(number))
         common = math.lcm(common, exact.numerator)
         if common > _MOST:
             raise SamplingError(

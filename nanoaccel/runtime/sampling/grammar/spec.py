@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from typing import Literal
 
 from nanoaccel.errors import SamplingError
+from nanoaccel.runtime.sampling.grammar.formats import exact_formats, exact_formats_within
 from nanoaccel.runtime.sampling.grammar.library import bounded, limits, llguidance
 from nanoaccel.runtime.sampling.grammar.multiples import check_multiples, schemas_within
 
 MAX_BYTES = 64 << 10
+# A Lark grammar may hold the schemas of many tools.
+MAX_LARK_BYTES = 256 << 10
 
 GrammarKind = Literal["json_schema", "regex", "choice", "lark"]
 NAMES: Mapping[GrammarKind, str] = {
@@ -26,27 +29,29 @@ _STRICT = {"lenient": False, "coerce_one_of": False, "item_separator": ",", "key
 _UNKNOWN_YET = "no tokenizer"
 
 
-def check_grammar(kind: GrammarKind, source: str, flexible_whitespace: bool) -> None:
+def check_grammar(
+    kind: GrammarKind, source: str, flexible_whitespace: bool, before: str = ""
+) -> None:
     """Refuse what can be refused without a tokenizer.
+
+    Args:
+        kind: What ``source`` is.
+        source: The grammar.
+        flexible_whitespace: Whether JSON may have whitespace between its parts.
+        before: Lark grammar of what stands before; empty for nothing.
 
     Raises:
         SamplingError: It is too long, is no grammar, asks for what the library does not have, or
             takes too long to check.
         MissingExtraError: llguidance is not installed.
     """
-    try:
-        size = len(source.encode())
-    except UnicodeEncodeError as error:
-        raise refusal(kind, f"character {error.start} is a lone surrogate") from None
-    if size > MAX_BYTES:
-        raise SamplingError(
-            f"the {NAMES[kind]} has {size:,} bytes", f"It may have {MAX_BYTES:,} at most"
-        )
-    spec = library_spec(kind, source, flexible_whitespace)
+    _check_size(kind, source)
+    _check_size("lark", before)
+    spec = library_spec(kind, source, flexible_whitespace, before)
     if kind == "json_schema":
         check_multiples(json.loads(source))
-    elif kind == "lark":
-        for schema in schemas_within(source):
+    for lark in (before, source if kind == "lark" else ""):
+        for schema in schemas_within(lark):
             check_multiples(schema)
     check = llguidance().LLMatcher.validate_grammar_with_warnings
     _, told = bounded(lambda: check(spec, limits=limits()))
@@ -55,12 +60,32 @@ def check_grammar(kind: GrammarKind, source: str, flexible_whitespace: bool) -> 
         raise refusal(kind, problems[0])
 
 
-def library_spec(kind: GrammarKind, source: str, flexible_whitespace: bool) -> str:
+def library_spec(
+    kind: GrammarKind, source: str, flexible_whitespace: bool, before: str = ""
+) -> str:
     """The grammar as llguidance reads it.
 
     Raises:
-        SamplingError: A schema or a choice is not JSON of its kind.
+        SamplingError: A schema or a choice is not JSON of its kind, or nested too deeply.
     """
+    try:
+        made = _library_spec(kind, _with_exact_formats(kind, source), flexible_whitespace)
+        return _behind(before, made) if before else made
+    except RecursionError:
+        raise refusal(kind, "it is nested too deeply") from None
+    except SamplingError:
+        raise
+    except ValueError as error:  # what the library says of its own limits
+        raise refusal(kind, str(error)) from None
+
+
+def _with_exact_formats(kind: GrammarKind, source: str) -> str:
+    if kind == "json_schema":
+        return json.dumps(exact_formats(_parsed(kind, source)))
+    return exact_formats_within(source) if kind == "lark" else source
+
+
+def _library_spec(kind: GrammarKind, source: str, flexible_whitespace: bool) -> str:
     matcher = llguidance().LLMatcher
     made: str
     if kind == "json_schema":
@@ -74,10 +99,34 @@ def library_spec(kind: GrammarKind, source: str, flexible_whitespace: bool) -> s
     return made
 
 
+def _behind(before: str, made: str) -> str:
+    """A grammar of the library behind another one."""
+    is_json = made.startswith("{")
+    then = json.loads(made)["grammars"][0] if is_json else {"lark_grammar": made}
+    grammars = [
+        {"lark_grammar": "start: @before @then"},
+        {"name": "before", "lark_grammar": before},
+        {**then, "name": "then"},
+    ]
+    return json.dumps({"grammars": grammars})
+
+
 def refusal(kind: GrammarKind, problem: str) -> SamplingError:
     """The error that says why a grammar cannot be used."""
     named = " ".join(problem.split())
     return SamplingError(f"the {NAMES[kind]} cannot be used: {named:.300}")
+
+
+def _check_size(kind: GrammarKind, source: str) -> None:
+    most = MAX_LARK_BYTES if kind == "lark" else MAX_BYTES
+    try:
+        size = len(source.encode())
+    except UnicodeEncodeError as error:
+        raise refusal(kind, f"character {error.start} is a lone surrogate") from None
+    if size > most:
+        raise SamplingError(
+            f"the {NAMES[kind]} has {size:,} bytes", f"It may have {most:,} at most"
+        )
 
 
 def _check_schema(source: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nanoaccel.errors import SamplingError
@@ -22,9 +22,11 @@ class Grammar:
 
     Args:
         kind: What ``source`` is.
-        source: The grammar as text, 64 KiB at most; of a choice, a JSON list of strings.
+        source: The grammar as text, 64 KiB at most, 256 KiB of a Lark grammar; of a choice, a JSON
+            list of strings.
         flexible_whitespace: Whether JSON may have whitespace between its parts; without, there is
             none, which takes fewer tokens.
+        before: Lark grammar of what stands before; empty for nothing. See ``after``.
 
     Raises:
         SamplingError: It is too long, is no grammar, asks for what the library does not have, or
@@ -43,6 +45,7 @@ class Grammar:
     kind: GrammarKind
     source: str
     flexible_whitespace: bool = False
+    before: str = ""
 
     def __post_init__(self) -> None:
         if as_text("kind", self.kind, SamplingError) not in NAMES:
@@ -51,7 +54,8 @@ class Grammar:
             )
         as_text("source", self.source, SamplingError)
         as_bool("flexible_whitespace", self.flexible_whitespace, SamplingError)
-        check_grammar(self.kind, self.source, self.flexible_whitespace)
+        as_text("before", self.before, SamplingError)
+        check_grammar(self.kind, self.source, self.flexible_whitespace, self.before)
 
     @classmethod
     def json_schema(
@@ -137,6 +141,24 @@ class Grammar:
             'lark'
         """
         return cls("lark", text)
+
+    def after(self, lark: str) -> Grammar:
+        """This grammar behind something else, such as the thoughts of a model that thinks first.
+
+        Args:
+            lark: Grammar of what stands before, in Lark's notation; whatever it was before.
+
+        Raises:
+            SamplingError: It is no grammar.
+            MissingExtraError: llguidance is not installed.
+
+        Examples:
+            >>> from nanoaccel import Grammar
+            >>> thoughts = 'start: THOUGHT "</think>"\\nTHOUGHT: /[^<]*/'
+            >>> Grammar.choice(["yes", "no"]).after(thoughts).source
+            '["yes", "no"]'
+        """
+        return replace(self, before=lark)
 
 
 def _json(name: str, value: object) -> str:

@@ -23,7 +23,7 @@ export class Answer {
   take({ chunk, comment }) {
     if (comment !== undefined) this.#note(comment);
     else {
-      this.#progress(chunk.prompt_progress);
+      this.#progress(chunk);
       const choice = chunk.choices?.find((one) => (one.index ?? 0) === 0);
       if (choice?.delta) this.#delta(choice.delta);
       if (choice?.finish_reason) this.message.finish = choice.finish_reason;
@@ -62,11 +62,11 @@ export class Answer {
       this.status = comment;
   }
 
-  /** As llama.cpp's server reports a long prompt. */
-  #progress(progress) {
-    if (progress && this.#first === null) {
-      this.status = `reading the prompt: ${progress.processed} of ${progress.total} tokens`;
-    }
+  /** The place in the queue, then the prompt as llama.cpp's server reports it. */
+  #progress({ queue, prompt_progress: prompt }) {
+    if (this.#first !== null) return;
+    if (queue) this.status = `place ${queue.place} of ${queue.waiting} in the queue`;
+    if (prompt) this.status = `reading the prompt: ${prompt.processed} of ${prompt.total} tokens`;
   }
 
   /** Until the server has counted the tokens, a piece counts as one. */

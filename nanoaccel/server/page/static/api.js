@@ -30,6 +30,11 @@ export async function models() {
   return answer.data.map((model) => model.id);
 }
 
+/** The machine and its models, as `/v1/engine` tells them. */
+export async function engineFacts() {
+  return (await request("v1/engine")).json();
+}
+
 /** The metrics page, as text. */
 export async function metricsText() {
   return (await request("metrics")).text();
@@ -44,7 +49,8 @@ export async function metricsText() {
  * @throws {ApiError} Refused, broken off, or ended by the server with an error.
  */
 export async function* streamChat(body, signal) {
-  const sent = { ...body, stream: true, stream_options: { include_usage: true } };
+  const stream_options = { include_usage: true };
+  const sent = { ...body, stream: true, stream_options, return_progress: true };
   const response = await request("v1/chat/completions", {
     method: "POST",
     headers: { "Content-Type": "application/json" },

@@ -1,10 +1,11 @@
-/** The engine view: what /metrics says, read every second while it is seen. */
+/** The engine view: what /metrics says, read every second while it is seen, and the machine. */
 
-import { metricsText } from "./api.js";
+import { engineFacts, metricsText } from "./api.js";
 import { bars, line } from "./charts.js";
 import { byId, h } from "./dom.js";
-import { duration, rounded } from "./figures.js";
+import { bytes, duration, rounded } from "./figures.js";
 import { withKey } from "./key.js";
+import { machineView } from "./machine.js";
 import { quantile, Snapshot } from "./metrics.js";
 
 const EVERY = 1000; // milliseconds
@@ -58,7 +59,7 @@ export class EngineView {
   /** Begins to read. */
   start() {
     this.stop();
-    this.#read();
+    this.#read().then(() => this.#readMachine());
     this.#timer = setInterval(() => document.hidden || this.#read(), EVERY);
   }
 
@@ -88,6 +89,13 @@ export class EngineView {
       ...now.samples.filter((one) => !one.name.endsWith("_bucket")).map(figure),
     );
     this.#before = now;
+  }
+
+  /** A server that does not tell of its machine has none here. */
+  async #readMachine() {
+    if (this.#timer === null) return;
+    const facts = await engineFacts().catch(() => null);
+    byId("machine").replaceChildren(...(facts ? machineView(facts) : []));
   }
 
   #note(now) {
@@ -167,10 +175,4 @@ function count(value) {
 
 function percent(value) {
   return value === null ? null : `${rounded(100 * value)} %`;
-}
-
-function bytes(value) {
-  if (value === null) return null;
-  const [size, unit] = value >= 1e9 ? [1e9, "GB"] : value >= 1e6 ? [1e6, "MB"] : [1e3, "kB"];
-  return `${rounded(value / size)} ${unit}`;
 }

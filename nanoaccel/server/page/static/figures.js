@@ -69,3 +69,10 @@ export function rounded(value) {
     return Math.round(value).toLocaleString("en");
   return String(Number(value.toPrecision(3)));
 }
+
+/** Bytes with a fitting unit; null for null. */
+export function bytes(value) {
+  if (value === null) return null;
+  const [size, unit] = value >= 1e9 ? [1e9, "GB"] : value >= 1e6 ? [1e6, "MB"] : [1e3, "kB"];
+  return `${rounded(value / size)} ${unit}`;
+}

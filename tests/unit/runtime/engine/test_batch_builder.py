@@ -9,7 +9,7 @@ from nanoaccel.runtime.engine.batch_builder import BatchBuilder
 from nanoaccel.runtime.kv import CacheEviction, PagedCache
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.types.plan import StepPlan
 from nanoaccel.text import Tokenizer
 

@@ -5,29 +5,11 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from support.engines import VOCAB_SIZE, Bench, next_letter, quick
+from support.engines import VOCAB_SIZE, Bench, Restless, next_letter, quick
 
 from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.execution.selector import GraphSelector
-from nanoaccel.runtime.scheduling.load import Load
 from nanoaccel.text import Tokenizer
-
-
-class Restless(GraphSelector):
-    """Moves as the dice say."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__([PassTimeModel(decode={1: 1.0}, prompt_token=1.0)] * 2)
-        self.random = Random(seed)
-        self.moves = 0
-
-    def choose(self, load: Load) -> int:
-        assert min(load.requests, load.computed + load.pending) > 0
-        assert load.computed >= 0
-        if self.random.random() < 0.2:
-            self.moves += 1
-            self.current = 1 - self.current
-        return self.current
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -13,13 +13,14 @@ from support.replicas import FakeReplica, counters_of, plan_of_one_core
 from nanoaccel.errors import ClosedError, ConfigError, NanoAccelError, QueueFullError
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.replicas.fleet import RESTARTS
-from nanoaccel.runtime.replicas.messages import Close, Failed, Refused, Start
+from nanoaccel.runtime.replicas.messages import Close, Failed, Happened, Refused, Start
 from nanoaccel.runtime.replicas.pool import Pool
 from nanoaccel.runtime.replicas.request import ReplicaRequest
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
+from nanoaccel.runtime.scheduling.queue_limits import QueueLimits
 from nanoaccel.runtime.types.events import Event
-from nanoaccel.runtime.types.outputs import Chunk
+from nanoaccel.runtime.types.outputs import Chunk, Progress
 
 START = Start(Path("bundle"), "auto", EngineConfig())
 PARAMS = SamplingParams(max_tokens=20, seed=3)
@@ -36,7 +37,7 @@ class Hall:
             [plan_of_one_core()] * 2,
             [START] * 2,
             on_event=self._listen,
-            max_waiting=max_waiting,
+            limits=QueueLimits(max_waiting),
             share_prefixes=True,
             make=FakeReplica,  # type: ignore[arg-type]
         )
@@ -193,6 +194,24 @@ def test_pool_without_engines_says_so(
     assert hall.wait_for_end(0).finish_reason == "error"
     with pytest.raises(ClosedError, match="no engine left"):
         hall.submit(1)
+
+
+def test_request_that_is_told_its_place_still_waits(engines: list[FakeReplica]) -> None:
+    hall = Hall(max_waiting=1)
+    hall.submit(0, even_if_full=False)
+    engines[0].say(Happened(0, "progress", progress(place=2)))
+    wait_until(lambda: ("progress", 0) in hall.events, "its place")
+    with pytest.raises(QueueFullError, match="max_waiting=1"):
+        hall.submit(1, even_if_full=False)
+    engines[0].say(Happened(0, "progress", progress(place=0)))
+    wait_until(lambda: hall.events.count(("progress", 0)) == 2, "its prompt")
+    hall.submit(2, even_if_full=False)
+    assert hall.chunks[0][0].progress == Progress(3, 0, 0, 0.0, 2, 2)
+    hall.pool.close()
+
+
+def progress(place: int) -> Chunk:
+    return Chunk("", (), progress=Progress(3, 0, 0, 0.0, place, 2))
 
 
 def test_pool_bounds_what_waits_over_all_engines(engines: list[FakeReplica]) -> None:

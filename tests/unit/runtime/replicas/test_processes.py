@@ -87,6 +87,22 @@ def test_replicas_write_what_one_engine_writes(bundle: Path, llm: LLM) -> None:
     assert (counters.finished, counters.waiting) == ({"length": 18}, 0)
 
 
+def test_replicas_score_a_prompt_once(bundle: Path, llm: LLM) -> None:
+    params = SamplingParams(max_tokens=2, n=2, prompt_logprobs=3, ignore_eos=True)
+    with LLM(bundle, backend=LETTERS_BACKEND, replicas=1, speculation="off") as one:
+        wanted = [c.prompt_logprobs for c in one.generate("the keeper", params).completions]
+    told = [c.prompt_logprobs for c in llm.generate("the keeper", params).completions]
+    assert told == wanted
+    assert [len(entries) for entries in told] == [10, 0]
+
+
+def test_replicas_embed(bundle: Path, llm: LLM) -> None:
+    prompts = ["abc", "the keeper", [3, 4], "d"]
+    with LLM(bundle, backend=LETTERS_BACKEND, replicas=1, speculation="off") as one:
+        wanted = one.embed(prompts, pooling="mean", dimensions=2)
+    assert llm.embed(prompts, pooling="mean", dimensions=2).tolist() == wanted.tolist()
+
+
 def test_replicas_pass_on_the_options_of_a_chat(bundle: Path, llm: LLM) -> None:
     (bundle / "chat_template.jinja").write_text("{{ letter }}{{ messages[0].content }}")
     options = RequestOptions(chat=ChatOptions(template_kwargs={"letter": "k"}))

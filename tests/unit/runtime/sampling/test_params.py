@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nanoaccel.errors import ConfigError, SamplingError
-from nanoaccel.runtime.sampling import MAX_LOGPROBS, SamplingParams
+from nanoaccel.runtime.sampling import MAX_LOGPROBS, MAX_PROMPT_LOGPROBS, SamplingParams
 
 
 def test_params_leave_the_choice_of_tokens_to_the_model() -> None:
@@ -92,12 +92,15 @@ def test_params_copy_what_the_caller_may_change() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"max_tokens": 0},
+        {"max_tokens": -1},
         {"max_tokens": 3, "min_tokens": 4},
         {"min_tokens": -1},
         {"n": 0, "temperature": 1.0},
         {"logprobs": -1},
         {"logprobs": MAX_LOGPROBS + 1},
+        {"prompt_logprobs": -1},
+        {"prompt_logprobs": MAX_PROMPT_LOGPROBS + 1},
+        {"prompt_logprobs": True},
         {"stop": ("a", "")},
         {"stop_token_ids": (5, -1)},
         {"temperature": -0.1},

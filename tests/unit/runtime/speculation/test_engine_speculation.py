@@ -27,7 +27,7 @@ from support.guessed_texts import (
 from nanoaccel.runtime.backends.fake import Rule
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
 from nanoaccel.text import Tokenizer
 

@@ -25,7 +25,8 @@ from nanoaccel.runtime.execution.runner import ModelRunner
 from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.sampling import Sampled, SamplingParams, SamplingSettings
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.scheduling.scheduler import ScheduledTokens, Scheduler
+from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
+from nanoaccel.runtime.scheduling.scheduler import Scheduler
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
 from nanoaccel.runtime.speculation import Speculator
 from nanoaccel.runtime.speculation.drafters import Draft, Drafter, DrafterOptions

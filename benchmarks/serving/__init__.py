@@ -1,0 +1,1 @@
+"""What the server costs and what it stands: real processes, real sockets, real bundles."""

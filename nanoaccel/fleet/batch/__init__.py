@@ -1,0 +1,1 @@
+"""Batch files on the nodes of a Ray cluster."""

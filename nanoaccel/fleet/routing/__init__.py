@@ -1,0 +1,1 @@
+"""Which engine of a cluster a request goes to, from its bytes."""

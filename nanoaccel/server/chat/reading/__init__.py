@@ -1,0 +1,1 @@
+"""From the text of a completion to its parts, piece by piece."""

@@ -1,0 +1,148 @@
+"""The table of the API: each method and path, with its fields and its answer.
+
+A test holds it against the routes and against what their handlers read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nanoaccel.server.config import Limits
+from nanoaccel.server.openapi import fields
+from nanoaccel.server.openapi.answers import TEXT, ref
+from nanoaccel.server.openapi.fields import Schema, Schemas, of
+from nanoaccel.server.tokens import MAX_IDS
+
+Table = Mapping[tuple[str, str], "Operation"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What one method of one path takes and gives.
+
+    Args:
+        summary: What it does.
+        answer: Schema of the answer.
+        fields: Schemas of the fields of its body; none is an operation without a body.
+        required: Fields that must be there.
+        examples: Bodies that together have every field read.
+        parameters: Schemas of query parameters.
+        events: Schema of each event, where the answer can be streamed.
+        media: Type of the answer.
+        is_open: Whether it needs no key.
+    """
+
+    summary: str
+    answer: Schema
+    fields: Schemas = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    examples: tuple[Mapping[str, Any], ...] = ()
+    parameters: Schemas = field(default_factory=dict)
+    events: Schema | None = None
+    media: str = "application/json"
+    is_open: bool = False
+
+
+def operations(limits: Limits) -> Table:
+    """All of them, by method and path; those under /v1 work without it too.
+
+    Args:
+        limits: Of the server.
+    """
+    return {**_operators(), **_models(), **_generating(limits), **_tokens(limits)}
+
+
+def _operators() -> Table:
+    status, text = ref("Status"), "text/plain; version=0.0.4; charset=utf-8"
+    document: Schema = {"type": "object"}
+    return {
+        ("GET", "/health"): Operation(summary="Does it live?", answer=status, is_open=True),
+        ("GET", "/ready"): Operation(summary="Does it take work?", answer=status, is_open=True),
+        ("GET", "/metrics"): Operation(summary="For Prometheus.", answer=TEXT, media=text),
+        ("GET", "/openapi.json"): Operation(
+            summary="This description.", answer=document, is_open=True
+        ),
+    }
+
+
+def _models() -> Table:
+    return {
+        ("GET", "/v1/models"): Operation(summary="List models.", answer=ref("Models")),
+        ("GET", "/v1/models/{model}"): Operation(summary="Show one.", answer=ref("Model")),
+    }
+
+
+def _generating(limits: Limits) -> Table:
+    common = {**fields.model(), **fields.sampling(limits), **fields.scheduling()}
+    common |= fields.structured()
+    chat = {
+        **common,
+        **fields.messages(limits),
+        "logprobs": of("boolean", "Whether choices tell log-probabilities."),
+        "top_logprobs": fields.top_logprobs("Likeliest tokens to tell of; needs logprobs."),
+    }
+    completion = {
+        **common,
+        **fields.prompts(limits),
+        "logprobs": fields.top_logprobs("Likeliest tokens to tell of."),
+    }
+    hello = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 8}
+    return {
+        ("POST", "/v1/chat/completions"): Operation(
+            summary="Continue a chat.",
+            fields=chat,
+            required=("messages",),
+            examples=(hello,),
+            answer=ref("Chat"),
+            events=ref("ChatPart"),
+        ),
+        ("POST", "/v1/completions"): Operation(
+            summary="Continue prompts as they are.",
+            fields=completion,
+            required=("prompt",),
+            examples=({"prompt": "once upon a time", "max_tokens": 8},),
+            answer=ref("Completion"),
+            events=ref("CompletionPart"),
+        ),
+    }
+
+
+def _tokens(limits: Limits) -> Table:
+    chat = {**fields.model(), **fields.messages(limits)}
+    hello = {"messages": [{"role": "user", "content": "hello"}]}
+    text = {
+        "prompt": of("string", "The text."),
+        "content": of("string", "The same, as llama.cpp calls it."),
+        "add_special_tokens": of("boolean", "Whether to add BOS and the like."),
+        "add_special": of("boolean", "The same, as llama.cpp calls it."),
+        "return_token_strs": of("boolean", "Whether to tell the text of each token."),
+        "with_pieces": of("boolean", "Whether tokens are objects with id and piece."),
+    }
+    return {
+        ("POST", "/tokenize"): Operation(
+            summary="Text or a chat to token ids.",
+            fields={**chat, **text},
+            examples=({"prompt": "hello"}, hello, {"prompt": "hello", "with_pieces": True}),
+            answer=ref("Tokens"),
+        ),
+        ("POST", "/detokenize"): Operation(
+            summary="Token ids to text.",
+            fields={**fields.model(), **fields.tokens(MAX_IDS)},
+            examples=({"tokens": [1, 2]},),
+            answer=ref("Text"),
+        ),
+        ("POST", "/apply-template"): Operation(
+            summary="The text that a chat becomes.",
+            fields=chat,
+            required=("messages",),
+            examples=(hello,),
+            answer=ref("Prompt"),
+        ),
+        ("GET", "/tokenizer_info"): Operation(
+            summary="Special tokens and sizes.",
+            answer=ref("TokenizerInfo"),
+            parameters=fields.model(),
+        ),
+    }

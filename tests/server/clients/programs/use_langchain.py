@@ -1,0 +1,50 @@
+"""langchain-openai: whole, streamed, many at once, by schema; argv: letters' address, JSON's."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+import pytest
+from langchain_core.exceptions import ContextOverflowError
+from langchain_openai import ChatOpenAI, OpenAI
+from openai import BadRequestError
+
+LETTERS, JSON = sys.argv[1:]
+SCHEMA = {
+    "title": "Keeper",
+    "type": "object",
+    "properties": {"age": {"type": "integer", "minimum": 0, "maximum": 99}},
+    "required": ["age"],
+    "additionalProperties": False,
+}
+
+
+def chat(url: str = LETTERS, model: str = "letters", **options: Any) -> ChatOpenAI:
+    return ChatOpenAI(base_url=url, model=model, api_key="any", max_retries=0, **options)
+
+
+answer = chat(max_tokens=3).invoke([("system", "ab"), ("human", "c")])
+assert answer.content == "abc", answer
+assert answer.usage_metadata["output_tokens"] == 3, answer
+assert answer.response_metadata["finish_reason"] == "length", answer
+
+parts = list(chat(max_tokens=3, stream_usage=True).stream("abc"))
+assert "".join(part.content for part in parts) == "abc", parts
+assert sum(part.usage_metadata["output_tokens"] for part in parts if part.usage_metadata) == 3
+
+answers = asyncio.run(chat(max_tokens=2).abatch(["a"] * 8))
+assert [one.content for one in answers] == ["ab"] * 8, answers
+
+completion = OpenAI(base_url=LETTERS, model="letters", api_key="any", max_tokens=2).invoke("x")
+assert completion == "yz", completion
+
+with pytest.raises(BadRequestError, match="top_p=7"):
+    chat(top_p=7).invoke("a")
+with pytest.raises(ContextOverflowError, match="63 fit"):
+    chat().invoke("a" * 100)
+
+structured = chat(JSON, "json", max_tokens=40).with_structured_output(SCHEMA, method="json_schema")
+keeper = structured.invoke("a")
+assert 0 <= keeper["age"] <= 99, keeper

@@ -1,0 +1,87 @@
+"""Clients that others wrote, in programs of their own, over real sockets.
+
+Each program in programs/ asserts what it is answered by two servers: one goes on the alphabet, the
+other is a random model over bytes, which can follow grammars.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from support import fake_llms, grammar_llms
+from support.engines import EOS, LETTERS, VOCAB_SIZE
+from support.servers import serving
+
+from nanoaccel import registry
+from nanoaccel.runtime.backends import BackendOptions
+from nanoaccel.runtime.backends.fake import scripted
+
+PROGRAMS = Path(__file__).parent / "programs"
+CLIENTS = {
+    "use_huggingface_hub.py": "huggingface_hub",
+    "use_langchain.py": "langchain_openai",
+    "use_litellm.py": "litellm",
+    "use_llm.py": "llm",
+    "use_pydantic_ai.py": "pydantic_ai",
+}
+# No tables of prices, no traces, no address or key of whoever runs the tests.
+OFFLINE = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LANGSMITH_TRACING": "false",
+    "OPENAI_API_KEY": "any",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+NOT_PASSED_ON = ("OPENAI_BASE_URL", "OPENAI_API_BASE", "LANGCHAIN_TRACING_V2")
+
+
+def next_letter(tokens: Sequence[int]) -> int:
+    """The alphabet goes on, ends after ``z``, and begins after what is no letter."""
+    z = LETTERS.index("z")
+    return EOS if tokens[-1] == z else (tokens[-1] + 1 if tokens[-1] < z else 0)
+
+
+def load(options: BackendOptions) -> fake_llms.WatchedBackend:
+    """The backend of either bundle."""
+    if options.graph.parent.name == "json":
+        return grammar_llms.JsonBackend(options)
+    backend = fake_llms.WatchedBackend(options)
+    backend.rule = scripted(VOCAB_SIZE, next_letter)
+    return backend
+
+
+@pytest.fixture(scope="module")
+def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The addresses of the two servers."""
+    folder = tmp_path_factory.mktemp("clients")
+    letters = fake_llms.write_bundle(folder / "letters")
+    random = grammar_llms.write_bundle(folder / "json")
+    (random / "chat_template.jinja").write_text(fake_llms.TEMPLATE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry.BACKENDS, "resolve", lambda _: load)
+        with serving(letters) as first, serving(random) as second:
+            yield first.url, second.url
+
+
+def test_every_program_is_known() -> None:
+    assert {path.name for path in PROGRAMS.glob("*.py")} == set(CLIENTS)
+
+
+@pytest.mark.parametrize("program", CLIENTS)
+def test_client_is_answered(program: str, urls: tuple[str, str]) -> None:
+    if find_spec(CLIENTS[program]) is None:
+        pytest.skip(f"{CLIENTS[program]} is not installed (extra: clients)")
+    environment = {name: text for name, text in os.environ.items() if name not in NOT_PASSED_ON}
+    done = subprocess.run(
+        [sys.executable, str(PROGRAMS / program), *urls],
+        env={**environment, **OFFLINE},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,138 @@
+"""The description of the API is that of the code: every route, every field, every answer."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from starlette.routing import Route
+from support.disk_tiers import wait_until
+from support.servers import Served, serving
+
+from nanoaccel.server import app as application
+from nanoaccel.server.config import Limits, ServerConfig
+from nanoaccel.server.http.call import Call
+from nanoaccel.server.openapi.document import openapi_document
+from nanoaccel.server.openapi.operations import operations
+from nanoaccel.server.service import Service
+
+SERVER = Path(application.__file__).parent
+TABLE = operations(Limits())
+POSTS = {path: operation for (method, path), operation in TABLE.items() if method == "POST"}
+_READERS = {"raw", "typed", "listed", "within"}
+
+
+@pytest.fixture
+def document(served: Served) -> dict[str, Any]:
+    shown: dict[str, Any] = served.get("/openapi.json").json
+    return shown
+
+
+def check(value: object, schema: Any, document: dict[str, Any]) -> None:
+    """Raise unless a value is of a schema of the document."""
+    jsonschema.validate(value, {**schema, "components": document["components"]})
+
+
+def test_every_route_is_described_and_no_other(letters: Path) -> None:
+    service = Service(ServerConfig(bundles=(letters,)))
+    routes = {
+        (method, route.path)
+        for route in application._routes(service)
+        if isinstance(route, Route) and route.methods is not None
+        for method in route.methods - {"HEAD"}
+        if route.path not in ("/", "/page/{name}")
+    }
+    bare = {(method, path.removeprefix("/v1")) for method, path in TABLE}
+    assert routes == {*TABLE, *bare}
+
+
+def test_every_field_that_the_code_names_is_described() -> None:
+    """Also those that only some requests have read."""
+    named: dict[str, str] = {}
+    for path in SERVER.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr in _READERS
+                and node.args
+                and isinstance(node.args[0], ast.Constant)
+            ):
+                named[str(node.args[0].value)] = path.name
+    described = {name for one in POSTS.values() for name in one.fields}
+    described |= set(POSTS["/v1/completions"].fields["stream_options"]["properties"])
+    assert {name: file for name, file in named.items() if name not in described} == {}
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_a_handler_reads_what_is_described(
+    path: str, served: Served, document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[set[str]] = []
+    leave = Service.leave
+
+    def note(service: Service, call: Call) -> None:
+        read.append(call.fields._read)
+        leave(service, call)
+
+    monkeypatch.setattr(Service, "leave", note)
+    for example in POSTS[path].examples:
+        answer = served.post(path, example)
+        assert answer.status == 200, answer.body
+        check(answer.json, POSTS[path].answer, document)
+        body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        check(example, body["schema"], document)
+    wait_until(lambda: len(read) == len(POSTS[path].examples), "calls that have ended")
+    assert set().union(*read) == set(POSTS[path].fields)
+
+
+@pytest.mark.parametrize("path", [path for path, one in POSTS.items() if one.events is not None])
+def test_events_are_as_described(path: str, served: Served, document: dict[str, Any]) -> None:
+    (example, *_) = POSTS[path].examples
+    events = served.post(path, {**example, "stream": True}).events
+    assert events
+    for event in events:
+        check(event, POSTS[path].events, document)
+
+
+@pytest.mark.parametrize("path", [path for method, path in TABLE if method == "GET"])
+def test_what_is_got_is_as_described(path: str, served: Served, document: dict[str, Any]) -> None:
+    operation = TABLE["GET", path]
+    answer = served.get(path.format(model="letters"))
+    assert answer.status == 200
+    assert answer.headers["content-type"] == operation.media
+    if operation.media == "application/json":
+        check(answer.json, operation.answer, document)
+
+
+def test_error_is_as_described(served: Served, document: dict[str, Any]) -> None:
+    schema = {"$ref": "#/components/schemas/Error"}
+    check(served.post("/v1/completions", {}).json, schema, document)
+    check(served.get("/v1/models/none").json, schema, document)
+
+
+def test_every_schema_is_one(document: dict[str, Any]) -> None:
+    validator = jsonschema.Draft202012Validator
+    for schema in document["components"]["schemas"].values():
+        validator.check_schema(schema)
+    for path in POSTS:
+        body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        validator.check_schema(body["schema"])
+
+
+def test_document_says_which_operations_need_a_key(letters: Path) -> None:
+    with serving(letters, api_keys=("key",)) as served:
+        paths = served.get("/openapi.json").json["paths"]
+        for path, status in {"/health": 200, "/openapi.json": 200, "/v1/models": 401}.items():
+            assert served.get(path).status == status
+            assert bool(paths[path]["get"]["security"]) == (status == 401)
+
+
+def test_limits_of_the_server_are_in_the_document(letters: Path) -> None:
+    config = ServerConfig(bundles=(letters,), limits=Limits(messages=7))
+    chat = openapi_document(config)["paths"]["/v1/chat/completions"]["post"]
+    schema = chat["requestBody"]["content"]["application/json"]["schema"]
+    assert schema["properties"]["messages"]["maxItems"] == 7

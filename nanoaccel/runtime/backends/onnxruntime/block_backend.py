@@ -71,6 +71,7 @@ class OnnxBlockBackend(Timed):
             cache_layout=f"onnxruntime {ort.__version__}, computes {options.precision}, "
             f"operators {operators.path}, blocks of {BLOCK_SIZE} x {precision}, "
             f"{layout.described()}",
+            state_size=signature.state_size,
         )
 
     def allocate_cache(self, num_blocks: int) -> None:

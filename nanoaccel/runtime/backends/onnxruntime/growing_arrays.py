@@ -58,14 +58,19 @@ class GrowingOutput:
         self._memory = np.empty(0, np.float32)
         self._rows: int | None = None
 
-    def shape(self, rows: int) -> Float32Array:
-        """Where a pass writes: f32[rows, width], valid until the next one."""
+    def reserve(self, rows: int) -> None:
+        """Make room for what a pass writes."""
+        if rows == self._rows:
+            return
         size = rows * self._width
-        if rows != self._rows:
-            if size > self._memory.size:
-                self._memory = np.empty(2 * size, np.float32)
-            shape = (1, rows, self._width)
-            address = self._memory.ctypes.data
-            self._binding.bind_output(self._name, "cpu", 0, np.float32, shape, address)
-            self._rows = rows
-        return self._memory[:size].reshape(rows, self._width)
+        if size > self._memory.size:
+            self._memory = np.empty(size, np.float32)
+        shape, address = (1, rows, self._width), self._memory.ctypes.data
+        self._binding.bind_output(self._name, "cpu", 0, np.float32, shape, address)
+        self._rows = rows
+
+    @property
+    def values(self) -> Float32Array:
+        """What the last pass wrote: f32[rows, width], valid until the next one."""
+        assert self._rows is not None, "nothing was computed"
+        return self._memory[: self._rows * self._width].reshape(self._rows, self._width)

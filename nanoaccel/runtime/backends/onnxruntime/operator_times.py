@@ -50,9 +50,9 @@ class OperatorTimes:
         self._session = session
         run: Callable[..., Any] = runner.run  # which every pass goes through
 
-        def counted(*bound: BoundPass) -> Any:
+        def counted(bound: BoundPass | ort.IOBinding) -> Any:
             self._passes += 1
-            return run(*bound)
+            return run(bound)
 
         runner.run = counted  # type: ignore[method-assign]
 

@@ -41,7 +41,7 @@ int nanoaccel_attention_run(const NanoaccelAttention* given, const char* path, i
   std::string wrong = found == nullptr ? "no such path" : layer_problem(layer);
   if (wrong.empty()) wrong = pass_problem(layer, pass, sizes);
   std::snprintf(problem, static_cast<size_t>(problem_size), "%s", wrong.c_str());
-  if (!wrong.empty()) return 0;
+  if (found == nullptr || !wrong.empty()) return 0;
   SerialPool pool;
   run_attention(found->attention, layer, pass, pool, parts);
   return 1;

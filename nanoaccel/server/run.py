@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -121,7 +122,7 @@ class Running:
         assert self._again is not None
         stop = asyncio.create_task(self._stop.wait())
         listening = asyncio.create_task(server.listening.wait())
-        tasks = [stop, listening]
+        tasks: list[asyncio.Task[Any]] = [stop, listening]
         try:
             await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
             if serving.done():

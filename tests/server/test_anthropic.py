@@ -129,7 +129,7 @@ def test_last_message_of_the_assistant_is_continued(client: anthropic.Anthropic)
     ("changes", "told"),
     [
         ({"max_tokens": None}, "max_tokens is missing"),
-        ({"max_tokens": 0}, "max_tokens=0"),
+        ({"max_tokens": -1}, "max_tokens=-1"),
         ({"messages": []}, "messages is missing"),
         ({"messages": [{"role": "system", "content": "x"}]}, "no role user or assistant"),
         ({"messages": [{"role": "user", "content": 7}]}, "no string and no list of blocks"),

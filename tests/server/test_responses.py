@@ -151,7 +151,7 @@ def test_items_reach_the_template(served: Served) -> None:
         ({"text": {"format": {"type": "json_schema"}}}, "with a schema"),
         ({"reasoning": {"effort": "huge"}}, "effort"),
         ({"metadata": {"a": 1}}, "metadata"),
-        ({"max_output_tokens": 0}, "max_tokens=0"),
+        ({"max_output_tokens": -1}, "max_tokens=-1"),
         ({"max_output_tokens": 62}, "more than the context of 64"),
     ],
 )  # fmt: skip

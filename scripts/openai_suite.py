@@ -30,9 +30,12 @@ NO_TESTS = 3
 FILES = {
     "chat": "tests/api_resources/chat/test_completions.py",
     "completions": "tests/api_resources/test_completions.py",
+    "embeddings": "tests/api_resources/test_embeddings.py",
+    "responses": "tests/api_resources/test_responses.py",
+    "input tokens": "tests/api_resources/responses/test_input_tokens.py",
     "models": "tests/api_resources/test_models.py",
 }
-MODELS = ("gpt-6-astra", "gpt-3.5-turbo-instruct")
+MODELS = ("gpt-6-astra", "gpt-3.5-turbo-instruct", "text-embedding-3-small")
 # What a failing test of a file is named, and why it fails.
 NOT_HERE = {
     ("chat", r"_create_with_all_params_"): "sends functions, max_tokens=0, logit_bias={'foo': 0}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,12 +26,7 @@ def part(kind: str, text: str) -> dict[str, str]:
 
 
 def events_of(answer: Answer) -> list[dict[str, Any]]:
-    frames = answer.body.decode().split("\n\n")[:-1]
-    events = []
-    for frame in frames:
-        name, _, data = frame.partition("\n")
-        events.append(json.loads(data.removeprefix("data: ")))
-        assert name == f"event: {events[-1]['type']}"
+    events = answer.named_events
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     return events
 

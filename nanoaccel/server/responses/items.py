@@ -85,7 +85,7 @@ class _Conversation:
 
     def _add_message(self, item: Mapping[str, Any], place: str) -> None:
         role = item.get("role")
-        if role not in ROLES:
+        if not isinstance(role, str) or role not in ROLES:
             raise bad_request(
                 f"{place}.role is {shown(role)}. It is one of {', '.join(ROLES)}", "input"
             )

@@ -49,7 +49,8 @@ with InferenceClient(base_url=JSON, api_key="any") as client:
     answer = client.chat_completion(HI, model="json", max_tokens=8, response_format=form)
     assert json.loads(answer.choices[0].message.content) in (True, False), answer
 
-parameters = {"type": "object", "properties": {"city": {"type": "string"}}}
+properties = {"city": {"type": "string"}, "days": {"type": "integer"}}
+parameters = {"type": "object", "properties": properties}
 tools = [{"type": "function", "function": {"name": "Weather", "parameters": parameters}}]
 with InferenceClient(base_url=CALLS, api_key="any") as client:
     answer = client.chat_completion(HI, model="calls", max_tokens=200, tools=tools)

@@ -23,6 +23,7 @@ from support.bad_grammars import bad_grammars
 from support.bad_requests import Bad, bad_bodies, bad_chats, bad_values, unknown_models
 from support.fake_llms import TEMPLATE
 from support.grammar_llms import JsonBackend, write_bundle
+from support.rich_bodies import BODIES, wrong_within
 from support.servers import Answer, Served, serving
 from support.wrong_bodies import VALUES, changes
 
@@ -126,6 +127,20 @@ def test_description_is_kept(served: Served) -> None:
         if not one.is_valid and not refusals:
             wrong.append((one.path, one.field, f"{one.value!r:.60}"))
     assert wrong == []
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_any_value_within_a_body_is_answered_or_refused(path: str, served: Served) -> None:
+    good = BODIES[path]
+    assert served.post(path, good).status == 200, served.post(path, good).body
+    refused = 0
+    for body in wrong_within(good):
+        answer = served.post(path, {**body, "timeout": 1})
+        assert answer.status < 500, (body, answer.body)
+        if answer.status >= 400:
+            refused += 1
+            check_refusal(answer, path)
+    assert refused > 20
 
 
 ANYTHING = st.recursive(

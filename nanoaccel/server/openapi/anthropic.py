@@ -8,7 +8,6 @@ from nanoaccel.server.config import Limits
 from nanoaccel.server.openapi import fields as common
 from nanoaccel.server.openapi.fields import of
 from nanoaccel.server.openapi.kinds import (
-    BOOL,
     OBJECT,
     TEXT,
     TEXT_OR_NULL,
@@ -38,10 +37,14 @@ def count_fields(limits: Limits) -> Schemas:
     """Those that also a request to count tokens has."""
     sampling = common.sampling(limits)
     stop = {"type": "string", "minLength": 1, "maxLength": limits.stop_chars}
-    choice = {"type": {"enum": [*CHOICES]}, "name": TEXT, "disable_parallel_tool_use": BOOL}
+    choice = {
+        "type": {"enum": [*CHOICES, None]},
+        "name": TEXT_OR_NULL,
+        "disable_parallel_tool_use": {"type": ["boolean", "null"]},
+    }
     thinking = {
-        "type": {"enum": [*THINKING]},
-        "budget_tokens": {"type": "integer", "minimum": 1, "maximum": 1 << 20},
+        "type": {"enum": [*THINKING, None]},
+        "budget_tokens": {"type": ["integer", "null"], "minimum": 1, "maximum": 1 << 20},
     }
     return {
         **common.model(),

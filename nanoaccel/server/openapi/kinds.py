@@ -12,7 +12,6 @@ TEXT: Schema = {"type": "string"}
 WHOLE: Schema = {"type": "integer"}
 BOOL: Schema = {"type": "boolean"}
 OBJECT: Schema = {"type": "object"}
-LIST: Schema = {"type": "array"}
 TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 WHOLE_OR_NULL: Schema = {"type": ["integer", "null"]}
 OBJECT_OR_NULL: Schema = {"type": ["object", "null"]}

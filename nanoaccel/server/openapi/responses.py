@@ -6,7 +6,6 @@ from nanoaccel.server.config import Limits
 from nanoaccel.server.openapi import fields as common
 from nanoaccel.server.openapi.fields import of
 from nanoaccel.server.openapi.kinds import (
-    LIST,
     OBJECT,
     OBJECT_OR_NULL,
     TEXT,
@@ -90,7 +89,11 @@ _CALL = record(type={"const": "function_call"}, call_id=TEXT, name=TEXT, argumen
 _OUTPUT = record(type={"const": "function_call_output"}, call_id=TEXT, output=_TEXT)
 _REASONING: Schema = {
     "type": "object",
-    "properties": {"type": {"const": "reasoning"}, "summary": LIST},
+    "properties": {
+        "type": {"const": "reasoning"},
+        "summary": _TEXT,
+        "content": {"anyOf": [_TEXT, {"type": "null"}]},
+    },
     "required": ["type"],
 }
 _TOOL = record(type={"const": "function"}, name=TEXT)

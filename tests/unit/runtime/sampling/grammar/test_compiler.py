@@ -92,6 +92,20 @@ def test_forced_tokens_are_those_that_the_tokenizer_writes(tokenizer: Tokenizer)
     assert mask.forced() == ()
 
 
+@pytest.mark.parametrize("text", ["<eos>", "a<eos>b<mark>", "<<mark><eos>", "é<eos"])
+def test_text_that_spells_special_tokens_is_written_with_others(
+    text: str, tokenizer: Tokenizer
+) -> None:
+    special = {tokenizer.added_tokens[name] for name in ("<eos>", "<mark>")}
+    mask = begin(tokenizer, Grammar.choice([text]))
+    written = mask.forced()
+    assert not special & set(written)
+    assert tokenizer.decode(list(written)) == text
+    row = np.zeros(ROWS, np.float32)
+    mask.apply(row, 0)
+    assert not special & set(np.isfinite(row).nonzero()[0].tolist())
+
+
 def test_drafts_count_up_to_the_first_that_is_not_allowed(tokenizer: Tokenizer) -> None:
     mask = begin(tokenizer, Grammar.regex("[a-z]+"))
     good, bad = tokenizer.encode("xyz"), tokenizer.encode("!")

@@ -52,7 +52,9 @@ def test_tokens_that_are_no_pieces_of_text_are_refused(tmp_path: Path) -> None:
 
 
 def test_grammar_of_no_text_is_refused(tokenizer: Tokenizer) -> None:
-    with pytest.raises(SamplingError, match="JSON schema cannot be used"):
+    with pytest.raises(
+        SamplingError, match="JSON schema cannot be used: there is no text that follows it"
+    ):
         begin(tokenizer, Grammar.json_schema({"$ref": "#"}))
 
 

@@ -49,7 +49,7 @@ def as_float(name: str, value: object, error: Refusal = ConfigError) -> float:
         try:
             return float(value)
         except OverflowError:
-            return math.copysign(math.inf, value)
+            return math.inf if value > 0 else -math.inf  # type: ignore[operator]
     raise error(f"{name}={value!r:.80} is not a number", _number_remedy(name, value, "0.7"))
 
 

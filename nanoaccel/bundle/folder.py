@@ -92,9 +92,11 @@ class Bundle:
             return cls._open_builders(folder)
         if _is_model(folder):
             return cls._open_model(folder)
+        remedy = "Name a bundle's folder; nanoaccel export MODEL OUT makes one"
+        if (folder.parent / MANIFEST).is_file():
+            remedy = f"Name the bundle that it is part of: {folder.parent}"
         raise BundleError(
-            f"{folder} holds none of {MANIFEST}, {_PLAIN_GRAPH} and {_BUILDERS_CONFIG}",
-            f"Make a bundle: nanoaccel export {folder} OUT",
+            f"{folder} holds none of {MANIFEST}, {_PLAIN_GRAPH} and {_BUILDERS_CONFIG}", remedy
         )
 
     @classmethod

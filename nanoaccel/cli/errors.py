@@ -72,7 +72,9 @@ def _usage_problem(message: str) -> str:
     # Some versions of typer and click both add the suggestion.
     problem, *suggestions = _one_line(message).split(" Did you mean ")
     sentence = f"{problem.rstrip('.')}."
-    return f"{sentence} Did you mean {suggestions[0]}" if suggestions else sentence
+    if not suggestions or "--help" in suggestions[0]:  # --help is named anyway
+        return sentence
+    return f"{sentence} Did you mean {suggestions[0]}"
 
 
 def _one_line(text: str) -> str:

@@ -17,7 +17,7 @@ from nanoaccel.errors import (
 
 _KINDS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 # litellm and langchain know the case by these words of OpenAI's, and compact the chat.
-_TOO_LONG = "this model's maximum context length is exceeded (context_length_exceeded)"
+TOO_LONG = "this model's maximum context length is exceeded (context_length_exceeded)"
 _FIELD = re.compile(r"([a-z_]+)(?:[=\[ ]|$)")
 
 
@@ -74,7 +74,7 @@ def api_error(error: Exception, *, retry_after: int = 1) -> ApiError:
         message = f"{error.problem}. Try again in {retry_after} s"
         return ApiError(429, message, "queue_full", None, {"Retry-After": str(retry_after)})
     if isinstance(error, PromptTooLongError):
-        return ApiError(400, f"{_TOO_LONG}: {error}", "context_length_exceeded", None)
+        return ApiError(400, f"{TOO_LONG}: {error}", "context_length_exceeded", None)
     if isinstance(error, RequestError | ConfigError):
         return bad_request(str(error), _field_in(error))
     if isinstance(error, ClosedError):

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from nanoaccel.server.anthropic.events import AnthropicDialect
 from nanoaccel.server.anthropic.messages import count_tokens, messages
-from nanoaccel.server.api_error import ApiError
+from nanoaccel.server.api_error import ApiError, api_error
 from nanoaccel.server.http.access import CheckHost, LimitHeaders, RefuseSurplus, RequireKey
 from nanoaccel.server.http.dialect import Dialect, OpenAIDialect, error_content
 from nanoaccel.server.http.endpoint import Handler, JsonEndpoint
@@ -64,7 +64,8 @@ def create_app(service: Service) -> ASGIApp:
     Args:
         service: What its endpoints work with; whoever runs the application opens and closes it.
     """
-    app = Starlette(routes=_routes(service), exception_handlers={HTTPException: _http_error})
+    handlers = {HTTPException: _http_error, Exception: _failure}
+    app = Starlette(routes=_routes(service), exception_handlers=handlers)
     config = service.config
     # The last one added sees a request first.
     app.add_middleware(CheckHost, config=config)
@@ -115,6 +116,17 @@ async def _http_error(request: Request, error: Exception) -> Response:
     """What starlette refuses: unknown paths and methods."""
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase.lower()
-    told = ApiError(error.status_code, phrase, phrase.replace(" ", "_"))
+    path = request.url.path
+    message = {
+        404: f"there is no {path:.200}; /openapi.json lists the paths",
+        405: f"{request.method} is not allowed at {path:.200}; /openapi.json lists the methods",
+    }.get(error.status_code, phrase)
+    told = ApiError(error.status_code, message, phrase.replace(" ", "_"))
     headers = None if error.headers is None else dict(error.headers)
-    return JSONResponse(error_content(told, request.url.path), error.status_code, headers)
+    return JSONResponse(error_content(told, path), error.status_code, headers)
+
+
+async def _failure(request: Request, error: Exception) -> Response:
+    """What is answered where a handler fails; the error is raised again, and logged."""
+    told = api_error(error)
+    return JSONResponse(error_content(told, request.url.path), told.status)

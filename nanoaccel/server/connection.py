@@ -7,6 +7,7 @@ import json
 from functools import partial
 from typing import Any, ClassVar
 
+import h11
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -14,10 +15,12 @@ from nanoaccel.server.api_error import ApiError
 from nanoaccel.server.config import ServerConfig
 from nanoaccel.server.http.access import SURPLUS
 from nanoaccel.server.http.endpoint import ABORT
-from nanoaccel.server.sockets import notice_silence
+from nanoaccel.server.sockets import notice_silence, was_reset
 
 # Connections beyond the limit that are still told so.
 _TOLD = 64
+# Seconds until the first look for a reset; each later one takes twice as long.
+_FIRST_LOOK, _LONGEST_LOOK = 0.01, 1.0
 
 
 def connections(config: ServerConfig) -> type[asyncio.Protocol]:
@@ -43,11 +46,18 @@ class Connection(H11Protocol):
         self.app = partial(_with_extensions, self.app, self)
         self._deadline: asyncio.TimerHandle | None = None
         self._came_late = False
+        self._sends_no_more = False
 
     @property
     def is_surplus(self) -> bool:
         """Whether it came when there were too many, and there still are."""
         return self._came_late and len(self.connections) > self.settings.max_connections
+
+    @property
+    def _owes_an_answer(self) -> bool:
+        """Whether a request has come as a whole, and its answer has not ended."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and not cycle.more_body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -69,9 +79,21 @@ class Connection(H11Protocol):
         elif self.cycle is None or self.cycle.response_complete:
             self._arm()  # the beginning of a request
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Whether to keep the connection: a client that sends no more may still read its answer."""
+        # There is nothing to ask a client of HTTP/1.0 with.
+        if not self._owes_an_answer or self.scope["http_version"] == "1.0":
+            return False
+        if not self._sends_no_more:
+            self._sends_no_more = True
+            self._ask_whether_it_reads()
+        return True
+
     def on_response_complete(self) -> None:
         self._disarm()
         super().on_response_complete()
+        if self._sends_no_more and not self._owes_an_answer:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         error = ApiError(400, f"this is no HTTP request: {msg}", "invalid_http")
@@ -82,6 +104,26 @@ class Connection(H11Protocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+    def _ask_whether_it_reads(self) -> None:
+        """Send what clients pass over: where nobody reads, the client's system sends a reset.
+
+        What has begun and not ended is a stream of events, which may hold comments.
+        """
+        asked: h11.Event = h11.InformationalResponse(status_code=100, headers=[], reason="Continue")
+        if self.cycle.response_started:
+            asked = h11.Data(data=b":\n\n")
+        self.transport.write(self.conn.send(asked) or b"")
+        self._look_for_reset(_FIRST_LOOK)
+
+    def _look_for_reset(self, wait: float) -> None:
+        """Hang up when the reset has come, which asyncio does not notice before it writes again."""
+        if self.transport.is_closing():
+            return
+        if was_reset(self.transport.get_extra_info("socket")):
+            self.transport.abort()
+        else:
+            self.loop.call_later(wait, self._look_for_reset, min(2 * wait, _LONGEST_LOOK))
 
     def _arm(self) -> None:
         if self._deadline is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nanoaccel.errors import PromptTooLongError
-from nanoaccel.server.api_error import ApiError
+from nanoaccel.server.api_error import TOO_LONG, ApiError
 
 
 def check_length(prompt_tokens: int, max_tokens: int, context: int) -> None:
@@ -43,4 +43,4 @@ def prompt_refusal(error: PromptTooLongError, max_tokens: int | None) -> ApiErro
 
 
 def _refusal(message: str) -> ApiError:
-    return ApiError(400, message, "context_length_exceeded")
+    return ApiError(400, f"{TOO_LONG}: {message}", "context_length_exceeded")

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -119,14 +120,16 @@ class Running:
         """Open, wait for the end and drain; gives what kept the server from running."""
         assert self._stop is not None
         assert self._again is not None
-        opening = asyncio.create_task(service.open())
         stop = asyncio.create_task(self._stop.wait())
         listening = asyncio.create_task(server.listening.wait())
+        tasks: list[asyncio.Task[Any]] = [stop, listening]
         try:
             await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
             if serving.done():
                 return _error_of(serving)
             self._on_listening(server.port)
+            opening = asyncio.create_task(service.open())
+            tasks.append(opening)
             await asyncio.wait({serving, opening, stop}, return_when=asyncio.FIRST_COMPLETED)
             if opening.done() and opening.exception() is not None:
                 failure = service.models.entries[0].failure
@@ -135,7 +138,7 @@ class Running:
             await service.drain(self._config.drain, self._again)
             return None
         finally:
-            for task in (opening, stop, listening):
+            for task in tasks:
                 task.cancel()
 
 

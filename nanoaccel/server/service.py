@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from nanoaccel.runtime.config import DEFAULT_RUNNING
 from nanoaccel.server.chat.families.table import form_of
 from nanoaccel.server.config import ServerConfig
 from nanoaccel.server.metrics.latencies import Latencies
@@ -120,9 +121,14 @@ class Service:
         while self.calls:
             await self._ended.wait()
 
-    def retry_after(self, model: Model, latencies: Latencies) -> int:
-        """Seconds after which a full queue has probably room: what its first one waits for."""
-        counters = model.client.counters()
+    def retry_after(self, latencies: Latencies) -> int:
+        """Seconds after which a full queue has probably room: what its first one waits for.
+
+        No engine is asked, which may take its time to answer, and not only now: refusals come in
+        floods.
+        """
         ended = latencies.total.count
         mean = latencies.total.total / ended if ended else 1.0
-        return max(1, min(_LONGEST_WAIT, math.ceil(mean / max(1, counters.running))))
+        most: int = self.config.engine.get("max_running", DEFAULT_RUNNING)
+        running = min(len(self.calls), most)
+        return max(1, min(_LONGEST_WAIT, math.ceil(mean / max(1, running))))

@@ -31,6 +31,11 @@ def notice_silence(client: socket.socket, seconds: float) -> None:
             client.setsockopt(socket.IPPROTO_TCP, number, value)
 
 
+def was_reset(client: socket.socket) -> bool:
+    """Whether the other end has said that it takes nothing more."""
+    return client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+
+
 def allow_files(connections: int) -> None:
     """Raise the number of files that this process may open, as far as it may.
 

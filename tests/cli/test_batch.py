@@ -84,7 +84,10 @@ def test_batch_without_the_extra_names_it(
     asked = write_lines(tmp_path / "in", [request_of("a")])
     ended = run_cli("batch", letters, asked, tmp_path / "out", "--ray", "auto")
     assert ended.code == 1
-    assert "ray not installed. pip install 'nanoaccel[ray]'" in ended.err
+    assert (
+        '--ray needs ray, which is not installed. Install it: pip install "nanoaccel[ray]"'
+        in ended.err
+    )
 
 
 def test_count_is_a_line_now_and_then(

@@ -23,6 +23,7 @@ COMPLETE = dict.fromkeys(
     (
         *requirements.RUN,
         *requirements.RUNTIMES,
+        *requirements.SERVER,
         *requirements.EXPORT,
         *requirements.EXPORT_ONNX,
     ),
@@ -97,7 +98,7 @@ def test_problems_none_for_generation_with_either_runtime(
     runtime: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requirements, "requires", lambda _: None)
-    packages = dict.fromkeys((*requirements.RUN, runtime), "1.0")
+    packages = dict.fromkeys((*requirements.RUN, *requirements.SERVER, runtime), "1.0")
     (problem,) = find_problems(packages)
     assert problem.blocks == "export"
 
@@ -129,6 +130,13 @@ def test_problems_name_what_blocks_export(monkeypatch: pytest.MonkeyPatch) -> No
     (problem,) = find_problems({**COMPLETE, "torch": None, "nncf": None})
     assert problem.blocks == "export"
     assert problem.what.startswith("torch, nncf not installed")
+
+
+def test_problems_name_what_the_server_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requirements, "requires", lambda _: None)
+    (problem,) = find_problems({**COMPLETE, "uvicorn": None})
+    assert problem.blocks is None
+    assert problem.what == "uvicorn not installed: bundles cannot be served here"
 
 
 def test_problems_name_versions_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:

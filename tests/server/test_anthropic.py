@@ -75,6 +75,12 @@ def test_stop_sequence_is_told(stream: bool, client: anthropic.Anthropic) -> Non
     assert message.content[0].to_dict()["text"] == "abc"
 
 
+def test_no_tokens_compute_the_conversation_alone(client: anthropic.Anthropic) -> None:
+    message = client.messages.create(**{**ASKED, "max_tokens": 0})
+    assert (message.stop_reason, message.content) == ("max_tokens", [])
+    assert message.usage.output_tokens == 0
+
+
 def test_end_of_the_text_ends_the_turn(client: anthropic.Anthropic) -> None:
     message = client.messages.create(**{**ASKED, "max_tokens": 30})
     assert (message.stop_reason, message.stop_sequence) == ("end_turn", None)
@@ -129,7 +135,7 @@ def test_last_message_of_the_assistant_is_continued(client: anthropic.Anthropic)
     ("changes", "told"),
     [
         ({"max_tokens": None}, "max_tokens is missing"),
-        ({"max_tokens": 0}, "max_tokens=0"),
+        ({"max_tokens": -1}, "max_tokens=-1"),
         ({"messages": []}, "messages is missing"),
         ({"messages": [{"role": "system", "content": "x"}]}, "no role user or assistant"),
         ({"messages": [{"role": "user", "content": 7}]}, "no string and no list of blocks"),
@@ -142,7 +148,7 @@ def test_last_message_of_the_assistant_is_continued(client: anthropic.Anthropic)
         ({"tools": [{"name": "w"}]}, "no input_schema"),
         ({"tool_choice": {"type": "any"}}, "there are no tools"),
         ({"tool_choice": {"type": "tool", "name": "b"}, "tools": [TOOL]}, "is no tool"),
-        ({"tool_choice": {"type": "must"}}, "auto, any, tool or none"),
+        ({"tool_choice": {"type": "must"}}, "auto, any, tool, none"),
         ({"thinking": {"type": "much"}}, "thinking.type"),
         ({"thinking": {"type": "enabled", "budget_tokens": 0}}, "budget_tokens=0"),
         ({"output_config": {"effort": "huge"}}, "effort"),

@@ -7,22 +7,29 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import bad_http
+from support.bad_apis import bad_embeddings, bad_messages, bad_responses
 from support.bad_grammars import bad_grammars
 from support.bad_requests import Bad, bad_bodies, bad_chats, bad_values, unknown_models
+from support.bad_tools import bad_scores, bad_tools
 from support.fake_llms import TEMPLATE
 from support.grammar_llms import JsonBackend, write_bundle
+from support.rich_bodies import BODIES, wrong_within
 from support.servers import Answer, Served, serving
 from support.wrong_bodies import VALUES, changes
 
 from nanoaccel import registry
 from nanoaccel.server.config import Limits
 
-TABLE = [*bad_bodies(), *bad_chats(), *bad_values(), *unknown_models(), *bad_grammars()]
+TABLE = [
+    *bad_bodies(), *bad_chats(), *bad_values(), *unknown_models(), *bad_grammars(),
+    *bad_embeddings(), *bad_responses(), *bad_messages(), *bad_tools(), *bad_scores(),
+]  # fmt: skip
 RAW = list(bad_http.bad_http())
 SLOWEST = 6.0  # seconds; a grammar may take five until it is refused
 GOOD = {"prompt": "a", "max_tokens": 4, "guided_regex": "[0-9]+"}
@@ -36,7 +43,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry.BACKENDS, "resolve", lambda _: JsonBackend)
         limits = Limits(header_seconds=0.5, body_seconds=0.5)
-        with serving(folder, limits=limits) as running:
+        with serving(folder, limits=limits, tool_parser="hermes") as running:
             yield running
 
 
@@ -60,17 +67,21 @@ def text_of_good(served: Served) -> str:
     return text
 
 
-def check_refusal(answer: Answer) -> None:
-    """Raise unless it is a 4xx with an error in OpenAI's form, which shows nothing of the code."""
+def check_refusal(answer: Answer, path: str) -> None:
+    """Raise unless it is a 4xx with an error in the form of its API, and without a traceback."""
     assert 400 <= answer.status < 500, answer.body
-    assert set(answer.error) == {"message", "type", "param", "code"}
+    if path.startswith("/v1/messages"):
+        assert answer.json["type"] == "error"
+        assert set(answer.error) == {"type", "message"}
+    else:
+        assert set(answer.error) == {"message", "type", "param", "code"}
     assert answer.error["message"]
     assert b"Traceback" not in answer.body
     assert b"\n" not in answer.body
 
 
 def test_table_is_long() -> None:
-    assert len(TABLE) + len(RAW) >= 400
+    assert len(TABLE) + len(RAW) >= 780
     assert len({(bad.path, bad.name, bad.raw) for bad in TABLE}) == len(TABLE)
 
 
@@ -79,7 +90,7 @@ def test_request_is_told_why(bad: Bad, served: Served) -> None:
     begun = time.monotonic()
     answer = served.post(bad.path, bad.raw)
     assert time.monotonic() - begun < SLOWEST
-    check_refusal(answer)
+    check_refusal(answer, bad.path)
 
 
 @pytest.mark.parametrize("sent", [sent for _, sent in RAW], ids=[name for name, _ in RAW])
@@ -108,9 +119,28 @@ def test_description_is_kept(served: Served) -> None:
         answers = [served.post(one.path, body) for body in one.bodies]
         refusals = [answer for answer in answers if answer.status >= 400]
         for answer in refusals:
-            check_refusal(answer)
+            check_refusal(answer, one.path)
         if not one.is_valid and not refusals:
             wrong.append((one.path, one.field, f"{one.value!r:.60}"))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_any_value_within_a_body_is_answered_or_refused(path: str, served: Served) -> None:
+    good = BODIES[path]
+    assert served.post(path, good).status == 200, served.post(path, good).body
+    described = served.get("/openapi.json").json["paths"][path]["post"]["requestBody"]
+    schema = described["content"]["application/json"]["schema"]
+    validator = jsonschema.Draft202012Validator(schema)
+    assert validator.is_valid(good)
+    wrong = []
+    for body in wrong_within(good):
+        answer = served.post(path, {**body, "timeout": 1})
+        assert answer.status < 500, (body, answer.body)
+        if answer.status >= 400:
+            check_refusal(answer, path)
+        elif not validator.is_valid(body):
+            wrong.append(next(validator.iter_errors(body)).json_path)
     assert wrong == []
 
 
@@ -141,7 +171,7 @@ def test_any_body_is_answered_or_refused(data: st.DataObject, served: Served) ->
     answer = served.post(path, body)
     assert answer.status < 500, answer.body
     if answer.status >= 400:
-        check_refusal(answer)
+        check_refusal(answer, path)
 
 
 def test_memory_is_flat(served: Served) -> None:

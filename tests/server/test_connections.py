@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 from support.disk_tiers import wait_until
 from support.fake_llms import WatchedBackend
-from support.raw_clients import open_post, shows
+from support.raw_clients import open_post, post_bytes, shows
 from support.servers import Served, serving
 
 from nanoaccel.errors import ConfigError
@@ -60,6 +61,38 @@ def test_client_that_takes_nothing_is_cancelled(letters: Path) -> None:
         with open_post(served, {**asked, "logprobs": 20, "stream": True}):
             wait_until(lambda: _ended(served) == 1, "a client that is given up")
         assert served.post("/v1/completions", ASKED).status == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("waits", [False, True])
+def test_client_that_only_sends_no_more_is_answered(
+    stream: bool, waits: bool, letters: Path, backends: list[WatchedBackend]
+) -> None:
+    with serving(letters, engine={"max_running": 1}) as served, ExitStack() as stack:
+        backends[0].hold()
+        if waits:
+            stack.enter_context(open_post(served, ASKED))
+            backends[0].wait_until_held()
+        client = stack.enter_context(open_post(served, {**ASKED, "stream": stream}))
+        client.shutdown(socket.SHUT_WR)
+        time.sleep(0.1)
+        backends[0].go_on()
+        received = _all_of(client)
+    assert b"HTTP/1.1 200" in received
+    assert (b"[DONE]" in received) if stream else (b'"text":"b"' in received)
+
+
+def test_all_requests_of_a_client_that_sends_no_more_are_answered(served: Served) -> None:
+    with open_post(served, ASKED) as client:
+        for _ in range(2):
+            client.sendall(post_bytes(ASKED))
+        client.sendall(post_bytes(ASKED)[:-1])  # one will never be whole
+        client.shutdown(socket.SHUT_WR)
+        assert _all_of(client).count(b'"text":"b"') == 3
+
+
+def _all_of(client: socket.socket) -> bytes:
+    return b"".join(iter(lambda: client.recv(4096), b""))
 
 
 def _ended(served: Served) -> int:

@@ -55,6 +55,16 @@ def test_what_does_not_fit_is_told_in_numbers(
     assert re.search(told, answer.error["message"])
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_prompt_that_is_only_scored_may_fill_the_context(n: int, served: Served) -> None:
+    asked = {"prompt": "a" * CONTEXT, "max_tokens": 0, "echo": True, "logprobs": 0, "n": n}
+    for _ in range(2):  # the second time from the cache
+        choices = served.post(COMPLETIONS, asked).json["choices"]
+        assert [len(one["logprobs"]["tokens"]) for one in choices] == [CONTEXT] * n
+    answer = served.post(COMPLETIONS, {**asked, "prompt": "a" * (CONTEXT + 1)})
+    assert "is 0: 1 more than the context" in answer.error["message"]
+
+
 def test_length_that_is_left_open_is_what_fits(served: Served) -> None:
     asked = {"prompt": "a" * 60, "ignore_eos": True}
     told = served.post(COMPLETIONS, asked).json

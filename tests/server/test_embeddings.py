@@ -89,7 +89,7 @@ def test_openai_embeds(served: Served) -> None:
         ({"input": []}, "input is missing"),
         ({"input": ["a", 3]}, "input[1]"),
         ({"input": ["a"] * 2049}, "At most 2048"),
-        ({"input": "a" * 64}, "64 tokens"),
+        ({"input": "a" * 65}, "65 tokens"),
         ({"input": "a", "encoding_format": "int8"}, "encoding_format"),
         ({"input": "a", "dimensions": 0}, "dimensions=0"),
         ({"input": "a", "dimensions": 4}, "dimensions=4"),

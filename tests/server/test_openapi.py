@@ -63,7 +63,11 @@ def test_every_field_that_the_code_names_is_described() -> None:
             ):
                 named[str(node.args[0].value)] = path.name
     described = {name for one in POSTS.values() for name in one.fields}
-    described |= set(POSTS["/v1/completions"].fields["stream_options"]["properties"])
+    for one in POSTS.values():  # and what is within them
+        for field in one.fields.values():
+            described |= set(field.get("properties", {}))
+            for within in field.get("properties", {}).values():
+                described |= set(within.get("properties", {}))
     assert {name: file for name, file in named.items() if name not in described} == {}
 
 
@@ -92,7 +96,8 @@ def test_a_handler_reads_what_is_described(
 @pytest.mark.parametrize("path", [path for path, one in POSTS.items() if one.events is not None])
 def test_events_are_as_described(path: str, served: Served, document: dict[str, Any]) -> None:
     (example, *_) = POSTS[path].examples
-    events = served.post(path, {**example, "stream": True}).events
+    answer = served.post(path, {**example, "stream": True})
+    events = answer.named_events if path in ("/v1/responses", "/v1/messages") else answer.events
     assert events
     for event in events:
         check(event, POSTS[path].events, document)
@@ -108,10 +113,26 @@ def test_what_is_got_is_as_described(path: str, served: Served, document: dict[s
         check(answer.json, operation.answer, document)
 
 
-def test_error_is_as_described(served: Served, document: dict[str, Any]) -> None:
-    schema = {"$ref": "#/components/schemas/Error"}
-    check(served.post("/v1/completions", {}).json, schema, document)
-    check(served.get("/v1/models/none").json, schema, document)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [(method, path) for method, path in TABLE if "{" in path or method == "POST"],
+)
+def test_errors_are_as_described(
+    method: str, path: str, served: Served, document: dict[str, Any]
+) -> None:
+    (response,) = {
+        told["$ref"]
+        for status, told in document["paths"][path][method.lower()]["responses"].items()
+        if "XX" in status
+    }
+    name = response.rpartition("/")[2]
+    schema = document["components"]["responses"][name]["content"]["application/json"]["schema"]
+    if method == "POST":
+        answer = served.post(path, {"model": 7})
+    else:
+        answer = served.get(path.format(model="none"))
+    assert 400 <= answer.status < 500
+    check(answer.json, schema, document)
 
 
 def test_every_schema_is_one(document: dict[str, Any]) -> None:

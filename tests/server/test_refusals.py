@@ -154,6 +154,25 @@ def test_unknown_paths_are_refused_in_json(
     assert answer.error["message"]
 
 
+def test_unknown_path_is_named(shared: Served) -> None:
+    answer = shared.post("/v1/chat/completion", {})
+    assert (answer.status, answer.error["code"]) == (404, "not_found")
+    assert answer.error["message"].startswith("there is no /v1/chat/completion;")
+
+
+def test_failure_of_any_path_is_told_in_json(
+    letters: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr("nanoaccel.server.openai.models.ModelsEndpoints.list", fail)
+    with serving(letters) as served:
+        answer = served.send("GET", "/v1/models", None, {})
+        assert (answer.status, answer.error["code"]) == (500, "internal")
+        assert "secret" not in answer.error["message"]
+
+
 def test_unknown_model_is_not_found(shared: Served) -> None:
     answer = shared.post(CHAT, chat(model="../../etc"))
     assert (answer.status, answer.error["code"]) == (404, "model_not_found")

@@ -69,6 +69,7 @@ def bad_bodies() -> Iterator[Bad]:
         "infinity": b'{"prompt": "a", "timeout": Infinity}',
         "minus infinity": b'{"prompt": "a", "top_p": -Infinity}',
         "huge exponent": b'{"prompt": "a", "temperature": 1e400}',
+        "4,000 digits": b'{"prompt": "a", "temperature": ' + b"9" * 4000 + b"}",
         "leading zero": b'{"prompt": "a", "n": 01}',
         "plus": b'{"prompt": "a", "n": +1}',
         "hexadecimal": b'{"prompt": "a", "n": 0x1}',

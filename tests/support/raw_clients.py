@@ -12,17 +12,22 @@ from support.servers import Served
 
 def open_post(served: Served, body: dict[str, Any]) -> socket.socket:
     """A request whose answer nobody has read yet."""
+    connection = socket.socket()
+    connection.settimeout(20)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", served.port))
+    connection.sendall(post_bytes(body))
+    return connection
+
+
+def post_bytes(body: dict[str, Any]) -> bytes:
+    """A request for a completion."""
     content = json.dumps(body).encode()
     head = (
         "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(content)}\r\n\r\n"
     )
-    connection = socket.socket()
-    connection.settimeout(20)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.connect(("127.0.0.1", served.port))
-    connection.sendall(head.encode() + content)
-    return connection
+    return head.encode() + content
 
 
 def metric(served: Served, name: str) -> float:

@@ -49,6 +49,16 @@ class Answer:
         assert data[-1] == "[DONE]"
         return [json.loads(entry) for entry in data[:-1]]
 
+    @property
+    def named_events(self) -> list[Any]:
+        """The objects of a stream whose events have the names of their types."""
+        events = []
+        for frame in self.body.decode().removesuffix("\n\n").split("\n\n"):
+            name, _, data = frame.partition("\n")
+            events.append(json.loads(data.removeprefix("data: ")))
+            assert name == f"event: {events[-1]['type']}"
+        return events
+
 
 class Served:
     """A server that runs.

@@ -55,9 +55,9 @@ def batch(
     order in which they end, each with its custom_id. Where ANSWERS holds some already, what is
     missing is added. Exits with 3 when all are answered and some of the answers are errors.
     """
-    need_packages("server", "starlette")
+    need_packages("batch", "server", "starlette")
     if ray is not None:
-        need_packages("ray", "ray")
+        need_packages("--ray", "ray", "ray")
     from nanoaccel.batch.answer_file import open_answers
     from nanoaccel.batch.request_file import open_requests
     from nanoaccel.server.config import ServerConfig

@@ -45,7 +45,9 @@ def quickstart(
 def _next_steps(out: Path) -> str:
     folder = shlex.quote(str(out))
     return (
-        f"\nGo on:\n  nanoaccel chat {folder}\n  nanoaccel inspect {folder}\n"
+        f"\nGo on:\n  nanoaccel chat {folder}\n"
+        f"  nanoaccel serve {folder}      # needs the extra 'server'\n"
+        f"  nanoaccel inspect {folder}\n"
         "\nIn Python:\n  from nanoaccel import LLM, SamplingParams\n"
         f"  llm = LLM({str(out)!r})\n"
         '  print(llm.generate("Once upon a time", SamplingParams(max_tokens=64)).text)'

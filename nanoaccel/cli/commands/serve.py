@@ -46,7 +46,7 @@ def serve(
     BUNDLES are folders; the name of each is that of its model. The first is loaded at once, the
     others when they are asked for. The log goes to standard error, as JSON.
     """
-    need_packages("server", "starlette", "uvicorn")
+    need_packages("serve", "server", "starlette", "uvicorn")
     from nanoaccel.server.config import ServerConfig
     from nanoaccel.server.logs import log_as_json
     from nanoaccel.server.run import serve as run
@@ -76,3 +76,4 @@ def serve(
 def _say_where(config: ServerConfig, port: int) -> None:
     host = f"[{config.host}]" if ":" in config.host else config.host
     typer.echo(f"http://{host}:{port}/v1")
+    typer.echo(f"http://{host}:{port}/ has a page for a browser")

@@ -7,10 +7,11 @@ from importlib.util import find_spec
 from nanoaccel.errors import MissingExtraError
 
 
-def need_packages(extra: str, *names: str) -> None:
+def need_packages(command: str, extra: str, *names: str) -> None:
     """Check that packages are installed.
 
     Args:
+        command: What needs them, as the user wrote it.
         extra: The extra that brings them.
         names: Their names for ``import``.
 
@@ -19,6 +20,8 @@ def need_packages(extra: str, *names: str) -> None:
     """
     missing = [name for name in names if find_spec(name) is None]
     if missing:
+        verb, it = ("is", "it") if len(missing) == 1 else ("are", "them")
         raise MissingExtraError(
-            f"{' and '.join(missing)} not installed", f"pip install 'nanoaccel[{extra}]'"
+            f"{command} needs {' and '.join(missing)}, which {verb} not installed",
+            f'Install {it}: pip install "nanoaccel[{extra}]"',
         )

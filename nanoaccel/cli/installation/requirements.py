@@ -21,6 +21,7 @@ EXPORT = (
     *("accelerate", "gguf", "psutil"),
 )
 EXPORT_ONNX = ("onnx", "onnx_ir", "onnxruntime", "onnxruntime-genai", "ml_dtypes")
+SERVER = ("starlette", "uvicorn", "llguidance")
 _ONNX_PYTHON = (3, 11)
 
 
@@ -74,6 +75,7 @@ def find_problems(
         and python >= _ONNX_PYTHON
     ):
         find(EXPORT_ONNX, "models can be exported for OpenVINO only", remedy, None)
+    find(SERVER, "bundles cannot be served here", 'pip install "nanoaccel[server]"', None)
     present = [name for name, version in packages.items() if version is not None]
     return [*problems, *_mismatches(present)]
 

@@ -274,8 +274,7 @@ class Engine:
             if chunk.drafts:
                 self.runner.cache.trim(request.id, request.num_cached)
             if request.eviction is not None and request.finish_reason is None:
-                fresh = chunk.start == 0
-                self._evictor.evict(request, self.runner.cache, scores, restarted=fresh)
+                self._evictor.evict(request, self.runner.cache, scores, restarted=chunk.start == 0)
             given += sum(len(piece.token_ids) for piece in written)
             if written and request.finish_reason is None:
                 self._append_forced(request, now, written)

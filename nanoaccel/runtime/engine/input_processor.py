@@ -99,7 +99,8 @@ class InputProcessor:
         options = _checked(options, RequestOptions, "options")
         eviction = self._eviction_of(options)
         length = self._length_with(eviction)
-        ids = self._encoder.encode(prompt, length, options.chat, self._way_to_more(length))
+        least, more = int(params.max_tokens != 0), self._way_to_more(length)
+        ids = self._encoder.encode(prompt, length, options.chat, more, room=least)
         grammar = None if params.grammar is None else self._grammars.compile(params.grammar)
         room = length - len(ids)
         deadline = None if options.timeout is None else time.perf_counter() + options.timeout

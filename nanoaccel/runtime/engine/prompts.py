@@ -34,14 +34,17 @@ class PromptEncoder:
         context_length: int,
         chat: ChatOptions | None = None,
         remedy: str = _SHORTEN,
+        *,
+        room: int = 1,
     ) -> list[int]:
-        """Token ids of a prompt that leaves room for at least one more token.
+        """Token ids of a prompt that fits.
 
         Args:
             prompt: What a user gave.
             context_length: Tokens of prompt and text that fit.
             chat: How messages become a prompt.
             remedy: What to do where they do not fit.
+            room: Tokens that must be left for text; none where only the prompt is read.
 
         Raises:
             RequestError: It is empty, too long, or not a prompt; or it holds a token that the
@@ -52,9 +55,9 @@ class PromptEncoder:
         ids = self._tokenize(prompt, chat) if len(prompt) > 0 else []
         if not ids:
             raise EmptyPromptError("the prompt is empty", "Give it at least one word")
-        if len(ids) >= context_length:
+        if len(ids) + room > context_length:
             raise PromptTooLongError(
-                f"the prompt has {len(ids)} tokens; {context_length - 1} fit",
+                f"the prompt has {len(ids)} tokens; {context_length - room} fit",
                 remedy,
                 prompt_tokens=len(ids),
                 context_length=context_length,

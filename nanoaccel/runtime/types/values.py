@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from numbers import Real
@@ -18,6 +19,7 @@ from nanoaccel.errors import ConfigError, NanoAccelError
 Refusal = type[NanoAccelError]
 
 _EXACT = 1 << 53
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def as_int(name: str, value: object, error: Refusal = ConfigError) -> int:
@@ -47,7 +49,7 @@ def as_float(name: str, value: object, error: Refusal = ConfigError) -> float:
         try:
             return float(value)
         except OverflowError:
-            return math.copysign(math.inf, value)
+            return math.inf if value > 0 else -math.inf  # type: ignore[operator]
     raise error(f"{name}={value!r:.80} is not a number", _number_remedy(name, value, "0.7"))
 
 
@@ -113,6 +115,6 @@ def take_types(options: Any, types: Mapping[str, Callable[[str, Any], object]]) 
 
 
 def _number_remedy(name: str, value: object, example: str) -> str:
-    if isinstance(value, str):
-        return f"Give it without quotes: {name}={value.strip() or example}"
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return f"Give it without quotes: {name}={value.strip()}"
     return f"Give a number: {name}={example}"

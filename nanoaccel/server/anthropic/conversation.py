@@ -10,7 +10,7 @@ from nanoaccel.server.chat import ToolChoice
 from nanoaccel.server.config import Limits
 from nanoaccel.server.http.fields import Fields, shown
 
-_CHOICES = "auto, any, tool or none"
+CHOICES = ("auto", "any", "tool", "none")
 
 
 def read_conversation(fields: Fields, limits: Limits) -> list[dict[str, Any]]:
@@ -67,7 +67,9 @@ def read_choice(fields: Fields) -> tuple[ToolChoice, bool]:
         return ToolChoice("required"), parallel
     if kind == "tool":
         return ToolChoice("required", choice.typed("name", str, "")), parallel
-    raise bad_request(f"tool_choice.type is {shown(kind)}. It is {_CHOICES}", "tool_choice")
+    raise bad_request(
+        f"tool_choice.type is {shown(kind)}. It is one of {', '.join(CHOICES)}", "tool_choice"
+    )
 
 
 def _tool(tool: object, place: str) -> dict[str, Any]:

@@ -19,8 +19,9 @@ from nanoaccel.server.openai.structured import with_grammar
 from nanoaccel.text import ChatOptions
 
 # As in OpenAI's API; what of these Anthropic has not is taken all the same.
-_SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "ignore_eos")
-_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed", "ignore_eos")
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+THINKING = ("enabled", "disabled", "adaptive")
 
 
 async def read_request(fields: Fields, limits: Limits) -> ChatRequest:
@@ -36,7 +37,7 @@ async def read_request(fields: Fields, limits: Limits) -> ChatRequest:
     """
     conversation, tools = read_conversation(fields, limits), read_tools(fields, limits)
     choice, parallel = read_choice(fields)
-    asked = {name: fields.raw(name) for name in _SAMPLING}
+    asked = {name: fields.raw(name) for name in SAMPLING}
     stops = fields.listed("stop_sequences", limits.stops)
     most = fields.typed("max_tokens", int, 0)
     params = read_sampling(
@@ -77,9 +78,9 @@ def _effort(output: Fields) -> dict[str, object]:
     effort = output.raw("effort")
     if effort is None:
         return {}
-    if effort not in _EFFORTS:
+    if effort not in EFFORTS:
         raise bad_request(
-            f"output_config.effort is {shown(effort)}. It is one of {', '.join(_EFFORTS)}",
+            f"output_config.effort is {shown(effort)}. It is one of {', '.join(EFFORTS)}",
             "output_config",
         )
     return {"reasoning_effort": effort}
@@ -91,9 +92,9 @@ def _thinking(fields: Fields) -> dict[str, object]:
     kind = thinking.raw("type")
     if kind is None:
         return {}
-    if kind not in ("enabled", "disabled", "adaptive"):
+    if kind not in THINKING:
         raise bad_request(
-            f"thinking.type is {shown(kind)}. It is enabled, disabled or adaptive", "thinking"
+            f"thinking.type is {shown(kind)}. It is one of {', '.join(THINKING)}", "thinking"
         )
     thinks = kind != "disabled"
     told: dict[str, object] = {"enable_thinking": thinks, "thinking": thinks}

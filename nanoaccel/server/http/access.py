@@ -123,7 +123,9 @@ class LimitHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            size = len(scope["raw_path"]) + len(scope["query_string"])
+            # ASGI servers may leave raw_path out, and callers in this process do.
+            path = scope.get("raw_path") or scope["path"].encode()
+            size = len(path) + len(scope["query_string"])
             size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
             if size > self._limit:
                 message = f"the request has {size} bytes of headers. At most {self._limit} are read"

@@ -81,6 +81,11 @@ def _message(message: object, place: str) -> dict[str, Any]:
             f"{place}.content is {shown(content)}. It must be a string or a list of text parts",
             "messages",
         )
+    thoughts = made.get("reasoning_content")
+    if thoughts is not None and not isinstance(thoughts, str):
+        raise bad_request(
+            f"{place}.reasoning_content is {shown(thoughts)}. It must be a string", "messages"
+        )
     if "tool_calls" in made:
         made["tool_calls"] = _tool_calls(made["tool_calls"], place)
     return made

@@ -46,7 +46,7 @@ async def generation_of(call: Call, model: Model, work: Work) -> AsyncIterator[G
             on_backlog=call.overrun.set,
         )
     except QueueFullError as error:
-        seconds = call.service.retry_after(model, latencies)
+        seconds = call.service.retry_after(latencies)
         raise api_error(error, retry_after=seconds) from error
     call.log["prompt_tokens"] = generation.prompt_tokens
     async with generation:

@@ -2,86 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from nanoaccel.server.openapi.fields import Schema, Schemas
-
-TEXT: Schema = {"type": "string"}
-_WHOLE: Schema = {"type": "integer"}
-_BOOL: Schema = {"type": "boolean"}
-_TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
-_WHOLE_OR_NULL: Schema = {"type": ["integer", "null"]}
-_OBJECT_OR_NULL: Schema = {"type": ["object", "null"]}
-
-
-def ref(name: str) -> Schema:
-    """A reference to one of ``SCHEMAS``."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _object(**properties: Schema) -> Schema:
-    """An object that has all of these, and maybe more."""
-    return {"type": "object", "properties": properties, "required": list(properties)}
-
-
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
+from nanoaccel.server.openapi import anthropic, responses
+from nanoaccel.server.openapi.kinds import (
+    BOOL,
+    OBJECT,
+    OBJECT_OR_NULL,
+    TEXT,
+    TEXT_OR_NULL,
+    WHOLE,
+    WHOLE_OR_NULL,
+    Schema,
+    Schemas,
+    list_of,
+    record,
+    ref,
+)
 
 
 def _envelope(kind: str, choice: Schema) -> dict[str, Schema]:
     return {
         "id": TEXT,
         "object": {"const": kind},
-        "created": _WHOLE,
+        "created": WHOLE,
         "model": TEXT,
-        "choices": _list(choice),
+        "choices": list_of(choice),
     }
 
 
 def _choice(**content: Schema) -> Schema:
     reason = {"enum": ["stop", "length", "tool_calls", None]}
-    return _object(index=_WHOLE, logprobs=_OBJECT_OR_NULL, finish_reason=reason, **content)
+    return record(index=WHOLE, logprobs=OBJECT_OR_NULL, finish_reason=reason, **content)
 
 
-_MESSAGE = _object(role={"const": "assistant"}, content=_TEXT_OR_NULL)
-_DELTA: Mapping[str, Any] = {"type": "object", "properties": {"content": _TEXT_OR_NULL}}
-_PIECE = _object(id=_WHOLE, piece={"type": ["string", "array"]})
-_USAGE = {"usage": ref("Usage"), "timings": {"type": "object"}}
+def _maybe(schema: Schema, **properties: Schema) -> Schema:
+    """An object that may have these too."""
+    return {**schema, "properties": {**schema.get("properties", {}), **properties}}
+
+
+_FUNCTION = record(name=TEXT, arguments=TEXT)
+_CALL = record(id=TEXT, type={"const": "function"}, function=_FUNCTION)
+_MESSAGE = _maybe(
+    record(role={"const": "assistant"}, content=TEXT_OR_NULL),
+    reasoning_content=TEXT,
+    tool_calls=list_of(_CALL),
+)
+_CALL_PART = _maybe(
+    record(index=WHOLE, function=_maybe(record(arguments=TEXT), name=TEXT)),
+    id=TEXT,
+    type={"const": "function"},
+)
+_DELTA = _maybe(
+    OBJECT,
+    role={"const": "assistant"},
+    content=TEXT_OR_NULL,
+    reasoning_content=TEXT,
+    tool_calls=list_of(_CALL_PART),
+)
+_SCORES = {"type": ["array", "null"], "items": OBJECT_OR_NULL}
+_PROGRESS: Schemas = {
+    "queue": record(place=WHOLE, waiting=WHOLE),
+    "prompt_progress": record(
+        total=WHOLE, cache=WHOLE, processed=WHOLE, time_ms={"type": "number"}
+    ),
+}
+_PIECE = record(id=WHOLE, piece={"type": ["string", "array"]})
+_USAGE = {"usage": ref("Usage"), "timings": OBJECT}
+_VECTOR = {"anyOf": [list_of({"type": "number"}), TEXT]}
 
 SCHEMAS: Schemas = {
-    "Error": _object(
-        error=_object(message=TEXT, type=TEXT, param=_TEXT_OR_NULL, code=_TEXT_OR_NULL)
+    "Error": record(error=record(message=TEXT, type=TEXT, param=TEXT_OR_NULL, code=TEXT_OR_NULL)),
+    "Usage": record(prompt_tokens=WHOLE, completion_tokens=WHOLE, total_tokens=WHOLE),
+    "Chat": record(**_envelope("chat.completion", _choice(message=_MESSAGE)), **_USAGE),
+    "ChatPart": _maybe(
+        record(**_envelope("chat.completion.chunk", _choice(delta=_DELTA))), **_PROGRESS
     ),
-    "Usage": _object(prompt_tokens=_WHOLE, completion_tokens=_WHOLE, total_tokens=_WHOLE),
-    "Chat": _object(**_envelope("chat.completion", _choice(message=_MESSAGE)), **_USAGE),
-    "ChatPart": _object(**_envelope("chat.completion.chunk", _choice(delta=_DELTA))),
-    "Completion": _object(**_envelope("text_completion", _choice(text=TEXT)), **_USAGE),
-    "CompletionPart": _object(**_envelope("text_completion", _choice(text=TEXT))),
-    "Model": _object(
+    "Completion": record(
+        **_envelope("text_completion", _maybe(_choice(text=TEXT), prompt_logprobs=_SCORES)),
+        **_USAGE,
+    ),
+    "CompletionPart": _maybe(
+        record(**_envelope("text_completion", _choice(text=TEXT))), **_PROGRESS
+    ),
+    "Embeddings": record(
+        object={"const": "list"},
+        data=list_of(record(object={"const": "embedding"}, index=WHOLE, embedding=_VECTOR)),
+        model=TEXT,
+        usage=record(prompt_tokens=WHOLE, total_tokens=WHOLE),
+    ),
+    "Model": record(
         id=TEXT,
         object={"const": "model"},
-        created=_WHOLE,
+        created=WHOLE,
         owned_by=TEXT,
-        loaded=_BOOL,
-        max_model_len=_WHOLE_OR_NULL,
+        loaded=BOOL,
+        max_model_len=WHOLE_OR_NULL,
     ),
-    "Models": _object(object={"const": "list"}, data=_list(ref("Model"))),
-    "Tokens": _object(
-        tokens=_list({"anyOf": [_WHOLE, _PIECE]}),
-        count=_WHOLE,
-        max_model_len=_WHOLE,
+    "Models": record(object={"const": "list"}, data=list_of(ref("Model"))),
+    "Engine": record(
+        object={"const": "engine"},
+        version=TEXT,
+        machine=record(cpu=TEXT, architecture=TEXT, cores=WHOLE, allowed_cpus=WHOLE),
+        models=list_of(record(id=TEXT, loaded=BOOL, engine=OBJECT_OR_NULL)),
+    ),
+    "Tokens": record(
+        tokens=list_of({"anyOf": [WHOLE, _PIECE]}),
+        count=WHOLE,
+        max_model_len=WHOLE,
         token_strs={"type": ["array", "null"], "items": TEXT},
     ),
-    "Text": _object(prompt=TEXT, content=TEXT),
-    "Prompt": _object(prompt=TEXT),
-    "TokenizerInfo": _object(
-        bos_token=_TEXT_OR_NULL,
-        eos_token=_TEXT_OR_NULL,
-        eos_token_ids=_list(_WHOLE),
-        vocab_size=_WHOLE,
-        model_max_length=_WHOLE,
-        has_chat_template=_BOOL,
+    "Text": record(prompt=TEXT, content=TEXT),
+    "Prompt": record(prompt=TEXT),
+    "TokenizerInfo": record(
+        bos_token=TEXT_OR_NULL,
+        eos_token=TEXT_OR_NULL,
+        eos_token_ids=list_of(WHOLE),
+        vocab_size=WHOLE,
+        model_max_length=WHOLE,
+        has_chat_template=BOOL,
     ),
-    "Status": _object(status=TEXT),
+    "Status": record(status=TEXT),
+    **responses.ANSWERS,
+    **anthropic.ANSWERS,
 }

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from nanoaccel.server.config import ServerConfig
-from nanoaccel.server.openapi.answers import SCHEMAS, TEXT, ref
-from nanoaccel.server.openapi.fields import Schema
+from nanoaccel.server.openapi.answers import SCHEMAS
+from nanoaccel.server.openapi.kinds import TEXT, Schema, ref
 from nanoaccel.server.openapi.operations import Operation, operations
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -56,7 +56,10 @@ def openapi_document(config: ServerConfig) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": SCHEMAS,
-            "responses": {"Error": _answer("What is wrong.", {"application/json": ref("Error")})},
+            "responses": {
+                name: _answer("What is wrong.", {"application/json": ref(name)})
+                for name in ("Error", "AnthropicError")
+            },
             "securitySchemes": _KEYS,
         },
     }
@@ -66,13 +69,14 @@ def _described(path: str, operation: Operation, *, keyed: bool) -> dict[str, Any
     media = {operation.media: operation.answer}
     if operation.events is not None:
         media["text/event-stream"] = operation.events
+    error = {"$ref": f"#/components/responses/{operation.error}"}
     made: dict[str, Any] = {
         "summary": operation.summary,
         "operationId": re.sub(r"\W+", "_", path.removeprefix("/v1")).strip("_"),
         "responses": {
             "200": _answer("The answer.", media),
-            "4XX": {"$ref": "#/components/responses/Error"},
-            "5XX": {"$ref": "#/components/responses/Error"},
+            "4XX": error,
+            "5XX": error,
         },
         "security": [{name: []} for name in _KEYS] if keyed else [],
     }

@@ -6,15 +6,12 @@ everywhere; ``operations.py`` adds it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from nanoaccel.server.config import Limits
 from nanoaccel.server.openai.messages import FIELD_CHARS, TEMPLATE_FIELDS
 from nanoaccel.server.openai.sampling import MAX_LOGPROBS, REFUSED
-
-Schema: TypeAlias = Mapping[str, Any]
-Schemas: TypeAlias = Mapping[str, Schema]
+from nanoaccel.server.openapi.kinds import Schema, Schemas
 
 _TOKENS: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0}}
 
@@ -35,18 +32,19 @@ def model() -> Schemas:
     return {"model": of("string", "Name of the model; left out or empty: the first one.")}
 
 
-def prompts(limits: Limits) -> Schemas:
-    """What a completion continues."""
+def prompts(limit: int) -> Schema:
+    """What a completion continues, or what becomes an embedding.
+
+    Args:
+        limit: Prompts at most.
+    """
     text = {"type": "string", "minLength": 1}
     tokens = {**_TOKENS, "minItems": 1}
     several = {"anyOf": [{"type": "string"}, _TOKENS]}
-    batch = {"type": "array", "items": several, "minItems": 1, "maxItems": limits.prompts}
+    batch = {"type": "array", "items": several, "minItems": 1, "maxItems": limit}
     return {
-        "prompt": {
-            "description": "A text, token ids, or a list of these.",
-            "anyOf": [text, tokens, batch],
-        },
-        "echo": of("boolean", "Whether answers begin with the prompt."),
+        "description": "A text, token ids, or a list of these.",
+        "anyOf": [text, tokens, batch],
     }
 
 
@@ -55,8 +53,10 @@ def sampling(limits: Limits) -> Schemas:
     stop = {"type": "string", "minLength": 1, "maxLength": limits.stop_chars}
     whole = {"type": "integer"}
     return {
-        "max_tokens": of("integer", "Tokens to generate at most.", minimum=1),
-        "max_completion_tokens": of("integer", "The same; it wins.", minimum=1),
+        "max_tokens": of(
+            "integer", "Tokens to generate at most; 0 computes the prompt alone.", minimum=0
+        ),
+        "max_completion_tokens": of("integer", "The same; it wins.", minimum=0),
         "min_tokens": of("integer", "Tokens before which nothing ends.", minimum=0),
         "n": of("integer", "Completions of each prompt.", minimum=1, maximum=limits.n),
         "temperature": of("number", "0 is greedy.", minimum=0),
@@ -88,13 +88,27 @@ def sampling(limits: Limits) -> Schemas:
 
 
 def scheduling() -> Schemas:
-    """How a request is treated, and how its answer comes."""
-    options = {"include_usage": {"type": ["boolean", "null"]}}
+    """How a request is treated."""
     return {
         "priority": of("integer", "Higher goes first."),
         "timeout": of("number", "Seconds until it ends with what there is.", exclusiveMinimum=0),
-        "stream": of("boolean", "Whether the answer comes as events."),
+    }
+
+
+def stream() -> Schemas:
+    """How an answer comes."""
+    return {"stream": of("boolean", "Whether the answer comes as events.")}
+
+
+def streaming() -> Schemas:
+    """How the answers of completions and chats come."""
+    options = {"include_usage": {"type": ["boolean", "null"]}}
+    return {
+        **stream(),
         "stream_options": of("object", "Whether the last event tells usage.", properties=options),
+        "return_progress": of(
+            "boolean", "Whether a stream tells the place in the queue, and then the prompt's state."
+        ),
     }
 
 
@@ -143,14 +157,22 @@ def messages(limits: Limits) -> Schemas:
     calls = {"anyOf": [{"type": "array", "items": function}, {"type": "null"}]}
     message = {
         "type": "object",
-        "properties": {"role": {"type": "string"}, "content": content, "tool_calls": calls},
+        "properties": {
+            "role": {"type": "string"},
+            "content": content,
+            "reasoning_content": {"type": ["string", "null"]},
+            "tool_calls": calls,
+        },
         "required": ["role"],
     }
     told = {"type": ["string", "boolean", "number"], "maxLength": FIELD_CHARS}
     return {
         "messages": of("array", "The chat.", items=message, minItems=1, maxItems=limits.messages),
         "tools": of("array", "Functions to offer.", items=function, maxItems=limits.tools),
-        "tool_choice": {"description": "auto or none.", "enum": ["auto", "none"]},
+        "tool_choice": {
+            "description": "Whether the model calls functions, or the one that it calls.",
+            "anyOf": [{"enum": ["auto", "none", "required"]}, function],
+        },
         "add_generation_prompt": of("boolean", "Whether the prompt begins the answer."),
         "continue_final_message": of("boolean", "Whether the last message is continued."),
         "reasoning_effort": {"description": "For the template.", **told},
@@ -161,6 +183,11 @@ def messages(limits: Limits) -> Schemas:
             additionalProperties=False,
         ),
     }
+
+
+def parallel() -> Schemas:
+    """Whether a reply may call several functions."""
+    return {"parallel_tool_calls": of("boolean", "Whether a reply may call several functions.")}
 
 
 def top_logprobs(description: str) -> Schema:

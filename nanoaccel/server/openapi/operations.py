@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nanoaccel.server.config import Limits
-from nanoaccel.server.openapi import fields
-from nanoaccel.server.openapi.answers import TEXT, ref
-from nanoaccel.server.openapi.fields import Schema, Schemas, of
+from nanoaccel.server.openapi import anthropic, fields, responses
+from nanoaccel.server.openapi.fields import of
+from nanoaccel.server.openapi.kinds import TEXT, Schema, Schemas, ref
 from nanoaccel.server.tokens import MAX_IDS
 
 Table = Mapping[tuple[str, str], "Operation"]
@@ -31,6 +31,7 @@ class Operation:
         parameters: Schemas of query parameters.
         events: Schema of each event, where the answer can be streamed.
         media: Type of the answer.
+        error: Name of the form of its errors.
         is_open: Whether it needs no key.
     """
 
@@ -42,6 +43,7 @@ class Operation:
     parameters: Schemas = field(default_factory=dict)
     events: Schema | None = None
     media: str = "application/json"
+    error: str = "Error"
     is_open: bool = False
 
 
@@ -51,7 +53,15 @@ def operations(limits: Limits) -> Table:
     Args:
         limits: Of the server.
     """
-    return {**_operators(), **_models(), **_generating(limits), **_tokens(limits)}
+    return {
+        **_operators(),
+        **_models(),
+        **_generating(limits),
+        **_responses(limits),
+        **_messages(limits),
+        **_embeddings(limits),
+        **_tokens(limits),
+    }
 
 
 def _operators() -> Table:
@@ -71,22 +81,30 @@ def _models() -> Table:
     return {
         ("GET", "/v1/models"): Operation(summary="List models.", answer=ref("Models")),
         ("GET", "/v1/models/{model}"): Operation(summary="Show one.", answer=ref("Model")),
+        ("GET", "/v1/engine"): Operation(
+            summary="The machine, and what runs on it.", answer=ref("Engine")
+        ),
     }
 
 
 def _generating(limits: Limits) -> Table:
     common = {**fields.model(), **fields.sampling(limits), **fields.scheduling()}
-    common |= fields.structured()
+    common |= {**fields.streaming(), **fields.structured()}
     chat = {
         **common,
         **fields.messages(limits),
+        **fields.parallel(),
         "logprobs": of("boolean", "Whether choices tell log-probabilities."),
         "top_logprobs": fields.top_logprobs("Likeliest tokens to tell of; needs logprobs."),
     }
     completion = {
         **common,
-        **fields.prompts(limits),
+        "prompt": fields.prompts(limits.prompts),
+        "echo": of("boolean", "Whether answers begin with the prompt; with logprobs, scored."),
         "logprobs": fields.top_logprobs("Likeliest tokens to tell of."),
+        "prompt_logprobs": fields.top_logprobs(
+            "Likeliest tokens to tell of at each of the prompt; not with stream."
+        ),
     }
     hello = {"messages": [{"role": "user", "content": "hello"}], "max_tokens": 8}
     return {
@@ -102,9 +120,76 @@ def _generating(limits: Limits) -> Table:
             summary="Continue prompts as they are.",
             fields=completion,
             required=("prompt",),
-            examples=({"prompt": "once upon a time", "max_tokens": 8},),
+            examples=(
+                {"prompt": "once upon a time", "max_tokens": 8},
+                {"prompt": "once upon a time", "echo": True, "logprobs": 1, "max_tokens": 0},
+                {"prompt": "once", "prompt_logprobs": 1, "max_tokens": 1},
+            ),
             answer=ref("Completion"),
             events=ref("CompletionPart"),
+        ),
+    }
+
+
+def _responses(limits: Limits) -> Table:
+    return {
+        ("POST", "/v1/responses"): Operation(
+            summary="Answer an input.",
+            fields=responses.fields(limits),
+            required=("input",),
+            examples=({"input": "hello", "max_output_tokens": 8},),
+            answer=ref("Response"),
+            events=ref("ResponseEvent"),
+        ),
+        ("POST", "/v1/responses/input_tokens"): Operation(
+            summary="Count the tokens of an input.",
+            fields=responses.count_fields(limits),
+            required=("input",),
+            examples=({"input": "hello"},),
+            answer=ref("ResponseTokens"),
+        ),
+    }
+
+
+def _messages(limits: Limits) -> Table:
+    hello = {"messages": [{"role": "user", "content": "hello"}]}
+    return {
+        ("POST", "/v1/messages"): Operation(
+            summary="Continue a conversation, as in Anthropic's API.",
+            fields=anthropic.fields(limits),
+            required=("messages", "max_tokens"),
+            examples=({**hello, "max_tokens": 8},),
+            answer=ref("Message"),
+            events=ref("MessageEvent"),
+            error="AnthropicError",
+        ),
+        ("POST", "/v1/messages/count_tokens"): Operation(
+            summary="Count the tokens of a conversation.",
+            fields=anthropic.count_fields(limits),
+            required=("messages",),
+            examples=(hello,),
+            answer=ref("MessageTokens"),
+            error="AnthropicError",
+        ),
+    }
+
+
+def _embeddings(limits: Limits) -> Table:
+    taken: Schemas = {
+        **fields.model(),
+        **fields.scheduling(),
+        "input": fields.prompts(limits.inputs),
+        "encoding_format": of("string", "How vectors are written.", enum=["float", "base64"]),
+        "pooling": of("string", "The last token's state, or the mean.", enum=["last", "mean"]),
+        "dimensions": of("integer", "Numbers to keep, from the first.", minimum=1),
+    }
+    return {
+        ("POST", "/v1/embeddings"): Operation(
+            summary="Make a vector of each input.",
+            fields=taken,
+            required=("input",),
+            examples=({"input": ["hello", "you"]}, {"input": "hello", "encoding_format": "base64"}),
+            answer=ref("Embeddings"),
         ),
     }
 

@@ -10,8 +10,8 @@ from nanoaccel.server.api_error import bad_request
 from nanoaccel.server.config import Limits
 from nanoaccel.server.http.fields import Fields, shown
 
-_ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
-_TEXTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
+ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
+TEXTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
 _KINDS = "message, function_call, function_call_output or reasoning"
 
 
@@ -85,17 +85,17 @@ class _Conversation:
 
     def _add_message(self, item: Mapping[str, Any], place: str) -> None:
         role = item.get("role")
-        if role not in _ROLES:
+        if not isinstance(role, str) or role not in ROLES:
             raise bad_request(
-                f"{place}.role is {shown(role)}. It is one of {', '.join(_ROLES)}", "input"
+                f"{place}.role is {shown(role)}. It is one of {', '.join(ROLES)}", "input"
             )
         text = _text_of(item.get("content"), f"{place}.content")
-        if _ROLES[role] == "system" and not self._messages:
+        if ROLES[role] == "system" and not self._messages:
             self._system.append(text)
         elif role == "assistant":
             self._assistant()["content"] = text
         else:
-            self._messages.append({"role": _ROLES[role], "content": text})
+            self._messages.append({"role": ROLES[role], "content": text})
 
     def _add_call(self, item: Mapping[str, Any], place: str) -> None:
         name, call = _string(item, "name", place), _string(item, "call_id", place)
@@ -149,7 +149,7 @@ def _text(part: object, place: str) -> str:
     if isinstance(part, Mapping):
         field = "refusal" if part.get("type") == "refusal" else "text"
         text = part.get(field)
-        if isinstance(text, str) and part.get("type") in (*_TEXTS, "refusal"):
+        if isinstance(text, str) and part.get("type") in (*TEXTS, "refusal"):
             return text
     kind = part.get("type") if isinstance(part, Mapping) else part
     raise bad_request(

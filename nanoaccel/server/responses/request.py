@@ -15,9 +15,9 @@ from nanoaccel.text import ChatOptions
 
 _LOGPROBS = "message.output_text.logprobs"
 # What is thought stands in the open; nothing is encrypted.
-_INCLUDES = (_LOGPROBS, "reasoning.encrypted_content")
-_STATEFUL = ("previous_response_id", "conversation", "prompt")
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+INCLUDES = (_LOGPROBS, "reasoning.encrypted_content")
+STATEFUL = ("previous_response_id", "conversation", "prompt")
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
 async def read_request(fields: Fields, limits: Limits) -> ChatRequest:
@@ -52,7 +52,7 @@ async def read_request(fields: Fields, limits: Limits) -> ChatRequest:
 
 
 def _refuse_state(fields: Fields) -> None:
-    for name in _STATEFUL:
+    for name in STATEFUL:
         if fields.raw(name) is not None:
             raise bad_request(
                 f"{name} needs a server that keeps responses, and this one is stateless. Send all "
@@ -71,11 +71,11 @@ def _refuse_state(fields: Fields) -> None:
 
 
 def _logprobs(fields: Fields) -> int | None:
-    includes = fields.listed("include", len(_INCLUDES))
+    includes = fields.listed("include", len(INCLUDES))
     for name in includes:
-        if name not in _INCLUDES:
+        if name not in INCLUDES:
             raise bad_request(
-                f"include holds {shown(name)}. It may hold {' and '.join(_INCLUDES)}", "include"
+                f"include holds {shown(name)}. It may hold {' and '.join(INCLUDES)}", "include"
             )
     top = read_top_logprobs(fields, "top_logprobs")
     if _LOGPROBS in includes:
@@ -103,9 +103,9 @@ def _effort(fields: Fields) -> dict[str, object]:
     effort = Fields(fields.typed("reasoning", dict, {})).raw("effort")
     if effort is None:
         return {}
-    if effort not in _EFFORTS:
+    if effort not in EFFORTS:
         raise bad_request(
-            f"reasoning.effort is {shown(effort)}. It is one of {', '.join(_EFFORTS)}", "reasoning"
+            f"reasoning.effort is {shown(effort)}. It is one of {', '.join(EFFORTS)}", "reasoning"
         )
     if effort == "none":
         return {"enable_thinking": False, "thinking": False}

@@ -11,7 +11,7 @@ from nanoaccel.server.http.fields import Fields
 from nanoaccel.server.openai.answers import UsageCount
 from nanoaccel.server.responses.output import OutputWriter
 
-_METADATA = 16
+METADATA = 16
 
 
 class ResponseObject:
@@ -27,9 +27,9 @@ class ResponseObject:
 
     def __init__(self, fields: Fields, model: str) -> None:
         metadata = fields.typed("metadata", dict, {})
-        if len(metadata) > _METADATA or not all(isinstance(one, str) for one in metadata.values()):
+        if len(metadata) > METADATA or not all(isinstance(one, str) for one in metadata.values()):
             raise bad_request(
-                f"metadata is not an object of at most {_METADATA} strings", "metadata"
+                f"metadata is not an object of at most {METADATA} strings", "metadata"
             )
         self._head: dict[str, Any] = {
             "id": f"resp_{uuid.uuid4().hex}",

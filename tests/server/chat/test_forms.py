@@ -6,7 +6,7 @@ from typing import get_type_hints
 
 import pytest
 
-from nanoaccel.cli.options.server import ServerOptions
+from nanoaccel.cli.options.parsers import ParserOptions
 from nanoaccel.errors import ConfigError
 from nanoaccel.server.chat.families.form import MarkedForm
 from nanoaccel.server.chat.families.harmony import HarmonyForm
@@ -65,7 +65,7 @@ def test_form_of_gpt_oss_is_found_unless_another_is_named() -> None:
 
 def test_parsers_are_named_in_the_help_and_checked() -> None:
     for name, known in (("tool_parser", TOOL_PARSERS), ("reasoning_parser", REASONING_PARSERS)):
-        (option,) = get_type_hints(ServerOptions, include_extras=True)[name].__metadata__
+        (option,) = get_type_hints(ParserOptions, include_extras=True)[name].__metadata__
         told = option.help.partition(":" if name == "reasoning_parser" else "say:")[2]
         assert [word.strip(" .") for word in told.split(",")] == list(known)
         with pytest.raises(ConfigError, match=f"{name}='x' is unknown"):

@@ -1,7 +1,8 @@
 """Clients that others wrote, in programs of their own, over real sockets.
 
-Each program in programs/ asserts what it is answered by two servers: one goes on the alphabet, the
-other is a random model over bytes, which can follow grammars.
+Each program in programs/ asserts what it is answered by three servers: "letters" goes on the
+alphabet, "json" is a random model over bytes, which can follow grammars, and "calls" says something
+and calls a tool.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from support import fake_llms, grammar_llms
+from support import fake_llms, grammar_llms, scripted_texts
 from support.engines import EOS, LETTERS, VOCAB_SIZE
 from support.servers import serving
 
@@ -28,6 +30,7 @@ CLIENTS = {
     "use_langchain.py": "langchain_openai",
     "use_litellm.py": "litellm",
     "use_llm.py": "llm",
+    "use_openai.py": "openai",
     "use_pydantic_ai.py": "pydantic_ai",
 }
 # No tables of prices, no traces, no address or key of whoever runs the tests.
@@ -37,6 +40,10 @@ OFFLINE = {
     "OPENAI_API_KEY": "any",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
+SAYS = (
+    'I look.\n<tool_call>\n{"name": "Weather", "arguments": {"city": "Bern", "days": 3}}\n'
+    "</tool_call>"
+)
 NOT_PASSED_ON = ("OPENAI_BASE_URL", "OPENAI_API_BASE", "LANGCHAIN_TRACING_V2")
 
 
@@ -47,7 +54,9 @@ def next_letter(tokens: Sequence[int]) -> int:
 
 
 def load(options: BackendOptions) -> fake_llms.WatchedBackend:
-    """The backend of either bundle."""
+    """The backend of each bundle."""
+    if options.graph.parent.name == "calls":
+        return scripted_texts.Speaker(options, SAYS)
     if options.graph.parent.name == "json":
         return grammar_llms.JsonBackend(options)
     backend = fake_llms.WatchedBackend(options)
@@ -56,16 +65,19 @@ def load(options: BackendOptions) -> fake_llms.WatchedBackend:
 
 
 @pytest.fixture(scope="module")
-def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """The addresses of the two servers."""
+def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """The addresses of the three servers."""
     folder = tmp_path_factory.mktemp("clients")
     letters = fake_llms.write_bundle(folder / "letters")
     random = grammar_llms.write_bundle(folder / "json")
     (random / "chat_template.jinja").write_text(fake_llms.TEMPLATE)
-    with pytest.MonkeyPatch.context() as patch:
+    calls = scripted_texts.write_speaker(folder / "calls")
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as servers:
         patch.setattr(registry.BACKENDS, "resolve", lambda _: load)
-        with serving(letters) as first, serving(random) as second:
-            yield first.url, second.url
+        yield [
+            servers.enter_context(serving(bundle, tool_parser="hermes")).url
+            for bundle in (letters, random, calls)
+        ]
 
 
 def test_every_program_is_known() -> None:
@@ -73,7 +85,7 @@ def test_every_program_is_known() -> None:
 
 
 @pytest.mark.parametrize("program", CLIENTS)
-def test_client_is_answered(program: str, urls: tuple[str, str]) -> None:
+def test_client_is_answered(program: str, urls: list[str]) -> None:
     if find_spec(CLIENTS[program]) is None:
         pytest.skip(f"{CLIENTS[program]} is not installed (extra: clients)")
     environment = {name: text for name, text in os.environ.items() if name not in NOT_PASSED_ON}

@@ -25,8 +25,10 @@ def see(page: Any, text: str) -> None:
 
 def test_answer_streams_before_it_is_complete(page: Any, server: ScriptedServer) -> None:
     server.say("Half", Wait(), " and whole.")
+    see(page, "Ask the model something.")
     ask(page, "Hello")
     see(page, "Half")
+    assert page.locator("#welcome").is_hidden()
     assert page.locator("#messages").get_attribute("aria-busy") == "true"
     server.go_on()
     finished(page)

@@ -10,6 +10,7 @@ from typing import Any
 
 from nanoaccel.errors import SamplingError
 from nanoaccel.runtime.sampling.grammar.library import bounded, limits, llguidance
+from nanoaccel.runtime.sampling.grammar.library_tokens import library_tokenizer
 from nanoaccel.runtime.sampling.grammar.mask import GrammarMask
 from nanoaccel.runtime.sampling.grammar.spec import library_spec, refusal
 from nanoaccel.runtime.sampling.grammar.value import Grammar
@@ -96,9 +97,8 @@ class GrammarCompiler:
     def _read_tokenizer(self) -> Any:
         with self._reading:
             if self._library_tokenizer is None:
-                text, eos_ids = self._tokenizer.with_end()
                 try:
-                    self._library_tokenizer = llguidance().LLTokenizer(text, eos_token=eos_ids)
+                    self._library_tokenizer = library_tokenizer(self._tokenizer)
                 except ValueError as error:
                     raise SamplingError(
                         f"grammar does not go with the tokenizer of this model: {error}",

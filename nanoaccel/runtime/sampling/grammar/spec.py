@@ -27,6 +27,8 @@ _STRICT = {"lenient": False, "coerce_one_of": False, "item_separator": ",", "key
 
 # What the library says of special tokens before it knows which there are.
 _UNKNOWN_YET = "no tokenizer"
+# Its word for a grammar of no text, and for what it leaves out of a message.
+_NOTHING, _NO_DETAILS = "NoExtensionBias", "<non-verbose/>"
 
 
 def check_grammar(
@@ -113,7 +115,9 @@ def _behind(before: str, made: str) -> str:
 
 def refusal(kind: GrammarKind, problem: str) -> SamplingError:
     """The error that says why a grammar cannot be used."""
-    named = " ".join(problem.split())
+    named = " ".join(problem.replace(_NO_DETAILS, "").split())
+    if named == _NOTHING:
+        named = "there is no text that follows it"
     return SamplingError(f"the {NAMES[kind]} cannot be used: {named:.300}")
 
 

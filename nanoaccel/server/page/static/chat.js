@@ -61,6 +61,7 @@ export class Chat {
       view.update(entry?.answer.message === view.message ? entry.answer : null);
     }
     this.#list.replaceChildren(...this.#views.map((view) => view.element));
+    byId("welcome").hidden = path.length > 0;
     this.#list.setAttribute("aria-busy", String(Boolean(entry)));
     byId("send").hidden = Boolean(entry);
     byId("stop").hidden = !entry;

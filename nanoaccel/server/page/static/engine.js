@@ -48,6 +48,8 @@ const TITLES = {
   e2e_request_latency_seconds: "From submission to end",
   request_prompt_tokens: "Tokens of a prompt",
   request_generation_tokens: "Tokens of an answer",
+  request_cached_ratio: "Share of a prompt found in the cache",
+  request_acceptance_ratio: "Share of an answer's drafts accepted",
 };
 
 /** Shows the engine from {@link start} to {@link stop}. */

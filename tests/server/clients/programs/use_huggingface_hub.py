@@ -1,4 +1,4 @@
-"""huggingface_hub's InferenceClient: whole, streamed; argv: letters' address, JSON's."""
+"""huggingface_hub's InferenceClient: chats, tools; argv: three addresses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
-LETTERS, JSON = sys.argv[1:]
+LETTERS, JSON, CALLS = sys.argv[1:]
 HI = [{"role": "user", "content": "abc"}]
 
 
@@ -48,3 +48,17 @@ with InferenceClient(base_url=JSON, api_key="any") as client:
     form = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "boolean"}}}
     answer = client.chat_completion(HI, model="json", max_tokens=8, response_format=form)
     assert json.loads(answer.choices[0].message.content) in (True, False), answer
+
+properties = {"city": {"type": "string"}, "days": {"type": "integer"}}
+parameters = {"type": "object", "properties": properties}
+tools = [{"type": "function", "function": {"name": "Weather", "parameters": parameters}}]
+with InferenceClient(base_url=CALLS, api_key="any") as client:
+    answer = client.chat_completion(HI, model="calls", max_tokens=200, tools=tools)
+    (call,) = answer.choices[0].message.tool_calls
+    stream = client.chat_completion(HI, model="calls", max_tokens=200, tools=tools, stream=True)
+    deltas = [part.choices[0].delta for part in stream]
+    begun = [one.tool_calls[0].function for one in deltas if one.tool_calls]
+    arguments = "".join(function.arguments or "" for function in begun)
+    for name, told in ((call.function.name, call.function.arguments), (begun[0].name, arguments)):
+        assert name == "Weather", answer
+        assert json.loads(told)["city"] == "Bern", answer

@@ -1,4 +1,4 @@
-"""langchain-openai: whole, streamed, many at once, by schema; argv: letters' address, JSON's."""
+"""langchain-openai: chats, schemas, tools, embeddings; argv: three addresses."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from langchain_core.exceptions import ContextOverflowError
-from langchain_openai import ChatOpenAI, OpenAI
+from langchain_core.messages import ToolMessage
+from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
 from openai import BadRequestError
 
-LETTERS, JSON = sys.argv[1:]
+LETTERS, JSON, CALLS = sys.argv[1:]
 SCHEMA = {
     "title": "Keeper",
     "type": "object",
@@ -42,9 +43,42 @@ assert completion == "yz", completion
 
 with pytest.raises(BadRequestError, match="top_p=7"):
     chat(top_p=7).invoke("a")
-with pytest.raises(ContextOverflowError, match="63 fit"):
+with pytest.raises(ContextOverflowError, match="more than the context of 64"):
     chat().invoke("a" * 100)
 
 structured = chat(JSON, "json", max_tokens=40).with_structured_output(SCHEMA, method="json_schema")
 keeper = structured.invoke("a")
 assert 0 <= keeper["age"] <= 99, keeper
+
+WEATHER = {
+    "title": "Weather",
+    "description": "Tell the weather.",
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+    "required": ["city", "days"],
+}
+ARGUMENTS = {"city": "Bern", "days": 3}
+caller = chat(CALLS, "calls").bind_tools([WEATHER])
+answer = caller.invoke("abc")
+assert answer.content == "I look.", answer
+assert [(call["name"], call["args"]) for call in answer.tool_calls] == [("Weather", ARGUMENTS)]
+whole = None
+for part in caller.stream("abc"):
+    whole = part if whole is None else whole + part
+assert whole is not None
+assert whole.content == "I look.", whole
+assert [(call["name"], call["args"]) for call in whole.tool_calls] == [("Weather", ARGUMENTS)]
+result = ToolMessage("rain", tool_call_id=answer.tool_calls[0]["id"])
+assert chat(CALLS, "calls").invoke([("human", "abc"), answer, result]).content, result
+
+forced = chat(JSON, "json", max_tokens=80).with_structured_output(SCHEMA, method="function_calling")
+keeper = forced.invoke("a")
+assert 0 <= keeper["age"] <= 99, keeper
+
+# Without a tokenizer of OpenAI's, texts go as they are.
+embeddings = OpenAIEmbeddings(
+    base_url=LETTERS, model="letters", api_key="any", check_embedding_ctx_length=False
+)
+first, second = embeddings.embed_documents(["abc", "x"])
+assert first != second
+assert embeddings.embed_query("abc") == pytest.approx(first)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-LETTERS, JSON = sys.argv[1:]
+LETTERS, JSON, CALLS = sys.argv[1:]
 MODELS = f"""
 - {{model_id: chat, model_name: letters, api_base: "{LETTERS}"}}
 - {{model_id: completion, model_name: letters, api_base: "{LETTERS}", completion: true}}
@@ -45,4 +45,4 @@ with tempfile.TemporaryDirectory() as folder:
     assert isinstance(json.loads(done.stdout)["on"], bool), done
     done = llm("-m", "chat", "a" * 100)
     assert done.returncode == 1, done
-    assert "63 fit" in done.stderr, done
+    assert "more than the context of 64" in done.stderr, done

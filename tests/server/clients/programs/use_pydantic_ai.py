@@ -1,4 +1,4 @@
-"""pydantic-ai: whole, streamed, by schema; argv: letters' address, JSON's."""
+"""pydantic-ai: whole, streamed, by schema, with tools; argv: three addresses."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import asyncio
 import sys
 from typing import Any
 
+import pytest
 from pydantic import BaseModel, Field
-from pydantic_ai import Agent, NativeOutput
+from pydantic_ai import Agent, NativeOutput, ToolOutput, UsageLimitExceeded, UsageLimits
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-LETTERS, JSON = sys.argv[1:]
+LETTERS, JSON, CALLS = sys.argv[1:]
 
 
 class Keeper(BaseModel):
@@ -34,3 +35,32 @@ assert result.output == "abc", result
 assert asyncio.run(streamed()) == "abc"
 result = agent(JSON, "json", 40, output_type=NativeOutput(Keeper)).run_sync("a")
 assert 0 <= result.output.age <= 99, result
+
+# By a tool that it must call.
+by_tool = agent(JSON, "json", 80, output_type=ToolOutput(Keeper))
+assert 0 <= by_tool.run_sync("a").output.age <= 99
+
+
+async def streamed_output() -> Keeper:
+    async with by_tool.run_stream("a") as stream:
+        keeper: Keeper = await stream.get_output()
+        return keeper
+
+
+assert 0 <= asyncio.run(streamed_output()).age <= 99
+
+asked: list[tuple[str, int]] = []
+caller = agent(CALLS, "calls", 200)
+
+
+@caller.tool_plain(name="Weather")
+def weather(city: str, days: int) -> str:
+    """Tell the weather."""
+    asked.append((city, days))
+    return "rain"
+
+
+# This model calls again and again.
+with pytest.raises(UsageLimitExceeded):
+    caller.run_sync("abc", usage_limits=UsageLimits(request_limit=2))
+assert asked[0] == ("Bern", 3), asked

@@ -41,6 +41,8 @@ def test_params_take_whole_numbers_of_any_kind_and_ids_as_json_writes_them() -> 
 def test_params_say_what_to_write_instead_of_a_text() -> None:
     with pytest.raises(SamplingError, match=r"Give it without quotes: temperature=0\.7"):
         SamplingParams(temperature="0.7")  # type: ignore[arg-type]
+    with pytest.raises(SamplingError, match=r"Give a number: temperature=0\.7"):
+        SamplingParams(temperature="hot")  # type: ignore[arg-type]
 
 
 WRONG = ["x", "0.5", True, b"x", [1], {"a": 1}, {1}, object(), 1.5, math.nan, 1j, np.arange(2)]

@@ -14,7 +14,8 @@ from jsonschema import Draft202012Validator
 from nanoaccel import LLM, Grammar, SamplingParams
 from nanoaccel.runtime.types.outputs import Completion
 
-_NAMES = ["name", "age", "a", "ab", 'q"\\', "é"]
+# Some spell special tokens of the tokenizer.
+_NAMES = ["name", "age", "a", "ab", 'q"\\', "é", "<eos>"]
 _LEAVES: list[Any] = [
     {"type": "string", "maxLength": 4},
     {"type": "string", "pattern": "^[a-c]{1,3}$"},
@@ -25,6 +26,8 @@ _LEAVES: list[Any] = [
     {"type": "number", "exclusiveMinimum": 0.5, "maximum": 2},
     {"type": "boolean"},
     {"const": {"name": [1, None]}},
+    {"const": "a<eos>b<mark>"},
+    {"enum": ["<mark>", "<eos>", "a"]},
     {"type": ["null", "boolean"]},
 ]
 

@@ -52,7 +52,9 @@ def test_tokens_that_are_no_pieces_of_text_are_refused(tmp_path: Path) -> None:
 
 
 def test_grammar_of_no_text_is_refused(tokenizer: Tokenizer) -> None:
-    with pytest.raises(SamplingError, match="JSON schema cannot be used"):
+    with pytest.raises(
+        SamplingError, match="JSON schema cannot be used: there is no text that follows it"
+    ):
         begin(tokenizer, Grammar.json_schema({"$ref": "#"}))
 
 
@@ -90,6 +92,20 @@ def test_forced_tokens_are_those_that_the_tokenizer_writes(tokenizer: Tokenizer)
         mask.accept(token)
     assert text == '{"name":10}'
     assert mask.forced() == ()
+
+
+@pytest.mark.parametrize("text", ["<eos>", "a<eos>b<mark>", "<<mark><eos>", "é<eos"])
+def test_text_that_spells_special_tokens_is_written_with_others(
+    text: str, tokenizer: Tokenizer
+) -> None:
+    special = {tokenizer.added_tokens[name] for name in ("<eos>", "<mark>")}
+    mask = begin(tokenizer, Grammar.choice([text]))
+    written = mask.forced()
+    assert not special & set(written)
+    assert tokenizer.decode(list(written)) == text
+    row = np.zeros(ROWS, np.float32)
+    mask.apply(row, 0)
+    assert not special & set(np.isfinite(row).nonzero()[0].tolist())
 
 
 def test_drafts_count_up_to_the_first_that_is_not_allowed(tokenizer: Tokenizer) -> None:

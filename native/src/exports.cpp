@@ -8,15 +8,9 @@
 #include "isa/path.h"
 #include "linear/linear.h"
 #include "linear/weights.h"
+#include "parallel/serial_pool.h"
 
 namespace {
-
-class SerialPool final : public nanoaccel::Pool {
- public:
-  void run(Part part, size_t parts, void* work) override {
-    while (parts > 0) part(work, --parts);
-  }
-};
 
 nanoaccel::LinearSource read(const NanoaccelLinearSource& given) {
   nanoaccel::LinearSource source;
@@ -73,7 +67,7 @@ int nanoaccel_linear_run(const void* weights, const char* path, const float* x, 
                          int64_t parts) {
   const nanoaccel::Path* found = nanoaccel::find_path(path);
   if (found == nullptr) return 0;
-  SerialPool pool;
+  nanoaccel::SerialPool pool;
   const nanoaccel::LinearCall call = {x, y, residual, rows, {norm, epsilon}};
   nanoaccel::run_linear(found->linear, *static_cast<const nanoaccel::PackedWeights*>(weights), call,
                         pool, parts);

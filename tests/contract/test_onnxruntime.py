@@ -121,8 +121,9 @@ def test_onnx_names_an_opset_and_the_version_that_lacks_it(graph: Path) -> None:
     ],
 )
 def test_onnx_refuses_what_it_cannot_do(
-    graph: Path, options: dict[str, object], named: str
+    graph: Path, options: dict[str, object], named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("NANOACCEL_ISA", "none")
     assert named in refused(graph, ConfigError, **options)
 
 

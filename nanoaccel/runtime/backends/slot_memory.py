@@ -58,7 +58,7 @@ class CacheSlots:
         self.tensors = []
         for item in kinds:
             shape = (num_slots, item.heads, self.capacity, item.width)
-            pages = _reserve(int(np.prod(shape)) * item.dtype.itemsize)
+            pages = reserve(int(np.prod(shape)) * item.dtype.itemsize)
             self._pages.append(pages)
             self.tensors.append(np.frombuffer(pages, item.dtype).reshape(shape))
         self._block_size = block_size
@@ -102,7 +102,7 @@ class CacheSlots:
         return [tensor[slot, :, begin:end] for tensor in self.tensors]
 
 
-def _reserve(size: int) -> mmap.mmap | bytearray:
+def reserve(size: int) -> mmap.mmap | bytearray:
     """Zeros."""
     if not hasattr(mmap, "MAP_ANONYMOUS"):  # Windows
         return bytearray(size)

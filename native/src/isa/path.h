@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "attention/kernels.h"
 #include "linear/kernels.h"
 
 namespace nanoaccel {
@@ -10,6 +11,7 @@ namespace nanoaccel {
 struct Path {
   const char* name;
   LinearKernels linear;
+  AttentionKernels attention;
 };
 
 // Each is defined in a translation unit of its own, compiled for its instructions. Nothing of such

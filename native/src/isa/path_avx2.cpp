@@ -1,9 +1,10 @@
+#include "attention/attention_kernels.h"
 #include "isa/path.h"
 #include "isa/vector_256.h"
 #include "linear/linear_kernels.h"
 
 namespace nanoaccel {
 
-const Path kAvx2Path = {"avx2", linear_kernels<Avx2>()};
+const Path kAvx2Path = {"avx2", linear_kernels<Avx2>(), attention_kernels<Avx2>()};
 
 }  // namespace nanoaccel

@@ -1,9 +1,10 @@
+#include "attention/attention_kernels.h"
 #include "isa/path.h"
 #include "isa/vector_256.h"
 #include "linear/linear_kernels.h"
 
 namespace nanoaccel {
 
-const Path kAvxVnniPath = {"avxvnni", linear_kernels<AvxVnni>()};
+const Path kAvxVnniPath = {"avxvnni", linear_kernels<AvxVnni>(), attention_kernels<AvxVnni>()};
 
 }  // namespace nanoaccel

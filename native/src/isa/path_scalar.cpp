@@ -1,9 +1,10 @@
+#include "attention/attention_kernels.h"
 #include "isa/path.h"
 #include "isa/vector_scalar.h"
 #include "linear/linear_kernels.h"
 
 namespace nanoaccel {
 
-const Path kScalarPath = {"scalar", linear_kernels<Scalar>()};
+const Path kScalarPath = {"scalar", linear_kernels<Scalar>(), attention_kernels<Scalar>()};
 
 }  // namespace nanoaccel

@@ -31,6 +31,18 @@ struct Vector256 {
   static Float load_half(const uint16_t* p) {
     return {_mm256_cvtph_ps(load_128(p)), _mm256_cvtph_ps(load_128(p + 8))};
   }
+  static Int load_signed_bytes(const int8_t* p) {
+    return {_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))),
+            _mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8)))};
+  }
+  static void load_bfloat16_pairs(const uint16_t* p, Float* first, Float* second) {
+    const Codes pairs = load_codes(reinterpret_cast<const uint8_t*>(p));
+    const __m256i upper = _mm256_set1_epi32(-65536);
+    *first = {_mm256_castsi256_ps(_mm256_slli_epi32(pairs.a, 16)),
+              _mm256_castsi256_ps(_mm256_slli_epi32(pairs.b, 16))};
+    *second = {_mm256_castsi256_ps(_mm256_and_si256(pairs.a, upper)),
+               _mm256_castsi256_ps(_mm256_and_si256(pairs.b, upper))};
+  }
   static void store(float* p, Float v) {
     _mm256_storeu_ps(p, v.a);
     _mm256_storeu_ps(p + 8, v.b);
@@ -38,6 +50,18 @@ struct Vector256 {
   static void store(float* p, Float v, int count) {
     _mm256_maskstore_ps(p, mask(count), v.a);
     _mm256_maskstore_ps(p + 8, mask(count - 8), v.b);
+  }
+  static void store_half(uint16_t* p, Float v) {
+    constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(v.a, kNearest));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 8), _mm256_cvtps_ph(v.b, kNearest));
+  }
+  static Float within(Float v, int begin, int end, float otherwise) {
+    const __m256 other = _mm256_set1_ps(otherwise);
+    const auto kept = [=](int offset) {
+      return _mm256_castsi256_ps(_mm256_andnot_si256(mask(begin - offset), mask(end - offset)));
+    };
+    return {_mm256_blendv_ps(other, v.a, kept(0)), _mm256_blendv_ps(other, v.b, kept(8))};
   }
   static Float add(Float x, Float y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
   static Float mul(Float x, Float y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }

@@ -25,8 +25,24 @@ struct Avx512Vnni {
   static Float load_half(const uint16_t* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }
+  static Int load_signed_bytes(const int8_t* p) {
+    return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static void load_bfloat16_pairs(const uint16_t* p, Float* first, Float* second) {
+    const __m512i pairs = _mm512_loadu_si512(p);
+    *first = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+    *second = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-65536)));
+  }
   static void store(float* p, Float v) { _mm512_storeu_ps(p, v); }
   static void store(float* p, Float v, int count) { _mm512_mask_storeu_ps(p, mask(count), v); }
+  static void store_half(uint16_t* p, Float v) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                        _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static Float within(Float v, int begin, int end, float otherwise) {
+    const auto kept = static_cast<__mmask16>(mask(end) & ~mask(begin));
+    return _mm512_mask_blend_ps(kept, set(otherwise), v);
+  }
   static Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
   static Float mul(Float a, Float b) { return _mm512_mul_ps(a, b); }
   static Float div(Float a, Float b) { return _mm512_div_ps(a, b); }

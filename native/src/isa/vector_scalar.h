@@ -43,9 +43,24 @@ struct Scalar {
   static Float load_half(const uint16_t* p) {
     return each<Float>([=](int i) { return from_half(p[i]); });
   }
+  static Int load_signed_bytes(const int8_t* p) {
+    return each<Int>([=](int i) { return static_cast<int32_t>(p[i]); });
+  }
+  // 16 first and 16 second numbers, each first one beside its second.
+  static void load_bfloat16_pairs(const uint16_t* p, Float* first, Float* second) {
+    *first = each<Float>([=](int i) { return from_bfloat16(p[2 * i]); });
+    *second = each<Float>([=](int i) { return from_bfloat16(p[2 * i + 1]); });
+  }
+  static void store_half(uint16_t* p, Float v) {
+    for (int i = 0; i < 16; ++i) p[i] = to_half(v.lane[i]);
+  }
   static void store(float* p, Float v) { std::memcpy(p, v.lane, sizeof v.lane); }
   static void store(float* p, Float v, int count) {
     std::memcpy(p, v.lane, static_cast<size_t>(count) * sizeof(float));
+  }
+  // Lanes from begin to end - 1, which lie in 0 to 16; ``otherwise`` in the others.
+  static Float within(Float v, int begin, int end, float otherwise) {
+    return each<Float>([&](int i) { return i >= begin && i < end ? v.lane[i] : otherwise; });
   }
   static Float add(Float a, Float b) {
     return each<Float>([&](int i) { return a.lane[i] + b.lane[i]; });
@@ -141,6 +156,33 @@ struct Scalar {
   static int32_t to_int(float value) {
     if (!(value >= -2147483648.0F && value < 2147483648.0F)) return INT32_MIN;
     return static_cast<int32_t>(std::nearbyintf(value));
+  }
+
+  static float from_bfloat16(uint16_t upper) {
+    const uint32_t bits = static_cast<uint32_t>(upper) << 16U;
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+  }
+
+  // To the nearest, ties to even.
+  static uint16_t to_half(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    const uint32_t sign = (bits >> 16U) & 0x8000U;
+    const uint32_t magnitude = bits & 0x7fffffffU;
+    constexpr uint32_t kInfinite = 0x7f800000U;
+    constexpr uint32_t kLeastNormal = 113U << 23U;
+    if (magnitude > kInfinite) {
+      return static_cast<uint16_t>(sign | 0x7e00U | ((magnitude >> 13U) & 0x1ffU));
+    }
+    if (magnitude < kLeastNormal) {
+      return static_cast<uint16_t>(sign |
+                                   static_cast<uint32_t>(to_int(std::fabs(value) * 0x1p24F)));
+    }
+    const uint32_t rounded = magnitude + 0xfffU + ((magnitude >> 13U) & 1U);
+    const uint32_t half = (rounded - (112U << 23U)) >> 13U;
+    return static_cast<uint16_t>(sign | (half < 0x7c00U ? half : 0x7c00U));
   }
 
   static float from_half(uint16_t half) {

@@ -1,22 +1,13 @@
 // Runs a quantized linear over some rows, on the threads of a pool.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "linear/kernels.h"
 #include "linear/weights.h"
+#include "parallel/pool.h"
 
 namespace nanoaccel {
-
-// Threads that run parts of a work, in any order; all are done when ``run`` returns.
-class Pool {
- public:
-  using Part = void (*)(void* work, size_t index);
-
-  virtual ~Pool() = default;
-  virtual void run(Part part, size_t parts, void* work) = 0;
-};
 
 struct LinearCall {
   const float* x;         // [rows][K]

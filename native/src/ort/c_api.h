@@ -22,7 +22,14 @@ struct KernelContext;
 struct CustomOp;
 
 enum class ErrorCode : int { kFail = 1, kInvalidArgument = 2 };
-enum class ElementType : int { kUndefined = 0, kFloat = 1, kUint8 = 2, kFloat16 = 10 };
+enum class ElementType : int {
+  kUndefined = 0,
+  kFloat = 1,
+  kUint8 = 2,
+  kInt32 = 6,
+  kInt64 = 7,
+  kFloat16 = 10
+};
 enum class Presence : int { kRequired = 0, kOptional = 1 };
 
 template <int Count>

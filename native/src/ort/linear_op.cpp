@@ -1,10 +1,8 @@
 #include "ort/linear_op.h"
 
-#include <algorithm>
-#include <thread>
-
 #include "isa/path.h"
 #include "linear/linear.h"
+#include "ort/session_pool.h"
 #include "ort/tensor.h"
 
 namespace nanoaccel::ort {
@@ -12,22 +10,6 @@ namespace {
 
 // Inputs, in their order. All but x and the residual are initializers.
 enum Input : size_t { kX, kCodes, kScales, kZeros, kBias, kNorm, kResidual, kInputs };
-
-// A pool with more parts than threads gives each thread what it can do.
-constexpr int64_t kPartsPerThread = 4;
-
-class SessionPool final : public Pool {
- public:
-  SessionPool(const Api& api, const KernelContext* context) : api_(api), context_(context) {}
-
-  void run(Part part, size_t parts, void* work) override {
-    check(api_.parallel_for(context_, part, parts, 0, work));
-  }
-
- private:
-  const Api& api_;
-  const KernelContext* context_;
-};
 
 int64_t attribute(const Api& api, const KernelInfo* info, const char* name) {
   int64_t value = 0;
@@ -44,7 +26,7 @@ Numbers<T> numbers(const Tensor& tensor, ElementType type, const char* name) {
 class LinearKernel {
  public:
   LinearKernel(const Api& api, const KernelInfo* info)
-      : api_(api), path_(*chosen_path()), parts_(parts()) {
+      : api_(api), path_(*chosen_path()), parts_(parts_of_a_work()) {
     LinearSource source;
     source.inputs = attribute(api, info, "K");
     source.outputs = attribute(api, info, "N");
@@ -102,11 +84,6 @@ class LinearKernel {
   }
 
  private:
-  static int64_t parts() {
-    return kPartsPerThread *
-           static_cast<int64_t>(std::max(1U, std::thread::hardware_concurrency()));
-  }
-
   Numbers<float> floats(const KernelInfo* info, Input input, const char* name) const {
     return numbers<float>(constant_tensor(api_, info, input, name), ElementType::kFloat, name);
   }

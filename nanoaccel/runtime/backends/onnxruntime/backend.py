@@ -7,11 +7,12 @@ from pathlib import Path
 import onnxruntime as ort
 
 from nanoaccel.bundle import exact_graph, small_cache_graph
-from nanoaccel.bundle.packed_graph import FEATURES
 from nanoaccel.errors import BundleError, ConfigError
 from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.onnxruntime.binding import Binding
+from nanoaccel.runtime.backends.onnxruntime.block_backend import OnnxBlockBackend, cache_type
 from nanoaccel.runtime.backends.onnxruntime.operator_times import OperatorTimes
+from nanoaccel.runtime.backends.onnxruntime.operators import Rewritten, rewrite
 from nanoaccel.runtime.backends.onnxruntime.packed_graph import PackedGraph
 from nanoaccel.runtime.backends.onnxruntime.plain_graph import PlainGraph
 from nanoaccel.runtime.backends.onnxruntime.session import open_session
@@ -29,8 +30,10 @@ _BLOCK_SIZE = 32
 _SMALL = "u8"  # 8 bits, which ONNX Runtime has signed
 
 
-def load(options: BackendOptions) -> OnnxRuntimeBackend:
+def load(options: BackendOptions) -> OnnxRuntimeBackend | OnnxBlockBackend:
     """Read a graph and open a session on it.
+
+    Its cache is in blocks where NanoAccel's operators are there and can do what its attention does.
 
     Raises:
         BundleDamagedError: The file or its weights cannot be read.
@@ -42,11 +45,12 @@ def load(options: BackendOptions) -> OnnxRuntimeBackend:
             "ONNX Runtime tells no attention scores",
             "Evict by='position', or run the bundle on OpenVINO",
         )
-    graph = _variant(options)
+    operators = find_operators()
+    graph, rewritten = _rewritten(options, operators)
     plan = plan_here(Workload(role=options.role, threads=options.threads))
     times = OperatorTimes(graph) if options.profile else None
-    operators = find_operators()
-    session = open_session(graph, plan, operators, None if times is None else times.prefix)
+    prefix = None if times is None else times.prefix
+    session = open_session(graph, plan, operators, rewritten, prefix)
     signature = read_signature(session, graph)
     missing = sorted(set(options.hidden_layers) - signature.hidden)
     if missing:
@@ -54,7 +58,34 @@ def load(options: BackendOptions) -> OnnxRuntimeBackend:
             f"{graph} tells nothing of layer {missing[0]}: its head cannot run",
             "Export the model again, or without a head",
         )
-    return OnnxRuntimeBackend(session, signature, plan.threads, options, operators, times)
+    common = (plan.threads, options, operators, times)
+    if rewritten is not None and rewritten.blocks is not None:
+        return OnnxBlockBackend(session, signature, rewritten.blocks, *common)
+    return OnnxRuntimeBackend(session, signature, *common)
+
+
+def _rewritten(options: BackendOptions, operators: Operators) -> tuple[Path, Rewritten | None]:
+    """The file of the graph, and the graph with NanoAccel's operators where they have a place.
+
+    Raises:
+        ConfigError: It cannot compute or cache as was asked.
+    """
+    if operators.library is None:
+        return _variant(options), None
+    kind = cache_type(options)
+    if kind is not None:
+        graph = _computing(options)
+        rewritten = rewrite(graph, kind)
+        if rewritten is not None and rewritten.blocks is not None:
+            return graph, rewritten
+    graph = _variant(options)
+    return graph, rewrite(graph)
+
+
+def _computing(options: BackendOptions) -> Path:
+    """The file of the graph that computes as was asked."""
+    exact = exact_graph(options.graph)
+    return exact if options.precision == "f32" and exact.is_file() else options.graph
 
 
 def _variant(options: BackendOptions) -> Path:
@@ -73,8 +104,7 @@ def _variant(options: BackendOptions) -> Path:
             f"precision={options.precision!r} on ONNX Runtime and {options.graph.name}",
             "Set it to 'auto'; graphs exported with --runtime onnx have 'u8' too",
         )
-    exact = exact_graph(options.graph)
-    return exact if options.precision == "f32" and exact.is_file() else options.graph
+    return _computing(options)
 
 
 class OnnxRuntimeBackend(Timed, Slotted):
@@ -93,8 +123,7 @@ class OnnxRuntimeBackend(Timed, Slotted):
         self._session: ort.InferenceSession | None = session
         self._times: OperatorTimes | None = times
         self._signature = signature
-        head = FEATURES in signature.inputs  # tells its own state always: it reads that again
-        self._hidden = tuple(sorted(signature.hidden)) if head else options.hidden_layers
+        self._hidden = signature.told_layers(options.hidden_layers)
         self._graph: PackedGraph | PlainGraph | None = None
         first = signature.caches[0]
         self.info = BackendInfo(

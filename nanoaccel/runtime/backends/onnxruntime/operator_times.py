@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import onnxruntime as ort
 from nanoaccel.runtime.backends.base import OperatorTime
 from nanoaccel.runtime.backends.layers import layers_of
 from nanoaccel.runtime.backends.onnxruntime.binding import Binding, BoundPass
+from nanoaccel.runtime.backends.onnxruntime.block_graph import BlockGraph
 from nanoaccel.runtime.backends.onnxruntime.embedding import looked_up_bytes
 
 _KERNEL = "_kernel_time"
@@ -44,16 +45,16 @@ class OperatorTimes:
         self._begins: list[int] = []
         self.looked_up_bytes = looked_up_bytes(graph)
 
-    def watch(self, binding: Binding, session: ort.InferenceSession) -> None:
+    def watch(self, runner: Binding | BlockGraph, session: ort.InferenceSession) -> None:
         """Count the passes of a session from now on."""
         self._session = session
-        run = binding.run  # which every pass goes through
+        run: Callable[..., Any] = runner.run  # which every pass goes through
 
-        def counted(bound: BoundPass) -> Any:
+        def counted(bound: BoundPass | ort.IOBinding) -> Any:
             self._passes += 1
             return run(bound)
 
-        binding.run = counted  # type: ignore[method-assign]
+        runner.run = counted  # type: ignore[method-assign]
 
     def begin_section(self) -> None:
         """As ``OperatorTimer``."""

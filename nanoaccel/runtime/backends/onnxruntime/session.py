@@ -8,7 +8,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 from nanoaccel.errors import BundleDamagedError, BundleError
-from nanoaccel.runtime.backends.onnxruntime.operators import rewrite
+from nanoaccel.runtime.backends.onnxruntime.operators import Rewritten
 from nanoaccel.runtime.cpu.runtimes import onnxruntime_options
 from nanoaccel.runtime.cpu.workload import ThreadPlan
 from nanoaccel.runtime.native import Operators
@@ -25,14 +25,19 @@ ort.set_default_logger_severity(_FATAL_ONLY)
 
 
 def open_session(
-    graph: Path, plan: ThreadPlan, operators: Operators, profile: Path | None = None
+    graph: Path,
+    plan: ThreadPlan,
+    operators: Operators,
+    rewritten: Rewritten | None,
+    profile: Path | None = None,
 ) -> ort.InferenceSession:
     """Load a graph.
 
     Args:
         graph: The .onnx file.
         plan: How it uses the machine.
-        operators: Those that replace stock ones where the graph has a use for them.
+        operators: What a rewritten graph needs.
+        rewritten: The graph with these operators, if it is not run as it is.
         profile: Where it writes what each operator takes: the begin of a file's name.
 
     Raises:
@@ -51,7 +56,6 @@ def open_session(
         options.profile_file_prefix = str(profile)
     if not graph.is_file():
         raise BundleDamagedError(f"{graph} is missing", "Export the model again")
-    rewritten = None if operators.library is None else rewrite(graph)
     try:
         if rewritten is None:
             return ort.InferenceSession(str(graph), options, providers=_PROVIDERS)

@@ -14,6 +14,7 @@ import onnxruntime as ort
 from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.errors import BundleError
 from nanoaccel.runtime.backends.onnxruntime.cache_input import CacheInput
+from nanoaccel.runtime.backends.onnxruntime.operators import attention
 
 _BUILDERS_CONFIG = "genai_config.json"
 _CACHE_TYPES = {"tensor(float)": np.float32, "tensor(int8)": np.int8}
@@ -30,7 +31,7 @@ class Signature:
         packed: Whether it takes ragged batches without padding, as NanoAccel exports it; else it
             is as the builder of onnxruntime-genai made it.
         inputs: Names of the inputs besides the cache.
-        caches: Keys and values, layer after layer.
+        caches: Keys and values in slots, layer after layer; none where the cache is in blocks.
         vocab_size: Width of the logits.
         hidden: Layers that tell what they compute.
         hidden_size: Numbers of that; 0 where none does.
@@ -45,6 +46,13 @@ class Signature:
     hidden_size: int
     state_size: int
 
+    def told_layers(self, asked: tuple[int, ...]) -> tuple[int, ...]:
+        """The layers that are told when some are asked for.
+
+        A head tells its own state always: it reads that again.
+        """
+        return tuple(sorted(self.hidden)) if contract.FEATURES in self.inputs else asked
+
 
 def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
     """Understand a graph.
@@ -54,9 +62,13 @@ def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
     """
     inputs = {item.name: item for item in session.get_inputs()}
     outputs = {item.name: item for item in session.get_outputs()}
-    names = {name for name in inputs if contract.cache_of(name) is None}
+    blocks = attention.CACHE in inputs
+    names = {name for name in inputs if contract.cache_of(name) is None} - {attention.CACHE}
     packed = contract.QUERY_MAP in names or contract.LOGITS_ROWS in names
     needed, known = (_PACKED, {*contract.INPUTS}) if packed else (_PLAIN, _PLAIN | _MORE_PLAIN)
+    if blocks:
+        needed = {contract.INPUT_IDS, contract.LOGITS_ROWS, *attention.BLOCK_INPUTS}
+        known = needed | {contract.FEATURES}
     missing = sorted(needed - names) + sorted({contract.LOGITS} - outputs.keys())
     if missing:
         raise _unfit(graph, f"it has no input or output {', '.join(missing)}")
@@ -68,7 +80,7 @@ def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
     return Signature(
         packed=packed,
         inputs=frozenset(names),
-        caches=_caches(inputs, outputs, graph),
+        caches=() if blocks else _caches(inputs, outputs, graph),
         vocab_size=_width(outputs[contract.LOGITS].shape, contract.LOGITS, graph),
         hidden=frozenset(hidden),
         hidden_size=max(

@@ -87,7 +87,8 @@ def both(graph: Path, tokens: int = 5) -> list[tuple[np.ndarray, np.ndarray]]:
     x = np.random.default_rng(1).normal(size=(1, tokens, K)).astype(np.float32)
     feeds = {"x": x, "rows": np.array([0, tokens - 1])}
     plan = plan_here(Workload(role="decode", threads=2))
-    sessions = [open_session(graph, plan, operators) for operators in (OPERATORS, STOCK)]
+    graphs = ((OPERATORS, rewrite(graph)), (STOCK, None))
+    sessions = [open_session(graph, plan, *operators) for operators in graphs]
     known = {item.name for item in sessions[1].get_inputs()}
     feeds = {name: array for name, array in feeds.items() if name in known}
     return list(zip(*(session.run(None, feeds) for session in sessions), strict=True))
@@ -196,11 +197,8 @@ def test_linear_in_a_session_is_the_same_bits_in_any_company(tmp_path: Path) -> 
     matrix = random_matrix(RNG, K, 320, group=GROUP)
     sketch = Sketch()
     sketch.product("x", matrix, "y")
-    session = open_session(
-        sketch.save(tmp_path, {"y": 320}),
-        plan_here(Workload(role="decode", threads=2)),
-        OPERATORS,
-    )
+    graph, plan = sketch.save(tmp_path, {"y": 320}), plan_here(Workload(role="decode", threads=2))
+    session = open_session(graph, plan, OPERATORS, rewrite(graph))
     x = RNG.normal(size=(1, 200, K)).astype(np.float32)
     (whole,) = session.run(None, {"x": x})
     wanted, size = reference(matrix, x[0])
@@ -217,5 +215,6 @@ def test_session_names_tensors_that_do_not_fit(tmp_path: Path) -> None:
     sketch = Sketch()
     sketch.product("x", matrix.with_(codes=matrix.codes[:60]), "y")
     plan = plan_here(Workload(role="decode", threads=2))
+    graph = sketch.save(tmp_path, {"y": 64})
     with pytest.raises(BundleDamagedError, match="codes do not fit K and N"):
-        open_session(sketch.save(tmp_path, {"y": 64}), plan, OPERATORS)
+        open_session(graph, plan, OPERATORS, rewrite(graph))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 
@@ -11,7 +11,7 @@ from nanoaccel.runtime.backends.onnxruntime.graph import wire
 
 # Fields by message of onnx.proto.
 _GRAPH, _OPSET = 7, 8  # of a model
-_NODE, _INITIALIZER, _OUTPUT, _VALUE_INFO = 1, 5, 12, 13  # of a graph
+_NODE, _INITIALIZER, _INPUT, _OUTPUT, _VALUE_INFO = 1, 5, 11, 12, 13  # of a graph
 _IN, _OUT, _NODE_NAME, _KIND, _ATTRIBUTE, _DOMAIN = 1, 2, 3, 4, 5, 7  # of a node
 _ATTRIBUTE_NAME, _FLOAT, _INTEGER, _ATTRIBUTE_TYPE = 1, 2, 3, 20  # of an attribute
 _DIMENSIONS, _DATA_TYPE, _TENSOR_NAME = 1, 2, 8  # of a tensor
@@ -86,12 +86,14 @@ class Model:
     Attributes:
         nodes: In an order in which they can run.
         initializers: By name.
-        outputs: Names of the graph's outputs.
+        inputs: Messages of the graph's inputs, by name.
+        outputs: The same of its outputs.
     """
 
     nodes: list[Node]
     initializers: Mapping[str, Tensor]
-    outputs: frozenset[str]
+    inputs: dict[str, bytes]
+    outputs: dict[str, bytes]
     _before: bytes
     _around: bytes
 
@@ -110,7 +112,10 @@ class Model:
             )
             for domain, version in domains.items()
         )
-        return self._before + sets + wire.bytes_field(_GRAPH, nodes + self._around)
+        ends = [wire.bytes_field(_INPUT, message) for message in self.inputs.values()]
+        ends += [wire.bytes_field(_OUTPUT, message) for message in self.outputs.values()]
+        graph = b"".join([nodes, self._around, *ends])
+        return self._before + sets + wire.bytes_field(_GRAPH, graph)
 
 
 def read_model(data: bytes) -> Model:
@@ -125,20 +130,23 @@ def read_model(data: bytes) -> Model:
             graph = value
         else:
             before += _field(number, value)
-    nodes, initializers, outputs, around = [], {}, set(), bytearray()
+    nodes, initializers, around = [], {}, bytearray()
+    ends: dict[int, dict[str, bytes]] = {_INPUT: {}, _OUTPUT: {}}
     for number, value in wire.fields(graph):
         if number == _NODE and isinstance(value, memoryview):
             nodes.append(_node(value))
             continue
         if number == _VALUE_INFO:  # of values that may go; the runtime infers them
             continue
+        if number in ends and isinstance(value, memoryview):
+            name = wire.text_of(next(wire.bytes_of(value, _INFO_NAME)))
+            ends[number][name] = bytes(value)
+            continue
         around += _field(number, value)
         if number == _INITIALIZER and isinstance(value, memoryview):
             name, tensor = _tensor(value)
             initializers[name] = tensor
-        elif number == _OUTPUT and isinstance(value, memoryview):
-            outputs.add(wire.text_of(next(wire.bytes_of(value, _INFO_NAME))))
-    return Model(nodes, initializers, frozenset(outputs), bytes(before), bytes(around))
+    return Model(nodes, initializers, ends[_INPUT], ends[_OUTPUT], bytes(before), bytes(around))
 
 
 def integer_attribute(name: str, value: int) -> bytes:
@@ -169,7 +177,7 @@ def in_order(nodes: Sequence[Node]) -> list[Node]:
     return [nodes[index] for index in TopologicalSorter(reads).static_order()]
 
 
-def without_unused(nodes: Sequence[Node], outputs: frozenset[str]) -> list[Node]:
+def without_unused(nodes: Sequence[Node], outputs: Iterable[str]) -> list[Node]:
     """The nodes that something reads from, in the order in which they can run."""
     kept, wanted = [], set(outputs)
     for node in reversed(nodes):

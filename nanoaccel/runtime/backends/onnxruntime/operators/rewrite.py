@@ -11,6 +11,11 @@ from nanoaccel.runtime.backends.onnxruntime.graph.model import (
     without_unused,
 )
 from nanoaccel.runtime.backends.onnxruntime.graph.wire import WireError
+from nanoaccel.runtime.backends.onnxruntime.operators.attention import (
+    BlockLayout,
+    CacheType,
+    page_attention,
+)
 from nanoaccel.runtime.backends.onnxruntime.operators.fusions import FUSIONS
 from nanoaccel.runtime.backends.onnxruntime.operators.linear import DOMAIN, VERSION, linear_of
 from nanoaccel.runtime.backends.onnxruntime.operators.wiring import Wiring
@@ -23,13 +28,15 @@ class Rewritten:
     Args:
         model: The bytes of the .onnx file; its weights lie where those of the original do.
         linears: Products that were replaced.
+        blocks: What a block of the cache holds; None where the cache is in slots, as it was.
     """
 
     model: bytes
     linears: int
+    blocks: BlockLayout | None
 
 
-def rewrite(graph: Path) -> Rewritten | None:
+def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | None:
     """Edit a graph; None when there is nothing to replace, or it cannot be read.
 
     A product is replaced where it computes with int8 activations already, so the arithmetic is
@@ -38,6 +45,7 @@ def rewrite(graph: Path) -> Rewritten | None:
 
     Args:
         graph: The .onnx file.
+        cache_type: Type of cached numbers, to replace attention where that can be; None leaves it.
     """
     try:
         model = read_model(graph.read_bytes())
@@ -46,10 +54,11 @@ def rewrite(graph: Path) -> Rewritten | None:
     wiring = Wiring(model, model.nodes)
     linears = {id(node): linear_of(node, model, wiring) for node in model.nodes}
     count = sum(linear is not None for linear in linears.values())
-    if count == 0:
-        return None
     nodes = [linears[id(node)] or node for node in model.nodes]
+    blocks = None if cache_type is None else page_attention(model, nodes, cache_type)
+    if count == 0 and blocks is None:
+        return None
     for fuse in FUSIONS:
         fuse(model, nodes)
     model.nodes = without_unused(in_order(nodes), model.outputs)
-    return Rewritten(model.write({DOMAIN: VERSION}), count)
+    return Rewritten(model.write({DOMAIN: VERSION}), count, blocks)

@@ -1,0 +1,37 @@
+"""The memory of a cache whose blocks each lie in one piece, all layers together."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoaccel.runtime.backends.slot_memory import reserve
+
+
+class CacheBlocks:
+    """Blocks of bytes.
+
+    The operating system gives a page when it is first written, so an empty cache costs nothing.
+
+    Args:
+        num_blocks: Blocks in the cache.
+        block_bytes: Bytes of each.
+
+    Attributes:
+        rows: u8[num_blocks, block_bytes].
+
+    Raises:
+        MemoryError: It does not fit.
+    """
+
+    def __init__(self, num_blocks: int, block_bytes: int) -> None:
+        memory = np.frombuffer(reserve(num_blocks * block_bytes), np.uint8)
+        self.rows = memory.reshape(num_blocks, block_bytes)
+
+    def read(self, block: int, out: NDArray[np.uint8]) -> None:
+        """Copy a block into ``out`` u8[block_bytes]."""
+        out[...] = self.rows[block]
+
+    def write(self, block: int, data: NDArray[np.uint8]) -> None:
+        """Replace a block by what ``read`` gave."""
+        self.rows[block] = data

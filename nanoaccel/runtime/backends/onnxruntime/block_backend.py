@@ -1,0 +1,108 @@
+"""ONNX Runtime with the cache in blocks, which NanoAccel's own attention reads and writes."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from nanoaccel.errors import ConfigError
+from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
+from nanoaccel.runtime.backends.block_memory import CacheBlocks
+from nanoaccel.runtime.backends.onnxruntime.block_graph import BlockGraph
+from nanoaccel.runtime.backends.onnxruntime.operator_times import OperatorTimes
+from nanoaccel.runtime.backends.onnxruntime.operators.attention import (
+    BLOCK_SIZE,
+    BlockLayout,
+    CacheType,
+)
+from nanoaccel.runtime.backends.onnxruntime.signature import Signature
+from nanoaccel.runtime.backends.timed import Timed
+from nanoaccel.runtime.cpu.machine import cpu_name
+from nanoaccel.runtime.native import Operators
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
+
+_PRECISIONS = {"f32": CacheType.F32, "f16": CacheType.F16, "bf16": CacheType.BF16}
+_SMALL = "u8"  # 8 bits, which are signed here
+_WORDS = {CacheType.F32: "f32", CacheType.F16: "f16", CacheType.BF16: "bf16", CacheType.INT8: "i8"}
+
+
+def cache_type(options: BackendOptions) -> CacheType | None:
+    """The type of cached numbers that was asked for; None where there is none like it.
+
+    f16 takes as long as bf16, and keeps more of what was computed in f32.
+    """
+    if options.cache_precision == "auto":
+        return CacheType.F32 if options.precision == "f32" else CacheType.F16
+    if options.cache_precision == _SMALL:
+        return CacheType.INT8
+    return _PRECISIONS.get(options.cache_precision)
+
+
+class OnnxBlockBackend(Timed):
+    """A session, and its cache; made by ``load``."""
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        signature: Signature,
+        layout: BlockLayout,
+        threads: int,
+        options: BackendOptions,
+        operators: Operators,
+        times: OperatorTimes | None = None,
+    ) -> None:
+        self._session: ort.InferenceSession | None = session
+        self._times: OperatorTimes | None = times
+        self._signature = signature
+        self._hidden = signature.told_layers(options.hidden_layers)
+        self._graph: BlockGraph | None = None
+        self._blocks: CacheBlocks | None = None
+        self.block_bytes = layout.block_bytes
+        precision = _WORDS[layout.type]
+        self.info = BackendInfo(
+            name="onnx",
+            device=cpu_name(),
+            vocab_size=signature.vocab_size,
+            block_size=BLOCK_SIZE,
+            bytes_per_block=self.block_bytes,
+            cache_precision=precision,
+            threads=threads,
+            cache_layout=f"onnxruntime {ort.__version__}, computes {options.precision}, "
+            f"operators {operators.path}, blocks of {BLOCK_SIZE} x {precision}, "
+            f"{layout.described()}",
+            state_size=signature.state_size,
+        )
+
+    def allocate_cache(self, num_blocks: int) -> None:
+        assert self._session is not None, "the backend is closed"
+        try:
+            self._blocks = CacheBlocks(num_blocks, self.block_bytes)
+        except MemoryError as error:
+            raise ConfigError(
+                f"{num_blocks * self.block_bytes} bytes of cache do not fit in memory",
+                "Lower kv_cache_memory",
+            ) from error
+        self._graph = BlockGraph(self._session, self._signature, self._hidden, self._blocks.rows)
+        if self._times is not None:
+            self._times.watch(self._graph, self._session)
+
+    def forward(self, plan: StepPlan) -> StepResult:
+        assert self._graph is not None, "the backend has no cache yet, or is closed"
+        return self._graph.forward(plan)
+
+    def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
+        self._live_blocks.read(block, out)
+
+    def write_block(self, block: int, data: NDArray[np.uint8]) -> None:
+        self._live_blocks.write(block, data)
+
+    def close(self) -> None:
+        if self._times is not None:
+            self._times.close()
+        self._graph = self._session = self._blocks = None
+
+    @property
+    def _live_blocks(self) -> CacheBlocks:
+        assert self._blocks is not None, "the backend has no cache yet, or is closed"
+        return self._blocks

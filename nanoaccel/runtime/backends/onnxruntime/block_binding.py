@@ -1,0 +1,96 @@
+"""Inputs and outputs of a graph whose attention has blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from nanoaccel.bundle import packed_graph as contract
+from nanoaccel.runtime.backends.onnxruntime.growing_arrays import GrowingInput, GrowingOutput
+from nanoaccel.runtime.backends.onnxruntime.operators import attention
+from nanoaccel.runtime.backends.onnxruntime.signature import Signature
+from nanoaccel.runtime.types.plan import StepPlan, StepResult
+
+# Inputs, and the fields of a plan that they are.
+_OF_TOKENS = {
+    contract.INPUT_IDS: "token_ids",
+    contract.POSITIONS: "positions",
+    contract.FEATURES: "features",  # of a head
+}
+_OF_SEQUENCES = {
+    attention.SEQ_BEGINS: "seq_begins",
+    attention.PAST_LENS: "past_lens",
+    attention.BLOCK_IDS: "block_ids",
+    attention.BLOCK_BEGINS: "block_begins",
+}
+_ONE_ROW = np.zeros(1, np.int64)
+
+
+class BlockBinding:
+    """Where passes read and write.
+
+    Args:
+        session: Session of the graph.
+        signature: Signature of the graph.
+        hidden: Layers whose output is told.
+        cache: u8[blocks, bytes], which the graph reads and writes.
+        states: Whether the states of tokens are told.
+
+    Attributes:
+        binding: As the session takes it.
+    """
+
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        signature: Signature,
+        hidden: Sequence[int],
+        cache: NDArray[np.uint8],
+        *,
+        states: bool,
+    ) -> None:
+        self.binding = binding = session.io_binding()
+        self._inputs: list[tuple[str, GrowingInput]] = []
+        for name, field in _OF_TOKENS.items():
+            if name in signature.inputs:
+                dtype = np.float32 if name == contract.FEATURES else np.int64
+                self._inputs.append((field, GrowingInput(binding, name, dtype, batched=True)))
+        for name, field in _OF_SEQUENCES.items():
+            self._inputs.append((field, GrowingInput(binding, name, np.int32, batched=False)))
+        self._rows = GrowingInput(binding, contract.LOGITS_ROWS, np.int64, batched=False)
+        self._logits = GrowingOutput(binding, contract.LOGITS, signature.vocab_size)
+        self._hidden = [
+            GrowingOutput(binding, contract.hidden_name(layer), signature.hidden_size)
+            for layer in hidden
+        ]
+        self._states = (
+            GrowingOutput(binding, contract.STATES, signature.state_size) if states else None
+        )
+        address = cache.ctypes.data
+        binding.bind_input(attention.CACHE, "cpu", 0, cache.dtype, cache.shape, address)
+
+    def fill(self, plan: StepPlan) -> None:
+        """Write the values of a step, and make room for what it gives."""
+        for field, memory in self._inputs:
+            memory.fill(getattr(plan, field))
+        wanted = len(plan.logits_rows)
+        # A product of no row is not worth a special case to it.
+        self._rows.fill(plan.logits_rows if wanted > 0 else _ONE_ROW)
+        self._logits.reserve(max(wanted, 1))
+        for output in (*self._hidden, self._states):
+            if output is not None:
+                output.reserve(len(plan.token_ids))
+
+    def result(self, plan: StepPlan) -> StepResult:
+        """What the step gave, in memory that is valid until the next one."""
+        found = [output.values for output in self._hidden]
+        hidden = None
+        if found:
+            hidden = found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+        states = None if self._states is None else self._states.values
+        return StepResult(
+            self._logits.values[: len(plan.logits_rows)], hidden=hidden, states=states
+        )

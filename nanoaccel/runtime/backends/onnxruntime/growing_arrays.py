@@ -1,0 +1,76 @@
+"""Arrays of a session that have another length in most passes; only a larger one allocates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from nanoaccel.runtime.types.plan import Float32Array
+
+
+class GrowingInput:
+    """An input, which is bound anew only when its shape is another one.
+
+    Args:
+        binding: Binding of the session.
+        name: Name of the input.
+        dtype: Type of its numbers.
+        batched: Whether an axis of one stands in front of the others.
+    """
+
+    def __init__(
+        self, binding: ort.IOBinding, name: str, dtype: type[np.generic], *, batched: bool
+    ) -> None:
+        self._binding = binding
+        self._name = name
+        self._batched = batched
+        self._memory: NDArray[Any] = np.empty(0, dtype)
+        self._bound: NDArray[Any] | None = None
+
+    def fill(self, array: NDArray[Any]) -> None:
+        """Write the values of a pass."""
+        if self._bound is None or self._bound.shape != array.shape:
+            if array.size > self._memory.size:
+                self._memory = np.empty(2 * array.size, self._memory.dtype)
+            self._bound = self._memory[: array.size].reshape(array.shape)
+            shape = (1, *array.shape) if self._batched else array.shape
+            dtype, address = self._memory.dtype, self._memory.ctypes.data
+            self._binding.bind_input(self._name, "cpu", 0, dtype, shape, address)
+        self._bound[...] = array
+
+
+class GrowingOutput:
+    """An output of f32 [1, rows, width].
+
+    Args:
+        binding: Binding of the session.
+        name: Name of the output.
+        width: Numbers of a row.
+    """
+
+    def __init__(self, binding: ort.IOBinding, name: str, width: int) -> None:
+        self._binding = binding
+        self._name = name
+        self._width = width
+        self._memory = np.empty(0, np.float32)
+        self._rows: int | None = None
+
+    def reserve(self, rows: int) -> None:
+        """Make room for what a pass writes."""
+        if rows == self._rows:
+            return
+        size = rows * self._width
+        if size > self._memory.size:
+            self._memory = np.empty(size, np.float32)
+        shape, address = (1, rows, self._width), self._memory.ctypes.data
+        self._binding.bind_output(self._name, "cpu", 0, np.float32, shape, address)
+        self._rows = rows
+
+    @property
+    def values(self) -> Float32Array:
+        """What the last pass wrote: f32[rows, width], valid until the next one."""
+        assert self._rows is not None, "nothing was computed"
+        return self._memory[: self._rows * self._width].reshape(self._rows, self._width)

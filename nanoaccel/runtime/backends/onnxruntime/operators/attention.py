@@ -1,0 +1,254 @@
+"""Attention over blocks, and GroupQueryAttention over slots in its place.
+
+PagedAttention (domain nanoaccel), T tokens of B sequences one after the other
+  queries       f32 [..., T, heads * size]; without keys and values theirs stand behind them
+  keys, values  f32 [..., T, kv_heads * size]; or none
+  cache         u8 [blocks, bytes], which is written to
+  positions     i64 [..., T], of each token in its text; or none
+  seq_begins    i32 [B + 1]; likewise past_lens [B], block_ids [N] and block_begins [B + 1]: as in
+                ``StepPlan``
+  cosines       f32 [positions, half of what is rotated]; likewise sines; or none
+  sinks         f32 [heads], scores without a value; or none
+attributes num_heads, kv_num_heads, head_size, block_size, cache_type (as ONNX numbers types),
+cache_offset (bytes of other layers in a block), scale, softcap, window (0 is all), interleaved
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import groupby
+
+from nanoaccel.bundle import packed_graph as contract
+from nanoaccel.runtime.backends.onnxruntime.graph.model import (
+    Model,
+    Node,
+    float_attribute,
+    integer_attribute,
+)
+from nanoaccel.runtime.backends.onnxruntime.graph.values import (
+    INT32,
+    INT64,
+    UINT8,
+    shape_of,
+    value_info,
+)
+from nanoaccel.runtime.backends.onnxruntime.operators.linear import DOMAIN
+from nanoaccel.runtime.backends.onnxruntime.operators.wiring import Wiring
+
+BLOCK_SIZE = 32  # tokens
+CACHE = "cache"
+SEQ_BEGINS, PAST_LENS = "seq_begins", "past_lens"
+BLOCK_IDS, BLOCK_BEGINS = "block_ids", "block_begins"
+
+_KIND, _STOCK = "PagedAttention", "GroupQueryAttention"
+_SLOT_INPUTS = (
+    *(contract.QUERY_MAP, contract.TOKEN_MAP, contract.ROW_POSITIONS),
+    *(contract.SEQLENS_K, contract.QUERY_SEQLENS, contract.TOTAL_LENGTH),
+)
+BLOCK_INPUTS = {
+    contract.POSITIONS: value_info(contract.POSITIONS, INT64, (1, "T")),
+    SEQ_BEGINS: value_info(SEQ_BEGINS, INT32, ("B+1",)),
+    PAST_LENS: value_info(PAST_LENS, INT32, ("B",)),
+    BLOCK_IDS: value_info(BLOCK_IDS, INT32, ("N",)),
+    BLOCK_BEGINS: value_info(BLOCK_BEGINS, INT32, ("B+1",)),
+}
+# What the operator can do; the library checks it again.
+_SIZES = range(16, 257, 16)
+_EVERYTHING = -1  # a window
+
+
+class CacheType(IntEnum):
+    """Types of cached numbers, as ONNX numbers them."""
+
+    F32 = 1
+    INT8 = 3
+    F16 = 10
+    BF16 = 16
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of a number."""
+        return {CacheType.F32: 4, CacheType.INT8: 1}.get(self, 2)
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of each head of a token besides its numbers: scales of its key and its value."""
+        return 8 if self is CacheType.INT8 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class BlockLayout:
+    """What a block of the cache holds.
+
+    Args:
+        type: Type of the numbers.
+        layers: Heads and size of a head of each layer.
+    """
+
+    type: CacheType
+    layers: tuple[tuple[int, int], ...]
+
+    def layer_bytes(self, layer: int) -> int:
+        """Bytes of a layer."""
+        heads, size = self.layers[layer]
+        return heads * BLOCK_SIZE * (2 * size * self.type.bytes + self.type.token_bytes)
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of all layers."""
+        return sum(map(self.layer_bytes, range(len(self.layers))))
+
+    def described(self) -> str:
+        """The layers in words, like "30 x [3,64]"."""
+        groups = [(layer, len(list(same))) for layer, same in groupby(self.layers)]
+        return ", ".join(f"{count} x [{heads},{size}]" for (heads, size), count in groups)
+
+
+class _Stock(IntEnum):
+    """Inputs of GroupQueryAttention."""
+
+    QUERIES = 0
+    KEYS = 1
+    VALUES = 2
+    PAST_KEYS = 3
+    COSINES = 7
+    SINES = 8
+    BIAS = 10
+    SINKS = 11
+    KEY_SCALES = 12
+    VALUE_SCALES = 13
+
+
+_KNOWN = frozenset(
+    {
+        *("num_heads", "kv_num_heads", "scale", "local_window_size", "softcap"),
+        *("do_rotary", "rotary_interleaved"),
+    }
+)
+
+
+def page_attention(model: Model, nodes: list[Node], cache_type: CacheType) -> BlockLayout | None:
+    """Replace attention over slots, and the inputs and outputs that go with it.
+
+    Args:
+        model: A packed graph, whose inputs and outputs are edited.
+        nodes: Its nodes, which are edited.
+        cache_type: Type of the cached numbers.
+
+    Returns:
+        What a block holds. None, with nothing changed, where some attention cannot be replaced.
+    """
+    needed = {name for name, spec in contract.INPUTS.items() if spec.required}
+    if not needed <= model.inputs.keys():
+        return None
+    wiring = Wiring(model, nodes)
+    stock = [node for node in nodes if node.kind == _STOCK]
+    paged = [_paged(node, model, wiring) for node in stock]
+    if not stock or not all(paged):
+        return None
+    found = [one for one in paged if one is not None]
+    layout = BlockLayout(cache_type, tuple((one.heads, one.size) for one in found))
+    offset = 0
+    for layer, (node, one) in enumerate(zip(stock, found, strict=True)):
+        one.back.inputs, one.back.outputs = [], []
+        node.kind, node.domain = _KIND, DOMAIN
+        node.inputs, node.outputs = one.inputs, one.outputs
+        node.attributes = {
+            **one.attributes,
+            "block_size": integer_attribute("block_size", BLOCK_SIZE),
+            "cache_type": integer_attribute("cache_type", cache_type),
+            "cache_offset": integer_attribute("cache_offset", offset),
+        }
+        offset += layout.layer_bytes(layer)
+    _set_ends(model, layout)
+    return layout
+
+
+@dataclass(frozen=True, slots=True)
+class _Paged:
+    """What a node becomes.
+
+    Args:
+        heads: Heads of keys.
+        size: Numbers of a head.
+        inputs: Its inputs.
+        outputs: Its output.
+        attributes: Those that do not depend on the cache.
+        back: The node that packed what the stock one gave.
+    """
+
+    heads: int
+    size: int
+    inputs: list[str]
+    outputs: list[str]
+    attributes: dict[str, bytes]
+    back: Node
+
+
+def _paged(node: Node, model: Model, wiring: Wiring) -> _Paged | None:
+    """What a stock node becomes; None where the operator cannot do what it does."""
+    heads, kv_heads = node.integer("num_heads") or 0, node.integer("kv_num_heads") or 0
+    shape = shape_of(model.inputs.get(node.input(_Stock.PAST_KEYS), b""))
+    size = shape[-1] if len(shape) == 4 else None
+    if kv_heads < 1 or heads % kv_heads or size not in _SIZES or not _is_plain(node):
+        return None
+    assert size is not None
+    sources = [_packed(node.input(index), wiring) for index in range(3)]
+    back = wiring.only_user(node.outputs[0])
+    if sources[0] == "" or None in sources or back is None or not _is_gather(back):
+        return None
+    rotates = node.integer("do_rotary", 0) == 1
+    tables = [node.input(i) if rotates else "" for i in (_Stock.COSINES, _Stock.SINES)]
+    window = node.integer("local_window_size", _EVERYTHING) or 0
+    integers = {
+        "num_heads": heads,
+        "kv_num_heads": kv_heads,
+        "head_size": size,
+        "window": max(window, 0),
+        "interleaved": node.integer("rotary_interleaved", 0) or 0,
+    }
+    reals = {
+        "scale": node.real("scale", 0.0) or size**-0.5,
+        "softcap": node.real("softcap", 0.0),
+    }
+    inputs = [
+        *(source or "" for source in sources),
+        *(CACHE, *BLOCK_INPUTS),
+        *(*tables, node.input(_Stock.SINKS)),
+    ]
+    make: dict[str, bytes] = {name: integer_attribute(name, n) for name, n in integers.items()}
+    make |= {name: float_attribute(name, n) for name, n in reals.items()}
+    return _Paged(kv_heads, size, inputs, list(back.outputs), make, back)
+
+
+def _is_plain(node: Node) -> bool:
+    """Whether a stock node asks for nothing that the operator does not know."""
+    left_out = (_Stock.BIAS, _Stock.KEY_SCALES, _Stock.VALUE_SCALES)
+    others = node.attributes.keys() - _KNOWN
+    return not any(map(node.input, left_out)) and not any(map(node.integer, others))
+
+
+def _packed(name: str, wiring: Wiring) -> str | None:
+    """What is gathered into the padded batch; empty for an input that is left out."""
+    if name == "":
+        return ""
+    maker = wiring.maker(name)
+    return maker.input(0) if maker is not None and _is_gather(maker) else None
+
+
+def _is_gather(node: Node) -> bool:
+    maps = (contract.QUERY_MAP, contract.TOKEN_MAP)
+    return node.kind == "GatherND" and node.input(1) in maps
+
+
+def _set_ends(model: Model, layout: BlockLayout) -> None:
+    """Inputs and outputs of blocks in place of those of slots."""
+    for name in [*model.inputs]:
+        cache = contract.cache_of(name)
+        if cache is not None:
+            del model.outputs[contract.present_of(name)]
+        if cache is not None or name in _SLOT_INPUTS:
+            del model.inputs[name]
+    model.inputs.update(BLOCK_INPUTS)
+    model.inputs[CACHE] = value_info(CACHE, UINT8, ("blocks", layout.block_bytes))

@@ -1,0 +1,157 @@
+// Attention of an item: its rows over its pieces.
+#pragma once
+
+#include "attention/products.h"
+#include "attention/record.h"
+#include "attention/rotate.h"
+
+namespace nanoaccel {
+namespace {
+
+constexpr int64_t lesser(int64_t a, int64_t b) { return a < b ? a : b; }
+constexpr int64_t greater(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// The part of a piece that a new token of a sequence sees.
+inline Columns seen_by(const AttentionLayer& layer, const AttentionPass& pass, int64_t sequence,
+                       int64_t token, int64_t piece) {
+  const int64_t start = piece * kPiece;
+  const int64_t end = pass.pasts[sequence] + token + 1;
+  const int64_t begin = layer.window > 0 ? end - layer.window : 0;
+  return {greater(begin - start, 0), lesser(end - start, kPiece)};
+}
+
+template <class V>
+void load_queries(const AttentionLayer& layer, const AttentionPass& pass, const AttentionItem& item,
+                  float* queries) {
+  const int64_t size = layer.cache.size;
+  const int64_t group = layer.group;
+  for (int64_t i = item.first_token; i < item.last_token; ++i) {
+    const int64_t token = pass.begins[item.sequence] + i;
+    const float* const row = pass.queries.data + token * pass.queries.stride;
+    for (int64_t head = item.head * group; head < (item.head + 1) * group; ++head) {
+      rotate<V>(layer, pass, token, row + head * size, queries);
+      for (int64_t d = 0; d < size; d += kTile) {
+        V::store(queries + d, V::mul(V::load(queries + d), V::set(layer.scale)));
+      }
+      queries += size;
+    }
+  }
+}
+
+// Multiplies columns of all rows by scales of tokens.
+template <class V>
+void scale_columns(float* scores, int64_t rows, const float* scales, int64_t count) {
+  for (int64_t t = 0; t < count; t += kTile) {
+    const typename V::Float scale = V::load(scales + t);
+    for (int64_t row = 0; row < rows; ++row) {
+      float* const at = scores + row * kPiece + t;
+      V::store(at, V::mul(V::load(at), scale));
+    }
+  }
+}
+
+// The weights of all rows, of their scores over the tiles of ``all``.
+template <class V>
+void weigh_rows(const AttentionLayer& layer, const AttentionPass& pass, const AttentionItem& item,
+                int64_t piece, Columns all, float* scores, const Record& record) {
+  int64_t row = 0;
+  for (int64_t token = item.first_token; token < item.last_token; ++token) {
+    const Columns seen = seen_by(layer, pass, item.sequence, token, piece);
+    for (int64_t g = 0; g < layer.group; ++g, ++row) {
+      weigh<V>(scores + row * kPiece, all, seen, layer.softcap, record.highest + row,
+               record.sums + row);
+    }
+  }
+}
+
+// What the rows of an item make of a piece.
+template <class V, class S>
+void record_piece(const AttentionLayer& layer, const AttentionPass& pass, const AttentionItem& item,
+                  int64_t piece, const float* queries, float* scores, const Record& record) {
+  const int64_t size = layer.cache.size;
+  const int64_t block = layer.cache.block;
+  const int64_t rows = rows_of(layer, item);
+  const Columns first = seen_by(layer, pass, item.sequence, item.first_token, piece);
+  const Columns last = seen_by(layer, pass, item.sequence, item.last_token - 1, piece);
+  const Columns all = {first.begin / kTile * kTile, (last.end + kTile - 1) / kTile * kTile};
+  const auto head_block = [&](int64_t column) {
+    uint8_t* const memory = block_of(pass, item.sequence, (piece * kPiece + column) / block);
+    return HeadBlock<S>(layer.cache, memory, item.head);
+  };
+  for (int64_t t = all.begin; t < all.end; t += kTile) {
+    const HeadBlock<S> memory = head_block(t);
+    const int64_t slot = t % block;
+    all_scores<V, S>(memory.keys + slot * size, queries, rows, size, scores + t);
+    if (S::kScaled) scale_columns<V>(scores + t, rows, memory.key_scales + slot, kTile);
+  }
+  weigh_rows<V>(layer, pass, item, piece, all, scores, record);
+  for (int64_t i = 0; i < rows * size; ++i) record.values[i] = 0.0F;
+  int64_t end = 0;
+  for (int64_t t = all.begin; t < last.end; t = end) {
+    const HeadBlock<S> memory = head_block(t);
+    const int64_t slot = t % block;
+    end = lesser(t - slot + block, last.end);
+    if (S::kScaled) scale_columns<V>(scores + t, rows, memory.value_scales + slot, end - t);
+    all_values<V, S>(memory.values + slot * size, scores + t, rows, (end - t + 1) / 2, size,
+                     record.values);
+  }
+}
+
+template <class V>
+void finish(const AttentionLayer& layer, const AttentionPass& pass, const AttentionItem& item,
+            const Record& running) {
+  using Float = typename V::Float;
+  const int64_t size = layer.cache.size;
+  const int64_t group = layer.group;
+  for (int64_t row = 0; row < rows_of(layer, item); ++row) {
+    const int64_t token = pass.begins[item.sequence] + item.first_token + row / group;
+    const int64_t head = item.head * group + row % group;
+    float* const out = pass.output + (token * layer.group * layer.cache.heads + head) * size;
+    const Float sum = V::set(running.sums[row]);
+    for (int64_t d = 0; d < size; d += kTile) {
+      // Weights of zero may have left a zero of either sign.
+      V::store(out + d,
+               V::add(V::div(V::load(running.values + row * size + d), sum), V::set(0.0F)));
+    }
+  }
+}
+
+template <class V, class S>
+void attend(const AttentionLayer& layer, const AttentionPass& pass, const AttentionItem& item,
+            float* scratch) {
+  const int64_t size = layer.cache.size;
+  const int64_t rows = rows_of(layer, item);
+  float* const queries = scratch;
+  float* const scores = queries + rows * size;
+  const Record running(scores + rows * kPiece, rows);
+  const Record own(scores + rows * kPiece + record_numbers(rows, size), rows);
+  load_queries<V>(layer, pass, item, queries);
+  if (item.records == nullptr) start(layer, pass, item, running);
+  for (int64_t piece = item.first_piece; piece < item.last_piece; ++piece) {
+    if (item.records != nullptr) {
+      float* const apart = item.records + (piece - item.first_piece) * record_numbers(rows, size);
+      record_piece<V, S>(layer, pass, item, piece, queries, scores, Record(apart, rows));
+      continue;
+    }
+    record_piece<V, S>(layer, pass, item, piece, queries, scores, own);
+    absorb<V>(running, own, rows, size);
+  }
+  if (item.records == nullptr) finish<V>(layer, pass, item, running);
+}
+
+template <class V>
+void absorb_records(const AttentionLayer& layer, const AttentionPass& pass,
+                    const AttentionItem& item, float* scratch) {
+  const int64_t rows = rows_of(layer, item);
+  const Record running(scratch, rows);
+  start(layer, pass, item, running);
+  for (int64_t piece = item.first_piece; piece < item.last_piece; ++piece) {
+    const int64_t index = piece - item.first_piece;
+    float* const numbers = item.records + index * record_numbers(rows, layer.cache.size);
+    absorb<V>(running, Record(numbers, rows), rows, layer.cache.size);
+  }
+  finish<V>(layer, pass, item, running);
+}
+
+}  // namespace
+}  // namespace nanoaccel

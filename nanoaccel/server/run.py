@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
@@ -18,6 +19,9 @@ from nanoaccel.server.connection import connections
 from nanoaccel.server.service import Service
 from nanoaccel.server.sockets import allow_files
 
+# The event loop takes turns with the engine's thread and those that read prompts: with Python's own
+# 5 ms for each of them, a burst of prompts keeps it waiting.
+_SWITCH_SECONDS = 0.001
 _LAST_SECONDS = 5
 
 
@@ -33,6 +37,7 @@ def serve(config: ServerConfig, on_listening: Callable[[int], None] = lambda _: 
         NanoAccelError: The first bundle cannot be loaded.
         KeyboardInterrupt: It was stopped by SIGINT.
     """
+    sys.setswitchinterval(_SWITCH_SECONDS)
     asyncio.run(Running(config, on_listening).run())
 
 

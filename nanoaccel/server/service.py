@@ -13,6 +13,7 @@ from typing import Protocol
 from nanoaccel.runtime.config import DEFAULT_RUNNING
 from nanoaccel.server.chat.families.table import form_of
 from nanoaccel.server.config import ServerConfig
+from nanoaccel.server.http.pacer import Pacer
 from nanoaccel.server.metrics.latencies import Latencies
 from nanoaccel.server.metrics.requests import HttpCounts
 from nanoaccel.server.models.entry import Pulse
@@ -41,6 +42,7 @@ class Service:
         config: As given.
         models: The bundles.
         answers: Counts of answers.
+        pacer: Lets requests begin.
         calls: Requests that are worked on.
         stopping: Whether the server takes no more requests.
 
@@ -59,6 +61,7 @@ class Service:
             keep_alive=config.keep_alive,
         )
         self.answers = HttpCounts()
+        self.pacer = Pacer()
         self.calls: set[Stoppable] = set()
         self.stopping = False
         self._ended = Pulse()

@@ -47,6 +47,7 @@ class JsonEndpoint:
         if self._service.stopping:
             await refuse(stopping(), scope, receive, send)
             return
+        await self._service.pacer.turn()
         try:
             body = await read_object(Request(scope, receive), self._service.config.limits)
         except ApiError as error:

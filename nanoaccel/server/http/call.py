@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,7 +11,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from nanoaccel.server.api_error import ApiError
-from nanoaccel.server.http.dialect import Dialect, error_content
+from nanoaccel.server.http.dialect import Dialect, compact_json, error_content
+from nanoaccel.server.http.extensions import SEND_PART, SendPart
 from nanoaccel.server.http.fields import Fields
 from nanoaccel.server.service import Service
 
@@ -60,6 +60,7 @@ class Call:
         self.stopped = asyncio.Event()
         self._asgi = (scope, receive, send)
         self._send = send
+        self._send_part: SendPart | None = scope.get("extensions", {}).get(SEND_PART)
         self._path: str = scope["path"]
         self._dialect = dialect
         self._begun = False
@@ -127,12 +128,15 @@ class Call:
         self._last_sent = time.monotonic()
         body = text.encode()
         self._writing = True
-        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+        if more and self._send_part is not None:
+            await self._send_part(body)
+        else:
+            await self._send({"type": "http.response.body", "body": body, "more_body": more})
         self._writing = False
 
     async def _respond(self, content: object, status: int, headers: Mapping[str, str]) -> None:
         self._begun = True
-        body = json.dumps(content, separators=(",", ":")).encode()
+        body = compact_json(content).encode()
         response = Response(body, status, dict(headers), "application/json")
         await response(*self._asgi)
 

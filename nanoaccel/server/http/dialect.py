@@ -19,6 +19,9 @@ _ANTHROPIC_KINDS = {
     503: "overloaded_error",
 }
 
+# json.dumps makes an encoder for each call.
+compact_json = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class Dialect(Protocol):
     """What differs between the streams of APIs; made anew for each answer.
@@ -46,7 +49,7 @@ class OpenAIDialect:
 
     def frame(self, content: Mapping[str, Any]) -> str:
         """As in ``Dialect``."""
-        return f"data: {json.dumps(content, separators=(',', ':'))}\n\n"
+        return f"data: {compact_json(content)}\n\n"
 
     def failure(self, error: ApiError) -> str:
         """As in ``Dialect``."""
@@ -55,7 +58,7 @@ class OpenAIDialect:
 
 def named_frame(content: Mapping[str, Any]) -> str:
     """An event that has the name of its ``type``."""
-    return f"event: {content['type']}\ndata: {json.dumps(content, separators=(',', ':'))}\n\n"
+    return f"event: {content['type']}\ndata: {compact_json(content)}\n\n"
 
 
 def error_content(error: ApiError, path: str) -> Mapping[str, Any]:

@@ -17,10 +17,10 @@ from nanoaccel.server.http.access import refuse
 from nanoaccel.server.http.body import read_object
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.http.dialect import Dialect, OpenAIDialect
+from nanoaccel.server.http.extensions import ABORT
 from nanoaccel.server.service import Service
 
 Handler: TypeAlias = Callable[[Call], Awaitable[None]]
-ABORT = "nanoaccel.abort"
 _GOODBYE_SECONDS = 1.0
 _log = logging.getLogger("nanoaccel.server")
 

@@ -60,7 +60,6 @@ def test_operators_are_about_the_forward_time(
         assert None in layers
         assert layers - {None} == set(range(len(layers) - 1))
         assert all(operator.calls == found.passes for operator in found.operators)
-    assert prefill.seconds / prefill.passes > decode.seconds / decode.passes
     config = json.loads((tiny_model / "config.json").read_text())
     assert not config["tie_word_embeddings"]
     embedding = 4 * config["vocab_size"] * config["hidden_size"]
@@ -90,7 +89,7 @@ def test_profile_bundle_tells_all(runtime: str, bundle: Path, temporary: Path) -
     assert found.backend.name == runtime
     assert [step.tokens for step in found.run.of_kind(False)] == [128, 22]
     assert len(found.run.of_kind(True)) == 11
-    assert abs(found.run.unexplained) < 0.5 * found.run.wall
+    assert 0 <= found.run.unexplained < found.run.wall
     names = [name for name, _ in found.cold_start.phases]
     assert names == ["import", "open", "tokenizer", "compile", "cache", "engine", "first pass"]
     assert all(seconds >= 0 for _, seconds in found.cold_start.phases)

@@ -67,7 +67,7 @@ def detokenizers_of(
     ByteFallback, Fuse, Strip of one leading space), Metaspace and WordPiece. Other decoders are
     exact where a token's text depends on the token before it at most.
     """
-    types = _decoder_types(backend)
+    types = [state["type"] for state in states_of(backend.decoder, "decoders")]
     hidden = special_tokens(backend) if hide_special else frozenset[str]()
     if types == ["ByteLevel"]:
         return partial(_ByteLevelDetokenizer, _TokenBytes(backend, hidden))
@@ -102,20 +102,13 @@ class _ByteLevelDetokenizer(Detokenizer):
 
 
 class _TokenBytes(dict[int, bytes]):
-    """Token id to the bytes it stands for; none for hidden and unknown ids.
-
-    The alphabet is GPT-2's (Radford et al. 2019, `bytes_to_unicode`): printable Latin-1 characters
-    stand for themselves, the other bytes in order for the characters from U+0100.
-    """
+    """Token id to the bytes it stands for; none for hidden and unknown ids."""
 
     def __init__(self, backend: tokenizers.Tokenizer, hidden: frozenset[str]) -> None:
         super().__init__()
         self._backend = backend
         self._hidden = hidden
-        themselves = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-        others = sorted(set(range(256)).difference(themselves))
-        self._byte_of = {chr(byte): byte for byte in themselves}
-        self._byte_of |= {chr(0x100 + rank): byte for rank, byte in enumerate(others)}
+        self._byte_of = byte_letters()
 
     def __missing__(self, token_id: int) -> bytes:
         token = self._backend.id_to_token(token_id)
@@ -254,15 +247,32 @@ def special_tokens(backend: tokenizers.Tokenizer) -> frozenset[str]:
     return frozenset(token.content for token in added if token.special)
 
 
-def _decoder_types(backend: tokenizers.Tokenizer) -> list[str]:
-    """The types of the decoders, in order, as tokenizer.json names them."""
+def byte_letters() -> dict[str, int]:
+    """The bytes by the letters that byte-level BPE writes for them.
 
-    def types(state: dict[str, Any]) -> list[str]:
+    The alphabet is GPT-2's (Radford et al. 2019, `bytes_to_unicode`): printable Latin-1 characters
+    stand for themselves, the other bytes in order for the characters from U+0100.
+    """
+    themselves = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = sorted(set(range(256)).difference(themselves))
+    letters = {chr(byte): byte for byte in themselves}
+    return letters | {chr(0x100 + rank): byte for rank, byte in enumerate(others)}
+
+
+def states_of(component: Any, parts: str) -> list[dict[str, Any]]:
+    """What tokenizer.json says of a component of a tokenizer, or of its parts in order.
+
+    Args:
+        component: Such as `backend.decoder`; None has no parts.
+        parts: The key of a sequence's parts.
+    """
+
+    def flat(state: dict[str, Any]) -> list[dict[str, Any]]:
         if state["type"] != "Sequence":
-            return [state["type"]]
-        return [name for part in state["decoders"] for name in types(part)]
+            return [state]
+        return [found for part in state[parts] for found in flat(part)]
 
-    return [] if backend.decoder is None else types(json.loads(backend.decoder.__getstate__()))
+    return [] if component is None else flat(json.loads(component.__getstate__()))
 
 
 def _common_length(one: str, other: str) -> int:

@@ -14,7 +14,10 @@ from nanoaccel.text.detokenizer import Detokenizer, detokenizers_of, special_tok
 from nanoaccel.text.json_files import REMEDY, read_json
 from nanoaccel.text.named_tokens import NamedTokens
 from nanoaccel.text.output_text import OutputText
+from nanoaccel.text.token_bound import TokenBound
 
+# Characters from which the library is called so that other threads run meanwhile, which costs more.
+_LONG = 1 << 12
 _OWN_END = "<|nanoaccel-end-of-text|>"
 
 
@@ -36,6 +39,7 @@ class Tokenizer:
 
     __slots__ = (
         "_backend",
+        "_bound",
         "_chat_templates",
         "_hidden",
         "_new_detokenizer",
@@ -55,6 +59,7 @@ class Tokenizer:
         chat_templates: ChatTemplates,
     ) -> None:
         self._backend = backend
+        self._bound: TokenBound | None = None
         self._chat_templates = chat_templates
         self._new_detokenizer = detokenizers_of(backend, hide_special=True)
         self._new_full_detokenizer = detokenizers_of(backend, hide_special=False)
@@ -126,7 +131,14 @@ class Tokenizer:
             RequestError: The text holds a lone surrogate, which has no UTF-8.
         """
         try:
-            ids: list[int] = self._backend.encode(text, add_special_tokens=add_special_tokens).ids
+            if len(text) < _LONG:
+                encoded = self._backend.encode(text, add_special_tokens=add_special_tokens)
+            else:
+                batch = self._backend.encode_batch_fast(
+                    [text], add_special_tokens=add_special_tokens
+                )
+                encoded = batch[0]
+            ids: list[int] = encoded.ids
         except TypeError:
             place = next((i for i, char in enumerate(text) if "\ud800" <= char <= "\udfff"), None)
             if place is None:
@@ -136,6 +148,15 @@ class Tokenizer:
                 "Remove it, or read the text again with errors='replace'",
             ) from None
         return ids
+
+    def fewest_tokens(self, text: str) -> int:
+        """How many tokens a text has at least, those around it apart, without encoding it.
+
+        It is 0 where the kind of tokenizer lets nothing be said.
+        """
+        if self._bound is None:
+            self._bound = TokenBound(self._backend)
+        return self._bound.of(text)
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """The text of token ids; ids that are no token are passed over."""

@@ -55,20 +55,20 @@ class Detokenizer(ABC):
 
 
 def detokenizers_of(
-    backend: tokenizers.Tokenizer, hide_special: bool = True
+    backend: tokenizers.Tokenizer, hidden: frozenset[str] | None = None
 ) -> Callable[[], Detokenizer]:
     """What makes a detokenizer for each request; what it learns of tokens, all share.
 
     Args:
         backend: Knows the tokens.
-        hide_special: Leave special tokens out of the text.
+        hidden: Spellings of tokens that are left out of the text; None: of all special ones.
 
     Byte-level BPE is exact for any ids. So are the chain of SentencePiece models (Replace,
     ByteFallback, Fuse, Strip of one leading space), Metaspace and WordPiece. Other decoders are
     exact where a token's text depends on the token before it at most.
     """
     types = [state["type"] for state in states_of(backend.decoder, "decoders")]
-    hidden = special_tokens(backend) if hide_special else frozenset[str]()
+    hidden = special_tokens(backend) if hidden is None else hidden
     if types == ["ByteLevel"]:
         return partial(_ByteLevelDetokenizer, _TokenBytes(backend, hidden))
     return partial(_WindowDetokenizer, _Tokens(backend, hidden, "ByteFallback" in types))
@@ -233,11 +233,8 @@ class _Tokens(dict[int, _Token]):
         return token
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """The text of tokens that stand together."""
-        if self._hidden:
-            text: str = self._backend.decode(token_ids)
-        else:
-            text = self._backend.decode(token_ids, skip_special_tokens=False)
+        """The text of tokens that stand together, none of them hidden."""
+        text: str = self._backend.decode(token_ids, skip_special_tokens=False)
         return text
 
 

@@ -13,7 +13,6 @@ from nanoaccel.runtime.sampling.grammar import Grammar
 from nanoaccel.server.api_error import bad_request
 from nanoaccel.server.chat.families.form import ReplyForm, Wanted
 from nanoaccel.server.chat.families.tools import Tool, checked_tools
-from nanoaccel.server.chat.reading.hidden import HidingReader
 from nanoaccel.server.chat.reading.reader import ReplyReader
 from nanoaccel.server.chat.request import ChatRequest
 from nanoaccel.server.context_length import prompt_refusal
@@ -80,17 +79,10 @@ def _prepare(model: Model, request: ChatRequest, only_counts: bool) -> PreparedC
     params = request.params
     if wanted.tools or params.grammar is not None:
         params = replace(params, grammar=_grammar(model, wanted))
-    new_reader = partial(form.reader, wanted)
-    hidden = tokenizer.hidden_tokens
-    seen = {token for token in hidden if any(token in mark for mark in form.marks)}
-    if seen and params.skip_special_tokens:
-        params = replace(params, skip_special_tokens=False)
-        return PreparedChat(
-            Work([ids], params, request.options),
-            params.n,
-            lambda: HidingReader(hidden - seen, new_reader()) if hidden - seen else new_reader(),
-        )
-    return PreparedChat(Work([ids], params, request.options), params.n, new_reader)
+    params = replace(params, kept_special_tokens=model.mark_ids)
+    return PreparedChat(
+        Work([ids], params, request.options), params.n, partial(form.reader, wanted)
+    )
 
 
 def _check_length(model: Model, prompt: str, params: SamplingParams) -> None:

@@ -104,6 +104,8 @@ class PromptTooLongError(RequestError):
         remedy: As there.
         prompt_tokens: Tokens of the prompt.
         context_length: Tokens of prompt and text together that fit.
+        at_least: Whether the prompt may have more tokens than ``prompt_tokens``: it was refused
+            before it was encoded.
     """
 
     def __init__(
@@ -113,10 +115,12 @@ class PromptTooLongError(RequestError):
         *,
         prompt_tokens: int = 0,
         context_length: int = 0,
+        at_least: bool = False,
     ) -> None:
         super().__init__(problem, remedy)
         self.prompt_tokens = prompt_tokens
         self.context_length = context_length
+        self.at_least = at_least
 
 
 class QueueFullError(RequestError):

@@ -36,9 +36,10 @@ def prompt_refusal(error: PromptTooLongError, max_tokens: int | None) -> ApiErro
     asked = 1 if max_tokens is None else max_tokens
     over = error.prompt_tokens + asked - error.context_length
     told = "is not given, so that 1 must fit" if max_tokens is None else f"is {max_tokens}"
+    least = "at least " if error.at_least else ""
     return _refusal(
-        f"the prompt has {error.prompt_tokens} tokens and max_tokens {told}: {over} more than the "
-        f"context of {error.context_length}. {error.remedy}"
+        f"the prompt has {least}{error.prompt_tokens} tokens and max_tokens {told}: {least}{over} "
+        f"more than the context of {error.context_length}. {error.remedy}"
     )
 
 

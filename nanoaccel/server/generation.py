@@ -20,6 +20,7 @@ from nanoaccel.runtime.types.outputs import Chunk, Completion, join_chunks
 from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.server.api_error import ApiError
 from nanoaccel.server.context_length import check_length, prompt_refusal
+from nanoaccel.server.intake import read_in_thread, text_size
 from nanoaccel.server.metrics.latencies import CompletionWatch
 
 
@@ -98,7 +99,7 @@ class Generation:
             ApiError: A prompt and the tokens that are asked for do not fit the context.
             NanoAccelError: As ``EngineClient.process`` and ``submit``.
         """
-        requests = await asyncio.to_thread(_process, client, work)
+        requests = await read_in_thread(text_size(work.prompts), _process, client, work)
         return cls(client, requests, watch, backlog=backlog, on_backlog=on_backlog)
 
     @property

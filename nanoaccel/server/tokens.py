@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from nanoaccel.server.api_error import ApiError, bad_request
 from nanoaccel.server.chat.request import completed
 from nanoaccel.server.http.call import Call
+from nanoaccel.server.intake import read_in_thread, text_size
 from nanoaccel.server.models.model import Model
 from nanoaccel.server.openai.messages import read_chat_options, read_messages
 from nanoaccel.server.openai.running import model_for
@@ -58,10 +59,11 @@ async def _ids(call: Call, model: Model) -> list[int]:
     fields, tokenizer = call.fields, model.tokenizer
     if fields.raw("messages") is not None:
         messages, options = _chat(call)
-        return await asyncio.to_thread(tokenizer.encode_chat, messages, options=options)
+        size = text_size([messages, options.tools])
+        return await read_in_thread(size, tokenizer.encode_chat, messages, options=options)
     text = fields.typed("prompt", str, fields.typed("content", str, ""))
     special = fields.typed("add_special_tokens", bool, fields.typed("add_special", bool, True))
-    return await asyncio.to_thread(tokenizer.encode, text, special)
+    return await read_in_thread(len(text), tokenizer.encode, text, special)
 
 
 async def detokenize(call: Call) -> None:

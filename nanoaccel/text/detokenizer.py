@@ -55,20 +55,20 @@ class Detokenizer(ABC):
 
 
 def detokenizers_of(
-    backend: tokenizers.Tokenizer, hide_special: bool = True
+    backend: tokenizers.Tokenizer, hidden: frozenset[str] | None = None
 ) -> Callable[[], Detokenizer]:
     """What makes a detokenizer for each request; what it learns of tokens, all share.
 
     Args:
         backend: Knows the tokens.
-        hide_special: Leave special tokens out of the text.
+        hidden: Spellings of tokens that are left out of the text; None: of all special ones.
 
     Byte-level BPE is exact for any ids. So are the chain of SentencePiece models (Replace,
     ByteFallback, Fuse, Strip of one leading space), Metaspace and WordPiece. Other decoders are
     exact where a token's text depends on the token before it at most.
     """
-    types = _decoder_types(backend)
-    hidden = special_tokens(backend) if hide_special else frozenset[str]()
+    types = [state["type"] for state in states_of(backend.decoder, "decoders")]
+    hidden = special_tokens(backend) if hidden is None else hidden
     if types == ["ByteLevel"]:
         return partial(_ByteLevelDetokenizer, _TokenBytes(backend, hidden))
     return partial(_WindowDetokenizer, _Tokens(backend, hidden, "ByteFallback" in types))
@@ -102,20 +102,13 @@ class _ByteLevelDetokenizer(Detokenizer):
 
 
 class _TokenBytes(dict[int, bytes]):
-    """Token id to the bytes it stands for; none for hidden and unknown ids.
-
-    The alphabet is GPT-2's (Radford et al. 2019, `bytes_to_unicode`): printable Latin-1 characters
-    stand for themselves, the other bytes in order for the characters from U+0100.
-    """
+    """Token id to the bytes it stands for; none for hidden and unknown ids."""
 
     def __init__(self, backend: tokenizers.Tokenizer, hidden: frozenset[str]) -> None:
         super().__init__()
         self._backend = backend
         self._hidden = hidden
-        themselves = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-        others = sorted(set(range(256)).difference(themselves))
-        self._byte_of = {chr(byte): byte for byte in themselves}
-        self._byte_of |= {chr(0x100 + rank): byte for rank, byte in enumerate(others)}
+        self._byte_of = byte_letters()
 
     def __missing__(self, token_id: int) -> bytes:
         token = self._backend.id_to_token(token_id)
@@ -240,11 +233,8 @@ class _Tokens(dict[int, _Token]):
         return token
 
     def decode(self, token_ids: Sequence[int]) -> str:
-        """The text of tokens that stand together."""
-        if self._hidden:
-            text: str = self._backend.decode(token_ids)
-        else:
-            text = self._backend.decode(token_ids, skip_special_tokens=False)
+        """The text of tokens that stand together, none of them hidden."""
+        text: str = self._backend.decode(token_ids, skip_special_tokens=False)
         return text
 
 
@@ -254,15 +244,32 @@ def special_tokens(backend: tokenizers.Tokenizer) -> frozenset[str]:
     return frozenset(token.content for token in added if token.special)
 
 
-def _decoder_types(backend: tokenizers.Tokenizer) -> list[str]:
-    """The types of the decoders, in order, as tokenizer.json names them."""
+def byte_letters() -> dict[str, int]:
+    """The bytes by the letters that byte-level BPE writes for them.
 
-    def types(state: dict[str, Any]) -> list[str]:
+    The alphabet is GPT-2's (Radford et al. 2019, `bytes_to_unicode`): printable Latin-1 characters
+    stand for themselves, the other bytes in order for the characters from U+0100.
+    """
+    themselves = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = sorted(set(range(256)).difference(themselves))
+    letters = {chr(byte): byte for byte in themselves}
+    return letters | {chr(0x100 + rank): byte for rank, byte in enumerate(others)}
+
+
+def states_of(component: Any, parts: str) -> list[dict[str, Any]]:
+    """What tokenizer.json says of a component of a tokenizer, or of its parts in order.
+
+    Args:
+        component: Such as `backend.decoder`; None has no parts.
+        parts: The key of a sequence's parts.
+    """
+
+    def flat(state: dict[str, Any]) -> list[dict[str, Any]]:
         if state["type"] != "Sequence":
-            return [state["type"]]
-        return [name for part in state["decoders"] for name in types(part)]
+            return [state]
+        return [found for part in state[parts] for found in flat(part)]
 
-    return [] if backend.decoder is None else types(json.loads(backend.decoder.__getstate__()))
+    return [] if component is None else flat(json.loads(component.__getstate__()))
 
 
 def _common_length(one: str, other: str) -> int:

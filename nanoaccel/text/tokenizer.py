@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 
 import tokenizers  # type: ignore[import-untyped, unused-ignore]
@@ -14,7 +15,12 @@ from nanoaccel.text.detokenizer import Detokenizer, detokenizers_of, special_tok
 from nanoaccel.text.json_files import REMEDY, read_json
 from nanoaccel.text.named_tokens import NamedTokens
 from nanoaccel.text.output_text import OutputText
+from nanoaccel.text.token_bound import TokenBound
 
+# Characters from which the library is called so that other threads run meanwhile, which costs more.
+_LONG = 1 << 12
+# Sets of hidden tokens whose detokenizers stay known: none, all, all but a family's marks.
+_KINDS = 8
 _OWN_END = "<|nanoaccel-end-of-text|>"
 
 
@@ -36,10 +42,10 @@ class Tokenizer:
 
     __slots__ = (
         "_backend",
+        "_bound",
         "_chat_templates",
-        "_hidden",
-        "_new_detokenizer",
-        "_new_full_detokenizer",
+        "_new_detokenizers",
+        "_special",
         "bos_token",
         "bos_token_id",
         "eos_token",
@@ -55,10 +61,10 @@ class Tokenizer:
         chat_templates: ChatTemplates,
     ) -> None:
         self._backend = backend
+        self._bound: TokenBound | None = None
         self._chat_templates = chat_templates
-        self._new_detokenizer = detokenizers_of(backend, hide_special=True)
-        self._new_full_detokenizer = detokenizers_of(backend, hide_special=False)
-        self._hidden = special_tokens(backend)
+        self._new_detokenizers = lru_cache(_KINDS)(partial(detokenizers_of, backend))
+        self._special = special_tokens(backend)
         self.vocab_size: int = backend.get_vocab_size()
         self.bos_token = spellings.get("bos_token", "")
         self.eos_token = spellings.get("eos_token", "")
@@ -111,9 +117,9 @@ class Tokenizer:
         return {token.content: number for number, token in found.items()}
 
     @property
-    def hidden_tokens(self) -> frozenset[str]:
-        """Spellings of the special tokens, which a text is usually shown without."""
-        return self._hidden
+    def special_tokens(self) -> dict[str, int]:
+        """Tokens that a text is usually shown without, by spelling, with their ids."""
+        return {name: number for name, number in self.added_tokens.items() if name in self._special}
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """The token ids of a text.
@@ -126,7 +132,14 @@ class Tokenizer:
             RequestError: The text holds a lone surrogate, which has no UTF-8.
         """
         try:
-            ids: list[int] = self._backend.encode(text, add_special_tokens=add_special_tokens).ids
+            if len(text) < _LONG:
+                encoded = self._backend.encode(text, add_special_tokens=add_special_tokens)
+            else:
+                batch = self._backend.encode_batch_fast(
+                    [text], add_special_tokens=add_special_tokens
+                )
+                encoded = batch[0]
+            ids: list[int] = encoded.ids
         except TypeError:
             place = next((i for i, char in enumerate(text) if "\ud800" <= char <= "\udfff"), None)
             if place is None:
@@ -136,6 +149,15 @@ class Tokenizer:
                 "Remove it, or read the text again with errors='replace'",
             ) from None
         return ids
+
+    def fewest_tokens(self, text: str) -> int:
+        """How many tokens a text has at least, those around it apart, without encoding it.
+
+        It is 0 where the kind of tokenizer lets nothing be said.
+        """
+        if self._bound is None:
+            self._bound = TokenBound(self._backend)
+        return self._bound.of(text)
 
     def decode(self, ids: Sequence[int], skip_special_tokens: bool = True) -> str:
         """The text of token ids; ids that are no token are passed over."""
@@ -165,21 +187,30 @@ class Tokenizer:
         return longer.to_str(), [longer.token_to_id(_OWN_END)]
 
     def detokenizer(
-        self, prompt_ids: Sequence[int] = (), skip_special_tokens: bool = True
+        self,
+        prompt_ids: Sequence[int] = (),
+        skip_special_tokens: bool = True,
+        kept_special_tokens: Sequence[int] = (),
     ) -> Detokenizer:
         """A new detokenizer, for the output of one request.
 
         Args:
             prompt_ids: What stands before the output.
             skip_special_tokens: Leave special tokens out of the text.
+            kept_special_tokens: Ids of those that it keeps nevertheless.
         """
-        new = self._new_detokenizer if skip_special_tokens else self._new_full_detokenizer
-        detokenizer = new()
+        hidden = self._hidden(skip_special_tokens, kept_special_tokens)
+        detokenizer = self._new_detokenizers(hidden)()
         detokenizer.follow(prompt_ids)
         return detokenizer
 
     def output_text(
-        self, prompt_ids: Sequence[int], stops: Sequence[str], *, skip_special_tokens: bool
+        self,
+        prompt_ids: Sequence[int],
+        stops: Sequence[str],
+        *,
+        skip_special_tokens: bool,
+        kept_special_tokens: Sequence[int] = (),
     ) -> OutputText:
         """What makes the text of one request.
 
@@ -187,9 +218,11 @@ class Tokenizer:
             prompt_ids: What stands before the output.
             stops: Strings that end the text.
             skip_special_tokens: Leave special tokens out of the text.
+            kept_special_tokens: Ids of those that it keeps nevertheless.
         """
-        detokenizer = self.detokenizer(prompt_ids, skip_special_tokens)
-        return OutputText(detokenizer, stops, self._spelling_of_hidden)
+        hidden = self._hidden(skip_special_tokens, kept_special_tokens)
+        detokenizer = self.detokenizer(prompt_ids, skip_special_tokens, kept_special_tokens)
+        return OutputText(detokenizer, stops, partial(self._spelling_if_hidden, hidden))
 
     def encode_chat(
         self,
@@ -224,9 +257,15 @@ class Tokenizer:
         """
         return self._chat_templates.render(messages, options)
 
-    def _spelling_of_hidden(self, token_id: int) -> str:
+    def _hidden(self, skip_special_tokens: bool, kept: Sequence[int]) -> frozenset[str]:
+        """Spellings of the tokens that a text leaves out."""
+        if not skip_special_tokens:
+            return frozenset()
+        return self._special.difference(map(self.spelling, kept)) if kept else self._special
+
+    def _spelling_if_hidden(self, hidden: frozenset[str], token_id: int) -> str:
         spelling = self.spelling(token_id)
-        return spelling if spelling is not None and spelling in self._hidden else ""
+        return spelling if spelling is not None and spelling in hidden else ""
 
     def _id_of(self, token: str) -> int | None:
         found: int | None = self._backend.token_to_id(token) if token else None

@@ -133,6 +133,30 @@ def test_sigterm_ends_requests_at_the_deadline(tmp_path: Path, environment: dict
         assert time.monotonic() - begun < 5
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs of Linux"
+)
+def test_sigterm_ends_engines_that_hang(tmp_path: Path, environment: dict[str, str]) -> None:
+    environment[SECONDS] = "0.3"
+    options = ("--drain", 0.3, "--replicas", 2)
+    with running(write_bundle(tmp_path / "letters"), environment, *options) as served:
+        answer = served.ask(LONG)
+        answer.readline()
+        for pid in engines_of(served.process.pid):
+            os.kill(pid, signal.SIGSTOP)
+        begun = time.monotonic()
+        served.process.send_signal(signal.SIGTERM)
+        assert b'"code":"stopping"' in answer.read()
+        assert served.process.wait(20) == 0
+        assert time.monotonic() - begun < 12
+
+
+def engines_of(pid: int) -> list[int]:
+    """The processes that a server has started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
 def test_second_ctrl_c_does_not_wait(tmp_path: Path, environment: dict[str, str]) -> None:
     environment[SECONDS] = "0.3"
     with running(write_bundle(tmp_path / "letters"), environment) as served:

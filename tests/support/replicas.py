@@ -98,11 +98,13 @@ class FakeReplica:
         sent: What it was told.
         made: All that were made, in order.
         broken: Whether new ones end at once.
+        is_late: Whether they hang when they shall end.
         greeting: What new ones say.
     """
 
     made: list[FakeReplica]
     broken: bool
+    is_late = False
     greeting: object = Ready(FakeBackend(hashed(VOCAB_SIZE), VOCAB_SIZE).info, 400)
 
     def __init__(self, name: str, plan: ThreadPlan, start: Any, deliver: Any) -> None:

@@ -52,7 +52,15 @@ class PromptEncoder:
         """
         if not isinstance(prompt, Sequence) or isinstance(prompt, bytes):
             raise RequestError(f"{type(prompt).__name__} is not a prompt", _KINDS)
-        ids = self._tokenize(prompt, chat) if len(prompt) > 0 else []
+        if len(prompt) == 0:
+            ids = []
+        elif (text := self._text_of(prompt, chat)) is None:
+            ids = self._check_ids(cast(Sequence[int], prompt))
+        else:
+            check_text(self._tokenizer, text, context_length, remedy, room=room)
+            # A template writes its own BOS.
+            with_special = isinstance(prompt, str)
+            ids = self._check_rows(self._tokenizer.encode(text, add_special_tokens=with_special))
         if not ids:
             raise EmptyPromptError("the prompt is empty", "Give it at least one word")
         if len(ids) + room > context_length:
@@ -64,18 +72,17 @@ class PromptEncoder:
             )
         return ids
 
-    def _tokenize(self, prompt: Prompt, chat: ChatOptions | None) -> list[int]:
+    def _text_of(self, prompt: Prompt, chat: ChatOptions | None) -> str | None:
+        """The text of a prompt that is one, or a chat; None for token ids."""
         if not isinstance(prompt, str) and all(isinstance(item, Mapping) for item in prompt):
             messages = cast(Sequence[Message], prompt)
-            return self._check_rows(self._tokenizer.encode_chat(messages, options=chat))
+            return self._tokenizer.render_chat(messages, ChatOptions() if chat is None else chat)
         if chat is not None:
             raise RequestError(
                 "the options of a chat are given, and the prompt is no list of messages",
                 "Pass messages, or leave out RequestOptions(chat=...)",
             )
-        if isinstance(prompt, str):
-            return self._check_rows(self._tokenizer.encode(prompt))
-        return self._check_ids(cast(Sequence[int], prompt))
+        return prompt if isinstance(prompt, str) else None
 
     def _check_rows(self, ids: list[int]) -> list[int]:
         """Raises RequestError for a token that the tokenizer knows and the model does not."""
@@ -96,6 +103,40 @@ class PromptEncoder:
                     f"{token!r} is not a token id from 0 to {self._vocab_size - 1}", _KINDS
                 )
         return [int(token) for token in ids]
+
+
+def check_text(
+    tokenizer: Tokenizer,
+    text: str,
+    context_length: int,
+    remedy: str = _SHORTEN,
+    *,
+    room: int = 1,
+) -> None:
+    """Refuse a text that is so long that its tokens need not be counted.
+
+    Args:
+        tokenizer: The model's.
+        text: The text of a prompt.
+        context_length: Tokens of prompt and text that fit.
+        remedy: What to do where they do not fit.
+        room: Tokens that must be left for text.
+
+    Raises:
+        PromptTooLongError: It does not fit.
+    """
+    fits = context_length - room
+    if len(text) <= fits:  # most texts
+        return
+    fewest = tokenizer.fewest_tokens(text)
+    if fewest > fits:
+        raise PromptTooLongError(
+            f"the prompt has at least {fewest} tokens; {fits} fit",
+            remedy,
+            prompt_tokens=fewest,
+            context_length=context_length,
+            at_least=True,
+        )
 
 
 def is_single(prompts: Prompt | Sequence[Prompt]) -> bool:

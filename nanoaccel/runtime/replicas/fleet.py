@@ -140,6 +140,13 @@ class Fleet:
                 if not slot.ready:
                     slot.replica.kill()
 
+    def kill_late(self) -> None:
+        """End those at once that were asked to end, and hang."""
+        for replica in self.running:
+            if replica.is_late:
+                _log.warning("%s does not end, and is killed", replica.name)
+                replica.kill()
+
     def kill(self) -> None:
         """End all at once."""
         for replica in self.running:

@@ -21,6 +21,7 @@ from nanoaccel.runtime.replicas.messages import (
     AskCounters,
     Cancel,
     Close,
+    Closing,
     Counted,
     Failed,
     Happened,
@@ -110,6 +111,7 @@ class Host:
                 self._take(message)
         if not self._opened.is_set():
             os._exit(_FAILED)  # loading cannot be interrupted
+        self._outbox.put(Closing())
         self._ended.set()
 
     def _take(self, message: object) -> None:

@@ -108,5 +108,10 @@ class Logged:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """From an engine that was told to end, and does."""
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """To an engine: end all requests, then yourself."""

@@ -6,6 +6,7 @@ import logging
 import queue
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from nanoaccel import errors
@@ -27,7 +28,6 @@ from nanoaccel.runtime.types.ownership import Owner
 
 # Engines that may end while they work on a request before it is taken to be the reason.
 _ATTEMPTS = 2
-_GRACE = 30.0
 # A wait without a limit misses Ctrl-C on Windows.
 _SIGNAL_SECONDS = 0.2
 
@@ -190,14 +190,12 @@ class Pool:
             )
 
     def _next(self) -> _Item:
-        """What comes next; engines that take too long to close are killed."""
-        if not self._closing:
-            return self._inbox.get()
-        try:
-            return self._inbox.get(timeout=_GRACE)
-        except queue.Empty:
-            self._fleet.kill()
-            return self._inbox.get()
+        """What comes next; while all close, engines that hang are killed."""
+        while self._closing:
+            self._fleet.kill_late()
+            with suppress(queue.Empty):
+                return self._inbox.get(timeout=_SIGNAL_SECONDS)
+        return self._inbox.get()
 
     def _handle(self, item: _Item) -> list[Delivery]:
         with self._lock:

@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from nanoaccel.runtime.cpu.workload import ThreadPlan
 from nanoaccel.runtime.engine.metrics import Counters
-from nanoaccel.runtime.replicas.messages import AskCounters, Close, Counted, Logged, Start
+from nanoaccel.runtime.replicas.messages import AskCounters, Close, Closing, Counted, Logged, Start
 from nanoaccel.runtime.replicas.wire import encode, receive, send
 
 # The user's path, and not the folder where it stands, decides what is imported.
@@ -22,6 +23,8 @@ _PROGRAM = (
     "from nanoaccel.runtime.replicas.worker import main; main()"
 )
 _PATIENCE = 5.0
+# What an engine that was told to end may take: it ends its pass and writes its prompt cache.
+_GRACE = 30.0
 
 _log = logging.getLogger("nanoaccel")
 
@@ -56,6 +59,8 @@ class Replica:
         self._counted = threading.Condition()
         self._answers = 0
         self._asked = 0
+        self._told_to_end: float | None = None
+        self._hears = False
         # A session of its own keeps what is typed into a terminal from it: the end of the pipe
         # ends it.
         self._process = subprocess.Popen(
@@ -94,8 +99,18 @@ class Replica:
             self._counted.wait_for(lambda: self._answers >= wanted, _PATIENCE)
         return self.last_counters
 
+    @property
+    def is_late(self) -> bool:
+        """Whether it was told to end, and hangs: it says nothing to that, or does not end."""
+        if self._told_to_end is None:
+            return False
+        patience = _GRACE if self._hears else _PATIENCE
+        return time.monotonic() - self._told_to_end > patience
+
     def close(self) -> None:
         """Ask it to end."""
+        if self._told_to_end is None:
+            self._told_to_end = time.monotonic()
         self.send(Close())
         self._outbox.put(None)
 
@@ -146,6 +161,8 @@ class Replica:
                     self.last_counters = message.counters
                     self._answers += 1
                     self._counted.notify_all()
+            elif isinstance(message, Closing):
+                self._hears = True
             elif isinstance(message, Logged):
                 _log.log(message.level, "%s: %s", self.name, message.line)
             else:

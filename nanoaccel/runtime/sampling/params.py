@@ -19,6 +19,7 @@ _MAX_BIAS = 1e9
 # As JSON's keys write it; int() refuses thousands of digits in its own way.
 _TOKEN_ID = re.compile(r"[0-9]{1,18}")
 _BOOLS = ("ignore_eos", "skip_special_tokens")
+_IDS = ("stop_token_ids", "kept_special_tokens")
 _INTS = ("max_tokens", "min_tokens", "top_k", "seed", "n", "logprobs", "prompt_logprobs")
 _FLOATS = (
     "temperature",
@@ -70,6 +71,8 @@ class SamplingParams:
             prompt is computed for them: cached tokens have no logits.
         skip_special_tokens: Whether the text leaves special tokens out; stop strings match them
             anyway.
+        kept_special_tokens: Ids of special tokens that the text keeps where it leaves out the
+            others.
         grammar: What the text must look like; see ``Grammar``. Penalties and biases choose among
             what it allows, and log-probabilities are those of the tokens that it allows.
 
@@ -103,6 +106,7 @@ class SamplingParams:
     logprobs: int | None = None
     prompt_logprobs: int | None = None
     skip_special_tokens: bool = True
+    kept_special_tokens: tuple[int, ...] = ()
     grammar: Grammar | None = None
 
     def __post_init__(self) -> None:
@@ -115,8 +119,9 @@ class SamplingParams:
             self._take(name, as_bool)
         stop = (self.stop,) if isinstance(self.stop, str) else _items("stop", self.stop)
         self._set("stop", tuple(as_text("stop", text, SamplingError) for text in stop))
-        ids = _items("stop_token_ids", self.stop_token_ids)
-        self._set("stop_token_ids", tuple(as_int("stop_token_ids", i, SamplingError) for i in ids))
+        for name in _IDS:
+            ids = _items(name, getattr(self, name))
+            self._set(name, tuple(as_int(name, i, SamplingError) for i in ids))
         self._set("logit_bias", _biases(self.logit_bias))
         if not isinstance(self.grammar, Grammar | None):
             raise SamplingError(
@@ -158,11 +163,12 @@ class SamplingParams:
             _check("prompt_logprobs", self.prompt_logprobs, 0, most, allowed)
         if any(not text for text in self.stop):
             raise SamplingError("stop holds an empty string", "Leave it out")
-        if any(token < 0 for token in self.stop_token_ids):
-            raise SamplingError(
-                f"stop_token_ids={self.stop_token_ids} holds a negative number",
-                "Token ids are 0 or more",
-            )
+        for name in _IDS:
+            ids = getattr(self, name)
+            if any(token < 0 for token in ids):
+                raise SamplingError(
+                    f"{name}={ids} holds a negative number", "Token ids are 0 or more"
+                )
 
     def _check_distribution(self) -> None:
         _check("temperature", self.temperature, 0, math.inf, "0 (greedy) or more, and finite")

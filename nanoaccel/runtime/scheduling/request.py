@@ -95,8 +95,7 @@ class Request:
         self.max_tokens = max_tokens
         self.cache_key = b""
         self.num_prompt = self.num_known = len(prompt_ids)
-        self.num_computed = 0
-        self.num_evicted = 0
+        self.num_computed = self.num_evicted = 0
         self.num_cached_at_start = 0
         self.num_preemptions = 0
         self._num_forced = 0
@@ -117,8 +116,9 @@ class Request:
             if sampler is None
             else sampler
         )
+        hides, kept = params.skip_special_tokens, params.kept_special_tokens
         self.output_text = tokenizer.output_text(
-            prompt_ids, params.stop, skip_special_tokens=params.skip_special_tokens
+            prompt_ids, params.stop, skip_special_tokens=hides, kept_special_tokens=kept
         )
         self.submitted = 0.0
         self.first_token: float | None = None

@@ -35,7 +35,7 @@ async def count_tokens(call: Call) -> None:
     """Count the tokens of a conversation, system prompt and tools included."""
     request = await read_request(call.fields, call.service.config.limits)
     async with model_for(call) as model:
-        prepared = await prepare(model, request)
+        prepared = await prepare(model, request, only_counts=True)
         await call.reply({"input_tokens": sum(map(len, prepared.work.prompts))})
 
 

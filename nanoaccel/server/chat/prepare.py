@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from nanoaccel.errors import SamplingError
+from nanoaccel.errors import PromptTooLongError, SamplingError
+from nanoaccel.runtime.engine.prompts import check_text
+from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.sampling.grammar import Grammar
 from nanoaccel.server.api_error import bad_request
 from nanoaccel.server.chat.families.form import ReplyForm, Wanted
 from nanoaccel.server.chat.families.tools import Tool, checked_tools
-from nanoaccel.server.chat.reading.hidden import HidingReader
 from nanoaccel.server.chat.reading.reader import ReplyReader
 from nanoaccel.server.chat.request import ChatRequest
+from nanoaccel.server.context_length import prompt_refusal
 from nanoaccel.server.generation import Work
+from nanoaccel.server.intake import read_in_thread, text_size
 from nanoaccel.server.models.model import Model
 
 
@@ -39,28 +41,32 @@ class PreparedChat:
         return [self.new_reader() for _ in range(self.n)]
 
 
-async def prepare(model: Model, request: ChatRequest) -> PreparedChat:
+async def prepare(model: Model, request: ChatRequest, *, only_counts: bool = False) -> PreparedChat:
     """Make a chat ready for a model; the work is done in a thread.
 
     Args:
         model: Who continues it.
         request: What is asked.
+        only_counts: Whether only its length is asked for, however long it is.
 
     Raises:
-        ApiError: The tools cannot be used, or not with this model.
+        ApiError: The tools cannot be used, or not with this model; or the chat is far too long.
         RequestError: The model has no chat template, or it refuses the messages.
         SamplingError: A grammar cannot be enforced.
         BundleError: The chat template cannot be parsed.
         MissingExtraError: llguidance is needed and not installed.
     """
-    return await asyncio.to_thread(_prepare, model, request)
+    size = text_size([request.messages, request.tools])
+    return await read_in_thread(size, _prepare, model, request, only_counts)
 
 
-def _prepare(model: Model, request: ChatRequest) -> PreparedChat:
+def _prepare(model: Model, request: ChatRequest, only_counts: bool) -> PreparedChat:
     tokenizer, form, shown = model.tokenizer, model.form, request.shown_tools
     tools = _tools(form, request)
     chat = replace(request.chat, tools=shown if shown else None)
     prompt = tokenizer.render_chat(request.messages, chat)
+    if not only_counts:
+        _check_length(model, prompt, request.params)
     ids = tokenizer.encode(prompt, add_special_tokens=False)
     wanted = Wanted(
         prompt=prompt,
@@ -73,17 +79,19 @@ def _prepare(model: Model, request: ChatRequest) -> PreparedChat:
     params = request.params
     if wanted.tools or params.grammar is not None:
         params = replace(params, grammar=_grammar(model, wanted))
-    new_reader = partial(form.reader, wanted)
-    hidden = tokenizer.hidden_tokens
-    seen = {token for token in hidden if any(token in mark for mark in form.marks)}
-    if seen and params.skip_special_tokens:
-        params = replace(params, skip_special_tokens=False)
-        return PreparedChat(
-            Work([ids], params, request.options),
-            params.n,
-            lambda: HidingReader(hidden - seen, new_reader()) if hidden - seen else new_reader(),
-        )
-    return PreparedChat(Work([ids], params, request.options), params.n, new_reader)
+    params = replace(params, kept_special_tokens=model.mark_ids)
+    return PreparedChat(
+        Work([ids], params, request.options), params.n, partial(form.reader, wanted)
+    )
+
+
+def _check_length(model: Model, prompt: str, params: SamplingParams) -> None:
+    """Raises ApiError for a text that cannot fit, before it is encoded."""
+    try:
+        room = int(params.max_tokens != 0)
+        check_text(model.tokenizer, prompt, model.client.context_length, room=room)
+    except PromptTooLongError as error:
+        raise prompt_refusal(error, params.max_tokens) from None
 
 
 def _grammar(model: Model, wanted: Wanted) -> Grammar | None:

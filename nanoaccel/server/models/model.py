@@ -32,6 +32,7 @@ class Model:
         token_texts: Text and bytes of single tokens.
         form: How it writes replies.
         spelling: How its tokens write them.
+        mark_ids: Special tokens that stand in the marks of its replies, and must be read.
         memory: Bytes of its weights and cache.
 
     Raises:
@@ -51,6 +52,11 @@ class Model:
         self.token_texts = TokenTexts(self.tokenizer)
         self.form = form(self.tokenizer.chat_template_sources)
         self.spelling = Spelling(self.tokenizer.added_tokens)
+        self.mark_ids = tuple(
+            number
+            for token, number in self.tokenizer.special_tokens.items()
+            if any(token in mark for mark in self.form.marks)
+        )
         self.memory = weights_memory(bundle) + self.client.counters().cache_bytes
 
     @property

@@ -37,7 +37,7 @@ async def count_input_tokens(call: Call) -> None:
     """Count the tokens of an input, instructions and tools included."""
     request = await read_request(call.fields, call.service.config.limits)
     async with model_for(call) as model:
-        prepared = await prepare(model, request)
+        prepared = await prepare(model, request, only_counts=True)
         count = sum(map(len, prepared.work.prompts))
         await call.reply({"object": "response.input_tokens", "input_tokens": count})
 

@@ -12,7 +12,6 @@ from support.replies import CHECKED, WRITTEN, Written
 from nanoaccel.server.chat import Reply, ReplyReader
 from nanoaccel.server.chat.families.form import ReplyForm, Wanted
 from nanoaccel.server.chat.families.table import form_of
-from nanoaccel.server.chat.reading.hidden import HidingReader
 from nanoaccel.server.chat.reading.marks import MarkScanner
 
 THOUGHTS = [
@@ -126,16 +125,6 @@ def test_harmony_parts_channels() -> None:
     text = ' to=functions.f<|channel|>commentary json<|message|>{"a": 1}<|call|>'
     reply = read(form("harmony").reader(Wanted("")), text)
     assert (calls_of(reply), reply.finish_reason) == ((("f", '{"a": 1}'),), "tool_calls")
-
-
-@given(st.text("ab<>|", max_size=30), CUTS)
-def test_hiding_reader_leaves_tokens_out(text: str, cuts: list[int]) -> None:
-    def reader() -> HidingReader:
-        return HidingReader(["<a>", "<a>b", "<|b|>"], form().reader(Wanted("")))
-
-    assert read(reader(), text, cuts) == read(reader(), text)
-    shown = read(reader(), text).content
-    assert len(shown) == len(text) or shown != text
 
 
 def test_mark_scanner_finds_the_longest() -> None:

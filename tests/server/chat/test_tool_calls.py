@@ -154,6 +154,27 @@ def test_forms_can_be_named(serve_echo: ServeEcho) -> None:
     assert choice_of(ask(served, "<think>a</think>b"))["message"]["content"] == "<think>a</think>b"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_text_that_spells_special_tokens_stays(stream: bool, serve_echo: ServeEcho) -> None:
+    marks = ("[TOOL_CALLS]", "[ARGS]")
+    served = serve_echo("none", marks, tool_parser="mistral", reasoning_parser="none")
+    value = "a<mark>b<tool>"
+    schema = {"type": "object", "properties": {"city": {"enum": [value]}}, "required": ["city"],
+              "additionalProperties": False}  # fmt: skip
+    tool = {"type": "function", "function": {"name": "weather", "parameters": schema}}
+
+    def told(**fields: Any) -> dict[str, Any]:
+        answer = ask(served, "a", stream=stream, seed=1, **fields)
+        return joined(answer) if stream else choice_of(answer)
+
+    ((name, arguments),) = called(
+        told(tools=[tool], tool_choice="required", parallel_tool_calls=False)
+    )
+    assert (name, json.loads(arguments)) == ("weather", {"city": value})
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"enum": [value]}}}
+    assert json.loads(told(tools=[], response_format=form)["message"]["content"]) == value
+
+
 def test_calls_and_results_go_back_to_the_template(serve_echo: ServeEcho) -> None:
     served = serve_echo('<tool_call> "arguments', MARKS)
     message = choice_of(ask(served, CALL))["message"]

@@ -149,6 +149,20 @@ def test_detokenizer_pieces_join_to_the_decoded_whole(
     assert "".join(_pieces(tokenizer, [[token_id] for token_id in ids])) == whole
 
 
+@pytest.mark.parametrize("make", TOKENIZERS)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_detokenizer_leaves_out_what_is_named_alone(
+    make: Callable[[], Tokenizer], data: st.DataObject
+) -> None:
+    tokenizer = make()
+    ids = [token_id for part in data.draw(_parts(make)) for token_id in part]
+    detokenizer = detokenizers_of(tokenizer, frozenset({"<s>"}))()
+    text = "".join([*(detokenizer.push([token_id]) for token_id in ids), detokenizer.flush()])
+    left = [token_id for token_id in ids if token_id != tokenizer.token_to_id("<s>")]
+    assert text == tokenizer.decode(left, skip_special_tokens=False)
+
+
 @settings(deadline=None)
 @given(st.lists(st.sampled_from([0x41, 0xC3, 0xA9, 0xE4, 0xED, 0xA0, 0xF0, 0x9F, 0xFF, 0x80])))
 def test_detokenizer_byte_level_replaces_invalid_bytes_as_the_tokenizer_does(
@@ -223,9 +237,9 @@ class _Counting:
     def __getattr__(self, name: str) -> object:
         return getattr(self._tokenizer, name)
 
-    def decode(self, ids: list[int]) -> str:
+    def decode(self, ids: list[int], skip_special_tokens: bool) -> str:
         self.decoded += len(ids)
-        text: str = self._tokenizer.decode(ids)
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
         return text
 
 

@@ -250,3 +250,28 @@ def test_import_leaves_jinja2_and_torch_out() -> None:
     check = f"import sys, nanoaccel.text; print({heavy} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_output_text_keeps_special_tokens_by_id(tmp_path: Path) -> None:
+    tokenizer = _load(tmp_path)
+    hello = tokenizer.encode("a</s>", add_special_tokens=False)
+    spelled = [token for letter in "</s>" for token in tokenizer.encode(letter)[1:]]
+    ids = [*hello, *spelled, _id("<|end|>")]
+
+    def text(*kept: str, stops: tuple[str, ...] = ()) -> tuple[str, str | None]:
+        output = tokenizer.output_text(
+            (), stops, skip_special_tokens=True, kept_special_tokens=[_id(token) for token in kept]
+        )
+        shown = ""
+        for token in ids:
+            shown += output.push(token, may_stop=True)
+            if output.matched:
+                break
+        return shown + output.finish(), output.stop_string
+
+    assert text() == ("a</s>", None)
+    assert text("<|end|>") == ("a</s><|end|>", None)
+    assert text("</s>", "<|end|>") == ("a</s></s><|end|>", None)
+    assert text("</s>", stops=("</s></s>",)) == ("a", "</s></s>")
+    assert text("</s>", stops=("</s></s></s>",)) == ("a</s></s>", None)
+    assert text(stops=("</s></s>",)) == ("a", "</s></s>")

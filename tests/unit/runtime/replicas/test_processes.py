@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from nanoaccel.errors import (
 )
 from nanoaccel.runtime.async_llm import AsyncLLM
 from nanoaccel.runtime.llm import LLM
+from nanoaccel.runtime.replicas import replica
 from nanoaccel.runtime.replicas.client import ReplicaClient
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
@@ -202,6 +204,27 @@ def test_replicas_close_leaves_no_process(bundle: Path) -> None:
     assert llm.counters().finished == {"cancelled": 1}
     with pytest.raises(ClosedError, match="this LLM is closed"):
         llm.generate("abc")
+
+
+@pytest.mark.usefixtures("slow")
+def test_replicas_close_kills_an_engine_that_hangs(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(replica, "_PATIENCE", 0.5)
+    llm = open_two(bundle)
+    streams = [llm.stream(text, LONG) for text in ("abc", "def")]
+    for stream in streams:
+        next(stream)
+    pids = pids_of(llm)
+    os.kill(pids[0], signal.SIGSTOP)
+    begun = time.monotonic()
+    llm.close()
+    assert time.monotonic() - begun < 5
+    assert not any(map(is_alive, pids))
+    assert [list(stream)[-1].finish_reason for stream in streams] == ["cancelled"] * 2
+    assert [record.message for record in caplog.records] == [
+        "engine 1 of 2 does not end, and is killed"
+    ]
 
 
 @pytest.mark.usefixtures("slow")

@@ -46,6 +46,7 @@ def test_params_say_what_to_write_instead_of_a_text() -> None:
 
 
 WRONG = ["x", "0.5", True, b"x", [1], {"a": 1}, {1}, object(), 1.5, math.nan, 1j, np.arange(2)]
+IDS = ("stop_token_ids", "kept_special_tokens")
 FINE = {
     "stop": ("x", "0.5"),
     "ignore_eos": (True,),
@@ -62,8 +63,8 @@ FINE = {
 def test_params_refuse_every_wrong_type_by_name(name: str, value: object) -> None:
     if any(value is one for one in FINE.get(name, ())):
         SamplingParams(**{name: value})
-    elif name == "stop_token_ids" and isinstance(value, list | set | np.ndarray):
-        assert SamplingParams(stop_token_ids=value).stop_token_ids  # type: ignore[arg-type]
+    elif name in IDS and isinstance(value, list | set | np.ndarray):
+        assert getattr(SamplingParams(**{name: value}), name)
     else:
         with pytest.raises(SamplingError, match=name) as caught:
             SamplingParams(**{name: value})

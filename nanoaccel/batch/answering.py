@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from nanoaccel.batch.lines import Problem, Reply, Request
-from nanoaccel.server.in_process import Answer, InProcessServer
+from nanoaccel.server.connections.in_process import Answer, InProcessServer
 from nanoaccel.server.models.entry import Pulse
 
 _TRIES = 5

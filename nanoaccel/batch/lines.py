@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from nanoaccel.server.app import BATCH_URLS
-from nanoaccel.server.in_process import Answer
+from nanoaccel.server.connections.in_process import Answer
 
 Key: TypeAlias = str | int
 """What an answer is found by: the custom_id, or the number of a line that has none."""

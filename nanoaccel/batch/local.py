@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from nanoaccel.batch.answering import Answerer, answer_all
 from nanoaccel.batch.lines import Reply, Request
 from nanoaccel.server.config import ServerConfig
-from nanoaccel.server.in_process import InProcessServer
+from nanoaccel.server.connections.in_process import InProcessServer
 
 
 def run_here(

@@ -22,13 +22,13 @@ from nanoaccel.server.http.access import CheckHost, LimitHeaders, RefuseSurplus,
 from nanoaccel.server.http.dialect import Dialect, OpenAIDialect, error_content
 from nanoaccel.server.http.endpoint import Handler, JsonEndpoint
 from nanoaccel.server.http.request_log import RequestLog
-from nanoaccel.server.machine import EngineEndpoint
 from nanoaccel.server.openai.chat import chat_completions
 from nanoaccel.server.openai.completions import completions
 from nanoaccel.server.openai.embeddings import embeddings
 from nanoaccel.server.openai.models import ModelsEndpoints
 from nanoaccel.server.openapi.document import OpenApiEndpoint
-from nanoaccel.server.operators import OperatorEndpoints
+from nanoaccel.server.operators.endpoints import OperatorEndpoints
+from nanoaccel.server.operators.machine import EngineEndpoint
 from nanoaccel.server.page import page_routes
 from nanoaccel.server.responses.endpoint import count_input_tokens, responses
 from nanoaccel.server.responses.events import ResponsesDialect

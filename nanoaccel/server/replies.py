@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from nanoaccel.runtime.types.outputs import Chunk
 from nanoaccel.server.chat import Part, ReplyReader
-from nanoaccel.server.generation import Generation
+from nanoaccel.server.generation.generation import Generation
 from nanoaccel.server.openai.answers import UsageCount, finish_reason
 
 

@@ -15,9 +15,9 @@ import uvicorn
 from nanoaccel.errors import ConfigError
 from nanoaccel.server.app import create_app
 from nanoaccel.server.config import ServerConfig
-from nanoaccel.server.connection import connections
+from nanoaccel.server.connections.connection import connections
+from nanoaccel.server.connections.sockets import allow_files
 from nanoaccel.server.service import Service
-from nanoaccel.server.sockets import allow_files
 
 # The event loop takes turns with the engine's thread and those that read prompts: with Python's own
 # 5 ms for each of them, a burst of prompts keeps it waiting.

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 
 from nanoaccel.server.api_error import ApiError, bad_request
 from nanoaccel.server.chat.request import completed
+from nanoaccel.server.generation.intake import read_in_thread, text_size
 from nanoaccel.server.http.call import Call
-from nanoaccel.server.intake import read_in_thread, text_size
 from nanoaccel.server.models.model import Model
 from nanoaccel.server.openai.messages import read_chat_options, read_messages
 from nanoaccel.server.openai.running import model_for

@@ -16,7 +16,7 @@ from support.servers import Served, serving
 
 from nanoaccel.errors import ConfigError
 from nanoaccel.server.config import Limits, ServerConfig
-from nanoaccel.server.sockets import notice_silence
+from nanoaccel.server.connections.sockets import notice_silence
 
 ASKED = {"prompt": "a", "max_tokens": 1}
 

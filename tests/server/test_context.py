@@ -16,7 +16,7 @@ from support.fake_llms import CONTEXT, WatchedBackend
 from support.servers import Answer, Served, serving
 
 from nanoaccel.server.api_error import ApiError
-from nanoaccel.server.context_length import check_length
+from nanoaccel.server.generation.context_length import check_length
 
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 LONG = {"ignore_eos": True, "stream": True, "return_progress": True}

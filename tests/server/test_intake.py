@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.servers import Served
 
-from nanoaccel.server.intake import read_in_thread, text_size
+from nanoaccel.server.generation.intake import read_in_thread, text_size
 from nanoaccel.text import Tokenizer
 
 LONG = 1 << 17

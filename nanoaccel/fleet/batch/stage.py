@@ -10,7 +10,7 @@ import numpy as np
 from nanoaccel.batch.answering import Answerer
 from nanoaccel.batch.lines import Request
 from nanoaccel.server.config import ServerConfig
-from nanoaccel.server.in_process import InProcessServer
+from nanoaccel.server.connections.in_process import InProcessServer
 
 Block: TypeAlias = dict[str, Any]
 """Columns of a block, each an array."""

@@ -13,7 +13,7 @@ from nanoaccel.fleet.serve.autoscaling import RUNNING, WAITING_TOKENS
 from nanoaccel.fleet.serve.config import FleetConfig
 from nanoaccel.fleet.serve.forwarded import Forwarded
 from nanoaccel.runtime.engine.metrics import Counters
-from nanoaccel.server.in_process import InProcessServer
+from nanoaccel.server.connections.in_process import InProcessServer
 
 SPEED, CACHE_TOKENS = "speed", "cache_tokens"
 

@@ -9,7 +9,7 @@ from nanoaccel.server.anthropic.blocks import BlockWriter
 from nanoaccel.server.anthropic.request import read_request
 from nanoaccel.server.api_error import bad_request
 from nanoaccel.server.chat import ChatRequest, ReplyReader, prepare
-from nanoaccel.server.generation import Generation
+from nanoaccel.server.generation.generation import Generation
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.openai.answers import UsageCount
 from nanoaccel.server.openai.running import generation_of, model_for

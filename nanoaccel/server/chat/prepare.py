@@ -15,9 +15,9 @@ from nanoaccel.server.chat.families.form import ReplyForm, Wanted
 from nanoaccel.server.chat.families.tools import Tool, checked_tools
 from nanoaccel.server.chat.reading.reader import ReplyReader
 from nanoaccel.server.chat.request import ChatRequest
-from nanoaccel.server.context_length import prompt_refusal
-from nanoaccel.server.generation import Work
-from nanoaccel.server.intake import read_in_thread, text_size
+from nanoaccel.server.generation.context_length import prompt_refusal
+from nanoaccel.server.generation.generation import Work
+from nanoaccel.server.generation.intake import read_in_thread, text_size
 from nanoaccel.server.models.model import Model
 
 

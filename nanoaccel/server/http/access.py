@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nanoaccel.server.api_error import ApiError
 from nanoaccel.server.config import ServerConfig
+from nanoaccel.server.connections.extensions import SURPLUS
 from nanoaccel.server.http.dialect import error_content
-from nanoaccel.server.http.extensions import SURPLUS
 
 _ALWAYS = ("/health", "/ready")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from nanoaccel.server.api_error import ApiError
+from nanoaccel.server.connections.extensions import SEND_PART, SendPart
 from nanoaccel.server.http.dialect import Dialect, compact_json, error_content
-from nanoaccel.server.http.extensions import SEND_PART, SendPart
 from nanoaccel.server.http.fields import Fields
 from nanoaccel.server.service import Service
 

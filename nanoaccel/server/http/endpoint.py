@@ -13,11 +13,11 @@ from starlette.types import Receive, Scope, Send
 
 from nanoaccel.errors import NanoAccelError
 from nanoaccel.server.api_error import ApiError, api_error, stopping
+from nanoaccel.server.connections.extensions import ABORT
 from nanoaccel.server.http.access import refuse
 from nanoaccel.server.http.body import read_object
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.http.dialect import Dialect, OpenAIDialect
-from nanoaccel.server.http.extensions import ABORT
 from nanoaccel.server.service import Service
 
 Handler: TypeAlias = Callable[[Call], Awaitable[None]]

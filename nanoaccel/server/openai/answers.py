@@ -11,7 +11,7 @@ from nanoaccel.errors import GenerationError
 from nanoaccel.runtime.sampling.grammar.mask import TOO_COMPLEX
 from nanoaccel.runtime.types.outputs import Chunk, Completion
 from nanoaccel.server.api_error import ApiError, stopping
-from nanoaccel.server.generation import Generation
+from nanoaccel.server.generation.generation import Generation
 
 _REASONS = {"stop": "stop", "length": "length", "timeout": "length"}
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.server.api_error import bad_request
 from nanoaccel.server.config import Limits
-from nanoaccel.server.generation import Work
+from nanoaccel.server.generation.generation import Work
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.http.fields import Fields
 from nanoaccel.server.models.model import Model

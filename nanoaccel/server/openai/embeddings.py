@@ -9,7 +9,7 @@ from typing import Any
 from nanoaccel.runtime.types.plan import Float32Array
 from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.server.api_error import ApiError, bad_request
-from nanoaccel.server.generation import Generation, Work
+from nanoaccel.server.generation.generation import Generation, Work
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.http.fields import Fields, shown
 from nanoaccel.server.openai.answers import finish_reason

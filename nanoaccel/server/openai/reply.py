@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nanoaccel.runtime.types.outputs import Completion
-from nanoaccel.server.generation import Generation
+from nanoaccel.server.generation.generation import Generation
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.openai.answers import UsageCount
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from nanoaccel.errors import QueueFullError
 from nanoaccel.server.api_error import api_error
-from nanoaccel.server.generation import Generation, Work
+from nanoaccel.server.generation.generation import Generation, Work
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.models.model import Model
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nanoaccel.runtime.types.outputs import Chunk
-from nanoaccel.server.generation import Generation
+from nanoaccel.server.generation.generation import Generation
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.http.fields import Fields
 from nanoaccel.server.openai.answers import UsageCount

@@ -8,7 +8,7 @@ from nanoaccel.errors import NanoAccelError
 from nanoaccel.runtime.types.outputs import Chunk
 from nanoaccel.server.api_error import ApiError, api_error
 from nanoaccel.server.chat import ChatRequest, Reasoning, ReplyReader, prepare
-from nanoaccel.server.generation import Generation
+from nanoaccel.server.generation.generation import Generation
 from nanoaccel.server.http.call import Call
 from nanoaccel.server.models.model import Model
 from nanoaccel.server.openai.answers import UsageCount

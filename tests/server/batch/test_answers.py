@@ -18,7 +18,7 @@ from nanoaccel.batch.lines import Reply, Request
 from nanoaccel.batch.local import run_here
 from nanoaccel.errors import NanoAccelError
 from nanoaccel.server.config import Limits, ServerConfig
-from nanoaccel.server.in_process import InProcessServer
+from nanoaccel.server.connections.in_process import InProcessServer
 
 
 def run(

@@ -15,7 +15,7 @@ from nanoaccel.batch.answer_file import open_answers
 from nanoaccel.batch.lines import Key, Reply, Request
 from nanoaccel.batch.request_file import RequestFile, open_requests, unanswered
 from nanoaccel.errors import ConfigError, NanoAccelError
-from nanoaccel.server.in_process import Answer
+from nanoaccel.server.connections.in_process import Answer
 
 KEYS: set[Key] = {f"r{n}" for n in range(8)}
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.batch_files import request_of
 
 from nanoaccel.batch.lines import Reply, Request, begins_answer
-from nanoaccel.server.in_process import Answer
+from nanoaccel.server.connections.in_process import Answer
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False),

@@ -13,8 +13,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nanoaccel.server.api_error import ApiError
 from nanoaccel.server.config import ServerConfig
-from nanoaccel.server.http.extensions import ABORT, SEND_PART, SURPLUS
-from nanoaccel.server.sockets import notice_silence, was_reset
+from nanoaccel.server.connections.extensions import ABORT, SEND_PART, SURPLUS
+from nanoaccel.server.connections.sockets import notice_silence, was_reset
 
 # Connections beyond the limit that are still told so.
 _TOLD = 64

@@ -19,8 +19,8 @@ from nanoaccel.runtime.streams import call_in
 from nanoaccel.runtime.types.outputs import Chunk, Completion, join_chunks
 from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.server.api_error import ApiError
-from nanoaccel.server.context_length import check_length, prompt_refusal
-from nanoaccel.server.intake import read_in_thread, text_size
+from nanoaccel.server.generation.context_length import check_length, prompt_refusal
+from nanoaccel.server.generation.intake import read_in_thread, text_size
 from nanoaccel.server.metrics.latencies import CompletionWatch
 
 

@@ -1,0 +1,1 @@
+"""What carries requests: sockets and their care, or a call within this process."""

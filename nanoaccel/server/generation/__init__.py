@@ -1,0 +1,1 @@
+"""From what is asked to completions on their way."""

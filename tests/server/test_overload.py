@@ -89,6 +89,13 @@ def test_reader_that_is_too_slow_is_cancelled(letters: Path) -> None:
         assert served.post("/v1/completions", {"prompt": "a"}).status == 200
 
 
+def test_whole_answer_has_no_reader_that_could_be_slow(letters: Path) -> None:
+    """Chunks wait for the event loop, which other work may keep; no client is to blame."""
+    asked = {"prompt": ["a"] * 16, "max_tokens": 40, "ignore_eos": True}
+    with serving(letters, limits=Limits(backlog=0)) as served:
+        assert served.post("/v1/completions", asked).status == 200
+
+
 def test_silent_stream_is_pinged(letters: Path, backends: list[WatchedBackend]) -> None:
     with serving(letters, ping=0.05) as served:
         backends[0].hold()

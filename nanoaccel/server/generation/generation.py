@@ -72,6 +72,7 @@ class Generation:
         self._woken = False
         self._most_waiting = backlog * len(self._requests)
         self._overrun = False
+        self._reader_is_here = True
         self._on_backlog = on_backlog
         self._left = len(self._requests)
         begin = 0
@@ -120,12 +121,14 @@ class Generation:
         Raises:
             ApiError: Too many wait already.
         """
+        self._reader_is_here = True
         while self._left > 0:
             if self._overrun:
                 raise ApiError(408, "the answer was not read fast enough", "slow_reader")
             self._filled.clear()
             self._woken = False
             if self._chunks:
+                self._reader_is_here = False  # until it has sent these
                 return [self._note(*self._chunks.popleft()) for _ in range(len(self._chunks))]
             await self._filled.wait()
         return []
@@ -154,7 +157,8 @@ class Generation:
         if begin > 0:
             chunk = replace(chunk, index=begin + chunk.index)
         self._chunks.append((time.perf_counter(), chunk))
-        if len(self._chunks) > self._most_waiting and not self._overrun:
+        too_many = len(self._chunks) > self._most_waiting and not self._reader_is_here
+        if too_many and not self._overrun:
             self._overrun = True
             self.cancel()
             call_in(self._loop, self._on_backlog)

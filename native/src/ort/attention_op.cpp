@@ -2,6 +2,7 @@
 
 #include "attention/attention.h"
 #include "isa/path.h"
+#include "ort/float_op.h"
 #include "ort/session_pool.h"
 #include "ort/tensor.h"
 
@@ -214,26 +215,14 @@ Presence input_presence(const CustomOp*, size_t index) {
 }
 
 constexpr CustomOp kAttention = [] {
-  CustomOp op = {};
-  op.version = kApiVersion;
+  CustomOp op = float_op();
   op.name = [](const CustomOp*) { return "PagedAttention"; };
-  op.provider = [](const CustomOp*) { return "CPUExecutionProvider"; };
   op.input_type = input_type;
   op.input_count = [](const CustomOp*) -> size_t { return kInputs; };
-  op.output_type = [](const CustomOp*, size_t) { return ElementType::kFloat; };
-  op.output_count = [](const CustomOp*) -> size_t { return 1; };
   op.destroy = [](void* kernel) { delete static_cast<AttentionKernel*>(kernel); };
   op.input_presence = input_presence;
-  op.output_presence = [](const CustomOp*, size_t) { return Presence::kRequired; };
-  op.input_memory = [](const CustomOp*, size_t) { return 0; };
-  op.variadic_input_minimum = [](const CustomOp*) { return 0; };
-  op.variadic_input_alike = [](const CustomOp*) { return 0; };
-  op.variadic_output_minimum = [](const CustomOp*) { return 0; };
-  op.variadic_output_alike = [](const CustomOp*) { return 0; };
   op.create = create;
   op.compute = compute;
-  op.first_version = [](const CustomOp*) { return 1; };
-  op.last_version = [](const CustomOp*) { return 1; };
   return op;
 }();
 

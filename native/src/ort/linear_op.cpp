@@ -2,6 +2,7 @@
 
 #include "isa/path.h"
 #include "linear/linear.h"
+#include "ort/float_op.h"
 #include "ort/session_pool.h"
 #include "ort/tensor.h"
 
@@ -126,28 +127,16 @@ ElementType input_type(const CustomOp*, size_t index) {
 }
 
 constexpr CustomOp kLinear = [] {
-  CustomOp op = {};
-  op.version = kApiVersion;
+  CustomOp op = float_op();
   op.name = [](const CustomOp*) { return "Linear"; };
-  op.provider = [](const CustomOp*) { return "CPUExecutionProvider"; };
   op.input_type = input_type;
   op.input_count = [](const CustomOp*) -> size_t { return kInputs; };
-  op.output_type = [](const CustomOp*, size_t) { return ElementType::kFloat; };
-  op.output_count = [](const CustomOp*) -> size_t { return 1; };
   op.destroy = [](void* kernel) { delete static_cast<LinearKernel*>(kernel); };
   op.input_presence = [](const CustomOp*, size_t index) {
     return index <= kScales ? Presence::kRequired : Presence::kOptional;
   };
-  op.output_presence = [](const CustomOp*, size_t) { return Presence::kRequired; };
-  op.input_memory = [](const CustomOp*, size_t) { return 0; };
-  op.variadic_input_minimum = [](const CustomOp*) { return 0; };
-  op.variadic_input_alike = [](const CustomOp*) { return 0; };
-  op.variadic_output_minimum = [](const CustomOp*) { return 0; };
-  op.variadic_output_alike = [](const CustomOp*) { return 0; };
   op.create = create;
   op.compute = compute;
-  op.first_version = [](const CustomOp*) { return 1; };
-  op.last_version = [](const CustomOp*) { return 1; };
   return op;
 }();
 

@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 from support.engines import EOS, LETTERS, VOCAB_SIZE
-from support.fake_llms import WatchedBackend, write_bundle
+from support.fake_llms import WatchedBackend, skip_measurements, watch_backends, write_bundle
 from support.servers import Served, serving
 
-from nanoaccel import registry
-from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import scripted
-from nanoaccel.runtime.engine import assembly as loading
 
 
 def next_letter(tokens: Sequence[int]) -> int:
@@ -26,23 +23,13 @@ def next_letter(tokens: Sequence[int]) -> int:
 
 @pytest.fixture(autouse=True)
 def uncalibrated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No passes are run before those that a test asks for."""
-    monkeypatch.setattr(loading, "measure_verification", lambda *_, **__: None)
+    skip_measurements(monkeypatch)
 
 
 @pytest.fixture
 def backends(monkeypatch: pytest.MonkeyPatch) -> list[WatchedBackend]:
     """The backends that bundles are opened with from now on, in order; they go on the alphabet."""
-    opened: list[WatchedBackend] = []
-
-    def load(options: BackendOptions) -> WatchedBackend:
-        backend = WatchedBackend(options)
-        backend.rule = scripted(VOCAB_SIZE, next_letter)
-        opened.append(backend)
-        return backend
-
-    monkeypatch.setattr(registry.BACKENDS, "resolve", lambda _: load)
-    return opened
+    return watch_backends(monkeypatch, scripted(VOCAB_SIZE, next_letter))
 
 
 @pytest.fixture

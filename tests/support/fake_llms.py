@@ -6,12 +6,15 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from support.disk_tiers import wait_until
 from support.engines import VOCAB_SIZE, letter_tokenizer
 
+from nanoaccel import registry
 from nanoaccel.runtime.async_llm import AsyncLLM
 from nanoaccel.runtime.backends import BackendOptions
-from nanoaccel.runtime.backends.fake import FakeBackend, hashed
+from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed
+from nanoaccel.runtime.engine import assembly
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
@@ -70,6 +73,36 @@ class WatchedBackend(FakeBackend):
     def close(self) -> None:
         self.closings += 1
         super().close()
+
+
+def skip_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run no passes before those that a test asks for."""
+    monkeypatch.setattr(assembly, "measure_verification", lambda *_, **__: None)
+
+
+def watch_backends(
+    monkeypatch: pytest.MonkeyPatch, rule: Rule | None = None
+) -> list[WatchedBackend]:
+    """The backends that bundles are opened with from now on, in order.
+
+    Args:
+        monkeypatch: Undoes it.
+        rule: What they compute, if it is not their own.
+    """
+    opened: list[WatchedBackend] = []
+
+    def load(options: BackendOptions) -> WatchedBackend:
+        opened.append(WatchedBackend(options))
+        if rule is not None:
+            opened[-1].rule = rule
+        return opened[-1]
+
+    def resolve(name: str) -> object:
+        assert name == "openvino"
+        return load
+
+    monkeypatch.setattr(registry.BACKENDS, "resolve", resolve)
+    return opened
 
 
 def wait_until_idle(llm: LLM | AsyncLLM) -> None:

@@ -5,11 +5,8 @@ from pathlib import Path
 
 import pytest
 from support.engines import Bench, letter_tokenizer
-from support.fake_llms import WatchedBackend, write_bundle
+from support.fake_llms import WatchedBackend, skip_measurements, watch_backends, write_bundle
 
-from nanoaccel import registry
-from nanoaccel.runtime.backends import BackendOptions
-from nanoaccel.runtime.engine import assembly as loading
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.text import Tokenizer
 
@@ -27,25 +24,13 @@ def layouts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(autouse=True)
 def uncalibrated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No passes are run before those that a test asks for."""
-    monkeypatch.setattr(loading, "measure_verification", lambda *_, **__: None)
+    skip_measurements(monkeypatch)
 
 
 @pytest.fixture
 def backends(monkeypatch: pytest.MonkeyPatch) -> list[WatchedBackend]:
     """The backends that bundles are opened with from now on, in order."""
-    opened: list[WatchedBackend] = []
-
-    def load(options: BackendOptions) -> WatchedBackend:
-        opened.append(WatchedBackend(options))
-        return opened[-1]
-
-    def resolve(name: str) -> object:
-        assert name == "openvino"
-        return load
-
-    monkeypatch.setattr(registry.BACKENDS, "resolve", resolve)
-    return opened
+    return watch_backends(monkeypatch)
 
 
 @pytest.fixture

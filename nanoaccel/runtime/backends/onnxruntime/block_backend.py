@@ -69,7 +69,7 @@ class OnnxBlockBackend(Timed):
             cache_precision=precision,
             threads=threads,
             cache_layout=f"onnxruntime {ort.__version__}, computes {options.precision}, "
-            f"operators {operators.path}, blocks of {BLOCK_SIZE} x {precision}, "
+            f"operators {operators.version}, blocks of {BLOCK_SIZE} x {precision}, "
             f"{layout.described()}",
             state_size=signature.state_size,
         )

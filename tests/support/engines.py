@@ -13,7 +13,7 @@ from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed, scripted
 from nanoaccel.runtime.engine.engine import Engine
 from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.execution.runner import ModelRunner
-from nanoaccel.runtime.kv import CacheEviction, CacheShape, DiskTier, PagedCache, make_cache
+from nanoaccel.runtime.kv import CacheEviction, DiskTier, PagedCache
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
@@ -72,12 +72,7 @@ class Bench:
         tier_bytes: What it may take.
         drafters: Guess tokens.
         controller: Chooses how many guesses are checked.
-
-    Attributes:
-        slots: Whether the backend has slots; the fixture ``layouts`` changes it.
     """
-
-    slots = False
 
     def __init__(
         self,
@@ -99,15 +94,8 @@ class Bench:
         self.time = 0.0
         chosen = hashed(VOCAB_SIZE) if rule is None else rule
         told = {"attention_scores": attention_scores, "hidden_states": hidden_states}
-        self.backend = FakeBackend(chosen, VOCAB_SIZE, slots=self.slots, **told)
-        shape = CacheShape.of(
-            num_blocks=num_blocks,
-            block_size=self.backend.info.block_size,
-            slots=self.slots,
-            sequences=max_running,
-            length=num_blocks * self.backend.info.block_size,
-        )
-        shape.allocate(self.backend)
+        self.backend = FakeBackend(chosen, VOCAB_SIZE, **told)
+        self.backend.allocate_cache(num_blocks)
         self.tier = (
             None
             if folder is None
@@ -115,7 +103,7 @@ class Bench:
         )
         times = PassTimeModel()
         budget = StepBudget(times.step, max_tokens=max_step_tokens, target=None)
-        self.cache = make_cache(shape, self.backend, tier=self.tier)
+        self.cache = PagedCache(num_blocks, self.backend.info.block_size, tier=self.tier)
         self.scheduler = Scheduler(
             self.cache,
             budget=budget,
@@ -206,7 +194,7 @@ class Bench:
             self.speculator._open,
             *(state.requests for state in self.speculator._states),
             self.scheduler._deadlines._live,
-            self.cache._tables if isinstance(self.cache, PagedCache) else self.cache._taken,
+            self.cache._tables,
         )
         assert not any(kept), "something of a request is left"
         assert self.cache.num_free == self.cache.num_blocks, "a block was lost"

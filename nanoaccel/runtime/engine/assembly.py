@@ -14,7 +14,7 @@ from nanoaccel.runtime.engine.thread import EngineThread
 from nanoaccel.runtime.execution.loader import LoadedModel
 from nanoaccel.runtime.execution.pass_timing import measure_verification
 from nanoaccel.runtime.execution.runner import ModelRunner
-from nanoaccel.runtime.kv import DiskTier, make_cache
+from nanoaccel.runtime.kv import DiskTier
 from nanoaccel.runtime.scheduling.scheduler import Scheduler
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
 from nanoaccel.runtime.speculation import Controller, Speculator
@@ -83,9 +83,7 @@ def _make_runner(model: LoadedModel, tier: DiskTier | None, config: EngineConfig
     backend, times = model.backend, model.times
     return ModelRunner(
         backend=backend,
-        cache=make_cache(
-            model.shape, backend, policy=policy, tier=tier, sharing=config.prefix_cache
-        ),
+        cache=model.shape.new_cache(policy=policy, tier=tier, sharing=config.prefix_cache),
         times=times,
         budget=StepBudget(times.step, max_tokens=config.step_tokens, target=config.time_per_token),
     )

@@ -53,12 +53,10 @@ class CacheSize:
     Args:
         num_blocks: Blocks that sequences may hold together, by what the backend is; it may raise
             what says that there is no room.
-        sequences: Sequences at once.
         length: Tokens of the longest sequence.
     """
 
     num_blocks: Callable[[BackendInfo], int]
-    sequences: int
     length: int
 
 
@@ -187,14 +185,10 @@ def add_cache(name: str, key: str, backend: Backend, size: CacheSize) -> LoadedM
         ConfigError: It does not fit in memory.
     """
     info = backend.info
-    shape = CacheShape.of(
-        num_blocks=size.num_blocks(info),
-        block_size=info.block_size,
-        slots=info.slots,
-        sequences=size.sequences,
-        length=size.length,
+    shape = CacheShape(
+        num_blocks=size.num_blocks(info), block_size=info.block_size, length=size.length
     )
-    shape.allocate(backend)
+    backend.allocate_cache(shape.num_blocks)
     return LoadedModel(name, key, backend, shape)
 
 

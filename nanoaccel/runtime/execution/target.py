@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError, MissingExtraError
+from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import Backend, BackendInfo
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.memory import free_memory
@@ -38,7 +39,7 @@ class TargetLoader:
 
         Args:
             name: Name of a backend; "auto" is the first of ``by_preference`` that is installed and
-                can do what is asked. One that would have to keep the cache in slots comes last.
+                can do what is asked. One on stock operators comes last.
 
         Raises:
             NanoAccelError: As ``loader.load``.
@@ -54,19 +55,20 @@ class TargetLoader:
     def _first(self) -> tuple[str, Backend]:
         names = by_preference(self.bundle.runtimes)
         refused: list[ConfigError | MissingExtraError] = []
-        in_slots: list[str] = []
+        stock: list[str] = []
         for name in names:
             try:
                 backend = self._open(name)
             except (ConfigError, MissingExtraError) as error:
                 refused.append(error)
                 continue
-            if not backend.info.slots or name == names[-1]:
+            own = BACKENDS.facts(name).own_operators
+            if backend.info.own_operators or not own or name == names[-1]:
                 return name, backend
             backend.close()
-            in_slots.append(name)
-        if in_slots:
-            return in_slots[0], self._open(in_slots[0])
+            stock.append(name)
+        if stock:
+            return stock[0], self._open(stock[0])
         raise _most_telling(refused)
 
     def _open(self, name: str) -> Backend:
@@ -83,7 +85,7 @@ class TargetLoader:
             memory = max(1, config.kv_cache_memory // config.engines)
             return replace(config, kv_cache_memory=memory).cache_blocks(info, length, free)
 
-        return CacheSize(num_blocks, config.max_running, length)
+        return CacheSize(num_blocks, length)
 
 
 def _most_telling(

@@ -147,7 +147,7 @@ def _load_graph(
         _check_memory("the cache of ", draft.num_blocks * info.bytes_per_block, draft)
         return draft.num_blocks
 
-    size = CacheSize(num_blocks, draft.max_running, draft.target.context_length)
+    size = CacheSize(num_blocks, draft.target.context_length)
     return load(source, name, config, size, role="draft")
 
 

@@ -20,7 +20,6 @@ from nanoaccel.runtime.execution.loader import LoadedModel
 from nanoaccel.runtime.execution.pass_timing import forward_seconds, measure_verification
 from nanoaccel.runtime.execution.target import TargetLoader
 from nanoaccel.runtime.execution.tuned.setting import AUTO, Setting, apply
-from nanoaccel.runtime.kv import make_cache
 from nanoaccel.runtime.tools.autotune.pass_seconds import PassSeconds
 from nanoaccel.runtime.types.packing import even_plan
 
@@ -126,7 +125,7 @@ class GraphPool:
             passes = PassSeconds(model, self.clock)
             passes.run()
             pages.gather()
-            cache = make_cache(model.shape, model.backend, sharing=False)
+            cache = model.shape.new_cache(sharing=False)
             tokens = min(LONG_PROMPT, model.shape.first_tokens, self._bundle.context_length)
             cache.allocate(0, tokens)
             out = np.empty(cache.num_blocks, np.int32)

@@ -9,7 +9,6 @@ import numpy as np
 
 from nanoaccel.runtime.execution.loader import LoadedModel
 from nanoaccel.runtime.execution.pass_timing import PassBench
-from nanoaccel.runtime.kv import make_cache
 from nanoaccel.runtime.types.packing import even_plan
 
 # The second also verifies draft tokens.
@@ -34,7 +33,7 @@ class PassSeconds:
     """
 
     def __init__(self, model: LoadedModel, clock: Callable[[], float] = time.perf_counter) -> None:
-        cache = make_cache(model.shape, model.backend, sharing=False)
+        cache = model.shape.new_cache(sharing=False)
         chunk = min(_CHUNK, model.shape.first_tokens - 1)
         blocks: list[list[int]] = []
         for sequence in range(_SEQUENCES):

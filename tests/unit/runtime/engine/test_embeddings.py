@@ -31,7 +31,6 @@ def wanted(prompt: Sequence[int], kind: PoolingKind) -> Float32Array:
     return found[-1] if kind == "last" else found.mean(axis=0)
 
 
-@pytest.mark.usefixtures("layouts")
 @pytest.mark.parametrize("seed", range(6))
 def test_embeddings_are_pooled_states(tokenizer: Tokenizer, seed: int) -> None:
     random = Random(seed)
@@ -67,7 +66,6 @@ def test_embeddings_are_pooled_states(tokenizer: Tokenizer, seed: int) -> None:
             np.testing.assert_allclose(last.embedding, wanted(prompt, pooling.kind), rtol=1e-5)
 
 
-@pytest.mark.usefixtures("layouts")
 def test_last_state_begins_with_cached_tokens_and_the_mean_does_not(tokenizer: Tokenizer) -> None:
     bench = Bench(tokenizer)
     found = []

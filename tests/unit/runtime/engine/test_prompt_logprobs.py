@@ -34,7 +34,6 @@ def assert_true(told: Completion, prompt: Sequence[int], top: int) -> None:
         assert [value for _, value in entry.top] == pytest.approx(-np.sort(-wanted)[:top], abs=1e-4)
 
 
-@pytest.mark.usefixtures("layouts")
 @pytest.mark.parametrize("seed", range(6))
 def test_prompt_logprobs_are_the_models(tokenizer: Tokenizer, seed: int) -> None:
     random = Random(seed)
@@ -67,7 +66,6 @@ def test_prompt_logprobs_are_the_models(tokenizer: Tokenizer, seed: int) -> None
             assert_true(told, prompt, top)
 
 
-@pytest.mark.usefixtures("layouts")
 def test_prompt_is_scored_once_whatever_is_given_up(tokenizer: Tokenizer) -> None:
     bench = Bench(tokenizer, RULE, num_blocks=10, max_step_tokens=4)
     request = bench.submit(PROMPT, prompt_logprobs=2, max_tokens=12, ignore_eos=True)
@@ -82,7 +80,6 @@ def test_prompt_is_scored_once_whatever_is_given_up(tokenizer: Tokenizer) -> Non
     assert sum(rows) == len(PROMPT) - 1 - 12 + 12 + 1
 
 
-@pytest.mark.usefixtures("layouts")
 def test_scored_prompt_is_computed_whole_and_left_for_others(tokenizer: Tokenizer) -> None:
     bench = Bench(tokenizer, RULE)
     scored = [bench.submit(PROMPT, prompt_logprobs=0, max_tokens=0) for _ in range(2)]

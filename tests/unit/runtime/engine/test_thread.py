@@ -39,8 +39,8 @@ class Bench:
     ) -> None:
         self.tokenizer = tokenizer
         self.backend = WatchedBackend(BackendOptions(graph=Path("none")))
-        shape = CacheShape.of(num_blocks=50, block_size=4, slots=False, sequences=8, length=64)
-        shape.allocate(self.backend)
+        shape = CacheShape(num_blocks=50, block_size=4, length=64)
+        self.backend.allocate_cache(shape.num_blocks)
         self.thread = start_engine(
             LoadedModel("fake", "fake", self.backend, shape),
             EngineConfig(max_waiting=max_waiting, speculation="off"),

@@ -58,7 +58,7 @@ class Installed:
     def __init__(self) -> None:
         self.missing: set[str] = set()
         self.refusing: set[str] = set()
-        self.slots: set[str] = set()
+        self.uncovered: set[str] = set()
         self.opened: list[str] = []
         self.closed: list[str] = []
 
@@ -72,7 +72,9 @@ class Installed:
                 raise ConfigError(f"{name} cannot", "Choose another")
             assert options.graph.read_text() == name
             installed.opened.append(name)
-            made = FakeBackend(quick(), VOCAB_SIZE, slots=name in installed.slots)
+            made = FakeBackend(quick(), VOCAB_SIZE)
+            own = name == "onnx" and name not in installed.uncovered
+            made.info = replace(made.info, own_operators=own)
             made.close = lambda: installed.closed.append(name)  # type: ignore[method-assign]
             return made
 
@@ -121,7 +123,7 @@ def test_a_graph_that_own_operators_do_not_cover_comes_last(
     bundle: Bundle, installed: Installed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operators(monkeypatch, "avx2")
-    installed.slots = {"onnx"}
+    installed.uncovered = {"onnx"}
     assert loaded(bundle).name == "openvino"
     assert installed.closed == ["onnx"]
     installed.missing = {"openvino"}

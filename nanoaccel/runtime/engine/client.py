@@ -37,7 +37,7 @@ class InProcessClient:
 
     Args:
         bundle: A bundle's folder, or a plain folder that optimum-intel exported; or an opened one.
-        backend: Name of a backend, or "auto" for the one that the bundle was made for.
+        backend: Name of a backend, or "auto" for the best of the bundle's here.
         config: Everything else.
         on_event: Called with what happens to requests, in the engine's thread.
 

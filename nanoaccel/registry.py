@@ -204,10 +204,6 @@ BACKENDS = BackendPoint(
     dict.fromkeys(("torch", "torch-inductor", "torch-openvino"), "export"),
 )
 
-RUNTIME_CHOOSERS = ExtensionPoint(
-    "nanoaccel.runtime_choosers", {"measured": "nanoaccel.evaluation.fastest:fastest_runtimes"}
-)
-
 ENGINE_CHECKS = ExtensionPoint(
     "nanoaccel.engine_checks", {"engine": "nanoaccel.evaluation.self_check:ask_engine"}
 )

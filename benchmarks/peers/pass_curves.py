@@ -12,13 +12,12 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.runtime.backends import Backend
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.execution.loader import CacheSize, LoadedModel, load
-from nanoaccel.runtime.kv import make_cache
 from nanoaccel.runtime.types.packing import even_plan
 from nanoaccel.runtime.types.plan import StepPlan
 
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 _SEQUENCES, _PAST = 16, 256
-_CACHE = CacheSize(lambda _: 16 * _SEQUENCES, sequences=_SEQUENCES, length=512)
+_CACHE = CacheSize(lambda _: 16 * _SEQUENCES, length=512)
 # A plan is named by its runtime, its sequences and the tokens of each.
 Plans = dict[tuple[str, int, int], tuple[Backend, StepPlan]]
 
@@ -58,7 +57,7 @@ def curves(folder: Path, rounds: int) -> str:
 def _plans(model: LoadedModel) -> Plans:
     """All passes of a graph."""
     backend, shape, name = model.backend, model.shape, model.name
-    cache = make_cache(shape, backend, sharing=False)
+    cache = shape.new_cache(sharing=False)
     blocks = []
     for sequence in range(_SEQUENCES):
         cache.allocate(sequence, _PAST + max(SIZES))

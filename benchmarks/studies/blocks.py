@@ -1,11 +1,12 @@
-"""Passes on ONNX Runtime: attention over blocks, over slots, and all stock operators.
+"""Passes on ONNX Runtime: with NanoAccel's operators, with its products alone, and stock.
 
     python -m benchmarks.studies.blocks BUNDLE [--threads 2] [--rounds 20] [--past 256]
         [--long 6000]
 
 One session for each: "blocks" has NanoAccel's products and attention, "slots" its products alone,
-"stock" none of its operators. They take turns in each round, and the least time of each pass
-counts, as other programs only ever add to one. "cache" is what a token takes in it.
+and ONNX Runtime's attention to copies in slots, "stock" none of its operators. They take turns in
+each round, and the least time of each pass counts, as other programs only ever add to one. "cache"
+is what a token takes in it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -30,7 +30,6 @@ from nanoaccel.runtime.backends.onnxruntime.session import open_session
 from nanoaccel.runtime.backends.onnxruntime.signature import read_signature
 from nanoaccel.runtime.cpu.threads import core_count, plan_here
 from nanoaccel.runtime.cpu.workload import Workload
-from nanoaccel.runtime.kv import SlotMemory
 from nanoaccel.runtime.native import Operators, find_operators
 from nanoaccel.runtime.types.packing import even_plan
 from nanoaccel.runtime.types.plan import StepPlan
@@ -48,11 +47,11 @@ class Case:
     tokens: int
     past: int
 
-    def plan(self, slot_blocks: int, vocabulary: int) -> StepPlan:
+    def plan(self, most_blocks: int, vocabulary: int) -> StepPlan:
         """The pass; of prompts only the last token's logits are wanted."""
         blocks = -(-(self.past + self.tokens) // 32)
         tables = [
-            list(range(s * slot_blocks, s * slot_blocks + blocks)) for s in range(self.sequences)
+            list(range(s * most_blocks, s * most_blocks + blocks)) for s in range(self.sequences)
         ]
         every = self.tokens < _LONG_PASS
         plan = even_plan(tables, self.past, self.tokens, all_rows=every)
@@ -92,15 +91,12 @@ def _over_slots(options: BackendOptions, operators: Operators) -> Backend:
 def measure(made: dict[str, Backend], every: list[Case], rounds: int) -> dict[str, list[float]]:
     """The least seconds of each case, by backend."""
     longest = max(case.past + case.tokens for case in every)
-    slots, slot_blocks = max(case.sequences for case in every), -(-longest // 32)
+    sequences, blocks = max(case.sequences for case in every), -(-longest // 32)
     for backend in made.values():
-        if backend.info.slots:
-            cast(SlotMemory, backend).allocate_slots(slots, slot_blocks)
-        else:
-            backend.allocate_cache(slots * slot_blocks)
+        backend.allocate_cache(sequences * blocks)
     found = {name: [np.inf] * len(every) for name in made}
     for index, case in enumerate(every):
-        plan = case.plan(slot_blocks, next(iter(made.values())).info.vocab_size)
+        plan = case.plan(blocks, next(iter(made.values())).info.vocab_size)
         turns = _FEW if case.tokens >= _LONG_PASS else rounds
         for turn in range(turns):
             for name in in_turn(tuple(made), turn):

@@ -52,8 +52,7 @@ class TimedSteps:
     def __init__(self, llm: LLM) -> None:
         engine: Any = llm.client.thread.engine
         self._graph, self._speculation, self._drafter = Stopwatch(), Stopwatch(), Stopwatch()
-        for runner in engine.runners:
-            self._graph.around(_graph_call(runner.backend), "run")
+        self._graph.around(_graph_call(engine.runner.backend), "run")
         for name in ("extend", "learn", "settle"):
             self._speculation.around(engine._speculator, name)
         for state in engine._speculator._states:

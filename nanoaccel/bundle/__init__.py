@@ -14,7 +14,6 @@ from nanoaccel.bundle.folder import DRAFT, Bundle, find_context_length
 from nanoaccel.bundle.graph_files import (
     MODEL_CONFIG,
     exact_graph,
-    small_cache_graph,
     weights_file,
     weights_files,
     weights_size,
@@ -40,7 +39,6 @@ __all__ = [
     "find_context_length",
     "list_files",
     "sha256_of",
-    "small_cache_graph",
     "weights_file",
     "weights_files",
     "weights_size",

@@ -31,8 +31,3 @@ def weights_size(graph: Path) -> int:
 def exact_graph(graph: Path) -> Path:
     """The file beside an ONNX graph that rounds no activations; it need not be there."""
     return graph.with_suffix(".f32.onnx")
-
-
-def small_cache_graph(graph: Path) -> Path:
-    """The file beside an ONNX graph that caches int8; it need not be there."""
-    return graph.with_suffix(".i8.onnx")

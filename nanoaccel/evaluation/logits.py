@@ -16,7 +16,7 @@ from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import Precision
 from nanoaccel.runtime.config import DEFAULT_STEP_TOKENS, EngineConfig
 from nanoaccel.runtime.execution.loader import CacheSize, load
-from nanoaccel.runtime.kv import KVCache, make_cache
+from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.types.packing import SequenceTokens, StepPacker
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array
 
@@ -96,7 +96,7 @@ class BundleLogits:
             )
         config = EngineConfig(precision=precision, threads=threads, speculation="off")
         longest = max(length, _STEP_TOKENS)
-        size = CacheSize(lambda info: 2 * -(-longest // info.block_size), _SEQUENCES, longest)
+        size = CacheSize(lambda info: 2 * -(-longest // info.block_size), longest)
         model = load(bundle, backend, config, size)
         self._backend, self._shape = model.backend, model.shape
         self._packer = StepPacker()
@@ -111,7 +111,7 @@ class BundleLogits:
 
     def read(self, passages: Sequence[Passage]) -> Iterator[Rows]:
         """Read passages, as many at once as make a step; rows come in order of passages."""
-        cache = make_cache(self._shape, self._backend, sharing=False)
+        cache = self._shape.new_cache(sharing=False)
         for chunks in self._passes([len(passage.token_ids) for passage in passages], cache):
             yield from self._run(chunks, passages, cache)
 

@@ -14,7 +14,7 @@ from nanoaccel.exporters.progress import Progress
 from nanoaccel.exporters.quantize.weight_types import FLOATS
 from nanoaccel.exporters.targets.base import BuildRequest, GraphTarget, TargetGraph
 from nanoaccel.exporters.targets.options import ExportOptions
-from nanoaccel.exporters.targets.table import TARGETS, faster_targets, with_sources
+from nanoaccel.exporters.targets.table import BASE, TARGETS, with_sources
 
 if TYPE_CHECKING:
     from nanoaccel.exporters.reference.artifacts import ModelArtifacts
@@ -28,7 +28,8 @@ class MadeGraphs:
     Args:
         graphs: Graphs that go into the bundle, the preferred one first.
         checks: Self-checks of each of them, through the engine.
-        note: The target that was left out, and why; empty when none was.
+        note: Why another target takes the place of the one that was asked for; empty when none
+            does.
     """
 
     graphs: Sequence[TargetGraph]
@@ -48,7 +49,7 @@ def make_graphs(
 
     Raises:
         NanoAccelError: A graph cannot be made, or the engine gives something else. Where the user
-            left the targets open, one that takes over the weights of another is left out instead.
+            left the target open, that whose weights it takes over takes its place instead.
     """
     left_out: list[str] = []
     targets = []
@@ -64,7 +65,7 @@ def make_graphs(
             graph = target.build(BuildRequest(artifacts, options, folder, source), progress)
             checks[target.name] = _check(folder, graph, artifacts, progress)
             made[target.name] = graph
-    kept = _kept(tuple(made), options, folder, artifacts.context)
+    kept = tuple(name for name in options.targets if name in made) or (BASE.name,)
     return MadeGraphs(
         [made[name] for name in kept],
         [check for name, check in checks.items() if name in kept],
@@ -84,15 +85,6 @@ def finish_folders(folder: Path, made: MadeGraphs) -> bool:
     return any(opened)
 
 
-def _kept(
-    made: tuple[str, ...], options: ExportOptions, folder: Path, context: int
-) -> tuple[str, ...]:
-    """The targets that go into the bundle, of those that were made, the preferred one first."""
-    if not options.fastest:
-        return tuple(name for name in options.targets if name in made)
-    return faster_targets(folder, made, context) if len(made) > 1 else made
-
-
 @contextmanager
 def _left_out_on_failure(
     target: GraphTarget, options: ExportOptions, left_out: list[str], progress: Progress
@@ -102,9 +94,9 @@ def _left_out_on_failure(
         with named_failures(progress):
             yield
     except NanoAccelError as error:
-        if not options.fastest or target.source is None:
+        if not options.fallback or target.source is None:
             raise
-        left_out.append(f"not made for {target.title}: {error.problem}")
+        left_out.append(target.not_made(error.problem))
 
 
 def _check(

@@ -49,7 +49,8 @@ def export(
             recipe's limits is taken. A search that was stopped goes on. None makes one recipe.
         draft: "auto" is a head that comes with NanoAccel for these weights, if there is one; else
             "none", a head, a bundle, or a model with the same tokenizer.
-        runtime: "openvino", "onnx", "both", or "auto": all that are the fastest at something here.
+        runtime: "openvino", "onnx", "both", or "auto": ONNX Runtime, which is fastest, and OpenVINO
+            for what cannot be exported for it, or where it is not installed.
         overwrite: Whether a bundle that stands at ``out`` is replaced.
         listener: Called with the events of each stage.
 
@@ -67,8 +68,8 @@ def export(
         >>> bundle.runtimes
         ('openvino',)
     """
-    targets, fastest = target_names(runtime), runtime == "auto"
-    check_installed(packages_of(() if fastest else targets))
+    targets, fallback = target_names(runtime), runtime == "auto"
+    check_installed(packages_of(() if fallback else targets))
     options = ExportOptions(
         recipe=recipe,
         calibration=calibration,
@@ -76,7 +77,7 @@ def export(
         search_seconds=search_seconds,
         draft=draft,
         targets=targets,
-        fastest=fastest,
+        fallback=fallback,
     )
     progress = Progress((lambda _: None) if listener is None else listener)
     target = Path(out).resolve()

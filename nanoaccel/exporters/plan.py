@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.exporters.publish import check_space
-from nanoaccel.exporters.quantize.defaults import default_recipe, obstacle_to_second_graph
+from nanoaccel.exporters.quantize.defaults import default_recipe, obstacle_to_target
 from nanoaccel.exporters.quantize.recipe import PRESETS, Recipe
 from nanoaccel.exporters.reference.options import CaptureOptions
 from nanoaccel.exporters.targets.options import ExportOptions
@@ -108,16 +108,13 @@ def _settle(
             parameters, lambda tried: check_memory(source, config, parameters, tried)
         )
         options = replace(options, recipe=recipe)
-    if not options.fastest:
+    if not options.fallback:
         return options
     for target in derived(options.targets):
         check = partial(_check_target, target, options, config)
-        reason = obstacle_to_second_graph(target.packages, options.settled, parameters, check)
+        reason = obstacle_to_target(target.packages, check)
         if reason is not None:
-            rest = tuple(name for name in options.targets if name != target.name)
-            notes = (options.note, f"not made for {target.title}: {reason}")
-            note = ". ".join(note for note in notes if note)
-            options = replace(options, targets=rest, note=note)
+            return replace(options, targets=(BASE.name,), note=target.not_made(reason))
     return options
 
 

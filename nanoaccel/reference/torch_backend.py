@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,7 @@ from nanoaccel.reference.compiling import INDUCTOR, OPENVINO, PADDED_SIZES, comp
 from nanoaccel.reference.network import Network
 from nanoaccel.reference.operator_times import OperatorTimes
 from nanoaccel.runtime.backends import BackendInfo, BackendOptions
-from nanoaccel.runtime.backends.slot_memory import CacheSlots, CacheTensor
-from nanoaccel.runtime.backends.slotted import Slotted
+from nanoaccel.runtime.backends.slots import CacheTensor, SlotMemory, Slotted
 from nanoaccel.runtime.backends.timed import Timed
 from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.cpu.runtimes import apply_to_torch
@@ -117,33 +116,30 @@ class TorchBackend(Timed, Slotted):
             device=cpu_name(),
             vocab_size=network.vocab_size,
             block_size=_BLOCK_SIZE,
-            bytes_per_block=self.block_bytes,
+            bytes_per_block=self.memory_per_block,
             cache_precision=precision,
             threads=plan.threads,
             cache_layout=f"{name} {torch.__version__}, transformers {transformers.__version__}, "
             f"computes {plan.precision}, {precision}, {_BLOCK_SIZE} x {shapes}",
-            slots=True,
             state_size=network.state_size,
             pass_sizes=PADDED_SIZES if name == OPENVINO else (),
         )
 
-    def _bind(self, slots: CacheSlots) -> None:
+    def _bind(self, memory: SlotMemory) -> None:
         assert self._network is not None, "the backend is closed"
-        self._network.bind(slots.tensors)
+        self._network.bind(memory.tensors)
 
-    def forward(self, plan: StepPlan) -> StepResult:
+    def _run(self, plan: StepPlan, slots: Sequence[int]) -> StepResult:
         assert self._network is not None, "the backend is closed"
         if torch.get_num_threads() != self._plan.threads:  # torch has one number for all models
             apply_to_torch(self._plan, torch)
         begins = plan.seq_begins.tolist()
         parts = [
             Part(*fields)
-            for fields in zip(
-                begins[:-1], begins[1:], self._slots_of(plan), plan.past_lens.tolist(), strict=True
-            )
+            for fields in zip(begins[:-1], begins[1:], slots, plan.past_lens.tolist(), strict=True)
         ]
         size = max(plan.num_computed, self.info.pass_size(len(plan.token_ids)))
         return self._network.run(plan, parts, size)
 
     def close(self) -> None:
-        self._network = self._slots = None
+        self._network = self._table = self._bound = None

@@ -40,7 +40,7 @@ class LLM:
 
     Args:
         bundle: A bundle's folder, or a plain folder that optimum-intel exported.
-        backend: Name of a backend, or "auto" for the one that the bundle was made for.
+        backend: Name of a backend, or "auto" for the best of the bundle's here.
         replicas: Number of engines, each in a process of its own with its part of the cores; a
             request goes to the one that has the least to do for it. "auto" is one for each NUMA
             node, as far as memory allows it: in this process where there is one node. One where

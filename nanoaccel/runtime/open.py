@@ -36,7 +36,7 @@ def open_client(
 
     Args:
         bundle: A bundle's folder, or a plain folder that optimum-intel exported.
-        backend: Name of a backend, or "auto" for the one that the bundle was made for.
+        backend: Name of a backend, or "auto" for the best of the bundle's here.
         config: Options of each engine.
         on_event: Listener for what happens to requests.
         replicas: Number of engines; "auto" is one for each NUMA node, as far as memory allows it.

@@ -26,7 +26,6 @@ ONNX = {
     "onnx/config.json",
     "onnx/model.onnx",
     "onnx/model.f32.onnx",
-    "onnx/model.i8.onnx",
     "onnx/model.onnx.data",
 }
 

@@ -46,10 +46,8 @@ def graph(head: DraftHead, tmp_path_factory: pytest.TempPathFactory) -> DraftGra
     with quiet():
         write_graph(head, VOCABULARY, VOCAB_SIZE, path, Recipe(weights="f32"))
     backend = load(BackendOptions(graph=path, precision="f32"))
-    shape = CacheShape.of(
-        num_blocks=8, block_size=backend.info.block_size, slots=False, sequences=1, length=256
-    )
-    shape.allocate(backend)
+    shape = CacheShape(num_blocks=8, block_size=backend.info.block_size, length=256)
+    backend.allocate_cache(shape.num_blocks)
     for_rows = DraftGraph(LoadedModel("openvino", "head", backend, shape))
     assert for_rows.has_room(Rows(0, 0, 0, np.zeros(LENGTH + 1, np.int64)))
     return for_rows

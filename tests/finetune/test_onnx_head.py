@@ -95,14 +95,8 @@ def running(folder: Path, runtime: str, precision: str) -> Iterator[DraftGraph]:
         role="draft",
     )
     backend = BACKENDS.resolve(runtime)(options)
-    shape = CacheShape.of(
-        num_blocks=16,
-        block_size=backend.info.block_size,
-        slots=backend.info.slots,
-        sequences=3,
-        length=POSITIONS,
-    )
-    shape.allocate(backend)
+    shape = CacheShape(num_blocks=16, block_size=backend.info.block_size, length=POSITIONS)
+    backend.allocate_cache(shape.num_blocks)
     draft = DraftGraph(LoadedModel(runtime, "head", backend, shape))
     yield draft
     draft.close()

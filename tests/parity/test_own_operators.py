@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -19,7 +18,6 @@ from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.onnxruntime import load
 from nanoaccel.runtime.backends.onnxruntime.operators import rewrite
-from nanoaccel.runtime.kv import SlotMemory
 from nanoaccel.runtime.native import find_operators
 from nanoaccel.runtime.types.packing import even_plan
 
@@ -47,10 +45,7 @@ def logits(graph: Path, isa: str, patch: pytest.MonkeyPatch, **options: str) -> 
     """Those of two sequences, computed together."""
     patch.setenv("NANOACCEL_ISA", isa)
     backend = load(BackendOptions(graph=graph, **options))  # type: ignore[arg-type]
-    if backend.info.slots:
-        cast(SlotMemory, backend).allocate_slots(2, 2)
-    else:
-        backend.allocate_cache(4)
+    backend.allocate_cache(4)
     plan = even_plan([[0, 1], [2, 3]], 0, TOKENS // 2, all_rows=True)
     plan.token_ids[:] = np.random.default_rng(0).integers(3, tiny_models.VOCAB_SIZE, TOKENS)
     found = backend.forward(plan).logits.copy()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nanoaccel.runtime.kv import BlockId, CacheShape, EvictionPolicy, make_cache
+from nanoaccel.runtime.kv import BlockId, EvictionPolicy, PagedCache
 
 Contents = dict[int, bytes]
 
@@ -47,27 +47,6 @@ class MemoryTier:
         pass
 
 
-class ContentMemory:
-    """The memory of slots, by what their blocks hold.
-
-    Args:
-        contents: What the blocks hold.
-    """
-
-    def __init__(self, contents: Contents) -> None:
-        self.contents = contents
-        self.copied = 0
-
-    def copy_blocks(self, source: int, target: int, count: int) -> None:
-        self.copied += count
-        for place in range(count):
-            self.contents[target + place] = self.contents[source + place]
-
-    def discard_blocks(self, first: int, count: int) -> None:
-        for block in range(first, first + count):
-            self.contents[block] = b"nothing"
-
-
 @dataclass
 class Known:
     """What a sequence should hold.
@@ -96,7 +75,6 @@ class CheckedCache:
         policy: Of the cache.
         tiered: Whether it has a ``MemoryTier``.
         sharing: Of the cache.
-        num_slots: Of a cache of slots, each as long as all; None for a paged one.
     """
 
     def __init__(
@@ -107,20 +85,12 @@ class CheckedCache:
         policy: EvictionPolicy | None = None,
         tiered: bool = False,
         sharing: bool = True,
-        num_slots: int | None = None,
     ) -> None:
         self.contents: Contents = {}
-        self.memory = ContentMemory(self.contents)
         self.tier = MemoryTier(self.contents)
-        self.cache = make_cache(
-            CacheShape(
-                num_blocks=num_blocks,
-                block_size=block_size,
-                num_slots=num_slots,
-                slot_blocks=num_blocks,
-                length=num_blocks * block_size,
-            ),
-            self.memory,  # type: ignore[arg-type]
+        self.cache = PagedCache(
+            num_blocks,
+            block_size,
             policy=policy,
             tier=self.tier if tiered else None,
             sharing=sharing,

@@ -108,14 +108,9 @@ class HeadGraph(Draft):
 
 def graph_of(backend: Draft, num_blocks: int = 64) -> DraftGraph:
     """A draft's graph with a cache."""
-    shape = CacheShape.of(
-        num_blocks=num_blocks,
-        block_size=backend.info.block_size,
-        slots=False,
-        sequences=1,
-        length=num_blocks * backend.info.block_size,
-    )
-    shape.allocate(backend)
+    block_size = backend.info.block_size
+    shape = CacheShape(num_blocks=num_blocks, block_size=block_size, length=num_blocks * block_size)
+    backend.allocate_cache(num_blocks)
     return DraftGraph(LoadedModel("fake", "fake", backend, shape))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
-from random import Random
 
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
@@ -14,10 +13,8 @@ from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed, scripted
 from nanoaccel.runtime.engine.engine import Engine
 from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.execution.runner import ModelRunner
-from nanoaccel.runtime.execution.selector import GraphSelector
-from nanoaccel.runtime.kv import CacheEviction, CacheShape, DiskTier, PagedCache, make_cache
+from nanoaccel.runtime.kv import CacheEviction, DiskTier, PagedCache
 from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.scheduling.load import Load
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduler import Scheduler
@@ -56,23 +53,6 @@ def quick() -> Rule:
     return scripted(VOCAB_SIZE, next_letter)
 
 
-class Restless(GraphSelector):
-    """Moves as the dice say."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__([PassTimeModel(decode={1: 1.0}, prompt_token=1.0)] * 2)
-        self.random = Random(seed)
-        self.moves = 0
-
-    def choose(self, load: Load) -> int:
-        assert min(load.requests, load.computed + load.pending) > 0
-        assert load.computed >= 0
-        if self.random.random() < 0.2:
-            self.moves += 1
-            self.current = 1 - self.current
-        return self.current
-
-
 class Bench:
     """An engine with its requests, driven step by step.
 
@@ -92,13 +72,7 @@ class Bench:
         tier_bytes: What it may take.
         drafters: Guess tokens.
         controller: Chooses how many guesses are checked.
-        chooser: Says which of two graphs runs; without it there is one.
-
-    Attributes:
-        slots: Whether backends have slots; the fixture ``layouts`` changes it.
     """
-
-    slots = False
 
     def __init__(
         self,
@@ -115,35 +89,24 @@ class Bench:
         tier_bytes: int = 1 << 20,
         drafters: Sequence[Drafter] = (),
         controller: Controller | None = None,
-        chooser: GraphSelector | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.time = 0.0
         chosen = hashed(VOCAB_SIZE) if rule is None else rule
         told = {"attention_scores": attention_scores, "hidden_states": hidden_states}
-        layouts = [self.slots] if chooser is None else [self.slots, not self.slots]
-        self.tier = None
-        runners: list[ModelRunner] = []
-        for slots in layouts:
-            backend = FakeBackend(chosen, VOCAB_SIZE, slots=slots, **told)
-            shape = CacheShape.of(
-                num_blocks=num_blocks,
-                block_size=backend.info.block_size,
-                slots=slots,
-                sequences=max_running,
-                length=num_blocks * backend.info.block_size,
-            )
-            shape.allocate(backend)
-            if folder is not None:
-                self.tier = DiskTier(folder, identity="fake", max_bytes=tier_bytes, memory=backend)
-            times = PassTimeModel()
-            budget = StepBudget(times.step, max_tokens=max_step_tokens, target=None)
-            cache = make_cache(shape, backend, tier=self.tier)
-            runners.append(ModelRunner(backend, cache, times, budget))
-        self.backend, self.cache = runners[0].backend, runners[0].cache
+        self.backend = FakeBackend(chosen, VOCAB_SIZE, **told)
+        self.backend.allocate_cache(num_blocks)
+        self.tier = (
+            None
+            if folder is None
+            else DiskTier(folder, identity="fake", max_bytes=tier_bytes, memory=self.backend)
+        )
+        times = PassTimeModel()
+        budget = StepBudget(times.step, max_tokens=max_step_tokens, target=None)
+        self.cache = PagedCache(num_blocks, self.backend.info.block_size, tier=self.tier)
         self.scheduler = Scheduler(
             self.cache,
-            budget=runners[0].budget,
+            budget=budget,
             max_running=max_running,
             max_waiting=max_waiting,
             clock=self.now,
@@ -156,11 +119,10 @@ class Bench:
             clock=self.now,
         )
         self.engine = Engine(
-            runners,
+            ModelRunner(self.backend, self.cache, times, budget),
             self.scheduler,
             self.speculator,
             emit=self._note,
-            selector=chooser,
             clock=self.now,
         )
         self.events: list[Event] = []
@@ -232,7 +194,7 @@ class Bench:
             self.speculator._open,
             *(state.requests for state in self.speculator._states),
             self.scheduler._deadlines._live,
-            self.cache._tables if isinstance(self.cache, PagedCache) else self.cache._taken,
+            self.cache._tables,
         )
         assert not any(kept), "something of a request is left"
         assert self.cache.num_free == self.cache.num_blocks, "a block was lost"

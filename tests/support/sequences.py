@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 from support import tiny_models
 
 from nanoaccel.runtime.backends import Backend
-from nanoaccel.runtime.kv import SlotMemory
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
-# What the cache of the backend holds: so many blocks, or slots of so many tokens.
-BLOCKS = 40
-SLOTS, SLOT_TOKENS = 8, 160
+BLOCKS = 40  # of the cache
 
 
 class Sequences:
@@ -25,33 +20,17 @@ class Sequences:
         self.tokens = [random.integers(3, tiny_models.VOCAB_SIZE, n) for n in lengths]
         self.dropped = [0] * len(lengths)
         self.pad_to = 0
-        self.free = self.numbers(random)
+        self.free = random.permutation(BLOCKS)
         self.blocks = [self.take(-(-length // backend.info.block_size)) for length in lengths]
-
-    def numbers(self, random: np.random.Generator) -> np.ndarray:
-        """All blocks in any order, or all slots with theirs: [slots, blocks]."""
-        if not self.backend.info.slots:
-            return random.permutation(BLOCKS)
-        blocks = SLOT_TOKENS // self.backend.info.block_size
-        return random.permutation(np.arange(SLOTS * blocks).reshape(SLOTS, blocks))
 
     def take(self, count: int) -> np.ndarray:
         """Blocks that nobody has."""
-        if self.backend.info.slots:
-            slot, self.free = self.free[0], self.free[1:]
-            return slot[:count]
         taken, self.free = np.split(self.free, [count])
         return taken
 
     def drop(self, sequence: int, places: list[int]) -> None:
         """Forget blocks of a sequence."""
-        held = self.blocks[sequence]
-        kept = np.delete(held, places)
-        if self.backend.info.slots:  # they close up
-            for target, source in zip(held, kept, strict=False):
-                cast(SlotMemory, self.backend).copy_blocks(int(source), int(target), 1)
-            kept = held[: len(kept)]
-        self.blocks[sequence] = kept
+        self.blocks[sequence] = np.delete(self.blocks[sequence], places)
         self.dropped[sequence] += len(places) * self.backend.info.block_size
 
     def step(

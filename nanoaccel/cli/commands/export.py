@@ -35,8 +35,8 @@ def export(
         str,
         typer.Option(
             metavar="openvino|onnx|both|auto",
-            help="What runs it; auto is all that are the fastest at something here. All have the "
-            "same weights.",
+            help="What runs it; auto is onnx, which is fastest, or openvino where the model has no "
+            "such graph. Both have the same weights.",
         ),
     ] = "auto",
     overwrite: Annotated[

@@ -16,8 +16,6 @@ _SHARES = ((0.4e9, 0.5), (1.5e9, 0.65), (4e9, 0.8))
 _SHARE_BEYOND = 0.9
 # Groups of 32 with zero points lose least at equal size.
 _DEFAULT = Recipe(symmetric=False, group_size=32, methods=("awq", "scale-estimation"))
-# Beyond so many bytes of weights a second graph of the same model costs more than it brings.
-_MOST_FOR_TWO = 4_000_000_000
 
 
 def default_recipe(parameters: int, fits: Callable[[Recipe], object]) -> Recipe:
@@ -42,22 +40,16 @@ def default_recipe(parameters: int, fits: Callable[[Recipe], object]) -> Recipe:
     return recipe
 
 
-def obstacle_to_second_graph(
-    packages: Sequence[str], recipe: Recipe, parameters: int, check: Callable[[], object]
-) -> str | None:
-    """Why a bundle gets no graph beside the one that is always made; None when it can have one.
+def obstacle_to_target(packages: Sequence[str], check: Callable[[], object]) -> str | None:
+    """Why a model is not exported for a target here; None when it can be.
 
     Args:
         packages: Modules that an export needs for it.
-        recipe: How its weights are stored.
-        parameters: Weights of the model.
         check: Raises what is in the way of the architecture or the recipe.
     """
     missing = missing_modules(packages)
     if missing:
-        return f"{', '.join(missing)} are not installed"
-    if 2 * recipe.bytes_for(parameters) > _MOST_FOR_TWO:
-        return "two graphs of so many weights would be too large"
+        return f"not installed: {', '.join(missing)}"
     try:
         check()
     except NanoAccelError as error:

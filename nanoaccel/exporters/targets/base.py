@@ -133,6 +133,10 @@ class GraphTarget(ABC):
         """The graph's file, relative to the bundle, as its backend declares it."""
         return BACKENDS.with_graphs()[self.name]
 
+    def not_made(self, reason: str) -> str:
+        """What the report says where another target takes its place."""
+        return f"not made for {self.title}: {reason}"
+
     @abstractmethod
     def check_model(self, config: PretrainedConfig) -> None:
         """Refuse, before any weight is loaded, an architecture that has no such graph.

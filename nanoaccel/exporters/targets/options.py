@@ -15,8 +15,8 @@ class ExportOptions:
     Args:
         recipe: How weights are stored; None leaves it to the size of the model.
         targets: Names of the targets to make it for, the preferred one first.
-        fastest: Whether only what is faster here is kept, and what cannot be made is left out.
-        note: What was left out of it, and why.
+        fallback: Whether OpenVINO's graph takes the place of one that cannot be made.
+        note: Why it does; empty when it does not.
     """
 
     recipe: Recipe | None
@@ -25,7 +25,7 @@ class ExportOptions:
     search_seconds: float | None
     draft: str
     targets: tuple[str, ...]
-    fastest: bool
+    fallback: bool
     note: str = ""
 
     @property

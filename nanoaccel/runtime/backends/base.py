@@ -59,13 +59,16 @@ class BackendInfo:
         device: What it runs on, in words.
         vocab_size: Width of a row of logits.
         block_size: Tokens in a cache block.
-        bytes_per_block: Memory of one block, keys and values of all layers together.
+        bytes_per_block: Memory that one block costs: keys and values of all layers together, and
+            a second time where the runtime attends to copies.
         cache_precision: Type of the cached numbers.
         threads: Threads that compute.
         cache_layout: All that decides what the bytes of a block mean: runtime and version,
             precisions, shapes. Blocks move only between backends where it is equal.
-        slots: Whether all blocks of a sequence must lie in one slot, in order: the backend is a
-            ``kv.SlotMemory`` then. Else any block will do for any sequence.
+        own_operators: Whether NanoAccel's operators attend, to the blocks as they are.
+        batch_invariant: Whether the logits of a token are the same bits whatever else is in a
+            pass, however its text was cut into passes, and wherever its past was computed by the
+            same build.
         state_size: Numbers of a token's state; 0 where the graph does not tell it.
         pass_sizes: Tokens of passes that may follow each other at no cost, rising; another size may
             have to be prepared. Empty where all sizes are alike.
@@ -79,7 +82,8 @@ class BackendInfo:
     cache_precision: str
     threads: int
     cache_layout: str
-    slots: bool = False
+    own_operators: bool = False
+    batch_invariant: bool = False
     state_size: int = 0
     pass_sizes: tuple[int, ...] = ()
 
@@ -132,7 +136,7 @@ class Backend(Protocol):
         """What this backend is."""
 
     def allocate_cache(self, num_blocks: int) -> None:
-        """Allocate the cache once, before the first ``forward``; with slots it is a single one.
+        """Allocate the cache once, before the first ``forward``.
 
         Raises:
             ConfigError: It does not fit in memory.
@@ -142,12 +146,13 @@ class Backend(Protocol):
         """Compute a step: write keys and values of all its tokens, give the logits it asks for.
 
         Sequences are independent; the result for one does not depend on the others beyond
-        rounding. ``plan`` is not changed, and no array of it is kept.
+        rounding, and not at all where ``info.batch_invariant``.
+        ``plan`` is not changed, and no array of it is kept.
         """
 
     @property
     def block_bytes(self) -> int:
-        """Bytes of a block, as in ``info``."""
+        """Bytes of the content of a block."""
 
     def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
         """Copy the content of a block, all layers, into ``out`` u8[block_bytes].

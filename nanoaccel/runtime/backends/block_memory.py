@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
+
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoaccel.runtime.backends.slot_memory import reserve
+# Addresses may be reserved far beyond what is free: memory comes with the first write.
+_NORESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 
 
 class CacheBlocks:
@@ -35,3 +38,13 @@ class CacheBlocks:
     def write(self, block: int, data: NDArray[np.uint8]) -> None:
         """Replace a block by what ``read`` gave."""
         self.rows[block] = data
+
+
+def reserve(size: int) -> mmap.mmap | bytearray:
+    """Zeros."""
+    if not hasattr(mmap, "MAP_ANONYMOUS"):  # Windows
+        return bytearray(size)
+    try:
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE)
+    except (OSError, OverflowError) as error:
+        raise MemoryError(f"{size} bytes") from error

@@ -50,7 +50,6 @@ class FakeBackend:
         block_size: Tokens in a cache block.
         attention_scores: Give scores: a token draws attention for its id, and the more the nearer.
         hidden_states: Give states: each token's id and its position.
-        slots: Want all blocks of a sequence in one slot.
 
     Attributes:
         rule: As given.
@@ -64,13 +63,11 @@ class FakeBackend:
         *,
         attention_scores: bool = False,
         hidden_states: bool = False,
-        slots: bool = False,
     ) -> None:
         self.rule = rule
         self._attention_scores = attention_scores
         self._hidden_states = hidden_states
         self._cache: Int32Array = np.zeros((0, block_size, 2), np.int32)  # token and position
-        self._slot_blocks = 0
         self.block_bytes = 2 * 4 * block_size
         self.info = BackendInfo(
             name="fake",
@@ -81,18 +78,11 @@ class FakeBackend:
             cache_precision="i32",
             threads=1,
             cache_layout=f"fake i32[{block_size},2]",
-            slots=slots,
             state_size=_STATE_SIZE,
         )
 
     def allocate_cache(self, num_blocks: int) -> None:
-        self._slot_blocks = num_blocks
         self._cache = np.full((num_blocks, self.info.block_size, 2), -1, np.int32)
-
-    def allocate_slots(self, num_slots: int, slot_blocks: int) -> None:
-        """As ``kv.SlotMemory``."""
-        self.allocate_cache(num_slots * slot_blocks)
-        self._slot_blocks = slot_blocks
 
     def forward(self, plan: StepPlan) -> StepResult:
         rows = {int(row): index for index, row in enumerate(plan.logits_rows)}
@@ -102,8 +92,6 @@ class FakeBackend:
         for sequence, past in enumerate(plan.past_lens.tolist()):
             begin, end = plan.seq_begins[sequence : sequence + 2].tolist()
             blocks = plan.block_ids[slice(*plan.block_begins[sequence : sequence + 2])]
-            if self.info.slots:
-                assert (blocks % self._slot_blocks == np.arange(len(blocks))).all(), "no slot"
             for token in range(begin, end):
                 block, offset = divmod(past + token - begin, self.info.block_size)
                 self._cache[blocks[block], offset] = plan.token_ids[token], plan.positions[token]
@@ -129,14 +117,6 @@ class FakeBackend:
 
     def write_block(self, block: int, data: NDArray[np.uint8]) -> None:
         self._cache[block].view(np.uint8).reshape(-1)[:] = data
-
-    def copy_blocks(self, source: int, target: int, count: int) -> None:
-        """As ``kv.SlotMemory``."""
-        self._cache[target : target + count] = self._cache[source : source + count]
-
-    def discard_blocks(self, first: int, count: int) -> None:
-        """As ``kv.SlotMemory``."""
-        self._cache[first : first + count] = -1
 
     def close(self) -> None:
         self._cache = np.zeros((0, self.info.block_size, 2), np.int32)

@@ -1,9 +1,8 @@
-"""Puts an engine together: graphs, caches, disk tiers, scheduler, and the thread of it all."""
+"""Puts an engine together: graph, cache, disk tier, scheduler, and the thread of it all."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 
 from nanoaccel.bundle import Bundle
@@ -15,8 +14,7 @@ from nanoaccel.runtime.engine.thread import EngineThread
 from nanoaccel.runtime.execution.loader import LoadedModel
 from nanoaccel.runtime.execution.pass_timing import measure_verification
 from nanoaccel.runtime.execution.runner import ModelRunner
-from nanoaccel.runtime.execution.target import LoadedModels
-from nanoaccel.runtime.kv import DiskTier, make_cache
+from nanoaccel.runtime.kv import DiskTier
 from nanoaccel.runtime.scheduling.scheduler import Scheduler
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
 from nanoaccel.runtime.speculation import Controller, Speculator
@@ -26,12 +24,12 @@ from nanoaccel.runtime.types.events import EventListener
 
 
 def start_engine(
-    loaded: LoadedModels, config: EngineConfig, *, bundle: Bundle, on_event: EventListener | None
+    model: LoadedModel, config: EngineConfig, *, bundle: Bundle, on_event: EventListener | None
 ) -> EngineThread:
-    """Start the engine's thread, which closes what was loaded at its end.
+    """Start the engine's thread, which closes the graph at its end.
 
     Args:
-        loaded: What runs.
+        model: What runs.
         config: What the user set.
         bundle: Where it is from.
         on_event: The user's listener.
@@ -41,17 +39,15 @@ def start_engine(
         PromptCacheError: The folder of the prompt cache cannot be used.
     """
     with ExitStack() as stack:
-        speculator = _make_speculator(loaded.models, config, bundle)
+        speculator = _make_speculator(model, config, bundle)
         stack.callback(speculator.close)
         # Last of what can fail: it locks its folder.
-        tiers = _open_tiers(loaded.models, config, bundle, stack)
+        tier = _open_tier(model, config, bundle)
         stack.pop_all()
-    runners = [
-        _make_runner(model, tier, config) for model, tier in zip(loaded.models, tiers, strict=True)
-    ]
+    runner = _make_runner(model, tier, config)
     scheduler = Scheduler(
-        runners[0].cache,
-        budget=runners[0].budget,
+        runner.cache,
+        budget=runner.budget,
         max_running=config.max_running,
         max_waiting=config.max_waiting,
         max_queued_tokens=config.max_queued_tokens,
@@ -60,17 +56,15 @@ def start_engine(
     )
 
     def make_engine(emit: EventListener) -> Engine:
-        return Engine(runners, scheduler, speculator, emit=emit, selector=loaded.selector)
+        return Engine(runner, scheduler, speculator, emit=emit)
 
     def release() -> None:
         with ExitStack() as stack:
-            stack.callback(loaded.close)
+            stack.callback(model.backend.close)
             stack.callback(speculator.close)
-            for tier in tiers:
-                if tier is not None:
-                    stack.callback(tier.close)
-            for runner in runners:
-                runner.cache.save_all()
+            if tier is not None:
+                stack.callback(tier.close)
+            runner.cache.save_all()
 
     return EngineThread(make_engine, on_event=on_event, release=release)
 
@@ -89,32 +83,26 @@ def _make_runner(model: LoadedModel, tier: DiskTier | None, config: EngineConfig
     backend, times = model.backend, model.times
     return ModelRunner(
         backend=backend,
-        cache=make_cache(
-            model.shape, backend, policy=policy, tier=tier, sharing=config.prefix_cache
-        ),
+        cache=model.shape.new_cache(policy=policy, tier=tier, sharing=config.prefix_cache),
         times=times,
         budget=StepBudget(times.step, max_tokens=config.step_tokens, target=config.time_per_token),
     )
 
 
-def _make_speculator(
-    models: Sequence[LoadedModel], config: EngineConfig, bundle: Bundle
-) -> Speculator:
+def _make_speculator(model: LoadedModel, config: EngineConfig, bundle: Bundle) -> Speculator:
     """The drafters that take part, and what short passes take where there are any."""
     context = _context(bundle, config)
     factories = select_drafters(config.speculation, context)
     if factories:
-        for model in models:
-            measure_verification(model, cache_folder())
-    first = models[0]
-    info = first.backend.info
+        measure_verification(model, cache_folder())
+    info = model.backend.info
     draft = None
     if context.draft is not None:
         draft = DraftOptions(
             folder=context.draft,
             target=bundle,
-            num_blocks=first.shape.num_blocks,
-            backend=first.name,
+            num_blocks=model.shape.num_blocks,
+            backend=model.name,
             max_running=config.max_running,
             threads=config.threads,
             precision=config.precision,
@@ -124,7 +112,7 @@ def _make_speculator(
     )
     return Speculator(
         [factory(options) for factory in factories.values()],
-        Controller(first.times.verify, info.pass_size),
+        Controller(model.times.verify, info.pass_size),
         vocab_size=info.vocab_size,
         max_tokens=config.step_tokens,
     )
@@ -135,20 +123,12 @@ def _context(bundle: Bundle, config: EngineConfig) -> DrafterContext:
     return DrafterContext(target=bundle, draft=draft)
 
 
-def _open_tiers(
-    models: Sequence[LoadedModel], config: EngineConfig, bundle: Bundle, stack: ExitStack
-) -> list[DiskTier | None]:
-    """A tier for each model, in a folder of its own where there are several."""
+def _open_tier(model: LoadedModel, config: EngineConfig, bundle: Bundle) -> DiskTier | None:
     if config.prompt_cache is None:
-        return [None] * len(models)
-    tiers: list[DiskTier | None] = []
-    for model in models:
-        tier = DiskTier(
-            config.prompt_cache if len(models) == 1 else config.prompt_cache / model.name,
-            identity=f"{bundle.graph_key(model.name)} {model.backend.info.cache_layout}",
-            max_bytes=config.prompt_cache_size // len(models),
-            memory=model.backend,
-        )
-        stack.callback(tier.close)
-        tiers.append(tier)
-    return tiers
+        return None
+    return DiskTier(
+        config.prompt_cache,
+        identity=f"{bundle.graph_key(model.name)} {model.backend.info.cache_layout}",
+        max_bytes=config.prompt_cache_size,
+        memory=model.backend,
+    )

@@ -37,7 +37,7 @@ class InProcessClient:
 
     Args:
         bundle: A bundle's folder, or a plain folder that optimum-intel exported; or an opened one.
-        backend: Name of a backend, or "auto" for the one that the bundle was made for.
+        backend: Name of a backend, or "auto" for the best of the bundle's here.
         config: Everything else.
         on_event: Called with what happens to requests, in the engine's thread.
 
@@ -75,7 +75,7 @@ class InProcessClient:
         loader = TargetLoader(
             bundle=opened, config=graph_config, hidden_layers=hidden_layers(opened, config)
         )
-        loaded = loader.load(tuned_backend(backend, config, setting))
+        model = loader.load(tuned_backend(backend, config, setting))
         # Threads and precision were tuned for the target; a draft has its own.
         config = replace(
             config,
@@ -83,12 +83,9 @@ class InProcessClient:
             quantization_group=graph_config.quantization_group,
             fuse_projections=graph_config.fuse_projections,
         )
-        infos = [model.backend.info for model in loaded.models]
-        # An embedding must be possible wherever its request runs.
-        self.info = replace(infos[0], state_size=min(info.state_size for info in infos))
+        self.info = model.backend.info
         try:
-            fewest = min(model.shape.num_blocks for model in loaded.models)
-            self.cache_tokens = fewest * self.info.block_size
+            self.cache_tokens = model.shape.num_blocks * self.info.block_size
             self._processor = InputProcessor(
                 self.tokenizer,
                 self.info,
@@ -99,9 +96,9 @@ class InProcessClient:
                 settings=config.model_settings(opened.tokenizer_folder),
                 context_note=opened.context_note,
             )
-            self.thread = start_engine(loaded, config, bundle=opened, on_event=on_event)
+            self.thread = start_engine(model, config, bundle=opened, on_event=on_event)
         except BaseException:
-            loaded.close()
+            model.backend.close()
             raise
         self._compaction = PageCompaction(pages, self.thread.engine)
         weakref.finalize(self, _close, self.thread, self._compaction)

@@ -16,7 +16,6 @@ from nanoaccel.runtime.engine.progress import ProgressTeller
 from nanoaccel.runtime.engine.prompt_reading import read_prompts
 from nanoaccel.runtime.engine.token_evictor import TokenEvictor
 from nanoaccel.runtime.execution.runner import ModelRunner
-from nanoaccel.runtime.execution.selector import GraphSelector
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.scheduling.scheduler import Scheduler
@@ -32,43 +31,33 @@ class Engine:
     One thread calls ``step`` while there is work; ``add``, ``cancel`` and ``counters`` may be
     called from any other, and wait for no pass through the graph: the lock is open meanwhile.
 
-    Where a bundle has several graphs of its model, requests move together from one to the other
-    as the load changes; what they had computed is computed again.
-
     Args:
-        runners: Graphs with their caches; one of them runs at a time.
-        scheduler: Chooses what runs, on the first runner's cache.
+        runner: The graph with its cache.
+        scheduler: Chooses what runs, on that cache.
         speculator: Proposes draft tokens that are verified in the same pass.
         emit: Receives all events, in order, with the lock held.
-        selector: Chooses the runner; None stays with the first.
         clock: Gives the time in seconds.
 
     Attributes:
         lock: Guards everything here and below.
-        runners: As given.
-        runner: The one that runs now.
+        runner: As given.
         scheduler: As given.
-        selector: As given.
         observer: Watches the phases of steps; may be replaced at any time.
         recorder: Counts what happens.
     """
 
     def __init__(
         self,
-        runners: Sequence[ModelRunner],
+        runner: ModelRunner,
         scheduler: Scheduler,
         speculator: Speculator,
         *,
         emit: EventListener,
-        selector: GraphSelector | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.lock = threading.RLock()
-        self.runners = runners
-        self.runner = runners[0]
+        self.runner = runner
         self.observer: StepObserver = Unobserved()
-        self._used = {id(self.runner)}
-        self.selector = selector
         self.scheduler = scheduler
         self._speculator = speculator
         self._emit = emit
@@ -82,11 +71,6 @@ class Engine:
     def has_work(self) -> bool:
         """Whether any request has not ended."""
         return self.scheduler.num_running + self.scheduler.num_waiting > 0
-
-    @property
-    def num_used_runners(self) -> int:
-        """Runners that have come into use."""
-        return len(self._used)
 
     def warm_up(self) -> None:
         """Prepare for the first request, unless it is there already."""
@@ -198,21 +182,17 @@ class Engine:
                 waiting_tokens=self.scheduler.waiting_tokens,
                 preemptions=self.scheduler.num_preemptions,
                 cache=self.runner.cache,
-                stats=[runner.cache.stats for runner in self.runners],
-                cache_bytes=sum(runner.cache_bytes for runner in self.runners),
+                cache_bytes=self.runner.cache_bytes,
                 speculation=self._speculator.counters(),
             )
 
     def check_integrity(self) -> None:
         """Assert that no cache block is lost or owned twice."""
-        for runner in self.runners:
-            runner.cache.check_integrity()
+        self.runner.cache.check_integrity()
 
     def _schedule(self) -> list[ScheduledTokens]:
         for request in self.scheduler.expire():
             self._end(request, request.finish("timeout", self._clock()))
-        if self.selector is not None:
-            self._move(self.selector)
         chunks = self.scheduler.schedule()
         now, waiting = self._clock(), self.scheduler.num_waiting
         for chunk in chunks:
@@ -221,18 +201,6 @@ class Engine:
                 self._progress.tell(chunk.request, now, waiting)
         self._progress.tell_places(self.scheduler.waiting(), now, waiting)
         return chunks
-
-    def _move(self, selector: GraphSelector) -> None:
-        """Go where the requests are done soonest."""
-        load = self.scheduler.load()
-        if load.requests == 0:
-            return
-        runner = self.runners[selector.choose(load)]
-        if runner is not self.runner:
-            self.scheduler.move(runner.cache, runner.budget)
-            self._speculator.move(runner.times.verify, runner.backend.info.pass_size)
-            self.runner = runner
-            self._used.add(id(runner))
 
     def _has_room(self, request: Request, length: int) -> bool:
         """Whether the cache has room for a request's first so many tokens."""

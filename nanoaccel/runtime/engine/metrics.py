@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from nanoaccel.runtime.kv import CacheStats, KVCache
+from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.speculation import SpeculationCounters
 from nanoaccel.runtime.types.outputs import FinishReason
 
@@ -175,7 +175,6 @@ class Recorder:
         waiting_tokens: int,
         preemptions: int,
         cache: KVCache,
-        stats: Sequence[CacheStats],
         cache_bytes: int,
         speculation: SpeculationCounters,
     ) -> Counters:
@@ -187,11 +186,11 @@ class Recorder:
             running: Requests that hold cache.
             waiting_tokens: Known tokens of the requests in the queue.
             preemptions: How often a request gave up its cache to another.
-            cache: The one in use.
-            stats: Counts of every cache.
-            cache_bytes: Memory of every cache.
+            cache: The cache.
+            cache_bytes: Memory of its blocks.
             speculation: Counters of the drafters.
         """
+        stats = cache.stats
         return Counters(
             waiting=waiting,
             running=running,
@@ -207,11 +206,11 @@ class Recorder:
             steps=self.steps,
             computed_tokens=self.computed_tokens,
             generated_tokens=self.generated_tokens,
-            queried_tokens=sum(one.queried_tokens for one in stats),
-            hit_tokens=sum(one.hit_tokens + one.restored_tokens for one in stats),
-            restored_tokens=sum(one.restored_tokens for one in stats),
-            evictions=sum(one.evictions for one in stats),
-            saved_blocks=sum(one.saved_blocks for one in stats),
+            queried_tokens=stats.queried_tokens,
+            hit_tokens=stats.hit_tokens + stats.restored_tokens,
+            restored_tokens=stats.restored_tokens,
+            evictions=stats.evictions,
+            saved_blocks=stats.saved_blocks,
             callback_errors=self.callback_errors,
             first_token=self.first_token.snapshot(),
             per_token=self.per_token.snapshot(),

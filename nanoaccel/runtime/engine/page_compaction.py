@@ -17,7 +17,7 @@ class PageCompaction:
 
     That keeps a core busy for a while, so it begins when the engine has had nothing to do for half
     a second, or has worked for two: a command that writes one short answer never pays for it.
-    Runtimes pack weights at the first pass, so it is done again for each graph that comes into use.
+    Runtimes pack weights at the first pass, which is over by then.
 
     Args:
         pages: Knows what was loaded.
@@ -44,12 +44,9 @@ class PageCompaction:
         self._closed.set()
 
     def _watch(self) -> None:
-        idle = busy = compacted = 0
-        while compacted < len(self._engine.runners) and not self._closed.wait(self._look_seconds):
-            used = self._engine.num_used_runners
-            if used == compacted:
-                continue
+        idle = busy = 0
+        while not self._closed.wait(self._look_seconds):
             idle, busy = (0, busy + 1) if self._engine.has_work else (idle + 1, busy)
             if idle >= _IDLE_LOOKS or busy >= _BUSY_LOOKS:
                 self.run()
-                idle, busy, compacted = 0, 0, used
+                return

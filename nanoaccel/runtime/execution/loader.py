@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
@@ -53,12 +53,10 @@ class CacheSize:
     Args:
         num_blocks: Blocks that sequences may hold together, by what the backend is; it may raise
             what says that there is no room.
-        sequences: Sequences at once.
         length: Tokens of the longest sequence.
     """
 
     num_blocks: Callable[[BackendInfo], int]
-    sequences: int
     length: int
 
 
@@ -94,7 +92,7 @@ def load(
 
     Args:
         source: Where the graph is.
-        name: Name of a backend; "auto" is the first that is installed here.
+        name: Name of a backend, not "auto".
         config: What the user set.
         cache: What its cache shall have room for.
         hidden_layers: Layers whose output is told with each step.
@@ -103,22 +101,31 @@ def load(
     Raises:
         NanoAccelError: As ``open_backend``; or the cache does not fit in memory.
     """
-    name = backend_name(source, name)
     backend = open_backend(source, name, config, hidden_layers=hidden_layers, role=role)
     try:
-        return add_cache(name, pass_time_key(source, name, config, role), backend, cache)
+        key = pass_time_key(source, name, config, backend.info, role)
+        return add_cache(name, key, backend, cache)
     except BaseException:
         backend.close()
         raise
 
 
-def backend_name(source: GraphSource, name: str) -> str:
-    """The backend that a name means: "auto" is the first that is installed here.
+def by_preference(names: Sequence[str]) -> list[str]:
+    """Backends in the order in which they are tried: by facts, before anything is measured.
 
-    Raises:
-        MissingExtraError: None of them is installed.
+    NanoAccel's own operators come first where they run; then OpenVINO; stock operators last.
+
+    Args:
+        names: Backends that a bundle has graphs for.
     """
-    return BACKENDS.first_installed(source.runtimes) if name == "auto" else name
+    order = [*BACKENDS.with_graphs()]
+    own = find_operators().path is not None
+
+    def rank(name: str) -> tuple[bool, int]:
+        first = own and BACKENDS.facts(name).own_operators
+        return not first, order.index(name) if name in order else len(order)
+
+    return sorted(names, key=rank)
 
 
 def open_backend(
@@ -178,19 +185,19 @@ def add_cache(name: str, key: str, backend: Backend, size: CacheSize) -> LoadedM
         ConfigError: It does not fit in memory.
     """
     info = backend.info
-    shape = CacheShape.of(
-        num_blocks=size.num_blocks(info),
-        block_size=info.block_size,
-        slots=info.slots,
-        sequences=size.sequences,
-        length=size.length,
+    shape = CacheShape(
+        num_blocks=size.num_blocks(info), block_size=info.block_size, length=size.length
     )
-    shape.allocate(backend)
+    backend.allocate_cache(shape.num_blocks)
     return LoadedModel(name, key, backend, shape)
 
 
 def pass_time_key(
-    source: GraphSource, name: str, config: EngineConfig, role: Role = "decode"
+    source: GraphSource,
+    name: str,
+    config: EngineConfig,
+    info: BackendInfo,
+    role: Role = "decode",
 ) -> str:
     """Names a graph with all that the time of its passes depends on.
 
@@ -198,15 +205,17 @@ def pass_time_key(
         source: Where the graph is.
         name: Name of its backend.
         config: What it is loaded with.
+        info: What the backend is.
         role: As in ``BackendOptions``.
     """
     facts = BACKENDS.facts(name)
     versions = versions_of(("nanoaccel", *facts.packages))
-    operators = find_operators().path if facts.own_operators else None
+    operators = find_operators() if facts.own_operators else None
+    build = "" if operators is None else f"{operators.path} {operators.version}"
     # What another backend ignores would only make it measure again.
     tuned = {field: getattr(config, field) for field in facts.tunes}
     return (
         f"{role} {name} {versions} {source.stamp(name)} {cpu_name()} {core_count()} "
         f"{config.threads} {config.precision} {config.cache_precision} {tuned} "
-        f"{operators}"
+        f"{info.cache_layout} {build}"
     )

@@ -6,9 +6,8 @@ from nanoaccel.runtime.kv.block_pool import BlockId
 from nanoaccel.runtime.kv.disk_tier import DiskTier
 from nanoaccel.runtime.kv.eviction import EvictionPolicy
 from nanoaccel.runtime.kv.paged import PagedCache
-from nanoaccel.runtime.kv.shape import CacheShape, make_cache
-from nanoaccel.runtime.kv.slots import SlotCache
-from nanoaccel.runtime.kv.tier import BlockMemory, BlockTier, SlotMemory
+from nanoaccel.runtime.kv.shape import CacheShape
+from nanoaccel.runtime.kv.tier import BlockMemory, BlockTier
 from nanoaccel.runtime.kv.token_eviction import CacheEviction, blocks_to_drop
 
 __all__ = [
@@ -23,8 +22,5 @@ __all__ = [
     "EvictionPolicy",
     "KVCache",
     "PagedCache",
-    "SlotCache",
-    "SlotMemory",
     "blocks_to_drop",
-    "make_cache",
 ]

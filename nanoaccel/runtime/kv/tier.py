@@ -59,23 +59,3 @@ class BlockMemory(Protocol):
     def write_block(self, block: BlockId, data: NDArray[np.uint8]) -> None:
         """Replace the content of a block by ``data`` u8[block_bytes]."""
         ...
-
-
-class SlotMemory(BlockMemory, Protocol):
-    """Memory in slots, each for one sequence; blocks of a slot have following numbers."""
-
-    def allocate_slots(self, num_slots: int, slot_blocks: int) -> None:
-        """Allocate it once; block ``i`` of slot ``s`` is ``s * slot_blocks + i``.
-
-        Raises:
-            ConfigError: It does not fit in memory.
-        """
-        ...
-
-    def copy_blocks(self, source: int, target: int, count: int) -> None:
-        """Copy following blocks of a slot into a slot, front to back."""
-        ...
-
-    def discard_blocks(self, first: int, count: int) -> None:
-        """Give the memory behind following blocks of a slot back; their content is lost."""
-        ...

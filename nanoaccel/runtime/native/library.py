@@ -6,6 +6,7 @@ import ctypes
 import os
 import sys
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 LIBRARY = {"win32": "nanoaccel_operators.dll", "darwin": "libnanoaccel_operators.dylib"}.get(
@@ -24,12 +25,14 @@ class Operators:
         path: The instructions that they use, such as "avx512vnni"; None when the runtime's stock
             operators are used instead.
         library: The file; None with ``path``.
+        version: Names the build, as the begin of the file's SHA-256; empty without one.
         reason: Why stock operators are used; empty when they are not.
         paths: All that this CPU runs, the fastest first.
     """
 
     path: str | None
     library: Path | None = None
+    version: str = ""
     reason: str = ""
     paths: tuple[str, ...] = ()
 
@@ -58,14 +61,15 @@ def find_operators(folder: Path = Path(__file__).parent) -> Operators:
         return Operators(None, reason=f"{library.name} cannot be loaded: {error}")
     loaded.nanoaccel_paths.restype = ctypes.c_char_p
     paths = tuple(loaded.nanoaccel_paths().decode().split())
+    version = sha256(library.read_bytes()).hexdigest()[:16]
     if forced:
         if forced in paths:
-            return Operators(forced, library, paths=paths)
+            return Operators(forced, library, version, paths=paths)
         reason = f"{ISA}={forced} does not run on this CPU, which runs {', '.join(paths)}"
         return Operators(None, reason=reason, paths=paths)
     if paths[0] == REFERENCE:
         return Operators(None, reason="this CPU has no AVX2", paths=paths)
-    return Operators(paths[0], library, paths=paths)
+    return Operators(paths[0], library, version, paths=paths)
 
 
 def _why_missing(folder: Path) -> str:

@@ -33,7 +33,7 @@ class ReplicaClient:
     Args:
         bundle: A bundle's folder, or a plain folder that optimum-intel exported.
         plans: Where each engine runs.
-        backend: Name of a backend, or "auto" for the one that the bundle was made for.
+        backend: Name of a backend, or "auto" for the best of the bundle's here.
         config: Options of all engines together: each gets its part of memory and of the prompt
             cache.
         on_event: Called with what happens to requests, in the pool's thread.

@@ -12,7 +12,6 @@ import numpy as np
 from nanoaccel.errors import QueueFullError
 from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.scheduling.deadlines import Deadlines
-from nanoaccel.runtime.scheduling.load import Load
 from nanoaccel.runtime.scheduling.queue_limits import QueueLimits
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
@@ -127,27 +126,10 @@ class Scheduler:
         """Requests that wait, first to last."""
         return iter(self._waiting)
 
-    def load(self) -> Load:
-        """What runs, and what of the waiting could run with it."""
-        requests = self._running + self._waiting[: self._max_running - len(self._running)]
-        computed = sum(request.num_computed for request in self._running)
-        known = sum(request.num_known for request in requests)
-        return Load(len(requests), computed, known - computed)
-
     @property
     def waiting_tokens(self) -> int:
         """Known tokens of the requests that wait."""
         return sum(request.num_known for request in self._waiting)
-
-    def move(self, cache: KVCache, budget: StepBudget) -> None:
-        """Go on with another cache: what runs gives up its blocks, and begins again there."""
-        running, self._running = self._running, []
-        for request in running:
-            self._cache.free(request.id)
-            request.preempt()
-            insort(self._waiting, request, key=_rank)
-            self._num_returned += 1
-        self._cache, self._budget = cache, budget
 
     def requests(self) -> Iterator[Request]:
         """All requests, running ones first."""

@@ -97,10 +97,6 @@ class Controller:
         self._on = False
         self._in_row = 0
 
-    def move(self, times: TimeCurve, pad: Callable[[int], int]) -> None:
-        """Go on with another graph, whose passes take other times."""
-        self._times, self.pad = times, pad
-
     def pass_size(self, shape: StepShape, num_drafts: int) -> int:
         """Tokens that the pass of a step has with so many draft tokens."""
         return self.pad(shape.tokens + num_drafts) if num_drafts > 0 else shape.tokens

@@ -11,7 +11,6 @@ from dataclasses import replace
 from operator import eq
 
 from nanoaccel.errors import DrafterError
-from nanoaccel.runtime.execution.time_curve import TimeCurve
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.speculation.controller import Controller, StepSavings, StepShape
@@ -76,10 +75,6 @@ class Speculator:
             if not state.drafter.is_free
         }
         return self._record.snapshot(self._controller.ledger, costs)
-
-    def move(self, times: TimeCurve, pad: Callable[[int], int]) -> None:
-        """Go on with another graph of the target."""
-        self._controller.move(times, pad)
 
     def extend(
         self, chunks: list[ScheduledTokens], has_room: Callable[[Request, int], bool]

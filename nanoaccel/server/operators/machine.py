@@ -105,5 +105,6 @@ def _engine(model: Model) -> dict[str, Any]:
         "engines": client.replicas,
         "threads": info.threads,
         "cache_precision": info.cache_precision,
+        "batch_invariant": info.batch_invariant,
         "context_length": client.context_length,
     }

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from nanoaccel.errors import ExportError, UnsupportedModelError
-from nanoaccel.exporters.quantize.defaults import default_recipe, obstacle_to_second_graph
+from nanoaccel.exporters.quantize.defaults import default_recipe, obstacle_to_target
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quantize.requirements import missing_modules
 
@@ -27,21 +27,16 @@ def test_default_recipe_is_calibrated_where_that_fits_into_memory() -> None:
     assert rounded.share == default_recipe(10**9, fits).share
 
 
-def test_obstacle_to_second_graph_is_what_the_check_says() -> None:
-
+def test_obstacle_to_target_is_what_the_check_says() -> None:
     def refuse() -> None:
         raise UnsupportedModelError("no such builder")
 
-    assert obstacle_to_second_graph((), Recipe(), 10**8, lambda: None) is None
-    assert obstacle_to_second_graph((), Recipe(), 10**8, refuse) == "no such builder"
+    assert obstacle_to_target((), lambda: None) is None
+    assert obstacle_to_target((), refuse) == "no such builder"
 
 
-def test_obstacle_to_second_graph_is_the_size_of_two_graphs() -> None:
-    assert obstacle_to_second_graph((), Recipe(), 8 * 10**9, lambda: None) is not None
-
-
-def test_obstacle_to_second_graph_names_what_is_not_installed() -> None:
-    reason = obstacle_to_second_graph(("sys", "no_such_module"), Recipe(), 10**8, lambda: None)
-    assert reason is not None
-    assert "no_such_module" in reason
+def test_obstacle_to_target_names_what_is_not_installed() -> None:
+    assert obstacle_to_target(("sys", "no_such_module"), lambda: None) == (
+        "not installed: no_such_module"
+    )
     assert missing_modules(("sys", "json")) == []

@@ -55,11 +55,15 @@ class Target(GraphTarget):
 
 
 def made(
-    monkeypatch: pytest.MonkeyPatch, second: Target, *, fastest: bool
+    monkeypatch: pytest.MonkeyPatch,
+    second: Target,
+    *,
+    fallback: bool,
+    targets: tuple[str, ...] = ("second", "first"),
 ) -> tuple[Target, tuple[str, ...], str]:
     first = Target("first")
     monkeypatch.setattr(module, "with_sources", lambda _: [first, second])
-    monkeypatch.setattr(module, "faster_targets", lambda _, names, __: names)
+    monkeypatch.setattr(module, "BASE", first)
     monkeypatch.setattr(self_check, "self_check", lambda *_: None)
     options = ExportOptions(
         recipe=None,
@@ -67,8 +71,8 @@ def made(
         judge_tokens=1,
         search_seconds=None,
         draft="none",
-        targets=("second", "first"),
-        fastest=fastest,
+        targets=targets,
+        fallback=fallback,
     )
     artifacts: Any = SimpleNamespace(answers=None, probes=None, context=64)
     found = make_graphs(artifacts, options, Path(), Progress(lambda _: None))
@@ -79,24 +83,24 @@ def test_targets_take_weights_from_those_that_were_built_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     second = Target("second", source="first")
-    first, kept, note = made(monkeypatch, second, fastest=False)
+    first, kept, note = made(monkeypatch, second, fallback=False)
     assert first.asked == ["prepare", "build"]
     assert second.asked == ["prepare", "build from first"]
     assert (kept, note) == (("second", "first"), "")
 
 
 @pytest.mark.parametrize("step", ["prepare", "build from first"])
-def test_a_target_that_nobody_asked_for_is_left_out_when_it_fails(
+def test_the_base_takes_the_place_of_a_target_that_fails(
     step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second = Target("second", source="first", fails_in=step)
-    _, kept, note = made(monkeypatch, second, fastest=True)
+    _, kept, note = made(monkeypatch, second, fallback=True, targets=("second",))
     assert kept == ("first",)
     assert note == f"not made for Fast Runtime: cannot {step}"
     with pytest.raises(ExportError, match=f"cannot {step}"):
-        made(monkeypatch, second, fastest=False)
+        made(monkeypatch, second, fallback=False)
 
 
 def test_a_target_without_source_is_never_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ExportError, match="cannot build"):
-        made(monkeypatch, Target("second", fails_in="build"), fastest=True)
+        made(monkeypatch, Target("second", fails_in="build"), fallback=True)

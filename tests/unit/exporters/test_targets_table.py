@@ -21,7 +21,7 @@ def test_every_target_stands_behind_the_one_that_it_takes_weights_from() -> None
         ("openvino", ("openvino",)),
         ("onnx", ("onnx",)),
         ("both", ("openvino", "onnx")),
-        ("auto", ("openvino", "onnx")),
+        ("auto", ("onnx",)),
     ],
 )
 def test_target_names_of_a_choice(runtime: str, names: tuple[str, ...]) -> None:

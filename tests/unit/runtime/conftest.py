@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.engines import Bench, letter_tokenizer
+from support.engines import letter_tokenizer
 from support.fake_llms import WatchedBackend, skip_measurements, watch_backends, write_bundle
 
 from nanoaccel.runtime.llm import LLM
@@ -14,12 +14,6 @@ from nanoaccel.text import Tokenizer
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     return letter_tokenizer(tmp_path_factory.mktemp("letters"))
-
-
-@pytest.fixture(params=[False, True], ids=["blocks", "slots"])
-def layouts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ``Bench`` with a cache of each kind."""
-    monkeypatch.setattr(Bench, "slots", request.param)
 
 
 @pytest.fixture(autouse=True)

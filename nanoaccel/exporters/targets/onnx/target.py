@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _CHECKPOINT, _BUILDER = "checkpoint", "builder"  # folders of what is captured
 _HEAD = "head.onnx"
 _COMPARED = 64  # tokens
-_RANGED = 8  # windows over which the cache's ranges are measured
 
 
 class OnnxTarget(GraphTarget):
@@ -80,7 +79,6 @@ class OnnxTarget(GraphTarget):
         from nanoaccel.exporters.targets.onnx.build import build_graph
         from nanoaccel.exporters.targets.onnx.builder import GRAPH
         from nanoaccel.exporters.targets.onnx.compare import check_same
-        from nanoaccel.exporters.targets.onnx.int8_kv import measure_ranges, write_int8_kv_graph
         from nanoaccel.exporters.targets.onnx.runner import OnnxRunner
         from nanoaccel.exporters.targets.onnx.save import DATA
         from nanoaccel.exporters.targets.openvino.runner import GraphRunner
@@ -93,13 +91,11 @@ class OnnxTarget(GraphTarget):
             path = build_graph(checkpoint, builder, source.path, own, tell)
             shutil.copyfile(source.path.with_name("config.json"), own / "config.json")
             shutil.rmtree(captured)
-        windows = artifacts.reference.windows
         with progress.stage("compare the ONNX graph") as tell, quiet():
             runner = OnnxRunner(path)
-            check_same(runner, GraphRunner(source.path), windows[0][:_COMPARED])
+            check_same(runner, GraphRunner(source.path), artifacts.reference.windows[0][:_COMPARED])
             fidelity = artifacts.reference.judge(runner.logits, tell=tell)
             answers = artifacts.probes.answers(runner.logits(artifacts.probes.tokens))
-            write_int8_kv_graph(path, measure_ranges(runner, windows[:_RANGED]))
         return TargetGraph(
             target=self.name,
             path=path,

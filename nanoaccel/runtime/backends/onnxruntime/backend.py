@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnxruntime as ort
 
-from nanoaccel.bundle import exact_graph, small_cache_graph
+from nanoaccel.bundle import exact_graph
 from nanoaccel.errors import BundleError, ConfigError
 from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.onnxruntime.binding import Binding
@@ -17,8 +18,7 @@ from nanoaccel.runtime.backends.onnxruntime.packed_graph import PackedGraph
 from nanoaccel.runtime.backends.onnxruntime.plain_graph import PlainGraph
 from nanoaccel.runtime.backends.onnxruntime.session import open_session
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature, read_signature
-from nanoaccel.runtime.backends.slot_memory import CacheSlots
-from nanoaccel.runtime.backends.slotted import Slotted
+from nanoaccel.runtime.backends.slots import SlotMemory, Slotted
 from nanoaccel.runtime.backends.timed import Timed
 from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.cpu.threads import plan_here
@@ -27,13 +27,13 @@ from nanoaccel.runtime.native import Operators, find_operators
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 _BLOCK_SIZE = 32
-_SMALL = "u8"  # 8 bits, which ONNX Runtime has signed
 
 
 def load(options: BackendOptions) -> OnnxRuntimeBackend | OnnxBlockBackend:
     """Read a graph and open a session on it.
 
-    Its cache is in blocks where NanoAccel's operators are there and can do what its attention does.
+    Where NanoAccel's operators are there and can do what its attention does, they read the blocks
+    of the cache; else each sequence is copied out of them into a slot.
 
     Raises:
         BundleDamagedError: The file or its weights cannot be read.
@@ -60,7 +60,7 @@ def load(options: BackendOptions) -> OnnxRuntimeBackend | OnnxBlockBackend:
         )
     common = (plan.threads, options, operators, times)
     if rewritten is not None and rewritten.blocks is not None:
-        return OnnxBlockBackend(session, signature, rewritten.blocks, *common)
+        return OnnxBlockBackend(session, signature, rewritten, *common)
     return OnnxRuntimeBackend(session, signature, *common)
 
 
@@ -70,41 +70,22 @@ def _rewritten(options: BackendOptions, operators: Operators) -> tuple[Path, Rew
     Raises:
         ConfigError: It cannot compute or cache as was asked.
     """
-    if operators.library is None:
-        return _variant(options), None
-    kind = cache_type(options)
-    if kind is not None:
-        graph = _computing(options)
-        rewritten = rewrite(graph, kind)
-        if rewritten is not None and rewritten.blocks is not None:
-            return graph, rewritten
-    graph = _variant(options)
-    return graph, rewrite(graph)
+    graph, kind = _computing(options), cache_type(options)
+    rewritten = None if operators.library is None else rewrite(graph, kind)
+    in_blocks = rewritten is not None and rewritten.blocks is not None
+    if not in_blocks and options.cache_precision not in ("auto", "f32"):
+        raise ConfigError(
+            f"cache_precision={options.cache_precision!r} cannot be had of {graph.name} on ONNX "
+            f"Runtime, whose attention caches in f32 (operators: {operators.described()})",
+            "Set it to 'auto', or run the bundle on OpenVINO",
+        )
+    return graph, rewritten
 
 
 def _computing(options: BackendOptions) -> Path:
     """The file of the graph that computes as was asked."""
     exact = exact_graph(options.graph)
     return exact if options.precision == "f32" and exact.is_file() else options.graph
-
-
-def _variant(options: BackendOptions) -> Path:
-    """The file of the graph that computes, or caches, as was asked.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    if options.cache_precision == _SMALL:
-        small = small_cache_graph(options.graph)
-        if options.precision == "auto" and small.is_file():
-            return small
-    if options.cache_precision not in ("auto", "f32"):
-        raise ConfigError(
-            f"cache_precision={options.cache_precision!r} cannot be had with "
-            f"precision={options.precision!r} on ONNX Runtime and {options.graph.name}",
-            "Set it to 'auto'; graphs exported with --runtime onnx have 'u8' too",
-        )
-    return _computing(options)
 
 
 class OnnxRuntimeBackend(Timed, Slotted):
@@ -131,20 +112,19 @@ class OnnxRuntimeBackend(Timed, Slotted):
             device=cpu_name(),
             vocab_size=signature.vocab_size,
             block_size=_BLOCK_SIZE,
-            bytes_per_block=self.block_bytes,
+            bytes_per_block=self.memory_per_block,
             cache_precision=first.dtype.name.replace("float", "f").replace("int", "i"),
             threads=threads,
             cache_layout=f"onnxruntime {ort.__version__}, computes {options.precision}, "
-            f"operators {operators.path}, "
+            f"operators {operators.version}, "
             f"{len(signature.caches)} x {first.dtype.name}[{first.heads},{_BLOCK_SIZE},"
             f"{first.width}]",
-            slots=True,
             state_size=signature.state_size,
         )
 
-    def _bind(self, slots: CacheSlots) -> None:
+    def _bind(self, memory: SlotMemory) -> None:
         assert self._session is not None, "the backend is closed"
-        binding = Binding(self._session, self._signature.caches, slots)
+        binding = Binding(self._session, self._signature.caches, memory)
         if self._times is not None:
             self._times.watch(binding, self._session)
         self._graph = (
@@ -153,11 +133,11 @@ class OnnxRuntimeBackend(Timed, Slotted):
             else PlainGraph(binding, self._signature)
         )
 
-    def forward(self, plan: StepPlan) -> StepResult:
-        assert self._graph is not None, "the backend has no cache yet, or is closed"
-        return self._graph.forward(plan, self._slots_of(plan))
+    def _run(self, plan: StepPlan, slots: Sequence[int]) -> StepResult:
+        assert self._graph is not None, "slots are bound before a pass"
+        return self._graph.forward(plan, slots)
 
     def close(self) -> None:
         if self._times is not None:
             self._times.close()
-        self._graph = self._session = self._slots = None
+        self._graph = self._session = self._table = self._bound = None

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends.onnxruntime.cache_input import CacheInput
-from nanoaccel.runtime.backends.slot_memory import CacheSlots
+from nanoaccel.runtime.backends.slots import SlotMemory
 from nanoaccel.runtime.types.plan import Float32Array
 
 # Windows of slots whose bindings are kept.
@@ -42,7 +42,7 @@ class Binding:
     """
 
     def __init__(
-        self, session: ort.InferenceSession, caches: Sequence[CacheInput], slots: CacheSlots
+        self, session: ort.InferenceSession, caches: Sequence[CacheInput], slots: SlotMemory
     ) -> None:
         self._session = session
         self._caches = caches

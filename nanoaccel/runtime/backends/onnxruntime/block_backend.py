@@ -11,11 +11,8 @@ from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.block_memory import CacheBlocks
 from nanoaccel.runtime.backends.onnxruntime.block_graph import BlockGraph
 from nanoaccel.runtime.backends.onnxruntime.operator_times import OperatorTimes
-from nanoaccel.runtime.backends.onnxruntime.operators.attention import (
-    BLOCK_SIZE,
-    BlockLayout,
-    CacheType,
-)
+from nanoaccel.runtime.backends.onnxruntime.operators import Rewritten
+from nanoaccel.runtime.backends.onnxruntime.operators.attention import BLOCK_SIZE, CacheType
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature
 from nanoaccel.runtime.backends.timed import Timed
 from nanoaccel.runtime.cpu.machine import cpu_name
@@ -46,12 +43,14 @@ class OnnxBlockBackend(Timed):
         self,
         session: ort.InferenceSession,
         signature: Signature,
-        layout: BlockLayout,
+        rewritten: Rewritten,
         threads: int,
         options: BackendOptions,
         operators: Operators,
         times: OperatorTimes | None = None,
     ) -> None:
+        layout = rewritten.blocks
+        assert layout is not None, "its attention has blocks"
         self._session: ort.InferenceSession | None = session
         self._times: OperatorTimes | None = times
         self._signature = signature
@@ -69,8 +68,10 @@ class OnnxBlockBackend(Timed):
             cache_precision=precision,
             threads=threads,
             cache_layout=f"onnxruntime {ort.__version__}, computes {options.precision}, "
-            f"operators {operators.path}, blocks of {BLOCK_SIZE} x {precision}, "
+            f"operators {operators.version}, blocks of {BLOCK_SIZE} x {precision}, "
             f"{layout.described()}",
+            own_operators=True,
+            batch_invariant=rewritten.row_wise,
             state_size=signature.state_size,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nanoaccel.runtime.backends.slot_memory import CacheTensor
+from nanoaccel.runtime.backends.slots import CacheTensor
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from nanoaccel.runtime.backends.onnxruntime.cache_input import CacheInput
 from nanoaccel.runtime.backends.onnxruntime.operators import attention
 
 _BUILDERS_CONFIG = "genai_config.json"
-_CACHE_TYPES = {"tensor(float)": np.float32, "tensor(int8)": np.int8}
+_CACHE_TYPE = "tensor(float)"
 _PACKED = {name for name, spec in contract.INPUTS.items() if spec.required}
 _PLAIN = {"input_ids", "attention_mask"}
 _MORE_PLAIN = {"position_ids"}
@@ -104,12 +104,12 @@ def _caches(
         item, present = inputs[name], contract.present_name(layer, kind)
         if present not in outputs:
             raise _unfit(graph, f"it has no output {present}")
-        if item.type not in _CACHE_TYPES:
-            raise _unfit(graph, f"its input {name} is {item.type}, not f32 or i8")
+        if item.type != _CACHE_TYPE:
+            raise _unfit(graph, f"its input {name} is {item.type}, not f32")
         sizes = (_fixed(item.shape, 1, heads), _fixed(item.shape, 3, width))
         if None in sizes:
             raise _unfit(graph, f"its input {name} has no fixed numbers of heads and width")
-        found.append(CacheInput(*sizes, np.dtype(_CACHE_TYPES[item.type]), name, present))  # type: ignore[arg-type]
+        found.append(CacheInput(*sizes, np.dtype(np.float32), name, present))  # type: ignore[arg-type]
     return tuple(found)
 
 

@@ -17,7 +17,7 @@ _STEP_TOKENS = (64, 256, 512)
 
 
 def pass_axes(
-    backends: Sequence[str],
+    backend: str,
     weight_group_size: int | None,
     *,
     may_fuse: bool,
@@ -26,14 +26,14 @@ def pass_axes(
     """What changes the time of a pass, whatever else runs on the machine; the likeliest gain first.
 
     Args:
-        backends: Backends that the bundle has graphs for, and that are installed.
+        backend: The one that an engine takes by itself.
         weight_group_size: Group size of the bundle's weights; it is the default group of
             activations.
         may_fuse: Whether projections that read one input may be apart.
         allow_precision: Whether results may differ by more than the order of sums.
     """
     axes = []
-    tuned = {field for backend in backends for field in BACKENDS.facts(backend).tunes}
+    tuned = BACKENDS.facts(backend).tunes
     if "quantization_group" in tuned:
         may_fuse = may_fuse and "fuse_projections" in tuned
         axes.append(
@@ -51,14 +51,13 @@ def machine_axes(
     """What another program would decide: threads that wait for one that it holds up.
 
     Args:
-        backends: As for ``pass_axes``.
+        backends: Backends that run the bundle here, the one that an engine takes first.
         threads: Threads of the default.
         cpus: Threads that may run at once.
         fixed_threads: Whether the environment sets the threads.
     """
     axes = [] if fixed_threads else [Axis.of("threads", _thread_counts(threads, cpus))]
-    if len(backends) > 1:
-        axes.append(Axis.of("runtime", backends))
+    axes.append(Axis.of("runtime", backends[1:]))
     return [axis for axis in axes if axis.changes]
 
 

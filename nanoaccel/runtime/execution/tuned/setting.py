@@ -21,7 +21,7 @@ class Setting:
         quantization_group: Values of an activation that are quantized together.
         fuse_projections: As in ``EngineConfig``.
         precision, cache_precision: As in ``EngineConfig``.
-        runtime: The only one to load; "auto" is all that are the fastest at something.
+        runtime: The one to load; "auto" is the one that an engine takes by itself.
         max_step_tokens: As in ``EngineConfig``.
     """
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanoaccel.runtime.execution.loader import LoadedModel
-from nanoaccel.runtime.kv import make_cache
 from nanoaccel.runtime.types.packing import SequenceTokens, StepPacker
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepResult
 
@@ -50,7 +49,7 @@ class DraftGraph:
 
     def __init__(self, model: LoadedModel) -> None:
         self._backend = model.backend
-        self._cache = make_cache(model.shape, model.backend, sharing=False)
+        self._cache = model.shape.new_cache(sharing=False)
         self._packer = StepPacker()
 
     def warm_up(self, feature_size: int = 0) -> None:

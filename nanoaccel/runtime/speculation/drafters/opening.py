@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from nanoaccel.bundle import HEAD, Bundle, Head, HeadManifest, weights_size
 from nanoaccel.errors import ConfigError
-from nanoaccel.folders import cache_folder
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.memory import free_memory
-from nanoaccel.runtime.execution.loader import CacheSize, LoadedModel, load, pass_time_key
-from nanoaccel.runtime.execution.pass_time import PassTimeModel
-from nanoaccel.runtime.execution.pass_timing import load_decoding, measure_decoding
+from nanoaccel.runtime.execution.loader import CacheSize, LoadedModel, by_preference, load
 from nanoaccel.runtime.speculation.drafters.base import DrafterOptions, DraftOptions
 from nanoaccel.runtime.speculation.drafters.draft_graph import DraftGraph
 from nanoaccel.text import Tokenizer
@@ -23,8 +18,6 @@ from nanoaccel.text import Tokenizer
 _REMEDY = "Name another draft, or none"
 # Memory that a graph takes, in sizes of its file: the runtime packs the weights once more.
 _PACKED = 2
-# How much faster a draft must be on another backend than its target's, to load that one too.
-_WORTH_A_BACKEND = 1.3
 
 
 def kind_of(draft: Path) -> str:
@@ -63,7 +56,7 @@ def open_head(options: DrafterOptions) -> tuple[HeadManifest, DraftGraph]:
     head = _fitting_head(draft.folder, draft.target)
     about = head.manifest
     features = about.feature_size + about.hidden_size
-    graph = _load(head, draft, features)
+    graph = _load(head, draft)
     graph.warm_up(features)
     return about, graph
 
@@ -138,41 +131,11 @@ def _needed(graph: Path) -> int:
     return _PACKED * weights_size(graph)
 
 
-def _load(source: Head | Bundle, draft: DraftOptions, feature_size: int = 0) -> DraftGraph:
-    """Load a draft's graph, of several the one that is best beside the target here."""
-    names = list(source.runtimes)
+def _load(source: Head | Bundle, draft: DraftOptions) -> DraftGraph:
+    """Load a draft's graph for the target's backend, or for another one where it has none."""
     config = EngineConfig(threads=draft.threads, precision=draft.precision, speculation="off")
-    keys = [pass_time_key(source, name, config, "draft") for name in names]
-    known = load_decoding(keys, cache_folder())
-    if known is not None:
-        names.insert(0, names.pop(_best(names, known, draft)))
-        names = [BACKENDS.first_installed(names)]
-    else:
-        names = BACKENDS.installed(names)
-    best = 0
-    with ExitStack() as stack:
-        models: list[LoadedModel] = []
-        for name in names:
-            models.append(_load_graph(source, name, config, draft))
-            stack.callback(models[-1].backend.close)
-        if len(models) > 1:
-            models = measure_decoding(models, cache_folder(), feature_size=feature_size)
-            best = _best(names, [model.times for model in models], draft)
-        stack.pop_all()
-    for index, model in enumerate(models):
-        if index != best:
-            model.backend.close()
-    return DraftGraph(models[best])
-
-
-def _best(names: Sequence[str], times: Sequence[PassTimeModel], draft: DraftOptions) -> int:
-    """The one whose single tokens are fastest; the target's own, unless another is much faster."""
-    seconds = [one.decode_seconds(1) for one in times]
-    if draft.backend in names:
-        own = names.index(draft.backend)
-        if seconds[own] < _WORTH_A_BACKEND * min(seconds):
-            return own
-    return seconds.index(min(seconds))
+    names = [draft.backend] if draft.backend in source.runtimes else by_preference(source.runtimes)
+    return DraftGraph(_load_graph(source, BACKENDS.first_installed(names), config, draft))
 
 
 def _load_graph(
@@ -184,7 +147,7 @@ def _load_graph(
         _check_memory("the cache of ", draft.num_blocks * info.bytes_per_block, draft)
         return draft.num_blocks
 
-    size = CacheSize(num_blocks, draft.max_running, draft.target.context_length)
+    size = CacheSize(num_blocks, draft.target.context_length)
     return load(source, name, config, size, role="draft")
 
 

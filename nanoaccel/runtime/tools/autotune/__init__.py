@@ -1,6 +1,6 @@
 """Tunes a bundle for this machine."""
 
 from nanoaccel.runtime.tools.autotune.find import Tuned, tune
-from nanoaccel.runtime.tools.autotune.graph_pool import KINDS, pass_seconds
+from nanoaccel.runtime.tools.autotune.pass_seconds import KINDS
 
-__all__ = ["KINDS", "Tuned", "pass_seconds", "tune"]
+__all__ = ["KINDS", "Tuned", "tune"]

@@ -12,9 +12,11 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
 from nanoaccel.folders import cache_folder, check_writable
 from nanoaccel.registry import BACKENDS
+from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.others import OthersMeter
 from nanoaccel.runtime.cpu.threads import ENVIRONMENT, core_count
+from nanoaccel.runtime.execution.target import TargetLoader
 from nanoaccel.runtime.execution.tuned.axes import machine_axes, pass_axes, step_axes
 from nanoaccel.runtime.execution.tuned.search import Axis, Bench, SearchResult, search
 from nanoaccel.runtime.execution.tuned.setting import Setting
@@ -92,8 +94,8 @@ def tune(
     folder, machine = cache_folder(), fingerprint(this_machine())
     file = tuning_file(bundle, folder, machine)
     _check_can_be_kept(file)
-    backends = BACKENDS.installed(bundle.runtimes)
-    pool = GraphPool(bundle, backends, clock)
+    backends = _installed(bundle)
+    pool = GraphPool(bundle, backends[0], clock)
     try:
         searches = _Searches(pool, bundle, backends, clock() + seconds, clock, tell)
         passes = searches.passes(seconds * _PASS_SHARE, allow_precision=allow_precision)
@@ -112,6 +114,20 @@ def tune(
     )
     save_tuning(tuning, file)
     return Tuned(tuning, file, passes, quiet, steps, others)
+
+
+def _installed(bundle: Bundle) -> list[str]:
+    """The backends that run the bundle here, the one that an engine takes by itself first.
+
+    Raises:
+        NanoAccelError: As ``TargetLoader.load``.
+    """
+    installed = BACKENDS.installed(bundle.runtimes)
+    if len(installed) == 1:
+        return installed
+    model = TargetLoader(bundle=bundle, config=EngineConfig()).load("auto")
+    model.backend.close()
+    return sorted(installed, key=lambda name: name != model.name)
 
 
 def _check_can_be_kept(file: Path) -> None:
@@ -138,7 +154,7 @@ class _Searches:
     def passes(self, seconds: float, *, allow_precision: bool) -> SearchResult:
         """Over what changes passes."""
         axes = pass_axes(
-            self.backends,
+            self.backends[0],
             self.bundle.weight_group_size,
             may_fuse=self.bundle.manifest is None,
             allow_precision=allow_precision,

@@ -17,23 +17,12 @@ from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.engine.assembly import hidden_layers
 from nanoaccel.runtime.execution.loader import LoadedModel
-from nanoaccel.runtime.execution.pass_time import PassTimeModel
-from nanoaccel.runtime.execution.pass_timing import (
-    DecodeBench,
-    forward_seconds,
-    measure_decoding,
-    measure_verification,
-)
-from nanoaccel.runtime.execution.selector import request_seconds
+from nanoaccel.runtime.execution.pass_timing import forward_seconds, measure_verification
 from nanoaccel.runtime.execution.target import TargetLoader
 from nanoaccel.runtime.execution.tuned.setting import AUTO, Setting, apply
-from nanoaccel.runtime.kv import make_cache
+from nanoaccel.runtime.tools.autotune.pass_seconds import PassSeconds
 from nanoaccel.runtime.types.packing import even_plan
 
-# The passes that shall become faster. That over eight tokens also verifies draft tokens.
-KINDS = ("1 token", "8 tokens", "prompts")
-_TOGETHER = 8
-_PROMPT = 128
 # Sequences that a cache has room for: as many as are timed together.
 _SEQUENCES = 16
 # Tokens of the prompt that is cut into steps.
@@ -47,7 +36,7 @@ class _Loaded:
     """A graph with what is measured on it; both write over the same cache, which holds nothing."""
 
     model: LoadedModel
-    passes: DecodeBench
+    passes: PassSeconds
     blocks: list[int]
     tokens: int
 
@@ -57,7 +46,7 @@ class GraphPool:
 
     Args:
         bundle: Where they are from.
-        backends: Backends that are installed.
+        backend: The one that an engine without a setting runs.
         clock: Gives the time in seconds.
 
     Attributes:
@@ -67,66 +56,60 @@ class GraphPool:
     def __init__(
         self,
         bundle: Bundle,
-        backends: Sequence[str],
+        backend: str,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._bundle, self._backends, self.clock = bundle, backends, clock
+        self._bundle, self._backend, self.clock = bundle, backend, clock
         self._loaded: dict[tuple[str, Setting], _Loaded] = {}
         self._refused: dict[tuple[str, Setting], ConfigError] = {}
         self._wanted: set[Setting] = set()
 
-    def graphs(self, setting: Setting) -> list[_Loaded]:
-        """Those that an engine with a setting has, loaded if they are not.
+    def graph(self, setting: Setting) -> _Loaded:
+        """The one that an engine with a setting runs, loaded if it is not.
 
         Raises:
-            ConfigError: None of them can be had.
+            ConfigError: It cannot do what the setting asks for.
         """
-        own = replace(setting, max_step_tokens=None)
-        self._wanted.add(own)
-        found: list[_Loaded] = []
-        problem: ConfigError | None = None
-        for backend in self._backends_of(own):
-            key = _key(backend, own)
-            try:
-                if key not in self._loaded and key not in self._refused:
-                    self._loaded[key] = self._load(backend, own)
-            except ConfigError as error:
-                self._refused[key] = error
-            if key in self._loaded:
-                found.append(self._loaded[key])
-            problem = self._refused.get(key, problem)
-        if not found:
+        key = self._key(setting)
+        self._wanted.add(setting)
+        if key in self._refused:
+            raise self._refused[key]
+        try:
+            if key not in self._loaded:
+                self._loaded[key] = self._load(*key)
+        except ConfigError as error:
+            self._refused[key] = error
             self.release(setting)
-            assert problem is not None, "a setting has a runtime"
-            raise problem
-        return found
+            raise
+        return self._loaded[key]
 
     def release(self, setting: Setting) -> None:
-        """Close those that no other setting has."""
-        self._wanted.discard(replace(setting, max_step_tokens=None))
-        needed = {
-            _key(backend, wanted)
-            for wanted in self._wanted
-            for backend in self._backends_of(wanted)
-        }
+        """Close its graph, if no other setting has it."""
+        self._wanted.discard(setting)
+        needed = {self._key(wanted) for wanted in self._wanted}
         for key in [key for key in self._loaded if key not in needed]:
             self._loaded.pop(key).model.backend.close()
 
     def time_passes(self, setting: Setting, folder: Path) -> None:
         """Store how long passes take, as a load with this setting would measure it."""
-        models = [loaded.model for loaded in self.graphs(setting)]
-        for model in models:
-            measure_verification(model, folder, again=True)
-        if len(models) > 1:
-            measure_decoding(models, folder)
+        measure_verification(self.graph(setting).model, folder, again=True)
 
     def close(self) -> None:
         """Close all."""
         while self._loaded:
             self._loaded.popitem()[1].model.backend.close()
 
-    def _backends_of(self, setting: Setting) -> Sequence[str]:
-        return self._backends if setting.runtime == AUTO else [setting.runtime]
+    def _key(self, setting: Setting) -> tuple[str, Setting]:
+        """All that a graph depends on: settings that differ in the rest share it."""
+        backend = self._backend if setting.runtime == AUTO else setting.runtime
+        tunes = {*_FOR_ALL, *BACKENDS.facts(backend).tunes}
+        default = Setting()
+        ignored = {
+            item.name: getattr(default, item.name)
+            for item in fields(setting)
+            if item.name not in tunes
+        }
+        return backend, replace(setting, **ignored)
 
     def _config(self, setting: Setting) -> EngineConfig:
         return apply(EngineConfig(), setting, os.environ)
@@ -137,12 +120,12 @@ class GraphPool:
             bundle=self._bundle, config=config, hidden_layers=hidden_layers(self._bundle, config)
         )
         pages = HugePages()
-        model = loader.load_one(backend)
+        model = loader.load(backend)
         try:
-            passes = DecodeBench(model, counts=(1, _TOGETHER), clock=self.clock)
-            passes.run()  # packs the weights
+            passes = PassSeconds(model, self.clock)
+            passes.run()
             pages.gather()
-            cache = make_cache(model.shape, model.backend, sharing=False)
+            cache = model.shape.new_cache(sharing=False)
             tokens = min(LONG_PROMPT, model.shape.first_tokens, self._bundle.context_length)
             cache.allocate(0, tokens)
             out = np.empty(cache.num_blocks, np.int32)
@@ -153,24 +136,14 @@ class GraphPool:
         return _Loaded(model, passes, blocks, tokens)
 
 
-def _key(backend: str, setting: Setting) -> tuple[str, Setting]:
-    """All that a graph depends on: settings that differ in the rest share it."""
-    tunes = {*_FOR_ALL, *BACKENDS.facts(backend).tunes}
-    default = Setting()
-    ignored = {
-        item.name: getattr(default, item.name) for item in fields(setting) if item.name not in tunes
-    }
-    return backend, replace(setting, **ignored)
-
-
 class DecodeTimer:
-    """Measures what passes cost with a setting, each in the graph that is best for it."""
+    """Measures what passes cost with a setting."""
 
     def __init__(self, pool: GraphPool) -> None:
         self._pool = pool
 
     def measure(self, setting: Setting) -> Sequence[float]:
-        return pass_seconds([loaded.passes.sample() for loaded in self._pool.graphs(setting)])
+        return self._pool.graph(setting).passes.measure()
 
     def release(self, setting: Setting) -> None:
         self._pool.release(setting)
@@ -184,28 +157,14 @@ class PromptTimer:
 
     def measure(self, setting: Setting) -> Sequence[float]:
         size = EngineConfig(max_step_tokens=setting.max_step_tokens).step_tokens
-        graphs = self._pool.graphs(setting)
-        return [min(_prompt_seconds(loaded, size, self._pool.clock) for loaded in graphs)]
+        return [_prompt_seconds(self._pool.graph(setting), size, self._pool.clock)]
 
     def token_seconds(self, setting: Setting) -> float:
         """Seconds of a prompt, in passes of the default size; loads what it needs."""
-        return min(loaded.passes.sample().prompt_token for loaded in self._pool.graphs(setting))
+        return self._pool.graph(setting).passes.measure()[-1]
 
     def release(self, _: Setting) -> None:
         """All have the same graphs."""
-
-
-def pass_seconds(times: Sequence[PassTimeModel]) -> list[float]:
-    """Seconds of each of ``KINDS``, in the graph where an engine would run such requests.
-
-    Args:
-        times: Pass times of the graphs that it may choose from.
-    """
-    alone, together = (
-        min(times, key=lambda one: request_seconds(one, count, count * _PROMPT))
-        for count in (1, _TOGETHER)
-    )
-    return [alone.decode_seconds(1), together.decode_seconds(_TOGETHER), alone.prompt_token]
 
 
 def _prompt_seconds(loaded: _Loaded, size: int, clock: Callable[[], float]) -> float:

@@ -17,7 +17,7 @@ from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.engine.client import InProcessClient
-from nanoaccel.runtime.execution.loader import backend_name, open_backend
+from nanoaccel.runtime.execution.loader import open_backend
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 from nanoaccel.runtime.tools.profiling.cold_start import StartClock
@@ -74,7 +74,7 @@ def profile_bundle(
 
     Args:
         folder: The bundle.
-        backend: Name of one, or "auto" for the first that is installed.
+        backend: Name of one, or "auto" for the one that an engine takes.
         options: What is run.
         arguments: Arguments of ``LLM``, but for the backend.
         listener: Called with what is done.
@@ -85,17 +85,16 @@ def profile_bundle(
     """
     before = resident_bytes()
     bundle = Bundle.open(folder)
-    runtime = backend_name(bundle, backend)
-    weights = weights_size(bundle.graph_for(runtime))
     start = StartClock()
     start.add("import", options.imports)
     listener("open the bundle")
     with start.opening():
-        llm = LLM(folder, backend=runtime, replicas=1, **arguments)
+        llm = LLM(folder, backend=backend, replicas=1, **arguments)
     with closing(llm):
         listener("run a prompt")
         first, run = _run(llm, options)
         info = llm.backend
+        runtime = info.name
         total = resident_bytes()
     start.add("first pass", first)
     token_bytes = info.bytes_per_block // info.block_size
@@ -113,7 +112,9 @@ def profile_bundle(
         run=run,
         prefill=prefill,
         decode=decode,
-        memory=MemoryUse(weights, _cached_bytes(info, options), before, total),
+        memory=MemoryUse(
+            weights_size(bundle.graph_for(runtime)), _cached_bytes(info, options), before, total
+        ),
         machine=measure_machine(info.threads, options.machine_seconds),
     )
 

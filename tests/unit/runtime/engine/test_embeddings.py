@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from support.engines import VOCAB_SIZE, Bench, Restless
+from support.engines import VOCAB_SIZE, Bench
 
 from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
 from nanoaccel.runtime.types.pooling import Pooling, PoolingKind
@@ -31,17 +31,14 @@ def wanted(prompt: Sequence[int], kind: PoolingKind) -> Float32Array:
     return found[-1] if kind == "last" else found.mean(axis=0)
 
 
-@pytest.mark.usefixtures("layouts")
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("moves", [False, True])
-def test_embeddings_are_pooled_states(tokenizer: Tokenizer, seed: int, moves: bool) -> None:
+def test_embeddings_are_pooled_states(tokenizer: Tokenizer, seed: int) -> None:
     random = Random(seed)
     bench = Bench(
         tokenizer,
         num_blocks=random.choice((14, 40)),
         max_step_tokens=random.choice((1, 5, 32)),
         max_running=random.choice((1, 3, 6)),
-        chooser=Restless(seed) if moves else None,
     )
     asked = []
     for _ in range(14):
@@ -69,7 +66,6 @@ def test_embeddings_are_pooled_states(tokenizer: Tokenizer, seed: int, moves: bo
             np.testing.assert_allclose(last.embedding, wanted(prompt, pooling.kind), rtol=1e-5)
 
 
-@pytest.mark.usefixtures("layouts")
 def test_last_state_begins_with_cached_tokens_and_the_mean_does_not(tokenizer: Tokenizer) -> None:
     bench = Bench(tokenizer)
     found = []

@@ -12,8 +12,6 @@ from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 from nanoaccel.text import Tokenizer
 
-pytestmark = pytest.mark.usefixtures("layouts")
-
 
 def writes(text: str, prompt_length: int) -> Callable[[Sequence[int]], int]:
     """Continue a prompt of some length with a text, then EOS."""

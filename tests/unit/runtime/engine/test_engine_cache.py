@@ -16,8 +16,6 @@ from nanoaccel.runtime.types.outputs import Completion
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 from nanoaccel.text import Tokenizer
 
-pytestmark = pytest.mark.usefixtures("layouts")
-
 _BY_POSITION = CacheEviction(16, start_tokens=4)
 _BY_SCORE = CacheEviction(24, start_tokens=4, recent_tokens=5, by="score")
 _EVICTIONS = (None, _BY_POSITION, CacheEviction(33, start_tokens=0), _BY_SCORE)

@@ -16,8 +16,6 @@ from nanoaccel.runtime.speculation.drafters import Drafter
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 from nanoaccel.text import Tokenizer
 
-pytestmark = pytest.mark.usefixtures("layouts")
-
 POISON = VOCAB_SIZE - 2
 Fails = Callable[[StepPlan], bool]
 

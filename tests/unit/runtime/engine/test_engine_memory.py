@@ -12,8 +12,6 @@ from support.engines import VOCAB_SIZE, Bench, quick
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 from nanoaccel.text import Tokenizer
 
-pytestmark = pytest.mark.usefixtures("layouts")
-
 PROMPT = 2000
 REQUESTS = 8
 

@@ -27,14 +27,11 @@ class Pages(HugePages):
 
 
 class Watched:
-    """Of an engine, what is watched: whether it is busy, and how many graphs came into use."""
-
-    runners = ("one graph",)
+    """Of an engine, what is watched: whether it is busy."""
 
     def __init__(self) -> None:
         self.busy = False
         self.looks = 0
-        self.num_used_runners = 1
 
     @property
     def has_work(self) -> bool:
@@ -77,18 +74,6 @@ def test_it_begins_after_a_short_rest_or_longer_work(
     made()
     wait_until(lambda: pages.gathered == 1, "they are gathered")
     assert engine.looks == looks
-
-
-def test_it_is_done_again_for_a_graph_that_comes_into_use(
-    made: Make, pages: Pages, engine: Watched
-) -> None:
-    engine.runners = ("one graph", "another")
-    made()
-    wait_until(lambda: pages.gathered == 1, "the first is gathered")
-    looks = engine.looks
-    engine.num_used_runners = 2
-    wait_until(lambda: pages.gathered == 2, "the second is gathered")
-    assert engine.looks == looks + 2
 
 
 def test_it_can_be_had_at_once(

@@ -19,8 +19,6 @@ from nanoaccel.runtime.types.outputs import FinishReason
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 from nanoaccel.text import Tokenizer
 
-pytestmark = pytest.mark.usefixtures("layouts")
-
 _BY_POSITION = CacheEviction(16, start_tokens=4)
 _BY_SCORE = CacheEviction(24, start_tokens=4, by="score")
 _POISON = VOCAB_SIZE - 1  # every pass fails that has it at the beginning of a text

@@ -19,7 +19,6 @@ from nanoaccel.runtime.engine.assembly import start_engine
 from nanoaccel.runtime.engine.engine import Engine
 from nanoaccel.runtime.engine.thread import EngineThread
 from nanoaccel.runtime.execution.loader import LoadedModel
-from nanoaccel.runtime.execution.target import LoadedModels
 from nanoaccel.runtime.kv import CacheShape
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.request import Request
@@ -40,10 +39,10 @@ class Bench:
     ) -> None:
         self.tokenizer = tokenizer
         self.backend = WatchedBackend(BackendOptions(graph=Path("none")))
-        shape = CacheShape.of(num_blocks=50, block_size=4, slots=False, sequences=8, length=64)
-        shape.allocate(self.backend)
+        shape = CacheShape(num_blocks=50, block_size=4, length=64)
+        self.backend.allocate_cache(shape.num_blocks)
         self.thread = start_engine(
-            LoadedModels([LoadedModel("fake", "fake", self.backend, shape)]),
+            LoadedModel("fake", "fake", self.backend, shape),
             EngineConfig(max_waiting=max_waiting, speculation="off"),
             bundle=bundle,
             on_event=on_event,

@@ -18,7 +18,6 @@ from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.others import OthersMeter
-from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.execution.tuned.search import Axis
 from nanoaccel.runtime.execution.tuned.setting import Setting
 from nanoaccel.runtime.execution.tuned.stored import (
@@ -30,7 +29,7 @@ from nanoaccel.runtime.execution.tuned.stored import (
     tuning_file,
 )
 from nanoaccel.runtime.llm import LLM
-from nanoaccel.runtime.tools.autotune import pass_seconds, tune
+from nanoaccel.runtime.tools.autotune import tune
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 Seconds = Callable[[BackendOptions, int], float]
@@ -203,12 +202,3 @@ def test_tune_refuses_no_time(seconds: float, runtime: Runtime, bundle: Bundle) 
         tune(
             bundle, seconds=seconds, allow_precision=False, tell=lambda _: None, clock=runtime.clock
         )
-
-
-def test_pass_seconds_choose_a_graph_for_each_load() -> None:
-    alone, together = (
-        PassTimeModel(decode={1: 1.0, 8: 10.0}, prompt_token=0.5),
-        PassTimeModel(decode={1: 2.0, 8: 4.0}, prompt_token=0.1),
-    )
-    assert pass_seconds([alone]) == [1.0, 10.0, 0.5]
-    assert pass_seconds([alone, together]) == [1.0, 4.0, 0.5]

@@ -235,25 +235,25 @@ def groups(*sizes: int) -> tuple[Mapping[str, object], ...]:
 
 def test_pass_axes_change_no_precision_unless_allowed_and_fuse_what_may_be_apart() -> None:
     def fields(*, allow: bool) -> dict[str, tuple[Mapping[str, object], ...]]:
-        axes = pass_axes(["openvino", "onnx"], 64, may_fuse=False, allow_precision=allow)
+        axes = pass_axes("openvino", 64, may_fuse=False, allow_precision=allow)
         return {axis.name: axis.changes for axis in axes}
 
     assert fields(allow=False) == {"quantization group": groups(128, 32, 256)}
     allowed = fields(allow=True)
     assert allowed["quantization group"] == groups(128, 32, 256, 0)
     assert {"precision", "cache precision"} < set(allowed)
-    apart = pass_axes(["openvino"], None, may_fuse=True, allow_precision=False)
+    apart = pass_axes("openvino", None, may_fuse=True, allow_precision=False)
     fused = {"fuse_projections": True}
     assert apart[0].changes == (
         *({**change, **fused} for change in groups(64, 128, 32, 256)),
         fused,
     )
-    assert pass_axes(["onnx"], None, may_fuse=True, allow_precision=False) == []
+    assert pass_axes("onnx", None, may_fuse=True, allow_precision=False) == []
 
 
 def test_quiet_axes_are_threads_and_runtimes() -> None:
     both = machine_axes(["openvino", "onnx"], threads=4, cpus=8, fixed_threads=False)
-    assert both == [Axis.of("threads", (2, 3, 8)), Axis.of("runtime", ("openvino", "onnx"))]
+    assert both == [Axis.of("threads", (2, 3, 8)), Axis.of("runtime", ("onnx",))]
     assert machine_axes(["onnx"], threads=1, cpus=1, fixed_threads=False) == []
     assert machine_axes(["onnx"], threads=2, cpus=4, fixed_threads=True) == []
 

@@ -34,8 +34,6 @@ def learned(
     shape = CacheShape(
         num_blocks=num_blocks,
         block_size=backend.info.block_size,
-        num_slots=None,
-        slot_blocks=num_blocks,
         length=num_blocks * backend.info.block_size,
     )
     model = LoadedModel("fake", key, backend, shape)

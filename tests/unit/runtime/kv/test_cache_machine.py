@@ -29,14 +29,11 @@ class CacheMachine(RuleBasedStateMachine):
 
     policy = "lru"
     tiered = False
-    num_slots: int | None = None
 
     def __init__(self) -> None:
         super().__init__()
         policy = EVICTION_POLICIES.resolve(self.policy)()
-        self.checked = CheckedCache(
-            NUM_BLOCKS, policy=policy, tiered=self.tiered, num_slots=self.num_slots
-        )
+        self.checked = CheckedCache(NUM_BLOCKS, policy=policy, tiered=self.tiered)
         self.cache = self.checked.cache
         self.numbers = count()
 
@@ -51,8 +48,7 @@ class CacheMachine(RuleBasedStateMachine):
         wanted = wanted if need is None else min(wanted, need)
         if hits is None:
             assert before == (self.cache.num_free, self.cache.num_cached)
-            shared = 0 if self.num_slots else min(owned, wanted - 1)  # slots hold copies
-            assert before[0] < wanted + reserve - shared
+            assert before[0] < wanted + reserve - min(owned, wanted - 1)
         else:
             assert hits % 2 == 0
             assert hits < len(tokens)
@@ -128,11 +124,8 @@ class CacheMachine(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("tiered", [False, True], ids=["memory", "tier"])
 @pytest.mark.parametrize("policy", EVICTION_POLICIES.names())
-@pytest.mark.parametrize("num_slots", [None, MOST + 1], ids=["paged", "slots"])
-def test_cache_holds_the_right_contents_whatever_happens(
-    policy: str, tiered: bool, num_slots: int | None
-) -> None:
-    kind = {"policy": policy, "tiered": tiered, "num_slots": num_slots}
+def test_cache_holds_the_right_contents_whatever_happens(policy: str, tiered: bool) -> None:
+    kind = {"policy": policy, "tiered": tiered}
     machine = type("Machine", (CacheMachine,), kind)
     run_state_machine_as_test(
         machine, settings=settings(max_examples=20, stateful_step_count=40, deadline=None)

@@ -79,12 +79,9 @@ def test_sharing_keeps_one_copy_of_what_two_sequences_computed_at_once() -> None
     assert cache.run(3, [1, 2, 3, 4, 6, 7, 8]) == 6
 
 
-@pytest.mark.parametrize("num_slots", [None, 3])
 @pytest.mark.parametrize("tiered", [False, True])
-def test_sharing_keeps_requests_with_different_keys_apart(
-    num_slots: int | None, tiered: bool
-) -> None:
-    cache = CheckedCache(12, num_slots=num_slots, tiered=tiered)
+def test_sharing_keeps_requests_with_different_keys_apart(tiered: bool) -> None:
+    cache = CheckedCache(12, tiered=tiered)
     tokens = [1, 2, 3, 4, 5]
     assert cache.run(1, tokens) == 0
     assert cache.run(2, tokens, b"adapter") == 0

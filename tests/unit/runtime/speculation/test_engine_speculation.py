@@ -31,8 +31,6 @@ from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
 from nanoaccel.text import Tokenizer
 
-pytestmark = pytest.mark.usefixtures("layouts")
-
 HasRoom = Callable[[Request, int], bool]
 
 _BY_POSITION = CacheEviction(16, start_tokens=4)

@@ -208,7 +208,7 @@ def write_texts(
         max_tokens=10 * BATCH,
     )
     runner = ModelRunner(backend, cache, times, budget)
-    engine = Engine([runner], scheduler, num_drafts, emit=lambda _: None, clock=lambda: 0.0)
+    engine = Engine(runner, scheduler, num_drafts, emit=lambda _: None, clock=lambda: 0.0)
     params = params_of(case)
     requests = [
         (Request if accepts is None else LossyRequest)(

@@ -18,6 +18,7 @@ from nanoaccel.runtime.backends.onnxruntime.operators.attention import (
 )
 from nanoaccel.runtime.backends.onnxruntime.operators.fusions import FUSIONS
 from nanoaccel.runtime.backends.onnxruntime.operators.linear import DOMAIN, VERSION, linear_of
+from nanoaccel.runtime.backends.onnxruntime.operators.row_wise import is_row_wise
 from nanoaccel.runtime.backends.onnxruntime.operators.wiring import Wiring
 
 
@@ -28,12 +29,14 @@ class Rewritten:
     Args:
         model: The bytes of the .onnx file; its weights lie where those of the original do.
         linears: Products that were replaced.
-        blocks: What a block of the cache holds; None where the cache is in slots, as it was.
+        blocks: What a block of the cache holds; None where attention is as it was, over slots.
+        row_wise: Whether it gives a token the same bits in any company.
     """
 
     model: bytes
     linears: int
     blocks: BlockLayout | None
+    row_wise: bool
 
 
 def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | None:
@@ -61,4 +64,4 @@ def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | Non
     for fuse in FUSIONS:
         fuse(model, nodes)
     model.nodes = without_unused(in_order(nodes), model.outputs)
-    return Rewritten(model.write({DOMAIN: VERSION}), count, blocks)
+    return Rewritten(model.write({DOMAIN: VERSION}), count, blocks, is_row_wise(model.nodes))

@@ -119,6 +119,11 @@ struct Vector256 {
     return {_mm256_and_si256(x.a, nibble), _mm256_and_si256(x.b, nibble)};
   }
   static Codes high(Codes x) { return low({_mm256_srli_epi16(x.a, 4), _mm256_srli_epi16(x.b, 4)}); }
+  static Codes look_up(Codes nibbles, const uint8_t* table) {
+    const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(table));
+    const __m256i twice = _mm256_broadcastsi128_si256(bytes);
+    return {_mm256_shuffle_epi8(twice, nibbles.a), _mm256_shuffle_epi8(twice, nibbles.b)};
+  }
 
  protected:
   static __m256i four(const int8_t* q) {

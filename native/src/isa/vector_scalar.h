@@ -138,6 +138,11 @@ struct Scalar {
     for (uint8_t& byte : a.byte) byte = static_cast<uint8_t>(byte >> 4U);
     return a;
   }
+  // The bytes of a table, 16 of them at a multiple of 16, that nibbles stand for.
+  static Codes look_up(Codes nibbles, const uint8_t* table) {
+    for (uint8_t& byte : nibbles.byte) byte = table[byte];
+    return nibbles;
+  }
   static Int dot_nibbles(Int sum, Codes low, Codes high, const int8_t* q) {
     return dot_bytes(dot_bytes(sum, low, q), high, q + 4);
   }

@@ -9,7 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
-from support.native_linear import Around, finished, normalized
+from support.native_linear import ALONE, Around, finished, normalized
 
 from nanoaccel.runtime.native import find_operators
 
@@ -165,7 +165,7 @@ class PackedFloat:
         return FORMATS[self._library.nanoaccel_float_format(self._packed)]
 
     def run(
-        self, path: str, x: NDArray[np.float32], around: Around = Around(), *, parts: int = 1
+        self, path: str, x: NDArray[np.float32], around: Around = ALONE, *, parts: int = 1
     ) -> NDArray[np.float32]:
         """The result for rows of x, computed in some parts."""
         y = np.full((len(x), self._matrix.width), np.nan, np.float32)
@@ -187,7 +187,7 @@ class PackedFloat:
 
 
 def reference(
-    matrix: FloatMatrix, x: NDArray[np.float32], around: Around = Around()
+    matrix: FloatMatrix, x: NDArray[np.float32], around: Around = ALONE
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The same arithmetic in f64, and the sum of the magnitudes that are added."""
     x = normalized(x, around)

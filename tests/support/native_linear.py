@@ -61,6 +61,9 @@ class _Around(ctypes.Structure):
     )
 
 
+ALONE = Around()
+
+
 class _Source(ctypes.Structure):
     _fields_ = (
         *[(name, ctypes.c_int64) for name in ("inputs", "outputs", "bits", "group", "gated")],
@@ -181,7 +184,7 @@ class PackedLinear:
         self,
         path: str,
         x: NDArray[np.float32],
-        around: Around = Around(),
+        around: Around = ALONE,
         *,
         parts: int = 1,
     ) -> NDArray[np.float32]:
@@ -206,7 +209,7 @@ class PackedLinear:
 
 
 def reference(
-    matrix: Matrix, x: NDArray[np.float32], around: Around = Around()
+    matrix: Matrix, x: NDArray[np.float32], around: Around = ALONE
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The same quantized arithmetic in f64, and the sum of the magnitudes that are added."""
     x = normalized(x, around)

@@ -163,8 +163,18 @@ def test_rewrite_takes_a_bias_and_no_other_sum(tmp_path: Path) -> None:
     close(own, stock)
 
 
-def exact_product(sketch: Sketch) -> None:
-    sketch.product("x", random_matrix(RNG, K, 64, group=GROUP), "y", level=1)
+def half_product(sketch: Sketch) -> None:
+    """As in a graph that computes in f16 throughout."""
+    matrix = sketch.keep("matrix", RNG.normal(size=(K, 64)).astype(np.float16))
+    sketch.add("Cast", ["x"], ["half"], to=10)
+    sketch.add("MatMul", ["half", matrix], ["product"])
+    sketch.add("Cast", ["product"], ["y"], to=1)
+
+
+def computed_matrix(sketch: Sketch) -> None:
+    matrix = sketch.keep("matrix", RNG.normal(size=(K, 64)).astype(np.float32))
+    sketch.add("Exp", [matrix], ["other"])
+    sketch.add("MatMul", ["x", "other"], ["y"])
 
 
 def computed_scales(sketch: Sketch) -> None:
@@ -175,7 +185,7 @@ def computed_scales(sketch: Sketch) -> None:
     sketch.nodes[-2:] = sketch.nodes[:-3:-1]
 
 
-@pytest.mark.parametrize("make", [exact_product, computed_scales])
+@pytest.mark.parametrize("make", [half_product, computed_matrix, computed_scales])
 def test_rewrite_leaves_other_products(make: Callable[[Sketch], None], tmp_path: Path) -> None:
     sketch = Sketch()
     make(sketch)

@@ -1,4 +1,4 @@
-"""What stands around a linear, and can be computed by it: in the order in which it is looked for."""
+"""What stands around a linear and can be computed by it, in the order in which it is sought."""
 
 from __future__ import annotations
 

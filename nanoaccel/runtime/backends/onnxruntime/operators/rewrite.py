@@ -45,8 +45,8 @@ def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | Non
     """Edit a graph; None when there is nothing to replace, or it cannot be read.
 
     A product rounds its activations to int8 where it did before, and nowhere else, so the
-    arithmetic is that of the bundle. What the session says of a file that cannot be read is better than what
-    could be said here.
+    arithmetic is that of the bundle. What the session says of a file that cannot be read is better
+    than what could be said here.
 
     Args:
         graph: The .onnx file.

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "around.h"
 #include "isa/path.h"
 #include "linear/linear.h"
 #include "linear/weights.h"
@@ -18,7 +19,7 @@ nanoaccel::LinearSource read(const NanoaccelLinearSource& given) {
   source.outputs = given.outputs;
   source.bits = given.bits;
   source.group = given.group;
-  source.swiglu = given.swiglu != 0;
+  source.gated = given.gated != 0;
   source.codes = {given.codes, given.codes_size};
   if (given.scales_half != 0) {
     source.half_scales = {static_cast<const uint16_t*>(given.scales), given.scales_size};
@@ -63,13 +64,11 @@ void nanoaccel_linear_free(void* weights) {
 }
 
 int nanoaccel_linear_run(const void* weights, const char* path, const float* x, int64_t rows,
-                         const float* norm, float epsilon, const float* residual, float* y,
-                         int64_t parts) {
+                         const NanoaccelAround* around, float* y, int64_t parts) {
   const nanoaccel::Path* found = nanoaccel::find_path(path);
   if (found == nullptr) return 0;
   nanoaccel::SerialPool pool;
-  const nanoaccel::LinearCall call = {x, y, residual, rows, {norm, epsilon}};
-  nanoaccel::run_linear(found->linear, *static_cast<const nanoaccel::PackedWeights*>(weights), call,
-                        pool, parts);
+  nanoaccel::run_linear(found->linear, *static_cast<const nanoaccel::PackedWeights*>(weights),
+                        nanoaccel::call_of(*around, x, rows, y), pool, parts);
   return 1;
 }

@@ -12,7 +12,7 @@ extern "C" {
 NANOACCEL_EXPORT const char* nanoaccel_paths();
 
 struct NanoaccelLinearSource {
-  int64_t inputs, outputs, bits, group, swiglu;
+  int64_t inputs, outputs, bits, group, gated;
   const uint8_t* codes;
   int64_t codes_size;
   const void* scales;
@@ -23,6 +23,17 @@ struct NanoaccelLinearSource {
   int64_t bias_size;
 };
 
+// What is done around a product: a norm of the input (weights of K numbers, or none), which may
+// subtract the mean, an activation as kernels.h numbers them, and a sum.
+struct NanoaccelAround {
+  const float* norm;
+  const float* norm_bias;
+  const float* residual;
+  int64_t centered;
+  int64_t activation;
+  float epsilon;
+};
+
 // A packed matrix, to be freed; nullptr, and why in ``problem``, when the source is malformed.
 NANOACCEL_EXPORT void* nanoaccel_linear_pack(const NanoaccelLinearSource* source, char* problem,
                                              int64_t problem_size);
@@ -30,6 +41,6 @@ NANOACCEL_EXPORT void nanoaccel_linear_free(void* weights);
 
 // Runs on the calling thread, in ``parts`` parts, the last one first. False for an unknown path.
 NANOACCEL_EXPORT int nanoaccel_linear_run(const void* weights, const char* path, const float* x,
-                                          int64_t rows, const float* norm, float epsilon,
-                                          const float* residual, float* y, int64_t parts);
+                                          int64_t rows, const NanoaccelAround* around, float* y,
+                                          int64_t parts);
 }

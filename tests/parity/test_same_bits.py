@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support import tiny_models
+from support import tiny_configs, tiny_models
 from support.sequences import BLOCKS, Sequences
 
 pytest.importorskip("onnxruntime_genai")
@@ -25,25 +26,65 @@ pytestmark = [
     pytest.mark.export,
     pytest.mark.skipif(OPERATORS.library is None, reason=OPERATORS.reason),
 ]
-KINDS = ("llama", "qwen3", "gemma3_text")  # the usual one, norms of heads, windows
 LENGTHS = [150, 70, 45, 9]
 SCHEDULES = 12
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp(request.param)
-    model = OnnxModel.make(folder, tiny_models.make_model(request.param))
-    return model.export(folder / "out", Recipe(weights="int4", group_size=32))[0]
+@dataclass(frozen=True)
+class Case:
+    """A model, how its weights are stored, and how it is loaded.
+
+    Args:
+        kind: The model_type.
+        recipe: How it is compressed.
+        options: Options of the backend, one set for each time that it is loaded.
+    """
+
+    kind: str
+    recipe: Recipe
+    options: tuple[dict[str, str], ...] = ({},)
 
 
-@pytest.fixture(params=["auto", "u8"])
-def backend(graph: Path, request: pytest.FixtureRequest) -> Iterator[Backend]:
-    made = load(BackendOptions(graph=graph, cache_precision=request.param))
-    assert made.info.batch_invariant
-    made.allocate_cache(BLOCKS)
-    yield made
-    made.close()
+INT4 = Recipe(weights="int4", group_size=32)
+CASES = [
+    Case("llama", INT4, ({}, {"cache_precision": "u8"}, {"precision": "f32"})),
+    Case("qwen3", INT4, ({}, {"cache_precision": "u8"})),  # norms of heads
+    Case("gemma3_text", INT4, ({}, {"cache_precision": "u8"})),  # windows, GeGLU, norms behind
+    Case("llama", Recipe(weights="nf4", group_size=32)),
+    Case("gemma3_text", Recipe(weights="f16")),
+    Case("phi", Recipe(weights="bf16")),  # LayerNorms, biases, GELU
+    Case("olmo", Recipe(weights="int8"), ({}, {"precision": "f32"})),  # LayerNorms
+]
+LOADED = [(case, options) for case in CASES for options in case.options]
+
+
+def name(loaded: tuple[Case, dict[str, str]]) -> str:
+    case, options = loaded
+    return "-".join([case.kind, case.recipe.weights, *options.values()])
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Graphs that were made, by what they are of."""
+    return {"": tmp_path_factory.mktemp("same_bits")}
+
+
+@pytest.fixture(params=LOADED, ids=map(name, LOADED))
+def backend(graphs: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Backend]:
+    case, options = request.param
+    key = f"{case.kind}-{case.recipe.weights}"
+    if key not in graphs:
+        folder = graphs[""] / key
+        folder.mkdir()
+        family = tiny_configs.Family(case.kind)
+        known = case.kind in tiny_models.CONFIGS
+        made = tiny_models.make_model(case.kind) if known else tiny_configs.make_model(family)
+        graphs[key] = OnnxModel.make(folder, made).export(folder / "out", case.recipe)[0]
+    loaded = load(BackendOptions(graph=graphs[key], **options))
+    assert loaded.info.batch_invariant
+    loaded.allocate_cache(BLOCKS)
+    yield loaded
+    loaded.close()
 
 
 def compute(sequences: Sequences, pieces: list[tuple[int, int, int]]) -> list[np.ndarray]:

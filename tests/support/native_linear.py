@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +16,57 @@ from nanoaccel.runtime.native import find_operators
 _FLOATS = ctypes.POINTER(ctypes.c_float)
 
 
+# What stands behind a product, in the order of linear/kernels.h.
+ACTIVATIONS = ("none", "silu", "gelu", "tanh gelu", "quick gelu", "relu", "squared relu")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Around:
+    """What is done around a product.
+
+    Args:
+        norm: f32 [K], weights of a norm of the input; None is none.
+        norm_bias: f32 [K], what is added behind it.
+        epsilon: Of the norm.
+        centered: Whether the norm subtracts the mean.
+        activation: One of ``ACTIVATIONS``; of gates alone where there are any.
+        residual: f32 [rows, width], added to the result.
+    """
+
+    norm: NDArray[np.float32] | None = None
+    norm_bias: NDArray[np.float32] | None = None
+    epsilon: float = 1e-5
+    centered: bool = False
+    activation: str = "none"
+    residual: NDArray[np.float32] | None = None
+
+    def native(self) -> _Around:
+        """As the library takes it."""
+        return _Around(
+            _pointer(self.norm),
+            _pointer(self.norm_bias),
+            _pointer(self.residual),
+            self.centered,
+            ACTIVATIONS.index(self.activation),
+            self.epsilon,
+        )
+
+
+class _Around(ctypes.Structure):
+    _fields_ = (
+        *[(name, _FLOATS) for name in ("norm", "norm_bias", "residual")],
+        ("centered", ctypes.c_int64),
+        ("activation", ctypes.c_int64),
+        ("epsilon", ctypes.c_float),
+    )
+
+
+ALONE = Around()
+
+
 class _Source(ctypes.Structure):
     _fields_ = (
-        *[(name, ctypes.c_int64) for name in ("inputs", "outputs", "bits", "group", "swiglu")],
+        *[(name, ctypes.c_int64) for name in ("inputs", "outputs", "bits", "group", "gated")],
         ("codes", ctypes.c_void_p),
         ("codes_size", ctypes.c_int64),
         ("scales", ctypes.c_void_p),
@@ -42,7 +92,7 @@ class Matrix:
         scales: f32 or f16 [N, a divisor of groups].
         zeros: u8 [N, ...]; None is the middle.
         bias: f32 [N].
-        swiglu: Whether the halves of the rows are gates and up projections.
+        gated: Whether the halves of the rows are gates and up projections.
     """
 
     inputs: int
@@ -53,7 +103,7 @@ class Matrix:
     scales: NDArray[Any]
     zeros: NDArray[np.uint8] | None = None
     bias: NDArray[np.float32] | None = None
-    swiglu: bool = False
+    gated: bool = False
 
     @property
     def groups(self) -> int:
@@ -74,7 +124,7 @@ def random_matrix(
     half: bool = True,
     shared: int = 1,
     bias: bool = False,
-    swiglu: bool = False,
+    gated: bool = False,
 ) -> Matrix:
     """Random codes and scales.
 
@@ -97,7 +147,7 @@ def random_matrix(
         scales.astype(np.float16) if half else scales,
         points,
         rng.normal(size=outputs).astype(np.float32) if bias else None,
-        swiglu,
+        gated,
     )
 
 
@@ -114,7 +164,7 @@ class PackedLinear:
         self._library = ctypes.CDLL(str(library))
         self._library.nanoaccel_linear_pack.restype = ctypes.c_void_p
         self._matrix = matrix
-        source = _Source(matrix.inputs, matrix.outputs, matrix.bits, matrix.group, matrix.swiglu)
+        source = _Source(matrix.inputs, matrix.outputs, matrix.bits, matrix.group, matrix.gated)
         source.scales_half = matrix.scales.dtype == np.float16
         kept = []  # alive until they are packed
         for name in ("codes", "scales", "zeros", "bias"):
@@ -134,23 +184,19 @@ class PackedLinear:
         self,
         path: str,
         x: NDArray[np.float32],
+        around: Around = ALONE,
         *,
-        norm: NDArray[np.float32] | None = None,
-        epsilon: float = 1e-5,
-        residual: NDArray[np.float32] | None = None,
         parts: int = 1,
     ) -> NDArray[np.float32]:
         """The result for rows of x, computed in some parts."""
-        width = self._matrix.outputs // 2 if self._matrix.swiglu else self._matrix.outputs
+        width = self._matrix.outputs // 2 if self._matrix.gated else self._matrix.outputs
         y = np.full((len(x), width), np.nan, np.float32)
         done = self._library.nanoaccel_linear_run(
             self._packed,
             path.encode(),
             _pointer(x),
             ctypes.c_int64(len(x)),
-            _pointer(norm),
-            ctypes.c_float(epsilon),
-            _pointer(residual),
+            ctypes.byref(around.native()),
             _pointer(y),
             ctypes.c_int64(parts),
         )
@@ -163,16 +209,10 @@ class PackedLinear:
 
 
 def reference(
-    matrix: Matrix,
-    x: NDArray[np.float32],
-    *,
-    norm: NDArray[np.float32] | None = None,
-    epsilon: float = 1e-5,
-    residual: NDArray[np.float32] | None = None,
+    matrix: Matrix, x: NDArray[np.float32], around: Around = ALONE
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The same quantized arithmetic in f64, and the sum of the magnitudes that are added."""
-    if norm is not None:
-        x = normalized(x, norm, epsilon)
+    x = normalized(x, around)
     padded = matrix.groups * matrix.group
     grouped = np.pad(x, ((0, 0), (0, padded - x.shape[1]))).reshape(len(x), matrix.groups, -1)
     most = np.abs(grouped).max(axis=2, keepdims=True)
@@ -183,25 +223,61 @@ def reference(
     weight_scales = _each_group(matrix.scales, matrix.groups).astype(np.float64)
     terms = products * weight_scales[None] * scales.transpose(0, 2, 1)
     y, size = terms.sum(axis=2), np.abs(terms).sum(axis=2)
-    if matrix.bias is not None:
-        y, size = y + matrix.bias, size + np.abs(matrix.bias)
-    if matrix.swiglu:
-        half = matrix.outputs // 2
-        gate, up = y[:, :half], y[:, half:]
-        y = gate / (1 + np.exp(-gate)) * up
-        size = size[:, :half] * (1 + np.abs(up)) + size[:, half:] * (1 + np.abs(gate))
-    if residual is not None:
-        y, size = y + residual, size + np.abs(residual)
-    return y, size
+    return finished(y, size, matrix.bias, matrix.gated, around)
 
 
-def normalized(
-    x: NDArray[np.float32], weight: NDArray[np.float32], epsilon: float
-) -> NDArray[np.float32]:
-    """RMSNorm, rounded to f32 where the kernels do; the sum is taken in f64."""
+def finished(
+    y: NDArray[np.float64],
+    size: NDArray[np.float64],
+    bias: NDArray[np.float32] | None,
+    gated: bool,
+    around: Around,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Products after bias, activation and residual, and the magnitudes that are added.
+
+    The magnitudes of what a factor multiplies grow with it; an activation's slope is below 2, and
+    twice the number where it is squared.
+    """
+    if bias is not None:
+        y, size = y + bias, size + np.abs(bias)
+    slope = 2 * np.abs(y) + 2 if around.activation == "squared relu" else 2
+    active, active_size = activated(around.activation, y), size * slope
+    if gated:
+        half = y.shape[1] // 2
+        gate, up = active[:, :half], y[:, half:]
+        active_size = active_size[:, :half] * (1 + np.abs(up)) + size[:, half:] * (1 + np.abs(gate))
+        active = gate * up
+    if around.residual is not None:
+        active, active_size = active + around.residual, active_size + np.abs(around.residual)
+    return active, active_size
+
+
+def activated(kind: str, y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """An activation in f64."""
+    cube = 0.044715 * y**3
+    functions: dict[str, Callable[[], NDArray[np.float64]]] = {
+        "none": lambda: y,
+        "silu": lambda: y / (1 + np.exp(-y)),
+        "gelu": lambda: y * 0.5 * (1 + np.vectorize(math.erf)(y / math.sqrt(2))),
+        "tanh gelu": lambda: y * 0.5 * (1 + np.tanh(math.sqrt(2 / math.pi) * (y + cube))),
+        "quick gelu": lambda: y / (1 + np.exp(-1.702 * y)),
+        "relu": lambda: np.maximum(y, 0),
+        "squared relu": lambda: np.maximum(y, 0) ** 2,
+    }
+    with np.errstate(over="ignore"):
+        return functions[kind]()
+
+
+def normalized(x: NDArray[np.float32], around: Around) -> NDArray[np.float32]:
+    """A norm, rounded to f32 where the kernels do; sums are taken in f64."""
+    if around.norm is None:
+        return x
+    if around.centered:
+        x = x - x.astype(np.float64).mean(axis=1, keepdims=True).astype(np.float32)
     mean = np.square(x.astype(np.float64)).mean(axis=1, keepdims=True)
-    inverse = (1 / np.sqrt(mean + epsilon)).astype(np.float32)
-    return x * inverse * weight
+    inverse = (1 / np.sqrt(mean + around.epsilon)).astype(np.float32)
+    normed: NDArray[np.float32] = x * inverse * around.norm
+    return normed if around.norm_bias is None else normed + around.norm_bias
 
 
 def _centred(matrix: Matrix) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "attention/kernels.h"
+#include "linear/float/kernels.h"
 #include "linear/kernels.h"
 
 namespace nanoaccel {
@@ -11,6 +12,7 @@ namespace nanoaccel {
 struct Path {
   const char* name;
   LinearKernels linear;
+  FloatKernels float_linear;
   AttentionKernels attention;
 };
 

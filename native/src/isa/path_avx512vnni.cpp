@@ -1,11 +1,12 @@
 #include "attention/attention_kernels.h"
 #include "isa/path.h"
 #include "isa/vector_512.h"
+#include "linear/float/float_kernels.h"
 #include "linear/linear_kernels.h"
 
 namespace nanoaccel {
 
 const Path kAvx512VnniPath = {"avx512vnni", linear_kernels<Avx512Vnni>(),
-                              attention_kernels<Avx512Vnni>()};
+                              float_kernels<Avx512Vnni>(), attention_kernels<Avx512Vnni>()};
 
 }  // namespace nanoaccel

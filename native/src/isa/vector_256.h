@@ -83,9 +83,26 @@ struct Vector256 {
             _mm256_castsi256_ps(_mm256_slli_epi32(biased.b, 23))};
   }
 
+  static Float where_less(Float a, Float b, Float x, Float y) {
+    return {_mm256_blendv_ps(y.a, x.a, _mm256_cmp_ps(a.a, b.a, _CMP_LT_OQ)),
+            _mm256_blendv_ps(y.b, x.b, _mm256_cmp_ps(a.b, b.b, _CMP_LT_OQ))};
+  }
+  static Float look_up_floats(const float* table, Int nibbles) {
+    const Float halves = load(table);
+    return {look_up_eight(halves, nibbles.a), look_up_eight(halves, nibbles.b)};
+  }
+
   static Int set_int(int32_t value) { return {_mm256_set1_epi32(value), _mm256_set1_epi32(value)}; }
   static Int add_int(Int x, Int y) {
     return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+  }
+  template <int Bits>
+  static Int shift_right(Int x) {
+    return {_mm256_srli_epi32(x.a, Bits), _mm256_srli_epi32(x.b, Bits)};
+  }
+  static Int low_byte(Int x) {
+    const __m256i byte = _mm256_set1_epi32(255);
+    return {_mm256_and_si256(x.a, byte), _mm256_and_si256(x.b, byte)};
   }
   static uint32_t sum(Int x) {
     alignas(32) uint32_t lanes[8];
@@ -110,6 +127,7 @@ struct Vector256 {
     return {_mm256_madd_epi16(x.a, y), _mm256_madd_epi16(x.b, y)};
   }
 
+  static Int load_words(const uint8_t* p) { return load_codes(p); }
   static Codes load_codes(const uint8_t* p) {
     return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
             _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 32))};
@@ -119,6 +137,11 @@ struct Vector256 {
     return {_mm256_and_si256(x.a, nibble), _mm256_and_si256(x.b, nibble)};
   }
   static Codes high(Codes x) { return low({_mm256_srli_epi16(x.a, 4), _mm256_srli_epi16(x.b, 4)}); }
+  static Codes look_up(Codes nibbles, const uint8_t* table) {
+    const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(table));
+    const __m256i twice = _mm256_broadcastsi128_si256(bytes);
+    return {_mm256_shuffle_epi8(twice, nibbles.a), _mm256_shuffle_epi8(twice, nibbles.b)};
+  }
 
  protected:
   static __m256i four(const int8_t* q) {
@@ -130,6 +153,12 @@ struct Vector256 {
  private:
   static __m128i load_128(const uint16_t* p) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  }
+  // The lowest three bits choose in a half of the table, the fourth one the half.
+  static __m256 look_up_eight(Float halves, __m256i nibbles) {
+    const __m256 upper = _mm256_castsi256_ps(_mm256_slli_epi32(nibbles, 28));
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(halves.a, nibbles),
+                            _mm256_permutevar8x32_ps(halves.b, nibbles), upper);
   }
   static __m256i mask(int count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));

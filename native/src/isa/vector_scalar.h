@@ -99,11 +99,29 @@ struct Scalar {
     });
   }
 
+  // Lanes of x where a < b, else those of y.
+  static Float where_less(Float a, Float b, Float x, Float y) {
+    return each<Float>([&](int i) { return a.lane[i] < b.lane[i] ? x.lane[i] : y.lane[i]; });
+  }
+  // The numbers of a table of 16 that the lowest four bits of each lane stand for.
+  static Float look_up_floats(const float* table, Int nibbles) {
+    return each<Float>([&](int i) { return table[nibbles.lane[i] & 15]; });
+  }
+
   static Int set_int(int32_t value) {
     return each<Int>([=](int) { return value; });
   }
   static Int add_int(Int a, Int b) {
     return each<Int>([&](int i) { return wrapped(a.lane[i], b.lane[i]); });
+  }
+  // Zeros come in from above.
+  template <int Bits>
+  static Int shift_right(Int a) {
+    return each<Int>(
+        [&](int i) { return static_cast<int32_t>(static_cast<uint32_t>(a.lane[i]) >> Bits); });
+  }
+  static Int low_byte(Int a) {
+    return each<Int>([&](int i) { return a.lane[i] & 255; });
   }
   static uint32_t sum(Int a) {
     uint32_t total = 0;
@@ -125,6 +143,11 @@ struct Scalar {
     return each<Int>([&](int i) { return static_cast<int16_t>(a.lane[i]) * b; });
   }
 
+  static Int load_words(const uint8_t* p) {
+    Int out;
+    std::memcpy(out.lane, p, sizeof out.lane);
+    return out;
+  }
   static Codes load_codes(const uint8_t* p) {
     Codes out;
     std::memcpy(out.byte, p, sizeof out.byte);
@@ -137,6 +160,11 @@ struct Scalar {
   static Codes high(Codes a) {
     for (uint8_t& byte : a.byte) byte = static_cast<uint8_t>(byte >> 4U);
     return a;
+  }
+  // The bytes of a table, 16 of them at a multiple of 16, that nibbles stand for.
+  static Codes look_up(Codes nibbles, const uint8_t* table) {
+    for (uint8_t& byte : nibbles.byte) byte = table[byte];
+    return nibbles;
   }
   static Int dot_nibbles(Int sum, Codes low, Codes high, const int8_t* q) {
     return dot_bytes(dot_bytes(sum, low, q), high, q + 4);

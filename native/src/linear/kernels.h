@@ -1,7 +1,7 @@
 // The quantized linear as its kernels see it: views of memory, and the functions of a path.
 //
-// Outputs stand in tiles of 16, and two tiles in a unit: neighbours, or with swiglu a gate and its
-// up projection. 64 bytes hold the codes of a tile for four values of k (8 bits) or eight (4 bits:
+// Outputs stand in tiles of 16, and two tiles in a unit: neighbours, or a gate and its up
+// projection. 64 bytes hold the codes of a tile for four values of k (8 bits) or eight (4 bits:
 // low nibbles k..k+3, high ones k+4..k+7), row by row, so that one vector serves all 16. A group of
 // a unit is [k][tile][64]; the two tiles of a unit are read as one stream.
 //
@@ -52,19 +52,26 @@ constexpr int64_t block_rows(int64_t rows, int64_t begin, int64_t block) {
   return rows - begin < block ? rows - begin : block;
 }
 
-// y = RMSNorm(x) * weight; none where weight is nullptr.
+// RMSNorm(x) * weight, or LayerNorm(x) * weight + bias; none where weight is nullptr.
 struct NormView {
   const float* weight;
   float epsilon;
+  const float* bias;  // nullptr is none
+  bool centered;      // whether the mean is subtracted: a LayerNorm
 };
 
-// y = x * W + bias; then silu(gate) * up; then + residual.
+enum class Activation : int { kNone, kSilu, kGelu, kTanhGelu, kQuickGelu, kRelu, kSquaredRelu };
+constexpr int kActivations = 7;
+
+// y = x * W + bias; then the activation, of all outputs or of gates, which up projections are
+// multiplied with; then + residual.
 struct OutputView {
   float* y;  // [row][width]
   int64_t width;
   const float* bias;      // [unit][tile][16]; nullptr is none
   const float* residual;  // [row][width]; nullptr is none
-  bool swiglu;
+  Activation activation;
+  bool gated;
 };
 
 struct Range {

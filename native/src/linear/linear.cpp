@@ -72,8 +72,8 @@ void run_rows(const LinearKernels& kernels, const PackedWeights& weights, const 
               Pool& pool, int64_t parts) {
   static thread_local Scratch scratch;
   const LinearView& view = weights.view();
-  const OutputView output = {call.y, weights.outputs(), weights.bias(), call.residual,
-                             weights.swiglu()};
+  const OutputView output = {call.y,        weights.outputs(), weights.bias(),
+                             call.residual, call.activation,   weights.gated()};
   Work work = {kernels, view,      call.norm, call.x, scratch.view(view, call.rows),
                output,  call.rows, 1,         1,      view.units};
   if (call.rows * view.inputs > kSerialNumbers) {

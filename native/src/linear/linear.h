@@ -15,6 +15,7 @@ struct LinearCall {
   const float* residual;  // [rows][outputs]; nullptr is none
   int64_t rows;
   NormView norm;
+  Activation activation;
 };
 
 // The result for a row does not depend on the other rows, nor on ``parts``.

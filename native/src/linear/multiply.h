@@ -1,8 +1,8 @@
 // Products of rows of activations with tiles of weights.
 #pragma once
 
+#include "linear/finish.h"
 #include "linear/kernels.h"
-#include "linear/silu.h"
 
 namespace nanoaccel {
 namespace {
@@ -91,27 +91,6 @@ __attribute__((noinline)) void tile_products(const LinearView& w, const Activati
   }
 }
 
-template <class V>
-inline typename V::Float with_bias(const OutputView& out, int64_t tile, typename V::Float v) {
-  return out.bias == nullptr ? v : V::add(v, V::load(out.bias + tile * kTile));
-}
-
-// Adds the residual and writes up to 16 outputs; none of a tile that is padding.
-template <class V>
-inline void write(const OutputView& out, int64_t row, int64_t column, typename V::Float v) {
-  const int64_t at = row * out.width + column;
-  const int64_t left = out.width - column;
-  if (left <= 0) return;
-  if (left >= kTile) {
-    if (out.residual != nullptr) v = V::add(v, V::load(out.residual + at));
-    V::store(out.y + at, v);
-    return;
-  }
-  const int count = static_cast<int>(left);
-  if (out.residual != nullptr) v = V::add(v, V::load(out.residual + at, count));
-  V::store(out.y + at, v, count);
-}
-
 template <class V, int M, int Bits>
 void unit_product(const LinearView& w, const ActivationView& a, const OutputView& out, int64_t row,
                   int64_t unit) {
@@ -120,16 +99,8 @@ void unit_product(const LinearView& w, const ActivationView& a, const OutputView
   for (int t = 0; t < kUnitTiles; t += kTogether) {
     tile_products<V, M, Bits, kTogether>(w, a, row, unit, t, totals + t);
   }
-  const int64_t tile = unit * kUnitTiles;
   for (int m = 0; m < M; ++m) {
-    const auto first = with_bias<V>(out, tile, V::load(totals[0][m]));
-    const auto second = with_bias<V>(out, tile + 1, V::load(totals[1][m]));
-    if (out.swiglu) {
-      write<V>(out, row + m, unit * kTile, V::mul(silu<V>(first), second));
-    } else {
-      write<V>(out, row + m, tile * kTile, first);
-      write<V>(out, row + m, (tile + 1) * kTile, second);
-    }
+    finish<V>(out, row + m, unit, V::load(totals[0][m]), V::load(totals[1][m]));
   }
 }
 

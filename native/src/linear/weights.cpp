@@ -24,7 +24,7 @@ std::string shape_problem(const LinearSource& s) {
   }
   if (s.inputs < 1 || s.inputs > kMostInputs) return "K is out of range";
   if (s.outputs < 1 || s.outputs > kMostOutputs) return "N is out of range";
-  if (s.swiglu && s.outputs % 2 != 0) return "N is odd, and half of it are gates";
+  if (s.gated && s.outputs % 2 != 0) return "N is odd, and half of it are gates";
   return "";
 }
 
@@ -97,9 +97,9 @@ std::string PackedWeights::pack(const LinearSource& source) {
   std::string problem = shape_problem(source);
   if (problem.empty()) problem = size_problem(source);
   if (!problem.empty()) return problem;
-  swiglu_ = source.swiglu;
-  outputs_ = swiglu_ ? source.outputs / 2 : source.outputs;
-  const int64_t unit_outputs = swiglu_ ? kTile : kTile * kUnitTiles;
+  gated_ = source.gated;
+  outputs_ = gated_ ? source.outputs / 2 : source.outputs;
+  const int64_t unit_outputs = gated_ ? kTile : kTile * kUnitTiles;
   view_.units = (outputs_ + unit_outputs - 1) / unit_outputs;
   view_.inputs = source.inputs;
   view_.groups = groups_of(source);

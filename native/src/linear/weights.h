@@ -28,7 +28,7 @@ struct LinearSource {
   Numbers<uint16_t> half_scales;  // the same in f16
   Numbers<uint8_t> zeros;         // 4 bits: [N][(groups + 1) / 2]; 8 bits: as scales; or none
   Numbers<float> bias;            // [N]; or none
-  bool swiglu = false;  // the first half of the rows is the gate, the second the up projection
+  bool gated = false;  // the first half of the rows is the gate, the second the up projection
 };
 
 class PackedWeights {
@@ -38,7 +38,7 @@ class PackedWeights {
 
   const LinearView& view() const { return view_; }
   const float* bias() const { return bias_; }
-  bool swiglu() const { return swiglu_; }
+  bool gated() const { return gated_; }
   int64_t outputs() const { return outputs_; }  // columns of the result
 
  private:
@@ -46,7 +46,7 @@ class PackedWeights {
 
   LinearView view_ = {};
   int64_t outputs_ = 0;
-  bool swiglu_ = false;
+  bool gated_ = false;
   ArenaBytes memory_;
   uint8_t* codes_ = nullptr;
   uint8_t* zeros_ = nullptr;

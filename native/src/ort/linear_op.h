@@ -1,4 +1,4 @@
-// The operator nanoaccel.Linear: RMSNorm, product, bias, SwiGLU and residual in one node.
+// The operator nanoaccel.Linear: norm, product, bias, activation and residual in one node.
 #pragma once
 
 #include "ort/c_api.h"

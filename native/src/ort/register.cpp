@@ -6,6 +6,7 @@
 #include "export.h"
 #include "isa/path.h"
 #include "ort/attention_op.h"
+#include "ort/float_linear_op.h"
 #include "ort/linear_op.h"
 #include "ort/tensor.h"
 
@@ -24,6 +25,7 @@ Domain* domain(const Api& api) {
     Domain* made = nullptr;
     check(api.create_domain(kDomain, &made));
     check(api.domain_add(made, linear_op()));
+    check(api.domain_add(made, float_linear_op()));
     check(api.domain_add(made, attention_op()));
     return made;
   }();

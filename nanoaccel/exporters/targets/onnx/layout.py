@@ -38,7 +38,7 @@ def blocks_of(weight: StoredWeight) -> Blocks:
     """
     group = weight.columns // weight.groups
     size = min(group & -group, _LARGEST)
-    if size < _SMALLEST and weight.groups == 1:
+    if size < _SMALLEST and weight.groups == 1 and not weight.nf4:
         size = _PADDED
     if size < _SMALLEST:
         raise ExportError(

@@ -12,6 +12,18 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[Any]
 
 
+# Quantiles of a normal distribution: Dettmers et al. 2023, https://arxiv.org/abs/2305.14314
+NF4 = np.array(
+    [
+        -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
+        -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
+        0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+        0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+    ],
+    np.float32,
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredWeight:
     """The matrix of a projection or of an embedding.
@@ -29,6 +41,7 @@ class StoredWeight:
         zero_points: u8 [out, groups], one a byte; None is the middle of the range.
         permutation: i64 [in], what moves the input's last axis; None leaves it.
         input_scale: f32 [in], what the input is multiplied with (AWQ's); None leaves it.
+        nf4: Whether codes stand for the numbers of NF4, which scales multiply.
     """
 
     key: str
@@ -39,6 +52,7 @@ class StoredWeight:
     zero_points: NDArray[np.uint8] | None = None
     permutation: NDArray[np.int64] | None = None
     input_scale: NDArray[np.float32] | None = None
+    nf4: bool = False
 
     @property
     def rows(self) -> int:
@@ -71,6 +85,7 @@ class StoredWeight:
             self.groups,
             None if self.scales is None else str(self.scales.dtype),
             self.zero_points is None,
+            self.nf4,
             None if self.permutation is None else self.permutation.tobytes(),
             None if self.input_scale is None else self.input_scale.tobytes(),
         )
@@ -82,7 +97,11 @@ class StoredWeight:
         codes = self.values
         if self.bits == 4:
             codes = np.stack([codes & 15, codes >> 4], -1)
-        grouped = codes.reshape(self.rows, self.groups, -1).astype(np.float32)
+        numbers = NF4[codes] if self.nf4 else codes.astype(np.float32)
+        grouped = numbers.reshape(self.rows, self.groups, -1)
+        if self.nf4:
+            weights = grouped * self.scales[:, :, None].astype(np.float32)
+            return weights.reshape(self.rows, self.columns)
         middle = np.float32(1 << self.bits - 1)
         zeros = middle if self.zero_points is None else self.zero_points[:, :, None]
         weights = (grouped - zeros) * self.scales[:, :, None].astype(np.float32)

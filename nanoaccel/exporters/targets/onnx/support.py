@@ -14,7 +14,7 @@ from nanoaccel.exporters.quantize.recipe import Recipe
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
-WEIGHTS = ("f32", "f16", "bf16", "int8", "int4")
+WEIGHTS = ("f32", "f16", "bf16", "int8", "int4", "nf4")
 _ROTARY = ("default", "linear", "llama3", "yarn")
 _ATTENTION = ("full_attention", "sliding_attention")
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")

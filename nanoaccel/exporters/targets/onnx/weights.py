@@ -15,7 +15,8 @@ from nanoaccel.errors import ExportError
 from nanoaccel.exporters.targets.onnx.stored import Array, StoredWeight
 
 _MODULE = re.compile(r"__module\.([^/]+)/")
-_BITS = {"i4": 4, "u4": 4, "i8": 8, "u8": 8}
+_NF4 = "nf4"
+_BITS = {"i4": 4, "u4": 4, "i8": 8, "u8": 8, _NF4: 4}
 _SIGNS = {"i4": 0x88, "i8": 0x80}  # flips the sign bits: two's complement becomes code - middle
 _FLOATS = ("f32", "f16", "bf16")
 _AWQ = "awq_mul"
@@ -155,7 +156,7 @@ def _read(value: ov.Output, name: str, keys: dict[str, str]) -> StoredWeight:
     scales = stored_floats(scaled.input_value(1)).reshape(rows, -1)
     shift = _below(scaled.input_value(0), "Subtract")
     zeros = None if shift is None else _zero_points(shift.input_value(1), scales.shape)
-    return StoredWeight(key, values, columns, _BITS[kind], scales, zeros)
+    return StoredWeight(key, values, columns, _BITS[kind], scales, zeros, nf4=kind == _NF4)
 
 
 def _below(value: ov.Output, type_name: str) -> ov.Node | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from nanoaccel.errors import ExportError
 from nanoaccel.exporters.targets.onnx.layout import (
     Blocks,
     block_values,
@@ -19,6 +20,7 @@ from nanoaccel.exporters.targets.onnx.stored import Array, StoredWeight, join
 
 FAST, EXACT = 4, 1  # MatMulNBits' accuracy_level: activations in int8, or in f32
 _DOMAIN = "com.microsoft"
+_NF4 = 1  # a quant_type
 
 
 class Writer:
@@ -74,6 +76,8 @@ class Writer:
             return self.add("MatMul", [x, self._floats(parts, name)], f"{name}/MatMul")
         whole = join([_without_values(part) for part in parts])
         blocks = blocks_of(weight)
+        if weight.nf4:
+            return self._nf4_product(x, parts, whole, blocks, name)
         inputs = [x, self._codes(parts, blocks), self._scales(whole, blocks, name)]
         if whole.zero_points is not None:
             inputs.append(self._zero_points(whole, blocks, name))
@@ -90,8 +94,46 @@ class Writer:
             accuracy_level=FAST,
         )
 
+    def _nf4_product(
+        self,
+        x: ir.Value,
+        parts: Sequence[StoredWeight],
+        whole: StoredWeight,
+        blocks: Blocks,
+        name: str,
+    ) -> ir.Value:
+        """The codes are as MatMulBnb4 wants them: in one row, the earlier one in the upper half."""
+        rows = sum(part.rows for part in parts)
+        codes = self._keep(
+            _key(parts),
+            "nf4",
+            lambda: np.concatenate([part.values << 4 | part.values >> 4 for part in parts]),
+            np.dtype(np.uint8),
+            (rows * whole.columns // 2,),
+        )
+        scales = self._reshape(self._scales(whole, blocks, name), [-1], f"{name}/scales/row")
+        return self.add(
+            "MatMulBnb4",
+            [x, codes, scales],
+            f"{name}/MatMulBnb4",
+            _DOMAIN,
+            K=whole.columns,
+            N=rows,
+            block_size=blocks.size,
+            quant_type=_NF4,
+        )
+
     def embedding(self, ids: ir.Value, weight: StoredWeight, name: str) -> ir.Value:
-        """Rows of a matrix in f32, [1, T, in]: exactly those that were stored."""
+        """Rows of a matrix in f32, [1, T, in]: exactly those that were stored.
+
+        Raises:
+            ExportError: They are stored as NF4.
+        """
+        if weight.nf4:
+            raise ExportError(
+                f"{weight.key} is an embedding in nf4, which ONNX Runtime cannot look up in",
+                "Keep it in int8, or choose --runtime openvino",
+            )
         if weight.scales is None:
             table = self._keep(
                 weight.key, "rows", lambda: weight.values, weight.values.dtype, weight.values.shape

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.native_linear import Matrix, PackedLinear, random_matrix, reference
+from support.native_linear import (
+    ACTIVATIONS,
+    Around,
+    Matrix,
+    PackedLinear,
+    random_matrix,
+    reference,
+)
 
 from nanoaccel.runtime.native import find_operators
 
@@ -22,18 +29,18 @@ def matrices(draw: st.DrawFn) -> Matrix:
     group = draw(st.sampled_from([16, 32, 64, 128, 256]))
     shared = draw(st.sampled_from([1, 2]))
     groups = shared * draw(st.integers(1, 4))
-    swiglu = draw(st.booleans())
+    gated = draw(st.booleans())
     return random_matrix(
         np.random.default_rng(draw(st.integers(0, 1 << 30))),
         groups * group - draw(st.integers(0, group - 1)),
-        draw(st.integers(1, 70)) * (2 if swiglu else 1),
+        draw(st.integers(1, 70)) * (2 if gated else 1),
         bits=draw(st.sampled_from([4, 8])),
         group=group,
         zeros=draw(st.booleans()),
         half=draw(st.booleans()),
         shared=shared,
         bias=draw(st.booleans()),
-        swiglu=swiglu,
+        gated=gated,
     )
 
 
@@ -47,17 +54,26 @@ def activations(matrix: Matrix, rows: int, seed: int = 0) -> np.ndarray:
 
 
 def width(matrix: Matrix) -> int:
-    return matrix.outputs // 2 if matrix.swiglu else matrix.outputs
+    return matrix.outputs // 2 if matrix.gated else matrix.outputs
+
+
+def around(matrix: Matrix, rows: int, norm: bool, kind: str, add: bool) -> Around:
+    """A LayerNorm, an activation and a sum."""
+    weights, bias = activations(matrix, 2, 2) if norm else (None, None)
+    residual = activations(matrix.with_(inputs=width(matrix)), rows, 1) if add else None
+    return Around(weights, bias, centered=norm, activation=kind, residual=residual)
 
 
 @settings(max_examples=60, deadline=None)
-@given(matrices(), st.integers(1, 20), st.booleans())
+@given(matrices(), st.integers(1, 20), st.sampled_from(ACTIVATIONS), st.booleans())
 @pytest.mark.parametrize("path", PATHS)
-def test_linear_equals_f64_arithmetic(path: str, matrix: Matrix, rows: int, add: bool) -> None:
+def test_linear_equals_f64_arithmetic(
+    path: str, matrix: Matrix, rows: int, kind: str, add: bool
+) -> None:
     x = activations(matrix, rows)
-    residual = activations(matrix.with_(inputs=width(matrix)), rows, 1) if add else None
-    found = PackedLinear(matrix).run(path, x, residual=residual)
-    wanted, size = reference(matrix, x, residual=residual)
+    others = around(matrix, rows, False, kind, add)
+    found = PackedLinear(matrix).run(path, x, others)
+    wanted, size = reference(matrix, x, others)
     assert np.isfinite(found).all()
     assert (np.abs(found - wanted) <= TOLERANCE * size + 1e-30).all()
 
@@ -69,20 +85,22 @@ def test_linear_of_a_row_is_the_same_bits_in_any_company(
     path: str, matrix: Matrix, rows: int, parts: int, normalize: bool
 ) -> None:
     x = activations(matrix, rows)
-    norm = activations(matrix.with_(), 1, 2)[0] if normalize else None
+    others = around(matrix, rows, normalize, "gelu", False)
     linear = PackedLinear(matrix)
-    alone = np.concatenate([linear.run(path, x[m : m + 1], norm=norm) for m in range(rows)])
-    together = linear.run(path, x, norm=norm, parts=parts)
+    alone = np.concatenate([linear.run(path, x[m : m + 1], others) for m in range(rows)])
+    together = linear.run(path, x, others, parts=parts)
     np.testing.assert_array_equal(alone.view(np.int32), together.view(np.int32))
 
 
 @settings(max_examples=60, deadline=None)
-@given(matrices(), st.integers(1, 20), st.booleans())
-def test_linear_is_the_same_bits_on_every_path(matrix: Matrix, rows: int, normalize: bool) -> None:
+@given(matrices(), st.integers(1, 20), st.booleans(), st.sampled_from(ACTIVATIONS))
+def test_linear_is_the_same_bits_on_every_path(
+    matrix: Matrix, rows: int, normalize: bool, kind: str
+) -> None:
     x = activations(matrix, rows)
-    norm = activations(matrix.with_(), 1, 2)[0] if normalize else None
+    others = around(matrix, rows, normalize, kind, True)
     linear = PackedLinear(matrix)
-    found = [linear.run(path, x, norm=norm).view(np.int32) for path in PATHS]
+    found = [linear.run(path, x, others).view(np.int32) for path in PATHS]
     for other in found[1:]:
         np.testing.assert_array_equal(found[0], other)
 
@@ -97,13 +115,15 @@ def test_linear_of_many_rows_is_that_of_few(path: str) -> None:
     np.testing.assert_array_equal(whole.view(np.int32), pieces.view(np.int32))
 
 
+@pytest.mark.parametrize("centered", [False, True])
 @pytest.mark.parametrize("path", PATHS)
-def test_linear_normalizes_its_input(path: str) -> None:
+def test_linear_normalizes_its_input(path: str, centered: bool) -> None:
     """A code that rounds the other way moves a sum by a hundredth at most."""
-    matrix = random_matrix(np.random.default_rng(5), 192, 64)
-    x, norm = activations(matrix, 9), activations(matrix, 1, 6)[0]
-    found = PackedLinear(matrix).run(path, x, norm=norm, epsilon=1e-6)
-    wanted, size = reference(matrix, x, norm=norm, epsilon=1e-6)
+    matrix = random_matrix(np.random.default_rng(5), 200, 64, shared=1)
+    x, (norm, bias) = activations(matrix, 9) + 3, activations(matrix, 2, 6)
+    others = Around(norm, bias if centered else None, 1e-6, centered)
+    found = PackedLinear(matrix).run(path, x, others)
+    wanted, size = reference(matrix, x, others)
     assert (np.abs(found - wanted) <= 0.01 * size).all()
     assert (np.abs(found - wanted) <= TOLERANCE * size).mean() > 0.9
 
@@ -146,7 +166,7 @@ MALFORMED = {
     "block_size is no power": lambda m: m.with_(group=512),
     "K is out of range": lambda m: m.with_(inputs=0),
     "N is out of range": lambda m: m.with_(outputs=-4),
-    "N is odd": lambda m: m.with_(outputs=31, swiglu=True),
+    "N is odd": lambda m: m.with_(outputs=31, gated=True),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,11 @@ from nanoaccel.runtime.backends.onnxruntime.graph import wire
 _GRAPH, _OPSET = 7, 8  # of a model
 _NODE, _INITIALIZER, _INPUT, _OUTPUT, _VALUE_INFO = 1, 5, 11, 12, 13  # of a graph
 _IN, _OUT, _NODE_NAME, _KIND, _ATTRIBUTE, _DOMAIN = 1, 2, 3, 4, 5, 7  # of a node
-_ATTRIBUTE_NAME, _FLOAT, _INTEGER, _ATTRIBUTE_TYPE = 1, 2, 3, 20  # of an attribute
+_ATTRIBUTE_NAME, _FLOAT, _INTEGER, _TEXT, _INTEGERS = 1, 2, 3, 4, 8  # of an attribute
+_ATTRIBUTE_TYPE = 20
 _DIMENSIONS, _DATA_TYPE, _TENSOR_NAME = 1, 2, 8  # of a tensor
+_INTEGER_DATA, _RAW_DATA = (5, 7), 9
+_INTEGER_BYTES = {6: 4, 7: 8}  # of raw data, by the type of the tensor
 _INFO_NAME = 1
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
 _IS_FLOAT, _IS_INTEGER = 1, 2  # types of attributes
@@ -58,6 +62,21 @@ class Node:
                 return float(struct.unpack("<f", value)[0])
         return 0.0
 
+    def integers(self, name: str) -> tuple[int, ...]:
+        """An attribute that is a list of integers; empty when it is not there."""
+        found: list[int] = []
+        for number, value in wire.fields(memoryview(self.attributes.get(name, b""))):
+            if number == _INTEGERS:
+                found += [wire.signed(one) for one in wire.integers(value)]
+        return tuple(found)
+
+    def text(self, name: str) -> str:
+        """An attribute that is a text; empty when it is not there."""
+        for number, value in wire.fields(memoryview(self.attributes.get(name, b""))):
+            if number == _TEXT:
+                return wire.text_of(value)
+        return ""
+
     def input(self, index: int) -> str:
         """The name of an input; empty when it is left out."""
         return self.inputs[index] if index < len(self.inputs) else ""
@@ -65,10 +84,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """What is known of an initializer: its type as ONNX numbers them, and its shape."""
+    """What is known of an initializer.
+
+    Args:
+        type: As ONNX numbers them.
+        shape: Its sizes.
+        scalar: The number itself, where it is a single integer.
+    """
 
     type: int
     shape: tuple[int, ...]
+    scalar: int | None = None
 
     @property
     def size(self) -> int:
@@ -223,6 +249,7 @@ def _written(node: Node) -> bytes:
 
 def _tensor(message: memoryview) -> tuple[str, Tensor]:
     name, kind, shape = "", 0, list[int]()
+    numbers: list[int] = []
     for number, value in wire.fields(message):
         if number == _TENSOR_NAME:
             name = wire.text_of(value)
@@ -230,4 +257,13 @@ def _tensor(message: memoryview) -> tuple[str, Tensor]:
             kind = value
         elif number == _DIMENSIONS:
             shape += wire.integers(value)
-    return name, Tensor(kind, tuple(shape))
+        elif number in _INTEGER_DATA:
+            numbers += map(wire.signed, wire.integers(value))
+        elif (
+            number == _RAW_DATA
+            and isinstance(value, memoryview)
+            and len(value) == _INTEGER_BYTES.get(kind)
+        ):
+            numbers.append(int.from_bytes(value, "little", signed=True))
+    scalar = numbers[0] if len(numbers) == 1 and math.prod(shape) == 1 else None
+    return name, Tensor(kind, tuple(shape), scalar)

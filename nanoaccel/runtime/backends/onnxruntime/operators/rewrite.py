@@ -16,8 +16,13 @@ from nanoaccel.runtime.backends.onnxruntime.operators.attention import (
     CacheType,
     page_attention,
 )
+from nanoaccel.runtime.backends.onnxruntime.operators.float_linear import float_linear
 from nanoaccel.runtime.backends.onnxruntime.operators.fusions import FUSIONS
-from nanoaccel.runtime.backends.onnxruntime.operators.linear import DOMAIN, VERSION, linear_of
+from nanoaccel.runtime.backends.onnxruntime.operators.linear import (
+    DOMAIN,
+    VERSION,
+    quantized_linear,
+)
 from nanoaccel.runtime.backends.onnxruntime.operators.row_wise import is_row_wise
 from nanoaccel.runtime.backends.onnxruntime.operators.wiring import Wiring
 
@@ -42,9 +47,9 @@ class Rewritten:
 def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | None:
     """Edit a graph; None when there is nothing to replace, or it cannot be read.
 
-    A product is replaced where it computes with int8 activations already, so the arithmetic is
-    that of the bundle. What the session says of a file that cannot be read is better than what
-    could be said here.
+    A product rounds its activations to int8 where it did before, and nowhere else, so the
+    arithmetic is that of the bundle. What the session says of a file that cannot be read is better
+    than what could be said here.
 
     Args:
         graph: The .onnx file.
@@ -55,7 +60,10 @@ def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | Non
     except (OSError, WireError, ValueError, StopIteration):
         return None
     wiring = Wiring(model, model.nodes)
-    linears = {id(node): linear_of(node, model, wiring) for node in model.nodes}
+    linears = {
+        id(node): quantized_linear(node, model, wiring) or float_linear(node, model, wiring)
+        for node in model.nodes
+    }
     count = sum(linear is not None for linear in linears.values())
     nodes = [linears[id(node)] or node for node in model.nodes]
     blocks = None if cache_type is None else page_attention(model, nodes, cache_type)

@@ -39,3 +39,9 @@ class Wiring:
     def is_output(self, name: str) -> bool:
         """Whether the graph gives a value to its caller."""
         return name in self._outputs
+
+
+def disconnect(*nodes: Node) -> None:
+    """Leave nodes unconnected: they go with the unused ones."""
+    for node in nodes:
+        node.inputs, node.outputs = [], []

@@ -11,6 +11,8 @@ where none is.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import os
 import shlex
 import shutil
@@ -104,6 +106,21 @@ class Compiler:
         return [*COMMON, *independent, *optional, *defined, f"-I{SOURCES}"]
 
 
+@dataclass(frozen=True)
+class Built:
+    """What a build left.
+
+    Args:
+        file: The library, or a text with the reason why there is none.
+        compiler: What made the library; None when there is none.
+        reason: Why there is none.
+    """
+
+    file: Path
+    compiler: Compiler | None = None
+    reason: str = ""
+
+
 def find_compiler() -> Compiler:
     """The C++ compiler: that of CXX, or one that is found.
 
@@ -126,9 +143,17 @@ def find_compiler() -> Compiler:
     if architecture not in PATHS:
         raise BuildError(f"there are no operators for {machine or 'this machine'} yet")
     if system == "darwin":
-        name = "arm64" if architecture == "aarch64" else architecture
-        command += ["-arch", name, f"-mmacosx-version-min={MACOS[architecture]}"]
+        command += [
+            "-arch",
+            apple_name(architecture),
+            f"-mmacosx-version-min={MACOS[architecture]}",
+        ]
     return Compiler(tuple(command), architecture, system)
+
+
+def apple_name(architecture: str) -> str:
+    """What macOS calls an architecture."""
+    return "arm64" if architecture == "aarch64" else architecture
 
 
 def build(output: Path, *, sanitize: bool = False) -> Compiler:
@@ -152,21 +177,18 @@ def build(output: Path, *, sanitize: bool = False) -> Compiler:
     return compiler
 
 
-def build_or_note(folder: Path = PACKAGE) -> tuple[Path | None, Compiler | None]:
-    """Build into a folder; where that fails, write the reason there, which ``doctor`` tells.
-
-    Returns:
-        The library and the compiler that made it, or None.
-    """
-    library, reason = folder / LIBRARY, folder / REASON
+def build_or_note(folder: Path = PACKAGE) -> Built:
+    """Build into a folder; where that fails, write the reason there, which ``doctor`` tells."""
+    library, note = folder / LIBRARY, folder / REASON
     try:
         compiler = build(library)
+        note.unlink(missing_ok=True)
     except (BuildError, OSError) as error:
-        library.unlink(missing_ok=True)
-        reason.write_text(f"{error}\n", encoding="utf-8")
-        return None, None
-    reason.unlink(missing_ok=True)
-    return library, compiler
+        with contextlib.suppress(OSError):  # of a folder that nobody may write
+            library.unlink(missing_ok=True)
+            note.write_text(f"{error}\n", encoding="utf-8")
+        return Built(note, reason=str(error))
+    return Built(library, compiler)
 
 
 def compile_units(
@@ -227,7 +249,7 @@ def _named_compiler() -> list[str]:
 def _mac_architecture() -> str | None:
     """What ARCHFLAGS asks for, as those who build wheels set it."""
     words = os.environ.get("ARCHFLAGS", "").split()
-    wanted = {after for word, after in zip(words, words[1:], strict=False) if word == "-arch"}
+    wanted = {word for before, word in itertools.pairwise(words) if before == "-arch"}
     if len(wanted) > 1:
         raise BuildError("ARCHFLAGS names two architectures; each has a wheel of its own")
     return wanted.pop() if wanted else None

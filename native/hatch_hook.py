@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,23 +22,40 @@ class OperatorsHook(BuildHookInterface[Any]):
     """
 
     PLUGIN_NAME = "custom"
+    _made: tempfile.TemporaryDirectory[str] | None = None
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called before the files of a wheel are collected."""
         root = Path(self.root)
         if self.target_name != "wheel" or not (root / "native" / "build.py").is_file():
             return
         build = _load(root / "native" / "build.py")
-        library = build.build_or_note(root / PACKAGE)
-        if library is None:
-            reason = (root / PACKAGE / build.REASON).read_text(encoding="utf-8").strip()
-            self.app.display_warning(f"NanoAccel's operators are not built: {reason}")
-            build_data["artifacts"].append(f"/{PACKAGE.as_posix()}/{build.REASON}")
+        folder = root / PACKAGE  # an editable install runs from the tree
+        if version != "editable":  # others may not even write there
+            self._made = tempfile.TemporaryDirectory()
+            folder = Path(self._made.name)
+        built = build.build_or_note(folder)
+        if built.compiler is None:
+            self.app.display_warning(f"NanoAccel's operators are not built: {built.reason}")
+        if version == "editable":
             return
-        build_data["artifacts"].append(f"/{PACKAGE.as_posix()}/{library.name}")
-        build_data["pure_python"] = False
-        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-        build_data["tag"] = f"py3-none-{platform}"
+        build_data["force_include"][str(built.file)] = (PACKAGE / built.file.name).as_posix()
+        if built.compiler is not None:
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-{_platform(build, built.compiler)}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
+        """Called when the wheel is written."""
+        if self._made is not None:
+            self._made.cleanup()
+
+
+def _platform(build: ModuleType, compiler: Any) -> str:
+    """The platform's tag. A Python for two architectures has a library for one of them."""
+    if compiler.system == "darwin":
+        version = build.MACOS[compiler.architecture].replace(".", "_")
+        return f"macosx_{version}_{build.apple_name(compiler.architecture)}"
+    return sysconfig.get_platform().replace("-", "_").replace(".", "_")
 
 
 def _load(path: Path) -> ModuleType:
@@ -44,6 +63,7 @@ def _load(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look up their module
     spec.loader.exec_module(module)
     return module
 

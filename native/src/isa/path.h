@@ -16,12 +16,14 @@ struct Path {
   AttentionKernels attention;
 };
 
-// Each is defined in a translation unit of its own, compiled for its instructions. Nothing of such
-// a unit may be called before its path was chosen.
+// Each is defined in a translation unit of its own, compiled for its instructions; those of another
+// architecture are not compiled. Nothing of such a unit may be called before its path was chosen.
 extern const Path kScalarPath;
 extern const Path kAvx2Path;
 extern const Path kAvxVnniPath;
 extern const Path kAvx512VnniPath;
+extern const Path kNeonDotprodPath;
+extern const Path kNeonI8mmPath;
 
 // Paths that this CPU can run, the fastest first; the scalar reference is always the last.
 const std::vector<const Path*>& runnable_paths();

@@ -11,7 +11,8 @@ namespace {
 
 // What both have; each adds its dot products.
 struct Vector256 {
-  static constexpr int kRows = 4;  // of activations that are multiplied together
+  static constexpr int kRows = 4;        // of activations that are multiplied together
+  static constexpr bool kPairs = false;  // whether two rows are multiplied by one instruction
   // Tiles of weights that are multiplied with so many rows: what the registers hold.
   static constexpr int tiles(int rows) { return rows <= 2 ? 2 : 1; }
 

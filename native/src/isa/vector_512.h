@@ -10,7 +10,8 @@ namespace nanoaccel {
 namespace {
 
 struct Avx512Vnni {
-  static constexpr int kRows = 8;  // of activations that are multiplied together
+  static constexpr int kRows = 8;        // of activations that are multiplied together
+  static constexpr bool kPairs = false;  // whether two rows are multiplied by one instruction
   // Tiles of weights that are multiplied with so many rows: what the registers hold.
   static constexpr int tiles(int) { return 2; }
   static constexpr int kByteOffset = 0;

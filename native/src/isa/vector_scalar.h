@@ -9,7 +9,8 @@ namespace nanoaccel {
 namespace {
 
 struct Scalar {
-  static constexpr int kRows = 4;  // of activations that are multiplied together
+  static constexpr int kRows = 4;        // of activations that are multiplied together
+  static constexpr bool kPairs = false;  // whether two rows are multiplied by one instruction
   // Tiles of weights that are multiplied with so many rows: what the registers hold.
   static constexpr int tiles(int) { return 1; }
   static constexpr int kByteOffset = 0;

@@ -3,6 +3,7 @@
 
 #include "linear/finish.h"
 #include "linear/kernels.h"
+#include "linear/pairs.h"
 
 namespace nanoaccel {
 namespace {
@@ -66,6 +67,7 @@ __attribute__((noinline)) void tile_products(const LinearView& w, const Activati
   for (int t = 0; t < T; ++t) {
     for (int m = 0; m < M; ++m) V::store(totals[t][m], V::set(0.0F));
   }
+  constexpr bool kPaired = V::kPairs && M > 1;
   for (int64_t g = 0; g < w.groups; ++g, scales += M, negated_sums += M) {
     const int64_t block = (unit * w.groups + g) * kUnitTiles + first;
     typename V::Int sums[T][M];
@@ -75,9 +77,15 @@ __attribute__((noinline)) void tile_products(const LinearView& w, const Activati
 #pragma GCC unroll 8
       for (int m = 0; m < M; ++m) sums[t][m] = V::mul_low(zero, negated_sums + m);
     }
+    if constexpr (kPaired) join_rows<V>(sums);
     for (int k = 0; k < w.group; k += kStep, codes += kStepBytes, q += M * kStep) {
-      add_step<V, M, Bits, T>(codes, q, sums);
+      if constexpr (kPaired) {
+        add_pairs<V, M, Bits>(codes, q, sums);
+      } else {
+        add_step<V, M, Bits>(codes, q, sums);
+      }
     }
+    if constexpr (kPaired) split_rows<V>(sums);
 #pragma GCC unroll 2
     for (int t = 0; t < T; ++t) {
       const typename V::Float scale = load_scales<V>(w, block + t);

@@ -1,8 +1,10 @@
-#include "isa/cpu.h"
+#if defined(__x86_64__)
 
 #include <cpuid.h>
 
 #include <cstdint>
+
+#include "isa/cpu.h"
 
 namespace nanoaccel {
 namespace {
@@ -49,3 +51,5 @@ CpuFeatures read_cpu_features() {
 }
 
 }  // namespace nanoaccel
+
+#endif

@@ -1,0 +1,10 @@
+#include "attention/attention_kernels.h"
+#include "isa/path.h"
+#include "isa/vector_neon.h"
+#include "linear/linear_kernels.h"
+
+namespace nanoaccel {
+
+const Path kNeonI8mmPath = {"neon_i8mm", linear_kernels<NeonI8mm>(), attention_kernels<NeonI8mm>()};
+
+}  // namespace nanoaccel

@@ -1,0 +1,11 @@
+// Where a fuzzer, or main.cpp, hands in bytes. The first of them chooses the operator.
+
+#include "targets.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace nanoaccel::test;
+  constexpr void (*kTargets[])(Choices&) = {test_linear, test_attention};
+  Choices choose(data, size);
+  choose.one_of(kTargets)(choose);
+  return 0;
+}

@@ -1,0 +1,11 @@
+// One case of each operator, which the bytes choose.
+#pragma once
+
+#include "choices.h"
+
+namespace nanoaccel::test {
+
+void test_linear(Choices& choose);
+void test_attention(Choices& choose);
+
+}  // namespace nanoaccel::test

@@ -73,6 +73,8 @@ def linear_of(node: Node, model: Model, wiring: Wiring) -> Node | None:
         return None
     if group is None or group & (group - 1) or not 16 <= group <= 256:
         return None
+    if columns < 1 or rows < 1:
+        return None
     groups = -(-columns // group)
     scales = _stored(node.input(_Stock.SCALES), (FLOAT, FLOAT16), rows, groups, model, wiring)
     inputs = [node.input(_Stock.X), node.input(_Stock.CODES), scales]
@@ -111,7 +113,9 @@ def _stored(
             return None
         name = maker.input(0)
     tensor = model.initializers.get(name)
-    if tensor is None or tensor.type not in types or tensor.size % rows or tensor.size == 0:
+    if tensor is None or tensor.type not in types or not tensor.shape:
+        return None
+    if tensor.size % rows or tensor.size == 0:
         return None
     if tensor.shape[0] not in (rows, tensor.size) or width % (tensor.size // rows):
         return None

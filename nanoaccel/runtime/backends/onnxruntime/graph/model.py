@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
@@ -22,6 +23,7 @@ _INTEGER_BYTES = {6: 4, 7: 8}  # of raw data, by the type of the tensor
 _INFO_NAME = 1
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
 _IS_FLOAT, _IS_INTEGER = 1, 2  # types of attributes
+_MOST_DIMENSIONS = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -58,7 +60,7 @@ class Node:
         if name not in self.attributes:
             return default
         for number, value in wire.fields(memoryview(self.attributes[name])):
-            if number == _FLOAT and isinstance(value, memoryview):
+            if number == _FLOAT and isinstance(value, memoryview) and len(value) == 4:
                 return float(struct.unpack("<f", value)[0])
         return 0.0
 
@@ -165,13 +167,13 @@ def read_model(data: bytes) -> Model:
         if number == _VALUE_INFO:  # of values that may go; the runtime infers them
             continue
         if number in ends and isinstance(value, memoryview):
-            name = wire.text_of(next(wire.bytes_of(value, _INFO_NAME)))
-            ends[number][name] = bytes(value)
+            ends[number][_name(value, _INFO_NAME)] = bytes(value)
             continue
         around += _field(number, value)
         if number == _INITIALIZER and isinstance(value, memoryview):
             name, tensor = _tensor(value)
             initializers[name] = tensor
+    _check_order(nodes)
     return Model(nodes, initializers, ends[_INPUT], ends[_OUTPUT], bytes(before), bytes(around))
 
 
@@ -220,6 +222,26 @@ def _field(number: int, value: int | memoryview) -> bytes:
     return wire.bytes_field(number, value)
 
 
+def _name(message: memoryview, number: int) -> str:
+    for value in wire.bytes_of(message, number):
+        return wire.text_of(value)
+    raise wire.WireError("something has no name")
+
+
+def _check_order(nodes: Sequence[Node]) -> None:
+    """Refuse nodes that read what is made behind them, so no one can follow values in a circle."""
+    behind = Counter(name for node in nodes for name in node.outputs if name)
+    if any(count > 1 for count in behind.values()):
+        raise wire.WireError("a value is made twice")
+    for node in nodes:
+        if any(name in behind for name in node.inputs):
+            raise wire.WireError(f"{node.kind} reads what is made behind it")
+        if not any(node.outputs):
+            raise wire.WireError(f"{node.kind} makes nothing")
+        for name in node.outputs:
+            behind.pop(name, None)
+
+
 def _node(message: memoryview) -> Node:
     node = Node("", [], [])
     for number, value in wire.fields(message):
@@ -234,8 +256,7 @@ def _node(message: memoryview) -> Node:
         elif number == _DOMAIN:
             node.domain = wire.text_of(value)
         elif number == _ATTRIBUTE and isinstance(value, memoryview):
-            name = wire.text_of(next(wire.bytes_of(value, _ATTRIBUTE_NAME)))
-            node.attributes[name] = bytes(value)
+            node.attributes[_name(value, _ATTRIBUTE_NAME)] = bytes(value)
     return node
 
 
@@ -256,7 +277,7 @@ def _tensor(message: memoryview) -> tuple[str, Tensor]:
         elif number == _DATA_TYPE and isinstance(value, int):
             kind = value
         elif number == _DIMENSIONS:
-            shape += wire.integers(value)
+            shape += map(wire.signed, wire.integers(value))
         elif number in _INTEGER_DATA:
             numbers += map(wire.signed, wire.integers(value))
         elif (
@@ -265,5 +286,7 @@ def _tensor(message: memoryview) -> tuple[str, Tensor]:
             and len(value) == _INTEGER_BYTES.get(kind)
         ):
             numbers.append(int.from_bytes(value, "little", signed=True))
+    if len(shape) > _MOST_DIMENSIONS or any(length < 0 for length in shape):
+        raise wire.WireError(f"the shape of {name} is none")
     scalar = numbers[0] if len(numbers) == 1 and math.prod(shape) == 1 else None
     return name, Tensor(kind, tuple(shape), scalar)

@@ -56,7 +56,10 @@ def text_of(value: int | memoryview) -> str:
     """
     if isinstance(value, int):
         raise WireError("a number where a text is expected")
-    return str(value, "utf-8")
+    try:
+        return str(value, "utf-8")
+    except UnicodeDecodeError as error:
+        raise WireError(f"a text is not UTF-8: {error}") from error
 
 
 def bytes_field(number: int, value: bytes | memoryview | str) -> bytes:

@@ -140,7 +140,8 @@ def page_attention(model: Model, nodes: list[Node], cache_type: CacheType) -> Bl
         What a block holds. None, with nothing changed, where some attention cannot be replaced.
     """
     needed = {name for name, spec in contract.INPUTS.items() if spec.required}
-    if not needed <= model.inputs.keys():
+    written = {contract.present_of(name) for name in model.inputs if contract.cache_of(name)}
+    if not (needed <= model.inputs.keys() and written <= model.outputs.keys()):
         return None
     wiring = Wiring(model, nodes)
     stock = [node for node in nodes if node.kind == _STOCK]

@@ -111,6 +111,8 @@ def quantized_linear(node: Node, model: Model, wiring: Wiring) -> Node | None:
         return None
     if group is None or group & (group - 1) or group < 16 or (rounds and group > 256):
         return None
+    if columns < 1 or rows < 1:
+        return None
     groups = -(-columns // group)
     scales = stored_numbers(node.input(_Stock.SCALES), rows, groups, model, wiring)
     inputs = [node.input(_Stock.X), node.input(_Stock.CODES), scales]
@@ -161,7 +163,9 @@ def _stored(
             return None
         name = maker.input(0)
     tensor = model.initializers.get(name)
-    if tensor is None or tensor.type not in types or tensor.size % rows or tensor.size == 0:
+    if tensor is None or tensor.type not in types or not tensor.shape:
+        return None
+    if tensor.size % rows or tensor.size == 0:
         return None
     if tensor.shape[0] not in (rows, tensor.size) or width % (tensor.size // rows):
         return None

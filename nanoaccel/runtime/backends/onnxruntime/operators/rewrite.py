@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nanoaccel.runtime.backends.onnxruntime.graph.model import (
+    Model,
     in_order,
     read_model,
     without_unused,
@@ -56,9 +57,12 @@ def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | Non
         cache_type: Type of cached numbers, to replace attention where that can be; None leaves it.
     """
     try:
-        model = read_model(graph.read_bytes())
-    except (OSError, WireError, ValueError, StopIteration):
+        return _edited(read_model(graph.read_bytes()), cache_type)
+    except (OSError, WireError):  # of attributes too, which are read when they are asked for
         return None
+
+
+def _edited(model: Model, cache_type: CacheType | None) -> Rewritten | None:
     wiring = Wiring(model, model.nodes)
     linears = {
         id(node): quantized_linear(node, model, wiring) or float_linear(node, model, wiring)

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "attention/kernels.h"
+#include "experts/kernels.h"
 #include "linear/kernels.h"
 
 namespace nanoaccel {
@@ -12,6 +13,7 @@ struct Path {
   const char* name;
   LinearKernels linear;
   AttentionKernels attention;
+  ExpertKernels experts;
 };
 
 // Each is defined in a translation unit of its own, compiled for its instructions. Nothing of such

@@ -1,10 +1,12 @@
 #include "attention/attention_kernels.h"
+#include "experts/expert_kernels.h"
 #include "isa/path.h"
 #include "isa/vector_256.h"
 #include "linear/linear_kernels.h"
 
 namespace nanoaccel {
 
-const Path kAvx2Path = {"avx2", linear_kernels<Avx2>(), attention_kernels<Avx2>()};
+const Path kAvx2Path = {"avx2", linear_kernels<Avx2>(), attention_kernels<Avx2>(),
+                        expert_kernels<Avx2>()};
 
 }  // namespace nanoaccel

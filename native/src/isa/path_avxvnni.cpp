@@ -1,10 +1,12 @@
 #include "attention/attention_kernels.h"
+#include "experts/expert_kernels.h"
 #include "isa/path.h"
 #include "isa/vector_256.h"
 #include "linear/linear_kernels.h"
 
 namespace nanoaccel {
 
-const Path kAvxVnniPath = {"avxvnni", linear_kernels<AvxVnni>(), attention_kernels<AvxVnni>()};
+const Path kAvxVnniPath = {"avxvnni", linear_kernels<AvxVnni>(), attention_kernels<AvxVnni>(),
+                           expert_kernels<AvxVnni>()};
 
 }  // namespace nanoaccel

@@ -1,10 +1,12 @@
 #include "attention/attention_kernels.h"
+#include "experts/expert_kernels.h"
 #include "isa/path.h"
 #include "isa/vector_scalar.h"
 #include "linear/linear_kernels.h"
 
 namespace nanoaccel {
 
-const Path kScalarPath = {"scalar", linear_kernels<Scalar>(), attention_kernels<Scalar>()};
+const Path kScalarPath = {"scalar", linear_kernels<Scalar>(), attention_kernels<Scalar>(),
+                          expert_kernels<Scalar>()};
 
 }  // namespace nanoaccel

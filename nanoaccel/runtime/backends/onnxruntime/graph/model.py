@@ -13,7 +13,7 @@ from nanoaccel.runtime.backends.onnxruntime.graph import wire
 _GRAPH, _OPSET = 7, 8  # of a model
 _NODE, _INITIALIZER, _INPUT, _OUTPUT, _VALUE_INFO = 1, 5, 11, 12, 13  # of a graph
 _IN, _OUT, _NODE_NAME, _KIND, _ATTRIBUTE, _DOMAIN = 1, 2, 3, 4, 5, 7  # of a node
-_ATTRIBUTE_NAME, _FLOAT, _INTEGER, _ATTRIBUTE_TYPE = 1, 2, 3, 20  # of an attribute
+_ATTRIBUTE_NAME, _FLOAT, _INTEGER, _TEXT, _ATTRIBUTE_TYPE = 1, 2, 3, 4, 20  # of an attribute
 _DIMENSIONS, _DATA_TYPE, _TENSOR_NAME = 1, 2, 8  # of a tensor
 _INFO_NAME = 1
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
@@ -57,6 +57,13 @@ class Node:
             if number == _FLOAT and isinstance(value, memoryview):
                 return float(struct.unpack("<f", value)[0])
         return 0.0
+
+    def text(self, name: str, default: str) -> str:
+        """An attribute that is a string."""
+        if name not in self.attributes:
+            return default
+        message = memoryview(self.attributes[name])
+        return wire.text_of(next(wire.bytes_of(message, _TEXT), memoryview(b"")))
 
     def input(self, index: int) -> str:
         """The name of an input; empty when it is left out."""

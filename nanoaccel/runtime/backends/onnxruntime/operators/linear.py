@@ -26,7 +26,7 @@ from nanoaccel.runtime.backends.onnxruntime.operators.wiring import Wiring
 DOMAIN, VERSION = "nanoaccel", 1
 FLOAT, UINT8, FLOAT16 = 1, 2, 10  # types of tensors, as ONNX numbers them
 _KIND, _STOCK = "Linear", "MatMulNBits"
-_INT8_ACTIVATIONS = 4  # an accuracy_level
+INT8_ACTIVATIONS = 4  # an accuracy_level
 _WIDENING = ("Cast", "Expand", "Reshape")
 
 
@@ -66,7 +66,7 @@ def set_input(node: Node, place: Input, name: str) -> None:
 
 def linear_of(node: Node, model: Model, wiring: Wiring) -> Node | None:
     """A linear that computes what a MatMulNBits does; None for other nodes, and where it cannot."""
-    if node.kind != _STOCK or node.integer("accuracy_level") != _INT8_ACTIVATIONS:
+    if node.kind != _STOCK or node.integer("accuracy_level") != INT8_ACTIVATIONS:
         return None
     columns, rows, bits, group = (node.integer(n) for n in ("K", "N", "bits", "block_size"))
     if columns is None or rows is None or bits not in (None, 4, 8) or node.input(_Stock.ORDER):

@@ -16,8 +16,14 @@ from nanoaccel.runtime.backends.onnxruntime.operators.attention import (
     CacheType,
     page_attention,
 )
+from nanoaccel.runtime.backends.onnxruntime.operators.experts import experts_of
 from nanoaccel.runtime.backends.onnxruntime.operators.fusions import FUSIONS
-from nanoaccel.runtime.backends.onnxruntime.operators.linear import DOMAIN, VERSION, linear_of
+from nanoaccel.runtime.backends.onnxruntime.operators.linear import (
+    DOMAIN,
+    VERSION,
+    is_linear,
+    linear_of,
+)
 from nanoaccel.runtime.backends.onnxruntime.operators.wiring import Wiring
 
 
@@ -39,7 +45,7 @@ class Rewritten:
 def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | None:
     """Edit a graph; None when there is nothing to replace, or it cannot be read.
 
-    A product is replaced where it computes with int8 activations already, so the arithmetic is
+    A product, or a mixture of experts, is replaced where it computes with int8 activations already, so the arithmetic is
     that of the bundle. What the session says of a file that cannot be read is better than what
     could be said here.
 
@@ -52,13 +58,12 @@ def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | Non
     except (OSError, WireError, ValueError, StopIteration):
         return None
     wiring = Wiring(model, model.nodes)
-    linears = {id(node): linear_of(node, model, wiring) for node in model.nodes}
-    count = sum(linear is not None for linear in linears.values())
-    nodes = [linears[id(node)] or node for node in model.nodes]
+    own = [linear_of(node, model, wiring) or experts_of(node, model) for node in model.nodes]
+    nodes = [new or node for new, node in zip(own, model.nodes, strict=True)]
     blocks = None if cache_type is None else page_attention(model, nodes, cache_type)
-    if count == 0 and blocks is None:
+    if not any(own) and blocks is None:
         return None
     for fuse in FUSIONS:
         fuse(model, nodes)
     model.nodes = without_unused(in_order(nodes), model.outputs)
-    return Rewritten(model.write({DOMAIN: VERSION}), count, blocks)
+    return Rewritten(model.write({DOMAIN: VERSION}), sum(map(is_linear, own)), blocks)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -28,10 +30,15 @@ class GraphWeights:
     Args:
         products: Matrices that inputs are multiplied with, by module.
         embeddings: Embeddings, by module.
+        stacks: Matrices of all experts of a layer, compressed; rows of one expert stand behind
+            those of the one before it. By experts, rows of one, and columns.
+        float_stacks: The type of those that are floats; None where there are none.
     """
 
     products: Mapping[str, StoredWeight]
     embeddings: Mapping[str, StoredWeight]
+    stacks: Mapping[tuple[int, int, int], Sequence[StoredWeight]]
+    float_stacks: np.dtype[Any] | None
 
     def product(self, module: str) -> StoredWeight | None:
         """A product's matrix; by the embedding's name too, where that is tied to the last one."""
@@ -57,22 +64,38 @@ def read_weights(model: ov.Model) -> GraphWeights:
     products: dict[str, StoredWeight] = {}
     embeddings: dict[str, StoredWeight] = {}
     keys: dict[str, str] = {}
+    stacks: dict[tuple[int, int, int], list[StoredWeight]] = {}
+    float_stacks: np.dtype[Any] | None = None
     for node in model.get_ordered_ops():
         kind = node.get_type_name()
         if kind == "MatMul" and _is_matrix(node.input_value(1)):
             products.update(_rows_by_module(node, keys))
+        elif kind == "MatMul" and _is_stack(node.input_value(1)):
+            leaf = _leaf(node.input_value(1))
+            assert leaf is not None
+            if leaf.get_element_type().get_type_name() in _FLOATS:
+                float_stacks = _floats(leaf).dtype
+                continue
+            experts, rows, columns = node.input_value(1).get_partial_shape().to_shape()
+            stored = _read(node.input_value(1), _modules(node)[0], keys)
+            stacks.setdefault((experts, rows, columns), []).append(stored)
         elif kind == "Gather" and _is_matrix(node.input_value(0)):
             (name,) = _modules(node)
             embeddings[name] = _read(node.input_value(0), name, keys)
-    return GraphWeights(products, embeddings)
+    return GraphWeights(products, embeddings, stacks, float_stacks)
 
 
-def _is_matrix(value: ov.Output) -> bool:
+def _is_matrix(value: ov.Output, dimensions: int = 2) -> bool:
     """Whether it is a stored matrix, with all that decompresses it."""
     leaf = _leaf(value)
-    if leaf is None or len(value.get_partial_shape()) != 2:
+    if leaf is None or len(value.get_partial_shape()) != dimensions:
         return False
     return leaf.get_element_type().get_type_name() not in ("i64", "i32", "boolean")
+
+
+def _is_stack(value: ov.Output) -> bool:
+    """Whether it is a stored matrix of each expert."""
+    return _is_matrix(value, 3)
 
 
 def _leaf(value: ov.Output) -> ov.Node | None:
@@ -139,7 +162,8 @@ def _read(value: ov.Output, name: str, keys: dict[str, str]) -> StoredWeight:
     leaf = _leaf(value)
     assert leaf is not None
     kind = leaf.get_element_type().get_type_name()
-    rows, columns = value.get_partial_shape().to_shape()
+    *outer, columns = value.get_partial_shape().to_shape()
+    rows = prod(outer)
     key = keys.setdefault(str(leaf.get_friendly_name()), name)
     scaled = _below(value, "Multiply")
     if kind in _FLOATS and scaled is None:

@@ -25,7 +25,8 @@ pytestmark = [
     pytest.mark.export,
     pytest.mark.skipif(OPERATORS.library is None, reason=OPERATORS.reason),
 ]
-KINDS = ("llama", "qwen3", "gemma3_text")  # the usual one, norms of heads, windows
+# The usual one, norms of heads, windows, experts, experts with biases and attention sinks.
+KINDS = ("llama", "qwen3", "gemma3_text", "qwen3_moe", "gpt_oss")
 LENGTHS = [150, 70, 45, 9]
 SCHEDULES = 12
 

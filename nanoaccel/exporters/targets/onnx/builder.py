@@ -105,7 +105,7 @@ def save_checkpoint(model: PreTrainedModel, folder: Path, tokenizer: Path) -> No
         folder: Output folder; made new.
         tokenizer: Folder of its tokenizer.
     """
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, save_original_format=False)  # names of modules as they are
     path = folder / _CONFIG
     config = json.loads(path.read_text(encoding="utf-8"))
     config[_ROTATIONS] = [
@@ -128,7 +128,9 @@ def save_checkpoint(model: PreTrainedModel, folder: Path, tokenizer: Path) -> No
 
 def _gate_limit(model: PreTrainedModel) -> float | None:
     """What gates of a model's experts are clipped to, which its config may not say."""
-    found = {float(m.limit) for m in model.modules() if isinstance(getattr(m, "limit", None), float)}
+    found = {
+        float(m.limit) for m in model.modules() if isinstance(getattr(m, "limit", None), float)
+    }
     return found.pop() if len(found) == 1 else None
 
 

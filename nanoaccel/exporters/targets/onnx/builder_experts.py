@@ -66,7 +66,7 @@ def _with_experts(dense: Any) -> type:
             self.moe_attrs["swiglu_fusion"] = 1
             self.moe_attrs["normalize_routing_weights"] = True
 
-        def make_moe_subgraph(self, layer_id: int, moe: Any, root_input: str) -> None:
+        def make_moe_subgraph(self, layer_id: int, _: Any, root_input: str) -> None:
             basename = f"/model/layers.{layer_id}/moe"
             names = self.make_moe_expert_names(layer_id)
             self.make_moe_op(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import gcd
 
 import numpy as np
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.targets.onnx.layout import Blocks, block_zero_points
+from nanoaccel.exporters.targets.onnx.stacks import Stacks
 from nanoaccel.exporters.targets.onnx.stored import Array, StoredWeight
-from nanoaccel.exporters.targets.onnx.weights import GraphWeights
 from nanoaccel.exporters.targets.onnx.writer import FAST, Writer
 
 _SMALLEST, _LARGEST = 16, 256  # groups that QMoE and its kernels take
@@ -69,13 +70,13 @@ class _Projection:
         return stacked.reshape(self.experts, -1, arrays[0].shape[1])
 
 
-def replace_experts(writer: Writer, node: ir.Node, weights: GraphWeights) -> ir.Value:
+def replace_experts(writer: Writer, node: ir.Node, stacks: Stacks) -> ir.Value:
     """Write a mixture of experts in front of the builder's.
 
     Args:
         writer: Writes into the graph.
         node: A MoE of the builder.
-        weights: Weights of the compressed graph of the same model.
+        stacks: Those of the compressed graph of the same model.
 
     Returns:
         What takes the place of the node's output.
@@ -88,50 +89,45 @@ def replace_experts(writer: Writer, node: ir.Node, weights: GraphWeights) -> ir.
     gate_up, down = (_floats(inputs[index]) for index in (2, 4))
     name = str(node.name).removesuffix("/MoE")
     attributes = {key: attribute.value for key, attribute in node.attributes.items()}
-    if weights.float_stacks is not None:
+    first = _find(gate_up, stacks) or _find_apart(gate_up, stacks)
+    second = _find(down, stacks)
+    if first is None and second is None and stacks.floats is not None:
         for index, array in ((2, gate_up), (4, down)):
-            inputs[index] = writer.floats(array, weights.float_stacks, f"{name}.{index}")
+            inputs[index] = writer.floats(array, stacks.floats, f"{name}.{index}")
         return writer.add("MoE", inputs, f"{name}/MoE", node.domain, **attributes)
-    first = _find(gate_up, weights) or _find_apart(gate_up, weights)
-    second = _find(down, weights)
     if first is None or second is None:
         raise ExportError(f"the experts of {name} were not found in the compressed graph", _REMEDY)
-    projections = [_Projection(len(gate_up), first), _Projection(len(down), second)]
-    form = _form([part for one in projections for part in one.parts], name)
-    biases = [_bias(inputs[index]) for index in (3, 5)]
+    projections = {
+        f"{name}.gate_up": _Projection(len(gate_up), first),
+        f"{name}.down": _Projection(len(down), second),
+    }
+    form = _form([part for one in projections.values() for part in one.parts], name)
     made: list[ir.Value | None] = [inputs[0], inputs[1]]
-    for kind, projection, bias in zip(("gate_up", "down"), projections, biases, strict=True):
-        made += _stored(writer, projection, form, f"{name}.{kind}")[:2] + [bias]
-    made += [None] * 3
+    for (place, one), bias in zip(projections.items(), (inputs[3], inputs[5]), strict=True):
+        made += [_store(writer, one, form, place, kind) for kind in ("codes", "scales")]
+        made.append(_bias(bias))
+    made += [None] * 3  # a third linear
     if form.zeros:
-        for kind, projection in zip(("gate_up", "down"), projections, strict=True):
-            made += _stored(writer, projection, form, f"{name}.{kind}")[2:]
+        made += [_store(writer, one, form, place, "zeros") for place, one in projections.items()]
     more = {"expert_weight_bits": form.bits, "block_size": form.group, "accuracy_level": FAST}
     return writer.add("QMoE", made, f"{name}/QMoE", node.domain, **attributes, **more)
 
 
-def _stored(
-    writer: Writer, projection: _Projection, form: _Form, name: str
-) -> list[ir.Value | None]:
-    """Codes, scales and zero points of a linear."""
-    first = projection.parts[0]
-    rows = sum(part.rows for part in projection.parts) // projection.experts
-    groups = first.columns // form.group
+def _store(writer: Writer, one: _Projection, form: _Form, name: str, kind: str) -> ir.Value:
+    """Codes, scales or zero points of a linear."""
+    first = one.parts[0]
     assert first.scales is not None
-    shapes = {
-        "codes": (rows, first.columns * form.bits // 8),
-        "scales": (rows, groups),
-        "zeros": (rows, -(-groups * form.bits // 8)),
-    }
-    return [
-        writer.stored(
-            f"{name}.{kind}",
-            lambda make=getattr(projection, kind): make(form),
-            first.scales.dtype if kind == "scales" else np.dtype(np.uint8),
-            (projection.experts, *shape),
-        )
-        for kind, shape in shapes.items()
-    ]
+    rows = sum(part.rows for part in one.parts) // one.experts
+    groups = first.columns // form.group
+    width = {
+        "codes": first.columns * form.bits // 8,
+        "scales": groups,
+        "zeros": -(-groups * form.bits // 8),
+    }[kind]
+    types = {part.scales.dtype for part in one.parts if part.scales is not None}
+    dtype = np.result_type(*types) if kind == "scales" else np.dtype(np.uint8)
+    make = partial(getattr(one, kind), form)
+    return writer.stored(f"{name}.{kind}", make, dtype, (one.experts, rows, width))
 
 
 def _form(parts: Sequence[StoredWeight], name: str) -> _Form:
@@ -144,8 +140,8 @@ def _form(parts: Sequence[StoredWeight], name: str) -> _Form:
     group = min(common & -common, _LARGEST)
     if group < _SMALLEST:
         raise ExportError(
-            f"the groups of the experts of {name} share blocks of {group} weights, and the smallest "
-            f"of ONNX Runtime are {_SMALLEST}",
+            f"the groups of the experts of {name} have blocks of {group} weights in common, and "
+            f"ONNX Runtime's smallest are {_SMALLEST}",
             "Choose a group size of 32 or 64, or --runtime openvino",
         )
     bits = max(part.bits for part in parts)
@@ -165,26 +161,22 @@ def _bias(value: ir.Value | None) -> ir.Value | None:
     return value if value is not None and _floats(value).any() else None
 
 
-def _find(
-    floats: NDArray[np.float32], weights: GraphWeights
-) -> tuple[StoredWeight, ...] | None:
+def _find(floats: NDArray[np.float32], stacks: Stacks) -> tuple[StoredWeight, ...] | None:
     """The stack [experts, out, in] that rounds these numbers; None when there is none."""
-    stacks = weights.stacks.get((floats.shape[0], floats.shape[1], floats.shape[2]), ())
+    found = stacks.compressed.get((floats.shape[0], floats.shape[1], floats.shape[2]), ())
     rows = floats.reshape(-1, floats.shape[2])
     probes = np.linspace(0, len(rows) - 1, min(_PROBES, len(rows))).astype(np.int64)
     wanted = rows[probes]
     size = float(np.linalg.norm(wanted))
-    for stack in stacks:
+    for stack in found:
         if float(np.linalg.norm(stack.take(probes).dequantize() - wanted)) <= _FAR * size:
             return (stack,)
     return None
 
 
-def _find_apart(
-    floats: NDArray[np.float32], weights: GraphWeights
-) -> tuple[StoredWeight, ...] | None:
+def _find_apart(floats: NDArray[np.float32], stacks: Stacks) -> tuple[StoredWeight, ...] | None:
     """The stacks of gates and of up projections."""
-    gate, up = _find(floats[:, ::2], weights), _find(floats[:, 1::2], weights)
+    gate, up = _find(floats[:, ::2], stacks), _find(floats[:, 1::2], stacks)
     return None if gate is None or up is None else (*gate, *up)
 
 

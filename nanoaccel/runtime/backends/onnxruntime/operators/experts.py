@@ -5,8 +5,8 @@ Experts (domain nanoaccel)
   logits    f32 [tokens, experts], of the router
   codes     u8 [experts, 2 * inner, hidden * bits / 8], initializer: gate_up, whose rows are gate 0,
             up 0, gate 1, up 1, ...
-  scales    f16 or f32 [experts, 2 * inner, divisor of groups], initializer
-  zeros     u8, initializer: 4 bits [experts, 2 * inner, (groups + 1) / 2], 8 bits as scales; or none
+  scales    f16 or f32 [experts, 2 * inner, groups], initializer
+  zeros     u8 [experts, 2 * inner, (groups + 1) / 2], with 8 bits as scales, initializer; or none
   bias      f32 [experts, 2 * inner], initializer; or none
   codes, scales, zeros, bias: the same of down, [experts, hidden, inner * bits / 8]
 attributes experts, hidden, inner, top_k, bits, block_size, alpha, beta, limit
@@ -63,13 +63,13 @@ _ZERO = ("use_sparse_mixer", "swiglu_limit_after_activation")
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """Sizes of a layer; ``group`` is None where each row has one scale."""
+    """Sizes of a layer."""
 
     experts: int
     hidden: int
     inner: int
     bits: int
-    group: int | None
+    group: int
 
 
 def experts_of(node: Node, model: Model) -> Node | None:
@@ -77,13 +77,12 @@ def experts_of(node: Node, model: Model) -> Node | None:
     if node.kind != _STOCK or not _is_known(node):
         return None
     sizes = _sizes(node, model)
-    if sizes is None or sizes.hidden % 2 or sizes.inner % 2:
+    if sizes is None:
         return None
     rows = 2 * sizes.inner
     gate_up = _stored(node, _Stock.GATE_UP, _Stock.GATE_UP_ZEROS, rows, sizes.hidden, sizes, model)
     down = _stored(node, _Stock.DOWN, _Stock.DOWN_ZEROS, sizes.hidden, sizes.inner, sizes, model)
-    group = sizes.group or math.gcd(sizes.hidden, sizes.inner, _MOST_GROUP)
-    if gate_up is None or down is None or group < _LEAST_GROUP:
+    if gate_up is None or down is None:
         return None
     integers = {
         "experts": sizes.experts,
@@ -91,7 +90,7 @@ def experts_of(node: Node, model: Model) -> Node | None:
         "inner": sizes.inner,
         "top_k": node.integer("k", 1) or 1,
         "bits": sizes.bits,
-        "block_size": group,
+        "block_size": sizes.group,
     }
     reals = {
         "alpha": node.real("activation_alpha", 1.0),
@@ -122,7 +121,7 @@ def _sizes(node: Node, model: Model) -> _Sizes | None:
     bits, group = node.integer("expert_weight_bits", 4), node.integer("block_size")
     if gate_up is None or len(gate_up.shape) != 3 or bits not in (4, 8):
         return None
-    if group is not None and (group & (group - 1) or not _LEAST_GROUP <= group <= _MOST_GROUP):
+    if group is None or group & (group - 1) or not _LEAST_GROUP <= group <= _MOST_GROUP:
         return None
     experts, rows, octets = gate_up.shape
     return _Sizes(experts, octets * 8 // bits, rows // 2, bits, group)
@@ -132,17 +131,15 @@ def _stored(
     node: Node, first: int, zeros: int, rows: int, columns: int, sizes: _Sizes, model: Model
 ) -> list[str] | None:
     """Codes, scales, zero points and bias of a linear; None where they are something else."""
-    group = sizes.group or columns
-    if columns % group:
+    if columns % sizes.group:
         return None
-    groups, octets = columns // group, sizes.bits * columns // 8
-    scales = (sizes.experts, rows, groups) if sizes.group else (sizes.experts, rows)
+    groups, octets = columns // sizes.group, sizes.bits * columns // 8
     packed = (groups + 1) // 2 if sizes.bits == 4 else groups
     names = [node.input(index) for index in (first, first + 1, zeros, first + 2)]
     types: tuple[tuple[int, ...], ...] = ((UINT8,), (FLOAT, FLOAT16), (UINT8,), (FLOAT,))
     shapes = (
         (sizes.experts, rows, octets),
-        scales,
+        (sizes.experts, rows, groups),
         (sizes.experts, rows, packed),
         (sizes.experts, rows),
     )

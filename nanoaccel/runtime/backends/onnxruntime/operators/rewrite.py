@@ -45,9 +45,9 @@ class Rewritten:
 def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | None:
     """Edit a graph; None when there is nothing to replace, or it cannot be read.
 
-    A product, or a mixture of experts, is replaced where it computes with int8 activations already, so the arithmetic is
-    that of the bundle. What the session says of a file that cannot be read is better than what
-    could be said here.
+    A product, or a mixture of experts, is replaced where it computes with int8 activations already,
+    so the arithmetic is that of the bundle. What the session says of a file that cannot be read is
+    better than what could be said here.
 
     Args:
         graph: The .onnx file.

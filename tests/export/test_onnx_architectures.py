@@ -50,6 +50,9 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "granite": ("granite", {}),
     "smollm3": ("smollm3", {}),
     "olmo": ("olmo", {}),
+    "mixtral": ("mixtral", {}),
+    "qwen3_moe": ("qwen3_moe", {}),
+    "gpt_oss": ("gpt_oss", {"rope_parameters": {**YARN, "truncate": False}}),
 }
 
 
@@ -98,7 +101,14 @@ def test_builder_architectures_are_read_from_its_source() -> None:
         ("lfm2", {"layer_types": ["conv", "full_attention"]}, r"another kind .*\(conv\)"),
         ("olmo", {"clip_qkv": 8.0}, "clip_qkv"),
         ("gemma2", {}, "attn_logit_softcapping"),
-        ("granitemoehybrid", {"num_local_experts": 4, "layer_types": []}, "mixture of experts"),
+        (
+            "granitemoehybrid",
+            {"num_local_experts": 4, "layer_types": []},
+            "its experts are none of",
+        ),
+        ("qwen3_moe", {"norm_topk_prob": False}, "norm_topk_prob"),
+        ("qwen3_moe", {"norm_topk_prob": True, "mlp_only_layers": [0]}, "mlp_only_layers"),
+        ("mixtral", {"hidden_act": "gelu"}, "gated by 'gelu'"),
         (
             "phi3",
             {"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4}},

@@ -50,6 +50,8 @@ CASES = [
     Case("llama", INT4, ({}, {"cache_precision": "u8"}, {"precision": "f32"})),
     Case("qwen3", INT4, ({}, {"cache_precision": "u8"})),  # norms of heads
     Case("gemma3_text", INT4, ({}, {"cache_precision": "u8"})),  # windows, GeGLU, norms behind
+    Case("qwen3_moe", INT4),  # experts
+    Case("gpt_oss", INT4),  # experts with biases, attention sinks
     Case("llama", Recipe(weights="nf4", group_size=32)),
     Case("gemma3_text", Recipe(weights="f16")),
     Case("phi", Recipe(weights="bf16")),  # LayerNorms, biases, GELU

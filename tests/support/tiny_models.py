@@ -85,6 +85,21 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "eos_token_id": 2,
     },
     "smollm3": _sizes(),
+    "mixtral": _sizes(head_dim=16, num_local_experts=4, sliding_window=None),
+    "qwen3_moe": _sizes(
+        head_dim=16,
+        num_experts=6,
+        num_experts_per_tok=3,
+        moe_intermediate_size=32,
+        norm_topk_prob=True,
+    ),
+    "gpt_oss": _sizes(
+        head_dim=16,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        sliding_window=64,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e4},
+    ),
 }
 
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "attention/kernels.h"
+#include "experts/kernels.h"
 #include "linear/float/kernels.h"
 #include "linear/kernels.h"
 
@@ -14,6 +15,7 @@ struct Path {
   LinearKernels linear;
   FloatKernels float_linear;
   AttentionKernels attention;
+  ExpertKernels experts;
 };
 
 // Each is defined in a translation unit of its own, compiled for its instructions; those of another

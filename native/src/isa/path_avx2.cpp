@@ -1,4 +1,5 @@
 #include "attention/attention_kernels.h"
+#include "experts/expert_kernels.h"
 #include "isa/path.h"
 #include "isa/vector_256.h"
 #include "linear/float/float_kernels.h"
@@ -7,6 +8,6 @@
 namespace nanoaccel {
 
 const Path kAvx2Path = {"avx2", linear_kernels<Avx2>(), float_kernels<Avx2>(),
-                        attention_kernels<Avx2>()};
+                        attention_kernels<Avx2>(), expert_kernels<Avx2>()};
 
 }  // namespace nanoaccel

@@ -1,4 +1,5 @@
 #include "attention/attention_kernels.h"
+#include "experts/expert_kernels.h"
 #include "isa/path.h"
 #include "isa/vector_512.h"
 #include "linear/float/float_kernels.h"
@@ -7,6 +8,7 @@
 namespace nanoaccel {
 
 const Path kAvx512VnniPath = {"avx512vnni", linear_kernels<Avx512Vnni>(),
-                              float_kernels<Avx512Vnni>(), attention_kernels<Avx512Vnni>()};
+                              float_kernels<Avx512Vnni>(), attention_kernels<Avx512Vnni>(),
+                              expert_kernels<Avx512Vnni>()};
 
 }  // namespace nanoaccel

@@ -1,4 +1,5 @@
 #include "attention/attention_kernels.h"
+#include "experts/expert_kernels.h"
 #include "isa/path.h"
 #include "isa/vector_256.h"
 #include "linear/float/float_kernels.h"
@@ -7,6 +8,6 @@
 namespace nanoaccel {
 
 const Path kAvxVnniPath = {"avxvnni", linear_kernels<AvxVnni>(), float_kernels<AvxVnni>(),
-                           attention_kernels<AvxVnni>()};
+                        attention_kernels<AvxVnni>(), expert_kernels<AvxVnni>()};
 
 }  // namespace nanoaccel

@@ -1,10 +1,13 @@
 #include "attention/attention_kernels.h"
+#include "experts/expert_kernels.h"
 #include "isa/path.h"
 #include "isa/vector_neon.h"
+#include "linear/float/float_kernels.h"
 #include "linear/linear_kernels.h"
 
 namespace nanoaccel {
 
-const Path kNeonI8mmPath = {"neon_i8mm", linear_kernels<NeonI8mm>(), attention_kernels<NeonI8mm>()};
+const Path kNeonI8mmPath = {"neon_i8mm", linear_kernels<NeonI8mm>(), float_kernels<NeonI8mm>(),
+                            attention_kernels<NeonI8mm>(), expert_kernels<NeonI8mm>()};
 
 }  // namespace nanoaccel

@@ -1,4 +1,5 @@
 #include "attention/attention_kernels.h"
+#include "experts/expert_kernels.h"
 #include "isa/path.h"
 #include "isa/vector_scalar.h"
 #include "linear/float/float_kernels.h"
@@ -7,6 +8,6 @@
 namespace nanoaccel {
 
 const Path kScalarPath = {"scalar", linear_kernels<Scalar>(), float_kernels<Scalar>(),
-                          attention_kernels<Scalar>()};
+                        attention_kernels<Scalar>(), expert_kernels<Scalar>()};
 
 }  // namespace nanoaccel

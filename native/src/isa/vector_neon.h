@@ -120,11 +120,33 @@ struct Neon {
     });
   }
 
+  static Float where_less(Float a, Float b, Float x, Float y) {
+    return each<Float>(
+        [&](int i) { return vbslq_f32(vcltq_f32(a.part[i], b.part[i]), x.part[i], y.part[i]); });
+  }
+  static Float look_up_floats(const float* table, Int nibbles) {
+    const uint8x16x4_t bytes = vld1q_u8_x4(reinterpret_cast<const uint8_t*>(table));
+    return each<Float>([&](int i) {
+      const uint32x4_t number = vandq_u32(vreinterpretq_u32_s32(nibbles.part[i]), vdupq_n_u32(15U));
+      const uint32x4_t places = vmlaq_n_u32(vdupq_n_u32(0x03020100U), number, 0x04040404U);
+      return vreinterpretq_f32_u8(vqtbl4q_u8(bytes, vreinterpretq_u8_u32(places)));
+    });
+  }
+
   static Int set_int(int32_t value) {
     return each<Int>([=](int) { return vdupq_n_s32(value); });
   }
   static Int add_int(Int a, Int b) {
     return each<Int>([&](int i) { return vaddq_s32(a.part[i], b.part[i]); });
+  }
+  template <int Bits>
+  static Int shift_right(Int x) {
+    return each<Int>([&](int i) {
+      return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(x.part[i]), Bits));
+    });
+  }
+  static Int low_byte(Int x) {
+    return each<Int>([&](int i) { return vandq_s32(x.part[i], vdupq_n_s32(255)); });
   }
   static uint32_t sum(Int a) {
     const int32x4_t pairs =
@@ -150,11 +172,18 @@ struct Neon {
     return each<Int>([&](int i) { return vmulq_s32(a.part[i], b); });
   }
 
+  static Int load_words(const uint8_t* p) {
+    return each<Int>([=](int i) { return vreinterpretq_s32_u8(vld1q_u8(p + 16 * i)); });
+  }
   static Codes load_codes(const uint8_t* p) {
     return each<Codes>([=](int i) { return vld1q_u8(p + 16 * i); });
   }
   static Codes low(Codes a) {
     return each<Codes>([&](int i) { return vandq_u8(a.part[i], vdupq_n_u8(15)); });
+  }
+  static Codes look_up(Codes nibbles, const uint8_t* table) {
+    const uint8x16_t bytes = vld1q_u8(table);
+    return each<Codes>([&](int i) { return vqtbl1q_u8(bytes, nibbles.part[i]); });
   }
   static Codes high(Codes a) {
     return each<Codes>([&](int i) { return vshrq_n_u8(a.part[i], 4); });

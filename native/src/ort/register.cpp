@@ -6,6 +6,7 @@
 #include "export.h"
 #include "isa/path.h"
 #include "ort/attention_op.h"
+#include "ort/experts_op.h"
 #include "ort/float_linear_op.h"
 #include "ort/linear_op.h"
 #include "ort/tensor.h"
@@ -27,6 +28,7 @@ Domain* domain(const Api& api) {
     check(api.domain_add(made, linear_op()));
     check(api.domain_add(made, float_linear_op()));
     check(api.domain_add(made, attention_op()));
+    check(api.domain_add(made, experts_op()));
     return made;
   }();
   return one;

@@ -37,6 +37,7 @@ _OPTIONS = {
 }
 # NNCF writes it, but cannot read a graph that has it: it is made last, and at once.
 _UNREAD = ("int3",)
+_FLOATS = ("f32", "f16", "bf16")
 # Parts of a model that GPTQ does one after the other, each kept on disk when it is done.
 _PARTS = 5
 _PARAMETERS = ["nncf", "weight_compression", "advanced_parameters"]
@@ -165,7 +166,14 @@ def _compress_layers(
     chosen: Sequence[Layer],
     calibration: Calibration | None,
 ) -> ov.Model:
-    """Compress some layers by the recipe's methods."""
+    """Compress some layers by the recipe's methods.
+
+    Matrices of experts are compressed without AWQ: what it scales by is taken from all tokens, and
+    no graph of ONNX Runtime can scale the inputs of each expert.
+    """
+    if "awq" in recipe.methods and _has_float_experts(model):
+        methods = tuple(method for method in recipe.methods if method != "awq")
+        model = _compress_layers(model, replace(recipe, methods=methods), layers, [], calibration)
     alone = _without_partner(model, layers, chosen) if "awq" in recipe.methods else []
     if alone:
         rest = [layer for layer in chosen if layer not in alone]
@@ -193,6 +201,18 @@ def _compress_layers(
             return _call_nncf(model, recipe, left, more, None)
     _forget_path(made, str(statistics))
     return made
+
+
+def _has_float_experts(model: ov.Model) -> bool:
+    """Whether a product reads floats of all experts of a layer, one matrix behind the other."""
+    products = (node for node in model.get_ops() if node.get_type_name() == "MatMul")
+    for node in (product.input_value(1).get_node() for product in products):
+        constant = node.input_value(0).get_node() if node.get_type_name() == "Convert" else node
+        if constant.get_type_name() != "Constant" or len(constant.get_output_shape(0)) != 3:
+            continue
+        if constant.get_element_type().get_type_name() in _FLOATS:
+            return True
+    return False
 
 
 def _without_partner(

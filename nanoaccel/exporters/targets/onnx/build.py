@@ -19,6 +19,7 @@ from nanoaccel.exporters.targets.onnx.passes.packed_attention import pack_attent
 from nanoaccel.exporters.targets.onnx.passes.rotary_caches import compute_rotary_caches
 from nanoaccel.exporters.targets.onnx.passes.select_rows import select_rows
 from nanoaccel.exporters.targets.onnx.save import GRAPH, save_graph
+from nanoaccel.exporters.targets.onnx.stacks import read_stacks
 from nanoaccel.exporters.targets.onnx.transplant import transplant
 from nanoaccel.exporters.targets.onnx.weight_matching import WeightMatcher
 from nanoaccel.exporters.targets.onnx.weights import read_weights
@@ -67,9 +68,10 @@ def build_graph(
         ExportError: The weights do not fit, or the graph cannot be written.
     """
     model = packed_graph(builder, checkpoint)
-    weights = read_weights(ov.Core().read_model(compressed))
+    source = ov.Core().read_model(compressed)
+    weights, stacks = read_weights(source), read_stacks(source)
     with open_tensors(checkpoint) as tensors:
-        transplant(model.graph, weights, WeightMatcher(tensors, tensors), tell)
+        transplant(model.graph, weights, stacks, WeightMatcher(tensors, tensors), tell)
     RemoveUnusedNodesPass()(model)
     folder.mkdir(parents=True)
     save_graph(model, folder)

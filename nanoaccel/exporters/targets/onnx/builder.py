@@ -105,7 +105,7 @@ def save_checkpoint(model: PreTrainedModel, folder: Path, tokenizer: Path) -> No
         folder: Output folder; made new.
         tokenizer: Folder of its tokenizer.
     """
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, save_original_format=False)  # names of modules as they are
     path = folder / _CONFIG
     config = json.loads(path.read_text(encoding="utf-8"))
     config[_ROTATIONS] = [
@@ -113,6 +113,9 @@ def save_checkpoint(model: PreTrainedModel, folder: Path, tokenizer: Path) -> No
     ]
     config[_OWN_TYPE], config["dtype"] = str(model.dtype).removeprefix("torch."), "float32"
     config[_CONTEXT] = find_context_length(config)
+    limit = _gate_limit(model)
+    if limit is not None:
+        config["swiglu_limit"] = limit
     if "original_max_position_embeddings" in config:  # where they differ it expects longrope
         config["original_max_position_embeddings"] = config["max_position_embeddings"]
     if isinstance(config.get("rope_parameters"), dict):
@@ -121,6 +124,14 @@ def save_checkpoint(model: PreTrainedModel, folder: Path, tokenizer: Path) -> No
     for name in _TOKENIZER:
         if (tokenizer / name).is_file():
             shutil.copyfile(tokenizer / name, folder / name)
+
+
+def _gate_limit(model: PreTrainedModel) -> float | None:
+    """What gates of a model's experts are clipped to, which its config may not say."""
+    found = {
+        float(m.limit) for m in model.modules() if isinstance(getattr(m, "limit", None), float)
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def unscaled(rope: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from typing import Any
 
 import transformers
 
+from nanoaccel.exporters.targets.onnx.builder_experts import add_experts, take_as_dense
+
 _BUILDER = "onnxruntime_genai.models.builder"
 _MOVED = ("rope_theta", "partial_rotary_factor")
 
@@ -33,6 +35,7 @@ def main(checkpoint: str, folder: str, precision: str = "fp32", *options: str) -
     """
     supply_missing_classes()
     restore_old_fields()
+    add_experts()
     with tempfile.TemporaryDirectory() as cache:
         sys.argv = [_BUILDER, "-i", checkpoint, "-o", folder, "-p", precision, "-e", "cpu"]
         sys.argv += ["-c", cache, "--extra_options", "windowed_kv_cache=false", *options]
@@ -64,6 +67,7 @@ def restore_old_fields() -> None:
         for name, value in old_fields(rope).items():
             if getattr(config, name, None) is None:
                 setattr(config, name, value)
+        take_as_dense(config)
         return config
 
     kind.from_pretrained = load_with_old_fields

@@ -13,6 +13,7 @@ from nanoaccel.exporters.targets.onnx.writer import EXACT
 
 GRAPH = "model.onnx"
 DATA = "model.onnx.data"
+_ROUNDING = ("MatMulNBits", "QMoE")
 
 
 def save_graph(model: ir.Model, folder: Path, name: str = GRAPH) -> None:
@@ -31,7 +32,7 @@ def save_graph(model: ir.Model, folder: Path, name: str = GRAPH) -> None:
     try:
         ir.save(model, folder / name, external_data=f"{name}.data")
         again = ir.load(folder / name)
-        rounding = [node for node in again.graph if node.op_type == "MatMulNBits"]
+        rounding = [node for node in again.graph if node.op_type in _ROUNDING]
         for node in rounding:
             node.attributes["accuracy_level"] = ir.AttrInt64("accuracy_level", EXACT)
         if rounding:

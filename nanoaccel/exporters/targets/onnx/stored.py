@@ -76,6 +76,16 @@ class StoredWeight:
             zero_points=None if self.zero_points is None else self.zero_points[begin:end],
         )
 
+    def take(self, rows: NDArray[np.int64]) -> StoredWeight:
+        """Rows by their numbers."""
+        return replace(
+            self,
+            key=f"{self.key}[rows]",
+            values=self.values[rows],
+            scales=None if self.scales is None else self.scales[rows],
+            zero_points=None if self.zero_points is None else self.zero_points[rows],
+        )
+
     def form(self) -> tuple[object, ...]:
         """Equal for matrices that can be one matrix, with more rows."""
         return (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nanoaccel.errors import ConfigError, UnsupportedModelError
 from nanoaccel.exporters.quantize.recipe import Recipe
+from nanoaccel.exporters.targets.onnx.builder_experts import DENSE
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -18,6 +19,7 @@ WEIGHTS = ("f32", "f16", "bf16", "int8", "int4", "nf4")
 _ROTARY = ("default", "linear", "llama3", "yarn")
 _ATTENTION = ("full_attention", "sliding_attention")
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+_MIXTURES = ("gpt_oss", "mixtral", "qwen3_moe")
 _REMEDY = "Export it for OpenVINO: --runtime openvino"
 
 
@@ -47,7 +49,7 @@ def check_architecture(config: PretrainedConfig) -> None:
     """
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as OWN
 
-    known = builder_architectures()
+    known = builder_architectures() | DENSE.keys()
     found = OWN.get(config.model_type)
     if found not in known:
         kinds = sorted(kind for kind, name in OWN.items() if name in known)
@@ -85,7 +87,9 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
     if kinds:
         return f"it has layers of another kind than attention ({', '.join(sorted(kinds))})"
     if any((config.get(name) or 0) > 1 for name in _EXPERTS):
-        return "it is a mixture of experts"
+        reason = mixture_obstacle(config)
+        if reason is not None:
+            return reason
     if config.get("clip_qkv") is not None:
         return "it clips queries, keys and values (clip_qkv)"
     if config.get("attn_logit_softcapping") is not None:
@@ -96,4 +100,21 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
         kind = one.get("rope_type") or "default"
         if kind not in _ROTARY:
             return f"its rotary embedding is {kind!r}; {', '.join(_ROTARY)} can be exported"
+    return None
+
+
+def mixture_obstacle(config: Mapping[str, Any]) -> str | None:
+    """What of a mixture of experts QMoE does not compute; None when nothing.
+
+    It weighs the chosen experts by a softmax of their logits, and gates by SwiGLU.
+    """
+    kind = config.get("model_type")
+    if kind not in _MIXTURES:
+        return f"its experts are none of {', '.join(_MIXTURES)}"
+    if config.get("hidden_act", "silu") != "silu":
+        return f"its experts are gated by {config['hidden_act']!r}, not by SwiGLU"
+    if kind == "qwen3_moe" and not config.get("norm_topk_prob"):
+        return "weights of the chosen experts do not sum to 1 (norm_topk_prob)"
+    if config.get("mlp_only_layers") or config.get("decoder_sparse_step", 1) != 1:
+        return "some of its layers have no experts (mlp_only_layers, decoder_sparse_step)"
     return None

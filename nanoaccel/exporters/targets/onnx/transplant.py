@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.progress import Tell, silence
+from nanoaccel.exporters.targets.onnx.experts import replace_experts
+from nanoaccel.exporters.targets.onnx.stacks import Stacks
 from nanoaccel.exporters.targets.onnx.stored import StoredWeight
 from nanoaccel.exporters.targets.onnx.weight_matching import WeightMatcher
 from nanoaccel.exporters.targets.onnx.weights import GraphWeights
@@ -48,9 +50,13 @@ class Product:
 
 
 def transplant(
-    graph: ir.Graph, weights: GraphWeights, matcher: WeightMatcher, tell: Tell = silence
+    graph: ir.Graph,
+    weights: GraphWeights,
+    stacks: Stacks,
+    matcher: WeightMatcher,
+    tell: Tell = silence,
 ) -> None:
-    """Replace every product and the embedding, in place.
+    """Replace every product, mixture of experts and the embedding, in place.
 
     Products of one input become one product where their matrices are stored alike; a product whose
     parts are stored differently becomes several.
@@ -58,6 +64,7 @@ def transplant(
     Args:
         graph: Graph of the builder, f32.
         weights: Weights of the compressed graph of the same model.
+        stacks: Its experts.
         matcher: The checkpoint that the builder read.
         tell: Called with the share that is done.
 
@@ -77,6 +84,9 @@ def transplant(
             assert source is not None
             apart = product.form if product.form is not None else node
             parallel.setdefault((source, apart), []).append(product)
+        elif node.op_type == "MoE":
+            _take_over(node.outputs[0], replace_experts(writer, node, stacks))
+            graph.remove(node, safe=True)
     for products in parallel.values():
         _replace_products(writer, products)
     for product in (product for products in parallel.values() for product in products):

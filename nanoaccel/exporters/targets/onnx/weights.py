@@ -70,22 +70,22 @@ def read_weights(model: ov.Model) -> GraphWeights:
 
 def _is_matrix(value: ov.Output) -> bool:
     """Whether it is a stored matrix, with all that decompresses it."""
-    leaf = _leaf(value)
+    leaf = leaf_of(value)
     if leaf is None or len(value.get_partial_shape()) != 2:
         return False
     return leaf.get_element_type().get_type_name() not in ("i64", "i32", "boolean")
 
 
-def _leaf(value: ov.Output) -> ov.Node | None:
+def leaf_of(value: ov.Output) -> ov.Node | None:
     """The constant of the codes below a matrix; None when it is computed."""
     node = value.get_node()
     kind = node.get_type_name()
     if kind == "Constant":
         return node
     if kind in ("Convert", "Reshape"):
-        return _leaf(node.input_value(0))
-    if kind in ("Multiply", "Subtract") and _leaf(node.input_value(1)) is not None:
-        return _leaf(node.input_value(0))
+        return leaf_of(node.input_value(0))
+    if kind in ("Multiply", "Subtract") and leaf_of(node.input_value(1)) is not None:
+        return leaf_of(node.input_value(0))
     return None
 
 
@@ -137,26 +137,64 @@ def _read(value: ov.Output, name: str, keys: dict[str, str]) -> StoredWeight:
         keys: Name of the first module that reads a constant, by the name of that constant, which
             OpenVINO may number anew each time.
     """
-    leaf = _leaf(value)
+    leaf = leaf_of(value)
     assert leaf is not None
-    kind = leaf.get_element_type().get_type_name()
     rows, columns = value.get_partial_shape().to_shape()
     key = keys.setdefault(str(leaf.get_friendly_name()), name)
+    if is_float(leaf) and _below(value, "Multiply") is None:
+        return StoredWeight(key, floats_of(leaf).reshape(rows, columns), columns, 0)
+    codes = read_codes(value, name)
+    scales = codes.scales.reshape(rows, -1)
+    zeros = None if codes.zeros is None else codes.zeros.reshape(rows, -1)
+    octets = codes.octets.reshape(rows, -1)
+    return StoredWeight(key, octets, columns, codes.bits, scales, zeros, nf4=codes.nf4)
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """What a compressed matrix is made of, as it lies in the graph.
+
+    Args:
+        bits: Bits of a code.
+        octets: u8, in the order of the numbers; of 4-bit codes the earlier one in the lower half.
+        scales: f16 or f32.
+        zeros: u8 of the shape of the scales, one a byte; None is the middle of the range.
+        nf4: Whether codes of 4 bits stand for the numbers of NF4, and not for themselves.
+    """
+
+    bits: int
+    octets: NDArray[np.uint8]
+    scales: Array
+    zeros: NDArray[np.uint8] | None
+    nf4: bool
+
+
+def read_codes(value: ov.Output, name: str) -> Codes:
+    """The codes of a compressed matrix, or of several.
+
+    Args:
+        value: What decompresses it.
+        name: Name of a module that reads it.
+
+    Raises:
+        ExportError: It is stored in a way that ONNX Runtime cannot compute with.
+    """
+    leaf = leaf_of(value)
+    assert leaf is not None
+    kind = leaf.get_element_type().get_type_name()
     scaled = _below(value, "Multiply")
-    if kind in _FLOATS and scaled is None:
-        return StoredWeight(key, _floats(leaf).reshape(rows, columns), columns, 0)
     if kind not in _BITS or scaled is None:
         raise ExportError(
             f"{name} is stored as {kind}, which the ONNX export cannot take over",
             "Choose other weights, or --runtime openvino",
         )
-    values = leaf.data.view(np.uint8).reshape(rows, -1)
+    octets: NDArray[np.uint8] = leaf.data.view(np.uint8)
     if kind in _SIGNS:
-        values = values ^ np.uint8(_SIGNS[kind])
-    scales = stored_floats(scaled.input_value(1)).reshape(rows, -1)
+        octets = octets ^ np.uint8(_SIGNS[kind])
+    scales = stored_floats(scaled.input_value(1))
     shift = _below(scaled.input_value(0), "Subtract")
     zeros = None if shift is None else _zero_points(shift.input_value(1), scales.shape)
-    return StoredWeight(key, values, columns, _BITS[kind], scales, zeros, nf4=kind == _NF4)
+    return Codes(_BITS[kind], octets, scales, zeros, nf4=kind == _NF4)
 
 
 def _below(value: ov.Output, type_name: str) -> ov.Node | None:
@@ -168,7 +206,13 @@ def _below(value: ov.Output, type_name: str) -> ov.Node | None:
     return _below(node.input_value(0), type_name) if kind in ("Convert", "Reshape") else None
 
 
-def _floats(constant: ov.Node) -> Array:
+def is_float(constant: ov.Node) -> bool:
+    """Whether a constant holds floats."""
+    return constant.get_element_type().get_type_name() in _FLOATS
+
+
+def floats_of(constant: ov.Node) -> Array:
+    """The floats of a constant, in their own type."""
     data: Array = constant.data
     if constant.get_element_type().get_type_name() == "bf16":
         data = data.view(ml_dtypes.bfloat16)
@@ -179,7 +223,7 @@ def stored_floats(value: ov.Output) -> Array:
     """Stored floats, in the type that they are stored as."""
     node = value.get_node()
     return (
-        stored_floats(node.input_value(0)) if node.get_type_name() == "Convert" else _floats(node)
+        stored_floats(node.input_value(0)) if node.get_type_name() == "Convert" else floats_of(node)
     )
 
 
@@ -191,7 +235,7 @@ def _zero_points(value: ov.Output, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     count = int(np.prod(list(node.get_output_shape(0))))
     if node.get_element_type().get_type_name() == "u4":
         octets = np.stack([octets & 15, octets >> 4], -1).ravel()
-    zeros = octets[:count].reshape(shape if count > 1 else (1, 1))
+    zeros = octets[:count].reshape(shape if count > 1 else (1,) * len(shape))
     return np.ascontiguousarray(np.broadcast_to(zeros, shape))
 
 

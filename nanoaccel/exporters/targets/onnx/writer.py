@@ -68,6 +68,17 @@ class Writer:
         """A small stored array."""
         return self._keep(name, "", lambda: array, array.dtype, array.shape)
 
+    def stored(
+        self, name: str, make: Callable[[], Array], dtype: np.dtype[Any], shape: Sequence[int]
+    ) -> ir.Value:
+        """An array of any size, made when the graph is written."""
+        return self._keep(name, "", make, dtype, shape)
+
+    def floats(self, array: Array, dtype: np.dtype[Any], name: str) -> ir.Value:
+        """Floats that are stored in a type, as f32."""
+        value = self._keep(name, "", lambda: array.astype(dtype), dtype, array.shape)
+        return value if dtype == np.float32 else self._cast(value, f"{name}/widened")
+
     def product(self, x: ir.Value, parts: Sequence[StoredWeight], name: str) -> ir.Value:
         """The product of an input with the rows of matrices of one form."""
         weight = parts[0]

@@ -72,12 +72,12 @@ class Node:
                 found += [wire.signed(one) for one in wire.integers(value)]
         return tuple(found)
 
-    def text(self, name: str) -> str:
-        """An attribute that is a text; empty when it is not there."""
+    def text(self, name: str, default: str = "") -> str:
+        """An attribute that is a text."""
         for number, value in wire.fields(memoryview(self.attributes.get(name, b""))):
             if number == _TEXT:
                 return wire.text_of(value)
-        return ""
+        return default
 
     def input(self, index: int) -> str:
         """The name of an input; empty when it is left out."""

@@ -32,7 +32,7 @@ FLOAT, UINT8, FLOAT16 = 1, 2, 10  # types of tensors, as ONNX numbers them
 LINEAR, FLOAT_LINEAR = "Linear", "FloatLinear"
 BFLOAT16 = 16
 _STOCK = "MatMulNBits"
-_INT8_ACTIVATIONS = 4  # an accuracy_level
+INT8_ACTIVATIONS = 4  # an accuracy_level
 INTEGERS, NF4, FP4 = 3, 4, 5  # kinds of codes, as FloatLinear numbers them
 _WIDENING = ("Cast", "Expand", "Reshape")
 
@@ -105,7 +105,7 @@ def quantized_linear(node: Node, model: Model, wiring: Wiring) -> Node | None:
     """
     if node.kind != _STOCK:
         return None
-    rounds = node.integer("accuracy_level", 0) == _INT8_ACTIVATIONS
+    rounds = node.integer("accuracy_level", 0) == INT8_ACTIVATIONS
     columns, rows, bits, group = (node.integer(n) for n in ("K", "N", "bits", "block_size"))
     if columns is None or rows is None or bits not in (None, 4, 8) or node.input(_Stock.ORDER):
         return None

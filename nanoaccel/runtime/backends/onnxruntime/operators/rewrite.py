@@ -17,11 +17,13 @@ from nanoaccel.runtime.backends.onnxruntime.operators.attention import (
     CacheType,
     page_attention,
 )
+from nanoaccel.runtime.backends.onnxruntime.operators.experts import experts_of
 from nanoaccel.runtime.backends.onnxruntime.operators.float_linear import float_linear
 from nanoaccel.runtime.backends.onnxruntime.operators.fusions import FUSIONS
 from nanoaccel.runtime.backends.onnxruntime.operators.linear import (
     DOMAIN,
     VERSION,
+    is_linear,
     quantized_linear,
 )
 from nanoaccel.runtime.backends.onnxruntime.operators.row_wise import is_row_wise
@@ -48,9 +50,9 @@ class Rewritten:
 def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | None:
     """Edit a graph; None when there is nothing to replace, or it cannot be read.
 
-    A product rounds its activations to int8 where it did before, and nowhere else, so the
-    arithmetic is that of the bundle. What the session says of a file that cannot be read is better
-    than what could be said here.
+    A product, or a mixture of experts, rounds its activations to int8 where it did before, and
+    nowhere else, so the arithmetic is that of the bundle. What the session says of a file that
+    cannot be read is better than what could be said here.
 
     Args:
         graph: The .onnx file.
@@ -64,16 +66,18 @@ def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | Non
 
 def _edited(model: Model, cache_type: CacheType | None) -> Rewritten | None:
     wiring = Wiring(model, model.nodes)
-    linears = {
-        id(node): quantized_linear(node, model, wiring) or float_linear(node, model, wiring)
+    own = [
+        quantized_linear(node, model, wiring)
+        or float_linear(node, model, wiring)
+        or experts_of(node, model)
         for node in model.nodes
-    }
-    count = sum(linear is not None for linear in linears.values())
-    nodes = [linears[id(node)] or node for node in model.nodes]
+    ]
+    nodes = [new or node for new, node in zip(own, model.nodes, strict=True)]
     blocks = None if cache_type is None else page_attention(model, nodes, cache_type)
-    if count == 0 and blocks is None:
+    if not any(own) and blocks is None:
         return None
     for fuse in FUSIONS:
         fuse(model, nodes)
     model.nodes = without_unused(in_order(nodes), model.outputs)
-    return Rewritten(model.write({DOMAIN: VERSION}), count, blocks, is_row_wise(model.nodes))
+    linears = sum(map(is_linear, own))
+    return Rewritten(model.write({DOMAIN: VERSION}), linears, blocks, is_row_wise(model.nodes))

@@ -18,6 +18,7 @@ from nanoaccel.exporters.quantize.recipe import PRESETS, Override, Recipe
 ONE = ("--runtime", "openvino")
 REPORT = {
     "recipe": "int4 symmetric",
+    "note": "not made for ONNX Runtime: no such builder",
     "bits_per_weight": 4.5,
     "fidelity": {
         "kl": 0.0123,
@@ -83,7 +84,7 @@ def test_export_tells_what_was_made_and_what_to_try(
     assert "4.50 bits per weight" in ended.out
     assert "KL to the original 0.012 ± 0.0004 nats a token" in ended.out
     assert "same likeliest token 87.5% ± 0.5%,\nover 200 tokens of a text\n" in ended.out
-    assert "draft: none, none was wanted\n" in ended.out
+    assert "draft: none, none was wanted\nnote: not made for ONNX Runtime: no such" in ended.out
     assert ended.out.endswith(f"nanoaccel generate '{out}' \"Once upon a time\"\n")
     assert ended.err == "trace the graph ... 2.0 s     1.0 GB\n"
 

@@ -81,14 +81,16 @@ def describe_export(bundle: Bundle, report: dict[str, Any]) -> str:
     files = () if bundle.manifest is None else bundle.manifest.files
     size = sum(entry.size for entry in files)
     fidelity = report["fidelity"]
+    notes = f"\nnote: {report['note']}" if report["note"] else ""
     return (
-        f"{bundle.folder}: {report['recipe']}, {bytes_text(size)}, "
+        f"{bundle.folder}: {report['recipe']}, for {', '.join(bundle.runtimes)}, "
+        f"{bytes_text(size)}, "
         f"{report['bits_per_weight']:.2f} bits per weight\n"
         f"KL to the original {nats(fidelity['kl'])} ± {nats(fidelity['kl_error'])} nats a token, "
         "same likeliest token "
         f"{percent(fidelity['top1_agreement'], fidelity['top1_error'])},\n"
         f"over {fidelity['tokens']:,} tokens of {fidelity['text']}\n"
-        f"draft: {report['draft']['kind']}, {report['draft']['reason']}"
+        f"draft: {report['draft']['kind']}, {report['draft']['reason']}{notes}"
     )
 
 

@@ -50,7 +50,10 @@ class LinearKernel {
     if (is_given(api, info, kNorm)) read_norm(info, source.inputs);
     has_residual_ = is_given(api, info, kResidual);
     const std::string problem = weights_.pack(source);
-    if (!problem.empty()) throw std::invalid_argument("nanoaccel.Linear: " + problem);
+    if (!problem.empty()) {
+      throw std::invalid_argument("nanoaccel.Linear: " + name_of_input(api, info, kCodes) + ": " +
+                                  problem);
+    }
   }
 
   const Api& api() const { return api_; }

@@ -193,9 +193,13 @@ void test_linear(Choices& choose) {
   Weights given = choose_weights(choose);
   const bool spoiled = choose.one_in(6);
   if (spoiled) spoil(choose, &given.source);
+  const bool infinite = choose.one_in(16);
+  if (infinite && !given.scales.empty()) given.scales.back() = INFINITY;
+  if (infinite && !given.half_scales.empty()) given.half_scales.back() = 0x7c01;  // a NaN
   PackedWeights weights;
   const std::string problem = weights.pack(given.source);
-  if (!problem.empty()) return require(spoiled, "linear: refused: " + problem);
+  if (!problem.empty()) return require(spoiled || infinite, "linear: refused: " + problem);
+  require(!infinite, "linear: took scales that are not finite");
   const Rows rows = choose_rows(choose, given.source);
 
   SerialPool serial;

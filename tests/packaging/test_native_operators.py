@@ -17,7 +17,7 @@ CROSS, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
 def run(*options: str, cxx: str) -> str:
     """What the program printed, which passed."""
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--werror", *options],
+        [sys.executable, str(SCRIPT), *options],
         env={**os.environ, "CXX": cxx},
         capture_output=True,
         text=True,
@@ -29,8 +29,8 @@ def run(*options: str, cxx: str) -> str:
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++: operators are not tested")
 def test_operators_stay_in_bounds_and_have_the_bits_of_the_reference() -> None:
-    printed = run("--sanitize", "address", "--cases", "150", cxx="g++")
-    assert "scalar\n150 cases" in printed
+    printed = run("--sanitize", "address", "--cases", "80", cxx="g++")
+    assert "scalar\n80 cases" in printed
 
 
 @pytest.mark.skipif(
@@ -38,5 +38,5 @@ def test_operators_stay_in_bounds_and_have_the_bits_of_the_reference() -> None:
     reason=f"there is no {CROSS} or no {EMULATOR}: AArch64 is not tested",
 )
 def test_operators_of_aarch64_have_the_bits_of_the_reference() -> None:
-    printed = run("--run", EMULATOR, "--cases", "60", cxx=CROSS)
-    assert "paths: neon_i8mm neon_dotprod scalar\n60 cases" in printed
+    printed = run("--werror", "--run", EMULATOR, "--cases", "40", cxx=CROSS)
+    assert "paths: neon_i8mm neon_dotprod scalar\n40 cases" in printed

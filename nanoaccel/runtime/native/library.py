@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import sys
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,6 +16,7 @@ LIBRARY = {"win32": "nanoaccel_operators.dll", "darwin": "libnanoaccel_operators
 ISA = "NANOACCEL_ISA"
 NONE, REFERENCE = "none", "scalar"
 _REASON = "not-built.txt"
+_X86 = ("x86_64", "amd64")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ def find_operators(folder: Path = Path(__file__).parent) -> Operators:
         reason = f"{ISA}={forced} does not run on this CPU, which runs {', '.join(paths)}"
         return Operators(None, reason=reason, paths=paths)
     if paths[0] == REFERENCE:
-        return Operators(None, reason="this CPU has no AVX2", paths=paths)
+        missing = "AVX2" if platform.machine().lower() in _X86 else "dot products of bytes"
+        return Operators(None, reason=f"this CPU has no {missing}", paths=paths)
     return Operators(paths[0], library, version, paths=paths)
 
 

@@ -1,5 +1,7 @@
 #include "linear/weights.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace nanoaccel {
@@ -55,6 +57,15 @@ bool as_half(float value, uint16_t* half) {
   return true;
 }
 
+bool all_finite(const LinearSource& s) {
+  const auto finite = [](float scale) { return std::isfinite(scale); };
+  const auto half_finite = [](uint16_t scale) { return (scale & 0x7c00U) != 0x7c00U; };
+  if (s.scales.data != nullptr) {
+    return std::all_of(s.scales.data, s.scales.data + s.scales.size, finite);
+  }
+  return std::all_of(s.half_scales.data, s.half_scales.data + s.half_scales.size, half_finite);
+}
+
 bool all_half(const LinearSource& s) {
   if (s.scales.data == nullptr) return true;
   uint16_t ignored;
@@ -96,6 +107,7 @@ uint8_t zero_of(const LinearSource& s, int64_t row, int64_t group, int64_t group
 std::string PackedWeights::pack(const LinearSource& source) {
   std::string problem = shape_problem(source);
   if (problem.empty()) problem = size_problem(source);
+  if (problem.empty() && !all_finite(source)) problem = "scales are not finite";
   if (!problem.empty()) return problem;
   gated_ = source.gated;
   outputs_ = gated_ ? source.outputs / 2 : source.outputs;

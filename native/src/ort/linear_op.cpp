@@ -25,7 +25,10 @@ class LinearKernel {
                                     ElementType::kUint8, "codes");
     read_numbers(api, info, &source);
     const std::string problem = weights_.pack(source);
-    if (!problem.empty()) throw std::invalid_argument("nanoaccel.Linear: " + problem);
+    if (!problem.empty()) {
+      throw std::invalid_argument("nanoaccel.Linear: " + name_of_input(api, info, kCodes) + ": " +
+                                  problem);
+    }
   }
 
   const Api& api() const { return around_.api(); }

@@ -19,13 +19,19 @@ Tensor read_tensor(const Api& api, const Value* value) {
   return tensor;
 }
 
+std::string name_of_input(const Api& api, const KernelInfo* info, size_t index) {
+  size_t size = 0;  // with the final zero
+  check(api.input_name(info, index, nullptr, &size));
+  std::string name(size, '\0');
+  check(api.input_name(info, index, name.data(), &size));
+  name.resize(size > 0 ? size - 1 : 0);
+  return name;
+}
+
 bool is_given(const Api& api, const KernelInfo* info, size_t index) {
   size_t count = 0;
   check(api.input_count(info, &count));
-  if (index >= count) return false;
-  size_t size = 0;  // of the name, with its final zero
-  check(api.input_name(info, index, nullptr, &size));
-  return size > 1;
+  return index < count && !name_of_input(api, info, index).empty();
 }
 
 Tensor constant_tensor(const Api& api, const KernelInfo* info, size_t index, const char* name) {

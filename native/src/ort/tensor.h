@@ -32,6 +32,7 @@ struct Tensor {
 };
 
 Tensor read_tensor(const Api& api, const Value* value);
+std::string name_of_input(const Api& api, const KernelInfo* info, size_t index);
 bool is_given(const Api& api, const KernelInfo* info, size_t index);
 Tensor constant_tensor(const Api& api, const KernelInfo* info, size_t index, const char* name);
 Tensor input_tensor(const Api& api, const KernelContext* context, size_t index);

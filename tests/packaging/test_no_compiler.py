@@ -1,0 +1,68 @@
+"""Where no compiler is, an install works on stock operators, and says why."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+REASON = "no C++ compiler was found when NanoAccel was installed"
+GENERATE = """
+import sys
+from nanoaccel import LLM, SamplingParams
+
+with LLM(sys.argv[1]) as llm:
+    output = llm.generate("The tide", SamplingParams(max_tokens=4, ignore_eos=True))
+assert output.usage.completion_tokens == 4, output
+"""
+
+
+def run(*command: str | Path, environment: dict[str, str], cwd: Path = ROOT) -> str:
+    """What a program printed, which succeeded."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        env=environment,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command[0]} failed\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment whose PATH has no compiler."""
+    tools = tmp_path_factory.mktemp("bin")
+    left_out = ("PYTHONPATH", "CXX", "NANOACCEL_ISA")
+    kept = {name: value for name, value in os.environ.items() if name not in left_out}
+    return {**kept, "PATH": str(tools)}
+
+
+@pytest.mark.export
+@pytest.mark.skipif(os.name == "nt", reason="the folders are those of POSIX")
+def test_install_without_a_compiler_runs_on_stock_operators(
+    bare: dict[str, str], tiny_onnx_bundle: Path, tmp_path: Path
+) -> None:
+    build = ("-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path / "dist", ROOT)
+    run(sys.executable, *build, environment=bare)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint")
+    run(python, *install, ROOT / "constraints.txt", f"{wheel}[onnx]", environment=bare)
+    run(python, "-c", GENERATE, tiny_onnx_bundle, environment=bare, cwd=tmp_path)
+
+    command = python.with_name("nanoaccel")
+    inspected = json.loads(run(command, "inspect", tiny_onnx_bundle, "--json", environment=bare))
+    assert inspected["operators"] == f"stock: {REASON}"
+    assert REASON in " ".join(run(command, "doctor", environment=bare).split())

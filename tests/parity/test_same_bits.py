@@ -25,7 +25,8 @@ pytestmark = [
     pytest.mark.export,
     pytest.mark.skipif(OPERATORS.library is None, reason=OPERATORS.reason),
 ]
-KINDS = ("llama", "qwen3", "gemma3_text")  # the usual one, norms of heads, windows
+# The usual one, norms of heads, windows, layers without rotation.
+KINDS = ("llama", "qwen3", "gemma3_text", "smollm3")
 LENGTHS = [150, 70, 45, 9]
 SCHEDULES = 12
 
@@ -37,7 +38,7 @@ def graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return model.export(folder / "out", Recipe(weights="int4", group_size=32))[0]
 
 
-@pytest.fixture(params=["auto", "u8"])
+@pytest.fixture(params=["auto", "u8", "u4"])
 def backend(graph: Path, request: pytest.FixtureRequest) -> Iterator[Backend]:
     made = load(BackendOptions(graph=graph, cache_precision=request.param))
     assert not made.info.slots

@@ -28,7 +28,8 @@ enum class ElementType : int {
   kUint8 = 2,
   kInt32 = 6,
   kInt64 = 7,
-  kFloat16 = 10
+  kFloat16 = 10,
+  kDouble = 11
 };
 enum class Presence : int { kRequired = 0, kOptional = 1 };
 

@@ -40,13 +40,13 @@ def load(options: BackendOptions) -> OnnxRuntimeBackend | OnnxBlockBackend:
         BundleError: The graph is no decoder that can be run, or needs another ONNX Runtime.
         ConfigError: An option that this runtime or this graph cannot do.
     """
-    if options.attention_scores:
-        raise ConfigError(
-            "ONNX Runtime tells no attention scores",
-            "Evict by='position', or run the bundle on OpenVINO",
-        )
     operators = find_operators()
     graph, rewritten = _rewritten(options, operators)
+    if options.attention_scores and (rewritten is None or rewritten.blocks is None):
+        raise ConfigError(
+            "ONNX Runtime tells no attention scores without NanoAccel's own attention",
+            "Evict by='position', or run the bundle on OpenVINO; 'nanoaccel doctor' says why",
+        )
     plan = plan_here(Workload(role=options.role, threads=options.threads))
     times = OperatorTimes(graph) if options.profile else None
     prefix = None if times is None else times.prefix
@@ -75,7 +75,7 @@ def _rewritten(options: BackendOptions, operators: Operators) -> tuple[Path, Rew
     kind = cache_type(options)
     if kind is not None:
         graph = _computing(options)
-        rewritten = rewrite(graph, kind)
+        rewritten = rewrite(graph, kind, scores=options.attention_scores)
         if rewritten is not None and rewritten.blocks is not None:
             return graph, rewritten
     graph = _variant(options)

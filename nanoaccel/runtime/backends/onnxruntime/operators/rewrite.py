@@ -36,7 +36,9 @@ class Rewritten:
     blocks: BlockLayout | None
 
 
-def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | None:
+def rewrite(
+    graph: Path, cache_type: CacheType | None = None, *, scores: bool = False
+) -> Rewritten | None:
     """Edit a graph; None when there is nothing to replace, or it cannot be read.
 
     A product is replaced where it computes with int8 activations already, so the arithmetic is
@@ -46,6 +48,7 @@ def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | Non
     Args:
         graph: The .onnx file.
         cache_type: Type of cached numbers, to replace attention where that can be; None leaves it.
+        scores: Whether attention that was replaced tells what tokens of the cache draw.
     """
     try:
         model = read_model(graph.read_bytes())
@@ -55,7 +58,9 @@ def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | Non
     linears = {id(node): linear_of(node, model, wiring) for node in model.nodes}
     count = sum(linear is not None for linear in linears.values())
     nodes = [linears[id(node)] or node for node in model.nodes]
-    blocks = None if cache_type is None else page_attention(model, nodes, cache_type)
+    blocks = None
+    if cache_type is not None:
+        blocks = page_attention(model, nodes, cache_type, scores=scores)
     if count == 0 and blocks is None:
         return None
     for fuse in FUSIONS:

@@ -101,8 +101,8 @@ def test_builder_architectures_are_read_from_its_source() -> None:
         ("granitemoehybrid", {"num_local_experts": 4, "layer_types": []}, "mixture of experts"),
         (
             "phi3",
-            {"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4}},
-            "rotary embedding is 'longrope'",
+            {"rope_parameters": {"rope_type": "proportional", "rope_theta": 1e4}},
+            "rotary embedding is 'proportional'",
         ),
     ],
 )

@@ -71,6 +71,18 @@ HeadBlock<S> head_block(const AttentionLayer& layer, const AttentionPass& pass,
   return {layer.cache, block_of(pass, item.sequence, index), item.head};
 }
 
+// Where the next piece has what this one has at ``here``, which is of a column; ``here`` when the
+// item reads no more.
+template <class S>
+const typename S::Element* next_piece(const AttentionLayer& layer, const AttentionPass& pass,
+                                      const AttentionItem& item, int64_t piece, int64_t column,
+                                      const typename S::Element* here) {
+  const int64_t length = pass.pasts[item.sequence] + item.last_token;
+  if (piece + 1 >= item.last_piece || (piece + 1) * kPiece + column >= length) return here;
+  const auto memory = [&](int64_t of) { return head_block<S>(layer, pass, item, of, column).keys; };
+  return here + (memory(piece + 1) - memory(piece));
+}
+
 // Scores of the rows of an item with a piece; gives the columns that they were computed for.
 template <class V, class S>
 Columns score_piece(const AttentionLayer& layer, const AttentionPass& pass,
@@ -84,7 +96,9 @@ Columns score_piece(const AttentionLayer& layer, const AttentionPass& pass,
   for (int64_t t = all.begin; t < all.end; t += kTile) {
     const HeadBlock<S> memory = head_block<S>(layer, pass, item, piece, t);
     const int64_t slot = t % block;
-    const KeyTile<S> keys = {memory.key_tile(slot, size), memory.key_scales + slot, block};
+    const auto* const first_key = memory.key_tile(slot, size);
+    const KeyTile<S> keys = {first_key, memory.key_scales + slot, block,
+                             next_piece<S>(layer, pass, item, piece, t, first_key)};
     all_scores<V, S>(keys, queries, rows, size, scores + t);
     if constexpr (S::kTokenScales) scale_columns<V>(scores + t, rows, keys.scales, kTile);
   }
@@ -112,7 +126,9 @@ void record_piece(const AttentionLayer& layer, const AttentionPass& pass, const 
     }
     float widened[S::kWidened];
     S::widen(memory.value_scales, size, block, widened);
-    const ValuePairs<S> values = {memory.value_pair(slot, size), widened + slot, block, 0};
+    const auto* const pair = memory.value_pair(slot, size);
+    const ValuePairs<S> values = {pair, widened + slot, block, 0,
+                                  next_piece<S>(layer, pass, item, piece, t, pair)};
     all_values<V, S>(values, scores + t, rows, (end - t + 1) / 2, size, record.values);
   }
 }

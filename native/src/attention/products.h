@@ -17,12 +17,17 @@ struct Registers {
   static constexpr int kVectors = kMany ? 4 : 2;
 };
 
+// The products read their memory once, and ask for as much that is read soon, line by line: blocks
+// lie anywhere, so the CPU does not see what comes, and many requests at once would wait.
+inline void ask_for(const void* soon) { __builtin_prefetch(soon, 0, 2); }
+
 // 16 keys of a head.
 template <class S>
 struct KeyTile {
   const typename S::Element* keys;
   const typename S::Scale* scales;  // of the first of them
   int64_t block;
+  const typename S::Element* soon;
 };
 
 // Values of a head from a pair of tokens on.
@@ -32,6 +37,7 @@ struct ValuePairs {
   const float* scales;  // of the first token, widened
   int64_t block;
   int64_t column;  // the number that ``values`` begin with
+  const typename S::Element* soon;
 };
 
 // Scores of M rows with 16 tokens. Numbers of even and odd index are summed apart.
@@ -50,6 +56,7 @@ void tile_scores(const KeyTile<S>& tile, const float* queries, int64_t size, flo
       Float first;
       Float second;
       S::load(keys, &first, &second);
+      ask_for(tile.soon + (keys - tile.keys));
       S::scale(scales, &first, &second);
 #pragma GCC unroll 8
       for (int m = 0; m < M; ++m) {
@@ -114,6 +121,7 @@ void pair_values(const ValuePairs<S>& from, const float* weights, int64_t pairs,
       Float first;
       Float second;
       S::load(values + n * S::kPairElements, &first, &second);
+      ask_for(from.soon + (values - from.values) + n * S::kPairElements);
       S::scale(S::value_scales(from.scales, from.block, from.column + n * kCacheTile, 2 * pair),
                &first, &second);
 #pragma GCC unroll 4
@@ -138,6 +146,7 @@ void row_values(ValuePairs<S> from, const float* weights, int64_t pairs, int64_t
   int64_t vectors = size / kCacheTile;
   const auto pass = [&](int64_t count) {
     from.values += count * S::kPairElements;
+    from.soon += count * S::kPairElements;
     from.column += count * kCacheTile;
     out += count * kCacheTile;
     vectors -= count;

@@ -22,14 +22,14 @@ from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.native import Operators
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
-_PRECISIONS = {
+PRECISIONS = {
     "f32": CacheType.F32,
     "f16": CacheType.F16,
     "bf16": CacheType.BF16,
     "u8": CacheType.INT8,  # 8 bits, which are signed here
     "u4": CacheType.UINT4,
 }
-_WORDS = {kind: name for name, kind in _PRECISIONS.items()} | {CacheType.INT8: "i8"}
+_WORDS = {kind: name for name, kind in PRECISIONS.items()} | {CacheType.INT8: "i8"}
 
 
 def cache_type(options: BackendOptions) -> CacheType | None:
@@ -39,7 +39,7 @@ def cache_type(options: BackendOptions) -> CacheType | None:
     """
     if options.cache_precision == "auto":
         return CacheType.F32 if options.precision == "f32" else CacheType.F16
-    return _PRECISIONS.get(options.cache_precision)
+    return PRECISIONS.get(options.cache_precision)
 
 
 class OnnxBlockBackend(Timed):

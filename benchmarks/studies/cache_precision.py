@@ -1,6 +1,7 @@
 """What each precision of the key-value cache costs in fidelity, and gives in memory and speed.
 
-    python -m benchmarks.studies.cache_precision BUNDLE [--text FILE] [--windows 6] [--texts 8]
+    python -m benchmarks.studies.cache_precision BUNDLE [--runtime onnx] [--text FILE]
+        [--windows 6] [--texts 8]
 
 The bundle reads the same text once with each precision, in windows of 1,024 tokens that are
 computed 128 at a time, so that later tokens attend to what was cached. KL is the divergence of the
@@ -44,17 +45,17 @@ class Figures:
     divergence: float = 0.0
 
 
-def load(bundle: Bundle, texts: int) -> dict[str, Backend]:
+def load(bundle: Bundle, runtime: str, texts: int) -> dict[str, Backend]:
     """A backend with room for windows, for each precision that this CPU can do."""
     loaded = {}
     for precision in sorted(set(get_args(CachePrecision)) - {"auto"}):
         options = BackendOptions(
-            graph=bundle.graph,
+            graph=bundle.graph_for(runtime),
             cache_precision=precision,
             weight_group_size=bundle.weight_group_size,
         )
         try:
-            backend = BACKENDS.resolve(bundle.runtime)(options)
+            backend = BACKENDS.resolve(runtime)(options)
         except ConfigError as error:
             print(f"{precision}: {error.problem}\n")
             continue
@@ -152,6 +153,7 @@ def report(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("bundle")
+    parser.add_argument("--runtime", help="of those that the bundle has; default: its own")
     parser.add_argument("--text", type=Path, help="UTF-8 text; default: the documentation")
     parser.add_argument("--windows", type=int, default=6, help="windows of the text at most")
     parser.add_argument("--rounds", type=int, default=60, help="interleaved steps of each")
@@ -164,7 +166,7 @@ def main() -> None:
     count = min(arguments.windows, (len(tokens) - 1) // WINDOW) * WINDOW
     if count == 0:
         parser.error(f"the text has {len(tokens)} tokens, a window needs {WINDOW + 1}")
-    backends = load(bundle, arguments.texts)
+    backends = load(bundle, arguments.runtime or bundle.runtime, arguments.texts)
     figures = measure_fidelity(backends, tokens[: count + 1])
     seconds = measure_steps(backends, arguments.rounds, arguments.texts)
     print(f"{machine()}; {count:,} tokens of text, medians of {arguments.rounds} steps\n")

@@ -19,11 +19,16 @@ int nanoaccel_attention_run(const NanoaccelAttention* given, const char* path, i
       a.interleaved != 0,
       a.scale,
       a.softcap,
-      a.window};
+      a.window,
+      a.epsilon};
   const AttentionPass pass = {{a.queries, a.heads * a.head_size},
                               {a.keys, a.kv_heads * a.head_size},
                               {a.values, a.kv_heads * a.head_size},
+                              a.query_norm,
+                              a.key_norm,
                               a.output,
+                              a.scores,
+                              nullptr,
                               a.positions,
                               a.cosines,
                               a.sines,

@@ -9,11 +9,12 @@ extern "C" {
 
 struct NanoaccelAttention {
   int64_t heads, kv_heads, head_size, block_size, cache_type, rotated, interleaved, window;
-  float scale, softcap;
+  float scale, softcap, epsilon;
   const float *queries, *keys, *values;
   float* output;
+  double* scores;
   const int64_t* positions;
-  const float *cosines, *sines, *sinks;
+  const float *cosines, *sines, *sinks, *query_norm, *key_norm;
   int64_t table_rows;
   const int32_t *begins, *pasts, *blocks, *block_begins;
   int64_t sequences, tokens, block_ids;

@@ -111,8 +111,8 @@ def test_builder_architectures_are_read_from_its_source() -> None:
         ("mixtral", {"hidden_act": "gelu"}, "gated by 'gelu'"),
         (
             "phi3",
-            {"rope_parameters": {"rope_type": "longrope", "rope_theta": 1e4}},
-            "rotary embedding is 'longrope'",
+            {"rope_parameters": {"rope_type": "proportional", "rope_theta": 1e4}},
+            "rotary embedding is 'proportional'",
         ),
     ],
 )

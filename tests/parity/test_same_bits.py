@@ -46,9 +46,11 @@ class Case:
 
 
 INT4 = Recipe(weights="int4", group_size=32)
+SMALL = ({"cache_precision": "u8"}, {"cache_precision": "u4"})
 CASES = [
-    Case("llama", INT4, ({}, {"cache_precision": "u8"}, {"precision": "f32"})),
-    Case("qwen3", INT4, ({}, {"cache_precision": "u8"})),  # norms of heads
+    Case("llama", INT4, ({}, *SMALL, {"precision": "f32"})),
+    Case("qwen3", INT4, ({}, *SMALL)),  # norms of heads
+    Case("smollm3", INT4),  # layers without rotation
     Case("gemma3_text", INT4, ({}, {"cache_precision": "u8"})),  # windows, GeGLU, norms behind
     Case("qwen3_moe", INT4),  # experts
     Case("gpt_oss", INT4),  # experts with biases, attention sinks

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from nanoaccel.runtime.native import find_operators
 
-F32, INT8, F16, BF16 = 1, 3, 10, 16  # types of a cache, as ONNX numbers them
-BYTES = {F32: 4, INT8: 1, F16: 2, BF16: 2}
+F32, INT8, F16, BF16, UINT4 = 1, 3, 10, 16, 21  # types of a cache, as ONNX numbers them
+BITS = {F32: 32, INT8: 8, F16: 16, BF16: 16, UINT4: 4}
+EPSILON = 1e-5
 # What rounding keys and values costs, of the largest value.
-LOSS = {F32: 2e-6, F16: 4e-3, BF16: 3e-2, INT8: 6e-2}
+LOSS = {F32: 2e-6, F16: 4e-3, BF16: 3e-2, INT8: 6e-2, UINT4: 0.6}
 
 _INTEGERS = (
     *("heads", "kv_heads", "head_size", "block_size"),
@@ -25,9 +26,10 @@ _INTEGERS = (
 class _Given(ctypes.Structure):
     _fields_ = (
         *[(name, ctypes.c_int64) for name in _INTEGERS],
-        *[(name, ctypes.c_float) for name in ("scale", "softcap")],
-        *[(name, ctypes.c_void_p) for name in ("queries", "keys", "values", "output")],
+        *[(name, ctypes.c_float) for name in ("scale", "softcap", "epsilon")],
+        *[(name, ctypes.c_void_p) for name in ("queries", "keys", "values", "output", "scores")],
         *[(name, ctypes.c_void_p) for name in ("positions", "cosines", "sines", "sinks")],
+        *[(name, ctypes.c_void_p) for name in ("query_norm", "key_norm")],
         ("table_rows", ctypes.c_int64),
         *[(name, ctypes.c_void_p) for name in ("begins", "pasts", "blocks", "block_begins")],
         *[(name, ctypes.c_int64) for name in ("sequences", "tokens", "block_ids")],
@@ -44,6 +46,7 @@ class Layer:
         rotated: Numbers of a head that turn with the position.
         window: Tokens that a token sees; 0 is all.
         sinks: Whether each head has a score without a value.
+        norms: Whether heads of queries and keys are normalized.
     """
 
     heads: int = 6
@@ -56,6 +59,7 @@ class Layer:
     window: int = 0
     softcap: float = 0.0
     sinks: bool = False
+    norms: bool = False
 
     @property
     def scale(self) -> float:
@@ -63,9 +67,10 @@ class Layer:
 
     @property
     def block_bytes(self) -> int:
-        scales = 8 * self.block_size if self.cache_type == INT8 else 0
-        numbers = 2 * self.block_size * self.head_size * BYTES[self.cache_type]
-        return self.kv_heads * (numbers + scales)
+        groups = -(-self.head_size // 32)
+        scales = {INT8: 8, UINT4: 8 * groups}.get(self.cache_type, 0)
+        numbers = self.head_size * BITS[self.cache_type] // 4
+        return self.kv_heads * self.block_size * (numbers + scales)
 
 
 @dataclass(slots=True, eq=False)
@@ -89,6 +94,7 @@ class Texts:
         lengths: Tokens of each.
         seed: Of the numbers, and of the order of the blocks.
         offset: Bytes of other layers in front of a block's part.
+        scored: What tokens of the last pass drew; None where nobody asks for it.
     """
 
     layer: Layer
@@ -100,6 +106,8 @@ class Texts:
     cosines: NDArray[np.float32] = field(init=False)
     sines: NDArray[np.float32] = field(init=False)
     sinks: NDArray[np.float32] | None = field(init=False)
+    norms: tuple[NDArray[np.float32], NDArray[np.float32]] | None = field(init=False)
+    scored: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         layer, rng = self.layer, np.random.default_rng(self.seed)
@@ -119,6 +127,8 @@ class Texts:
         angles = np.outer(np.arange(max(self.lengths) + 9), 0.9 ** np.arange(layer.rotated // 2))
         self.cosines, self.sines = (f(angles).astype(np.float32) for f in (np.cos, np.sin))
         self.sinks = rng.normal(size=layer.heads).astype(np.float32) if layer.sinks else None
+        weights = rng.uniform(0.5, 1.5, (2, layer.head_size)).astype(np.float32)
+        self.norms = (weights[0], weights[1]) if layer.norms else None
 
     def run(
         self, path: str, counts: dict[int, int], *, parts: int = 1, **changes: Any
@@ -142,10 +152,13 @@ class Texts:
             "keys": _packed([t.keys[s] for t, s in zip(texts, spans, strict=True)]),
             "values": _packed([t.values[s] for t, s in zip(texts, spans, strict=True)]),
             "output": output,
+            "scores": self._scores(spans),
             "positions": _packed([t.positions[s] for t, s in zip(texts, spans, strict=True)]),
             "cosines": self.cosines,
             "sines": self.sines,
             "sinks": self.sinks,
+            "query_norm": None if self.norms is None else self.norms[0],
+            "key_norm": None if self.norms is None else self.norms[1],
             "begins": np.cumsum([0, *counts.values()]).astype(np.int32),
             "pasts": np.array([span.start for span in spans], np.int32),
             "blocks": _packed([t.blocks[:n] for t, n in zip(texts, held, strict=True)]),
@@ -154,6 +167,7 @@ class Texts:
         }
         given: dict[str, Any] = {
             **{name: getattr(self.layer, name) for name in (*_INTEGERS, "scale", "softcap")},
+            "epsilon": EPSILON,
             "table_rows": len(self.cosines),
             "sequences": len(texts),
             "tokens": total,
@@ -166,6 +180,7 @@ class Texts:
             target = arrays if name in arrays else given
             target[name] = change(target[name])
         _call({**given, **arrays}, path, parts)
+        self.scored = arrays["scores"]
         for text, count in zip(texts, counts.values(), strict=True):
             text.done += count
         return np.split(output, np.cumsum(list(counts.values()))[:-1])
@@ -176,13 +191,25 @@ class Texts:
         (found,) = self.run(path, {index: self.lengths[index]})
         return found
 
+    def _scores(self, spans: list[slice]) -> NDArray[np.float64] | None:
+        return None if self.scored is None else np.full(sum(span.stop for span in spans), np.nan)
+
     def reference(self, index: int) -> NDArray[np.float64]:
         """What all tokens of a sequence get, in f64; keys and values are not rounded."""
+        weights, values = self.weights(index)
+        return np.einsum("hqk,khd->qhd", weights, values).reshape(len(values), -1)
+
+    def weights(self, index: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weights of all heads, queries and keys of a sequence, and values by head, in f64."""
         layer, text = self.layer, self.all[index]
         split = [
             rows.astype(np.float64).reshape(len(rows), -1, layer.head_size)
             for rows in (text.queries, text.keys, text.values)
         ]
+        if self.norms is not None:
+            for place, weights in enumerate(self.norms):
+                squares = (split[place] ** 2).mean(axis=2, keepdims=True)
+                split[place] = split[place] / np.sqrt(squares + EPSILON) * weights
         queries, keys = (self._rotated(rows, text.positions) for rows in split[:2])
         group = layer.heads // layer.kv_heads
         keys, values = keys.repeat(group, axis=1), split[2].repeat(group, axis=1)
@@ -197,8 +224,7 @@ class Texts:
         sums = weights.sum(axis=2, keepdims=True)
         if self.sinks is not None:
             sums += np.exp(self.sinks.astype(np.float64)[:, None, None] - highest)
-        found = np.einsum("hqk,khd->qhd", weights / sums, values)
-        return found.reshape(len(keys), -1)
+        return weights / sums, values
 
     def _rotated(self, x: NDArray[np.float64], positions: NDArray[np.int64]) -> NDArray[np.float64]:
         half = self.layer.rotated // 2

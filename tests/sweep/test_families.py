@@ -46,8 +46,8 @@ _HARD = (
     "phi3 (longrope)",
 )
 _REFUSED = ("bart", "bert", "jamba", "musicgen")
-_ONNX_EXACT = ("qwen3",)
-_ONNX_HARD = ("gemma2", "phi3 (longrope)")
+_ONNX_EXACT = ("qwen3", "llama (dynamic)", "phi3 (longrope)")
+_ONNX_HARD = ("gemma2",)
 
 
 def wanted() -> list[tuple[str, Family]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ class CacheBlocks:
     """Blocks of bytes.
 
     The operating system gives a page when it is first written, so an empty cache costs nothing.
+    Where it has large pages these are asked for: a long context is read a few KB here and there.
 
     Args:
         num_blocks: Blocks in the cache.
@@ -28,8 +30,11 @@ class CacheBlocks:
     """
 
     def __init__(self, num_blocks: int, block_bytes: int) -> None:
-        memory = np.frombuffer(reserve(num_blocks * block_bytes), np.uint8)
-        self.rows = memory.reshape(num_blocks, block_bytes)
+        memory = reserve(num_blocks * block_bytes)
+        if isinstance(memory, mmap.mmap) and hasattr(mmap, "MADV_HUGEPAGE"):
+            with suppress(OSError):  # a kernel without them
+                memory.madvise(mmap.MADV_HUGEPAGE)
+        self.rows = np.frombuffer(memory, np.uint8).reshape(num_blocks, block_bytes)
 
     def read(self, block: int, out: NDArray[np.uint8]) -> None:
         """Copy a block into ``out`` u8[block_bytes]."""

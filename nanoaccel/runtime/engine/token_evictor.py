@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nanoaccel.runtime.kv import AttentionScores, KVCache, blocks_to_drop
 from nanoaccel.runtime.scheduling.request import Request
-from nanoaccel.runtime.types.plan import Float32Array
+from nanoaccel.runtime.types.plan import Scores
 
 
 class TokenEvictor:
@@ -21,14 +21,14 @@ class TokenEvictor:
         self.scores = AttentionScores(block_size)
 
     def evict(
-        self, request: Request, cache: KVCache, scores: Float32Array | None, *, restarted: bool
+        self, request: Request, cache: KVCache, scores: Scores | None, *, restarted: bool
     ) -> None:
         """Drop blocks of a request that holds as much as it may.
 
         Args:
             request: One with ``eviction``, after a pass.
             cache: Holds its blocks.
-            scores: f32[N], what its N tokens in the cache drew in the pass; None without scores.
+            scores: [N], what its N tokens in the cache drew in the pass; None without scores.
             restarted: Whether the pass computed the request from its start.
         """
         assert request.eviction is not None

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.runtime.types.plan import Float32Array
+from nanoaccel.runtime.types.plan import Float64Array
 from nanoaccel.runtime.types.values import as_int
 
 # A share of the tokens goes at once, so that a long text is not rearranged every few tokens.
@@ -127,7 +127,7 @@ class _Parts:
 
 
 def blocks_to_drop(
-    eviction: CacheEviction, num_blocks: int, block_size: int, scores: Float32Array | None
+    eviction: CacheEviction, num_blocks: int, block_size: int, scores: Float64Array | None
 ) -> list[int]:
     """Choose the blocks that a request gives up.
 
@@ -135,7 +135,7 @@ def blocks_to_drop(
         eviction: What it may hold.
         num_blocks: Full blocks that it holds.
         block_size: Tokens in a block.
-        scores: f32[num_blocks], the attention that each block drew so far; only for
+        scores: f64[num_blocks], the attention that each block drew so far; only for
             ``by="score"``. Among equals the older ones go.
 
     Returns:

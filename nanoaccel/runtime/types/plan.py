@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Int32Array: TypeAlias = NDArray[np.int32]
 Int64Array: TypeAlias = NDArray[np.int64]
 Float32Array: TypeAlias = NDArray[np.float32]
+Float64Array: TypeAlias = NDArray[np.float64]
+Scores: TypeAlias = Float32Array | Float64Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,10 @@ class StepResult:
     Args:
         logits: f32[R, V], a row for each of ``logits_rows``. The memory is the backend's and is
             valid until its next ``forward``; the engine may write to it until then.
-        scores: f32[S], for each sequence in order its cached and its new tokens: the attention
-            that each of them drew in this step, after softmax, summed over the new tokens, layers
-            and heads (what H2O, Zhang et al. 2023, accumulates). None unless the backend was
-            asked for it. Valid as long as ``logits``.
+        scores: f32 or f64 [S], for each sequence in order its cached and its new tokens: the
+            attention that each of them drew in this step, after softmax, summed over the new
+            tokens, layers and heads (what H2O, Zhang et al. 2023, accumulates). None unless the
+            backend was asked for it. Valid as long as ``logits``.
         hidden: f32[T, F], for each token what the layers gave that the backend was asked for, side
             by side. None unless it was. Valid as long as ``logits``.
         states: f32[T, H], for each token what the last projection makes logits of: the last layer's
@@ -78,6 +80,6 @@ class StepResult:
     """
 
     logits: Float32Array
-    scores: Float32Array | None = None
+    scores: Scores | None = None
     hidden: Float32Array | None = None
     states: Float32Array | None = None

@@ -29,7 +29,7 @@ void load_queries(const AttentionLayer& layer, const AttentionPass& pass, const 
     const int64_t token = pass.begins[item.sequence] + i;
     const float* const row = pass.queries.data + token * pass.queries.stride;
     for (int64_t head = item.head * group; head < (item.head + 1) * group; ++head) {
-      rotate<V>(layer, pass, token, row + head * size, queries);
+      prepare<V>(layer, pass, token, row + head * size, pass.query_norm, queries);
       for (int64_t d = 0; d < size; d += kTile) {
         V::store(queries + d, V::mul(V::load(queries + d), V::set(layer.scale)));
       }
@@ -64,6 +64,47 @@ void weigh_rows(const AttentionLayer& layer, const AttentionPass& pass, const At
   }
 }
 
+template <class S>
+HeadBlock<S> head_block(const AttentionLayer& layer, const AttentionPass& pass,
+                        const AttentionItem& item, int64_t piece, int64_t column) {
+  const int64_t index = (piece * kPiece + column) / layer.cache.block;
+  return {layer.cache, block_of(pass, item.sequence, index), item.head};
+}
+
+// Where the next piece has what this one has at ``here``, which is of a column; ``here`` when the
+// item reads no more.
+template <class S>
+const typename S::Element* next_piece(const AttentionLayer& layer, const AttentionPass& pass,
+                                      const AttentionItem& item, int64_t piece, int64_t column,
+                                      const typename S::Element* here) {
+  const int64_t length = pass.pasts[item.sequence] + item.last_token;
+  if (piece + 1 >= item.last_piece || (piece + 1) * kPiece + column >= length) return here;
+  const auto memory = [&](int64_t of) { return head_block<S>(layer, pass, item, of, column).keys; };
+  return here + (memory(piece + 1) - memory(piece));
+}
+
+// Scores of the rows of an item with a piece; gives the columns that they were computed for.
+template <class V, class S>
+Columns score_piece(const AttentionLayer& layer, const AttentionPass& pass,
+                    const AttentionItem& item, int64_t piece, const float* queries, float* scores) {
+  const int64_t size = layer.cache.size;
+  const int64_t block = layer.cache.block;
+  const int64_t rows = rows_of(layer, item);
+  const Columns first = seen_by(layer, pass, item.sequence, item.first_token, piece);
+  const Columns last = seen_by(layer, pass, item.sequence, item.last_token - 1, piece);
+  const Columns all = {first.begin / kTile * kTile, (last.end + kTile - 1) / kTile * kTile};
+  for (int64_t t = all.begin; t < all.end; t += kTile) {
+    const HeadBlock<S> memory = head_block<S>(layer, pass, item, piece, t);
+    const int64_t slot = t % block;
+    const auto* const first_key = memory.key_tile(slot, size);
+    const KeyTile<S> keys = {first_key, memory.key_scales + slot, block,
+                             next_piece<S>(layer, pass, item, piece, t, first_key)};
+    all_scores<V, S>(keys, queries, rows, size, scores + t);
+    if constexpr (S::kTokenScales) scale_columns<V>(scores + t, rows, keys.scales, kTile);
+  }
+  return all;
+}
+
 // What the rows of an item make of a piece.
 template <class V, class S>
 void record_piece(const AttentionLayer& layer, const AttentionPass& pass, const AttentionItem& item,
@@ -71,29 +112,24 @@ void record_piece(const AttentionLayer& layer, const AttentionPass& pass, const 
   const int64_t size = layer.cache.size;
   const int64_t block = layer.cache.block;
   const int64_t rows = rows_of(layer, item);
-  const Columns first = seen_by(layer, pass, item.sequence, item.first_token, piece);
-  const Columns last = seen_by(layer, pass, item.sequence, item.last_token - 1, piece);
-  const Columns all = {first.begin / kTile * kTile, (last.end + kTile - 1) / kTile * kTile};
-  const auto head_block = [&](int64_t column) {
-    uint8_t* const memory = block_of(pass, item.sequence, (piece * kPiece + column) / block);
-    return HeadBlock<S>(layer.cache, memory, item.head);
-  };
-  for (int64_t t = all.begin; t < all.end; t += kTile) {
-    const HeadBlock<S> memory = head_block(t);
-    const int64_t slot = t % block;
-    all_scores<V, S>(memory.keys + slot * size, queries, rows, size, scores + t);
-    if (S::kScaled) scale_columns<V>(scores + t, rows, memory.key_scales + slot, kTile);
-  }
+  const Columns all = score_piece<V, S>(layer, pass, item, piece, queries, scores);
   weigh_rows<V>(layer, pass, item, piece, all, scores, record);
   for (int64_t i = 0; i < rows * size; ++i) record.values[i] = 0.0F;
+  const int64_t last = seen_by(layer, pass, item.sequence, item.last_token - 1, piece).end;
   int64_t end = 0;
-  for (int64_t t = all.begin; t < last.end; t = end) {
-    const HeadBlock<S> memory = head_block(t);
+  for (int64_t t = all.begin; t < last; t = end) {
+    const HeadBlock<S> memory = head_block<S>(layer, pass, item, piece, t);
     const int64_t slot = t % block;
-    end = lesser(t - slot + block, last.end);
-    if (S::kScaled) scale_columns<V>(scores + t, rows, memory.value_scales + slot, end - t);
-    all_values<V, S>(memory.values + slot * size, scores + t, rows, (end - t + 1) / 2, size,
-                     record.values);
+    end = lesser(t - slot + block, last);
+    if constexpr (S::kTokenScales) {
+      scale_columns<V>(scores + t, rows, memory.value_scales + slot, end - t);
+    }
+    float widened[S::kWidened];
+    S::widen(memory.value_scales, size, block, widened);
+    const auto* const pair = memory.value_pair(slot, size);
+    const ValuePairs<S> values = {pair, widened + slot, block, 0,
+                                  next_piece<S>(layer, pass, item, piece, t, pair)};
+    all_values<V, S>(values, scores + t, rows, (end - t + 1) / 2, size, record.values);
   }
 }
 
@@ -102,12 +138,14 @@ void finish(const AttentionLayer& layer, const AttentionPass& pass, const Attent
             const Record& running) {
   using Float = typename V::Float;
   const int64_t size = layer.cache.size;
-  const int64_t group = layer.group;
   for (int64_t row = 0; row < rows_of(layer, item); ++row) {
-    const int64_t token = pass.begins[item.sequence] + item.first_token + row / group;
-    const int64_t head = item.head * group + row % group;
-    float* const out = pass.output + (token * layer.group * layer.cache.heads + head) * size;
+    const int64_t place = row_of(layer, pass, item, row);
+    float* const out = pass.output + place * size;
     const Float sum = V::set(running.sums[row]);
+    if (pass.softmax != nullptr) {
+      pass.softmax[2 * place] = running.highest[row];
+      pass.softmax[2 * place + 1] = running.sums[row];
+    }
     for (int64_t d = 0; d < size; d += kTile) {
       // Weights of zero may have left a zero of either sign.
       V::store(out + d,

@@ -3,26 +3,22 @@
 #include <algorithm>
 #include <vector>
 
+#include "attention/items.h"
+#include "attention/scores.h"
+
 namespace nanoaccel {
 namespace {
 
 constexpr int64_t kSerialNumbers = 16384;    // keys and values that are written without threads
 constexpr int64_t kSerialProducts = 400000;  // fewer are done faster than threads are woken
 constexpr int64_t kLeastPieces = 2;          // that are cut off an item
-constexpr int64_t kQueryRows = 8;            // that a tile of keys is read for
 
-// Memory of a thread; it grows, and never shrinks.
-float* thread_scratch(int64_t numbers) {
-  static thread_local std::vector<float> memory;
-  if (memory.size() < static_cast<size_t>(numbers)) memory.resize(static_cast<size_t>(numbers));
-  return memory.data();
-}
-
-// What the calling thread plans a pass in; likewise.
+// What the calling thread plans a pass in; it grows, and never shrinks.
 struct Plan {
   std::vector<AttentionItem> items;   // that are attended
   std::vector<AttentionItem> joined;  // whose records are absorbed behind that
   std::vector<float> records;
+  std::vector<float> softmax;
 };
 
 struct Work {
@@ -32,36 +28,6 @@ struct Work {
   const std::vector<AttentionItem>* items;
   int64_t write_parts;
 };
-
-// New tokens of a sequence.
-int64_t tokens_of(const AttentionPass& pass, int64_t sequence) {
-  return pass.begins[sequence + 1] - pass.begins[sequence];
-}
-
-// Tokens of an item: as many as fill rows that are computed together.
-int64_t tile_tokens(const AttentionLayer& layer) {
-  const int64_t most = std::max<int64_t>(1, kMostRows / layer.group);
-  for (int64_t tokens = most; tokens > 1; --tokens) {
-    if (tokens * layer.group % kQueryRows == 0) return tokens;
-  }
-  return most;
-}
-
-void add_tiles(const AttentionLayer& layer, const AttentionPass& pass, int64_t sequence,
-               std::vector<AttentionItem>* items) {
-  const int64_t tile = tile_tokens(layer);
-  const int64_t past = pass.pasts[sequence];
-  for (int64_t end = tokens_of(pass, sequence); end > 0;) {  // the longest first
-    const int64_t begin = (end - 1) / tile * tile;
-    const int64_t first =
-        layer.window > 0 ? std::max<int64_t>(0, past + begin + 1 - layer.window) : 0;
-    for (int64_t head = 0; head < layer.cache.heads; ++head) {
-      items->push_back(
-          {sequence, head, begin, end, first / kPiece, (past + end - 1) / kPiece + 1, nullptr});
-    }
-    end = begin;
-  }
-}
 
 int64_t pieces_of(const AttentionItem& item) { return item.last_piece - item.first_piece; }
 
@@ -115,14 +81,21 @@ void absorb_part(void* memory, size_t index) {
   work.kernels.absorb(work.layer, work.pass, item, scratch_of(work, item));
 }
 
+// Where a part of a sequence's new tokens begins: no pair of values is written by two threads.
+int64_t part_begin(const Work& work, int64_t sequence, int64_t part) {
+  const int64_t count = new_tokens(work.pass, sequence);
+  if (part == 0 || part == work.write_parts) return part == 0 ? 0 : count;
+  const int64_t past = work.pass.pasts[sequence];
+  return std::max<int64_t>(0, (past + count * part / work.write_parts) / 2 * 2 - past);
+}
+
 // A part of the tokens of each sequence.
 void write_part(void* memory, size_t index) {
   const Work& work = *static_cast<Work*>(memory);
   const auto part = static_cast<int64_t>(index);
   for (int64_t s = 0; s < work.pass.sequences; ++s) {
-    const int64_t count = tokens_of(work.pass, s);
-    work.kernels.write(work.layer, work.pass, s, count * part / work.write_parts,
-                       count * (part + 1) / work.write_parts);
+    work.kernels.write(work.layer, work.pass, s, part_begin(work, s, part),
+                       part_begin(work, s, part + 1));
   }
 }
 
@@ -134,16 +107,10 @@ int64_t products_of(const AttentionLayer& layer, const std::vector<AttentionItem
   return products;
 }
 
-}  // namespace
-
-void run_attention(const AttentionKernels& kernels, const AttentionLayer& layer,
-                   const AttentionPass& pass, Pool& pool, int64_t parts) {
-  static thread_local Plan plan;
-  plan.items.clear();
-  plan.joined.clear();
-  for (int64_t s = 0; s < pass.sequences; ++s) add_tiles(layer, pass, s, &plan.items);
-
-  Work work = {kernels, layer, pass, &plan.items, 1};
+// Writes keys and values, and attends.
+void attend_all(const AttentionKernels& kernels, const AttentionLayer& layer,
+                const AttentionPass& pass, Pool& pool, int64_t parts, Plan* plan) {
+  Work work = {kernels, layer, pass, &plan->items, 1};
   const int64_t tokens = pass.begins[pass.sequences];
   if (tokens * layer.cache.heads * layer.cache.size > kSerialNumbers) work.write_parts = parts;
   if (work.write_parts > 1) {
@@ -151,15 +118,32 @@ void run_attention(const AttentionKernels& kernels, const AttentionLayer& layer,
   } else {
     write_part(&work, 0);
   }
-  if (products_of(layer, plan.items) <= kSerialProducts) {
-    for (size_t i = 0; i < plan.items.size(); ++i) attend_part(&work, i);
+  if (products_of(layer, plan->items) <= kSerialProducts) {
+    for (size_t i = 0; i < plan->items.size(); ++i) attend_part(&work, i);
     return;
   }
-  cut_long_items(layer, parts, &plan);
-  pool.run(attend_part, plan.items.size(), &work);
-  if (plan.joined.empty()) return;
-  work.items = &plan.joined;
-  pool.run(absorb_part, plan.joined.size(), &work);
+  cut_long_items(layer, parts, plan);
+  pool.run(attend_part, plan->items.size(), &work);
+  if (plan->joined.empty()) return;
+  work.items = &plan->joined;
+  pool.run(absorb_part, plan->joined.size(), &work);
+}
+
+}  // namespace
+
+void run_attention(const AttentionKernels& kernels, const AttentionLayer& layer,
+                   const AttentionPass& pass, Pool& pool, int64_t parts) {
+  static thread_local Plan plan;
+  plan.items.clear();
+  plan.joined.clear();
+  for (int64_t s = 0; s < pass.sequences; ++s) add_items(layer, pass, s, &plan.items);
+  if (pass.scores == nullptr) return attend_all(kernels, layer, pass, pool, parts, &plan);
+  AttentionPass scored = pass;
+  const int64_t rows = pass.begins[pass.sequences] * layer.group * layer.cache.heads;
+  plan.softmax.resize(static_cast<size_t>(2 * rows));
+  scored.softmax = plan.softmax.data();
+  attend_all(kernels, layer, scored, pool, parts, &plan);
+  add_up_scores(kernels, layer, scored, pool);
 }
 
 }  // namespace nanoaccel

@@ -35,6 +35,7 @@ std::string layer_problem(const AttentionLayer& layer) {
     case CacheType::kInt8:
     case CacheType::kHalf:
     case CacheType::kBfloat16:
+    case CacheType::kUint4:
       return "";
   }
   return "cache_type is none that is known";

@@ -15,6 +15,7 @@ namespace nanoaccel {
 
 constexpr int64_t kPiece = 128;    // tokens; a multiple of any block
 constexpr int64_t kMostRows = 32;  // of an item, as far as one token has no more heads
+constexpr float kScoreUnit = 0x1p24F;
 
 struct AttentionLayer {
   CacheLayout cache;
@@ -24,6 +25,7 @@ struct AttentionLayer {
   float scale;
   float softcap;   // 0 is none
   int64_t window;  // tokens that a token sees, itself included; 0 is all
+  float epsilon;   // of the norms of heads
 };
 
 // Numbers of each token, some of them apart from the next token's.
@@ -37,7 +39,11 @@ struct AttentionPass {
   TokenRows queries;  // [T][heads * size]
   TokenRows keys;     // [T][heads of keys * size], not rotated; likewise values
   TokenRows values;
+  const float* query_norm;   // [size], weights of an RMSNorm of each head; nullptr is none
+  const float* key_norm;     // likewise
   float* output;             // [T][heads * size]
+  double* scores;            // what each cached or new token draws, of one sequence after the other
+  float* softmax;            // [T][heads][2], highest score and sum of weights; where scores are
   const int64_t* positions;  // [T]; unused without rotation
   const float* cosines;      // [position][rotated / 2]
   const float* sines;
@@ -77,6 +83,18 @@ inline int64_t scratch_numbers(int64_t rows, int64_t size) {
   return rows * (size + kPiece) + 2 * record_numbers(rows, size);
 }
 
+// New tokens of a sequence.
+inline int64_t new_tokens(const AttentionPass& pass, int64_t sequence) {
+  return pass.begins[sequence + 1] - pass.begins[sequence];
+}
+
+// Which of all rows [T][heads] a row of an item is.
+inline int64_t row_of(const AttentionLayer& layer, const AttentionPass& pass,
+                      const AttentionItem& item, int64_t row) {
+  const int64_t token = pass.begins[item.sequence] + item.first_token + row / layer.group;
+  return (token * layer.cache.heads + item.head) * layer.group + row % layer.group;
+}
+
 inline uint8_t* block_of(const AttentionPass& pass, int64_t sequence, int64_t index) {
   return pass.cache + pass.blocks[pass.block_begins[sequence] + index] * pass.block_bytes;
 }
@@ -88,6 +106,9 @@ struct AttentionKernels {
   void (*write)(const AttentionLayer&, const AttentionPass&, int64_t sequence, int64_t first,
                 int64_t last);
   void (*attend)(const AttentionLayer&, const AttentionPass&, const AttentionItem&, float* scratch);
+  // Adds what the tokens of a piece draw from an item to ``sums`` [kPiece], in 1 / kScoreUnit.
+  void (*score)(const AttentionLayer&, const AttentionPass&, const AttentionItem&, int64_t piece,
+                float* scratch, int64_t* sums);
   // The output of an item whose records were made apart.
   void (*absorb)(const AttentionLayer&, const AttentionPass&, const AttentionItem&, float* scratch);
 };

@@ -1,10 +1,10 @@
-// Rotary embedding of a head: pairs of its numbers turn by angles that grow with the position.
+// Norm and rotary embedding of a head. The latter turns pairs of its numbers by angles that grow
+// with the position.
 #pragma once
 
 #include <cstring>
 
-#include "attention/kernels.h"
-#include "linear/quantize.h"
+#include "attention/storage.h"
 
 namespace nanoaccel {
 namespace {
@@ -55,6 +55,18 @@ void rotate(const AttentionLayer& layer, const AttentionPass& pass, int64_t toke
   }
   const auto rest = static_cast<size_t>(layer.cache.size - layer.rotated);
   std::memcpy(out + layer.rotated, x + layer.rotated, rest * sizeof(float));
+}
+
+// Writes a head of a token to ``out``, normalized where there are weights for it, then rotated.
+template <class V>
+void prepare(const AttentionLayer& layer, const AttentionPass& pass, int64_t token, const float* x,
+             const float* norm, float* out) {
+  if (norm == nullptr) return rotate<V>(layer, pass, token, x, out);
+  alignas(64) float normalized[kLargestHead];
+  const int64_t size = layer.cache.size;
+  const Row<V> row = {x, size, norm, inverse_rms<V>(x, size, layer.epsilon)};
+  for (int64_t d = 0; d < size; d += kTile) V::store(normalized + d, row.at(d));
+  rotate<V>(layer, pass, token, normalized, out);
 }
 
 }  // namespace

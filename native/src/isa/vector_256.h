@@ -44,6 +44,12 @@ struct Vector256 {
     *second = {_mm256_castsi256_ps(_mm256_and_si256(pairs.a, upper)),
                _mm256_castsi256_ps(_mm256_and_si256(pairs.b, upper))};
   }
+  static void load_nibble_pairs(const uint8_t* p, Float* first, Float* second) {
+    const Int pairs = load_bytes(p);
+    const __m256i nibble = _mm256_set1_epi32(15);
+    *first = to_float({_mm256_and_si256(pairs.a, nibble), _mm256_and_si256(pairs.b, nibble)});
+    *second = to_float({_mm256_srli_epi32(pairs.a, 4), _mm256_srli_epi32(pairs.b, 4)});
+  }
   static void store(float* p, Float v) {
     _mm256_storeu_ps(p, v.a);
     _mm256_storeu_ps(p + 8, v.b);

@@ -34,6 +34,11 @@ struct Avx512Vnni {
     *first = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
     *second = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32(-65536)));
   }
+  static void load_nibble_pairs(const uint8_t* p, Float* first, Float* second) {
+    const Int pairs = load_bytes(p);
+    *first = to_float(_mm512_and_si512(pairs, _mm512_set1_epi32(15)));
+    *second = to_float(_mm512_srli_epi32(pairs, 4));
+  }
   static void store(float* p, Float v) { _mm512_storeu_ps(p, v); }
   static void store(float* p, Float v, int count) { _mm512_mask_storeu_ps(p, mask(count), v); }
   static void store_half(uint16_t* p, Float v) {

@@ -52,6 +52,11 @@ struct Scalar {
     *first = each<Float>([=](int i) { return from_bfloat16(p[2 * i]); });
     *second = each<Float>([=](int i) { return from_bfloat16(p[2 * i + 1]); });
   }
+  // 16 first and 16 second numbers from 0 to 15, each first one in the lower half of a byte.
+  static void load_nibble_pairs(const uint8_t* p, Float* first, Float* second) {
+    *first = each<Float>([=](int i) { return static_cast<float>(p[i] & 15); });
+    *second = each<Float>([=](int i) { return static_cast<float>(p[i] >> 4); });
+  }
   static void store_half(uint16_t* p, Float v) {
     for (int i = 0; i < 16; ++i) p[i] = to_half(v.lane[i]);
   }

@@ -1,6 +1,7 @@
 #include "ort/attention_op.h"
 
 #include "attention/attention.h"
+#include "attention/scores.h"
 #include "isa/path.h"
 #include "ort/float_op.h"
 #include "ort/session_pool.h"
@@ -23,8 +24,12 @@ enum Input : size_t {
   kCosines,
   kSines,
   kSinks,
+  kQueryNorm,
+  kKeyNorm,
   kInputs
 };
+
+enum Output : size_t { kAttended, kScores, kOutputs };
 
 [[noreturn]] void refuse(const std::string& problem) {
   throw std::invalid_argument("nanoaccel.PagedAttention: " + problem);
@@ -62,10 +67,13 @@ class AttentionKernel {
     layer_.window = integer(api, info, "window");
     layer_.scale = real(api, info, "scale");
     layer_.softcap = real(api, info, "softcap");
+    layer_.epsilon = real(api, info, "epsilon");
     offset_ = integer(api, info, "cache_offset");
+    tells_scores_ = integer(api, info, "scores") != 0;
     packed_ = !is_given(api, info, kKeys);
     rotates_ = is_given(api, info, kCosines);
     has_sinks_ = is_given(api, info, kSinks);
+    has_norms_ = is_given(api, info, kQueryNorm);
     const std::string problem = layer_problem(layer_);
     if (!problem.empty()) refuse(problem);
     if (offset_ < 0 || offset_ % static_cast<int64_t>(sizeof(float)) != 0) {
@@ -74,6 +82,7 @@ class AttentionKernel {
     if (is_given(api, info, kValues) == packed_ || is_given(api, info, kSines) != rotates_) {
       refuse("keys and values, and cosines and sines, come together");
     }
+    if (is_given(api, info, kKeyNorm) != has_norms_) refuse("norms come together");
   }
 
   const Api& api() const { return api_; }
@@ -97,11 +106,8 @@ class AttentionKernel {
 
     std::vector<int64_t> shape = queries.shape;
     shape.back() = width_of_queries();
-    Value* output = nullptr;
-    check(api_.output(context, 0, shape.data(), shape.size(), &output));
-    void* memory = nullptr;
-    check(api_.tensor_data(output, &memory));
-    pass.output = static_cast<float*>(memory);
+    pass.output = output<float>(context, kAttended, shape);
+    if (tells_scores_) pass.scores = output<double>(context, kScores, {scored_tokens(pass)});
     SessionPool pool(api_, context);
     run_attention(path_.attention, layer, pass, pool, parts_);
   }
@@ -109,6 +115,16 @@ class AttentionKernel {
  private:
   int64_t width_of_keys() const { return layer_.cache.heads * layer_.cache.size; }
   int64_t width_of_queries() const { return layer_.group * width_of_keys(); }
+
+  template <class T>
+  T* output(KernelContext* context, size_t index, const std::vector<int64_t>& shape) const {
+    Value* made = nullptr;
+    check(api_.output(context, index, shape.data(), shape.size(), &made));
+    if (made == nullptr) refuse("an output is missing");
+    void* memory = nullptr;
+    check(api_.tensor_data(made, &memory));
+    return static_cast<T*>(memory);
+  }
 
   void read_rows(KernelContext* context, const Tensor& queries, AttentionPass* pass,
                  AttentionSizes* sizes) const {
@@ -141,6 +157,10 @@ class AttentionKernel {
       if (sinks.size() != layer->group * layer->cache.heads) refuse("sinks do not fit the heads");
       pass->sinks = data_of<float>(sinks);
     }
+    if (has_norms_) {
+      pass->query_norm = norm(context, kQueryNorm);
+      pass->key_norm = norm(context, kKeyNorm);
+    }
     if (!rotates_) return;
     const Tensor cosines = input_tensor(api_, context, kCosines);
     const Tensor sines = input_tensor(api_, context, kSines);
@@ -155,6 +175,12 @@ class AttentionKernel {
     pass->sines = data_of<float>(sines);
     pass->positions = data_of<int64_t>(positions);
     sizes->positions = cosines.shape[0];
+  }
+
+  const float* norm(KernelContext* context, size_t index) const {
+    const Tensor weights = input_tensor(api_, context, index);
+    if (weights.size() != layer_.cache.size) refuse("weights of norms do not fit head_size");
+    return data_of<float>(weights);
   }
 
   void read_sequences(KernelContext* context, AttentionPass* pass, AttentionSizes* sizes) const {
@@ -181,6 +207,8 @@ class AttentionKernel {
   bool packed_ = false;
   bool rotates_ = false;
   bool has_sinks_ = false;
+  bool has_norms_ = false;
+  bool tells_scores_ = false;
 };
 
 Status* create(const CustomOp*, const Api* api, const KernelInfo* info, void** kernel) {
@@ -219,6 +247,13 @@ constexpr CustomOp kAttention = [] {
   op.name = [](const CustomOp*) { return "PagedAttention"; };
   op.input_type = input_type;
   op.input_count = [](const CustomOp*) -> size_t { return kInputs; };
+  op.output_count = [](const CustomOp*) -> size_t { return kOutputs; };
+  op.output_type = [](const CustomOp*, size_t index) {
+    return index == kScores ? ElementType::kDouble : ElementType::kFloat;
+  };
+  op.output_presence = [](const CustomOp*, size_t index) {
+    return index == kScores ? Presence::kOptional : Presence::kRequired;
+  };
   op.destroy = [](void* kernel) { delete static_cast<AttentionKernel*>(kernel); };
   op.input_presence = input_presence;
   op.create = create;

@@ -29,6 +29,7 @@ enum class ElementType : int {
   kInt32 = 6,
   kInt64 = 7,
   kFloat16 = 10,
+  kDouble = 11,
   kBfloat16 = 16
 };
 enum class Presence : int { kRequired = 0, kOptional = 1 };

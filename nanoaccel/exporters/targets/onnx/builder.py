@@ -16,6 +16,7 @@ import numpy as np
 
 from nanoaccel.bundle import find_context_length
 from nanoaccel.bundle.architectures import architecture_of
+from nanoaccel.bundle.attention import uniform_length
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.targets.onnx.rotation import Rotation
 
@@ -82,7 +83,8 @@ class Origin:
         epsilon: What its norms add to the variance; None when its config does not say.
         windows: Tokens that each layer attends to; None is all.
         rotations: Rotations of its rotary embeddings.
-        context_length: Tokens that it can attend to, scaled rotary embeddings included.
+        context_length: Tokens that it can attend to, scaled rotary embeddings included, as far as
+            all of them are computed alike.
     """
 
     plain_norms: bool
@@ -112,7 +114,8 @@ def save_checkpoint(model: PreTrainedModel, folder: Path, tokenizer: Path) -> No
         {"frequencies": one.frequencies.tolist(), "scale": one.scale} for one in rotations_of(model)
     ]
     config[_OWN_TYPE], config["dtype"] = str(model.dtype).removeprefix("torch."), "float32"
-    config[_CONTEXT] = find_context_length(config)
+    border = uniform_length(config)
+    config[_CONTEXT] = find_context_length(config) if border is None else border[0]
     limit = _gate_limit(model)
     if limit is not None:
         config["swiglu_limit"] = limit

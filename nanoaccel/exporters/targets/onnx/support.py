@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 WEIGHTS = ("f32", "f16", "bf16", "int8", "int4", "nf4")
-_ROTARY = ("default", "linear", "llama3", "yarn")
+# The last two turn as their tables say up to a length, where the context of the bundle ends.
+_ROTARY = ("default", "linear", "llama3", "yarn", "longrope", "dynamic")
 _ATTENTION = ("full_attention", "sliding_attention")
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 _MIXTURES = ("gpt_oss", "mixtral", "qwen3_moe")

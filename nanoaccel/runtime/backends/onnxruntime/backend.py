@@ -40,13 +40,13 @@ def load(options: BackendOptions) -> OnnxRuntimeBackend | OnnxBlockBackend:
         BundleError: The graph is no decoder that can be run, or needs another ONNX Runtime.
         ConfigError: An option that this runtime or this graph cannot do.
     """
-    if options.attention_scores:
-        raise ConfigError(
-            "ONNX Runtime tells no attention scores",
-            "Evict by='position', or run the bundle on OpenVINO",
-        )
     operators = find_operators()
     graph, rewritten = _rewritten(options, operators)
+    if options.attention_scores and (rewritten is None or rewritten.blocks is None):
+        raise ConfigError(
+            "ONNX Runtime tells no attention scores without NanoAccel's own attention",
+            "Evict by='position', or run the bundle on OpenVINO; 'nanoaccel doctor' says why",
+        )
     plan = plan_here(Workload(role=options.role, threads=options.threads))
     times = OperatorTimes(graph) if options.profile else None
     prefix = None if times is None else times.prefix
@@ -71,7 +71,9 @@ def _rewritten(options: BackendOptions, operators: Operators) -> tuple[Path, Rew
         ConfigError: It cannot compute or cache as was asked.
     """
     graph, kind = _computing(options), cache_type(options)
-    rewritten = None if operators.library is None else rewrite(graph, kind)
+    rewritten = None
+    if operators.library is not None:
+        rewritten = rewrite(graph, kind, scores=options.attention_scores)
     in_blocks = rewritten is not None and rewritten.blocks is not None
     if not in_blocks and options.cache_precision not in ("auto", "f32"):
         raise ConfigError(

@@ -19,9 +19,14 @@ from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.native import Operators
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
-_PRECISIONS = {"f32": CacheType.F32, "f16": CacheType.F16, "bf16": CacheType.BF16}
-_SMALL = "u8"  # 8 bits, which are signed here
-_WORDS = {CacheType.F32: "f32", CacheType.F16: "f16", CacheType.BF16: "bf16", CacheType.INT8: "i8"}
+PRECISIONS = {
+    "f32": CacheType.F32,
+    "f16": CacheType.F16,
+    "bf16": CacheType.BF16,
+    "u8": CacheType.INT8,  # 8 bits, which are signed here
+    "u4": CacheType.UINT4,
+}
+_WORDS = {kind: name for name, kind in PRECISIONS.items()} | {CacheType.INT8: "i8"}
 
 
 def cache_type(options: BackendOptions) -> CacheType | None:
@@ -31,9 +36,7 @@ def cache_type(options: BackendOptions) -> CacheType | None:
     """
     if options.cache_precision == "auto":
         return CacheType.F32 if options.precision == "f32" else CacheType.F16
-    if options.cache_precision == _SMALL:
-        return CacheType.INT8
-    return _PRECISIONS.get(options.cache_precision)
+    return PRECISIONS.get(options.cache_precision)
 
 
 class OnnxBlockBackend(Timed):
@@ -55,6 +58,7 @@ class OnnxBlockBackend(Timed):
         self._times: OperatorTimes | None = times
         self._signature = signature
         self._hidden = signature.told_layers(options.hidden_layers)
+        self._scores = len(layout.layers) if options.attention_scores else 0
         self._graph: BlockGraph | None = None
         self._blocks: CacheBlocks | None = None
         self.block_bytes = layout.block_bytes
@@ -84,7 +88,8 @@ class OnnxBlockBackend(Timed):
                 f"{num_blocks * self.block_bytes} bytes of cache do not fit in memory",
                 "Lower kv_cache_memory",
             ) from error
-        self._graph = BlockGraph(self._session, self._signature, self._hidden, self._blocks.rows)
+        rows, told = self._blocks.rows, self._scores
+        self._graph = BlockGraph(self._session, self._signature, self._hidden, rows, told)
         if self._times is not None:
             self._times.watch(self._graph, self._session)
 

@@ -37,6 +37,7 @@ class BlockBinding:
         signature: Signature of the graph.
         hidden: Layers whose output is told.
         cache: u8[blocks, bytes], which the graph reads and writes.
+        scores: Layers that tell what attention tokens draw.
         states: Whether the states of tokens are told.
 
     Attributes:
@@ -49,6 +50,7 @@ class BlockBinding:
         signature: Signature,
         hidden: Sequence[int],
         cache: NDArray[np.uint8],
+        scores: int,
         *,
         states: bool,
     ) -> None:
@@ -69,6 +71,10 @@ class BlockBinding:
         self._states = (
             GrowingOutput(binding, contract.STATES, signature.state_size) if states else None
         )
+        self._scores = [
+            GrowingOutput(binding, attention.scores_name(layer), dtype=np.float64)
+            for layer in range(scores)
+        ]
         address = cache.ctypes.data
         binding.bind_input(attention.CACHE, "cpu", 0, cache.dtype, cache.shape, address)
 
@@ -83,6 +89,8 @@ class BlockBinding:
         for output in (*self._hidden, self._states):
             if output is not None:
                 output.reserve(len(plan.token_ids))
+        for output in self._scores:
+            output.reserve(len(plan.token_ids) + int(plan.past_lens.sum()))
 
     def result(self, plan: StepPlan) -> StepResult:
         """What the step gave, in memory that is valid until the next one."""
@@ -91,6 +99,8 @@ class BlockBinding:
         if found:
             hidden = found[0] if len(found) == 1 else np.concatenate(found, axis=1)
         states = None if self._states is None else self._states.values
+        told = [output.values for output in self._scores]
+        scores = np.sum(told, axis=0) if told else None
         return StepResult(
-            self._logits.values[: len(plan.logits_rows)], hidden=hidden, states=states
+            self._logits.values[: len(plan.logits_rows)], scores, hidden=hidden, states=states
         )

@@ -21,6 +21,7 @@ class BlockGraph:
         signature: Signature of the graph.
         hidden: Layers whose output is told.
         cache: u8[blocks, bytes], which the graph reads and writes.
+        scores: Layers that tell what attention tokens draw: all of them, or 0.
     """
 
     def __init__(
@@ -29,11 +30,12 @@ class BlockGraph:
         signature: Signature,
         hidden: Sequence[int],
         cache: NDArray[np.uint8],
+        scores: int = 0,
     ) -> None:
         self._session = session
         # What is bound stays so: passes that tell states have a binding of their own.
         self._bindings = {
-            states: BlockBinding(session, signature, hidden, cache, states=states)
+            states: BlockBinding(session, signature, hidden, cache, scores, states=states)
             for states in ((False, True) if signature.state_size > 0 else (False,))
         }
 

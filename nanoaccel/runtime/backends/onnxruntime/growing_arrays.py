@@ -8,8 +8,6 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from nanoaccel.runtime.types.plan import Float32Array
-
 
 class GrowingInput:
     """An input, which is bound anew only when its shape is another one.
@@ -43,34 +41,46 @@ class GrowingInput:
 
 
 class GrowingOutput:
-    """An output of f32 [1, rows, width].
+    """An output of [1, rows, width], or of [rows].
 
     Args:
         binding: Binding of the session.
         name: Name of the output.
-        width: Numbers of a row.
+        width: Numbers of a row; None for an output of one axis.
+        dtype: Type of its numbers.
     """
 
-    def __init__(self, binding: ort.IOBinding, name: str, width: int) -> None:
+    def __init__(
+        self,
+        binding: ort.IOBinding,
+        name: str,
+        width: int | None = None,
+        dtype: type[np.floating[Any]] = np.float32,
+    ) -> None:
         self._binding = binding
         self._name = name
         self._width = width
-        self._memory = np.empty(0, np.float32)
+        self._memory: NDArray[Any] = np.empty(0, dtype)
         self._rows: int | None = None
 
     def reserve(self, rows: int) -> None:
         """Make room for what a pass writes."""
         if rows == self._rows:
             return
-        size = rows * self._width
-        if size > self._memory.size:
-            self._memory = np.empty(size, np.float32)
-        shape, address = (1, rows, self._width), self._memory.ctypes.data
-        self._binding.bind_output(self._name, "cpu", 0, np.float32, shape, address)
         self._rows = rows
+        shape = self._shape
+        size = int(np.prod(shape))
+        if size > self._memory.size:
+            self._memory = np.empty(size, self._memory.dtype)
+        shape, address = shape if self._width is None else (1, *shape), self._memory.ctypes.data
+        self._binding.bind_output(self._name, "cpu", 0, self._memory.dtype, shape, address)
 
     @property
-    def values(self) -> Float32Array:
-        """What the last pass wrote: f32[rows, width], valid until the next one."""
+    def values(self) -> NDArray[Any]:
+        """What the last pass wrote: [rows, width] or [rows], valid until the next one."""
+        return self._memory[: int(np.prod(self._shape))].reshape(self._shape)
+
+    @property
+    def _shape(self) -> tuple[int, ...]:
         assert self._rows is not None, "nothing was computed"
-        return self._memory[: self._rows * self._width].reshape(self._rows, self._width)
+        return (self._rows,) if self._width is None else (self._rows, self._width)

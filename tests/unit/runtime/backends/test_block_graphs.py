@@ -26,14 +26,43 @@ HEADS, KV_HEADS, SIZE, VOCABULARY = 4, 2, 32, 50
 TYPES = {"int64": 7, "int32": 6, "float32": 1}
 
 
-def packed_model(layers: int = 2, **attributes: Any) -> Any:
-    """Layers of attention over what an embedding gives, and logits."""
+def head_norms(layer: int, epsilons: tuple[float, float]) -> tuple[list[Any], list[str]]:
+    """Queries, keys and values apart, the first two with a norm of each head."""
+    node = onnx.helper.make_node
+    names = [f"{part}{layer}" for part in "qkv"]
+    nodes = [node("Split", [f"x{layer}", "sizes"], names, axis=-1)]
+    for name, epsilon in zip(names[:2], epsilons, strict=True):
+        heads, normed, packed = (f"{name}/{step}" for step in ("heads", "normed", "packed"))
+        nodes += [
+            node("Reshape", [name, "by_head"], [heads]),
+            node("SimplifiedLayerNormalization", [heads, "norm"], [normed], epsilon=epsilon),
+            node("Reshape", [normed, f"{name[0]}_width"], [packed]),
+        ]
+    return nodes, [f"{names[0]}/packed", f"{names[1]}/packed", names[2]]
+
+
+def packed_model(
+    layers: int = 2, epsilons: tuple[float, float] | None = None, **attributes: Any
+) -> Any:
+    """Layers of attention over what an embedding gives, and logits.
+
+    Args:
+        epsilons: Of norms of the heads of queries and keys; None without these.
+        attributes: Of the attention.
+    """
     random = np.random.default_rng(0)
     width = (HEADS + 2 * KV_HEADS) * SIZE
     node, info = onnx.helper.make_node, onnx.helper.make_tensor_value_info
     stored = {"table": random.normal(size=(VOCABULARY, width)).astype(np.float32)}
     angles = np.outer(np.arange(128), 0.8 ** np.arange(SIZE // 2))
     stored |= {"cos": np.cos(angles).astype(np.float32), "sin": np.sin(angles).astype(np.float32)}
+    stored["norm"] = random.uniform(0.5, 1.5, SIZE).astype(np.float32)
+    for name, value in (
+        ("sizes", [HEADS * SIZE, KV_HEADS * SIZE, KV_HEADS * SIZE]),
+        *(("by_head", [0, -1, SIZE]), ("q_width", [0, -1, HEADS * SIZE])),
+        ("k_width", [0, -1, KV_HEADS * SIZE]),
+    ):
+        stored[name] = np.array(value, np.int64)
     nodes = [node("Gather", ["table", "input_ids"], ["x0"], "/embed")]
     shape = contract.cache_shape(KV_HEADS, SIZE)
     inputs = [
@@ -50,11 +79,17 @@ def packed_model(layers: int = 2, **attributes: Any) -> Any:
         inputs += [info(name, 1, shape) for name in pasts]
         outputs += [info(name, 1, shape) for name in presents]
         rows = [contract.SEQLENS_K, contract.TOTAL_LENGTH, "cos", "sin", contract.ROW_POSITIONS]
+        normed, sources = head_norms(layer, epsilons) if epsilons else ([], [f"x{layer}"])
+        padded = [f"{source}/padded" for source in sources]
         nodes += [
-            node("GatherND", [f"x{layer}", contract.QUERY_MAP], [f"padded{layer}"]),
+            *normed,
+            *(
+                node("GatherND", [source, contract.QUERY_MAP], [name])
+                for source, name in zip(sources, padded, strict=True)
+            ),
             node(
                 "GroupQueryAttention",
-                [f"padded{layer}", "", "", *pasts, *rows, *[""] * 6, contract.QUERY_SEQLENS],
+                [*padded, *[""] * (3 - len(padded)), *pasts, *rows, *[""] * 6, "query_seqlens"],
                 [f"attended{layer}", *presents],
                 f"/layers.{layer}/attention",
                 domain="com.microsoft",
@@ -99,7 +134,10 @@ def logits(graph: Path, **options: Any) -> list[np.ndarray]:
 @needs_operators
 @pytest.mark.parametrize(
     "attributes",
-    [{}, {"scale": 0.3}, {"local_window_size": 20}, {"softcap": 4.0}, {"rotary_interleaved": 1}],
+    [
+        *({}, {"scale": 0.3}, {"local_window_size": 20}, {"softcap": 4.0}),
+        *({"rotary_interleaved": 1}, {"epsilons": (1e-2, 1e-2)}, {"epsilons": (1e-2, 1e-3)}),
+    ],
     ids=str,
 )
 def test_blocks_give_what_slots_give(
@@ -115,23 +153,38 @@ def test_blocks_give_what_slots_give(
 @needs_operators
 def test_blocks_hold_what_their_layout_says(tmp_path: Path) -> None:
     graph = save(packed_model(layers=3), tmp_path)
-    for precision, size in (("f32", 4), ("f16", 2), ("bf16", 2), ("u8", 1)):
+    sizes = {"f32": 4 * SIZE, "f16": 2 * SIZE, "bf16": 2 * SIZE, "u8": SIZE + 4, "u4": SIZE / 2 + 4}
+    for precision, size in sizes.items():
         backend = load(BackendOptions(graph=graph, cache_precision=precision))  # type: ignore[arg-type]
-        scales = 8 if precision == "u8" else 0
-        assert backend.block_bytes == 3 * KV_HEADS * 32 * (2 * SIZE * size + scales)
+        assert backend.block_bytes == 3 * KV_HEADS * 32 * 2 * size
+        assert backend.info.cache_precision == {"u8": "i8"}.get(precision, precision)
         assert backend.info.own_operators
-        assert not backend.info.batch_invariant  # its float products are ONNX Runtime's
         backend.close()
 
 
-def test_rewrite_gives_a_graph_over_blocks(tmp_path: Path) -> None:
-    found = rewrite(save(packed_model(), tmp_path), CacheType.F16)
+@pytest.mark.parametrize("epsilons", [None, (1e-5, 1e-5)])
+def test_rewrite_gives_a_graph_over_blocks(
+    epsilons: tuple[float, float] | None, tmp_path: Path
+) -> None:
+    found = rewrite(save(packed_model(epsilons=epsilons), tmp_path), CacheType.F16)
     assert found is not None
     assert found.blocks is not None
     graph = onnx.load_from_string(found.model).graph
     assert {node.op_type for node in graph.node} == {"Gather", "PagedAttention", "MatMul"}
     assert [item.name for item in graph.output] == [contract.LOGITS]
     assert not {item.name for item in graph.input} & {contract.QUERY_MAP, contract.SEQLENS_K}
+
+
+def test_rewrite_leaves_norms_that_differ_or_are_of_whole_rows(tmp_path: Path) -> None:
+    differing = rewrite(save(packed_model(epsilons=(1e-5, 1e-6)), tmp_path), CacheType.F16)
+    model = packed_model(epsilons=(1e-5, 1e-5))
+    (weight,) = [one for one in model.graph.initializer if one.name == "norm"]
+    weight.CopyFrom(onnx.numpy_helper.from_array(np.ones(2 * SIZE, np.float32), "norm"))
+    for found in (differing, rewrite(save(model, tmp_path), CacheType.F16)):
+        assert found is not None
+        kinds = [node.op_type for node in onnx.load_from_string(found.model).graph.node]
+        assert kinds.count("SimplifiedLayerNormalization") == 4
+        assert kinds.count("PagedAttention") == 2
 
 
 def _attention(model: Any) -> Any:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.native_attention import BF16, F16, F32, INT8, LOSS, Layer, Texts
+from support.native_attention import BF16, F16, F32, INT8, LOSS, UINT4, Layer, Texts
 
 from nanoaccel.runtime.native import find_operators
 
 OPERATORS = find_operators()
 pytestmark = pytest.mark.skipif(OPERATORS.library is None, reason=OPERATORS.reason)
 PATHS = OPERATORS.paths
-TYPES = {"f32": F32, "f16": F16, "bf16": BF16, "int8": INT8}
+TYPES = {"f32": F32, "f16": F16, "bf16": BF16, "int8": INT8, "uint4": UINT4}
 
 
 @st.composite
@@ -34,6 +35,7 @@ def layers(draw: st.DrawFn) -> Layer:
         window=draw(st.sampled_from([0, 0, 1, 5, 40, 200])),
         softcap=draw(st.sampled_from([0.0, 0.0, 5.0])),
         sinks=draw(st.booleans()),
+        norms=draw(st.booleans()),
     )
 
 
@@ -134,6 +136,27 @@ def test_attention_overwrites_what_is_rolled_back(kind: str) -> None:
     assert same_bits(np.concatenate(found), wanted[41:])
 
 
+@settings(max_examples=20, deadline=None)
+@given(layers(), st.lists(st.integers(1, 300), min_size=1, max_size=3), st.data())
+@pytest.mark.parametrize("path", PATHS)
+def test_attention_tells_what_tokens_draw_exactly_alike_however_texts_are_cut(
+    path: str, layer: Layer, lengths: list[int], data: st.DataObject
+) -> None:
+    texts = Texts(replace(layer, cache_type=F32), lengths, data.draw(st.integers(0, 1 << 30)))
+    texts.scored = np.empty(0)
+    totals = [np.zeros(length) for length in lengths]
+    for counts in cut(data.draw, texts):
+        ends = {index: texts.all[index].done + count for index, count in counts.items()}
+        texts.run(path, counts, parts=data.draw(st.integers(1, 9)))
+        pieces = np.split(texts.scored, np.cumsum([*ends.values()])[:-1])
+        for (index, end), scores in zip(ends.items(), pieces, strict=True):
+            totals[index][:end] += scores
+    for index, total in enumerate(totals):
+        texts.whole(path, index)
+        assert np.array_equal(total, texts.scored)
+        np.testing.assert_allclose(total, texts.weights(index)[0].sum((0, 1)), rtol=1e-5, atol=3e-4)
+
+
 def test_attention_keeps_a_sequence_from_the_numbers_of_another() -> None:
     texts = Texts(Layer(cache_type=BF16), [40, 40])
     wanted = texts.whole(PATHS[0], 0)
@@ -141,6 +164,17 @@ def test_attention_keeps_a_sequence_from_the_numbers_of_another() -> None:
     texts.all[0].done = 0
     found, _ = texts.run(PATHS[0], {0: 40, 1: 40})
     assert same_bits(found, wanted)
+
+
+def test_attention_keeps_4_bits_between_the_least_and_the_highest_of_a_group() -> None:
+    texts = Texts(Layer(head_size=80, cache_type=UINT4), [1])
+    (text,) = texts.all
+    text.values += 3
+    found = texts.whole(PATHS[0], 0).reshape(2, 3, 80)[:, 0]
+    for begin in (0, 32, 64):
+        group = text.values.reshape(2, 80)[:, begin : begin + 32]
+        step = np.ptp(group, axis=1, keepdims=True) / 15
+        assert (np.abs(found[:, begin : begin + 32] - group) <= 0.52 * step).all()
 
 
 def _first(value: int) -> Callable[[np.ndarray], np.ndarray]:

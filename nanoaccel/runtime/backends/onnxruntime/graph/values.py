@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nanoaccel.runtime.backends.onnxruntime.graph import wire
 
-FLOAT, UINT8, INT32, INT64 = 1, 2, 6, 7  # types of tensors, as ONNX numbers them
+FLOAT, UINT8, INT32, INT64, DOUBLE = 1, 2, 6, 7, 11  # types of tensors, as ONNX numbers them
 
 # Fields by message of onnx.proto.
 _NAME, _TYPE = 1, 2  # of a value's info

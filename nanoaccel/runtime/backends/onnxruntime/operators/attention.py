@@ -1,6 +1,7 @@
 """Attention over blocks, and GroupQueryAttention over slots in its place.
 
-PagedAttention (domain nanoaccel), T tokens of B sequences one after the other
+PagedAttention (domain nanoaccel), T tokens of B sequences one after the other, of which S are
+cached or new
   queries       f32 [..., T, heads * size]; without keys and values theirs stand behind them
   keys, values  f32 [..., T, kv_heads * size]; or none
   cache         u8 [blocks, bytes], which is written to
@@ -9,8 +10,14 @@ PagedAttention (domain nanoaccel), T tokens of B sequences one after the other
                 ``StepPlan``
   cosines       f32 [positions, half of what is rotated]; likewise sines; or none
   sinks         f32 [heads], scores without a value; or none
+  query_norm    f32 [size], weights of an RMSNorm of each head before it is rotated; likewise
+                key_norm; or none
+gives
+  attended      f32 [..., T, heads * size]
+  scores        f64 [S], attention that tokens draw from all heads; or none
 attributes num_heads, kv_num_heads, head_size, block_size, cache_type (as ONNX numbers types),
-cache_offset (bytes of other layers in a block), scale, softcap, window (0 is all), interleaved
+cache_offset (bytes of other layers in a block), scale, softcap, window (0 is all), interleaved,
+epsilon (of the norms), scores (whether they are given)
 """
 
 from __future__ import annotations
@@ -23,10 +30,13 @@ from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.runtime.backends.onnxruntime.graph.model import (
     Model,
     Node,
+    Tensor,
     float_attribute,
     integer_attribute,
 )
 from nanoaccel.runtime.backends.onnxruntime.graph.values import (
+    DOUBLE,
+    FLOAT,
     INT32,
     INT64,
     UINT8,
@@ -42,6 +52,8 @@ SEQ_BEGINS, PAST_LENS = "seq_begins", "past_lens"
 BLOCK_IDS, BLOCK_BEGINS = "block_ids", "block_begins"
 
 _KIND, _STOCK = "PagedAttention", "GroupQueryAttention"
+_NORM = "SimplifiedLayerNormalization"
+_EPSILON = 1e-5  # of a norm that names none
 _SLOT_INPUTS = (
     *(contract.QUERY_MAP, contract.TOKEN_MAP, contract.ROW_POSITIONS),
     *(contract.SEQLENS_K, contract.QUERY_SEQLENS, contract.TOTAL_LENGTH),
@@ -56,6 +68,8 @@ BLOCK_INPUTS = {
 # What the operator can do; the library checks it again.
 _SIZES = range(16, 257, 16)
 _EVERYTHING = -1  # a window
+_GROUP = 32  # numbers of a head that share a scale, of UINT4
+_SCALE_BYTES = 4  # one of INT8 in f32, two of UINT4 in f16
 
 
 class CacheType(IntEnum):
@@ -65,16 +79,17 @@ class CacheType(IntEnum):
     INT8 = 3
     F16 = 10
     BF16 = 16
+    UINT4 = 21
 
-    @property
-    def bytes(self) -> int:
-        """Bytes of a number."""
-        return {CacheType.F32: 4, CacheType.INT8: 1}.get(self, 2)
+    def token_bytes(self, size: int) -> int:
+        """Bytes of a head of a token: key, value and the scales of both.
 
-    @property
-    def token_bytes(self) -> int:
-        """Bytes of each head of a token besides its numbers: scales of its key and its value."""
-        return 8 if self is CacheType.INT8 else 0
+        Args:
+            size: Numbers of a head.
+        """
+        bits = {CacheType.F32: 32, CacheType.INT8: 8, CacheType.UINT4: 4}.get(self, 16)
+        scales = {CacheType.INT8: 1, CacheType.UINT4: -(-size // _GROUP)}.get(self, 0)
+        return 2 * (size * bits // 8 + scales * _SCALE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +107,7 @@ class BlockLayout:
     def layer_bytes(self, layer: int) -> int:
         """Bytes of a layer."""
         heads, size = self.layers[layer]
-        return heads * BLOCK_SIZE * (2 * size * self.type.bytes + self.type.token_bytes)
+        return heads * BLOCK_SIZE * self.type.token_bytes(size)
 
     @property
     def block_bytes(self) -> int:
@@ -128,13 +143,21 @@ _KNOWN = frozenset(
 )
 
 
-def page_attention(model: Model, nodes: list[Node], cache_type: CacheType) -> BlockLayout | None:
+def scores_name(layer: int) -> str:
+    """The output that tells what attention tokens draw in a layer."""
+    return f"scores.{layer}"
+
+
+def page_attention(
+    model: Model, nodes: list[Node], cache_type: CacheType, *, scores: bool = False
+) -> BlockLayout | None:
     """Replace attention over slots, and the inputs and outputs that go with it.
 
     Args:
         model: A packed graph, whose inputs and outputs are edited.
         nodes: Its nodes, which are edited.
         cache_type: Type of the cached numbers.
+        scores: Whether each layer tells what attention tokens draw.
 
     Returns:
         What a block holds. None, with nothing changed, where some attention cannot be replaced.
@@ -154,14 +177,17 @@ def page_attention(model: Model, nodes: list[Node], cache_type: CacheType) -> Bl
     for layer, (node, one) in enumerate(zip(stock, found, strict=True)):
         one.back.inputs, one.back.outputs = [], []
         node.kind, node.domain = _KIND, DOMAIN
-        node.inputs, node.outputs = one.inputs, one.outputs
+        told = [scores_name(layer)] if scores else []
+        node.inputs, node.outputs = one.inputs, [*one.outputs, *told]
         node.attributes = {
             **one.attributes,
             "block_size": integer_attribute("block_size", BLOCK_SIZE),
             "cache_type": integer_attribute("cache_type", cache_type),
             "cache_offset": integer_attribute("cache_offset", offset),
+            "scores": integer_attribute("scores", int(scores)),
         }
         offset += layout.layer_bytes(layer)
+        model.outputs |= {name: value_info(name, DOUBLE, ("S",)) for name in told}
     _set_ends(model, layout)
     return layout
 
@@ -195,10 +221,19 @@ def _paged(node: Node, model: Model, wiring: Wiring) -> _Paged | None:
     if kv_heads < 1 or heads % kv_heads or size not in _SIZES or not _is_plain(node):
         return None
     assert size is not None
-    sources = [_packed(node.input(index), wiring) for index in range(3)]
+    gathered = [_packed(node.input(index), wiring) for index in range(3)]
+    sources = [name for name in gathered if name is not None]
     back = wiring.only_user(node.outputs[0])
-    if sources[0] == "" or None in sources or back is None or not _is_gather(back):
+    if sources[0] == "" or len(sources) < 3 or back is None or not _is_gather(back):
         return None
+    norms = [_norm(name, size, model, wiring) for name in sources[:2]]
+    epsilon = _EPSILON
+    if norms[0] is not None and norms[1] is not None and norms[0].epsilon == norms[1].epsilon:
+        epsilon = norms[0].epsilon
+        sources[:2] = [norms[0].source, norms[1].source]
+        weights = [norms[0].weight, norms[1].weight]
+    else:
+        weights = []
     rotates = node.integer("do_rotary", 0) == 1
     tables = [node.input(i) if rotates else "" for i in (_Stock.COSINES, _Stock.SINES)]
     window = node.integer("local_window_size", _EVERYTHING) or 0
@@ -212,15 +247,49 @@ def _paged(node: Node, model: Model, wiring: Wiring) -> _Paged | None:
     reals = {
         "scale": node.real("scale", 0.0) or size**-0.5,
         "softcap": node.real("softcap", 0.0),
+        "epsilon": epsilon,
     }
     inputs = [
-        *(source or "" for source in sources),
+        *_unsplit(sources, wiring),
         *(CACHE, *BLOCK_INPUTS),
-        *(*tables, node.input(_Stock.SINKS)),
+        *(*tables, node.input(_Stock.SINKS), *weights),
     ]
     make: dict[str, bytes] = {name: integer_attribute(name, n) for name, n in integers.items()}
     make |= {name: float_attribute(name, n) for name, n in reals.items()}
     return _Paged(kv_heads, size, inputs, list(back.outputs), make, back)
+
+
+@dataclass(frozen=True, slots=True)
+class _Norm:
+    """An RMSNorm of each head."""
+
+    source: str
+    weight: str
+    epsilon: float
+
+
+def _norm(name: str, size: int, model: Model, wiring: Wiring) -> _Norm | None:
+    """The norm of heads, between two Reshape, that makes a value; None where it is none."""
+    found = []
+    for kind in ("Reshape", _NORM, "Reshape"):
+        node = wiring.maker(name)
+        if node is None or node.kind != kind:
+            return None
+        found.append(node)
+        name = node.input(0)
+    norm = found[1]
+    weight = norm.input(1)
+    if norm.integer("axis", -1) != -1 or model.initializers.get(weight) != Tensor(FLOAT, (size,)):
+        return None
+    return _Norm(name, weight, norm.real("epsilon", _EPSILON))
+
+
+def _unsplit(sources: list[str], wiring: Wiring) -> list[str]:
+    """Queries, keys and values as the Split that they come from read them, where it is one."""
+    split = wiring.maker(sources[0])
+    if split is None or split.kind != "Split" or split.integer("axis", 0) != -1:
+        return sources
+    return [split.input(0), "", ""] if split.outputs == sources else sources
 
 
 def _is_plain(node: Node) -> bool:

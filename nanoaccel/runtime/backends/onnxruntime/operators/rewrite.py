@@ -47,7 +47,9 @@ class Rewritten:
     row_wise: bool
 
 
-def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | None:
+def rewrite(
+    graph: Path, cache_type: CacheType | None = None, *, scores: bool = False
+) -> Rewritten | None:
     """Edit a graph; None when there is nothing to replace, or it cannot be read.
 
     A product, or a mixture of experts, rounds its activations to int8 where it did before, and
@@ -57,14 +59,17 @@ def rewrite(graph: Path, cache_type: CacheType | None = None) -> Rewritten | Non
     Args:
         graph: The .onnx file.
         cache_type: Type of cached numbers, to replace attention where that can be; None leaves it.
+        scores: Whether attention that was replaced tells what tokens of the cache draw.
     """
     try:
-        return _edited(read_model(graph.read_bytes()), cache_type)
+        return _edited(read_model(graph.read_bytes()), cache_type, scores=scores)
     except (OSError, WireError):  # of attributes too, which are read when they are asked for
         return None
 
 
-def _edited(model: Model, cache_type: CacheType | None) -> Rewritten | None:
+def _edited(
+    model: Model, cache_type: CacheType | None, *, scores: bool
+) -> Rewritten | None:
     wiring = Wiring(model, model.nodes)
     own = [
         quantized_linear(node, model, wiring)
@@ -73,7 +78,9 @@ def _edited(model: Model, cache_type: CacheType | None) -> Rewritten | None:
         for node in model.nodes
     ]
     nodes = [new or node for new, node in zip(own, model.nodes, strict=True)]
-    blocks = None if cache_type is None else page_attention(model, nodes, cache_type)
+    blocks = None
+    if cache_type is not None:
+        blocks = page_attention(model, nodes, cache_type, scores=scores)
     if not any(own) and blocks is None:
         return None
     for fuse in FUSIONS:

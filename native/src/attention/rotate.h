@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "attention/storage.h"
+#include "linear/norm.h"
 
 namespace nanoaccel {
 namespace {
@@ -64,7 +65,7 @@ void prepare(const AttentionLayer& layer, const AttentionPass& pass, int64_t tok
   if (norm == nullptr) return rotate<V>(layer, pass, token, x, out);
   alignas(64) float normalized[kLargestHead];
   const int64_t size = layer.cache.size;
-  const Row<V> row = {x, size, norm, inverse_rms<V>(x, size, layer.epsilon)};
+  const Row<V> row = normed_row<V>(x, size, {norm, layer.epsilon, nullptr, false});
   for (int64_t d = 0; d < size; d += kTile) V::store(normalized + d, row.at(d));
   rotate<V>(layer, pass, token, normalized, out);
 }

@@ -67,9 +67,7 @@ def rewrite(
         return None
 
 
-def _edited(
-    model: Model, cache_type: CacheType | None, *, scores: bool
-) -> Rewritten | None:
+def _edited(model: Model, cache_type: CacheType | None, *, scores: bool) -> Rewritten | None:
     wiring = Wiring(model, model.nodes)
     own = [
         quantized_linear(node, model, wiring)

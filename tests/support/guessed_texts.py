@@ -8,13 +8,13 @@ from functools import cache
 from typing import cast
 
 import numpy as np
+from nanoaccel.runtime.kv.slot_tree import SlotNode
 from support.drafters import Always, Guesser, knowing, random_tokens, same
 from support.engines import EOS, VOCAB_SIZE, Bench
 
 from nanoaccel.runtime.backends.fake import Rule, hashed
 from nanoaccel.runtime.kv import KVCache, PagedCache, SlotCache
 from nanoaccel.runtime.kv.prefix_cache import PrefixNode
-from nanoaccel.runtime.kv.slot_tree import SlotNode
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.speculation.drafters import Drafter, DrafterOptions
 from nanoaccel.runtime.speculation.drafters.ngram import NgramDrafter

@@ -77,7 +77,16 @@ struct Avx512Vnni {
     return _mm512_srli_epi32(a, Bits);
   }
   static Int low_byte(Int a) { return _mm512_and_si512(a, _mm512_set1_epi32(255)); }
-  static uint32_t sum(Int a) { return static_cast<uint32_t>(_mm512_reduce_add_epi32(a)); }
+  // What _mm512_reduce_add_epi32 does, which may not overflow.
+  static uint32_t sum(Int a) {
+    const __m256i half =
+        _mm256_add_epi32(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
+    const __m128i quarter =
+        _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    const __m128i pair = _mm_add_epi32(quarter, _mm_shuffle_epi32(quarter, 0x4e));
+    const __m128i all = _mm_add_epi32(pair, _mm_shuffle_epi32(pair, 0xb1));
+    return static_cast<uint32_t>(_mm_cvtsi128_si32(all));
+  }
   static Int load_bytes(const uint8_t* p) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }

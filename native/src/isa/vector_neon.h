@@ -58,6 +58,12 @@ struct Neon {
     *first = each<Float>([&](int i) { return vreinterpretq_f32_u32(vshlq_n_u32(pairs(i), 16)); });
     *second = each<Float>([&](int i) { return vreinterpretq_f32_u32(vandq_u32(pairs(i), upper)); });
   }
+  static void load_nibble_pairs(const uint8_t* p, Float* first, Float* second) {
+    const Int pairs = load_bytes(p);
+    const int32x4_t lower = vdupq_n_s32(15);
+    *first = to_float(each<Int>([&](int i) { return vandq_s32(pairs.part[i], lower); }));
+    *second = to_float(each<Int>([&](int i) { return vshrq_n_s32(pairs.part[i], 4); }));
+  }
   static void store(float* p, Float v) {
     for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, v.part[i]);
   }
@@ -103,6 +109,24 @@ struct Neon {
   static Float abs(Float a) {
     return each<Float>([&](int i) { return vabsq_f32(a.part[i]); });
   }
+  static float max_of(Float a) {
+    const float32x4_t four = greater(greater(a.part[0], a.part[2]), greater(a.part[1], a.part[3]));
+    const float32x4_t two = greater(four, vextq_f32(four, four, 2));
+    return vgetq_lane_f32(greater(two, vextq_f32(two, two, 1)), 0);
+  }
+  static Float where_less(Float a, Float b, Float x, Float y) {
+    return each<Float>(
+        [&](int i) { return vbslq_f32(vcltq_f32(a.part[i], b.part[i]), x.part[i], y.part[i]); });
+  }
+  // The bytes of a table's numbers, each by its place.
+  static Float look_up(const float* table, Int nibbles) {
+    const uint8x16x4_t bytes = vld1q_u8_x4(reinterpret_cast<const uint8_t*>(table));
+    return each<Float>([&](int i) {
+      const uint32x4_t nibble = vandq_u32(vreinterpretq_u32_s32(nibbles.part[i]), vdupq_n_u32(15));
+      const uint32x4_t places = vmlaq_n_u32(vdupq_n_u32(0x03020100U), nibble, 0x04040404U);
+      return vreinterpretq_f32_u8(vqtbl4q_u8(bytes, vreinterpretq_u8_u32(places)));
+    });
+  }
   // What does not fit becomes the least, as on other CPUs.
   static Int round(Float a) {
     return each<Int>([&](int i) {
@@ -120,10 +144,6 @@ struct Neon {
     });
   }
 
-  static Float where_less(Float a, Float b, Float x, Float y) {
-    return each<Float>(
-        [&](int i) { return vbslq_f32(vcltq_f32(a.part[i], b.part[i]), x.part[i], y.part[i]); });
-  }
   static Float look_up_floats(const float* table, Int nibbles) {
     const uint8x16x4_t bytes = vld1q_u8_x4(reinterpret_cast<const uint8_t*>(table));
     return each<Float>([&](int i) {
@@ -140,13 +160,13 @@ struct Neon {
     return each<Int>([&](int i) { return vaddq_s32(a.part[i], b.part[i]); });
   }
   template <int Bits>
-  static Int shift_right(Int x) {
+  static Int shift_right(Int a) {
     return each<Int>([&](int i) {
-      return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(x.part[i]), Bits));
+      return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a.part[i]), Bits));
     });
   }
-  static Int low_byte(Int x) {
-    return each<Int>([&](int i) { return vandq_s32(x.part[i], vdupq_n_s32(255)); });
+  static Int low_byte(Int a) {
+    return each<Int>([&](int i) { return vandq_s32(a.part[i], vdupq_n_s32(255)); });
   }
   static uint32_t sum(Int a) {
     const int32x4_t pairs =
@@ -181,15 +201,14 @@ struct Neon {
   static Codes low(Codes a) {
     return each<Codes>([&](int i) { return vandq_u8(a.part[i], vdupq_n_u8(15)); });
   }
-  static Codes look_up(Codes nibbles, const uint8_t* table) {
-    const uint8x16_t bytes = vld1q_u8(table);
-    return each<Codes>([&](int i) { return vqtbl1q_u8(bytes, nibbles.part[i]); });
-  }
   static Codes high(Codes a) {
     return each<Codes>([&](int i) { return vshrq_n_u8(a.part[i], 4); });
   }
 
  protected:
+  static float32x4_t greater(float32x4_t a, float32x4_t b) {
+    return vbslq_f32(vcgtq_f32(a, b), a, b);
+  }
   static int8x16_t four(const int8_t* q) {
     int32_t bytes;
     std::memcpy(&bytes, q, sizeof bytes);

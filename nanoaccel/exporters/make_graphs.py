@@ -63,9 +63,12 @@ def make_graphs(
         with _left_out_on_failure(target, options, left_out, progress):
             source = None if target.source is None else made[target.source]
             graph = target.build(BuildRequest(artifacts, options, folder, source), progress)
-            checks[target.name] = _check(folder, graph, artifacts, progress)
+            if target.name in options.targets:
+                checks[target.name] = _check(folder, graph, artifacts, progress)
             made[target.name] = graph
     kept = tuple(name for name in options.targets if name in made) or (BASE.name,)
+    if kept[0] not in checks:  # it takes the place of another one
+        checks[kept[0]] = _check(folder, made[kept[0]], artifacts, progress)
     return MadeGraphs(
         [made[name] for name in kept],
         [check for name, check in checks.items() if name in kept],

@@ -29,6 +29,7 @@ class Graph:
     def __init__(self) -> None:
         self._results: list[Any] = []
         self._inputs: list[Any] = []
+        self._kept: list[np.ndarray] = []  # constants share their memory
 
     def add(
         self,
@@ -53,6 +54,7 @@ class Graph:
         kind = ov.Type.u4 if bits == 4 else ov.Type.u8
         flat = codes.ravel()
         octets = flat[::2] | flat[1::2] << 4 if bits == 4 else flat
+        self._kept.append(octets)
         stored = ops.constant(ov.Tensor(octets, ov.Shape(list(shape)), kind))
         middle = np.broadcast_to(points, small if zeros else (1, 1, 1, 1)).astype(np.uint8)
         centred = ops.subtract(ops.convert(stored, "f16"), ops.convert(ops.constant(middle), "f16"))

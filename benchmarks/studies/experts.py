@@ -63,8 +63,7 @@ class Layers:
             places = ["x", f"logits.{layer}", *kept[:2], "", *(("",) if own else ()), *kept[2:]]
             nodes.append(self._node(places, f"y.{layer}", chosen, own, helper))
         info = helper.make_tensor_value_info
-        inputs = [info("x", TensorProto.FLOAT, ["T", self.hidden])]
-        outputs = []
+        inputs, outputs = [info("x", TensorProto.FLOAT, ["T", self.hidden])], []
         for layer in range(self.layers):
             inputs.append(info(f"logits.{layer}", TensorProto.FLOAT, ["T", self.experts]))
             outputs.append(info(f"y.{layer}", TensorProto.FLOAT, ["T", self.hidden]))
@@ -77,21 +76,19 @@ class Layers:
         return made
 
     def _node(self, inputs: list[str], y: str, chosen: int, own: bool, helper: Any) -> Any:
-        common = {"block_size": self.group}
+        more: dict[str, Any] = {"block_size": self.group}
         if own:
-            sizes = {"experts": self.experts, "hidden": self.hidden, "inner": self.inner}
-            more: dict[str, Any] = {"top_k": chosen, "bits": self.bits, "alpha": 1.0, "beta": 0.0}
-            return helper.make_node(
-                "Experts", inputs, [y], domain="nanoaccel", limit=np.inf, **sizes, **more, **common
-            )
-        more = {"k": chosen, "expert_weight_bits": self.bits, "accuracy_level": 4}
+            more |= {"experts": self.experts, "hidden": self.hidden, "inner": self.inner}
+            more |= {"top_k": chosen, "bits": self.bits, "alpha": 1.0, "beta": 0.0, "limit": np.inf}
+            return helper.make_node("Experts", inputs, [y], domain="nanoaccel", **more)
+        more |= {"k": chosen, "expert_weight_bits": self.bits, "accuracy_level": 4}
         more |= {"swiglu_fusion": 1, "normalize_routing_weights": 1}
         more |= {"activation_type": "swiglu", "activation_alpha": 1.0, "activation_beta": 0.0}
-        return helper.make_node("QMoE", inputs, [y], domain="com.microsoft", **more, **common)
+        return helper.make_node("QMoE", inputs, [y], domain="com.microsoft", **more)
 
 
 def experts_pass(layers: Layers, chosen: int, threads: int, own: bool) -> Pass:
-    """A session over all layers; experts are drawn anew for each number of rows."""
+    """A session over all layers; experts are drawn anew in each run."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -101,8 +98,9 @@ def experts_pass(layers: Layers, chosen: int, threads: int, own: bool) -> Pass:
     model = layers.model(chosen, own)
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
+    random = np.random.default_rng(0)
+
     def run(x: NDArray[np.float32]) -> None:
-        random = np.random.default_rng(len(x))
         feeds = {"x": x}
         for layer in range(layers.layers):
             logits = random.normal(size=(len(x), layers.experts)).astype(np.float32)
@@ -134,17 +132,17 @@ def main() -> None:
         "stock": experts_pass(layers, chosen, threads, own=False),
     }
     rows = [int(count) for count in arguments.rows.split(",")]
-    bandwidth, found = measure(engines, rows, layers.hidden, arguments.rounds, threads)
-    active = layers.size(chosen)
+    _, found = measure(engines, rows, layers.hidden, arguments.rounds, threads)
+    share = layers.size(chosen) / layers.size(layers.experts)
     print(f"{machine()}, {threads} threads, {find_operators().described()}: ", end="")
-    print(f"{active / 1e6:.0f} of {layers.size(layers.experts) / 1e6:.0f} MB a row, ", end="")
-    print(f"{bandwidth / 1e9:.1f} GB/s\n\n| rows | ms | all experts / own | stock / own |")
-    print("| --- | --- | --- | --- |")
+    print(f"{layers.size(chosen) / 1e6:.0f} MB of {layers.size(layers.experts) / 1e6:.0f} a row\n")
+    print("| rows | ms | all experts / own | stock / own |\n| --- | --- | --- | --- |")
     for count, own in found["own"].items():
         others = (found[name][count] / own for name in ("all experts", "stock"))
         print(f"| {count} | {own * 1e3:.2f} | " + " | ".join(f"{n:.2f}" for n in others) + " |")
-    read = found["own"][rows[0]] * bandwidth / active
-    print(f"\nAt the bandwidth, {rows[0]} rows take what {read:.2f} times the weights of one take.")
+    if 1 in rows:
+        of_all = found["own"][1] / found["all experts"][1]
+        print(f"\nOne row takes {of_all / share:.2f} times its share of what all experts take.")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class LinearKernel {
     read_numbers(api, info, &source);
     const std::string problem = weights_.pack(source);
     if (!problem.empty()) {
-      throw std::invalid_argument("nanoaccel.Linear: " + name_of_input(api, info, kCodes) + ": " +
+      throw std::invalid_argument("nanoaccel.Linear: " + name_of_input(api, info, kWeights) + ": " +
                                   problem);
     }
   }

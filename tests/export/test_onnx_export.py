@@ -98,7 +98,8 @@ def test_export_for_auto_is_a_bundle(tiny_model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        (Recipe(weights="nf4"), "'nf4' do not go with .*f32, f16, bf16, int8, int4"),
+        (Recipe(weights="fp4"), "'fp4' do not go with .*f32, f16, bf16, int8, int4, nf4"),
+        (Recipe(weights="nf4", embeddings="same"), "embeddings='same' do not go with"),
         (Recipe(methods=("lora-correction",)), "'lora-correction' does not go"),
     ],
 )

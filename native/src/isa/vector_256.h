@@ -94,7 +94,7 @@ struct Vector256 {
     return {_mm256_blendv_ps(y.a, x.a, _mm256_cmp_ps(a.a, b.a, _CMP_LT_OQ)),
             _mm256_blendv_ps(y.b, x.b, _mm256_cmp_ps(a.b, b.b, _CMP_LT_OQ))};
   }
-  static Float look_up_floats(const float* table, Int nibbles) {
+  static Float look_up(const float* table, Int nibbles) {
     const Float halves = load(table);
     return {look_up_eight(halves, nibbles.a), look_up_eight(halves, nibbles.b)};
   }
@@ -144,11 +144,6 @@ struct Vector256 {
     return {_mm256_and_si256(x.a, nibble), _mm256_and_si256(x.b, nibble)};
   }
   static Codes high(Codes x) { return low({_mm256_srli_epi16(x.a, 4), _mm256_srli_epi16(x.b, 4)}); }
-  static Codes look_up(Codes nibbles, const uint8_t* table) {
-    const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(table));
-    const __m256i twice = _mm256_broadcastsi128_si256(bytes);
-    return {_mm256_shuffle_epi8(twice, nibbles.a), _mm256_shuffle_epi8(twice, nibbles.b)};
-  }
 
  protected:
   static __m256i four(const int8_t* q) {

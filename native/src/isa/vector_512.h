@@ -66,7 +66,7 @@ struct Avx512Vnni {
   static Float where_less(Float a, Float b, Float x, Float y) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
   }
-  static Float look_up_floats(const float* table, Int nibbles) {
+  static Float look_up(const float* table, Int nibbles) {
     return _mm512_permutexvar_ps(nibbles, _mm512_loadu_ps(table));
   }
 
@@ -101,10 +101,6 @@ struct Avx512Vnni {
   static Codes load_codes(const uint8_t* p) { return _mm512_loadu_si512(p); }
   static Codes low(Codes a) { return _mm512_and_si512(a, _mm512_set1_epi8(15)); }
   static Codes high(Codes a) { return low(_mm512_srli_epi16(a, 4)); }
-  static Codes look_up(Codes nibbles, const uint8_t* table) {
-    const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(table));
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(bytes), nibbles);
-  }
   static Int dot_nibbles(Int sum, Codes low, Codes high, const int8_t* q) {
     return dot_bytes(dot_bytes(sum, low, q), high, q + 4);
   }

@@ -110,7 +110,7 @@ struct Scalar {
     return each<Float>([&](int i) { return a.lane[i] < b.lane[i] ? x.lane[i] : y.lane[i]; });
   }
   // The numbers of a table of 16 that the lowest four bits of each lane stand for.
-  static Float look_up_floats(const float* table, Int nibbles) {
+  static Float look_up(const float* table, Int nibbles) {
     return each<Float>([&](int i) { return table[nibbles.lane[i] & 15]; });
   }
 
@@ -166,11 +166,6 @@ struct Scalar {
   static Codes high(Codes a) {
     for (uint8_t& byte : a.byte) byte = static_cast<uint8_t>(byte >> 4U);
     return a;
-  }
-  // The bytes of a table, 16 of them at a multiple of 16, that nibbles stand for.
-  static Codes look_up(Codes nibbles, const uint8_t* table) {
-    for (uint8_t& byte : nibbles.byte) byte = table[byte];
-    return nibbles;
   }
   static Int dot_nibbles(Int sum, Codes low, Codes high, const int8_t* q) {
     return dot_bytes(dot_bytes(sum, low, q), high, q + 4);

@@ -53,7 +53,10 @@ class FloatLinearKernel {
     source.gated = attribute(api, info, "gated") != 0;
     read_numbers(api, info, &source);
     const std::string problem = weights_.pack(source);
-    if (!problem.empty()) throw std::invalid_argument("nanoaccel.FloatLinear: " + problem);
+    if (!problem.empty()) {
+      throw std::invalid_argument("nanoaccel.FloatLinear: " + name_of_input(api, info, kWeights) +
+                                  ": " + problem);
+    }
   }
 
   const Api& api() const { return around_.api(); }

@@ -35,6 +35,11 @@ def check_recipe(recipe: Recipe) -> None:
             f"weights={recipe.weights!r} do not go with runtime='onnx'",
             f"ONNX Runtime computes with {', '.join(WEIGHTS)}",
         )
+    if recipe.weights == "nf4" and recipe.embeddings == "same":
+        raise ConfigError(
+            "embeddings='same' do not go with weights='nf4' and runtime='onnx'",
+            "ONNX Runtime looks up in int8 and floats: choose one of them for embeddings",
+        )
     if "lora-correction" in recipe.methods:
         raise ConfigError(
             "method 'lora-correction' does not go with runtime='onnx'",

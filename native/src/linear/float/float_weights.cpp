@@ -1,9 +1,10 @@
 #include "linear/float/float_weights.h"
 
+#include <cmath>
 #include <cstring>
 
 #include "linear/float/numbers.h"
-#include "linear/table.h"
+#include "linear/float/table.h"
 
 namespace nanoaccel {
 namespace {
@@ -40,6 +41,16 @@ std::string floats_problem(const FloatSource& s) {
   return s.values.size == s.inputs * s.outputs * bytes ? "" : "the weights do not fit K and N";
 }
 
+bool all_finite(const FloatSource& s) {
+  for (int64_t i = 0; i < s.scales.size; ++i) {
+    if (!std::isfinite(s.scales.data[i])) return false;
+  }
+  for (int64_t i = 0; i < s.half_scales.size; ++i) {
+    if ((s.half_scales.data[i] & 0x7c00U) == 0x7c00U) return false;
+  }
+  return true;
+}
+
 std::string codes_problem(const FloatSource& s) {
   if (s.bits != 4 && s.bits != 8) return "bits is neither 4 nor 8";
   if (s.group < kTile || s.group % kTile != 0 || s.group > kMostInputs) {
@@ -52,6 +63,7 @@ std::string codes_problem(const FloatSource& s) {
   if (own_groups(scales_of(s), s.outputs, groups) == 0) {
     return "scales do not fit K, N and block_size";
   }
+  if (!all_finite(s)) return "scales are not finite";
   if (s.zeros.data == nullptr) return "";
   const bool fits = s.bits == 4 ? s.zeros.size == s.outputs * ((groups + 1) / 2)
                                 : own_groups(s.zeros.size, s.outputs, groups) != 0;

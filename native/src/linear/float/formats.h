@@ -63,7 +63,7 @@ struct Nibbles {
 
   explicit Nibbles(const uint8_t* p) : word(V::load_words(p)) {}
   typename V::Float next(const Group& group) {
-    const typename V::Float value = V::look_up_floats(group.table, word);
+    const typename V::Float value = V::look_up(group.table, word);
     word = V::template shift_right<4>(word);
     return V::mul(V::add(value, group.zero), group.scale);
   }

@@ -141,6 +141,7 @@ MALFORMED = {
     "block_size is no multiple": CODES.with_(group=40),
     "codes do not fit": CODES.with_(values=CODES.values[:-1]),
     "scales do not fit": CODES.with_(scales=CODES.scales[:, :3]),
+    "scales are not finite": CODES.with_(scales=np.full_like(CODES.scales, np.inf)),
     "zero points do not fit": CODES.with_(zeros=CODES.zeros[:, :1]),
     "block_size does not divide": code_matrix(RNG, 100, 32, "nf4"),
     "zero points do": NF4.with_(zeros=CODES.zeros),

@@ -2,6 +2,7 @@
 
 #include "isa/path.h"
 #include "linear/linear.h"
+#include "memory/file_pages.h"
 #include "ort/float_op.h"
 #include "ort/session_pool.h"
 #include "ort/tensor.h"
@@ -22,6 +23,12 @@ template <class T>
 Numbers<T> numbers(const Tensor& tensor, ElementType type, const char* name) {
   if (tensor.type != type) throw std::invalid_argument(std::string(name) + " has another type");
   return {static_cast<const T*>(tensor.data), tensor.size()};
+}
+
+// What was packed is not read again, and need not stay in memory beside it.
+template <class T>
+void release(const Numbers<T>& numbers) {
+  release_file_pages(numbers.data, static_cast<size_t>(numbers.size) * sizeof(T));
 }
 
 class LinearKernel {
@@ -51,6 +58,10 @@ class LinearKernel {
     has_residual_ = is_given(api, info, kResidual);
     const std::string problem = weights_.pack(source);
     if (!problem.empty()) throw std::invalid_argument("nanoaccel.Linear: " + problem);
+    release(source.codes);
+    release(source.scales);
+    release(source.half_scales);
+    release(source.zeros);
   }
 
   const Api& api() const { return api_; }

@@ -121,7 +121,7 @@ struct Int8Storage : Ungrouped<V> {
   static Scales encode(const float* x, int64_t size, Element* out) {
     Float most = V::set(0.0F);
     for (int64_t i = 0; i < size; i += kCacheTile) most = V::max(most, V::abs(V::load(x + i)));
-    const float maximum = max_lane<V>(most);
+    const float maximum = V::max_of(most);
     const bool some = maximum > kLeastMaximum;
     const Float inverse = V::set(some ? 127.0F / maximum : 0.0F);
     for (int64_t i = 0; i < size; i += kCacheTile) {

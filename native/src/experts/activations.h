@@ -36,7 +36,7 @@ class Activations {
             all_.padded,
             all_.codes + range.begin * all_.padded,
             all_.scales + range.begin * all_.groups,
-            all_.negated_sums + range.begin * all_.groups};
+            all_.starts + range.begin * all_.groups};
   }
   ActivationView row(int64_t index) const { return rows({index, index + 1}); }
 
@@ -59,7 +59,7 @@ inline void gather_row(const ActivationView& from, const ActivationView& to, int
   for (int64_t g = 0; g < to.groups; ++g) {
     const int64_t at = begin * to.groups + g * rows + row - begin;
     to.scales[at] = from.scales[g];
-    to.negated_sums[at] = from.negated_sums[g];
+    to.starts[at] = from.starts[g];
   }
 }
 

@@ -89,6 +89,15 @@ struct Scalar {
   static Float abs(Float a) {
     return each<Float>([&](int i) { return std::fabs(a.lane[i]); });
   }
+  // The most of all lanes, by halves: one order on every path, which tells for what is no number.
+  static float max_of(Float a) {
+    for (int half = 8; half > 0; half /= 2) {
+      for (int i = 0; i < half; ++i) {
+        if (!(a.lane[i] > a.lane[i + half])) a.lane[i] = a.lane[i + half];
+      }
+    }
+    return a.lane[0];
+  }
   static Int round(Float a) {
     return each<Int>([&](int i) { return to_int(a.lane[i]); });
   }

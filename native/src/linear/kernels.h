@@ -34,7 +34,7 @@ struct LinearView {
   const uint8_t* zeros;  // the same; nullptr is the middle of the range
 };
 
-// Activations of some rows in int8, a scale and a negated sum for each group.
+// Activations of some rows in int8, a scale and a start for each group.
 //
 // Rows stand in blocks of as many as a path multiplies together, the last block with fewer, so
 // that a block is one stream: its codes are [k / 8][row][8], the others [group][row].
@@ -44,7 +44,9 @@ struct ActivationView {
   int64_t padded;  // values of k, groups times their size
   int8_t* codes;
   float* scales;
-  uint32_t* negated_sums;  // the lower 16 bits count
+  // Minus the sum of a group's codes, of which the lower 16 bits count; where there are no zero
+  // points, that times the middle of the range: what its sums begin with.
+  uint32_t* starts;
 };
 
 // Rows of a block that begins at a row.

@@ -8,20 +8,20 @@ namespace {
 
 constexpr int64_t kMostRows = 1024;        // at a time; bounds the memory for activations
 constexpr int64_t kRowsApart = 32;         // fewer rows are not divided between threads
-constexpr int64_t kSerialNumbers = 16384;  // fewer are quantized faster than threads are woken
+constexpr int64_t kSerialNumbers = 32768;  // fewer are quantized faster than threads are woken
 
 // Activations of the calling thread; it grows, and never shrinks.
 struct Scratch {
   std::vector<int8_t> codes;
   std::vector<float> scales;
-  std::vector<uint32_t> sums;
+  std::vector<uint32_t> starts;
 
   ActivationView view(const LinearView& w, int64_t rows) {
     const int64_t padded = w.groups * w.group;
     grow(codes, rows * padded);
     grow(scales, rows * w.groups);
-    grow(sums, rows * w.groups);
-    return {rows, w.groups, padded, codes.data(), scales.data(), sums.data()};
+    grow(starts, rows * w.groups);
+    return {rows, w.groups, padded, codes.data(), scales.data(), starts.data()};
   }
 
   template <class T>

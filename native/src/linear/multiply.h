@@ -1,6 +1,8 @@
 // Products of rows of activations with tiles of weights.
 #pragma once
 
+#include <cstddef>
+
 #include "linear/finish.h"
 #include "linear/kernels.h"
 #include "linear/pairs.h"
@@ -9,11 +11,13 @@ namespace nanoaccel {
 namespace {
 
 constexpr int64_t kRowBlockBytes = 384 << 10;  // of activations that stay in the second-level cache
-constexpr int kPrefetchBytes = 2048;
+constexpr int64_t kChunkBytes = 4096;          // of codes that blocks of rows share while cached
+constexpr int64_t kBlocksTogether = 4;
+constexpr int kPrefetchBytes = 8192;
 
 // Adds the products of M rows and T tiles over eight values of k to their sums.
-template <class V, int M, int Bits, int T>
-inline void add_step(const uint8_t* codes, const int8_t* q, typename V::Int (&sums)[T][M]) {
+template <class V, int M, int Bits, int T, class Sum>
+inline void add_step(const uint8_t* codes, const int8_t* q, Sum (&sums)[T][M]) {
 #pragma GCC unroll 2
   for (int half = 0; half < (Bits == 4 ? 1 : 2); ++half, codes += kUnitTiles * kTileBytes) {
     typename V::Codes low[T];
@@ -52,31 +56,41 @@ inline typename V::Int load_zeros(const LinearView& w, int64_t block) {
   return V::add_int(V::load_bytes(w.zeros + block * kTile), V::set_int(-kOffset));
 }
 
-// The M rows of a block times T tiles of a unit, from the tile ``first`` on.
-//
-// The totals stay in memory, which a call of its own makes sure of: the sums need the registers.
+// What the sums of M rows and T tiles begin with: minus the zero points times the activations.
 template <class V, int M, int Bits, int T>
-__attribute__((noinline)) void tile_products(const LinearView& w, const ActivationView& a,
-                                             int64_t row, int64_t unit, int first,
-                                             float (*totals)[M][kTile]) {
-  constexpr int64_t kStepBytes = kTileBytes * kUnitTiles * Bits / 4;
-  const uint8_t* codes = w.codes + unit * a.padded / kStep * kStepBytes + first * kTileBytes;
-  const int8_t* q = a.codes + row * a.padded;
-  const float* scales = a.scales + row * a.groups;
-  const uint32_t* negated_sums = a.negated_sums + row * a.groups;
-  for (int t = 0; t < T; ++t) {
-    for (int m = 0; m < M; ++m) V::store(totals[t][m], V::set(0.0F));
-  }
-  constexpr bool kPaired = V::kPairs && M > 1;
-  for (int64_t g = 0; g < w.groups; ++g, scales += M, negated_sums += M) {
-    const int64_t block = (unit * w.groups + g) * kUnitTiles + first;
-    typename V::Int sums[T][M];
+inline void begin_sums(const LinearView& w, int64_t block, const uint32_t* starts,
+                       typename V::Int (&sums)[T][M]) {
 #pragma GCC unroll 2
-    for (int t = 0; t < T; ++t) {
+  for (int t = 0; t < T; ++t) {
+    if (w.zeros == nullptr) {
+#pragma GCC unroll 8
+      for (int m = 0; m < M; ++m) sums[t][m] = V::set_int(static_cast<int32_t>(starts[m]));
+    } else {
       const typename V::Int zero = load_zeros<V, Bits>(w, block + t);
 #pragma GCC unroll 8
-      for (int m = 0; m < M; ++m) sums[t][m] = V::mul_low(zero, negated_sums + m);
+      for (int m = 0; m < M; ++m) sums[t][m] = V::mul_low(zero, starts + m);
     }
+  }
+}
+
+// The M rows of a block times T tiles of a unit, from the tile ``first`` on, over some groups.
+//
+// The totals stay in memory: the sums need the registers.
+template <class V, int M, int Bits, int T>
+__attribute__((noinline)) void add_groups(const LinearView& w, const ActivationView& a, int64_t row,
+                                          int64_t unit, int first, Range groups, float* totals) {
+  constexpr int64_t kStepBytes = kTileBytes * kUnitTiles * Bits / 4;
+  const int64_t k_begin = groups.begin * w.group;
+  const uint8_t* codes =
+      w.codes + (unit * a.padded + k_begin) / kStep * kStepBytes + first * kTileBytes;
+  const int8_t* q = a.codes + row * a.padded + k_begin * M;
+  const float* scales = a.scales + row * a.groups + groups.begin * M;
+  const uint32_t* starts = a.starts + row * a.groups + groups.begin * M;
+  constexpr bool kPaired = V::kPairs && M > 1;
+  for (int64_t g = groups.begin; g < groups.end; ++g, scales += M, starts += M) {
+    const int64_t block = (unit * w.groups + g) * kUnitTiles + first;
+    typename V::Int sums[T][M];
+    begin_sums<V, M, Bits, T>(w, block, starts, sums);
     if constexpr (kPaired) join_rows<V>(sums);
     for (int k = 0; k < w.group; k += kStep, codes += kStepBytes, q += M * kStep) {
       if constexpr (kPaired) {
@@ -86,58 +100,85 @@ __attribute__((noinline)) void tile_products(const LinearView& w, const Activati
       }
     }
     if constexpr (kPaired) split_rows<V>(sums);
+    __asm__ volatile("" ::: "memory");  // else the totals take registers, and the sums are spilled
 #pragma GCC unroll 2
     for (int t = 0; t < T; ++t) {
       const typename V::Float scale = load_scales<V>(w, block + t);
+      float* total = totals + static_cast<ptrdiff_t>((first + t) * M * kTile);
 #pragma GCC unroll 8
-      for (int m = 0; m < M; ++m) {
+      for (int m = 0; m < M; ++m, total += kTile) {
         const auto both = V::mul(scale, V::set(scales[m]));
-        float* total = totals[t][m];
         V::store(total, V::fma(V::to_float(sums[t][m]), both, V::load(total)));
       }
     }
   }
 }
 
-template <class V, int M, int Bits>
-void unit_product(const LinearView& w, const ActivationView& a, const OutputView& out, int64_t row,
-                  int64_t unit) {
-  constexpr int kTogether = V::tiles(M);
-  alignas(kTileBytes) float totals[kUnitTiles][M][kTile];
-  for (int t = 0; t < kUnitTiles; t += kTogether) {
-    tile_products<V, M, Bits, kTogether>(w, a, row, unit, t, totals + t);
-  }
-  for (int m = 0; m < M; ++m) {
-    finish<V>(out, row + m, unit, V::load(totals[0][m]), V::load(totals[1][m]));
+// Finishes the rows of a block, whose totals are [tile][row][16].
+template <class V>
+void finish_block(const OutputView& out, int64_t row, int64_t rows, int64_t unit,
+                  const float* totals) {
+  for (int64_t m = 0; m < rows; ++m) {
+    finish<V>(out, row + m, unit, V::load(totals + m * kTile),
+              V::load(totals + (rows + m) * kTile));
   }
 }
 
-// The rows of a block times one unit.
-template <class V, int Bits>
-void rows_product(const LinearView& w, const ActivationView& a, const OutputView& out, int64_t row,
-                  int64_t rows, int64_t unit) {
-  switch (rows) {
-    case 1:
-      return unit_product<V, 1, Bits>(w, a, out, row, unit);
-    case 2:
-      return unit_product<V, 2, Bits>(w, a, out, row, unit);
-    case 3:
-      return unit_product<V, 3, Bits>(w, a, out, row, unit);
-    case 4:
-      return unit_product<V, 4, Bits>(w, a, out, row, unit);
-    default:
-      break;
+using AddGroups = void (*)(const LinearView&, const ActivationView&, int64_t row, int64_t unit,
+                           Range groups, float* totals);
+
+template <class V, int M, int Bits>
+void add_unit(const LinearView& w, const ActivationView& a, int64_t row, int64_t unit, Range groups,
+              float* totals) {
+  constexpr int kTogether = V::tiles(M);
+  for (int t = 0; t < kUnitTiles; t += kTogether) {
+    add_groups<V, M, Bits, kTogether>(w, a, row, unit, t, groups, totals);
   }
-  if constexpr (V::kRows == 8) {
-    switch (rows) {
-      case 5:
-        return unit_product<V, 5, Bits>(w, a, out, row, unit);
-      case 6:
-        return unit_product<V, 6, Bits>(w, a, out, row, unit);
-      case 7:
-        return unit_product<V, 7, Bits>(w, a, out, row, unit);
-      default:
-        return unit_product<V, 8, Bits>(w, a, out, row, unit);
+}
+
+// The kernel for a block of so many rows.
+template <class V, int Bits, int M = V::kRows>
+AddGroups kernel_of(int64_t rows) {
+  if constexpr (M > 1) {
+    if (rows < M) return kernel_of<V, Bits, M - 1>(rows);
+  }
+  return add_unit<V, M, Bits>;
+}
+
+// A block of rows while it is multiplied with a unit.
+struct Block {
+  int64_t row;
+  int64_t rows;
+  AddGroups add;
+};
+
+// Some blocks of rows times some units. Blocks take turns after a few groups, so that codes come
+// from memory once, and while one block computes the next codes arrive.
+template <class V, int Bits>
+void blocks_product(const LinearView& w, const ActivationView& a, const OutputView& out, Range rows,
+                    Range units) {
+  constexpr int64_t kTotals = kUnitTiles * V::kRows * kTile;
+  alignas(kTileBytes) float totals[kBlocksTogether * kTotals];
+  Block blocks[kBlocksTogether];
+  int count = 0;
+  for (int64_t row = rows.begin; row < rows.end; row += V::kRows, ++count) {
+    const int64_t size = block_rows(a.rows, row, V::kRows);
+    blocks[count] = {row, size, kernel_of<V, Bits>(size)};
+  }
+  int64_t chunk = kChunkBytes / (w.group * kUnitTiles * kTile * Bits / 8);
+  if (count == 1) chunk = w.groups;
+  if (chunk < 1) chunk = 1;
+  for (int64_t unit = units.begin; unit < units.end; ++unit) {
+    const int64_t used = (count - 1) * kTotals + blocks[count - 1].rows * kUnitTiles * kTile;
+    for (int64_t i = 0; i < used; i += kTile) V::store(totals + i, V::set(0.0F));
+    for (int64_t g = 0; g < w.groups; g += chunk) {
+      const Range groups = {g, g + block_rows(w.groups, g, chunk)};
+      for (int i = 0; i < count; ++i) {
+        blocks[i].add(w, a, blocks[i].row, unit, groups, totals + i * kTotals);
+      }
+    }
+    for (int i = 0; i < count; ++i) {
+      finish_block<V>(out, blocks[i].row, blocks[i].rows, unit, totals + i * kTotals);
     }
   }
 }
@@ -145,14 +186,19 @@ void rows_product(const LinearView& w, const ActivationView& a, const OutputView
 template <class V>
 void multiply(const LinearView& w, const ActivationView& a, const OutputView& out, Range rows,
               Range units) {
-  const auto product = w.bits == 4 ? rows_product<V, 4> : rows_product<V, 8>;
-  int64_t block = kRowBlockBytes / a.padded / V::kRows * V::kRows;
-  if (block < V::kRows) block = V::kRows;
-  for (int64_t begin = rows.begin; begin < rows.end; begin += block) {
-    const int64_t end = begin + block < rows.end ? begin + block : rows.end;
+  constexpr int64_t kTogether = V::kRows * kBlocksTogether;
+  const auto product = w.bits == 4 ? blocks_product<V, 4> : blocks_product<V, 8>;
+  int64_t cached = kRowBlockBytes / a.padded / kTogether * kTogether;
+  if (cached < kTogether) cached = kTogether;
+  for (int64_t begin = rows.begin; begin < rows.end; begin += cached) {
+    const int64_t end = begin + block_rows(rows.end, begin, cached);
+    if (end - begin <= kTogether) {
+      product(w, a, out, {begin, end}, units);
+      continue;
+    }
     for (int64_t unit = units.begin; unit < units.end; ++unit) {
-      for (int64_t row = begin; row < end; row += V::kRows) {
-        product(w, a, out, row, block_rows(a.rows, row, V::kRows), unit);
+      for (int64_t row = begin; row < end; row += kTogether) {
+        product(w, a, out, {row, row + block_rows(end, row, kTogether)}, {unit, unit + 1});
       }
     }
   }

@@ -10,29 +10,37 @@ namespace {
 // Below it the inverse scale would overflow; such a group is taken as zeros.
 constexpr float kLeastMaximum = 1e-35F;
 
+// What zero points are multiplied with; where there are none, the product itself.
 template <class V>
-float max_lane(typename V::Float v) {
-  float lanes[kTile];
-  V::store(lanes, v);
-  float most = 0.0F;
-  for (float lane : lanes) most = lane > most ? lane : most;
-  return most;
+uint32_t start_of(const LinearView& w, uint32_t sum) {
+  if (w.zeros != nullptr) return (0U - sum) & 0xffffU;
+  const int offset = w.bits == 8 ? V::kByteOffset : 0;
+  return (0U - sum) * static_cast<uint32_t>((1 << (w.bits - 1)) - offset);
 }
 
-// One row into its place among the rows of its block.
+// Up to 16 groups of a row, from the group ``first`` on, into their place among the rows of a
+// block.
 template <class V>
-void quantize_row(const LinearView& w, const Row<V>& row, const ActivationView& out, int64_t begin,
-                  int64_t place, int64_t rows) {
-  int8_t* codes = out.codes + begin * out.padded + place * kStep;
-  for (int64_t g = 0; g < w.groups; ++g) {
-    const int64_t first = g * w.group;
+void quantize_groups(const LinearView& w, const Row<V>& row, const ActivationView& out, int64_t at,
+                     int64_t rows, Range groups, int8_t* codes) {
+  float scales[kTile] = {};
+  float inverses[kTile];
+  for (int64_t g = groups.begin; g < groups.end; ++g) {
     typename V::Float most = V::set(0.0F);
-    for (int64_t k = first; k < first + w.group; k += kTile) most = V::max(most, V::abs(row.at(k)));
-    const float maximum = max_lane<V>(most);
-    const bool some = maximum > kLeastMaximum;
-    const typename V::Float inverse = V::set(some ? 127.0F / maximum : 0.0F);
+    for (int64_t k = g * w.group; k < (g + 1) * w.group; k += kTile) {
+      most = V::max(most, V::abs(row.at(k)));
+    }
+    const float maximum = V::max_of(most);
+    scales[g - groups.begin] = maximum > kLeastMaximum ? maximum : 0.0F;
+  }
+  const typename V::Float maxima = V::load(scales);
+  V::store(inverses, V::div(V::set(127.0F), maxima));
+  V::store(scales, V::div(maxima, V::set(127.0F)));
+  for (int64_t g = groups.begin; g < groups.end; ++g, at += rows) {
+    const float scale = scales[g - groups.begin];
+    const typename V::Float inverse = V::set(scale == 0.0F ? 0.0F : inverses[g - groups.begin]);
     typename V::Int sum = V::set_int(0);
-    for (int64_t k = first; k < first + w.group; k += kTile, codes += 2 * kStep * rows) {
+    for (int64_t k = g * w.group; k < (g + 1) * w.group; k += kTile, codes += 2 * kStep * rows) {
       const typename V::Int q = V::round(V::mul(row.at(k), inverse));
       sum = V::add_int(sum, q);
       int8_t both[2 * kStep];
@@ -40,9 +48,8 @@ void quantize_row(const LinearView& w, const Row<V>& row, const ActivationView& 
       __builtin_memcpy(codes, both, kStep);
       __builtin_memcpy(codes + kStep * rows, both + kStep, kStep);
     }
-    const int64_t at = begin * w.groups + g * rows + place;
-    out.scales[at] = some ? maximum / 127.0F : 0.0F;
-    out.negated_sums[at] = (0U - V::sum(sum)) & 0xffffU;
+    out.scales[at] = scale;
+    out.starts[at] = start_of<V>(w, V::sum(sum));
   }
 }
 
@@ -52,7 +59,13 @@ void quantize(const LinearView& w, const NormView& norm, const float* x, const A
   for (int64_t m = rows.begin; m < rows.end; ++m) {
     const Row<V> row = normed_row<V>(x + m * w.inputs, w.inputs, norm);
     const int64_t begin = m / V::kRows * V::kRows;
-    quantize_row<V>(w, row, out, begin, m - begin, block_rows(out.rows, begin, V::kRows));
+    const int64_t count = block_rows(out.rows, begin, V::kRows);
+    const int64_t place = m - begin;
+    for (int64_t g = 0; g < w.groups; g += kTile) {
+      const Range groups = {g, g + block_rows(w.groups, g, kTile)};
+      quantize_groups<V>(w, row, out, begin * w.groups + g * count + place, count, groups,
+                         out.codes + begin * out.padded + (g * w.group * count + place * kStep));
+    }
   }
 }
 

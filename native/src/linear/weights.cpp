@@ -76,20 +76,23 @@ bool all_half(const LinearSource& s) {
 }
 
 // Eight nibbles 0..7 in the order 0 4 1 5 2 6 3 7.
-uint32_t interleave_nibbles(uint32_t x) {
+inline uint32_t interleave_nibbles(uint32_t x) {
   uint32_t swapped = (x ^ (x >> 8U)) & 0x0000ff00U;
   x ^= swapped ^ (swapped << 8U);
   swapped = (x ^ (x >> 4U)) & 0x00f000f0U;
   return x ^ swapped ^ (swapped << 4U);
 }
 
-// One row's codes into its lane of a unit: four bytes of every tile's 64.
-void pack_codes(const uint8_t* source, int64_t bytes, bool nibbles, uint8_t* lane) {
-  for (int64_t i = 0; i < bytes; i += 4, lane += kUnitTiles * kTileBytes) {
-    uint32_t four;
-    std::memcpy(&four, source + i, sizeof four);
-    if (nibbles) four = interleave_nibbles(four);
-    std::memcpy(lane, &four, sizeof four);
+// The codes of 16 rows into their tile of a unit: four bytes of each row in turn make its 64.
+template <bool Nibbles>
+void pack_tile(const uint8_t* const (&rows)[kTile], int64_t bytes, uint8_t* tile) {
+  for (int64_t i = 0; i < bytes; i += 4, tile += kUnitTiles * kTileBytes) {
+    uint32_t fours[kTile];
+    for (int lane = 0; lane < kTile; ++lane) std::memcpy(fours + lane, rows[lane] + i, 4);
+    if (Nibbles) {
+      for (uint32_t& four : fours) four = interleave_nibbles(four);
+    }
+    std::memcpy(tile, fours, sizeof fours);
   }
 }
 
@@ -109,6 +112,12 @@ std::string PackedWeights::pack(const LinearSource& source) {
   if (problem.empty()) problem = size_problem(source);
   if (problem.empty() && !all_finite(source)) problem = "scales are not finite";
   if (!problem.empty()) return problem;
+  allocate(source);
+  for (int64_t unit = 0; unit < view_.units; ++unit) pack_unit(source, unit);
+  return "";
+}
+
+void PackedWeights::allocate(const LinearSource& source) {
   gated_ = source.gated;
   outputs_ = gated_ ? source.outputs / 2 : source.outputs;
   const int64_t unit_outputs = gated_ ? kTile : kTile * kUnitTiles;
@@ -136,27 +145,49 @@ std::string PackedWeights::pack(const LinearSource& source) {
     next += bias;
   }
   if (zeros > 0) view_.zeros = zeros_ = next;
-  for (int64_t row = 0; row < source.outputs; ++row) {
-    // Rows that are missing stay zeros: a scale of 0 makes their outputs 0.
-    const int64_t column = row % outputs_;
-    const int64_t lane = row / outputs_ * kTile + column % unit_outputs;
-    pack_row(source, row, column / unit_outputs, lane);
-  }
-  return "";
 }
 
-void PackedWeights::pack_row(const LinearSource& s, int64_t row, int64_t unit, int64_t lane) {
+// The row of the source that stands in a lane of a unit, -1 for none.
+int64_t PackedWeights::row_of(const LinearSource& source, int64_t unit, int64_t lane) const {
+  if (!gated_) {
+    const int64_t row = unit * kUnitTiles * kTile + lane;
+    return row < source.outputs ? row : -1;
+  }
+  const int64_t column = unit * kTile + lane % kTile;
+  return column < outputs_ ? lane / kTile * outputs_ + column : -1;
+}
+
+void PackedWeights::pack_unit(const LinearSource& source, int64_t unit) {
+  const int64_t row_bytes = view_.groups * source.group * source.bits / 8;
+  for (int64_t tile = 0; tile < kUnitTiles; ++tile) {
+    const uint8_t* rows[kTile];
+    int64_t last = -1;
+    for (int64_t i = 0; i < kTile; ++i) {
+      const int64_t lane = tile * kTile + i;
+      const int64_t row = row_of(source, unit, lane);
+      // A missing row's codes may be any: its scales are zeros, and its outputs are not written.
+      if (row >= 0) {
+        last = row;
+        pack_numbers(source, row, unit, lane);
+      }
+      rows[i] = source.codes.data + std::max<int64_t>(last, 0) * row_bytes;
+    }
+    if (last < 0) continue;
+    uint8_t* to = codes_ + unit * row_bytes * kUnitTiles * kTile + tile * kTileBytes;
+    (source.bits == 4 ? pack_tile<true> : pack_tile<false>)(rows, row_bytes, to);
+  }
+}
+
+// Scales, zero points and bias of a row.
+void PackedWeights::pack_numbers(const LinearSource& s, int64_t row, int64_t unit, int64_t lane) {
   const int64_t groups = view_.groups;
-  const int64_t row_bytes = groups * s.group * s.bits / 8;
   const int64_t own = (s.scales.data != nullptr ? s.scales.size : s.half_scales.size) / s.outputs;
+  const int64_t shared = groups / own;
   constexpr int64_t kLanes = kUnitTiles * kTile;
-  const int64_t in_unit = lane / kTile * kTileBytes + lane % kTile * 4;
-  pack_codes(s.codes.data + row * row_bytes, row_bytes, s.bits == 4,
-             codes_ + unit * row_bytes * kLanes + in_unit);
   if (bias_ != nullptr) bias_[unit * kLanes + lane] = s.bias.data[row];
-  for (int64_t group = 0; group < groups; ++group) {
-    const int64_t from = row * own + group * own / groups;
-    const int64_t to = (unit * groups + group) * kLanes + lane;
+  int64_t to = unit * groups * kLanes + lane;
+  for (int64_t group = 0; group < groups; ++group, to += kLanes) {
+    const int64_t from = row * own + (shared == 1 ? group : group / shared);
     if (!view_.half) {
       static_cast<float*>(scales_)[to] = s.scales.data[from];
     } else if (s.scales.data == nullptr) {

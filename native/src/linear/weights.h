@@ -42,7 +42,10 @@ class PackedWeights {
   int64_t outputs() const { return outputs_; }  // columns of the result
 
  private:
-  void pack_row(const LinearSource& source, int64_t row, int64_t unit, int64_t lane);
+  void allocate(const LinearSource& source);
+  void pack_unit(const LinearSource& source, int64_t unit);
+  int64_t row_of(const LinearSource& source, int64_t unit, int64_t lane) const;
+  void pack_numbers(const LinearSource& source, int64_t row, int64_t unit, int64_t lane);
 
   LinearView view_ = {};
   int64_t outputs_ = 0;

@@ -1,5 +1,6 @@
 #include "memory/arena.h"
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -18,14 +19,29 @@ constexpr size_t kAlignment = 64;
 
 size_t round_up(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
 
+#ifdef __linux__
+
+// Zeros, which the system makes page by page when they are first used.
+std::shared_ptr<void> new_block(size_t size) {
+  const size_t mapped = size + kPage;  // with what aligns it, which is never used
+  void* memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  const auto address = reinterpret_cast<uintptr_t>(memory);
+  void* aligned = reinterpret_cast<void*>(round_up(address, kPage));
+  madvise(aligned, size, MADV_HUGEPAGE);
+  return {aligned, [memory, mapped](void*) { munmap(memory, mapped); }};
+}
+
+#else
+
 std::shared_ptr<void> new_block(size_t size) {
   void* memory = std::aligned_alloc(kPage, size);
   if (memory == nullptr) throw std::bad_alloc();
-#ifdef __linux__
-  madvise(memory, size, MADV_HUGEPAGE);
-#endif
+  std::memset(memory, 0, size);
   return {memory, std::free};
 }
+
+#endif
 
 // The block that the next small piece comes from. It goes when the last piece of it does.
 struct Current {
@@ -59,7 +75,6 @@ ArenaBytes ArenaBytes::allocate(size_t size) {
     bytes.data_ = static_cast<unsigned char*>(bytes.block_.get()) + shared.used;
     shared.used += needed;
   }
-  std::memset(bytes.data_, 0, size);
   return bytes;
 }
 

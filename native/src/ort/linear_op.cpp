@@ -2,12 +2,19 @@
 
 #include "isa/path.h"
 #include "linear/linear.h"
+#include "memory/file_pages.h"
 #include "ort/float_op.h"
 #include "ort/linear_around.h"
 #include "ort/session_pool.h"
 
 namespace nanoaccel::ort {
 namespace {
+
+// What was packed is not read again, and need not stay in memory beside it.
+template <class T>
+void release(const Numbers<T>& numbers) {
+  release_file_pages(numbers.data, static_cast<size_t>(numbers.size) * sizeof(T));
+}
 
 class LinearKernel {
  public:
@@ -29,6 +36,10 @@ class LinearKernel {
       throw std::invalid_argument("nanoaccel.Linear: " + name_of_input(api, info, kWeights) + ": " +
                                   problem);
     }
+    release(source.codes);
+    release(source.scales);
+    release(source.half_scales);
+    release(source.zeros);
   }
 
   const Api& api() const { return around_.api(); }

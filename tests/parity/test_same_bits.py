@@ -1,7 +1,11 @@
-"""With NanoAccel's operators, logits of a token are the same bits, whatever else is computed."""
+"""With NanoAccel's operators, logits of a token are the same bits, whatever else is computed.
+
+NANOACCEL_SCHEDULES=10000 runs so many on each path; a few otherwise.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +23,7 @@ from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.runtime.backends import Backend, BackendOptions
 from nanoaccel.runtime.backends.onnxruntime import load
 from nanoaccel.runtime.native import find_operators
+from nanoaccel.runtime.native.library import ISA, REFERENCE
 
 OPERATORS = find_operators()
 pytestmark = [
@@ -26,8 +31,12 @@ pytestmark = [
     pytest.mark.skipif(OPERATORS.library is None, reason=OPERATORS.reason),
 ]
 KINDS = ("llama", "qwen3", "gemma3_text")  # the usual one, norms of heads, windows
+CACHES = ("auto", "u8")
 LENGTHS = [150, 70, 45, 9]
-SCHEDULES = 12
+GRAPHS = len(KINDS) * len(CACHES)
+SCHEDULES = -(-int(os.environ.get("NANOACCEL_SCHEDULES", "24")) // GRAPHS)
+
+Piece = tuple[int, int, int]  # a sequence, and the tokens of it from one to another
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -37,47 +46,94 @@ def graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return model.export(folder / "out", Recipe(weights="int4", group_size=32))[0]
 
 
-@pytest.fixture(params=["auto", "u8"])
-def backend(graph: Path, request: pytest.FixtureRequest) -> Iterator[Backend]:
-    made = load(BackendOptions(graph=graph, cache_precision=request.param))
-    assert not made.info.slots
-    made.allocate_cache(BLOCKS)
+@pytest.fixture(scope="module", params=CACHES)
+def cache(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def alone(graph: Path, cache: str) -> list[np.ndarray]:
+    """Logits of all tokens by the scalar reference, each sequence in one pass of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ISA, REFERENCE)
+        backend = opened(graph, cache)
+    sequences = Sequences(backend, LENGTHS)
+    found = [compute(sequences, [(s, 0, n)])[0] for s, n in enumerate(LENGTHS)]
+    backend.close()
+    return found
+
+
+@pytest.fixture(params=OPERATORS.paths)
+def backend(
+    graph: Path, cache: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Backend]:
+    monkeypatch.setenv(ISA, request.param)
+    made = opened(graph, cache)
     yield made
     made.close()
 
 
-def compute(sequences: Sequences, pieces: list[tuple[int, int, int]]) -> list[np.ndarray]:
+def opened(graph: Path, cache: str) -> Backend:
+    made = load(BackendOptions(graph=graph, cache_precision=cache))  # type: ignore[arg-type]
+    assert not made.info.slots
+    made.allocate_cache(BLOCKS)
+    return made
+
+
+def compute(sequences: Sequences, pieces: list[Piece]) -> list[np.ndarray]:
     """The logits of all tokens of some pieces."""
     ends = np.cumsum([end - start for _, start, end in pieces])
     return np.split(sequences.run(pieces, rows=list(range(ends[-1]))), ends[:-1])
 
 
-def test_backend_gives_the_same_bits_however_texts_are_scheduled(backend: Backend) -> None:
+def test_backend_gives_the_same_bits_however_texts_are_scheduled(
+    backend: Backend, alone: list[np.ndarray]
+) -> None:
     sequences = Sequences(backend, LENGTHS)
-    alone = [compute(sequences, [(s, 0, n)])[0] for s, n in enumerate(LENGTHS)]
     for seed in range(SCHEDULES):
         random = np.random.default_rng(seed)
         done = [0] * len(LENGTHS)
         while done != LENGTHS:
-            left = [s for s, n in enumerate(LENGTHS) if done[s] < n]
-            chosen = random.permutation(left)[: random.integers(1, len(left) + 1)]
-            most = int(random.choice([1, 4, 200]))
-            ends = [min(LENGTHS[s], done[s] + int(random.integers(1, most + 1))) for s in chosen]
-            pieces = [(int(s), done[s], end) for s, end in zip(chosen, ends, strict=True)]
+            pieces = choose(done, random)
             if random.random() < 0.3:  # guesses that turn out wrong
                 guess(sequences, pieces, random)
             for (s, start, end), found in zip(pieces, compute(sequences, pieces), strict=True):
                 wanted = alone[s][start:end]
                 assert np.array_equal(found.view(np.int32), wanted.view(np.int32)), (seed, s, start)
                 done[s] = end
+            if random.random() < 0.1:
+                move(sequences, int(random.integers(len(LENGTHS))), random)
+            if random.random() < 0.03:  # preempted: it begins anew
+                done[int(random.integers(len(LENGTHS)))] = 0
 
 
-def guess(
-    sequences: Sequences, pieces: list[tuple[int, int, int]], random: np.random.Generator
-) -> None:
+def choose(done: list[int], random: np.random.Generator) -> list[Piece]:
+    """Some of the sequences that are not done, and as many tokens of each as the dice say."""
+    left = [s for s, n in enumerate(LENGTHS) if done[s] < n]
+    chosen = random.permutation(left)[: random.integers(1, len(left) + 1)]
+    most = int(random.choice([1, 4, 17, 200]))
+    ends = [min(LENGTHS[s], done[s] + int(random.integers(1, most + 1))) for s in chosen]
+    return [(int(s), done[s], end) for s, end in zip(chosen, ends, strict=True)]
+
+
+def guess(sequences: Sequences, pieces: list[Piece], random: np.random.Generator) -> None:
     """Compute pieces of other tokens, which the next pass overwrites."""
     right = [tokens.copy() for tokens in sequences.tokens]
     for s, start, end in pieces:
         sequences.tokens[s][start:end] = random.integers(3, tiny_models.VOCAB_SIZE, end - start)
     compute(sequences, pieces)
     sequences.tokens[:] = right
+
+
+def move(sequences: Sequences, s: int, random: np.random.Generator) -> None:
+    """Bring a sequence's blocks elsewhere and leave noise behind, as through the disk tier."""
+    memory, info = sequences.backend, sequences.backend.info
+    blocks = sequences.take(len(sequences.blocks[s]))
+    saved = np.empty(info.bytes_per_block, np.uint8)
+    for source, target in zip(sequences.blocks[s], blocks, strict=True):
+        memory.read_block(int(source), saved)
+        memory.write_block(int(target), saved)
+        noise = random.integers(0, 256, len(saved), np.uint8)
+        memory.write_block(int(source), noise)
+    sequences.free = np.concatenate([sequences.free, sequences.blocks[s]])
+    sequences.blocks[s] = blocks

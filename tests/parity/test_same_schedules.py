@@ -93,14 +93,17 @@ def test_llm_tells_the_same_bits_in_any_schedule(
                     for written, wanted in zip(completions, alone[cache][index], strict=True):
                         assert written.begins(wanted), (number, schedule, index, setup)
             went_through.add(llm.counters())
-    assert min(
-        went_through.preemptions,
-        went_through.hit_tokens,
-        went_through.restored_tokens,
-        went_through.accepted,
-        went_through.rejected,
-        went_through.cancelled,
-    ) > 0, went_through
+    assert (
+        min(
+            went_through.preemptions,
+            went_through.hit_tokens,
+            went_through.restored_tokens,
+            went_through.accepted,
+            went_through.rejected,
+            went_through.cancelled,
+        )
+        > 0
+    ), went_through
 
 
 def block_bytes(bundle: Path, cache: str) -> int:

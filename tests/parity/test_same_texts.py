@@ -6,9 +6,9 @@ import random
 from pathlib import Path
 
 import pytest
-from benchmarks.studies.same_texts import ALONE, WAYS, Asker, Outcome, Way
 from support import tiny_models
 
+from benchmarks.studies.same_texts import ALONE, WAYS, Asker, Outcome, Way
 from nanoaccel.runtime.native import find_operators
 
 pytest.importorskip("torch")

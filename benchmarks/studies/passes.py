@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -102,6 +103,7 @@ def measure(
             for name in in_turn(tuple(engines), turn):
                 run = engines[name][index]
                 found[name][index].append(min(seconds(run) for _ in range(_REPEATS)))
+        print(f"{case.name}: measured", file=sys.stderr)
     return found
 
 

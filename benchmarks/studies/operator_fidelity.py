@@ -1,6 +1,6 @@
 """How far a bundle is from its original on NanoAccel's operators, and on stock ones.
 
-    python -m benchmarks.studies.operator_fidelity BUNDLE [--tokens 8192]
+    python -m benchmarks.studies.operator_fidelity BUNDLE [--tokens 16384]
 
 Both read the same weights and the same held-out text, through the engine's passes on ONNX Runtime,
 and are compared with the original model in f32, whose predictions are kept for the next time. The
@@ -23,14 +23,13 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.calibration.datasets import CalibrationOptions, judging_windows
 from nanoaccel.calibration.metrics import Fidelity
 from nanoaccel.calibration.reference import Reference
+from nanoaccel.evaluation.evaluate import DEFAULT_LENGTH, DEFAULT_TOKENS
 from nanoaccel.evaluation.logits import BundleLogits
 from nanoaccel.evaluation.original import original_of
 from nanoaccel.exporters.reference.encoder import ModelEncoder
 from nanoaccel.runtime.backends import Precision
 from nanoaccel.runtime.native import find_operators
 from nanoaccel.runtime.native.library import ISA, NONE
-
-_LENGTH = 512
 
 
 @contextmanager
@@ -50,7 +49,7 @@ def stock_operators(stock: bool) -> Iterator[None]:
 def judged(bundle: Bundle, reference: Reference, *, stock: bool, precision: Precision) -> Fidelity:
     """How far the bundle is from the original."""
     with stock_operators(stock):
-        logits = BundleLogits(bundle, length=_LENGTH, backend="onnx", precision=precision)
+        logits = BundleLogits(bundle, length=DEFAULT_LENGTH, backend="onnx", precision=precision)
     with logits:
         return reference.judge(logits)
 
@@ -58,14 +57,14 @@ def judged(bundle: Bundle, reference: Reference, *, stock: bool, precision: Prec
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--tokens", type=int, default=8192)
+    parser.add_argument("--tokens", type=int, default=DEFAULT_TOKENS)
     given = parser.parse_args()
     operators = find_operators()
     if operators.library is None:
         raise SystemExit(operators.described())
     bundle = Bundle.open(given.bundle)
     encoder = ModelEncoder(bundle.tokenizer_folder)
-    options = CalibrationOptions(length=_LENGTH)
+    options = CalibrationOptions(length=DEFAULT_LENGTH)
     judge = judging_windows(options, encoder, given.tokens, bundle.context_length)
     reference = original_of(bundle, judge, lambda share: print(f"{share:.0%}", file=sys.stderr))
     ways: dict[str, tuple[bool, Precision]] = {

@@ -38,7 +38,8 @@ from nanoaccel.runtime.tools.profiling.machine_speed import read_bandwidth
 OWN, STOCK, OPENVINO, LLAMA = "own", "stock", "openvino", "llama.cpp"
 Pass = Callable[[], object]
 _FEW = 4  # rounds of prompts
-_REPEATS = 2  # the first of them shares the machine with threads that still spin for another engine
+# An engine's first passes in a turn share the machine with threads that still spin for another.
+_TURN_SECONDS, _LEAST_REPEATS = 0.05, 2
 
 
 def backends(bundle: Bundle, names: Sequence[str], threads: int) -> dict[str, Backend]:
@@ -102,15 +103,19 @@ def measure(
         for turn in range(turns):
             for name in in_turn(tuple(engines), turn):
                 run = engines[name][index]
-                found[name][index].append(min(seconds(run) for _ in range(_REPEATS)))
+                found[name][index].append(least_seconds(run))
         print(f"{case.name}: measured", file=sys.stderr)
     return found
 
 
-def seconds(run: Pass) -> float:
-    begun = time.perf_counter()
-    run()
-    return time.perf_counter() - begun
+def least_seconds(run: Pass) -> float:
+    """Of the passes of a turn."""
+    begun, found = time.perf_counter(), list[float]()
+    while len(found) < _LEAST_REPEATS or time.perf_counter() < begun + _TURN_SECONDS:
+        start = time.perf_counter()
+        run()
+        found.append(time.perf_counter() - start)
+    return min(found)
 
 
 def report(

@@ -51,6 +51,18 @@ def tiny_onnx_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
+def tiny_int4_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny Llama for ONNX Runtime, in int4; tests that change it copy it first."""
+    from nanoaccel.exporters.pipeline import export
+    from nanoaccel.exporters.quantize.recipe import Recipe
+
+    out = tmp_path_factory.mktemp("bundles") / "tiny-llama-int4"
+    recipe = Recipe(weights="int4", group_size=32)
+    export(tiny_model, out, recipe=recipe, judge_tokens=512, runtime="onnx")
+    return out
+
+
+@pytest.fixture(scope="session")
 def sample_gguf() -> Path:
     """The sample model's GGUF file, downloaded if the user's cache has it not."""
     from nanoaccel.exporters.source.sample import fetch_sample

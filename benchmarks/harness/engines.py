@@ -67,6 +67,11 @@ def _genai_serving(make: Callable[[Exports], Path], about: str) -> Engine:
     return Engine("genai-serving", make, f"OpenVINO GenAI's continuous batching, {about}", options)
 
 
+def _serving(about: str, **options: object) -> Engine:
+    options["prefix_cache"] = False
+    return Engine("nanoaccel-serving", Exports.bundle, f"NanoAccel, {about}, serving", options)
+
+
 ENGINES = {
     "nanoaccel-openvino": _ours("openvino"),
     "nanoaccel-onnx": _ours("onnx"),
@@ -89,6 +94,8 @@ ENGINES = {
     "nanoaccel-serving": Engine(
         "nanoaccel-serving", Exports.openvino_bundle, "NanoAccel, plain, serving", PLAIN
     ),
+    "nanoaccel-default-serving": _serving("default settings"),
+    "nanoaccel-plain-serving": _serving("plain", **PLAIN),
     "genai-serving": _genai_serving(Exports.genai, "optimum's default int4"),
     "genai-sym-serving": _genai_serving(Exports.genai_symmetric, "optimum's int4 --sym"),
 }

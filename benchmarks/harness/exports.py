@@ -24,6 +24,7 @@ class Exports:
         group_size: Weights that share a scale, in our bundles and OpenVINO GenAI's.
         llama_python: Interpreter that has llama_cpp.
         gguf: File for llama.cpp; None quantizes the model's own.
+        ours: A bundle of it for both runtimes; None exports one.
     """
 
     model: str
@@ -31,6 +32,7 @@ class Exports:
     group_size: int = GROUP_SIZE
     llama_python: str = sys.executable
     gguf: Path | None = None
+    ours: Path | None = None
 
     def original(self) -> str:
         """The model to export; the random one is written first."""
@@ -62,7 +64,9 @@ class Exports:
         return self._bundle("bundle", recipe=self._recipe())
 
     def bundle(self) -> Path:
-        """NanoAccel's bundle for both runtimes, in int4 as the peers have it."""
+        """NanoAccel's bundle for both runtimes, in int4 as the peers have it, or what is given."""
+        if self.ours is not None:
+            return self.ours
         return self._bundle("both", recipe=self._recipe(), runtime="both")
 
     def genai(self) -> Path:

@@ -72,3 +72,8 @@ int nanoaccel_linear_run(const void* weights, const char* path, const float* x, 
                         nanoaccel::call_of(*around, x, rows, y), pool, parts);
   return 1;
 }
+
+int64_t nanoaccel_multiply_peak(const char* path, int64_t rounds) {
+  const nanoaccel::Path* found = nanoaccel::find_path(path);
+  return found == nullptr ? 0 : found->linear.multiply_peak(rounds);
+}

@@ -43,4 +43,8 @@ NANOACCEL_EXPORT void nanoaccel_linear_free(void* weights);
 NANOACCEL_EXPORT int nanoaccel_linear_run(const void* weights, const char* path, const float* x,
                                           int64_t rows, const NanoaccelAround* around, float* y,
                                           int64_t parts);
+
+// Multiplies int8 on the calling thread as fast as a path can; gives how many products that were,
+// 0 for an unknown path.
+NANOACCEL_EXPORT int64_t nanoaccel_multiply_peak(const char* path, int64_t rounds);
 }

@@ -62,7 +62,7 @@ def test_profile_of_a_tiny_bundle_shows_operators(
     page = tmp_path / "page.html"
     ended = run_cli("profile", tiny_bundle, *SMALL, "--html", page)
     assert ended.code == 0, ended.err
-    assert "Operators, pass over a single token" in ended.out
+    assert "Operators, pass over 1 token" in ended.out
     assert "between operators" in ended.out
     assert "Roofline" in page.read_text(encoding="utf-8")
 

@@ -43,17 +43,22 @@ def test_operators_are_about_the_forward_time(
     graph = Bundle.open(bundle).graph_for(runtime)
     backend = BACKENDS.resolve(runtime)(BackendOptions(graph=graph, precision="f32", profile=True))
     try:
-        prefill, decode = measure_operators(
-            backend, prompt=200, tokens=8, chunk=128, pages=HugePages()
-        )
+        passes = measure_operators(backend, prompt=200, tokens=8, chunk=128, pages=HugePages())
     finally:
         backend.close()
         backend.close()
     assert not list(temporary.iterdir())
-    assert prefill is not None
-    assert decode is not None
-    assert (prefill.passes, decode.passes) == (3, 8)
-    for found in (prefill, decode):
+    assert [found.passes for found in passes] == [3, 8, 8, 8]
+    shapes = [found.shape for found in passes if found.shape is not None]
+    assert [(s.tokens, s.logits, s.past) for s in shapes] == [
+        (128, 1, 0),
+        (1, 1, 200),
+        (8, 8, 200),
+        (8, 8, 200),
+    ]
+    assert shapes[3].cache_bytes == 8 * shapes[2].cache_bytes
+    decode = passes[1]
+    for found in passes:
         # What lies between the operators weighs much with so small a model.
         assert 0.02 * found.forward < found.seconds < 1.05 * found.forward
         layers = {layer for layer, _ in found.by_layer()}
@@ -96,6 +101,7 @@ def test_profile_bundle_tells_all(runtime: str, bundle: Path, temporary: Path) -
     assert dict(found.cold_start.phases)["compile"] > 0
     assert found.prefill is not None
     assert found.decode is not None
+    assert len(found.passes) == 4
     assert found.memory.weights > 0
     assert told[0] == "open the bundle"
     assert not list(temporary.iterdir())

@@ -1,7 +1,11 @@
-"""With NanoAccel's operators, logits of a token are the same bits, whatever else is computed."""
+"""With NanoAccel's operators, logits of a token are the same bits, whatever else is computed.
+
+NANOACCEL_SCHEDULES=10000 runs so many on each path; a few otherwise.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +24,7 @@ from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.runtime.backends import Backend, BackendOptions
 from nanoaccel.runtime.backends.onnxruntime import load
 from nanoaccel.runtime.native import find_operators
+from nanoaccel.runtime.native.library import ISA, REFERENCE
 
 OPERATORS = find_operators()
 pytestmark = [
@@ -27,7 +32,8 @@ pytestmark = [
     pytest.mark.skipif(OPERATORS.library is None, reason=OPERATORS.reason),
 ]
 LENGTHS = [150, 70, 45, 9]
-SCHEDULES = 12
+
+Piece = tuple[int, int, int]  # a sequence, and the tokens of it from one to another
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ CASES = [
     Case("olmo", Recipe(weights="int8"), ({}, {"precision": "f32"})),  # LayerNorms
 ]
 LOADED = [(case, options) for case in CASES for options in case.options]
+SCHEDULES = -(-int(os.environ.get("NANOACCEL_SCHEDULES", "24")) // len(LOADED))
 
 
 def name(loaded: tuple[Case, dict[str, str]]) -> str:
@@ -73,8 +80,9 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"": tmp_path_factory.mktemp("same_bits")}
 
 
-@pytest.fixture(params=LOADED, ids=map(name, LOADED))
-def backend(graphs: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Backend]:
+@pytest.fixture(scope="module", params=LOADED, ids=map(name, LOADED))
+def loaded(graphs: dict[str, Path], request: pytest.FixtureRequest) -> tuple[Path, dict[str, str]]:
+    """A graph, and the options that it is loaded with."""
     case, options = request.param
     key = f"{case.kind}-{case.recipe.weights}"
     if key not in graphs:
@@ -84,45 +92,94 @@ def backend(graphs: dict[str, Path], request: pytest.FixtureRequest) -> Iterator
         known = case.kind in tiny_models.CONFIGS
         made = tiny_models.make_model(case.kind) if known else tiny_configs.make_model(family)
         graphs[key] = OnnxModel.make(folder, made).export(folder / "out", case.recipe)[0]
-    loaded = load(BackendOptions(graph=graphs[key], **options))
-    assert loaded.info.batch_invariant
-    loaded.allocate_cache(BLOCKS)
-    yield loaded
-    loaded.close()
+    return graphs[key], options
 
 
-def compute(sequences: Sequences, pieces: list[tuple[int, int, int]]) -> list[np.ndarray]:
+@pytest.fixture(scope="module")
+def alone(loaded: tuple[Path, dict[str, str]]) -> list[np.ndarray]:
+    """Logits of all tokens by the scalar reference, each sequence in one pass of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ISA, REFERENCE)
+        backend = opened(*loaded)
+    sequences = Sequences(backend, LENGTHS)
+    found = [compute(sequences, [(s, 0, n)])[0] for s, n in enumerate(LENGTHS)]
+    backend.close()
+    return found
+
+
+@pytest.fixture(params=OPERATORS.paths)
+def backend(
+    loaded: tuple[Path, dict[str, str]],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Backend]:
+    monkeypatch.setenv(ISA, request.param)
+    made = opened(*loaded)
+    yield made
+    made.close()
+
+
+def opened(graph: Path, options: dict[str, str]) -> Backend:
+    made = load(BackendOptions(graph=graph, **options))  # type: ignore[arg-type]
+    assert made.info.batch_invariant
+    made.allocate_cache(BLOCKS)
+    return made
+
+
+def compute(sequences: Sequences, pieces: list[Piece]) -> list[np.ndarray]:
     """The logits of all tokens of some pieces."""
     ends = np.cumsum([end - start for _, start, end in pieces])
     return np.split(sequences.run(pieces, rows=list(range(ends[-1]))), ends[:-1])
 
 
-def test_backend_gives_the_same_bits_however_texts_are_scheduled(backend: Backend) -> None:
+def test_backend_gives_the_same_bits_however_texts_are_scheduled(
+    backend: Backend, alone: list[np.ndarray]
+) -> None:
     sequences = Sequences(backend, LENGTHS)
-    alone = [compute(sequences, [(s, 0, n)])[0] for s, n in enumerate(LENGTHS)]
     for seed in range(SCHEDULES):
         random = np.random.default_rng(seed)
         done = [0] * len(LENGTHS)
         while done != LENGTHS:
-            left = [s for s, n in enumerate(LENGTHS) if done[s] < n]
-            chosen = random.permutation(left)[: random.integers(1, len(left) + 1)]
-            most = int(random.choice([1, 4, 200]))
-            ends = [min(LENGTHS[s], done[s] + int(random.integers(1, most + 1))) for s in chosen]
-            pieces = [(int(s), done[s], end) for s, end in zip(chosen, ends, strict=True)]
+            pieces = choose(done, random)
             if random.random() < 0.3:  # guesses that turn out wrong
                 guess(sequences, pieces, random)
             for (s, start, end), found in zip(pieces, compute(sequences, pieces), strict=True):
                 wanted = alone[s][start:end]
                 assert np.array_equal(found.view(np.int32), wanted.view(np.int32)), (seed, s, start)
                 done[s] = end
+            if random.random() < 0.1:
+                move(sequences, int(random.integers(len(LENGTHS))), random)
+            if random.random() < 0.03:  # preempted: it begins anew
+                done[int(random.integers(len(LENGTHS)))] = 0
 
 
-def guess(
-    sequences: Sequences, pieces: list[tuple[int, int, int]], random: np.random.Generator
-) -> None:
+def choose(done: list[int], random: np.random.Generator) -> list[Piece]:
+    """Some of the sequences that are not done, and as many tokens of each as the dice say."""
+    left = [s for s, n in enumerate(LENGTHS) if done[s] < n]
+    chosen = random.permutation(left)[: random.integers(1, len(left) + 1)]
+    most = int(random.choice([1, 4, 17, 200]))
+    ends = [min(LENGTHS[s], done[s] + int(random.integers(1, most + 1))) for s in chosen]
+    return [(int(s), done[s], end) for s, end in zip(chosen, ends, strict=True)]
+
+
+def guess(sequences: Sequences, pieces: list[Piece], random: np.random.Generator) -> None:
     """Compute pieces of other tokens, which the next pass overwrites."""
     right = [tokens.copy() for tokens in sequences.tokens]
     for s, start, end in pieces:
         sequences.tokens[s][start:end] = random.integers(3, tiny_models.VOCAB_SIZE, end - start)
     compute(sequences, pieces)
     sequences.tokens[:] = right
+
+
+def move(sequences: Sequences, s: int, random: np.random.Generator) -> None:
+    """Bring a sequence's blocks elsewhere and leave noise behind, as through the disk tier."""
+    memory, info = sequences.backend, sequences.backend.info
+    blocks = sequences.take(len(sequences.blocks[s]))
+    saved = np.empty(info.bytes_per_block, np.uint8)
+    for source, target in zip(sequences.blocks[s], blocks, strict=True):
+        memory.read_block(int(source), saved)
+        memory.write_block(int(target), saved)
+        noise = random.integers(0, 256, len(saved), np.uint8)
+        memory.write_block(int(source), noise)
+    sequences.free = np.concatenate([sequences.free, sequences.blocks[s]])
+    sequences.blocks[s] = blocks

@@ -11,13 +11,13 @@ from nanoaccel import LLM, AsyncLLM, SamplingParams
 
 
 class NanoAccel:
-    """Options are arguments of ``LLM``; prompts are not kept in the cache."""
+    """Options are arguments of ``LLM``; greedy, and prompts are not kept in the cache."""
 
     def __init__(self, folder: str, options: dict[str, Any]) -> None:
         self._llm = LLM(folder, prefix_cache=False, **options)
 
     def generate(self, prompts: Prompts, max_tokens: int, ignore_eos: bool) -> Times:
-        params = SamplingParams(max_tokens=max_tokens, ignore_eos=ignore_eos)
+        params = SamplingParams(max_tokens=max_tokens, ignore_eos=ignore_eos, temperature=0.0)
         outputs = self._llm.generate(prompts, params)
         first = max(output.stats.first_token or 0.0 for output in outputs)
         total = max(output.stats.total for output in outputs)
@@ -28,7 +28,7 @@ class NanoAccel:
 
 
 class NanoAccelServing:
-    """Options are arguments of ``AsyncLLM``."""
+    """Options are arguments of ``AsyncLLM``; greedy."""
 
     def __init__(self, folder: str, options: dict[str, Any]) -> None:
         self._loop = asyncio.new_event_loop()
@@ -52,7 +52,7 @@ async def play(llm: AsyncLLM, load: Load) -> Recorder:
         await asyncio.sleep(max(0.0, request.at - recorder.now()))
         async with gate:
             recorder.note_start(number)
-            params = SamplingParams(max_tokens=request.max_tokens, ignore_eos=True)
+            params = SamplingParams(max_tokens=request.max_tokens, ignore_eos=True, temperature=0.0)
             async with llm.stream(request.prompt, params) as stream:
                 async for chunk in stream:
                     recorder.note_tokens(number, len(chunk.token_ids))

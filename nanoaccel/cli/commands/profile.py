@@ -15,7 +15,7 @@ from nanoaccel.cli.ui.progress import working
 from nanoaccel.folders import whole_file
 
 if TYPE_CHECKING:
-    from nanoaccel.runtime.tools.profiling import Profile
+    from nanoaccel.runtime.tools.profiling import OperatorProfile, Profile
 
 
 def profile(
@@ -126,16 +126,10 @@ def _facts(found: Profile) -> dict[str, Any]:
         },
         "steps": {"prompt": len(run.of_kind(False)), "decode": len(run.of_kind(True))},
         "operators": {
-            name: None
-            if operators is None
-            else {
-                "passes": operators.passes,
-                "forward": operators.forward,
-                "seconds": operators.seconds,
-                "operators": [asdict(operator) for operator in operators.operators],
-            }
+            name: None if operators is None else _told(operators, found)
             for name, operators in (("prompt", found.prefill), ("decode", found.decode))
         },
+        "wider": [_told(operators, found) for operators in found.wider],
         "memory": {**asdict(found.memory), "runtime": found.memory.runtime},
         "cpu_seconds": run.cpu,
         "machine": asdict(found.machine),
@@ -145,4 +139,22 @@ def _facts(found: Profile) -> dict[str, Any]:
             "prefill_share": figures.prefill_share,
         },
         "verdict": asdict(judge(figures)),
+    }
+
+
+def _told(operators: OperatorProfile, found: Profile) -> dict[str, Any]:
+    """Operators of a kind of pass, each, and by role."""
+    from dataclasses import asdict
+
+    from nanoaccel.runtime.tools.profiling import roles_of
+
+    return {
+        "shape": None if operators.shape is None else asdict(operators.shape),
+        "passes": operators.passes,
+        "forward": operators.forward,
+        "seconds": operators.seconds,
+        "roles": [
+            {**asdict(role), "share": role.share} for role in roles_of(operators, found.machine)
+        ],
+        "operators": [asdict(operator) for operator in operators.operators],
     }

@@ -7,6 +7,7 @@ from nanoaccel.runtime.backends.base import (
     CachePrecision,
     OperatorTime,
     OperatorTimer,
+    OperatorWork,
     Precision,
 )
 
@@ -17,5 +18,6 @@ __all__ = [
     "CachePrecision",
     "OperatorTime",
     "OperatorTimer",
+    "OperatorWork",
     "Precision",
 ]

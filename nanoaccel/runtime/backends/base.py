@@ -92,6 +92,21 @@ class BackendInfo:
         return next((size for size in self.pass_sizes if size >= tokens), tokens)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorWork:
+    """What one of NanoAccel's operators has to do in a pass.
+
+    Args:
+        weights: Bytes of weights that it reads.
+        products: Products for each row.
+        reads_cache: Whether it reads keys and values, and no weights.
+    """
+
+    weights: int = 0
+    products: int = 0
+    reads_cache: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class OperatorTime:
     """What an operator of a graph took in some passes together.
@@ -102,6 +117,7 @@ class OperatorTime:
         layer: The decoder layer that it belongs to, from 0; None for what stands around them.
         seconds: In all passes.
         calls: Passes in which it ran.
+        work: What it has to do, of NanoAccel's own operators; None of the runtime's.
     """
 
     name: str
@@ -109,6 +125,7 @@ class OperatorTime:
     layer: int | None
     seconds: float
     calls: int
+    work: OperatorWork | None = None
 
 
 @runtime_checkable

@@ -88,6 +88,7 @@ struct LinearKernels {
                    Range rows);
   void (*multiply)(const LinearView&, const ActivationView&, const OutputView&, Range rows,
                    Range units);
+  int64_t (*multiply_peak)(int64_t rounds);  // see linear/peak.h
 };
 
 }  // namespace nanoaccel

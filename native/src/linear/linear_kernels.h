@@ -2,6 +2,7 @@
 #pragma once
 
 #include "linear/multiply.h"
+#include "linear/peak.h"
 #include "linear/quantize.h"
 
 namespace nanoaccel {
@@ -9,7 +10,7 @@ namespace {
 
 template <class V>
 constexpr LinearKernels linear_kernels() {
-  return {V::kRows, quantize<V>, multiply<V>};
+  return {V::kRows, quantize<V>, multiply<V>, multiply_peak<V>};
 }
 
 }  // namespace

@@ -7,7 +7,14 @@ from html import escape
 
 from nanoaccel.cli.ui.profile.pictures import bars, columns, roofline
 from nanoaccel.cli.ui.profile.tables import machine_rows, memory_rows, short_name
-from nanoaccel.runtime.tools.profiling import PHASES, OperatorProfile, Profile, judge
+from nanoaccel.runtime.tools.profiling import (
+    PHASES,
+    OperatorProfile,
+    Profile,
+    Role,
+    judge,
+    roles_of,
+)
 from nanoaccel.runtime.tools.profiling.verdict import figures_of
 
 _KINDS, _SLOWEST = 12, 12
@@ -40,9 +47,8 @@ def html_report(profile: Profile, title: str, cores: int) -> str:
         parts += ["<h3>What to try</h3>", _list(verdict.advice)]
     parts += ["<h2>Roofline</h2>", _roofline(profile, cores)]
     parts += _phases(profile)
-    for name, operators in (("the prompt", profile.prefill), ("single tokens", profile.decode)):
-        if operators is not None:
-            parts += _operators(name, operators)
+    for operators in profile.passes:
+        parts += _operators(operators, profile)
     parts += ["<h2>Cold start</h2>", bars(_timed(profile.cold_start.phases))]
     parts += ["<h2>Memory</h2>", _rows(memory_rows(profile))]
     parts += ["<h2>Machine, in the same minute</h2>", _rows(machine_rows(profile))]
@@ -69,9 +75,11 @@ def _phases(profile: Profile) -> list[str]:
     return parts
 
 
-def _operators(name: str, operators: OperatorProfile) -> list[str]:
+def _operators(operators: OperatorProfile, profile: Profile) -> list[str]:
     each = 1 / operators.passes
-    kinds = [(kind, seconds * each) for kind, seconds in operators.by_kind()[:_KINDS]]
+    kinds = [
+        (_reached(role), role.seconds) for role in roles_of(operators, profile.machine)[:_KINDS]
+    ]
     between = (operators.forward - operators.seconds) * each
     whole = operators.forward * each
     slowest = sorted(operators.operators, key=lambda item: -item.seconds)[:_SLOWEST]
@@ -80,14 +88,19 @@ def _operators(name: str, operators: OperatorProfile) -> list[str]:
         for layer, seconds in operators.by_layer()
     ]
     return [
-        f"<h2>Operators: {name}</h2>",
-        f"<h3>By kind, mean of {operators.passes} passes</h3>",
+        f"<h2>Operators: {'' if operators.shape is None else operators.shape.name}</h2>",
+        f"<h3>By kind and role, mean of {operators.passes} passes</h3>",
         bars(_timed([*kinds, ("between operators", max(0.0, between))])),
         "<h3>By layer</h3>",
         columns(layers, "ms"),
         "<h3>The slowest</h3>",
         bars(_timed([(short_name(item.name), item.seconds * each) for item in slowest], whole)),
     ]
+
+
+def _reached(role: Role) -> str:
+    """A role with its share of what bounds it."""
+    return role.title if role.share is None else f"{role.title}, {role.share:.0%} of its limit"
 
 
 def _roofline(profile: Profile, cores: int) -> str:

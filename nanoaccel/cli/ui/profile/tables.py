@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from nanoaccel.cli.ui.sizes import bytes_text
-from nanoaccel.runtime.tools.profiling import PHASES, OperatorProfile, Profile
+from nanoaccel.runtime.tools.profiling import PHASES, OperatorProfile, Profile, roles_of
 
 _KINDS = 8
 _PREFIXES = re.compile(r"__module\.|\bmodel[./]|aten::\w+/")
@@ -19,9 +19,8 @@ _STEPS = (("prompt steps", False), ("decode steps", True))
 def sections(profile: Profile) -> Iterator[Table]:
     """The tables, in order."""
     yield _phases(profile)
-    for name, operators in (("prompt", profile.prefill), ("single token", profile.decode)):
-        if operators is not None:
-            yield _kinds(name, operators)
+    for operators in profile.passes:
+        yield _roles(operators, profile)
     if profile.decode is not None:
         yield _layers(profile.decode)
     yield _rows("Cold start", _starts(profile))
@@ -47,8 +46,17 @@ def machine_rows(profile: Profile) -> list[tuple[str, str]]:
     return [
         ("memory, read", f"{machine.bandwidth / 1e9:.1f} GB/s by {machine.threads} threads"),
         ("f32 matrix product in numpy", f"{machine.compute / 1e9:.0f} GFLOP/s"),
+        *int8_row(profile),
         ("CPUs busy during the run", f"{run.cpu / run.wall:.2f} of {profile.backend.threads}"),
     ]
+
+
+def int8_row(profile: Profile) -> list[tuple[str, str]]:
+    """What the multipliers do, where there are operators that use them."""
+    rate = profile.machine.int8
+    if rate is None:
+        return []
+    return [("int8 multipliers", f"{rate / 1e9:.0f} G products/s")]
 
 
 def short_name(name: str) -> str:
@@ -114,17 +122,27 @@ def _phases(profile: Profile) -> Table:
     return table
 
 
-def _kinds(name: str, operators: OperatorProfile) -> Table:
-    """Kinds of operators, and what lies between them."""
-    table = _table(f"Operators, pass over a {name}", ("kind", "ms a pass", "share"))
-    forward = operators.forward
-    kinds = operators.by_kind()
-    rest = sum(seconds for _, seconds in kinds[_KINDS:])
-    rows = [*kinds[:_KINDS], *([("other kinds", rest)] if rest > 0 else [])]
-    for kind, seconds in [*rows, ("between operators", forward - operators.seconds)]:
-        each = f"{1e3 * seconds / operators.passes:.3f}"
-        table.add_row(kind, each, _percent(seconds / forward))
+def _roles(operators: OperatorProfile, profile: Profile) -> Table:
+    """Operators by their role, how near each is to its limit, and what lies between them."""
+    over = "" if operators.shape is None else operators.shape.name
+    columns = ("operator", "ms a pass", "share", "of its limit", "which is")
+    table = _table(f"Operators, pass over {over}", columns)
+    whole = operators.forward / operators.passes
+    roles = roles_of(operators, profile.machine)
+    shown = [role for role in roles if role.own] + [role for role in roles if not role.own][:_KINDS]
+    rest = sum(role.seconds for role in roles) - sum(role.seconds for role in shown)
+    between = whole - operators.seconds / operators.passes
+    for role in sorted(shown, key=lambda role: -role.seconds):
+        limit = "" if role.share is None else _percent(role.share)
+        table.add_row(role.title, *_of(role.seconds, whole), limit, role.bound)
+    for name, seconds in (("other kinds", rest), ("between operators", between)):
+        if name == "between operators" or seconds > 1e-9:
+            table.add_row(name, *_of(seconds, whole), "", "")
     return table
+
+
+def _of(seconds: float, whole: float) -> tuple[str, str]:
+    return f"{1e3 * seconds:.3f}", _percent(seconds / whole)
 
 
 def _layers(operators: OperatorProfile) -> Table:

@@ -48,7 +48,8 @@ def load(options: BackendOptions) -> OnnxRuntimeBackend | OnnxBlockBackend:
             "Evict by='position', or run the bundle on OpenVINO; 'nanoaccel doctor' says why",
         )
     plan = plan_here(Workload(role=options.role, threads=options.threads))
-    times = OperatorTimes(graph) if options.profile else None
+    model = None if rewritten is None else rewritten.model
+    times = OperatorTimes(graph, model) if options.profile else None
     prefix = None if times is None else times.prefix
     session = open_session(graph, plan, operators, rewritten, prefix)
     signature = read_signature(session, graph)

@@ -13,11 +13,12 @@ from typing import Any
 
 import onnxruntime as ort
 
-from nanoaccel.runtime.backends.base import OperatorTime
+from nanoaccel.runtime.backends.base import OperatorTime, OperatorWork
 from nanoaccel.runtime.backends.layers import layers_of
 from nanoaccel.runtime.backends.onnxruntime.binding import Binding, BoundPass
 from nanoaccel.runtime.backends.onnxruntime.block_graph import BlockGraph
 from nanoaccel.runtime.backends.onnxruntime.embedding import looked_up_bytes
+from nanoaccel.runtime.backends.onnxruntime.operators.work import work_of
 
 _KERNEL = "_kernel_time"
 _PASS = "model_run"
@@ -30,13 +31,14 @@ class OperatorTimes:
 
     Args:
         graph: The file that the session reads.
+        rewritten: The graph with NanoAccel's operators, as the session has it; None without them.
 
     Attributes:
         prefix: Where the session writes.
         looked_up_bytes: As ``OperatorTimer``.
     """
 
-    def __init__(self, graph: Path) -> None:
+    def __init__(self, graph: Path, rewritten: bytes | None = None) -> None:
         folder = tempfile.mkdtemp(prefix="nanoaccel-profile-")
         self._clean = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.prefix = Path(folder) / "trace"
@@ -44,6 +46,7 @@ class OperatorTimes:
         self._passes = 0
         self._begins: list[int] = []
         self.looked_up_bytes = looked_up_bytes(graph)
+        self._work = {} if rewritten is None else work_of(rewritten)
 
     def watch(self, runner: Binding | BlockGraph, session: ort.InferenceSession) -> None:
         """Count the passes of a session from now on."""
@@ -68,7 +71,7 @@ class OperatorTimes:
         passes = _passes(events)
         bounds = [*self._begins, len(passes)]
         return [
-            _added([kernel for one in passes[begin:end] for kernel in one])
+            _added([kernel for one in passes[begin:end] for kernel in one], self._work)
             for begin, end in pairwise(bounds)
             if end > begin
         ]
@@ -102,7 +105,9 @@ def _begin(event: Mapping[str, Any]) -> int:
     return int(event["ts"])
 
 
-def _added(kernels: list[Mapping[str, Any]]) -> list[OperatorTime]:
+def _added(
+    kernels: list[Mapping[str, Any]], work: Mapping[str, OperatorWork]
+) -> list[OperatorTime]:
     """Each operator once, with its time in all passes."""
     seconds: dict[str, float] = {}
     calls: dict[str, int] = {}
@@ -114,6 +119,6 @@ def _added(kernels: list[Mapping[str, Any]]) -> list[OperatorTime]:
         calls[name] = calls.get(name, 0) + 1
     layers = layers_of(seconds)
     return [
-        OperatorTime(name, kinds[name], layer, seconds[name], calls[name])
+        OperatorTime(name, kinds[name], layer, seconds[name], calls[name], work.get(name))
         for name, layer in zip(seconds, layers, strict=True)
     ]

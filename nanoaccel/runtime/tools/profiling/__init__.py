@@ -6,10 +6,12 @@ from nanoaccel.runtime.tools.profiling.facts import (
     MachineSpeed,
     MemoryUse,
     OperatorProfile,
+    PassShape,
     Profile,
     RunFacts,
 )
 from nanoaccel.runtime.tools.profiling.profiler import Profiler
+from nanoaccel.runtime.tools.profiling.roles import Role, roles_of
 from nanoaccel.runtime.tools.profiling.run import ProfileOptions, profile_bundle
 from nanoaccel.runtime.tools.profiling.steps import Span, StepRecord
 from nanoaccel.runtime.tools.profiling.trace import chrome_trace
@@ -21,10 +23,12 @@ __all__ = [
     "MachineSpeed",
     "MemoryUse",
     "OperatorProfile",
+    "PassShape",
     "Phase",
     "Profile",
     "ProfileOptions",
     "Profiler",
+    "Role",
     "RunFacts",
     "Span",
     "StepRecord",
@@ -32,4 +36,5 @@ __all__ = [
     "chrome_trace",
     "judge",
     "profile_bundle",
+    "roles_of",
 ]

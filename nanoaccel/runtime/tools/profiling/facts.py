@@ -58,11 +58,32 @@ class MachineSpeed:
         bandwidth: Bytes a second that threads read from a buffer far larger than the caches.
         compute: f32 operations a second of a large matrix product in numpy.
         threads: Threads that read.
+        int8: Products of int8 a second, as NanoAccel's operators multiply them; None without them.
     """
 
     bandwidth: float
     compute: float
     threads: int
+    int8: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassShape:
+    """What a pass is over.
+
+    Args:
+        name: In words.
+        tokens: Tokens of all its sequences.
+        logits: Those of them that have logits.
+        past: Cached tokens of each sequence.
+        cache_bytes: Bytes of all the cached tokens.
+    """
+
+    name: str
+    tokens: int
+    logits: int
+    past: int
+    cache_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +95,14 @@ class OperatorProfile:
         forward: Seconds of all of them, from outside.
         operators: In the order in which they run.
         looked_up: Bytes of weights of which a pass reads but a few rows.
+        shape: What each pass is over; None when that is not told.
     """
 
     passes: int
     forward: float
     operators: Sequence[OperatorTime]
     looked_up: int = 0
+    shape: PassShape | None = None
 
     @property
     def seconds(self) -> float:
@@ -145,6 +168,7 @@ class Profile:
         run: A prompt and its continuation, with nothing but the engine's phases timed.
         prefill, decode: Their operators, in passes of their own; None where the backend cannot
             tell.
+        wider: The same over eight tokens, and over a token of each of eight sequences.
         memory: After the run.
         machine: Its speed.
     """
@@ -159,3 +183,9 @@ class Profile:
     decode: OperatorProfile | None
     memory: MemoryUse
     machine: MachineSpeed
+    wider: tuple[OperatorProfile, ...] = ()
+
+    @property
+    def passes(self) -> list[OperatorProfile]:
+        """All kinds of passes whose operators were timed, the shortest first."""
+        return [found for found in (self.decode, *self.wider, self.prefill) if found is not None]

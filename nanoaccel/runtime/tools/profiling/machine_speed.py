@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoaccel.runtime.cpu.memory import free_memory
+from nanoaccel.runtime.native.int8_rate import int8_products
 from nanoaccel.runtime.tools.profiling.facts import MachineSpeed
 
 _BUFFER = 512 << 20  # bytes: far more than any cache holds
@@ -25,9 +26,14 @@ def measure_machine(threads: int, seconds: float = _SECONDS) -> MachineSpeed:
 
     Args:
         threads: Threads that read: those of the plan.
-        seconds: For each of the two figures.
+        seconds: For each of the figures.
     """
-    return MachineSpeed(read_bandwidth(threads, seconds), f32_compute(seconds), threads)
+    return MachineSpeed(
+        read_bandwidth(threads, seconds),
+        f32_compute(seconds),
+        threads,
+        int8_products(threads, seconds),
+    )
 
 
 def read_bandwidth(threads: int, seconds: float = _SECONDS, buffer: int = _BUFFER) -> float:

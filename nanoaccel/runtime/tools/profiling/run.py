@@ -101,7 +101,8 @@ def profile_bundle(
     listener("time the operators")
     chosen = {name: arguments[name] for name in _OPERATOR_OPTIONS if name in arguments}
     chosen["threads"] = info.threads
-    prefill, decode = _operators(bundle, runtime, options, chosen, run)
+    passes = _operators(bundle, runtime, options, chosen, run)
+    prefill, decode, *wider = passes if passes else (None, None)
     listener("measure the machine")
     return Profile(
         backend=info,
@@ -112,6 +113,7 @@ def profile_bundle(
         run=run,
         prefill=prefill,
         decode=decode,
+        wider=tuple(found for found in wider if found is not None),
         memory=MemoryUse(
             weights_size(bundle.graph_for(runtime)), _cached_bytes(info, options), before, total
         ),
@@ -159,7 +161,7 @@ def _operators(
     options: ProfileOptions,
     chosen: dict[str, Any],
     run: RunFacts,
-) -> tuple[OperatorProfile | None, OperatorProfile | None]:
+) -> list[OperatorProfile]:
     pages = HugePages()
     config = EngineConfig(**chosen)
     backend = open_backend(bundle, runtime, config, profile=True)

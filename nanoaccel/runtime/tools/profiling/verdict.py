@@ -5,13 +5,16 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
+from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.tools.profiling.facts import Profile
+from nanoaccel.runtime.tools.profiling.roles import own_share
 
 # Of the bandwidth that was measured: from there on, only fewer bytes make it faster.
 _NEAR_THE_LIMIT = 0.65
 _MUCH_PYTHON = 0.1
 _IDLE = 0.7
 _MUCH_BETWEEN = 0.15
+_MUCH_STOCK = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,10 @@ class Figures:
         between: Share of a decode pass between its operators; None when not known.
         bandwidth: Bytes a second.
         compute: f32 operations a second.
+        int8: int8 operations a second of NanoAccel's operators; None without them.
+        stock: Share of the runtime's stock operators in a decode pass's operators; None where
+            there are no others.
+        can_be_own: Whether this runtime has a place for NanoAccel's operators.
         threads: Threads that computed.
         cores: Cores that the plan would use.
         busy: CPUs that were busy on average.
@@ -51,6 +58,9 @@ class Figures:
     busy: float
     runtime: str
     others: tuple[str, ...] = ()
+    int8: float | None = None
+    stock: float | None = None
+    can_be_own: bool = False
 
     @property
     def decode_share(self) -> float:
@@ -96,6 +106,8 @@ def figures_of(profile: Profile, cores: int) -> Figures:
     if largest is not None and profile.parameters is not None:
         operations = 2.0 * profile.parameters * largest.tokens
     found = profile.decode
+    own = None if found is None else own_share(found)
+    int8 = profile.machine.int8
     return Figures(
         decode_bytes=weights
         + profile.token_bytes * statistics.fmean(step.context for step in decode),
@@ -115,6 +127,9 @@ def figures_of(profile: Profile, cores: int) -> Figures:
         busy=run.cpu / run.wall,
         runtime=profile.backend.name,
         others=profile.others,
+        int8=None if own is None or int8 is None else 2 * int8,
+        stock=None if own is None else 1 - own,
+        can_be_own=BACKENDS.facts(profile.backend.name).own_operators,
     )
 
 
@@ -129,6 +144,11 @@ def _findings(figures: Figures) -> tuple[str, ...]:
     bound = ", which is its limit" if share >= _NEAR_THE_LIMIT else ""
     found = [f"{read} this memory can do{bound}"]
     found += _prefill(figures)
+    if figures.stock is not None and figures.stock >= _MUCH_STOCK:
+        found.append(
+            f"{_percent(figures.stock)} of the operators' time in a decode pass is left in the "
+            "runtime's stock ones"
+        )
     found.append(f"{_percent(figures.decode_outside)} of a decode step is Python")
     if figures.decode_draft > 0.005:
         found.append(f"{_percent(figures.decode_draft)} of a decode step goes into guesses")
@@ -150,17 +170,27 @@ def _prefill(figures: Figures) -> list[str]:
     done = ""
     if figures.prefill_operations is not None:
         rate = figures.prefill_operations / figures.prefill_seconds
-        done = (
-            f"; it does {rate / 1e9:.0f} GFLOP/s, {_percent(rate / figures.compute)} of a matrix "
-            "product of f32 in numpy"
-        )
+        done = f"; it does {_compared(rate, figures)}"
     return [
         f"prefill is compute-bound: it needs {_percent(share)} of what this memory can do{done}"
     ]
 
 
+def _compared(rate: float, figures: Figures) -> str:
+    """Operations a second, beside what multipliers of the kind that is used can do."""
+    if figures.int8 is None:
+        share = _percent(rate / figures.compute)
+        return f"{rate / 1e9:.0f} GFLOP/s, {share} of a matrix product of f32 in numpy"
+    share = _percent(rate / figures.int8)
+    return f"{rate / 1e9:.0f} G operations/s, {share} of what the int8 multipliers can do"
+
+
 def _advice(figures: Figures) -> list[str]:
     advice = []
+    if figures.can_be_own and figures.stock is None:
+        advice.append(
+            "NanoAccel's own operators, which are not used here: nanoaccel doctor says why"
+        )
     if figures.threads < figures.cores:
         advice.append(f"more threads: --threads {figures.cores}")
     if figures.decode_share >= _NEAR_THE_LIMIT:

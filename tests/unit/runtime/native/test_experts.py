@@ -54,7 +54,7 @@ def assert_same_bits(found: np.ndarray, wanted: np.ndarray) -> None:
 @given(layers(), st.integers(1, 20))
 @pytest.mark.parametrize("path", PATHS)
 def test_experts_equal_f64_arithmetic(path: str, layer: Experts, rows: int) -> None:
-    """Codes between the linears that round the other way move a row by a hundredth each, and are few."""
+    """Codes that round the other way between the linears move a row by a hundredth each."""
     x, logits = tokens(layer, rows)
     found = PackedExperts(layer).run(path, x, logits)
     wanted, size = expert_reference(layer, x, logits)

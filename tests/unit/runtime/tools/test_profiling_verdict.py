@@ -50,6 +50,9 @@ def test_verdict_at_the_limit_of_the_memory() -> None:
         ({"between": 0.3}, "30 % of a decode pass lies between", ""),
         ({"decode_draft": 0.2}, "20 % of a decode step goes into guesses", ""),
         ({"prefill_seconds": 0.005}, "prefill is bound by memory: 90 %", ""),
+        ({"int8": 400e9}, "it does 173 G operations/s, 43 % of what the int8 multipliers", ""),
+        ({"stock": 0.2}, "20 % of the operators' time in a decode pass is left", ""),
+        ({"can_be_own": True}, "decode reads", "NanoAccel's own operators"),
         ({"prefill_operations": None}, "prefill is compute-bound: it needs 2 %", ""),
     ],
 )
@@ -57,6 +60,12 @@ def test_verdict_says(changes: dict[str, object], finding: str, advice: str) -> 
     verdict = judge(replace(FIGURES, **changes))  # type: ignore[arg-type]
     assert any(finding in line for line in verdict.findings), verdict.findings
     assert not advice or any(advice in line for line in verdict.advice), verdict.advice
+
+
+def test_verdict_recommends_own_operators_where_they_are_not() -> None:
+    used = judge(replace(FIGURES, can_be_own=True, stock=0.01))
+    assert not any("own operators" in line for line in used.advice)
+    assert not any("stock" in line for line in used.findings)
 
 
 def test_verdict_without_a_prompt_says_nothing_of_it() -> None:

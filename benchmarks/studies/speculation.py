@@ -53,9 +53,7 @@ def groups_of(arguments: argparse.Namespace, vocab_size: int) -> list[Group]:
     source = random.Random(RANDOM)
     ids = range(vocab_size // 50, vocab_size * 2 // 5)  # neither special nor rare
     groups += [
-        Group(
-            RANDOM, [[source.choices(ids, k=source.randint(*_RANDOM_LENGTHS))]], ignore_eos=True
-        )
+        Group(RANDOM, [[source.choices(ids, k=source.randint(*_RANDOM_LENGTHS))]], ignore_eos=True)
         for _ in range(_RANDOM_PROMPTS)
     ][: arguments.each]
     if arguments.kinds is not None:
@@ -95,9 +93,7 @@ def fresh_turns(arguments: argparse.Namespace, bundle: Path) -> Iterator[Turn]:
             for way, seconds in ways.load_seconds.items():
                 loads[way].append(seconds)
             for place, group in enumerate(groups[start : start + arguments.fresh]):
-                found = ways.ask(
-                    group, start + place, arguments.generate, arguments.temperature
-                )
+                found = ways.ask(group, start + place, arguments.generate, arguments.temperature)
                 yield Turn(f"{place + 1} of a process", found.answers)
     shown = ", ".join(f"{way} {statistics.median(found):.2f} s" for way, found in loads.items())
     print(f"until a process answers: {shown}")

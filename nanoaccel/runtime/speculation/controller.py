@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby, islice, repeat
+from itertools import accumulate, groupby
 
 from nanoaccel.runtime.execution.time_curve import TimeCurve
 from nanoaccel.runtime.speculation.draft_cost import DraftTokenCost
@@ -20,6 +20,8 @@ _MANY = 1 << 16
 # A draft token that is reached less often pays on no machine: a token more costs some percent of a
 # pass.
 _LEAST_CHANCE = 0.02
+# Draft tokens in a step for which it is looked up what one takes.
+_SAMPLED_COUNTS = (1, 2, 4, 7, 8, 15)
 _FREE = DraftTokenCost()
 
 
@@ -85,10 +87,7 @@ class Controller:
     Attributes:
         ledger: The account.
         pad: As given.
-        least_chance: How often a draft token must be reached and accepted, if it costs nothing.
     """
-
-    least_chance = _LEAST_CHANCE
 
     def __init__(self, times: TimeCurve, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
         self.ledger = Ledger()
@@ -96,10 +95,12 @@ class Controller:
         self.pad = pad
         self._on = False
         self._in_row = 0
+        self._least: dict[StepShape, float] = {}
 
     def move(self, times: TimeCurve, pad: Callable[[int], int]) -> None:
         """Go on with another graph, whose passes take other times."""
         self._times, self.pad = times, pad
+        self._least.clear()
 
     def pass_size(self, shape: StepShape, num_drafts: int) -> int:
         """Tokens that the pass of a step has with so many draft tokens."""
@@ -122,17 +123,36 @@ class Controller:
         plain = shape.writers / without
         best, rate = 0, plain
         given, least = float(shape.writers), plain * self._threshold
-        passes = islice(self._passes(shape, len(cumulative)), 1, None)
-        for count, (chance, seconds) in enumerate(zip(cumulative, passes, strict=True), 1):
+        for count, chance in enumerate(cumulative, 1):
             given += chance
-            spent = cost.seconds(count) + seconds
+            spent = cost.seconds(count) + self._at(self.pad(shape.tokens + count))
             if not self.ledger.covers((spent - without) / unit):
                 break
-            if given / spent > max(rate, least):
+            if given > max(rate, least) * spent:
                 best, rate = count, given / spent
             if given + chance * (len(cumulative) - count) <= max(rate, least) * spent:
                 break  # even if all others were as likely as this one
         return Goodput(best, rate, plain)
+
+    def least_chance(self, shape: StepShape) -> float:
+        """How often a draft token must be reached and right at least, if it costs nothing.
+
+        A bound: those that are less likely bring less than their share of any pass takes.
+
+        Args:
+            shape: The step without draft tokens.
+        """
+        if shape not in self._least:
+            self._least[shape] = _LEAST_CHANCE
+            if self._times.seconds(1) is not None:
+                plain = self._at(shape.writers) / shape.writers
+                without = self._at(shape.tokens)
+                shares = (
+                    (self._at(self.pad(shape.tokens + count)) - without) / count
+                    for count in _SAMPLED_COUNTS
+                )
+                self._least[shape] = max(_LEAST_CHANCE, min(shares) / plain)
+        return self._least[shape]
 
     def floors(self, most: int, shape: StepShape, cost: DraftTokenCost, rate: float) -> list[float]:
         """By position, how often a draft token must be reached and right to be worth making.
@@ -143,7 +163,9 @@ class Controller:
             cost: What it takes to make them.
             rate: Tokens a second that they shall bring at least.
         """
-        return [(cost.more + share) * rate for share in _shares(list(self._passes(shape, most)))]
+        sizes = (self.pad(shape.tokens + count) for count in range(1, most + 1))
+        passes = [self._at(shape.tokens), *map(self._at, sizes)]
+        return [(cost.more + share) * rate for share in _shares(passes)]
 
     def affordable(self, cost: DraftTokenCost, before: float = 0.0) -> int:
         """Draft tokens that may be made in a step.
@@ -194,7 +216,7 @@ class Controller:
         Args:
             shape: As it was chosen for.
             num_drafts: Those that were checked.
-            seconds: What the pass and making draft tokens took.
+            seconds: What the step took, making draft tokens included.
         """
         plain = self._times.seconds(shape.writers)
         if plain is None or num_drafts == 0:
@@ -218,9 +240,10 @@ class Controller:
             shape: As it was chosen for.
             num_drafts: Those that were checked.
             given: Tokens that all requests got.
-            seconds: What the pass took.
+            seconds: What the step took, without making draft tokens.
             drafting: Seconds that making draft tokens took.
         """
+        self._least.clear()
         unit, plain = self._times.seconds(1), self._times.seconds(shape.writers)
         if unit is None or plain is None:
             return
@@ -266,14 +289,6 @@ class Controller:
             for count, seconds in self._full_passes(alone, len(given))
         )
         return min(self._at(writers) / writers, *rates)
-
-    def _passes(self, shape: StepShape, most: int) -> Iterator[float]:
-        """Seconds of the pass with 0, 1, 2, ... draft tokens."""
-        yield self._at(shape.tokens)
-        begin = 0
-        for count, seconds in self._full_passes(shape, most):
-            yield from repeat(seconds, count - begin)
-            begin = count
 
     def _full_passes(self, shape: StepShape, most: int) -> Iterator[tuple[int, float]]:
         """Up to ``most``, the counts after which one more needs a larger pass; seconds of each."""

@@ -106,11 +106,16 @@ class Probe:
 
     def reset(self) -> None:
         """It pays again."""
-        self._wait = self._left = _SOON
+        self._wait = _SOON
+        self._left: float = _SOON
 
-    def due(self) -> bool:
-        """Whether to try in this step; call it once in each step that it does not pay."""
-        self._left -= 1
+    def due(self, requests: int = 1) -> bool:
+        """Whether to try in this step; call it once in each step that it does not pay.
+
+        Args:
+            requests: Those that write in it: each of so many tries that much more seldom.
+        """
+        self._left -= 1 / requests
         if self._left > 0:
             return False
         self._wait = min(2 * self._wait, _LATE)

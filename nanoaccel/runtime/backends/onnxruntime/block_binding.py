@@ -12,7 +12,7 @@ from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.runtime.backends.onnxruntime.growing_arrays import GrowingInput, GrowingOutput
 from nanoaccel.runtime.backends.onnxruntime.operators import attention
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature
-from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
 
 # Inputs, and the fields of a plan that they are.
 _OF_TOKENS = {
@@ -69,6 +69,7 @@ class BlockBinding:
         self._states = (
             GrowingOutput(binding, contract.STATES, signature.state_size) if states else None
         )
+        self._joined = np.empty((0, len(hidden) * signature.hidden_size), np.float32)
         address = cache.ctypes.data
         binding.bind_input(attention.CACHE, "cpu", 0, cache.dtype, cache.shape, address)
 
@@ -86,11 +87,17 @@ class BlockBinding:
 
     def result(self, plan: StepPlan) -> StepResult:
         """What the step gave, in memory that is valid until the next one."""
-        found = [output.values for output in self._hidden]
-        hidden = None
-        if found:
-            hidden = found[0] if len(found) == 1 else np.concatenate(found, axis=1)
         states = None if self._states is None else self._states.values
         return StepResult(
-            self._logits.values[: len(plan.logits_rows)], hidden=hidden, states=states
+            self._logits.values[: len(plan.logits_rows)], hidden=self._told(), states=states
         )
+
+    def _told(self) -> Float32Array | None:
+        """The output of the layers that are told, side by side."""
+        found = [output.values for output in self._hidden]
+        if len(found) < 2:
+            return found[0] if found else None
+        rows = len(found[0])
+        if rows > len(self._joined):
+            self._joined = np.empty((rows, self._joined.shape[1]), np.float32)
+        return np.concatenate(found, axis=1, out=self._joined[:rows])

@@ -12,6 +12,9 @@ from nanoaccel.runtime.speculation.ledger import Ledger
 
 # Speculation begins when it is expected to save this share of time, and ends when it saves none.
 HYSTERESIS = 0.03
+# Of many draft tokens those are chosen that look best, some of them by chance: what they take counts
+# as this much more.
+_PRUDENCE = 1.1
 # After so many steps with draft tokens comes one without, so that its cost stays known.
 PLAIN_EVERY = 64
 # Other programs make some passes longer: beyond this factor, the draft tokens are not the cause.
@@ -276,7 +279,7 @@ class Controller:
             price = seconds - without
             if not self.ledger.covers((price + drafting) / unit):
                 break
-            gain = given[count - 1] * value - price
+            gain = given[count - 1] * value - _PRUDENCE * price
             if gain > most:
                 best, most = count, gain
         return best

@@ -6,7 +6,7 @@ from __future__ import annotations
 ALLOWANCE = 0.02
 # ... and beyond that so many plain steps at first, and of what it has gained at most.
 START = 1.5
-CAP = 12.0
+CAP = 6.0
 
 
 class Ledger:

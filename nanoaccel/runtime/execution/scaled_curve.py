@@ -15,7 +15,7 @@ from nanoaccel.runtime.execution.time_curve import TimeCurve
 _GAIN = 0.2
 _OWN_GAIN = 0.15
 # What remains, with each pass, of what sizes differ by from what was measured at first.
-_MEMORY = 0.98
+_MEMORY = 0.995
 # Sizes that are asked for many times between two passes: as many are worked out at once.
 _OFTEN = np.arange(65)
 

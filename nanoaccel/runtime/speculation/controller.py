@@ -15,8 +15,10 @@ HYSTERESIS = 0.03
 # Of many draft tokens those are chosen that look best, some of them by chance: what they take counts
 # as this much more.
 _PRUDENCE = 1.1
-# After so many steps with draft tokens comes one without, so that its cost stays known.
+# After so many steps with draft tokens comes one without, so that its cost stays known. At first
+# they come sooner: what was measured may be wrong.
 PLAIN_EVERY = 64
+_PLAIN_SOON = 8
 # Other programs make some passes longer: beyond this factor, the draft tokens are not the cause.
 _MOST_SURPRISE = 1.5
 _MANY = 1 << 16
@@ -25,6 +27,8 @@ _MANY = 1 << 16
 _LEAST_CHANCE = 0.02
 # Draft tokens in a step for which it is looked up what one takes.
 _SAMPLED_COUNTS = (1, 2, 4, 7, 8, 15)
+# So many steps share a bound for draft tokens that cost nothing.
+_BOUND_STEPS = 16
 _FREE = DraftTokenCost()
 
 
@@ -98,6 +102,8 @@ class Controller:
         self.pad = pad
         self._on = False
         self._in_row = 0
+        self._plain_every = _PLAIN_SOON
+        self._num_settled = 0
         self._least: dict[StepShape, float] = {}
 
     def move(self, times: TimeCurve, pad: Callable[[int], int]) -> None:
@@ -206,6 +212,8 @@ class Controller:
             key=lambda ranked: -ranked[0],
         )
         count = self._count([chance for chance, _ in ranked[:limit]], shape, drafting)
+        if self._in_row >= self._plain_every:
+            self._plain_every = min(2 * self._plain_every, PLAIN_EVERY)
         self._on = count > 0
         self._in_row = self._in_row + 1 if count > 0 else 0
         counts = [0] * len(cumulatives)
@@ -246,7 +254,9 @@ class Controller:
             seconds: What the step took, without making draft tokens.
             drafting: Seconds that making draft tokens took.
         """
-        self._least.clear()
+        self._num_settled += 1
+        if self._num_settled % _BOUND_STEPS == 0:
+            self._least.clear()
         unit, plain = self._times.seconds(1), self._times.seconds(shape.writers)
         if unit is None or plain is None:
             return
@@ -268,7 +278,7 @@ class Controller:
     def _count(self, chances: Sequence[float], shape: StepShape, drafting: float) -> int:
         """The best number of draft tokens, likeliest first."""
         unit, plain = self._times.seconds(1), self._times.seconds(shape.writers)
-        if unit is None or plain is None or not chances or self._in_row >= PLAIN_EVERY:
+        if unit is None or plain is None or not chances or self._in_row >= self._plain_every:
             return 0
         given = list(accumulate(chances))
         value = self._seconds_per_token(given, shape.writers)

@@ -14,7 +14,7 @@ _MOST_SURPRISE = 1.5
 # Tokens that a drafter is behind in the run of things: what they cost belongs to its draft tokens.
 NEAR = 16
 # Steps from one attempt to the next, at first and at most.
-_SOON = 16
+_SOON = 4
 _LATE = 128
 
 
@@ -104,7 +104,7 @@ class DraftCost:
 
 
 class Probe:
-    """Lets a drafter try now and then: after 16 steps, then after 32, and so on to 128."""
+    """Lets a drafter try now and then: after 4 steps, then after 8, and so on to 128."""
 
     def __init__(self) -> None:
         self.reset()

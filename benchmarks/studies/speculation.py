@@ -14,7 +14,7 @@ are the worst case. With --fresh, new processes are started after so many groups
 row is the first group of a process, its second, and so on; --cache none lets them begin without
 the pass times that were measured before.
 
-A turn in which other programs had more than --quiet of the machine is asked again, twice at most.
+A turn in which other programs had more than --quiet of the machine is asked once more.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from benchmarks.harness.exports import Exports
 from benchmarks.harness.figures import table
 from benchmarks.harness.machine import machine
 from benchmarks.harness.prompts import prompt_kinds, prompts_of, unseen_dialogues
-from benchmarks.studies.ways import PLAIN, Group, Turn, Ways, cache_folder
+from benchmarks.studies.ways import PLAIN, Group, Turn, Ways
+from nanoaccel.folders import cache_folder
 
 RANDOM = "random tokens"
 _RANDOM_PROMPTS, _RANDOM_LENGTHS = 10, (8, 256)
 _WARM_UP = 3  # groups that are not counted
-_AGAIN = 1
 
 
 def groups_of(arguments: argparse.Namespace, vocab_size: int) -> list[Group]:
@@ -107,11 +107,10 @@ def _started(arguments: argparse.Namespace, bundle: Path, stored: Path | None) -
 
 
 def _quiet_turn(arguments: argparse.Namespace, ways: Ways, group: Group, turn: int) -> Turn:
-    """A turn that others hardly disturbed, or else the last one that was tried."""
-    for _ in range(_AGAIN):
-        found = ways.ask(group, turn, arguments.generate, arguments.temperature)
-        if found.disturbed <= arguments.quiet:
-            return found
+    """A turn that others hardly disturbed, or else the second one."""
+    found = ways.ask(group, turn, arguments.generate, arguments.temperature)
+    if found.disturbed <= arguments.quiet:
+        return found
     return ways.ask(group, turn, arguments.generate, arguments.temperature)
 
 
@@ -156,7 +155,7 @@ def _equal(turns: Sequence[Turn], ways: Sequence[str]) -> str:
 
 
 def _sum(turns: Sequence[Turn], way: str, field: str) -> float:
-    return sum(turn.answers[way][field] for turn in turns)
+    return sum(float(turn.answers[way][field]) for turn in turns)
 
 
 def _rate(turns: Sequence[Turn], way: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
@@ -49,7 +48,7 @@ class Turn:
     @property
     def disturbed(self) -> float:
         """The largest share of the machine that other programs had meanwhile."""
-        return max(answer["disturbed"] for answer in self.answers.values())
+        return max(float(answer["disturbed"]) for answer in self.answers.values())
 
     def same(self, way: str) -> int:
         """Texts that equal the plain ones."""
@@ -113,9 +112,3 @@ class Ways:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def cache_folder() -> Path:
-    """Where an engine keeps what it measured."""
-    chosen = os.environ.get("NANOACCEL_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "nanoaccel"

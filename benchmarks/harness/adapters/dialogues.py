@@ -18,7 +18,6 @@ class Dialogues:
 
     def __init__(self, folder: str, options: dict[str, Any]) -> None:
         self._llm = LLM(folder, prefix_cache=False, **options)
-        self._seed: int | None = None
 
     def vocab_size(self) -> int:
         """Tokens of the model."""
@@ -66,7 +65,6 @@ class Dialogues:
             "drafted": sum(output.stats.drafted_tokens for output in outputs),
             "accepted": sum(output.stats.accepted_tokens for output in outputs),
             "draft_steps": sum(output.stats.draft_steps for output in outputs),
-            "slowest": max(output.stats.total / len(output.token_ids) for output in outputs),
             "texts": [list(output.token_ids) for output in outputs],
         }
 

@@ -12,8 +12,8 @@ from nanoaccel.runtime.speculation.ledger import Ledger
 
 # Speculation begins when it is expected to save this share of time, and ends when it saves none.
 HYSTERESIS = 0.03
-# Of many draft tokens those are chosen that look best, some of them by chance: what they take counts
-# as this much more.
+# Of many draft tokens those are chosen that look best, some of them by chance: what they take
+# counts as this much more.
 _PRUDENCE = 1.1
 # After so many steps with draft tokens comes one without, so that its cost stays known. At first
 # they come sooner: what was measured may be wrong.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Other programs and page faults make some drafts longer, nothing makes one shorter: what was quicker
-# than expected is believed sooner.
+# Other programs and page faults make some drafts longer, nothing makes one shorter: what was
+# quicker than expected is believed sooner.
 _GAIN = 0.1
 _QUICKER_GAIN = 0.5
 # One more token, against the first one, before there was a second: little, so that it is tried.

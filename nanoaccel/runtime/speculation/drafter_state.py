@@ -88,8 +88,8 @@ class DrafterState:
             return None
         state, most = self._request_state(request_id), min(limit, MAX_DRAFT)
         if self.drafter.is_free:
-            floors = (controller.least_chance(shape),)
-            return Draft(request_id, tokens, most, state.estimator.chance, floors)
+            least = controller.least_chance(shape)
+            return Draft(request_id, tokens, most, state.estimator.chance, (least,))
         cost = self._cost.per_token(shape.writers)
         lag = len(tokens) - state.read
         if lag > NEAR and self._newcomer:

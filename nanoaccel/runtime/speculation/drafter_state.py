@@ -15,6 +15,8 @@ from nanoaccel.runtime.types.plan import Int64Array
 MAX_DRAFT = 15
 # Tokens over which reading a long text must pay: it may end any time.
 _HORIZON = 64
+# Requests that write together of which a drafter follows all texts, whether that pays or not.
+_FEW = 2
 # Chances that differ by less than one of so many steps count as equal.
 _STEPS_OF_CHANCE = 64
 # Draft tokens that are tried when nothing is known of what they cost.
@@ -30,12 +32,14 @@ class _RequestState:
         probe: When to try it.
         read: Tokens of the text that it has read.
         awake: Whether it shall follow the text now.
+        trying: Whether a try is due, for which it may have to follow the text first.
     """
 
     estimator: AcceptanceEstimator
     probe: Probe = field(default_factory=Probe)
     read: int = 0
     awake: bool = True
+    trying: bool = False
 
 
 class DrafterState:
@@ -107,10 +111,11 @@ class DrafterState:
             pays = goodput.saving(beaten) * min(limit, _HORIZON) > reading
         if pays:
             state.probe.reset()
-        elif most > 0 and state.probe.due(shape.writers):
-            most = 1
+        elif most > 0 and (state.trying or state.probe.due(shape.writers)):
+            state.trying, most = True, 1
         else:
-            state.awake = False
+            # One more text costs little to follow, many do.
+            state.awake = shape.writers <= _FEW
             return None
         state.awake = True
         self._newcomer |= lag > NEAR
@@ -156,6 +161,7 @@ class DrafterState:
         for draft in drafts:
             state = self._request_state(draft.request_id)
             state.read = len(draft.tokens) if draft.proposed else state.read + draft.lag
+            state.trying = state.trying and not draft.proposed
         return seconds
 
     def learn(self, draft: Draft, given: Sequence[int]) -> None:

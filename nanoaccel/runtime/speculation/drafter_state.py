@@ -15,6 +15,9 @@ from nanoaccel.runtime.types.plan import Int64Array
 MAX_DRAFT = 15
 # Tokens over which reading a long text must pay: it may end any time.
 _HORIZON = 64
+# How much faster than without it a drafter must make a step: the engine's own work for it is not
+# all seen.
+_BETTER = 1.05
 # Requests that write together of which a drafter follows all texts, whether that pays or not.
 _FEW = 2
 # Chances that differ by less than one of so many steps count as equal.
@@ -61,6 +64,7 @@ class DrafterState:
         self._clock = clock
         self._history = AcceptanceHistory(drafter.priors)
         self._cost = DraftCost()
+        self._asked: float | None = None  # when it was, in this step
         self._expected: dict[tuple[int, int], Goodput] = {}
         self._newcomer = False  # one text a step is read from far behind: that takes its time
 
@@ -90,6 +94,8 @@ class DrafterState:
         """
         if limit < 1:
             return None
+        if self._asked is None:
+            self._asked = self._clock()
         state, most = self._request_state(request_id), min(limit, MAX_DRAFT)
         if self.drafter.is_free:
             least = controller.least_chance(shape)
@@ -108,7 +114,10 @@ class DrafterState:
         pays = most > 0 and goodput.count > 0
         if pays:
             beaten = 0.0 if rival is None else controller.goodput(rival.cumulative, shape).rate
-            pays = goodput.saving(beaten) * min(limit, _HORIZON) > reading
+            pays = (
+                goodput.rate > _BETTER * max(beaten, goodput.plain)
+                and goodput.saving(beaten) * min(limit, _HORIZON) > reading
+            )
         if pays:
             state.probe.reset()
         elif most > 0 and (state.trying or state.probe.due(shape.writers)):
@@ -147,10 +156,10 @@ class DrafterState:
     def propose(self, drafts: Sequence[Draft]) -> float:
         """Let the drafter fill drafts; the seconds that count."""
         self._expected.clear()
-        if not drafts:
+        begun, self._asked = self._asked, None
+        if not drafts or begun is None:
             return 0.0
         self._newcomer = False
-        begun = self._clock()
         self.drafter.propose(drafts)
         if self.drafter.is_free:
             return 0.0

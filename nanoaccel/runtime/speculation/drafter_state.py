@@ -15,9 +15,6 @@ from nanoaccel.runtime.types.plan import Int64Array
 MAX_DRAFT = 15
 # Tokens over which reading a long text must pay: it may end any time.
 _HORIZON = 64
-# How much faster than without it a drafter must make a step: the engine's own work for it is not
-# all seen.
-_BETTER = 1.05
 # Requests that write together of which a drafter follows all texts, whether that pays or not.
 _FEW = 2
 # Chances that differ by less than one of so many steps count as equal.
@@ -114,10 +111,7 @@ class DrafterState:
         pays = most > 0 and goodput.count > 0
         if pays:
             beaten = 0.0 if rival is None else controller.goodput(rival.cumulative, shape).rate
-            pays = (
-                goodput.rate > _BETTER * max(beaten, goodput.plain)
-                and goodput.saving(beaten) * min(limit, _HORIZON) > reading
-            )
+            pays = goodput.saving(beaten) * min(limit, _HORIZON) > reading
         if pays:
             state.probe.reset()
         elif most > 0 and (state.trying or state.probe.due(shape.writers)):

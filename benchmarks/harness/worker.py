@@ -91,7 +91,7 @@ class Worker:
         Raises:
             EngineFailed: The process has ended.
         """
-        return Answer(*self._call("generate", prompts, max_tokens, ignore_eos))
+        return Answer(*self.call("generate", prompts, max_tokens, ignore_eos))
 
     def play(self, load: Load) -> list[Trace]:
         """Run a load to its end; one trace for each request, in the same order.
@@ -99,7 +99,23 @@ class Worker:
         Raises:
             EngineFailed: The process has ended.
         """
-        return [Trace(due, tokens) for due, tokens in self._call("play", load.to_json())]
+        return [Trace(due, tokens) for due, tokens in self.call("play", load.to_json())]
+
+    def call(self, method: str, *arguments: object) -> Any:
+        """What a method of the adapter gives.
+
+        Raises:
+            EngineFailed: The process has ended.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(BrokenPipeError):  # it has ended, so that nothing can be read either
+            self._process.stdin.write(json.dumps([method, *arguments]) + "\n")
+            self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise EngineFailed(f"{' '.join(self._process.args)} ended; see above")
+        return json.loads(line)
 
     def close(self) -> None:
         """End the process."""
@@ -115,17 +131,6 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _call(self, method: str, *arguments: object) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        with suppress(BrokenPipeError):  # it has ended, so that nothing can be read either
-            self._process.stdin.write(json.dumps([method, *arguments]) + "\n")
-            self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise EngineFailed(f"{' '.join(self._process.args)} ended; see above")
-        return json.loads(line)
 
     def _watch(self) -> None:
         status = Path(f"/proc/{self._process.pid}/status")

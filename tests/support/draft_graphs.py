@@ -130,7 +130,7 @@ def head_drafter(
         weight_group_size=None,
         training={},
     )
-    monkeypatch.setattr(head, "open_head", lambda _: (manifest, graph_of(graph, num_blocks=128)))
+    monkeypatch.setattr(head, "open_head", lambda *_: (manifest, graph_of(graph, num_blocks=128)))
     return HeadDrafter(DrafterOptions(vocab_size=VOCAB_SIZE))
 
 

@@ -85,8 +85,6 @@ def knowing(texts: Mapping[int, Sequence[int]], right: float, seed: int = 0) -> 
 class Always(Controller):
     """Has all guesses made and checked for which the step has room."""
 
-    least_chance = 0.0
-
     def __init__(self, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
         super().__init__(ScaledCurve(), pad)
 
@@ -97,6 +95,9 @@ class Always(Controller):
         cost: DraftTokenCost | None = None,  # noqa: ARG002
     ) -> Goodput:
         return Goodput(len(cumulative), shape.writers + sum(cumulative), shape.writers)
+
+    def least_chance(self, shape: StepShape) -> float:  # noqa: ARG002
+        return 0.0
 
     def floors(
         self,

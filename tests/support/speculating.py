@@ -52,6 +52,11 @@ def steep(tokens: int) -> float:
     return 13.0 + 3.0 * tokens
 
 
+def blocked(tokens: int) -> float:
+    """NanoAccel's operators: four rows cost hardly more than one, and a block has eight."""
+    return 2.6 + 0.06 * min(tokens, 4) + 0.24 * max(0, tokens - 4) + 0.25 * ((tokens - 1) // 8)
+
+
 @dataclass
 class Outcome:
     """Milliseconds in all, those of plain decoding, and the steps."""
@@ -102,7 +107,7 @@ class Simulation:
         self._batch, self._tokens, self._rounds = batch, tokens, rounds
         self._noise, self._random = noise, random.Random(seed)
         cost = ScaledCurve()
-        cost.restore({size: curve(size) * wrong_by(size) for size in (1, 2, 4, 8, 16)})
+        cost.restore({size: curve(size) * wrong_by(size) for size in (1, 2, 4, 8, 9, 16, 24)})
         self.controller = Controller(cost)
         self._history = AcceptanceHistory([0.6] * _LONGEST)
         self._outcome = Outcome(curve(1))

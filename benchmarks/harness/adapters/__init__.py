@@ -16,6 +16,7 @@ _PACKAGE = "benchmarks.harness.adapters"
 ADAPTERS = {
     "nanoaccel": "nanoaccel:NanoAccel",
     "nanoaccel-serving": "nanoaccel:NanoAccelServing",
+    "nanoaccel-dialogues": "dialogues:Dialogues",
     "genai": "genai:OpenVINOGenAI",
     "genai-serving": "genai:OpenVINOGenAIServing",
     "onnxruntime-genai": "onnxruntime_genai:OnnxRuntimeGenAI",

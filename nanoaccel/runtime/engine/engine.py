@@ -63,6 +63,7 @@ class Engine:
         self._emit = emit
         self._progress = ProgressTeller(emit)
         self._clock = clock
+        self._step_begun = clock()
         self._buffers = BatchBuilder()
         self._evictor = TokenEvictor(self.runner.cache.block_size)
         self.recorder = Recorder()
@@ -124,6 +125,7 @@ class Engine:
         """
         observer = self.observer
         observer.begin_step()
+        self._step_begun = self._clock()
         try:
             observer.begin("schedule")
             with self.lock:
@@ -164,12 +166,13 @@ class Engine:
                 self.runner.times.step.observe(len(plan.token_ids), now - begun)
             self.recorder.step(len(plan.token_ids))
             typical = not again and not reading  # a part of a step says nothing of what one costs
-            savings = self._speculator.savings(drafted, now - begun) if typical else StepSavings()
+            so_far = now - self._step_begun
+            savings = self._speculator.savings(drafted, so_far) if typical else StepSavings()
             given = self._commit(chunks, result, now, savings)
         observer.begin("draft")
         self._show(chunks, result)
         if typical:
-            self._speculator.settle(drafted, given, now - begun)
+            self._speculator.settle(drafted, given, so_far)
         return None
 
     def counters(self) -> Counters:

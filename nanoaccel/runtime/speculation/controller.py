@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby, islice, repeat
+from itertools import accumulate, groupby
 
 from nanoaccel.runtime.execution.time_curve import TimeCurve
 from nanoaccel.runtime.speculation.draft_cost import DraftTokenCost
@@ -12,14 +12,23 @@ from nanoaccel.runtime.speculation.ledger import Ledger
 
 # Speculation begins when it is expected to save this share of time, and ends when it saves none.
 HYSTERESIS = 0.03
-# After so many steps with draft tokens comes one without, so that its cost stays known.
+# Of many draft tokens those are chosen that look best, some of them by chance: what they take
+# counts as this much more.
+_PRUDENCE = 1.1
+# After so many steps with draft tokens comes one without, so that its cost stays known. At first
+# they come sooner: what was measured may be wrong.
 PLAIN_EVERY = 64
+_PLAIN_SOON = 8
 # Other programs make some passes longer: beyond this factor, the draft tokens are not the cause.
 _MOST_SURPRISE = 1.5
 _MANY = 1 << 16
 # A draft token that is reached less often pays on no machine: a token more costs some percent of a
 # pass.
 _LEAST_CHANCE = 0.02
+# Draft tokens in a step for which it is looked up what one takes.
+_SAMPLED_COUNTS = (1, 2, 4, 7, 8, 15)
+# So many steps share a bound for draft tokens that cost nothing.
+_BOUND_STEPS = 16
 _FREE = DraftTokenCost()
 
 
@@ -85,10 +94,7 @@ class Controller:
     Attributes:
         ledger: The account.
         pad: As given.
-        least_chance: How often a draft token must be reached and accepted, if it costs nothing.
     """
-
-    least_chance = _LEAST_CHANCE
 
     def __init__(self, times: TimeCurve, pad: Callable[[int], int] = lambda tokens: tokens) -> None:
         self.ledger = Ledger()
@@ -96,6 +102,9 @@ class Controller:
         self.pad = pad
         self._on = False
         self._in_row = 0
+        self._plain_every = _PLAIN_SOON
+        self._num_settled = 0
+        self._least: dict[StepShape, float] = {}
 
     def pass_size(self, shape: StepShape, num_drafts: int) -> int:
         """Tokens that the pass of a step has with so many draft tokens."""
@@ -118,17 +127,36 @@ class Controller:
         plain = shape.writers / without
         best, rate = 0, plain
         given, least = float(shape.writers), plain * self._threshold
-        passes = islice(self._passes(shape, len(cumulative)), 1, None)
-        for count, (chance, seconds) in enumerate(zip(cumulative, passes, strict=True), 1):
+        for count, chance in enumerate(cumulative, 1):
             given += chance
-            spent = cost.seconds(count) + seconds
+            spent = cost.seconds(count) + self._at(self.pad(shape.tokens + count))
             if not self.ledger.covers((spent - without) / unit):
                 break
-            if given / spent > max(rate, least):
+            if given > max(rate, least) * spent:
                 best, rate = count, given / spent
             if given + chance * (len(cumulative) - count) <= max(rate, least) * spent:
                 break  # even if all others were as likely as this one
         return Goodput(best, rate, plain)
+
+    def least_chance(self, shape: StepShape) -> float:
+        """How often a draft token must be reached and right at least, if it costs nothing.
+
+        A bound: those that are less likely bring less than their share of any pass takes.
+
+        Args:
+            shape: The step without draft tokens.
+        """
+        if shape not in self._least:
+            self._least[shape] = _LEAST_CHANCE
+            if self._times.seconds(1) is not None:
+                plain = self._at(shape.writers) / shape.writers
+                without = self._at(shape.tokens)
+                shares = (
+                    (self._at(self.pad(shape.tokens + count)) - without) / count
+                    for count in _SAMPLED_COUNTS
+                )
+                self._least[shape] = max(_LEAST_CHANCE, min(shares) / plain)
+        return self._least[shape]
 
     def floors(self, most: int, shape: StepShape, cost: DraftTokenCost, rate: float) -> list[float]:
         """By position, how often a draft token must be reached and right to be worth making.
@@ -139,7 +167,9 @@ class Controller:
             cost: What it takes to make them.
             rate: Tokens a second that they shall bring at least.
         """
-        return [(cost.more + share) * rate for share in _shares(list(self._passes(shape, most)))]
+        sizes = (self.pad(shape.tokens + count) for count in range(1, most + 1))
+        passes = [self._at(shape.tokens), *map(self._at, sizes)]
+        return [(cost.more + share) * rate for share in _shares(passes)]
 
     def affordable(self, cost: DraftTokenCost, before: float = 0.0) -> int:
         """Draft tokens that may be made in a step.
@@ -177,6 +207,8 @@ class Controller:
             key=lambda ranked: -ranked[0],
         )
         count = self._count([chance for chance, _ in ranked[:limit]], shape, drafting)
+        if self._in_row >= self._plain_every:
+            self._plain_every = min(2 * self._plain_every, PLAIN_EVERY)
         self._on = count > 0
         self._in_row = self._in_row + 1 if count > 0 else 0
         counts = [0] * len(cumulatives)
@@ -190,7 +222,7 @@ class Controller:
         Args:
             shape: As it was chosen for.
             num_drafts: Those that were checked.
-            seconds: What the pass and making draft tokens took.
+            seconds: What the step took, making draft tokens included.
         """
         plain = self._times.seconds(shape.writers)
         if plain is None or num_drafts == 0:
@@ -214,9 +246,12 @@ class Controller:
             shape: As it was chosen for.
             num_drafts: Those that were checked.
             given: Tokens that all requests got.
-            seconds: What the pass took.
+            seconds: What the step took, without making draft tokens.
             drafting: Seconds that making draft tokens took.
         """
+        self._num_settled += 1
+        if self._num_settled % _BOUND_STEPS == 0:
+            self._least.clear()
         unit, plain = self._times.seconds(1), self._times.seconds(shape.writers)
         if unit is None or plain is None:
             return
@@ -238,7 +273,7 @@ class Controller:
     def _count(self, chances: Sequence[float], shape: StepShape, drafting: float) -> int:
         """The best number of draft tokens, likeliest first."""
         unit, plain = self._times.seconds(1), self._times.seconds(shape.writers)
-        if unit is None or plain is None or not chances or self._in_row >= PLAIN_EVERY:
+        if unit is None or plain is None or not chances or self._in_row >= self._plain_every:
             return 0
         given = list(accumulate(chances))
         value = self._seconds_per_token(given, shape.writers)
@@ -249,7 +284,7 @@ class Controller:
             price = seconds - without
             if not self.ledger.covers((price + drafting) / unit):
                 break
-            gain = given[count - 1] * value - price
+            gain = given[count - 1] * value - _PRUDENCE * price
             if gain > most:
                 best, most = count, gain
         return best
@@ -262,14 +297,6 @@ class Controller:
             for count, seconds in self._full_passes(alone, len(given))
         )
         return min(self._at(writers) / writers, *rates)
-
-    def _passes(self, shape: StepShape, most: int) -> Iterator[float]:
-        """Seconds of the pass with 0, 1, 2, ... draft tokens."""
-        yield self._at(shape.tokens)
-        begin = 0
-        for count, seconds in self._full_passes(shape, most):
-            yield from repeat(seconds, count - begin)
-            begin = count
 
     def _full_passes(self, shape: StepShape, most: int) -> Iterator[tuple[int, float]]:
         """Up to ``most``, the counts after which one more needs a larger pass; seconds of each."""

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, AcceptanceHistory
-from nanoaccel.runtime.speculation.controller import Controller, StepShape
-from nanoaccel.runtime.speculation.draft_cost import NEAR, DraftCost, Probe
+from nanoaccel.runtime.speculation.controller import Controller, Goodput, StepShape
+from nanoaccel.runtime.speculation.draft_cost import NEAR, DraftCost, DraftTokenCost, Probe
 from nanoaccel.runtime.speculation.drafters import Draft, Drafter, StateReader
 from nanoaccel.runtime.types.plan import Int64Array
 
@@ -15,6 +15,10 @@ from nanoaccel.runtime.types.plan import Int64Array
 MAX_DRAFT = 15
 # Tokens over which reading a long text must pay: it may end any time.
 _HORIZON = 64
+# Requests that write together of which a drafter follows all texts, whether that pays or not.
+_FEW = 2
+# Chances that differ by less than one of so many steps count as equal.
+_STEPS_OF_CHANCE = 64
 # Draft tokens that are tried when nothing is known of what they cost.
 _FIRST_TRY = 3
 
@@ -27,11 +31,15 @@ class _RequestState:
         estimator: Estimates the chance that its draft tokens are accepted.
         probe: When to try it.
         read: Tokens of the text that it has read.
+        awake: Whether it shall follow the text now.
+        trying: Whether a try is due, for which it may have to follow the text first.
     """
 
     estimator: AcceptanceEstimator
     probe: Probe = field(default_factory=Probe)
     read: int = 0
+    awake: bool = True
+    trying: bool = False
 
 
 class DrafterState:
@@ -53,6 +61,8 @@ class DrafterState:
         self._clock = clock
         self._history = AcceptanceHistory(drafter.priors)
         self._cost = DraftCost()
+        self._asked: float | None = None  # when it was, in this step
+        self._expected: dict[tuple[int, int], Goodput] = {}
         self._newcomer = False  # one text a step is read from far behind: that takes its time
 
     @property
@@ -67,7 +77,7 @@ class DrafterState:
         limit: int,
         controller: Controller,
         shape: StepShape,
-        rival: float,
+        rival: Draft | None,
     ) -> Draft | None:
         """An empty draft for a request, unless it would not pay.
 
@@ -77,44 +87,73 @@ class DrafterState:
             limit: Tokens that it may still get, less one.
             controller: Knows what pays.
             shape: The step, without prompts.
-            rival: Tokens a second expected with another draft for this request.
+            rival: Another draft for this request.
         """
         if limit < 1:
             return None
+        if self._asked is None:
+            self._asked = self._clock()
         state, most = self._request_state(request_id), min(limit, MAX_DRAFT)
         if self.drafter.is_free:
-            return Draft(
-                request_id, tokens, most, state.estimator.chance, (controller.least_chance,)
-            )
+            least = controller.least_chance(shape)
+            return Draft(request_id, tokens, most, state.estimator.chance, (least,))
         cost = self._cost.per_token(shape.writers)
         lag = len(tokens) - state.read
         if lag > NEAR and self._newcomer:
             return None
         reading = self._cost.reading(lag)
         outlook = state.estimator.outlook()
-        expected = [outlook**count for count in range(1, most + 1)]
-        goodput = controller.goodput(expected, shape, cost.shared(shape.writers))
+        goodput = self._goodput(outlook, most, controller, shape, cost)
         if goodput.rate == 0:
             return None  # nothing is known of the target's passes
         affordable = controller.affordable(cost, reading) if self._cost.is_known else _FIRST_TRY
         most = min(most, affordable)
-        saves = goodput.saving(rival) * min(limit, _HORIZON)
-        if most > 0 and goodput.count > 0 and saves > reading:
+        pays = most > 0 and goodput.count > 0
+        if pays:
+            beaten = 0.0 if rival is None else controller.goodput(rival.cumulative, shape).rate
+            pays = goodput.saving(beaten) * min(limit, _HORIZON) > reading
+        if pays:
             state.probe.reset()
-        elif most > 0 and state.probe.due():
-            most = 1
+        elif most > 0 and (state.trying or state.probe.due(shape.writers)):
+            state.trying, most = True, 1
         else:
+            # One more text costs little to follow, many do.
+            state.awake = shape.writers <= _FEW
             return None
+        state.awake = True
         self._newcomer |= lag > NEAR
         floors = controller.floors(most, shape, cost, goodput.rate)
         return Draft(request_id, tokens, most, state.estimator.chance, floors, outlook)
 
+    def _goodput(
+        self,
+        outlook: float,
+        most: int,
+        controller: Controller,
+        shape: StepShape,
+        cost: DraftTokenCost,
+    ) -> Goodput:
+        """What a request may expect; those that expect about the same share one answer a step."""
+        key = round(_STEPS_OF_CHANCE * outlook), most
+        if key not in self._expected:
+            chance = min(key[0] / _STEPS_OF_CHANCE, 1.0)
+            expected = [chance**count for count in range(1, most + 1)]
+            found = controller.goodput(expected, shape, cost.shared(shape.writers))
+            self._expected[key] = found
+        return self._expected[key]
+
+    def follows(self, request_id: int) -> bool:
+        """Whether it shall see what the target computes for a request."""
+        state = self.requests.get(request_id)
+        return state is None or state.awake
+
     def propose(self, drafts: Sequence[Draft]) -> float:
         """Let the drafter fill drafts; the seconds that count."""
-        if not drafts:
+        self._expected.clear()
+        begun, self._asked = self._asked, None
+        if not drafts or begun is None:
             return 0.0
         self._newcomer = False
-        begun = self._clock()
         self.drafter.propose(drafts)
         if self.drafter.is_free:
             return 0.0
@@ -125,6 +164,7 @@ class DrafterState:
         for draft in drafts:
             state = self._request_state(draft.request_id)
             state.read = len(draft.tokens) if draft.proposed else state.read + draft.lag
+            state.trying = state.trying and not draft.proposed
         return seconds
 
     def learn(self, draft: Draft, given: Sequence[int]) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 # Speculation may cost this share of what plain decoding takes, for good, ...
 ALLOWANCE = 0.02
 # ... and beyond that so many plain steps at first, and of what it has gained at most.
-START = 1.5
-CAP = 12.0
+START = 3.0
+CAP = 6.0
 
 
 class Ledger:

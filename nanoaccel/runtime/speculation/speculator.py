@@ -19,8 +19,6 @@ from nanoaccel.runtime.speculation.drafters import Draft, Drafter
 from nanoaccel.runtime.speculation.record import SpeculationCounters, SpeculationRecord
 from nanoaccel.runtime.types.plan import Float32Array
 
-_NOTHING = (0.0, 0.0)  # expected
-
 _log = logging.getLogger("nanoaccel")
 
 
@@ -126,7 +124,11 @@ class Speculator:
             hidden: f32[T, F].
         """
         for state in list(self._states):
-            if state.reader is not None and request.may_use(state.drafter.name):
+            if (
+                state.reader is not None
+                and state.follows(request.id)
+                and request.may_use(state.drafter.name)
+            ):
                 with self._guard(state):
                     state.reader.observe(request.id, start, hidden)
 
@@ -147,11 +149,11 @@ class Speculator:
 
         Args:
             num_drafts: Those that were checked.
-            seconds: Seconds that the pass took.
+            seconds: Seconds from the start of the step until its pass was done.
         """
         if self._shape is None:
             return StepSavings()
-        return self._controller.savings(self._shape, num_drafts, seconds + self._drafting)
+        return self._controller.savings(self._shape, num_drafts, seconds)
 
     def settle(self, num_drafts: int, given: int, seconds: float) -> None:
         """Note what the step took in all.
@@ -159,10 +161,11 @@ class Speculator:
         Args:
             num_drafts: Those that were checked.
             given: Tokens that all requests got.
-            seconds: Seconds that the pass took.
+            seconds: Seconds from the start of the step until its pass was done.
         """
         if self._shape is not None:
-            self._controller.settle(self._shape, num_drafts, given, seconds, self._drafting)
+            drafting = self._drafting
+            self._controller.settle(self._shape, num_drafts, given, seconds - drafting, drafting)
             self._record.note_step(num_drafts)
 
     def finish(self, request: Request) -> None:
@@ -189,7 +192,6 @@ class Speculator:
         """For each request the draft of which the most is expected, with no prompts in the step."""
         shape = StepShape(shape.writers, shape.writers)
         best: dict[int, Draft] = {}
-        best_goodput: dict[int, tuple[float, float]] = {}
         requests = {chunk.request.id: chunk.request for chunk in writers}
         for state in list(self._states):
             drafts = [
@@ -203,7 +205,7 @@ class Speculator:
                         chunk.request.draft_limit(chunk.end),
                         self._controller,
                         shape,
-                        best_goodput.get(chunk.request.id, _NOTHING)[0],
+                        best.get(chunk.request.id),
                     )
                 )
                 is not None
@@ -214,16 +216,16 @@ class Speculator:
                     draft.cut(requests[draft.request_id].count_valid(draft.proposed))
                     if draft.proposed:
                         self._open.setdefault(draft.request_id, []).append((state, draft))
-                        goodput = self._goodput(draft, shape)
-                        if goodput > best_goodput.get(draft.request_id, _NOTHING):
-                            best[draft.request_id], best_goodput[draft.request_id] = draft, goodput
+                        rival = best.get(draft.request_id)
+                        if draft.cumulative and (
+                            rival is None or self._worth(draft, shape) > self._worth(rival, shape)
+                        ):
+                            best[draft.request_id] = draft
         return best
 
-    def _goodput(self, draft: Draft, shape: StepShape) -> tuple[float, float]:
-        """Tokens a second, and expected accepted tokens; without a rival, any draft will do."""
-        alone = len(self._states) == 1
-        rate = 0.0 if alone else self._controller.goodput(draft.cumulative, shape).rate
-        return rate, sum(draft.cumulative)
+    def _worth(self, draft: Draft, shape: StepShape) -> tuple[float, float]:
+        """Tokens a second, and expected accepted tokens."""
+        return self._controller.goodput(draft.cumulative, shape).rate, sum(draft.cumulative)
 
     def _fill(self, state: DrafterState, drafts: Sequence[Draft]) -> None:
         self._drafting += state.propose(drafts)

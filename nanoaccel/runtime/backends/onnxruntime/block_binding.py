@@ -12,7 +12,7 @@ from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.runtime.backends.onnxruntime.growing_arrays import GrowingInput, GrowingOutput
 from nanoaccel.runtime.backends.onnxruntime.operators import attention
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature
-from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
 
 # Inputs, and the fields of a plan that they are.
 _OF_TOKENS = {
@@ -75,6 +75,7 @@ class BlockBinding:
             GrowingOutput(binding, attention.scores_name(layer), dtype=np.float64)
             for layer in range(scores)
         ]
+        self._joined = np.empty((0, len(hidden) * signature.hidden_size), np.float32)
         address = cache.ctypes.data
         binding.bind_input(attention.CACHE, "cpu", 0, cache.dtype, cache.shape, address)
 
@@ -94,13 +95,19 @@ class BlockBinding:
 
     def result(self, plan: StepPlan) -> StepResult:
         """What the step gave, in memory that is valid until the next one."""
-        found = [output.values for output in self._hidden]
-        hidden = None
-        if found:
-            hidden = found[0] if len(found) == 1 else np.concatenate(found, axis=1)
         states = None if self._states is None else self._states.values
         told = [output.values for output in self._scores]
         scores = np.sum(told, axis=0) if told else None
         return StepResult(
-            self._logits.values[: len(plan.logits_rows)], scores, hidden=hidden, states=states
+            self._logits.values[: len(plan.logits_rows)], scores, hidden=self._told(), states=states
         )
+
+    def _told(self) -> Float32Array | None:
+        """The output of the layers that are told, side by side."""
+        found = [output.values for output in self._hidden]
+        if len(found) < 2:
+            return found[0] if found else None
+        rows = len(found[0])
+        if rows > len(self._joined):
+            self._joined = np.empty((rows, self._joined.shape[1]), np.float32)
+        return np.concatenate(found, axis=1, out=self._joined[:rows])

@@ -12,6 +12,8 @@ from nanoaccel.runtime.types.packing import SequenceTokens, StepPacker
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepResult
 
 _NOBODY = -1
+# The first passes of a size also allocate memory.
+_WARM_UPS = 3
 # Tokens of a pass at least, where sizes matter: most are then alike, and need no preparing.
 _LEAST = 4
 
@@ -52,17 +54,19 @@ class DraftGraph:
         self._cache = model.shape.new_cache(sharing=False)
         self._packer = StepPacker()
 
-    def warm_up(self, feature_size: int = 0) -> None:
-        """Run a pass, so that the first one that counts need not prepare the graph.
+    def warm_up(self, longest: int, feature_size: int = 0) -> None:
+        """Run some passes, so that the first ones that count need not prepare the graph.
 
         Args:
+            longest: Tokens of the longest pass.
             feature_size: Numbers of a row of features; 0 for none.
         """
-        features = np.zeros((1, feature_size), np.float32) if feature_size > 0 else None
-        rows = Rows(_NOBODY, 0, 0, np.zeros(1, np.int64), features)
-        if self.has_room(rows):
-            self.run([rows])
-        self.forget(_NOBODY)
+        for count in (*[longest] * _WARM_UPS, 1):
+            features = np.zeros((count, feature_size), np.float32) if feature_size > 0 else None
+            rows = Rows(_NOBODY, 0, 0, np.zeros(count, np.int64), features)
+            if self.has_room(rows):
+                self.run([rows])
+            self.forget(_NOBODY)
 
     def has_room(self, rows: Rows) -> bool:
         """Whether rows fit the cache; if so, they hold it from now on."""

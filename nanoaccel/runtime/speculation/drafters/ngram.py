@@ -10,7 +10,7 @@ from nanoaccel.runtime.types.plan import Int64Array
 
 # The least match of each confidence bucket. Those of other texts follow those of the text itself.
 _BUCKETS = (1, 2, 3, 4, 6, 9, 14, 24)
-_PRIORS = (0.10, 0.25, 0.40, 0.50, 0.60, 0.70, 0.80, 0.90)
+_PRIORS = (0.05, 0.15, 0.30, 0.40, 0.50, 0.60, 0.75, 0.85)
 _BUCKET_OF = tuple(
     max(bucket for bucket, least in enumerate(_BUCKETS) if least <= max(length, 1))
     for length in range(MAX_MATCH + 1)

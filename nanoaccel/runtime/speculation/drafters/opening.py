@@ -45,8 +45,12 @@ def check_draft(folder: Path, target: Bundle) -> None:
         _fitting_model(folder, target)
 
 
-def open_head(options: DrafterOptions) -> tuple[HeadManifest, DraftGraph]:
+def open_head(options: DrafterOptions, window: int) -> tuple[HeadManifest, DraftGraph]:
     """Load the head that the options name.
+
+    Args:
+        options: With a draft.
+        window: Tokens that it reads at once at most.
 
     Raises:
         ConfigError: It was trained for another target, or does not fit in memory.
@@ -57,7 +61,7 @@ def open_head(options: DrafterOptions) -> tuple[HeadManifest, DraftGraph]:
     about = head.manifest
     features = about.feature_size + about.hidden_size
     graph = _load(head, draft)
-    graph.warm_up(features)
+    graph.warm_up(window, features)
     return about, graph
 
 
@@ -71,7 +75,7 @@ def open_draft_model(options: DrafterOptions) -> DraftGraph:
     draft = _given(options, "draft_model")
     bundle = _fitting_model(draft.folder, draft.target)
     graph = _load(bundle, draft)
-    graph.warm_up()
+    graph.warm_up(1)
     return graph
 
 

@@ -12,7 +12,7 @@ from nanoaccel.runtime.execution.scaled_curve import ScaledCurve
 from nanoaccel.runtime.kv import CacheShape
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
-PAST = 40 - 16  # what the cache holds before the longest pass
+PAST = 40 - 24  # what the cache holds before the longest pass
 
 
 class CountingBackend(FakeBackend):
@@ -44,11 +44,11 @@ def learned(
 def test_verification_measures_once_for_each_graph(tmp_path: Path) -> None:
     backend = CountingBackend()
     first = learned(backend, tmp_path)
-    assert set(backend.sizes) == {1, 2, 4, 8, 12, 16, PAST}
+    assert set(backend.sizes) == {1, 2, 4, 8, 9, 16, 24, PAST}
     backend.sizes.clear()
     second = learned(backend, tmp_path)
     assert backend.sizes == []
-    assert [first.seconds(n) for n in (1, 3, 16)] == [second.seconds(n) for n in (1, 3, 16)]
+    assert [first.seconds(n) for n in (1, 3, 16, 24)] == [second.seconds(n) for n in (1, 3, 16, 24)]
     assert backend.pasts == {0, PAST}
     learned(backend, tmp_path, key="another")
     assert backend.sizes != []
@@ -60,7 +60,7 @@ def test_verification_keeps_to_the_cache(tmp_path: Path) -> None:
     assert set(backend.sizes) == {1, 2, 4}
     backend.sizes.clear()
     learned(backend, tmp_path)
-    assert set(backend.sizes) == {1, 2, 4, 8, 12, 16, PAST}, "it reaches farther"
+    assert set(backend.sizes) == {1, 2, 4, 8, 9, 16, 24, PAST}, "it reaches farther"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_verification_measures_again_when_the_file_is_damaged(tmp_path: Path, co
     backend.sizes.clear()
     learned(backend, tmp_path)
     assert backend.sizes != []
-    assert set(json.loads(file.read_text())["verify"]) == {"1", "2", "4", "8", "12", "16"}
+    assert set(json.loads(file.read_text())["verify"]) == {"1", "2", "4", "8", "9", "16", "24"}
 
 
 def test_verification_needs_no_folder(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from support.speculating import (
     Outcome,
     Simulation,
     Truth,
+    blocked,
     decaying,
     flat,
     independent,
@@ -36,7 +37,7 @@ def best_speedup(curve: Curve, rate: float) -> float:
     return max(curve(1) * given / curve(1 + g) for g, given in enumerate(tokens))
 
 
-@pytest.mark.parametrize("curve", [flat, steep])
+@pytest.mark.parametrize("curve", [flat, steep, blocked])
 @pytest.mark.parametrize("rate", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9])
 def test_controller_comes_near_the_best_fixed_length(curve: Curve, rate: float) -> None:
     outcome = Simulation(curve, independent(rate), tokens=2000).run()
@@ -45,7 +46,7 @@ def test_controller_comes_near_the_best_fixed_length(curve: Curve, rate: float) 
     assert outcome.overrun <= START + SLACK
 
 
-@pytest.mark.parametrize("curve", [flat, steep])
+@pytest.mark.parametrize("curve", [flat, steep, blocked])
 @pytest.mark.parametrize(
     "truth",
     [decaying(), switching(32), switching(64), switching(256), teasing(), adversary],
@@ -60,13 +61,13 @@ def test_controller_never_loses_more_than_the_ledger_allows(
     assert outcome.speedup > 0.97
 
 
-@pytest.mark.parametrize("curve", [flat, steep])
+@pytest.mark.parametrize("curve", [flat, steep, blocked])
 def test_controller_gains_where_guesses_are_good_at_times(curve: Curve) -> None:
     for truth, least in ((decaying(), 1.15), (switching(64), 1.2), (switching(256), 1.3)):
         assert Simulation(curve, truth, tokens=2000).run().speedup > least
 
 
-@pytest.mark.parametrize("curve", [flat, steep])
+@pytest.mark.parametrize("curve", [flat, steep, blocked])
 def test_controller_pays_for_its_lessons_once_and_not_with_each_short_request(
     curve: Curve,
 ) -> None:
@@ -76,7 +77,7 @@ def test_controller_pays_for_its_lessons_once_and_not_with_each_short_request(
         assert outcome.overrun <= START + SLACK
 
 
-@pytest.mark.parametrize("curve", [flat, steep])
+@pytest.mark.parametrize("curve", [flat, steep, blocked])
 @pytest.mark.parametrize("rate", [0.0, 0.2, 0.7])
 def test_controller_bears_spikes(curve: Curve, rate: float) -> None:
     def spikes(source: random.Random) -> float:
@@ -91,8 +92,8 @@ def test_controller_bears_spikes(curve: Curve, rate: float) -> None:
     assert speedup > max(0.97, 0.88 * best_speedup(curve, rate))
 
 
-@pytest.mark.parametrize("curve", [flat, steep])
-@pytest.mark.parametrize("error", [0.75, 1.25])
+@pytest.mark.parametrize("curve", [flat, steep, blocked])
+@pytest.mark.parametrize("error", [0.5, 0.75, 1.25])
 @pytest.mark.parametrize("rate", [0.0, 0.3, 0.7])
 def test_controller_learns_costs_that_were_measured_wrongly(
     curve: Curve, error: float, rate: float
@@ -106,11 +107,36 @@ def test_controller_learns_costs_that_were_measured_wrongly(
     assert outcome.speedup > max(0.97, 0.9 * best_speedup(curve, rate))
 
 
-@pytest.mark.parametrize("curve", [flat, steep])
+@pytest.mark.parametrize("curve", [flat, steep, blocked])
+def test_controller_loses_nothing_where_rows_seem_to_cost_twice_what_they_do(curve: Curve) -> None:
+    for rate in (0.0, 0.3, 0.7):
+        outcome = Simulation(
+            curve,
+            independent(rate),
+            tokens=1000,
+            wrong_by=lambda size: 2.0 if size > 1 else 1.0,
+        ).run()
+        assert outcome.speedup > 0.98
+
+
+@pytest.mark.parametrize("curve", [flat, steep, blocked])
+@pytest.mark.parametrize("error", [0.5, 2.0])
+def test_controller_learns_that_the_whole_machine_was_measured_wrongly(
+    curve: Curve, error: float
+) -> None:
+    for rate in (0.0, 0.3, 0.7):
+        outcome = Simulation(
+            curve, independent(rate), tokens=300, rounds=2, wrong_by=lambda _: error
+        ).run()
+        assert outcome.speedup > max(0.97, 0.9 * best_speedup(curve, rate))
+
+
+@pytest.mark.parametrize("curve", [flat, steep, blocked])
 @pytest.mark.parametrize("batch", [2, 4, 8])
 def test_controller_gains_in_batches(curve: Curve, batch: int) -> None:
     outcome = Simulation(curve, independent(0.8), tokens=300, batch=batch).run()
-    assert outcome.speedup > (1.15 if curve is flat else 1.0)
+    # Where a row costs two thirds of a token, those that are right four times of five hardly pay.
+    assert outcome.speedup > 1.15 if curve is flat else outcome.speedup >= 1.0
 
 
 def known(curve: Curve) -> ScaledCurve:
@@ -154,7 +180,7 @@ def test_controller_takes_a_plain_step_now_and_then() -> None:
     for _ in range(2 * PLAIN_EVERY + 2):
         counts += controller.choose([[0.95] * 4], StepShape(1, 1), 16)
         controller.settle(StepShape(1, 1), counts[-1], 1 + counts[-1], 0.0)
-    assert counts.count(0) == 2
+    assert counts.count(0) == 4, "after 8 steps, 16, 32 and 64"
 
 
 def test_controller_begins_only_where_it_gains_enough() -> None:

@@ -13,6 +13,7 @@ from support.engines import VOCAB_SIZE, Bench, next_letter, quick
 from support.speculating import (
     Curve,
     Truth,
+    blocked,
     decaying,
     flat,
     independent,
@@ -41,14 +42,16 @@ class Costly(Guesser):
         truth: Which guesses are right.
         cost: Milliseconds of a pass, which guesses a token for each request.
         reading: Milliseconds to read a token of a text.
+        spike: Other programs make the first pass, and one of 30, this many times as long.
     """
 
-    def __init__(self, truth: Truth, cost: float, reading: float = 0.0) -> None:
+    def __init__(self, truth: Truth, cost: float, reading: float = 0.0, spike: float = 1.0) -> None:
         super().__init__(lambda _: [], name="costly", prior=0.5)
         self.is_free = False
         self.bench: Bench | None = None
         self.num_drafts = 0
         self._truth, self._cost, self._reading = truth, cost, reading
+        self._spike, self._num_passes = spike, 0
         self._read: dict[int, int] = {}
 
     def propose(self, drafts: Sequence[Draft]) -> None:
@@ -59,7 +62,8 @@ class Costly(Guesser):
             self.bench.time += draft.lag * self._reading
         live = [(draft, draft.tokens.tolist()) for draft in drafts]
         while live:
-            self.bench.time += self._cost
+            self.bench.time += self._cost * (self._spike if self._num_passes % 30 == 0 else 1.0)
+            self._num_passes += 1
             live = [(draft, text) for draft, text in live if self._add(draft, text)]
 
     def _add(self, draft: Draft, text: list[int]) -> bool:
@@ -119,7 +123,7 @@ class Timed:
         return plain / self.bench.time, (self.bench.time - 1.02 * plain) / self._curve(1)
 
 
-@pytest.mark.parametrize("curve", [flat, steep])
+@pytest.mark.parametrize("curve", [flat, steep, blocked])
 @pytest.mark.parametrize("cost", [HEAD, MODEL])
 @pytest.mark.parametrize("batch", [1, 4])
 @pytest.mark.parametrize(
@@ -146,6 +150,17 @@ def test_costly_drafter_comes_near_the_best_fixed_length(
     best = max(flat(1) * tokens / time for tokens, time in zip(given, taken, strict=True))
     speed, _ = Timed(tokenizer, flat, [Costly(independent(rate), cost * flat(1))]).run()
     assert speed > 0.9 * best
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.7])
+def test_costly_drafter_bears_spikes_of_its_own_time(tokenizer: Tokenizer, rate: float) -> None:
+    cost = HEAD * blocked(1)
+    calm, _ = Timed(tokenizer, blocked, [Costly(independent(rate), cost)]).run()
+    spiky = Costly(independent(rate), cost, spike=10.0)
+    speed, overrun = Timed(tokenizer, blocked, [spiky]).run()
+    assert overrun <= START + SLACK
+    # A spike costs as much as a plain step.
+    assert speed > max(0.95, 0.88 * calm)
 
 
 def test_costly_drafter_that_never_pays_is_hardly_ever_asked(tokenizer: Tokenizer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def test_opening_tells_the_memory_of_a_draft(tmp_path: Path, target: Path) -> No
 def test_opening_refuses_a_head_for_another_target(tmp_path: Path, target: Path) -> None:
     draft = write_head(tmp_path / "head", target="others")
     with pytest.raises(ConfigError, match="is a head for another target") as refused:
-        opening.open_head(options(target, draft))
+        opening.open_head(options(target, draft), 8)
     assert "trained for the weights others" in str(refused.value)
     assert "has weights" in str(refused.value)
 
@@ -52,14 +53,14 @@ def test_opening_refuses_a_head_for_another_target(tmp_path: Path, target: Path)
 def test_opening_refuses_a_head_where_the_target_has_no_name(tmp_path: Path) -> None:
     nameless = write_paper_bundle(tmp_path / "nameless", fingerprint=None)
     with pytest.raises(ConfigError, match="does not say which weights it was made from"):
-        opening.open_head(options(nameless, write_head(tmp_path / "head")))
+        opening.open_head(options(nameless, write_head(tmp_path / "head")), 8)
 
 
 def test_opening_refuses_a_damaged_head(tmp_path: Path, target: Path) -> None:
     draft = write_head(tmp_path / "head")
     (draft / "head.bin").unlink()
     with pytest.raises(BundleDamagedError, match=r"head\.bin is missing"):
-        opening.open_head(options(target, draft))
+        opening.open_head(options(target, draft), 8)
 
 
 def test_opening_refuses_a_draft_with_another_tokenizer(tmp_path: Path, target: Path) -> None:
@@ -75,7 +76,7 @@ def test_opening_refuses_a_draft_that_does_not_fit_in_memory(
     monkeypatch.setattr(opening, "free_memory", lambda: 1999)
     head = write_head(tmp_path / "head", size=1000)
     draft, load = (
-        (head, opening.open_head)
+        (head, partial(opening.open_head, window=8))
         if kind == "head"
         else (write_paper_bundle(tmp_path / "draft"), opening.open_draft_model)
     )
@@ -98,9 +99,9 @@ def test_opening_refuses_a_draft_whose_cache_does_not_fit_in_memory(
 
 def test_opening_refuses_a_drafter_without_its_draft(tmp_path: Path, target: Path) -> None:
     with pytest.raises(ConfigError, match="speculation='head' needs a draft"):
-        opening.open_head(options(target, None))
+        opening.open_head(options(target, None), 8)
     with pytest.raises(ConfigError, match="it is for 'draft_model'"):
-        opening.open_head(options(target, target))
+        opening.open_head(options(target, target), 8)
     with pytest.raises(ConfigError, match="it is for 'head'"):
         opening.open_draft_model(options(target, write_head(tmp_path / "head")))
 

@@ -41,7 +41,9 @@ void quantize_groups(const LinearView& w, const Row<V>& row, const ActivationVie
     const typename V::Float inverse = V::set(scale == 0.0F ? 0.0F : inverses[g - groups.begin]);
     typename V::Int sum = V::set_int(0);
     for (int64_t k = g * w.group; k < (g + 1) * w.group; k += kTile, codes += 2 * kStep * rows) {
-      const typename V::Int q = V::round(V::mul(row.at(k), inverse));
+      // What is no number becomes -127: -128 would not fit the products of AVX2.
+      const typename V::Float scaled = V::max(V::mul(row.at(k), inverse), V::set(-127.0F));
+      const typename V::Int q = V::round(scaled);
       sum = V::add_int(sum, q);
       int8_t both[2 * kStep];
       V::store_bytes(both, q);

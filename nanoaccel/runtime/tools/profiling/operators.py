@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import cast
 
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import Backend, OperatorTimer
 from nanoaccel.runtime.cpu.huge_pages import HugePages
-from nanoaccel.runtime.kv import SlotMemory
 from nanoaccel.runtime.tools.profiling.facts import OperatorProfile, PassShape
 from nanoaccel.runtime.types.packing import even_plan
 from nanoaccel.runtime.types.plan import StepPlan
@@ -76,10 +74,6 @@ def measure_operators(
 def _allocate(backend: Backend, length: int) -> list[list[int]]:
     """The blocks of several sequences, of which the first is the longest."""
     size = backend.info.block_size
-    if backend.info.slots:
-        blocks = -(-length // size)
-        cast(SlotMemory, backend).allocate_slots(_WIDE, blocks)
-        return [list(range(s * blocks, (s + 1) * blocks)) for s in range(_WIDE)]
     longest, short = -(-length // size), -(-min(length, _WIDE_PAST + 1) // size)
     backend.allocate_cache(longest + (_WIDE - 1) * short)
     others = [list(range(longest + s * short, longest + (s + 1) * short)) for s in range(_WIDE - 1)]

@@ -49,8 +49,7 @@ def export(
             recipe's limits is taken. A search that was stopped goes on. None makes one recipe.
         draft: "auto" is a head that comes with NanoAccel for these weights, if there is one; else
             "none", a head, a bundle, or a model with the same tokenizer.
-        runtime: "openvino", "onnx", "both", or "auto": ONNX Runtime, which is fastest, and OpenVINO
-            for what cannot be exported for it, or where it is not installed.
+        runtime: "openvino", "onnx", "both", or "auto": ONNX, or OpenVINO where that cannot be made.
         overwrite: Whether a bundle that stands at ``out`` is replaced.
         listener: Called with the events of each stage.
 

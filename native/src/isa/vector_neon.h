@@ -144,15 +144,6 @@ struct Neon {
     });
   }
 
-  static Float look_up_floats(const float* table, Int nibbles) {
-    const uint8x16x4_t bytes = vld1q_u8_x4(reinterpret_cast<const uint8_t*>(table));
-    return each<Float>([&](int i) {
-      const uint32x4_t number = vandq_u32(vreinterpretq_u32_s32(nibbles.part[i]), vdupq_n_u32(15U));
-      const uint32x4_t places = vmlaq_n_u32(vdupq_n_u32(0x03020100U), number, 0x04040404U);
-      return vreinterpretq_f32_u8(vqtbl4q_u8(bytes, vreinterpretq_u8_u32(places)));
-    });
-  }
-
   static Int set_int(int32_t value) {
     return each<Int>([=](int) { return vdupq_n_s32(value); });
   }

@@ -7,6 +7,8 @@
 
 #ifdef __linux__
 #include <sys/mman.h>
+#elif defined(_WIN32)
+#include <malloc.h>
 #endif
 
 namespace nanoaccel {
@@ -18,13 +20,21 @@ constexpr size_t kAlignment = 64;
 
 size_t round_up(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
 
+#ifdef _WIN32
+void* allocate_pages(size_t size) { return _aligned_malloc(size, kPage); }
+void free_pages(void* memory) { _aligned_free(memory); }
+#else
+void* allocate_pages(size_t size) { return std::aligned_alloc(kPage, size); }
+void free_pages(void* memory) { std::free(memory); }
+#endif
+
 std::shared_ptr<void> new_block(size_t size) {
-  void* memory = std::aligned_alloc(kPage, size);
+  void* memory = allocate_pages(size);
   if (memory == nullptr) throw std::bad_alloc();
 #ifdef __linux__
   madvise(memory, size, MADV_HUGEPAGE);
 #endif
-  return {memory, std::free};
+  return {memory, free_pages};
 }
 
 // The block that the next small piece comes from. It goes when the last piece of it does.

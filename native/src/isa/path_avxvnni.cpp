@@ -8,6 +8,6 @@
 namespace nanoaccel {
 
 const Path kAvxVnniPath = {"avxvnni", linear_kernels<AvxVnni>(), float_kernels<AvxVnni>(),
-                        attention_kernels<AvxVnni>(), expert_kernels<AvxVnni>()};
+                           attention_kernels<AvxVnni>(), expert_kernels<AvxVnni>()};
 
 }  // namespace nanoaccel

@@ -8,6 +8,6 @@
 namespace nanoaccel {
 
 const Path kScalarPath = {"scalar", linear_kernels<Scalar>(), float_kernels<Scalar>(),
-                        attention_kernels<Scalar>(), expert_kernels<Scalar>()};
+                          attention_kernels<Scalar>(), expert_kernels<Scalar>()};
 
 }  // namespace nanoaccel

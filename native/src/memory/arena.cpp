@@ -8,6 +8,8 @@
 
 #ifdef __linux__
 #include <sys/mman.h>
+#elif defined(_WIN32)
+#include <malloc.h>
 #endif
 
 namespace nanoaccel {
@@ -33,12 +35,19 @@ std::shared_ptr<void> new_block(size_t size) {
 }
 
 #else
+#ifdef _WIN32
+void* allocate_pages(size_t size) { return _aligned_malloc(size, kPage); }
+void free_pages(void* memory) { _aligned_free(memory); }
+#else
+void* allocate_pages(size_t size) { return std::aligned_alloc(kPage, size); }
+void free_pages(void* memory) { std::free(memory); }
+#endif
 
 std::shared_ptr<void> new_block(size_t size) {
-  void* memory = std::aligned_alloc(kPage, size);
+  void* memory = allocate_pages(size);
   if (memory == nullptr) throw std::bad_alloc();
   std::memset(memory, 0, size);
-  return {memory, std::free};
+  return {memory, free_pages};
 }
 
 #endif

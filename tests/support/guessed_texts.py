@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import cast
 
 import numpy as np
-from nanoaccel.runtime.kv.slot_tree import SlotNode
 from support.drafters import Always, Guesser, knowing, random_tokens, same
 from support.engines import EOS, VOCAB_SIZE, Bench
 
 from nanoaccel.runtime.backends.fake import Rule, hashed
-from nanoaccel.runtime.kv import KVCache, PagedCache, SlotCache
+from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.kv.prefix_cache import PrefixNode
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.speculation.drafters import Drafter, DrafterOptions
@@ -95,24 +94,15 @@ def run(
     return bench, requests
 
 
-def findable(cache: KVCache) -> Iterator[tuple[int, PrefixNode | SlotNode]]:
-    """The blocks whose content can be found, and what it is."""
-    if isinstance(cache, PagedCache):
-        yield from ((node.block, node) for node in cache._prefixes.nodes())
-    elif isinstance(cache, SlotCache):
-        for slot in cache._slots:
-            first = slot.index * cache._slot_blocks
-            yield from enumerate(slot.nodes, first)
-
-
 def check_cached_blocks(bench: Bench, requests: Sequence[Request]) -> None:
     """Assert that what can be found again is the beginning of a text that was written."""
     texts = [request.tokens(0, request.num_known).tolist() for request in requests]
-    for block, node in findable(bench.cache):
-        stored = bench.backend._cache[block, :, 0].tolist()
+    assert isinstance(bench.cache, PagedCache)
+    for node in bench.cache._prefixes.nodes():
+        stored = bench.backend._cache[node.block, :, 0].tolist()
         assert stored == np.frombuffer(node.tokens, "<i4").tolist()
         chain: list[int] = []
-        above: PrefixNode | SlotNode = node
+        above: PrefixNode = node
         while above.parent is not None:
             chain = np.frombuffer(above.tokens, "<i4").tolist() + chain
             above = above.parent

@@ -21,6 +21,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+
 from benchmarks.harness.figures import Quartiles, in_turn, table
 from benchmarks.harness.machine import machine
 from benchmarks.harness.passes import BLOCK, Case, cases
@@ -30,7 +32,6 @@ from nanoaccel.runtime.backends import Backend, BackendOptions
 from nanoaccel.runtime.backends.onnxruntime.embedding import looked_up_bytes
 from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.cpu.threads import core_count
-from nanoaccel.runtime.kv import SlotMemory
 from nanoaccel.runtime.native import find_operators
 from nanoaccel.runtime.native.library import ISA, NONE
 from nanoaccel.runtime.tools.profiling.machine_speed import read_bandwidth
@@ -64,12 +65,12 @@ def backends(bundle: Bundle, names: Sequence[str], threads: int) -> dict[str, Ba
 
 def passes_of(backend: Backend, every: Sequence[Case]) -> list[Pass]:
     """The passes of a backend, whose cache is allocated here."""
-    slots = max(case.sequences for case in every)
+    sequences = max(case.sequences for case in every)
     blocks = -(-max(case.past + case.tokens for case in every) // BLOCK)
-    if backend.info.slots:
-        cast(SlotMemory, backend).allocate_slots(slots, blocks)
-    else:
-        backend.allocate_cache(slots * blocks)
+    backend.allocate_cache(sequences * blocks)
+    written = np.zeros(backend.block_bytes, np.uint8)
+    for block in range(sequences * blocks):  # pages that nobody wrote to are all the same one
+        backend.write_block(block, written)
     plans = [case.plan(blocks, backend.info.vocab_size) for case in every]
     return [lambda plan=plan: backend.forward(plan) for plan in plans]
 

@@ -51,7 +51,7 @@ def alone(tiny_int4_bundle: Path) -> dict[str, list[list[Written]]]:
         for cache in CACHES:
             plain = {"speculation": "off", "prefix_cache": False, "tuned": False}
             with LLM(tiny_int4_bundle, cache_precision=cache, **plain) as llm:
-                assert not llm.backend.slots
+                assert llm.backend.batch_invariant
                 found[cache] = write_alone(llm, ASKS)
     return found
 

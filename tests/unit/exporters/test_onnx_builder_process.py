@@ -17,7 +17,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     process = import_module("nanoaccel.exporters.targets.onnx.builder_process")
     found: list[list[str]] = []
     monkeypatch.setattr(sys, "argv", sys.argv)
-    for name in ("supply_missing_classes", "restore_old_fields"):
+    for name in ("supply_missing_classes", "restore_old_fields", "add_experts"):
         monkeypatch.setattr(process, name, lambda: None)
     monkeypatch.setattr(process.runpy, "run_module", lambda *_, **__: found.append(list(sys.argv)))
     return found

@@ -170,7 +170,7 @@ def test_rewrite_gives_a_graph_over_blocks(
     assert found is not None
     assert found.blocks is not None
     graph = onnx.load_from_string(found.model).graph
-    assert {node.op_type for node in graph.node} == {"Gather", "PagedAttention", "MatMul"}
+    assert {node.op_type for node in graph.node} == {"Gather", "PagedAttention", "FloatLinear"}
     assert [item.name for item in graph.output] == [contract.LOGITS]
     assert not {item.name for item in graph.input} & {contract.QUERY_MAP, contract.SEQLENS_K}
 
@@ -221,4 +221,6 @@ def test_rewrite_leaves_attention_that_asks_for_more(
 ) -> None:
     model = packed_model()
     change(model)
-    assert rewrite(save(model, tmp_path), CacheType.F16) is None
+    found = rewrite(save(model, tmp_path), CacheType.F16)
+    assert found is not None
+    assert (found.blocks, found.linears, found.row_wise) == (None, 3, False)

@@ -75,7 +75,8 @@ def linear() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         "bias": rng.random(20, np.float32),
         "norm": rng.random(48, np.float32),
     }
-    attributes = {"K": 48, "N": 20, "bits": 4, "block_size": 32, "swiglu": 0, **FLOATS}
+    attributes = {"K": 48, "N": 20, "bits": 4, "block_size": 32}
+    attributes |= {"gated": 0, "activation": 0, "centered": 0, **FLOATS}
     return {"x": rng.random((3, 48), np.float32)}, stored, attributes
 
 
@@ -96,7 +97,7 @@ def attention() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     stored = {"cosines": rng.random((64, 8), np.float32), "sines": rng.random((64, 8), np.float32)}
     attributes = {"num_heads": 2, "kv_num_heads": 1, "head_size": 16, "block_size": 32}
     more = {"cache_type": 1, "cache_offset": 0, "window": 0, "interleaved": 0}
-    return inputs, stored, attributes | more | {"scale": 0.25, "softcap": 0.0}
+    return inputs, stored, attributes | more | {"scale": 0.25, "softcap": 0.0, **FLOATS}
 
 
 CASES = {"Linear": (linear, (3, 20)), "PagedAttention": (attention, (5, 32))}

@@ -15,7 +15,7 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import Precision
 from nanoaccel.runtime.config import DEFAULT_STEP_TOKENS, EngineConfig
-from nanoaccel.runtime.execution.loader import CacheSize, load
+from nanoaccel.runtime.execution.loader import CacheSize, load, preferred
 from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.types.packing import SequenceTokens, StepPacker
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array
@@ -68,7 +68,7 @@ class BundleLogits:
     Args:
         bundle: What is opened.
         length: Tokens of the longest passage.
-        backend: Name of a backend, or "auto" for the one that the bundle was made for.
+        backend: Name of a backend, or "auto" for the best that is installed.
         precision: "f32" shows what compression costs alone, "auto" all that happens when the
             bundle runs on this CPU.
         threads: Threads for it; None lets the runtime choose.
@@ -97,7 +97,8 @@ class BundleLogits:
         config = EngineConfig(precision=precision, threads=threads, speculation="off")
         longest = max(length, _STEP_TOKENS)
         size = CacheSize(lambda info: 2 * -(-longest // info.block_size), longest)
-        model = load(bundle, backend, config, size)
+        name = preferred(bundle.runtimes) if backend == "auto" else backend
+        model = load(bundle, name, config, size)
         self._backend, self._shape = model.backend, model.shape
         self._packer = StepPacker()
         self.vocab_size = self._backend.info.vocab_size

@@ -203,7 +203,7 @@ def test_place_draft_converts_a_head_for_the_runtimes_of_the_bundle(
     head = Head.open(tmp_path / "draft")
     assert head.runtimes == ("onnx",)
     with running(head.folder, "onnx", "auto") as graph:
-        graph.warm_up(WIDTH + SHAPE.hidden)
+        graph.warm_up(1, WIDTH + SHAPE.hidden)
 
 
 def test_convert_head_refuses_what_is_none(tmp_path: Path) -> None:

@@ -128,6 +128,15 @@ def by_preference(names: Sequence[str]) -> list[str]:
     return sorted(names, key=rank)
 
 
+def preferred(names: Sequence[str]) -> str:
+    """The first of ``by_preference`` that is installed here.
+
+    Raises:
+        MissingExtraError: None of them is.
+    """
+    return BACKENDS.first_installed(by_preference(names))
+
+
 def open_backend(
     source: GraphSource,
     name: str,

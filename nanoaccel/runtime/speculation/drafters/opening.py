@@ -6,11 +6,10 @@ from pathlib import Path
 
 from nanoaccel.bundle import HEAD, Bundle, Head, HeadManifest, weights_size
 from nanoaccel.errors import ConfigError
-from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.memory import free_memory
-from nanoaccel.runtime.execution.loader import CacheSize, LoadedModel, by_preference, load
+from nanoaccel.runtime.execution.loader import CacheSize, LoadedModel, load, preferred
 from nanoaccel.runtime.speculation.drafters.base import DrafterOptions, DraftOptions
 from nanoaccel.runtime.speculation.drafters.draft_graph import DraftGraph
 from nanoaccel.text import Tokenizer
@@ -138,8 +137,8 @@ def _needed(graph: Path) -> int:
 def _load(source: Head | Bundle, draft: DraftOptions) -> DraftGraph:
     """Load a draft's graph for the target's backend, or for another one where it has none."""
     config = EngineConfig(threads=draft.threads, precision=draft.precision, speculation="off")
-    names = [draft.backend] if draft.backend in source.runtimes else by_preference(source.runtimes)
-    return DraftGraph(_load_graph(source, BACKENDS.first_installed(names), config, draft))
+    names = [draft.backend] if draft.backend in source.runtimes else source.runtimes
+    return DraftGraph(_load_graph(source, preferred(names), config, draft))
 
 
 def _load_graph(

@@ -17,7 +17,7 @@ from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.engine.client import InProcessClient
-from nanoaccel.runtime.execution.loader import open_backend
+from nanoaccel.runtime.execution.loader import open_backend, preferred
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 from nanoaccel.runtime.tools.profiling.cold_start import StartClock
@@ -94,7 +94,8 @@ def profile_bundle(
         listener("run a prompt")
         first, run = _run(llm, options)
         info = llm.backend
-        runtime = info.name
+        runtime = info.name if info.name in bundle.runtimes else preferred(bundle.runtimes)
+        runtime = runtime if backend == "auto" else backend
         total = resident_bytes()
     start.add("first pass", first)
     token_bytes = info.bytes_per_block // info.block_size

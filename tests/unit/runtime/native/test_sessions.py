@@ -98,10 +98,6 @@ def attention() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     attributes = {"num_heads": 2, "kv_num_heads": 1, "head_size": 16, "block_size": 32}
     more = {"cache_type": 1, "cache_offset": 0, "window": 0, "interleaved": 0, "scores": 0}
     return inputs, stored, attributes | more | {"scale": 0.25, "softcap": 0.0, **FLOATS}
-        inputs,
-        stored,
-        attributes | more | {"scale": 0.25, "softcap": 0.0, "scores": 0, **FLOATS},
-    )
 
 
 CASES = {"Linear": (linear, (3, 20)), "PagedAttention": (attention, (5, 32))}

@@ -124,7 +124,7 @@ def onnx_model(weights: Sequence[Weights], bits: int, group: int, own: bool) -> 
     from onnx import TensorProto, helper, numpy_helper
 
     kind, domain = ("Linear", "nanoaccel") if own else ("MatMulNBits", "com.microsoft")
-    more = {"swiglu": 0} if own else {"accuracy_level": 4}
+    more = {"gated": 0, "activation": 0, "centered": 0} if own else {"accuracy_level": 4}
     nodes, stored, outputs = [], [], []
     for index, one in enumerate(weights):
         scales = one.scales if own else one.scales.astype(np.float32)

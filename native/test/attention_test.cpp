@@ -27,7 +27,7 @@ struct Case {
   AttentionLayer layer;
   std::vector<Sequence> sequences;
   std::vector<float> queries, keys, values;  // of all tokens of all sequences
-  std::vector<float> cosines, sines, sinks;
+  std::vector<float> cosines, sines, sinks, query_norm, key_norm;
   std::vector<uint8_t> cache;
   int64_t blocks, block_bytes, offset;
 
@@ -48,6 +48,7 @@ AttentionLayer choose_layer(Choices& choose) {
   layer.rotated = choose.one_in(3) ? 0 : 2 * choose.between(1, layer.cache.size / 2);
   layer.interleaved = choose.one_in(2);
   layer.scale = 0.25F;
+  layer.epsilon = 1e-5F;
   layer.softcap = choose.one_in(3) ? 5.0F : 0.0F;
   layer.window = choose.one_in(3) ? choose.between(1, 200) : 0;
   return layer;
@@ -88,6 +89,10 @@ Case choose_case(Choices& choose) {
     c.sines = choose.reals(700 * c.layer.rotated / 2, 1.0F);
   }
   if (choose.one_in(3)) c.sinks = choose.reals(c.layer.group * c.layer.cache.heads, 1.0F);
+  if (choose.one_in(3)) {
+    c.query_norm = choose.reals(c.layer.cache.size, 1.0F);
+    c.key_norm = choose.reals(c.layer.cache.size, 1.0F);
+  }
   c.offset = 4 * choose.between(0, 8);
   c.block_bytes =
       c.offset + c.layer.cache.heads * head_bytes(c.layer.cache) + 4 * choose.between(0, 8);
@@ -129,7 +134,11 @@ struct Pass {
     const AttentionPass pass = {{queries.data(), c.width()},
                                 {keys.data(), c.key_width()},
                                 {values.data(), c.key_width()},
+                                c.query_norm.empty() ? nullptr : c.query_norm.data(),
+                                c.key_norm.empty() ? nullptr : c.key_norm.data(),
                                 output.data(),
+                                nullptr,
+                                nullptr,
                                 positions.data(),
                                 c.cosines.data(),
                                 c.sines.data(),
@@ -157,9 +166,16 @@ struct Pass {
   }
 };
 
-std::vector<double> rotated(const Case& c, const float* x, int64_t position) {
+std::vector<double> rotated(const Case& c, const float* row, const std::vector<float>& norm,
+                            int64_t position) {
   const AttentionLayer& layer = c.layer;
-  std::vector<double> out(x, x + layer.cache.size);
+  std::vector<double> x(row, row + layer.cache.size);
+  if (!norm.empty()) {
+    const double squares = std::inner_product(x.begin(), x.end(), x.begin(), 0.0);
+    const double inverse = 1 / std::sqrt(squares / static_cast<double>(x.size()) + layer.epsilon);
+    for (size_t i = 0; i < x.size(); ++i) x[i] *= inverse * norm[i];
+  }
+  std::vector<double> out = x;
   const int64_t half = layer.rotated / 2;
   for (int64_t i = 0; i < half; ++i) {
     const int64_t first = layer.interleaved ? 2 * i : i;
@@ -177,13 +193,13 @@ std::vector<double> attended(const Case& c, int64_t first, int64_t index, int64_
   const int64_t size = c.layer.cache.size;
   const int64_t of_keys = head / c.layer.group * size;
   const std::vector<double> query =
-      rotated(c, &c.queries[(first + index) * c.width() + head * size], index);
+      rotated(c, &c.queries[(first + index) * c.width() + head * size], c.query_norm, index);
   const int64_t seen = c.layer.window > 0 ? std::max<int64_t>(0, index + 1 - c.layer.window) : 0;
   double total = c.sinks.empty() ? 0.0 : std::exp(c.sinks[head]);
   std::vector<double> out(static_cast<size_t>(size));
   for (int64_t t = seen; t <= index; ++t) {
     const int64_t row = (first + t) * c.key_width() + of_keys;
-    const std::vector<double> key = rotated(c, &c.keys[row], t);
+    const std::vector<double> key = rotated(c, &c.keys[row], c.key_norm, t);
     double score = c.layer.scale * std::inner_product(key.begin(), key.end(), query.begin(), 0.0);
     if (c.layer.softcap > 0) score = c.layer.softcap * std::tanh(score / c.layer.softcap);
     const double weight = std::exp(score);

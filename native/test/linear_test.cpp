@@ -42,8 +42,8 @@ Weights choose_weights(Choices& choose) {
   s.group = choose.one_of(kGroups);
   s.inputs = choose.between(1, choose.one_in(4) ? 1500 : 300);
   s.outputs = choose.between(1, 90);
-  s.swiglu = choose.one_in(4);
-  if (s.swiglu) s.outputs *= 2;
+  s.gated = choose.one_in(4);
+  if (s.gated) s.outputs *= 2;
   const int64_t groups = (s.inputs + s.group - 1) / s.group;
   w.codes = choose.bytes(s.outputs * groups * s.group * s.bits / 8);
   const int64_t own = choose.one_in(4) ? 1 : groups;  // one for each row, or for each group
@@ -61,7 +61,9 @@ Weights choose_weights(Choices& choose) {
 }
 
 struct Rows {
-  std::vector<float> x, norm, residual;
+  std::vector<float> x, norm, norm_bias, residual;
+  bool centered = false;
+  Activation activation = Activation::kNone;
   int64_t count = 0;
   bool plain = true;  // whether all are finite, and of a size that is usual
 };
@@ -81,8 +83,18 @@ Rows choose_rows(Choices& choose, const LinearSource& s) {
     rows.plain = false;
     for (int i = 0; i < 4; ++i) rows.x[choose.random() % rows.x.size()] = choose.one_of(kOdd);
   }
-  if (choose.one_in(2)) rows.norm = choose.reals(s.inputs, 1.0F);
-  const int64_t outputs = s.swiglu ? s.outputs / 2 : s.outputs;
+  if (choose.one_in(2)) {
+    rows.norm = choose.reals(s.inputs, 1.0F);
+    rows.centered = choose.one_in(2);
+    if (choose.one_in(2)) rows.norm_bias = choose.reals(s.inputs, 1.0F);
+  }
+  // Values are compared where it is the usual one.
+  rows.activation = s.gated ? Activation::kSilu : Activation::kNone;
+  if (choose.one_in(4)) {
+    rows.activation = static_cast<Activation>(choose.between(0, kActivations - 1));
+    rows.plain = false;
+  }
+  const int64_t outputs = s.gated ? s.outputs / 2 : s.outputs;
   if (choose.one_in(2)) rows.residual = choose.reals(rows.count * outputs, 1.0F);
   return rows;
 }
@@ -100,11 +112,14 @@ std::vector<float> run(const Path& path, const PackedWeights& weights, const Row
                     rows.residual.begin() + (first + count) * outputs);
   }
   std::vector<float> y(static_cast<size_t>(count * outputs), -1.0F);
-  const LinearCall call = {x.data(),
-                           y.data(),
-                           residual.empty() ? nullptr : residual.data(),
-                           count,
-                           {rows.norm.empty() ? nullptr : rows.norm.data(), 1e-5F}};
+  LinearCall call = {};
+  call.x = x.data();
+  call.y = y.data();
+  call.residual = residual.empty() ? nullptr : residual.data();
+  call.rows = count;
+  call.norm = {rows.norm.empty() ? nullptr : rows.norm.data(), 1e-5F,
+               rows.norm_bias.empty() ? nullptr : rows.norm_bias.data(), rows.centered};
+  call.activation = rows.activation;
   run_linear(path.linear, weights, call, pool, parts);
   return y;
 }
@@ -156,13 +171,13 @@ double product(const LinearSource& s, int64_t row, const float* x, double* magni
 }
 
 void require_values(const LinearSource& s, const Rows& rows, const std::vector<float>& y) {
-  const int64_t outputs = s.swiglu ? s.outputs / 2 : s.outputs;
+  const int64_t outputs = s.gated ? s.outputs / 2 : s.outputs;
   for (int64_t m = 0; m < rows.count; ++m) {
     const float* const x = rows.x.data() + m * s.inputs;
     for (int64_t n = 0; n < outputs; ++n) {
       double magnitude = 0.0;
       double wanted = product(s, n, x, &magnitude);
-      if (s.swiglu) {
+      if (s.gated) {
         double of_up = 0.0;
         const double up = product(s, n + outputs, x, &of_up);
         const double gate = wanted / (1.0 + std::exp(-wanted));

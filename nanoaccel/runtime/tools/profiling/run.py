@@ -94,8 +94,7 @@ def profile_bundle(
         listener("run a prompt")
         first, run = _run(llm, options)
         info = llm.backend
-        runtime = info.name if info.name in bundle.runtimes else preferred(bundle.runtimes)
-        runtime = runtime if backend == "auto" else backend
+        runtime = _registered(info.name, bundle) if backend == "auto" else backend
         total = resident_bytes()
     start.add("first pass", first)
     token_bytes = info.bytes_per_block // info.block_size
@@ -120,6 +119,11 @@ def profile_bundle(
         ),
         machine=measure_machine(info.threads, options.machine_seconds),
     )
+
+
+def _registered(name: str, bundle: Bundle) -> str:
+    """The backend of a bundle that calls itself so; one of a plugin may have another name."""
+    return name if name in bundle.runtimes else preferred(bundle.runtimes)
 
 
 def _run(llm: LLM, options: ProfileOptions) -> tuple[float, RunFacts]:

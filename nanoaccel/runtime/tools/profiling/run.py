@@ -99,9 +99,8 @@ def profile_bundle(
     start.add("first pass", first)
     token_bytes = info.bytes_per_block // info.block_size
     listener("time the operators")
-    chosen = {name: arguments[name] for name in _OPERATOR_OPTIONS if name in arguments}
-    chosen["threads"] = info.threads
-    passes = _operators(bundle, runtime, options, chosen, run)
+    named = {name: arguments[name] for name in _OPERATOR_OPTIONS if name in arguments}
+    passes = _operators(bundle, runtime, options, named | {"threads": info.threads}, run)
     prefill, decode, *wider = passes if passes else (None, None)
     listener("measure the machine")
     return Profile(

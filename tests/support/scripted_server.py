@@ -34,6 +34,7 @@ ENGINE: dict[str, Any] = {
             "engine": {
                 "backend": "openvino", "device": "CPU", "engines": 1, "threads": 4,
                 "cache_precision": "bf16", "context_length": 8192,
+                "batch_invariant": True,
             },
         },
     ],

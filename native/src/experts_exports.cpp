@@ -1,27 +1,17 @@
 #include "experts_exports.h"
 
-#include <cstdio>
-#include <exception>
-#include <memory>
-#include <string>
-
 #include "experts/expert_weights.h"
 #include "experts/experts.h"
 #include "isa/path.h"
+#include "packing.h"
 #include "parallel/serial_pool.h"
 
 namespace {
 
-nanoaccel::ProjectionSource read(const NanoaccelProjection& given) {
+nanoaccel::ProjectionSource read(const NanoaccelMatrix& given) {
   nanoaccel::ProjectionSource source;
   source.codes = {given.codes, given.codes_size};
-  if (given.scales_half != 0) {
-    source.half_scales = {static_cast<const uint16_t*>(given.scales), given.scales_size};
-  } else {
-    source.scales = {static_cast<const float*>(given.scales), given.scales_size};
-  }
-  source.zeros = {given.zeros, given.zeros_size};
-  source.bias = {given.bias, given.bias_size};
+  nanoaccel::read_numbers(given, &source);
   return source;
 }
 
@@ -29,17 +19,10 @@ nanoaccel::ProjectionSource read(const NanoaccelProjection& given) {
 
 void* nanoaccel_experts_pack(const NanoaccelExpertsSource* source, char* problem,
                              int64_t problem_size) {
-  std::string found;
-  try {
-    auto weights = std::make_unique<nanoaccel::ExpertWeights>();
-    found = weights->pack({source->experts, source->hidden, source->inner, source->bits,
-                           source->group, read(source->gate_up), read(source->down)});
-    if (found.empty()) return weights.release();
-  } catch (const std::exception& error) {
-    found = error.what();
-  }
-  std::snprintf(problem, static_cast<size_t>(problem_size), "%s", found.c_str());
-  return nullptr;
+  const nanoaccel::ExpertsSource given = {source->experts,   source->hidden, source->inner,
+                                          source->bits,      source->group,  read(source->gate_up),
+                                          read(source->down)};
+  return nanoaccel::packed<nanoaccel::ExpertWeights>(given, problem, problem_size);
 }
 
 void nanoaccel_experts_free(void* weights) {

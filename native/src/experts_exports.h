@@ -4,23 +4,13 @@
 #include <cstdint>
 
 #include "export.h"
+#include "matrix_exports.h"
 
 extern "C" {
 
-struct NanoaccelProjection {
-  const uint8_t* codes;
-  int64_t codes_size;
-  const void* scales;
-  int64_t scales_size, scales_half;
-  const uint8_t* zeros;
-  int64_t zeros_size;
-  const float* bias;
-  int64_t bias_size;
-};
-
 struct NanoaccelExpertsSource {
   int64_t experts, hidden, inner, bits, group;
-  NanoaccelProjection gate_up, down;
+  NanoaccelMatrix gate_up, down;
 };
 
 // The experts packed, to be freed; nullptr, and why in ``problem``, when the source is malformed.

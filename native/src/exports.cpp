@@ -1,14 +1,12 @@
 #include "exports.h"
 
-#include <cstdio>
-#include <exception>
-#include <memory>
 #include <string>
 
 #include "around.h"
 #include "isa/path.h"
 #include "linear/linear.h"
 #include "linear/weights.h"
+#include "packing.h"
 #include "parallel/serial_pool.h"
 
 namespace {
@@ -20,14 +18,8 @@ nanoaccel::LinearSource read(const NanoaccelLinearSource& given) {
   source.bits = given.bits;
   source.group = given.group;
   source.gated = given.gated != 0;
-  source.codes = {given.codes, given.codes_size};
-  if (given.scales_half != 0) {
-    source.half_scales = {static_cast<const uint16_t*>(given.scales), given.scales_size};
-  } else {
-    source.scales = {static_cast<const float*>(given.scales), given.scales_size};
-  }
-  source.zeros = {given.zeros, given.zeros_size};
-  source.bias = {given.bias, given.bias_size};
+  source.codes = {given.matrix.codes, given.matrix.codes_size};
+  nanoaccel::read_numbers(given.matrix, &source);
   return source;
 }
 
@@ -47,16 +39,7 @@ const char* nanoaccel_paths() {
 
 void* nanoaccel_linear_pack(const NanoaccelLinearSource* source, char* problem,
                             int64_t problem_size) {
-  std::string found;
-  try {
-    auto weights = std::make_unique<nanoaccel::PackedWeights>();
-    found = weights->pack(read(*source));
-    if (found.empty()) return weights.release();
-  } catch (const std::exception& error) {
-    found = error.what();
-  }
-  std::snprintf(problem, static_cast<size_t>(problem_size), "%s", found.c_str());
-  return nullptr;
+  return nanoaccel::packed<nanoaccel::PackedWeights>(read(*source), problem, problem_size);
 }
 
 void nanoaccel_linear_free(void* weights) {

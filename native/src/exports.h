@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "export.h"
+#include "matrix_exports.h"
 
 extern "C" {
 
@@ -13,14 +14,7 @@ NANOACCEL_EXPORT const char* nanoaccel_paths();
 
 struct NanoaccelLinearSource {
   int64_t inputs, outputs, bits, group, gated;
-  const uint8_t* codes;
-  int64_t codes_size;
-  const void* scales;
-  int64_t scales_size, scales_half;
-  const uint8_t* zeros;
-  int64_t zeros_size;
-  const float* bias;
-  int64_t bias_size;
+  NanoaccelMatrix matrix;
 };
 
 // What is done around a product: a norm of the input (weights of K numbers, or none), which may

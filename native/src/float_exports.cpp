@@ -1,13 +1,9 @@
 #include "float_exports.h"
 
-#include <cstdio>
-#include <exception>
-#include <memory>
-#include <string>
-
 #include "around.h"
 #include "isa/path.h"
 #include "linear/float/run.h"
+#include "packing.h"
 #include "parallel/serial_pool.h"
 
 namespace {
@@ -21,14 +17,8 @@ nanoaccel::FloatSource read(const NanoaccelFloatSource& given) {
   source.bits = given.bits;
   source.group = given.group;
   source.gated = given.gated != 0;
-  source.values = {given.values, given.values_size};
-  if (given.scales_half != 0) {
-    source.half_scales = {static_cast<const uint16_t*>(given.scales), given.scales_size};
-  } else {
-    source.scales = {static_cast<const float*>(given.scales), given.scales_size};
-  }
-  source.zeros = {given.zeros, given.zeros_size};
-  source.bias = {given.bias, given.bias_size};
+  source.values = {given.matrix.codes, given.matrix.codes_size};
+  nanoaccel::read_numbers(given.matrix, &source);
   return source;
 }
 
@@ -36,16 +26,7 @@ nanoaccel::FloatSource read(const NanoaccelFloatSource& given) {
 
 void* nanoaccel_float_pack(const NanoaccelFloatSource* source, char* problem,
                            int64_t problem_size) {
-  std::string found;
-  try {
-    auto weights = std::make_unique<nanoaccel::FloatWeights>();
-    found = weights->pack(read(*source));
-    if (found.empty()) return weights.release();
-  } catch (const std::exception& error) {
-    found = error.what();
-  }
-  std::snprintf(problem, static_cast<size_t>(problem_size), "%s", found.c_str());
-  return nullptr;
+  return nanoaccel::packed<nanoaccel::FloatWeights>(read(*source), problem, problem_size);
 }
 
 void nanoaccel_float_free(void* weights) { delete static_cast<nanoaccel::FloatWeights*>(weights); }

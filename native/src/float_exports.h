@@ -5,19 +5,13 @@
 
 #include "export.h"
 #include "exports.h"
+#include "matrix_exports.h"
 
 extern "C" {
 
 struct NanoaccelFloatSource {
   int64_t inputs, outputs, stored, rows, bits, group, gated;
-  const uint8_t* values;
-  int64_t values_size;  // in bytes
-  const void* scales;
-  int64_t scales_size, scales_half;
-  const uint8_t* zeros;
-  int64_t zeros_size;
-  const float* bias;
-  int64_t bias_size;
+  NanoaccelMatrix matrix;
 };
 
 // A packed matrix, to be freed; nullptr, and why in ``problem``, when the source is malformed.

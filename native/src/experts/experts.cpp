@@ -5,6 +5,7 @@
 
 #include "experts/activations.h"
 #include "experts/slots.h"
+#include "linear/division.h"
 
 namespace nanoaccel {
 namespace {
@@ -35,16 +36,11 @@ struct Work {
   int64_t parts;  // of rows or slots
 };
 
-Range part_of(int64_t size, size_t index, int64_t parts) {
-  const auto at = static_cast<int64_t>(index);
-  return {size * at / parts, size * (at + 1) / parts};
-}
-
 // Routes tokens and quantizes them.
 void read_tokens(void* memory, size_t index) {
   Work& work = *static_cast<Work*>(memory);
   const LinearView& view = work.weights.gate_up().front().view();
-  const Range rows = part_of(work.call.rows, index, work.parts);
+  const Range rows = part_of(work.call.rows, static_cast<int64_t>(index), work.parts);
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     work.kernels.choose(work.call.logits + row * work.routing.experts, work.routing, row);
     work.linear.quantize(view, {}, work.call.x + row * view.inputs, work.scratch.tokens.row(row),
@@ -55,7 +51,7 @@ void read_tokens(void* memory, size_t index) {
 void gather_tokens(void* memory, size_t index) {
   Work& work = *static_cast<Work*>(memory);
   const Slots& slots = work.scratch.slots;
-  const Range range = part_of(slots.size(), index, work.parts);
+  const Range range = part_of(slots.size(), static_cast<int64_t>(index), work.parts);
   for (int64_t slot = range.begin; slot < range.end; ++slot) {
     const Range own = slots.of(slots.expert(slot));
     gather_row(work.scratch.tokens.row(slots.row(slot)), work.scratch.inputs.rows(own),
@@ -93,7 +89,7 @@ void gate_slots(void* memory, size_t index) {
   Work& work = *static_cast<Work*>(memory);
   const LinearView& view = work.weights.down().front().view();
   const Slots& slots = work.scratch.slots;
-  const Range range = part_of(slots.size(), index, work.parts);
+  const Range range = part_of(slots.size(), static_cast<int64_t>(index), work.parts);
   for (int64_t slot = range.begin; slot < range.end; ++slot) {
     const Range own = slots.of(slots.expert(slot));
     float* inner = work.scratch.outputs.data() + slot * view.inputs;
@@ -109,7 +105,7 @@ void mix_rows(void* memory, size_t index) {
   Work& work = *static_cast<Work*>(memory);
   const int64_t hidden = work.weights.hidden();
   const int64_t top_k = work.call.top_k;
-  const Range rows = part_of(work.call.rows, index, work.parts);
+  const Range rows = part_of(work.call.rows, static_cast<int64_t>(index), work.parts);
   for (int64_t row = rows.begin; row < rows.end; ++row) {
     work.kernels.mix(work.scratch.outputs.data(), work.scratch.slots.places(row),
                      work.routing.shares + row * top_k, top_k, hidden, work.call.y + row * hidden);

@@ -35,18 +35,6 @@ enum Output : size_t { kAttended, kScores, kOutputs };
   throw std::invalid_argument("nanoaccel.PagedAttention: " + problem);
 }
 
-int64_t integer(const Api& api, const KernelInfo* info, const char* name) {
-  int64_t value = 0;
-  check(api.attribute_int(info, name, &value));
-  return value;
-}
-
-float real(const Api& api, const KernelInfo* info, const char* name) {
-  float value = 0.0F;
-  check(api.attribute_float(info, name, &value));
-  return value;
-}
-
 template <class T>
 const T* data_of(const Tensor& tensor) {
   return static_cast<const T*>(tensor.data);

@@ -3,6 +3,7 @@
 #include "experts/experts.h"
 #include "isa/path.h"
 #include "ort/float_op.h"
+#include "ort/release.h"
 #include "ort/session_pool.h"
 #include "ort/tensor.h"
 
@@ -12,18 +13,6 @@ namespace {
 // Inputs, in their order. All but x and the router's logits are initializers.
 enum Input : size_t { kX, kLogits, kGateUp, kDown = 6, kInputs = 10 };
 enum Part : size_t { kCodes, kScales, kZeros, kBias };  // of gate_up and down
-
-int64_t integer(const Api& api, const KernelInfo* info, const char* name) {
-  int64_t value = 0;
-  check(api.attribute_int(info, name, &value));
-  return value;
-}
-
-float real(const Api& api, const KernelInfo* info, const char* name) {
-  float value = 0.0F;
-  check(api.attribute_float(info, name, &value));
-  return value;
-}
 
 class ExpertsKernel {
  public:
@@ -41,6 +30,8 @@ class ExpertsKernel {
     unit_ = {real(api, info, "alpha"), real(api, info, "beta"), real(api, info, "limit")};
     const std::string problem = weights_.pack(source);
     if (!problem.empty()) throw std::invalid_argument("nanoaccel.Experts: " + problem);
+    release(source.gate_up.codes, source.gate_up);
+    release(source.down.codes, source.down);
     if (top_k_ < 1 || top_k_ > weights_.experts()) {
       throw std::invalid_argument("nanoaccel.Experts: top_k is out of range");
     }

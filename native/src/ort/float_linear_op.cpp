@@ -37,26 +37,17 @@ int64_t bytes_of(ElementType type) {
 class FloatLinearKernel {
  public:
   FloatLinearKernel(const Api& api, const KernelInfo* info)
-      : around_(api, info, attribute(api, info, "K")),
+      : around_(api, info, integer(api, info, "K")),
         path_(*chosen_path()),
         parts_(parts_of_a_work()) {
     const Tensor weights = constant_tensor(api, info, kWeights, "weights");
     FloatSource source;
-    source.inputs = attribute(api, info, "K");
-    source.outputs = attribute(api, info, "N");
-    source.stored = stored_as(weights, attribute(api, info, "codes"));
+    read_matrix(api, info, &source);
+    source.stored = stored_as(weights, integer(api, info, "codes"));
     source.values = {static_cast<const uint8_t*>(weights.data),
                      weights.size() * bytes_of(weights.type)};
-    source.rows = attribute(api, info, "rows") != 0;
-    source.bits = attribute(api, info, "bits");
-    source.group = attribute(api, info, "block_size");
-    source.gated = attribute(api, info, "gated") != 0;
-    read_numbers(api, info, &source);
-    const std::string problem = weights_.pack(source);
-    if (!problem.empty()) {
-      throw std::invalid_argument("nanoaccel.FloatLinear: " + name_of_input(api, info, kWeights) +
-                                  ": " + problem);
-    }
+    source.rows = integer(api, info, "rows") != 0;
+    pack_matrix(api, info, "FloatLinear", source, source.values, &weights_);
   }
 
   const Api& api() const { return around_.api(); }

@@ -2,15 +2,9 @@
 
 namespace nanoaccel::ort {
 
-int64_t attribute(const Api& api, const KernelInfo* info, const char* name) {
-  int64_t value = 0;
-  check(api.attribute_int(info, name, &value));
-  return value;
-}
-
 LinearAround::LinearAround(const Api& api, const KernelInfo* info, int64_t inputs)
     : api_(api), inputs_(inputs), has_residual_(is_given(api, info, kResidual)) {
-  const int64_t activation = attribute(api, info, "activation");
+  const int64_t activation = integer(api, info, "activation");
   if (activation < 0 || activation >= kActivations) {
     throw std::invalid_argument("the linear's activation is unknown");
   }
@@ -18,8 +12,8 @@ LinearAround::LinearAround(const Api& api, const KernelInfo* info, int64_t input
   if (!is_given(api, info, kNorm)) return;
   norm_ = floats(info, kNorm, "the norm's weights");
   if (is_given(api, info, kNormBias)) norm_bias_ = floats(info, kNormBias, "the norm's bias");
-  centered_ = attribute(api, info, "centered") != 0;
-  check(api.attribute_float(info, "epsilon", &epsilon_));
+  centered_ = integer(api, info, "centered") != 0;
+  epsilon_ = real(api, info, "epsilon");
 }
 
 std::vector<float> LinearAround::floats(const KernelInfo* info, LinearInput input,

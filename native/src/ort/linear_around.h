@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "linear/linear.h"
+#include "linear/stored.h"
+#include "ort/release.h"
 #include "ort/tensor.h"
 
 namespace nanoaccel::ort {
@@ -21,17 +23,19 @@ enum LinearInput : size_t {
   kLinearInputs
 };
 
-int64_t attribute(const Api& api, const KernelInfo* info, const char* name);
-
 template <class T>
 Numbers<T> numbers(const Tensor& tensor, ElementType type, const char* name) {
   if (tensor.type != type) throw std::invalid_argument(std::string(name) + " has another type");
   return {static_cast<const T*>(tensor.data), tensor.size()};
 }
 
-// Scales in f32 or f16, zero points and the bias of a node, as a source of either kind has them.
-template <class Source>
-void read_numbers(const Api& api, const KernelInfo* info, Source* source) {
+// Sizes, scales in f32 or f16, zero points and the bias of a node.
+inline void read_matrix(const Api& api, const KernelInfo* info, StoredMatrix* source) {
+  source->inputs = integer(api, info, "K");
+  source->outputs = integer(api, info, "N");
+  source->bits = integer(api, info, "bits");
+  source->group = integer(api, info, "block_size");
+  source->gated = integer(api, info, "gated") != 0;
   if (is_given(api, info, kScales)) {
     const Tensor scales = constant_tensor(api, info, kScales, "scales");
     if (scales.type == ElementType::kFloat16) {
@@ -48,6 +52,20 @@ void read_numbers(const Api& api, const KernelInfo* info, Source* source) {
     source->bias =
         numbers<float>(constant_tensor(api, info, kBias, "bias"), ElementType::kFloat, "bias");
   }
+}
+
+// Packs a matrix, whose file is not needed then.
+//
+// Throws what is wrong with it, with the name of its weights.
+template <class Source, class Weights>
+void pack_matrix(const Api& api, const KernelInfo* info, const char* kind, const Source& source,
+                 const Numbers<uint8_t>& codes, Weights* weights) {
+  const std::string problem = weights->pack(source);
+  if (!problem.empty()) {
+    throw std::invalid_argument(std::string("nanoaccel.") + kind + ": " +
+                                name_of_input(api, info, kWeights) + ": " + problem);
+  }
+  release(codes, source);
 }
 
 class LinearAround {

@@ -2,7 +2,6 @@
 
 #include "isa/path.h"
 #include "linear/linear.h"
-#include "memory/file_pages.h"
 #include "ort/float_op.h"
 #include "ort/linear_around.h"
 #include "ort/session_pool.h"
@@ -10,36 +9,17 @@
 namespace nanoaccel::ort {
 namespace {
 
-// What was packed is not read again, and need not stay in memory beside it.
-template <class T>
-void release(const Numbers<T>& numbers) {
-  release_file_pages(numbers.data, static_cast<size_t>(numbers.size) * sizeof(T));
-}
-
 class LinearKernel {
  public:
   LinearKernel(const Api& api, const KernelInfo* info)
-      : around_(api, info, attribute(api, info, "K")),
+      : around_(api, info, integer(api, info, "K")),
         path_(*chosen_path()),
         parts_(parts_of_a_work()) {
     LinearSource source;
-    source.inputs = attribute(api, info, "K");
-    source.outputs = attribute(api, info, "N");
-    source.bits = attribute(api, info, "bits");
-    source.group = attribute(api, info, "block_size");
-    source.gated = attribute(api, info, "gated") != 0;
+    read_matrix(api, info, &source);
     source.codes = numbers<uint8_t>(constant_tensor(api, info, kWeights, "codes"),
                                     ElementType::kUint8, "codes");
-    read_numbers(api, info, &source);
-    const std::string problem = weights_.pack(source);
-    if (!problem.empty()) {
-      throw std::invalid_argument("nanoaccel.Linear: " + name_of_input(api, info, kWeights) + ": " +
-                                  problem);
-    }
-    release(source.codes);
-    release(source.scales);
-    release(source.half_scales);
-    release(source.zeros);
+    pack_matrix(api, info, "Linear", source, source.codes, &weights_);
   }
 
   const Api& api() const { return around_.api(); }

@@ -4,6 +4,18 @@
 
 namespace nanoaccel::ort {
 
+int64_t integer(const Api& api, const KernelInfo* info, const char* attribute) {
+  int64_t value = 0;
+  check(api.attribute_int(info, attribute, &value));
+  return value;
+}
+
+float real(const Api& api, const KernelInfo* info, const char* attribute) {
+  float value = 0.0F;
+  check(api.attribute_float(info, attribute, &value));
+  return value;
+}
+
 Tensor read_tensor(const Api& api, const Value* value) {
   Tensor tensor;
   if (value == nullptr) throw std::invalid_argument("an input is missing");

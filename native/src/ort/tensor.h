@@ -31,6 +31,8 @@ struct Tensor {
   }
 };
 
+int64_t integer(const Api& api, const KernelInfo* info, const char* attribute);
+float real(const Api& api, const KernelInfo* info, const char* attribute);
 Tensor read_tensor(const Api& api, const Value* value);
 std::string name_of_input(const Api& api, const KernelInfo* info, size_t index);
 bool is_given(const Api& api, const KernelInfo* info, size_t index);

@@ -1,54 +1,20 @@
 #include "linear/float/float_weights.h"
 
-#include <cmath>
 #include <cstring>
 
-#include "linear/float/numbers.h"
 #include "linear/float/table.h"
+#include "linear/narrow.h"
 
 namespace nanoaccel {
 namespace {
 
-constexpr int64_t kMostInputs = int64_t{1} << 24;
-constexpr int64_t kMostOutputs = int64_t{1} << 28;
 constexpr int64_t kLanes = kUnitTiles * kTile;
 
 bool is_float(Stored stored) { return stored <= Stored::kBfloat16; }
 
-int64_t groups_of(const FloatSource& s) { return (s.inputs + s.group - 1) / s.group; }
-
-int64_t scales_of(const FloatSource& s) {
-  return s.scales.data != nullptr ? s.scales.size : s.half_scales.size;
-}
-
-// Groups of a row that have numbers of their own: 0 when the size does not fit.
-int64_t own_groups(int64_t size, int64_t outputs, int64_t groups) {
-  if (size <= 0 || size % outputs != 0) return 0;
-  const int64_t own = size / outputs;
-  return own <= groups && groups % own == 0 ? own : 0;
-}
-
-std::string shape_problem(const FloatSource& s) {
-  if (s.inputs < 1 || s.inputs > kMostInputs) return "K is out of range";
-  if (s.outputs < 1 || s.outputs > kMostOutputs) return "N is out of range";
-  if (s.gated && s.outputs % 2 != 0) return "N is odd, and half of it are gates";
-  if (s.bias.data != nullptr && s.bias.size != s.outputs) return "the bias does not fit N";
-  return "";
-}
-
 std::string floats_problem(const FloatSource& s) {
   const int64_t bytes = s.stored == Stored::kFloat32 ? 4 : 2;
   return s.values.size == s.inputs * s.outputs * bytes ? "" : "the weights do not fit K and N";
-}
-
-bool all_finite(const FloatSource& s) {
-  for (int64_t i = 0; i < s.scales.size; ++i) {
-    if (!std::isfinite(s.scales.data[i])) return false;
-  }
-  for (int64_t i = 0; i < s.half_scales.size; ++i) {
-    if ((s.half_scales.data[i] & 0x7c00U) == 0x7c00U) return false;
-  }
-  return true;
 }
 
 std::string codes_problem(const FloatSource& s) {
@@ -58,16 +24,11 @@ std::string codes_problem(const FloatSource& s) {
   }
   const bool table = s.stored != Stored::kIntegers;
   if (table && (s.bits != 4 || s.inputs % s.group != 0)) return "block_size does not divide K";
-  const int64_t groups = groups_of(s);
-  if (s.values.size != s.outputs * groups * s.group * s.bits / 8) return "codes do not fit K and N";
-  if (own_groups(scales_of(s), s.outputs, groups) == 0) {
-    return "scales do not fit K, N and block_size";
+  if (table && s.zeros.data != nullptr) return "zero points do not fit K, N and block_size";
+  if (s.values.size != s.outputs * s.groups() * s.group * s.bits / 8) {
+    return "codes do not fit K and N";
   }
-  if (!all_finite(s)) return "scales are not finite";
-  if (s.zeros.data == nullptr) return "";
-  const bool fits = s.bits == 4 ? s.zeros.size == s.outputs * ((groups + 1) / 2)
-                                : own_groups(s.zeros.size, s.outputs, groups) != 0;
-  return fits && !table ? "" : "zero points do not fit K, N and block_size";
+  return groups_problem(s);
 }
 
 float float_at(const FloatSource& s, int64_t index) {
@@ -92,14 +53,6 @@ Format format_of(const FloatSource& s) {
   return bfloat16 ? Format::kBfloat16 : half ? Format::kFloat16 : Format::kFloat32;
 }
 
-bool all_half(const FloatSource& s) {
-  uint16_t ignored;
-  for (int64_t i = 0; i < s.scales.size; ++i) {
-    if (!as_half(s.scales.data[i], &ignored)) return false;
-  }
-  return true;
-}
-
 int64_t step_bytes(Format format) { return format == Format::kFloat16 ? 32 : kTileBytes; }
 
 int64_t step_of(Format format) {
@@ -120,16 +73,6 @@ const float* table_of(const FloatSource& s) {
   if (s.stored == Stored::kNf4) return kNf4;
   if (s.stored == Stored::kFp4) return kFp4;
   return s.zeros.data != nullptr ? kUnsigned : kSigned;
-}
-
-uint8_t zero_of(const FloatSource& s, int64_t row, int64_t group, int64_t groups) {
-  if (s.zeros.data == nullptr) return 128;
-  if (s.bits == 4) {
-    const uint8_t pair = s.zeros.data[row * ((groups + 1) / 2) + group / 2];
-    return group % 2 == 0 ? pair & 15U : static_cast<uint8_t>(pair >> 4U);
-  }
-  const int64_t own = s.zeros.size / s.outputs;
-  return s.zeros.data[row * own + group * own / groups];
 }
 
 uint32_t swap_nibbles(uint32_t word) {
@@ -197,7 +140,7 @@ std::string FloatWeights::pack(const FloatSource& source) {
   view_.groups = 1;
   if (!floats) {
     view_.group = source.group;
-    view_.groups = groups_of(source);
+    view_.groups = source.groups();
     view_.padded = view_.group * view_.groups;
     view_.half = all_half(source);
     view_.table = table_of(source);
@@ -207,11 +150,13 @@ std::string FloatWeights::pack(const FloatSource& source) {
     pack_floats(source);
   } else {
     pack_codes(source);
-    pack_groups(source);
   }
-  for (int64_t row = 0; bias_ != nullptr && row < source.outputs; ++row) {
+  for (int64_t row = 0; row < source.outputs; ++row) {
     const Place place = place_of(row);
-    bias_[place.unit * kLanes + place.lane] = source.bias.data[row];
+    if (!floats) {
+      pack_groups(source, row, place.unit, place.lane, {scales_, view_.half, zeros_});
+    }
+    if (bias_ != nullptr) bias_[place.unit * kLanes + place.lane] = source.bias.data[row];
   }
   return "";
 }
@@ -275,26 +220,6 @@ void FloatWeights::pack_codes(const FloatSource& s) {
       std::memcpy(&word, from, sizeof word);
       if (s.stored != Stored::kIntegers) word = swap_nibbles(word);
       std::memcpy(to, &word, sizeof word);
-    }
-  }
-}
-
-void FloatWeights::pack_groups(const FloatSource& s) {
-  const int64_t groups = view_.groups;
-  const int64_t own = scales_of(s) / s.outputs;
-  for (int64_t row = 0; row < s.outputs; ++row) {
-    const Place place = place_of(row);
-    for (int64_t group = 0; group < groups; ++group) {
-      const int64_t from = row * own + group * own / groups;
-      const int64_t to = (place.unit * groups + group) * kLanes + place.lane;
-      if (!view_.half) {
-        static_cast<float*>(scales_)[to] = s.scales.data[from];
-      } else if (s.scales.data == nullptr) {
-        static_cast<uint16_t*>(scales_)[to] = s.half_scales.data[from];
-      } else {
-        as_half(s.scales.data[from], static_cast<uint16_t*>(scales_) + to);
-      }
-      if (zeros_ != nullptr) zeros_[to] = zero_of(s, row, group, groups);
     }
   }
 }

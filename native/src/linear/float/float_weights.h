@@ -5,7 +5,7 @@
 #include <string>
 
 #include "linear/float/kernels.h"
-#include "linear/weights.h"
+#include "linear/stored.h"
 #include "memory/arena.h"
 
 namespace nanoaccel {
@@ -19,19 +19,11 @@ enum class Stored : int {
   kFp4,
 };
 
-struct FloatSource {
-  int64_t inputs = 0;   // K
-  int64_t outputs = 0;  // N
+// Codes have bits, groups, scales and perhaps zero points; floats have none of these.
+struct FloatSource : StoredMatrix {
   Stored stored = Stored::kFloat32;
   bool rows = false;  // whether floats are [N][K]
   Numbers<uint8_t> values;
-  int64_t bits = 0;       // of codes
-  int64_t group = 0;      // of codes
-  Numbers<float> scales;  // of codes: [N][some divisor of groups]; or
-  Numbers<uint16_t> half_scales;
-  Numbers<uint8_t> zeros;  // 4 bits: [N][(groups + 1) / 2]; 8 bits: as scales; or none
-  Numbers<float> bias;     // [N]; or none
-  bool gated = false;      // the first half of the rows is the gate, the second the up projection
 };
 
 class FloatWeights {
@@ -56,7 +48,6 @@ class FloatWeights {
   void allocate(const FloatSource& source);
   void pack_floats(const FloatSource& source);
   void pack_codes(const FloatSource& source);
-  void pack_groups(const FloatSource& source);
 
   FloatView view_ = {};
   int64_t outputs_ = 0;

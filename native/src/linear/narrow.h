@@ -14,8 +14,6 @@ inline uint32_t bits_of(float value) {
 
 inline bool is_bfloat16(float value) { return (bits_of(value) & 0xffffU) == 0; }
 
-inline uint16_t to_bfloat16(float value) { return static_cast<uint16_t>(bits_of(value) >> 16U); }
-
 // Whether a number is zero or a normal f16, and which.
 inline bool as_half(float value, uint16_t* half) {
   const uint32_t bits = bits_of(value);

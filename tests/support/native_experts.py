@@ -8,30 +8,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from support.native_linear import Matrix, random_matrix, reference
+from support.native_linear import Matrix, StoredMatrix, pack, random_matrix, reference
 
 from nanoaccel.runtime.native import find_operators
-
-
-class _Projection(ctypes.Structure):
-    _fields_ = (
-        ("codes", ctypes.c_void_p),
-        ("codes_size", ctypes.c_int64),
-        ("scales", ctypes.c_void_p),
-        ("scales_size", ctypes.c_int64),
-        ("scales_half", ctypes.c_int64),
-        ("zeros", ctypes.c_void_p),
-        ("zeros_size", ctypes.c_int64),
-        ("bias", ctypes.c_void_p),
-        ("bias_size", ctypes.c_int64),
-    )
 
 
 class _Source(ctypes.Structure):
     _fields_ = (
         *[(name, ctypes.c_int64) for name in ("experts", "hidden", "inner", "bits", "group")],
-        ("gate_up", _Projection),
-        ("down", _Projection),
+        ("gate_up", StoredMatrix),
+        ("down", StoredMatrix),
     )
 
 
@@ -108,7 +94,6 @@ class PackedExperts:
         library = find_operators().library
         assert library is not None
         self._library = ctypes.CDLL(str(library))
-        self._library.nanoaccel_experts_pack.restype = ctypes.c_void_p
         self._layer = layer
         first = layer.gate_up[0]
         sizes = {"experts": len(layer.down), "hidden": layer.hidden, "inner": layer.inner}
@@ -119,12 +104,7 @@ class PackedExperts:
             gate_up=_projection(layer.gate_up, kept),
             down=_projection(layer.down, kept),
         )
-        problem = ctypes.create_string_buffer(200)
-        size = ctypes.c_int64(len(problem))
-        packed = self._library.nanoaccel_experts_pack(ctypes.byref(source), problem, size)
-        if packed is None:
-            raise ValueError(problem.value.decode())
-        self._packed = ctypes.c_void_p(packed)
+        self._packed = pack(self._library, "experts", source)
 
     def run(
         self, path: str, x: NDArray[np.float32], logits: NDArray[np.float32], parts: int = 1
@@ -146,15 +126,12 @@ class PackedExperts:
             self._library.nanoaccel_experts_free(self._packed)
 
 
-def _projection(matrices: tuple[Matrix, ...], kept: list[Any]) -> _Projection:
-    made = _Projection(scales_half=matrices[0].scales.dtype == np.float16)
+def _projection(matrices: tuple[Matrix, ...], kept: list[Any]) -> StoredMatrix:
+    arrays = {}
     for name in ("codes", "scales", "zeros", "bias"):
-        if getattr(matrices[0], name) is None:
-            continue
-        kept.append(np.stack([getattr(matrix, name) for matrix in matrices]))
-        setattr(made, name, kept[-1].ctypes.data)
-        setattr(made, f"{name}_size", kept[-1].size)
-    return made
+        if getattr(matrices[0], name) is not None:
+            arrays[name] = np.stack([getattr(matrix, name) for matrix in matrices])
+    return StoredMatrix.of(kept, **arrays)
 
 
 def chosen_experts(logits: NDArray[np.float32], top_k: int) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
-from support.native_linear import ALONE, Around, finished, normalized
+from support.native_linear import ALONE, Around, StoredMatrix, finished, normalized, pack
 
 from nanoaccel.runtime.native import find_operators
 
@@ -35,15 +35,7 @@ class _Source(ctypes.Structure):
             (name, ctypes.c_int64)
             for name in ("inputs", "outputs", "stored", "rows", "bits", "group", "gated")
         ],
-        ("values", ctypes.c_void_p),
-        ("values_size", ctypes.c_int64),
-        ("scales", ctypes.c_void_p),
-        ("scales_size", ctypes.c_int64),
-        ("scales_half", ctypes.c_int64),
-        ("zeros", ctypes.c_void_p),
-        ("zeros_size", ctypes.c_int64),
-        ("bias", ctypes.c_void_p),
-        ("bias_size", ctypes.c_int64),
+        ("matrix", StoredMatrix),
     )
 
 
@@ -140,28 +132,15 @@ class PackedFloat:
         library = find_operators().library
         assert library is not None
         self._library = ctypes.CDLL(str(library))
-        self._library.nanoaccel_float_pack.restype = ctypes.c_void_p
         self._library.nanoaccel_float_format.restype = ctypes.c_int64
         self._matrix = matrix
         outputs, inputs = matrix.weights.shape
         stored = STORED.index(matrix.stored)
-        source = _Source(
-            inputs, outputs, stored, matrix.rows, matrix.bits, matrix.group, matrix.gated
-        )
-        source.scales_half = matrix.scales is not None and matrix.scales.dtype == np.float16
-        kept = []  # alive until they are packed
-        for name in ("values", "scales", "zeros", "bias"):
-            array = getattr(matrix, name)
-            if array is not None:
-                kept.append(np.ascontiguousarray(array))
-                setattr(source, name, kept[-1].ctypes.data)
-                setattr(source, f"{name}_size", array.size)
-        problem = ctypes.create_string_buffer(200)
-        size = ctypes.c_int64(len(problem))
-        packed = self._library.nanoaccel_float_pack(ctypes.byref(source), problem, size)
-        if packed is None:
-            raise ValueError(problem.value.decode())
-        self._packed = ctypes.c_void_p(packed)
+        kept: list[NDArray[Any]] = []
+        arrays = {name: getattr(matrix, name) for name in ("scales", "zeros", "bias")}
+        sizes = (inputs, outputs, stored, matrix.rows, matrix.bits, matrix.group, matrix.gated)
+        source = _Source(*sizes, StoredMatrix.of(kept, codes=matrix.values, **arrays))
+        self._packed = pack(self._library, "float", source)
 
     @property
     def format(self) -> str:

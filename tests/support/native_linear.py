@@ -64,9 +64,10 @@ class _Around(ctypes.Structure):
 ALONE = Around()
 
 
-class _Source(ctypes.Structure):
+class StoredMatrix(ctypes.Structure):
+    """Arrays of a matrix, as the library takes them."""
+
     _fields_ = (
-        *[(name, ctypes.c_int64) for name in ("inputs", "outputs", "bits", "group", "gated")],
         ("codes", ctypes.c_void_p),
         ("codes_size", ctypes.c_int64),
         ("scales", ctypes.c_void_p),
@@ -76,6 +77,40 @@ class _Source(ctypes.Structure):
         ("zeros_size", ctypes.c_int64),
         ("bias", ctypes.c_void_p),
         ("bias_size", ctypes.c_int64),
+    )
+
+    @classmethod
+    def of(cls, kept: list[NDArray[Any]], **arrays: NDArray[Any] | None) -> StoredMatrix:
+        """The arrays that there are; what must live until they are packed is added to ``kept``."""
+        scales = arrays.get("scales")
+        made = cls(scales_half=scales is not None and scales.dtype == np.float16)
+        for name, array in arrays.items():
+            if array is not None:
+                kept.append(np.ascontiguousarray(array))
+                setattr(made, name, kept[-1].ctypes.data)
+                setattr(made, f"{name}_size", array.size)
+        return made
+
+
+def pack(library: ctypes.CDLL, kind: str, source: ctypes.Structure) -> ctypes.c_void_p:
+    """What the library makes of a source.
+
+    Raises:
+        ValueError: It is malformed; the message is the library's.
+    """
+    function = library[f"nanoaccel_{kind}_pack"]
+    function.restype = ctypes.c_void_p
+    problem = ctypes.create_string_buffer(200)
+    packed = function(ctypes.byref(source), problem, ctypes.c_int64(len(problem)))
+    if packed is None:
+        raise ValueError(problem.value.decode())
+    return ctypes.c_void_p(packed)
+
+
+class _Source(ctypes.Structure):
+    _fields_ = (
+        *[(name, ctypes.c_int64) for name in ("inputs", "outputs", "bits", "group", "gated")],
+        ("matrix", StoredMatrix),
     )
 
 
@@ -162,23 +197,12 @@ class PackedLinear:
         library = find_operators().library
         assert library is not None
         self._library = ctypes.CDLL(str(library))
-        self._library.nanoaccel_linear_pack.restype = ctypes.c_void_p
         self._matrix = matrix
-        source = _Source(matrix.inputs, matrix.outputs, matrix.bits, matrix.group, matrix.gated)
-        source.scales_half = matrix.scales.dtype == np.float16
-        kept = []  # alive until they are packed
-        for name in ("codes", "scales", "zeros", "bias"):
-            array = getattr(matrix, name)
-            if array is not None:
-                kept.append(np.ascontiguousarray(array))
-                setattr(source, name, kept[-1].ctypes.data)
-                setattr(source, f"{name}_size", array.size)
-        problem = ctypes.create_string_buffer(200)
-        size = ctypes.c_int64(len(problem))
-        packed = self._library.nanoaccel_linear_pack(ctypes.byref(source), problem, size)
-        if packed is None:
-            raise ValueError(problem.value.decode())
-        self._packed = ctypes.c_void_p(packed)
+        kept: list[NDArray[Any]] = []
+        arrays = {name: getattr(matrix, name) for name in ("codes", "scales", "zeros", "bias")}
+        sizes = (matrix.inputs, matrix.outputs, matrix.bits, matrix.group, matrix.gated)
+        source = _Source(*sizes, StoredMatrix.of(kept, **arrays))
+        self._packed = pack(self._library, "linear", source)
 
     def run(
         self,

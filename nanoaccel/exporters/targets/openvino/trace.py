@@ -1,8 +1,9 @@
-"""Traces a torch model to a stateful OpenVINO graph, with optimum."""
+"""Traces a torch model to a stateful OpenVINO graph."""
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ from nanoaccel.errors import ExportError, UnsupportedModelError
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-_TASK = "text-generation-with-past"
 GRAPH = "openvino_model.xml"
 
 
@@ -20,11 +20,9 @@ def check_supported(config: PretrainedConfig) -> None:
     """Refuse, before any weight is loaded, what cannot be exported.
 
     Raises:
-        UnsupportedModelError: The architecture is not a text decoder, is unknown to optimum, or
-            needs another version of transformers, which the message names.
+        UnsupportedModelError: The architecture is not a text decoder, or the engine does not
+            compute its attention.
     """
-    import_module("optimum.exporters.openvino")  # registers what it can export
-    from optimum.exporters.tasks import TasksManager
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     kind = config.model_type
@@ -32,16 +30,6 @@ def check_supported(config: PretrainedConfig) -> None:
         raise UnsupportedModelError(
             f"{kind!r} is not a text decoder", "NanoAccel exports causal language models"
         )
-    try:
-        constructor = TasksManager.get_exporter_config_constructor(
-            exporter="openvino", task=_TASK, model_type=kind, library_name="transformers"
-        )
-    except (KeyError, ValueError) as error:
-        raise UnsupportedModelError(
-            f"optimum-intel cannot export {kind!r} as a text decoder",
-            "Use a model of another architecture",
-        ) from error
-    _check_version(kind, constructor(config, task=_TASK))
     _check_attention(config)
 
 
@@ -61,28 +49,6 @@ def _check_attention(config: PretrainedConfig) -> None:
         )
 
 
-def _check_version(kind: str, exporter: object) -> None:
-    import transformers
-    from packaging.version import Version
-
-    installed = Version(transformers.__version__)
-    lowest = getattr(exporter, "MIN_TRANSFORMERS_VERSION", None)
-    highest = getattr(exporter, "MAX_TRANSFORMERS_VERSION", None)
-    if lowest is not None and installed < Version(str(lowest)):
-        raise _wrong_version(kind, f">={lowest}")
-    if highest is not None and installed > Version(str(highest)):
-        raise _wrong_version(kind, f"<={highest}")
-
-
-def _wrong_version(kind: str, fitting: str) -> UnsupportedModelError:
-    import transformers
-
-    return UnsupportedModelError(
-        f"{kind!r} cannot be exported with transformers {transformers.__version__}",
-        f'Install one that can: pip install "transformers{fitting}"',
-    )
-
-
 def trace(model: PreTrainedModel, folder: Path) -> Path:
     """Write the graph, config.json and generation_config.json of a model into a folder.
 
@@ -96,30 +62,40 @@ def trace(model: PreTrainedModel, folder: Path) -> Path:
     Raises:
         ExportError: The model does not trace.
     """
-    import torch
-    from optimum.exporters.openvino import export_from_model
+    import openvino as ov
 
-    _part_buffers(model)
-    half = model.dtype in (torch.bfloat16, torch.float16)
+    from nanoaccel.exporters.targets.openvino.tracing.graph import stateful_graph
+
     try:
-        export_from_model(model, folder, task=_TASK, stateful=True, patch_16bit_model=half)
-    except (ValueError, RuntimeError, TypeError, KeyError, AttributeError, IndexError) as error:
+        with _traced_in_half(model):
+            graph = stateful_graph(model)
+    except Exception as error:  # any module of any model may raise anything
         line = (str(error).strip().splitlines() or [""])[0]
         raise ExportError(
             f"{model.config.model_type} does not trace: {type(error).__name__}: {line}",
             "Try the transformers version that constraints.txt pins",
         ) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    ov.save_model(graph, folder / GRAPH, compress_to_fp16=False)
+    model.config.save_pretrained(folder)
+    if model.generation_config is not None:
+        model.generation_config.save_pretrained(folder)
     return folder / GRAPH
 
 
-def _part_buffers(model: PreTrainedModel) -> None:
-    """Copy buffers that two names stand for, which torch does not trace.
+@contextmanager
+def _traced_in_half(model: PreTrainedModel) -> Iterator[None]:
+    """Let weights in 16 bits become constants of 16 bits, and all else compute in f32."""
+    import torch
 
-    Rotary embeddings that change with the length are left so when the model has run.
-    """
-    seen: set[int] = set()
-    for module in model.modules():
-        for name, buffer in module.named_buffers(recurse=False, remove_duplicate=False):
-            if id(buffer) in seen:
-                module._buffers[name] = buffer.clone()
-            seen.add(id(buffer))
+    if model.dtype not in (torch.bfloat16, torch.float16):
+        yield
+        return
+    from openvino.frontend.pytorch import patch_model
+
+    attribute = "_nanoaccel_forward"
+    patch_model.__make_16bit_traceable(model, attribute)
+    try:
+        yield
+    finally:
+        patch_model.unpatch_model(model, attribute)

@@ -1,0 +1,102 @@
+"""Attention as a graph holds it: one scaled dot product, whose mask says who sees whom."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+NAME = "nanoaccel"
+
+
+def register() -> None:
+    """Tell transformers of the attention, and of the masks that it reads."""
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
+    ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, who_sees_whom)
+
+
+def who_sees_whom(*sizes: Any, **options: Any) -> Tensor:
+    """The mask bool[B, 1, T, S] of transformers, always whole: a graph has texts of all lengths."""
+    from transformers.masking_utils import sdpa_mask
+
+    whole = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
+    mask: Tensor = sdpa_mask(*sizes, **{**options, **whole, "use_vmap": False})
+    return mask
+
+
+def attend(
+    module: torch.nn.Module,  # noqa: ARG001
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Attention as transformers calls it.
+
+    Args:
+        module: The layer.
+        query: f32[B, H, T, D].
+        key: f32[B, G, S, D], one for every H / G heads.
+        value: f32[B, G, S, E].
+        attention_mask: bool[B, 1, T, S], true where a token is seen.
+        scaling: Factor of scores; None is D ** -0.5.
+        softcap: Scores stay within it.
+        s_aux: f32[H], the score of a token that every head sees and that has no value.
+
+    Returns:
+        f32[B, T, H, E], and no weights.
+    """
+    groups = query.shape[1] // key.shape[1]
+    if groups > 1:
+        key, value = _repeated(key, groups), _repeated(value, groups)
+    if softcap is None and s_aux is None:
+        out = scaled_dot_product_attention(
+            query, key, value, attn_mask=attention_mask, scale=scaling
+        )
+    else:
+        out = _spelled_out(query, key, value, attention_mask, scaling, softcap, s_aux)
+    return out.transpose(1, 2).contiguous(), None
+
+
+def _spelled_out(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None,
+    softcap: float | None,
+    s_aux: Tensor | None,
+) -> Tensor:
+    """What a single operator does not compute; OpenVINO knows the form with a sink."""
+    scale = 1 / math.sqrt(query.shape[-1]) if scaling is None else scaling
+    scores = torch.matmul(query, key.transpose(2, 3)) * scale
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    if attention_mask is not None:
+        unseen = torch.finfo(torch.float32).min
+        scores = scores + torch.where(attention_mask, 0.0, unseen).to(scores.dtype)
+    if s_aux is None:
+        return torch.matmul(torch.softmax(scores, dim=-1), value)
+    sinks = s_aux.reshape(1, -1, 1, 1).expand(query.shape[0], -1, query.shape[-2], -1)
+    combined = torch.cat([scores, sinks], dim=-1)
+    combined = combined - combined.max(dim=-1, keepdim=True).values
+    weights = torch.softmax(combined, dim=-1)[..., :-1]
+    return torch.matmul(weights, value)
+
+
+def _repeated(states: Tensor, groups: int) -> Tensor:
+    batch, heads, length, width = states.shape
+    wide = states[:, :, None].expand(batch, heads, groups, length, width)
+    return wide.reshape(batch, heads * groups, length, width)

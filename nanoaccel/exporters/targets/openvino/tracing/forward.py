@@ -1,0 +1,59 @@
+"""A model's forward pass as a function of tensors, for as long as it is traced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from nanoaccel.exporters.targets.openvino.tracing import attention, experts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+    from nanoaccel.exporters.targets.openvino.tracing.caches import CachedTensors
+
+INPUTS = ("input_ids", "attention_mask", "position_ids")
+
+
+@contextmanager
+def traceable(model: PreTrainedModel, cached: CachedTensors) -> Iterator[None]:
+    """While it lasts, a model computes with our attention and experts, and takes a flat cache.
+
+    The model itself is traced, not a module around it: layers keep their names in the graph.
+    """
+    attention.register()
+    experts.register()
+    with ExitStack() as stack:
+        stack.callback(model.set_attn_implementation, model.config._attn_implementation)
+        model.set_attn_implementation(attention.NAME)
+        implementation = getattr(model.config, "_experts_implementation", None)
+        stack.callback(model.set_experts_implementation, implementation)
+        model.set_experts_implementation(experts.NAME)
+        stack.callback(model.__dict__.pop, "forward")
+        model.forward = _flat(type(model).forward.__get__(model), cached)
+        yield
+
+
+def _flat(forward: Callable[..., Any], cached: CachedTensors) -> Callable[..., Any]:
+    """A forward pass whose arguments and results are tensors."""
+
+    def flat(
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        position_ids: Tensor,
+        past: Sequence[Tensor],
+    ) -> tuple[Tensor, ...]:
+        cache = cached.cache(past)
+        out = forward(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            use_cache=True,
+            return_dict=True,
+            **{cached.argument: cache},
+        )
+        return (out.logits, *cached.values(cache))
+
+    return flat

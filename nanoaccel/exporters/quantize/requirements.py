@@ -10,7 +10,6 @@ from nanoaccel.errors import MissingExtraError
 NEEDED = (
     "torch",
     "transformers",
-    "optimum.intel",
     "nncf",
     "openvino",
     "openvino_tokenizers",

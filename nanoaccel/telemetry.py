@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 _OFF = {
-    "HF_HUB_DISABLE_TELEMETRY": "1",  # huggingface_hub, transformers, datasets, optimum
+    "HF_HUB_DISABLE_TELEMETRY": "1",  # huggingface_hub, transformers, datasets
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime on Linux; it writes into the home folder too
     "RAY_USAGE_STATS_ENABLED": "0",
 }

@@ -132,7 +132,7 @@ def _head(by_name: dict[str, dict[str, Result]]) -> list[str]:
     return [
         *lines,
         "",
-        f"With optimum-intel {version('optimum-intel')}, openvino {version('openvino')}, "
+        f"With transformers {version('transformers')}, openvino {version('openvino')}, "
         f"onnxruntime {version('onnxruntime')}. CI judges a part on each change and all of them "
         "every night; `python scripts/families.py results.jsonl` writes this page.",
     ]

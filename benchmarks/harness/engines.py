@@ -77,8 +77,8 @@ ENGINES = {
     "nanoaccel-onnx": _ours("onnx"),
     "nanoaccel-auto": _ours("auto"),
     "nanoaccel-default": Engine("nanoaccel", Exports.bundle, "NanoAccel, default settings"),
-    "genai": Engine("genai", Exports.genai, "OpenVINO GenAI, optimum's default int4"),
-    "genai-sym": Engine("genai", Exports.genai_symmetric, "OpenVINO GenAI, optimum's int4 --sym"),
+    "genai": Engine("genai", Exports.genai, "OpenVINO GenAI, NNCF's default int4"),
+    "genai-sym": Engine("genai", Exports.genai_symmetric, "OpenVINO GenAI, NNCF's symmetric int4"),
     "genai-lookup": Engine(
         "genai",
         Exports.genai_symmetric,
@@ -96,6 +96,6 @@ ENGINES = {
     ),
     "nanoaccel-default-serving": _serving("default settings"),
     "nanoaccel-plain-serving": _serving("plain", **PLAIN),
-    "genai-serving": _genai_serving(Exports.genai, "optimum's default int4"),
-    "genai-sym-serving": _genai_serving(Exports.genai_symmetric, "optimum's int4 --sym"),
+    "genai-serving": _genai_serving(Exports.genai, "NNCF's default int4"),
+    "genai-sym-serving": _genai_serving(Exports.genai_symmetric, "NNCF's symmetric int4"),
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.genai_export import export_for_genai
 from benchmarks.harness.random_llama import write_random_llama
 
 RANDOM_MODEL = "random-1.1b"
@@ -70,12 +71,12 @@ class Exports:
         return self._bundle("both", recipe=self._recipe(), runtime="both")
 
     def genai(self) -> Path:
-        """What optimum-cli exports for OpenVINO GenAI: int4, its default scheme."""
-        return self._optimum("peer-asym")
+        """What OpenVINO's tools make for OpenVINO GenAI: int4, their default scheme."""
+        return self._genai("peer-asym", symmetric=False)
 
     def genai_symmetric(self) -> Path:
-        """What optimum-cli exports for OpenVINO GenAI: int4, symmetric."""
-        return self._optimum("peer-sym", "--sym")
+        """What OpenVINO's tools make for OpenVINO GenAI: int4, symmetric."""
+        return self._genai("peer-sym", symmetric=True)
 
     def onnxruntime_genai(self) -> Path:
         """What onnxruntime-genai's builder makes: int4, groups of 32, int8 arithmetic."""
@@ -115,13 +116,10 @@ class Exports:
             export(self.original(), out, recipe=recipe, runtime=runtime)
         return out
 
-    def _optimum(self, name: str, *options: str) -> Path:
+    def _genai(self, name: str, *, symmetric: bool) -> Path:
         out = self.work / name
         if not out.exists():
-            command = [str(Path(sys.executable).with_name("optimum-cli")), "export", "openvino"]
-            command += ["--model", str(self.source()), "--task", "text-generation-with-past"]
-            command += ["--weight-format", "int4", "--group-size", str(self.group_size)]
-            subprocess.run([*command, *options, str(out)], check=True, capture_output=True)
+            export_for_genai(self.source(), out, symmetric=symmetric, group_size=self.group_size)
         return out
 
     def _quantizable(self) -> Path:

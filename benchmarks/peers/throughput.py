@@ -10,7 +10,7 @@ runs. The load is a closed loop (a number of requests is open at any time), then
 prompts of 16 to 512 random tokens, all different, 128 generated tokens each. With --interference
 instead: what long prompts do to eight requests that are decoding. With --prefix instead: time to
 the first token of a prompt of 1,500 tokens, when its beginning is new, known, or known from before
-a restart. The peers are optimum's exports, asymmetric and with --sym. Needs the extras openvino,
+a restart. The peers are NNCF's int4, asymmetric and symmetric. Needs the extras openvino,
 export and bench.
 """
 

@@ -16,6 +16,8 @@ _ATTENTION = ("attention", "full_attention", "sliding_attention", "chunked_atten
 _KINDS = ("layer_types", "layers_block_type")
 _CAPS = ("attn_logit_softcapping", "attn_logit_softcap")
 _CHUNK = "attention_chunk_size"
+# Where a traced graph of OpenVINO names the windows of its layers, as in "512,512,0".
+WINDOWS = ["nanoaccel", "windows"]
 
 
 def obstacle(config: Mapping[str, Any]) -> str | None:

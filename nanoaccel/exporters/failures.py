@@ -25,7 +25,7 @@ def named_failures(progress: Progress) -> Iterator[None]:
         yield
     except (NanoAccelError, OSError):
         raise
-    except Exception as error:  # transformers, optimum, NNCF and OpenVINO raise nearly everything
+    except Exception as error:  # transformers, NNCF and OpenVINO raise nearly everything
         model = "the model" if progress.model_type is None else f"{progress.model_type!r}"
         raise ExportError(
             f"{model} cannot be exported, {progress.doing!r} failed: {reason_of(error)}",

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
-_LOUD = ("nncf", "optimum", "transformers", "torch", "openvino", "huggingface_hub")
+_LOUD = ("nncf", "transformers", "torch", "openvino", "huggingface_hub")
 
 
 @contextmanager

@@ -142,7 +142,7 @@ def test_problems_name_what_the_server_needs(monkeypatch: pytest.MonkeyPatch) ->
 def test_problems_name_versions_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("packaging")
     needs = {
-        "optimum-intel": [
+        "nncf": [
             "transformers<5.1,>=4.51",
             "torch>=2.1",
             'absent>=1; extra == "tests"',
@@ -155,7 +155,7 @@ def test_problems_name_versions_that_do_not_fit(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(requirements, "installed_version", found.get)
     problems = find_problems({**COMPLETE, "nanoaccel": "0.1"})
     assert [problem.what for problem in problems] == [
-        "optimum-intel needs transformers<5.1,>=4.51, but 5.2.0 is installed",
+        "nncf needs transformers<5.1,>=4.51, but 5.2.0 is installed",
         "nanoaccel needs openvino>=2026.1, but 2025.0 is installed",
     ]
     assert problems[0].remedy == 'pip install "transformers<5.1,>=4.51"'
@@ -182,7 +182,7 @@ def test_doctor_json_says_what_can_be_done(run_cli: Any) -> None:
     ended = run_cli("doctor", "--json")
     content = json.loads(ended.out)
     assert content["can_generate"] is (ended.code == 0)
-    assert set(content["packages"]) >= {"openvino", "torch", "transformers", "optimum-intel"}
+    assert set(content["packages"]) >= {"openvino", "torch", "transformers", "nncf"}
 
 
 @pytest.mark.parametrize(

@@ -109,19 +109,6 @@ def test_export_opens_in_openvino_genai(int4_bundle: Path) -> None:
     assert theirs[:3] == ours[:3]
 
 
-def test_export_opens_in_optimum_intel(tiny_bundle: Path, tiny_model: Path) -> None:
-    import torch
-    from optimum.intel import OVModelForCausalLM
-    from transformers import AutoModelForCausalLM
-
-    config = {"INFERENCE_PRECISION_HINT": "f32"}
-    theirs = OVModelForCausalLM.from_pretrained(tiny_bundle / "openvino", ov_config=config)
-    ids = torch.arange(3, 20)[None]
-    expected = AutoModelForCausalLM.from_pretrained(tiny_model)(ids).logits
-    found = theirs(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
-    assert torch.allclose(found, expected, atol=1e-3)
-
-
 @pytest.mark.parametrize("weights", ["bf16", "f16", "int8"])
 def test_export_of_each_weight_type_stays_near_the_original(
     tiny_model: Path, tmp_path: Path, weights: str

@@ -16,7 +16,7 @@ from nanoaccel.runtime.native.library import LIBRARY
 ROOT = Path(__file__).resolve().parents[2]
 EDGE = ("jinja2", "numpy", "rich", "tokenizers", "typer")
 # By the package of a runtime: the tiny bundle that it runs, and what must not be needed for it.
-WORKSHOP = ("torch", "transformers", "optimum", "nncf", "onnx", "onnx_ir", "gguf")
+WORKSHOP = ("torch", "transformers", "nncf", "onnx", "onnx_ir", "gguf")
 RUNTIMES = {
     "openvino": ("tiny_bundle", (*WORKSHOP, "onnxruntime")),
     "onnxruntime": ("tiny_onnx_bundle", (*WORKSHOP, "openvino")),

@@ -69,7 +69,7 @@ def test_consent_that_was_given_stays(content: str, home: Path) -> None:
 
 @pytest.mark.export
 @pytest.mark.skipif(sys.platform == "win32", reason="the home folder is set otherwise")
-@pytest.mark.parametrize("modules", ["onnxruntime", "openvino.tools.ovc, nncf", "optimum.intel"])
+@pytest.mark.parametrize("modules", ["onnxruntime", "openvino.tools.ovc, nncf", "transformers"])
 def test_importing_the_libraries_writes_nothing_into_the_home_folder(
     modules: str, home: Path
 ) -> None:

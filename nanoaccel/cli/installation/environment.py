@@ -24,8 +24,6 @@ PACKAGES = (
     "uvicorn",
     "torch",
     "transformers",
-    "optimum-intel",
-    "optimum",
     "nncf",
     "openvino-tokenizers",
     "openvino-genai",

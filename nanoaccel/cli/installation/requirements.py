@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RUN = ("numpy", "tokenizers", "jinja2")
 RUNTIMES = BACKENDS.packages()
 EXPORT = (
-    *("openvino", "torch", "transformers", "optimum-intel", "nncf", "openvino-tokenizers"),
+    *("openvino", "torch", "transformers", "nncf", "openvino-tokenizers"),
     *("accelerate", "gguf", "psutil"),
 )
 EXPORT_ONNX = ("onnx", "onnx_ir", "onnxruntime", "onnxruntime-genai", "ml_dtypes")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nanoaccel.exporters.reference.artifacts import ModelArtifacts
     from nanoaccel.exporters.source.drafts import DraftChoice
 
-_TOOLS = ("nanoaccel", "openvino", "nncf", "optimum-intel", "transformers", "torch", "tokenizers")
+_TOOLS = ("nanoaccel", "openvino", "nncf", "transformers", "torch", "tokenizers")
 
 
 def write_report(

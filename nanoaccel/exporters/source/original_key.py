@@ -23,7 +23,7 @@ _PATTERNS = (
 )
 _PART = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
 _PACKAGES = ("nanoaccel", "torch", "transformers", "tokenizers", "gguf")
-_GRAPH_PACKAGES = ("optimum-intel", "openvino", "nncf")
+_GRAPH_PACKAGES = ("openvino", "nncf")
 
 
 def content_key(source: Source) -> str:

@@ -12,7 +12,7 @@ _FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 def write_genai_tokenizer(folder: Path, target: Path) -> bool:
     """Convert the tokenizer in ``folder`` and write the graphs to ``target``.
 
-    NanoAccel does not use them; they let ``target`` open in OpenVINO GenAI and optimum-intel.
+    NanoAccel does not use them; they let ``target`` open in OpenVINO GenAI.
 
     Returns:
         False, with nothing written, when openvino-tokenizers cannot convert it.

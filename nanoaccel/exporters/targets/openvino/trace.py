@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanoaccel.bundle.attention import layer_kinds, obstacle
-from nanoaccel.errors import ExportError, UnsupportedModelError
+from nanoaccel.errors import ExportError, NanoAccelError, UnsupportedModelError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -61,14 +61,18 @@ def trace(model: PreTrainedModel, folder: Path) -> Path:
 
     Raises:
         ExportError: The model does not trace.
+        UnsupportedModelError: Its attention has a mask of another kind than engines compute.
     """
     import openvino as ov
 
+    from nanoaccel.exporters.source.context import context_length
     from nanoaccel.exporters.targets.openvino.tracing.graph import stateful_graph
 
     try:
         with _traced_in_half(model):
-            graph = stateful_graph(model)
+            graph = stateful_graph(model, context_length(model.config))
+    except NanoAccelError:
+        raise
     except Exception as error:  # any module of any model may raise anything
         line = (str(error).strip().splitlines() or [""])[0]
         raise ExportError(

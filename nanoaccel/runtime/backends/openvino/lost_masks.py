@@ -12,7 +12,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from nanoaccel.bundle import MODEL_CONFIG
-from nanoaccel.bundle.attention import alibi_slopes, layer_windows, obstacle
+from nanoaccel.bundle.attention import WINDOWS, alibi_slopes, layer_windows, obstacle
 from nanoaccel.errors import BundleError
 
 _KIND = "PagedAttentionExtension"
@@ -46,7 +46,7 @@ def check_attention(graph: Path, config: Mapping[str, Any]) -> None:
 
 def restore_masks(model: ov.Model, config: Mapping[str, Any]) -> None:
     """Give the attention of a paged graph its windows and slopes, in place."""
-    windows, slopes = layer_windows(config), alibi_slopes(config)
+    windows, slopes = _windows(model, config), alibi_slopes(config)
     if windows is None and slopes is None:
         return
     for node in model.get_ordered_ops():
@@ -60,3 +60,10 @@ def restore_masks(model: ov.Model, config: Mapping[str, Any]) -> None:
             value = ops.constant(np.array(slopes, np.float32))
             node.input(_SLOPES).replace_source_output(value.output(0))
     model.validate_nodes_and_infer_types()
+
+
+def _windows(model: ov.Model, config: Mapping[str, Any]) -> list[int] | None:
+    """Tokens that each attention looks back at, 0 for all: as it was traced, or by the config."""
+    if not model.has_rt_info(WINDOWS):
+        return layer_windows(config)
+    return [int(window) for window in model.get_rt_info(WINDOWS).astype(str).split(",")]

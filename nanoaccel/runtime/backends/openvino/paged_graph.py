@@ -1,4 +1,4 @@
-"""From the stateful graph that optimum exports to one with block tables and chosen logits rows."""
+"""From the stateful graph to one with block tables and chosen logits rows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def make_paged(model: ov.Model, *, attention_scores: bool) -> None:
     except RuntimeError as error:
         raise BundleError(
             "the graph has no key-value state that can be paged",
-            "Export it with past (optimum's task text-generation-with-past)",
+            "Export it with past (optimum-intel's task text-generation-with-past)",
         ) from error
     _select_rows(model)
 

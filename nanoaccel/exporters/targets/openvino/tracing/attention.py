@@ -11,24 +11,43 @@ from torch.nn.functional import scaled_dot_product_attention
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from nanoaccel.exporters.targets.openvino.tracing.windows import MaskFunction
+
 NAME = "nanoaccel"
+_MASK = "nanoaccel_mask_function"  # attribute of a mask: what it was made by
 
 
-def register() -> None:
-    """Tell transformers of the attention, and of the masks that it reads."""
+def register(masks: list[MaskFunction | None]) -> None:
+    """Tell transformers of the attention, and of the masks that it reads.
+
+    Args:
+        masks: List that the mask of each attention is added to, as models compute them.
+    """
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
+    def noted(
+        module: torch.nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None,
+        **options: Any,
+    ) -> tuple[Tensor, None]:
+        masks.append(getattr(attention_mask, _MASK, None))
+        return attend(module, query, key, value, attention_mask, **options)
+
+    ALL_ATTENTION_FUNCTIONS.register(NAME, noted)
     ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, who_sees_whom)
 
 
 def who_sees_whom(*sizes: Any, **options: Any) -> Tensor:
     """The mask bool[B, 1, T, S] of transformers, always whole: a graph has texts of all lengths."""
-    from transformers.masking_utils import sdpa_mask
+    from transformers.masking_utils import causal_mask_function, sdpa_mask
 
     whole = {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
     mask: Tensor = sdpa_mask(*sizes, **{**options, **whole, "use_vmap": False})
+    setattr(mask, _MASK, options.get("mask_function", causal_mask_function))
     return mask
 
 

@@ -13,17 +13,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from nanoaccel.exporters.targets.openvino.tracing.caches import CachedTensors
+    from nanoaccel.exporters.targets.openvino.tracing.windows import MaskFunction
 
 INPUTS = ("input_ids", "attention_mask", "position_ids")
 
 
 @contextmanager
-def traceable(model: PreTrainedModel, cached: CachedTensors) -> Iterator[None]:
-    """While it lasts, a model computes with our attention and experts, and takes a flat cache.
+def own_kernels(model: PreTrainedModel) -> Iterator[list[MaskFunction | None]]:
+    """While it lasts, a model computes with our attention and experts.
 
-    The model itself is traced, not a module around it: layers keep their names in the graph.
+    Yields:
+        The mask of each attention that was computed, in order; None where it is not known.
     """
-    attention.register()
+    masks: list[MaskFunction | None] = []
+    attention.register(masks)
     experts.register()
     with ExitStack() as stack:
         stack.callback(model.set_attn_implementation, model.config._attn_implementation)
@@ -31,9 +34,20 @@ def traceable(model: PreTrainedModel, cached: CachedTensors) -> Iterator[None]:
         implementation = getattr(model.config, "_experts_implementation", None)
         stack.callback(model.set_experts_implementation, implementation)
         model.set_experts_implementation(experts.NAME)
-        stack.callback(model.__dict__.pop, "forward")
-        model.forward = _flat(type(model).forward.__get__(model), cached)
+        yield masks
+
+
+@contextmanager
+def flat_forward(model: PreTrainedModel, cached: CachedTensors) -> Iterator[None]:
+    """While it lasts, a model takes its cache as plain tensors.
+
+    The model itself is traced, not a module around it: layers keep their names in the graph.
+    """
+    model.forward = _flat(type(model).forward.__get__(model), cached)
+    try:
         yield
+    finally:
+        del model.forward
 
 
 def _flat(forward: Callable[..., Any], cached: CachedTensors) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""From a traced graph to a stateful one, whose inputs and outputs have the names of optimum's."""
+"""From a traced graph to a stateful one, whose inputs and outputs have the names that OpenVINO GenAI reads."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import torch
 from openvino import opset13 as ops
 from openvino._offline_transformations import apply_make_stateful_transformation
 
+from nanoaccel.bundle.attention import WINDOWS
 from nanoaccel.exporters.targets.openvino.tracing.caches import CachedTensors, find_cached
-from nanoaccel.exporters.targets.openvino.tracing.forward import INPUTS, traceable
+from nanoaccel.exporters.targets.openvino.tracing.forward import INPUTS, flat_forward, own_kernels
+from nanoaccel.exporters.targets.openvino.tracing.windows import windows_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -20,27 +22,33 @@ if TYPE_CHECKING:
 _BATCH, _TOKENS, _PAST = 2, 3, 5
 
 
-def stateful_graph(model: PreTrainedModel) -> ov.Model:
+def stateful_graph(model: PreTrainedModel, context: int) -> ov.Model:
     """Trace a decoder; its keys and values become the graph's own state.
 
     Args:
         model: A causal language model, in evaluation mode.
+        context: Tokens that it can attend to.
 
     Returns:
         Inputs input_ids, attention_mask, position_ids i64[B, T] and beam_idx i32[B], output logits
         f32[B, T, V].
 
     Raises:
+        UnsupportedModelError: Its attention has a mask of another kind than engines compute.
         RuntimeError: It does not trace; so do others, as torch and the model raise them.
     """
-    cached = find_cached(model)
-    with traceable(model, cached), torch.no_grad():
-        graph = ov.convert_model(model, example_input=_example(cached))
+    with own_kernels(model) as masks, torch.no_grad():
+        cached = find_cached(model)
+        windows = windows_of(masks, context)
+        with flat_forward(model, cached):
+            graph = ov.convert_model(model, example_input=_example(cached))
     _name(graph, cached)
     _reorder(graph, cached)
     pairs = {one.name: _present(one.name) for one in cached.tensors}
     apply_make_stateful_transformation(graph, pairs)
     _begin_empty(graph)
+    if windows is not None:
+        graph.set_rt_info(",".join(map(str, windows)), WINDOWS)
     graph.validate_nodes_and_infer_types()
     return graph
 

@@ -1,4 +1,4 @@
-"""What OpenVINO's tools make of a model for OpenVINO GenAI: NNCF's int4, as optimum-cli asks for it.
+"""What OpenVINO's tools make for OpenVINO GenAI: NNCF's int4, as optimum-cli asks for it.
 
 optimum-intel itself does not run beside the newest transformers; the graph that it would compress
 is traced here.

@@ -37,6 +37,7 @@ class ExportPlan:
         context: Tokens that the model can attend to.
         capture: What is needed of the original.
         memory: Bytes that the export should take.
+        part: Description of what is left out of the model; empty when it is exported whole.
     """
 
     model: str
@@ -47,6 +48,7 @@ class ExportPlan:
     context: int
     capture: CaptureOptions
     memory: int
+    part: str
 
 
 def plan_export(model: str, folder: Path, options: ExportOptions, progress: Progress) -> ExportPlan:
@@ -91,6 +93,7 @@ def plan_export(model: str, folder: Path, options: ExportOptions, progress: Prog
         context=context,
         capture=capture,
         memory=_check_resources(source, config, options, folder),
+        part=sources.describe_part(source, config),
     )
 
 

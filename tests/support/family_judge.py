@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from support.tiny_configs import Family, config_of, make_model
+from support.tiny_configs import Family, config_of, write_model
 from support.tiny_models import VOCAB_SIZE as VOCABULARY
 from support.tiny_models import write_tokenizer
 
@@ -98,7 +98,7 @@ def refusal_of_config(family: Family, folder: Path, runtime: str) -> Verdict | N
 def write_family(family: Family, folder: Path) -> Path:
     """A whole Hugging Face folder."""
     folder.mkdir(parents=True)
-    make_model(family).save_pretrained(folder)
+    write_model(family, folder)
     write_tokenizer(folder)
     return folder
 
@@ -164,15 +164,13 @@ def _compare(source: Path, out: Path, runtime: str) -> Verdict:
 
 def _original(source: Path) -> Any:
     """In torch, with the attention that leaves nothing out (sdpa drops soft caps)."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
     from nanoaccel.exporters.quiet import quiet
+    from nanoaccel.exporters.source.model_source import load_model, resolve
 
     with quiet():
-        return AutoModelForCausalLM.from_pretrained(
-            source, dtype=torch.float32, attn_implementation="eager"
-        ).eval()
+        model = load_model(resolve(str(source)), "f32")
+        model.set_attn_implementation("eager")
+        return model
 
 
 def _expected(model: Any, ids: list[int], text: Sequence[int]) -> Any:

@@ -7,13 +7,17 @@ is in the table on the day it is installed.
 from __future__ import annotations
 
 import inspect
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 VOCAB_SIZE = 512
 CONTEXT = 1024
 WINDOW = 48
+_PART_NAME = re.compile(r"^model\.")
 BORDER = 96  # where a rotary embedding with two sets of factors changes them
 
 # Any of these names that a class takes gets this value.
@@ -47,11 +51,23 @@ _SIZES: Mapping[str, Any] = {
     "initializer_range": 0.3,
     "init_std": 0.3,
 }
+_MLA: Mapping[str, Any] = {
+    "q_lora_rank": 32,
+    "kv_lora_rank": 16,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 16,
+    "num_key_value_heads": 4,
+}
+_GROUPS: Mapping[str, Any] = {"n_group": 1, "topk_group": 1, "first_k_dense_replace": 1}
 _TOKENS = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0}
 
 # What the defaults do not show, or what shrinking cannot guess.
 _EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
     "bloom": {"seq_length": CONTEXT},
+    "deepseek_v2": {**_MLA, **_GROUPS, "topk_method": "greedy"},
+    "deepseek_v3": {**_MLA, **_GROUPS},
+    "glm4_moe_lite": {**_MLA, **_GROUPS, "mlp_layer_types": ["dense", "sparse"]},
     "falcon_h1": {"mamba_d_ssm": 128},
     "falcon_mamba": {"max_position_embeddings": CONTEXT},
     "gemma3n_text": {"activation_sparsity_pattern": [0.0, 0.0]},
@@ -151,6 +167,33 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 }
 
 
+# Checkpoints that see or hear too, by the type of the text decoder in them.
+_PARTS: Mapping[str, str] = {
+    "aya_vision": "cohere2",
+    "fuyu": "persimmon",
+    "gemma3": "gemma3_text",
+    "gemma3n": "gemma3n_text",
+    "gemma4": "gemma4_text",
+    "gemma4_unified": "gemma4_unified_text",
+    "got_ocr2": "qwen2",
+    "idefics3": "llama",
+    "internvl": "qwen2",
+    "lfm2_vl": "lfm2",
+    "llama4": "llama4_text",
+    "llava": "llama",
+    "mistral3": "ministral3",
+    "mllama": "mllama_text_model",
+    "paligemma": "gemma",
+    "qwen2_5_vl": "qwen2_5_vl_text",
+    "qwen2_vl": "qwen2_vl_text",
+    "qwen3_5": "qwen3_5_text",
+    "qwen3_5_moe": "qwen3_5_moe_text",
+    "qwen3_vl": "qwen3_vl_text",
+    "qwen3_vl_moe": "qwen3_vl_moe_text",
+    "smolvlm": "llama",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """A row of the table.
@@ -172,11 +215,13 @@ class Family:
 
 
 def families() -> list[Family]:
-    """Every causal language model of the installed transformers, in the order of their names."""
+    """Every causal language model of the installed transformers, and some that have other parts."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     found = []
-    for kind in sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES):
+    parts = set(_PARTS) & set(CONFIG_MAPPING_NAMES)
+    for kind in sorted({*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, *parts}):
         found.append(Family(kind))
         found += [Family(kind, name, more) for name, more in VARIANTS.get(kind, {}).items()]
     return found
@@ -187,6 +232,9 @@ def config_of(family: Family) -> dict[str, Any]:
 
     A type that transformers itself cannot make without its parts keeps its name alone.
     """
+    if family.kind in _PARTS:
+        text = config_of(Family(_PARTS[family.kind]))
+        return {"model_type": family.kind, "text_config": text, **_TOKENS}
     from transformers import AutoConfig
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -210,12 +258,16 @@ def config_of(family: Family) -> dict[str, Any]:
 def make_model(family: Family, seed: int = 0) -> Any:
     """A random torch model of a family, in f32; no weight is 0 or 1 that a text could depend on."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
+
+    from nanoaccel.exporters.source.text_part import decoder_class
 
     torch.manual_seed(seed)
-    made = dict(config_of(family))
+    made = dict(config_of(Family(_PARTS.get(family.kind, family.kind), more=family.more)))
     config = AutoConfig.for_model(made.pop("model_type"), **made)
-    model = AutoModelForCausalLM.from_config(config).float().eval()
+    kind = decoder_class(config)
+    assert kind is not None
+    model = kind._from_config(config).float().eval()
     with torch.no_grad():
         for weight in model.parameters():
             if not bool(weight.isfinite().all()) or not bool(weight.any()):
@@ -223,3 +275,19 @@ def make_model(family: Family, seed: int = 0) -> Any:
             elif weight.ndim == 1:
                 weight.add_(0.1 * torch.randn_like(weight))
     return model
+
+
+def write_model(family: Family, folder: Path) -> None:
+    """The weights and the configuration of a tiny model, as its makers would publish them."""
+    make_model(family).save_pretrained(folder)
+    if family.kind not in _PARTS:
+        return
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    named = {_PART_NAME.sub(r"model.language_model.", name): w for name, w in weights.items()}
+    eye = {"model.vision_tower.embeddings.weight": next(iter(weights.values())).clone()}
+    save_file({**named, **eye}, folder / "model.safetensors", {"format": "pt"})
+    text = json.loads((folder / "config.json").read_text())
+    whole = {**config_of(family), "text_config": text}
+    (folder / "config.json").write_text(json.dumps(whole))

@@ -47,7 +47,7 @@ def write_report(
     """
     compression = made.graphs[0].compression
     recipe = compression.recipe
-    notes = (recipe.note, plan.options.note, made.note)
+    notes = (plan.part, recipe.note, plan.options.note, made.note)
     report = Report(
         model=plan.model,
         recipe=recipe.describe(),

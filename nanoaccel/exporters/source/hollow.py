@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nanoaccel.errors import UnsupportedModelError
+from nanoaccel.exporters.source.text_part import causal_class
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -17,13 +18,11 @@ def make_hollow(config: PretrainedConfig) -> PreTrainedModel:
         UnsupportedModelError: The configuration describes no model.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
+    kind = causal_class(config)
     try:
         with torch.device("meta"):
-            model: PreTrainedModel = AutoModelForCausalLM.from_config(
-                config, trust_remote_code=False
-            )
+            model = kind._from_config(config)
     except Exception as error:  # a number that does not fit fails in any of its modules
         reason = (str(error).strip().splitlines() or [""])[0]
         raise UnsupportedModelError(

@@ -7,6 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nanoaccel.errors import SourceError
+from nanoaccel.exporters.source.text_part import (
+    KEYS,
+    causal_class,
+    decoder_config,
+    decoder_key,
+    other_parts,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +24,7 @@ _SHOWN = 3
 _FLOATS = ("F64", "F32", "F16", "BF16")
 # Buffers that older versions stored and that the config alone determines.
 _COMPUTED = re.compile(r"\.(masked_bias|causal_mask|inv_freq|cos_cached|sin_cached)$")
+_HEAD = "lm_head.weight"
 _LAYER = re.compile(r"^model\.layers\.(\d+)\.")
 _WHOLE = "Download the whole model again, or the config.json that belongs to these weights"
 
@@ -31,43 +39,54 @@ def load_whole(
     Args:
         path: The model's folder.
         types: Type of each tensor in its files, by name, where that is known.
-        config: Configuration of the model; None reads that in the folder.
+        config: Configuration of the text decoder; None reads that in the folder.
         options: More of ``from_pretrained``.
 
     Raises:
         SourceError: A weight is missing, unknown, of another shape, or tied and stored twice with
             different numbers.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig
 
-    if config is not None:
-        options["config"] = config
-    model, info = AutoModelForCausalLM.from_pretrained(
+    whole = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    config = decoder_config(whole) if config is None else config
+    part = config.model_type != whole.model_type
+    if part:
+        types = {decoder_key(name): kind for name, kind in types.items()}
+        options["key_mapping"] = dict(KEYS)
+        if types:  # a part that says otherwise than the whole is common
+            config.tie_word_embeddings = _HEAD not in types
+    model, info = causal_class(config).from_pretrained(
         path,
-        trust_remote_code=False,
+        config=config,
         local_files_only=True,
         ignore_mismatched_sizes=True,  # they are refused below, by name
         output_loading_info=True,
         **options,
     )
-    check_loaded(model, info, path)
+    check_loaded(model, info, path, part=part)
     _check_names(model, types, path)
     return model
 
 
-def check_loaded(model: PreTrainedModel, info: Mapping[str, Any], path: Path) -> None:
+def check_loaded(
+    model: PreTrainedModel, info: Mapping[str, Any], path: Path, *, part: bool = False
+) -> None:
     """Refuse a model that holds other numbers than its files.
 
     Args:
         model: As it was loaded.
         info: What ``from_pretrained`` gives for ``output_loading_info``.
         path: What was loaded; for the message.
+        part: Whether the files hold a decoder among other parts, which are left out.
 
     Raises:
         SourceError: See ``load_whole``.
     """
     missing = sorted(map(str, info.get("missing_keys") or ()))
     unknown = sorted(key for key in info.get("unexpected_keys") or () if not _known(model, key))
+    if part:
+        unknown = sorted({*unknown} - {*other_parts(model, unknown)})
     prefix = _prefix(missing, unknown)
     if prefix:
         raise SourceError(

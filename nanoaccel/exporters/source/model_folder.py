@@ -107,6 +107,15 @@ def _check_head(folder: Path, config: Mapping[str, Any]) -> None:
     """Refuse weights of another head than a language model's."""
     from transformers.models.auto.modeling_auto import (
         MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+        MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+        MODEL_MAPPING_NAMES,
+    )
+
+    tables = (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,  # with a text decoder in it
+        MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
         MODEL_MAPPING_NAMES,
     )
 
@@ -115,7 +124,7 @@ def _check_head(folder: Path, config: Mapping[str, Any]) -> None:
     if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or named is None:
         return
     known: set[str] = set()
-    for table in (MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_MAPPING_NAMES):
+    for table in tables:
         names = table.get(kind, ())
         known.update(n.casefold() for n in ([names] if isinstance(names, str) else names))
     for name in named if isinstance(named, list) else [named]:

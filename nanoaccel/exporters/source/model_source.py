@@ -13,7 +13,7 @@ from nanoaccel.errors import NanoAccelError, SourceError
 from nanoaccel.exporters.quantize.weight_types import FLOATS, WeightType
 from nanoaccel.exporters.source.gguf import GGUFMetadata, build_config, load_gguf, read_metadata
 from nanoaccel.exporters.source.loaded import check_runs, load_whole
-from nanoaccel.exporters.source.model_folder import check_description, check_folder
+from nanoaccel.exporters.source.model_folder import check_description, check_folder, read_config
 from nanoaccel.exporters.source.prequantized import (
     Checkpoint,
     PackedWeight,
@@ -21,6 +21,7 @@ from nanoaccel.exporters.source.prequantized import (
     load_quantized,
 )
 from nanoaccel.exporters.source.sample import SAMPLE, SAMPLING, fetch_sample
+from nanoaccel.exporters.source.text_part import decoder_config
 from nanoaccel.exporters.source.weight_files import find_weight_files
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _from_hub(model: str) -> Source:
 
 
 def load_config(source: Source) -> PretrainedConfig:
-    """Read the model's config; no weight is loaded.
+    """Read the config of the model, or of the text decoder in it; no weight is loaded.
 
     Raises:
         SourceError: It cannot be read, or needs code of its own.
@@ -129,8 +130,24 @@ def load_config(source: Source) -> PretrainedConfig:
         config: PretrainedConfig = AutoConfig.from_pretrained(
             source.folder, trust_remote_code=False
         )
+    config = decoder_config(config)
     config.__dict__.pop("auto_map", None)  # nor shall a bundle name code to whoever opens it
     return config
+
+
+def describe_part(source: Source, config: PretrainedConfig) -> str:
+    """What is left out where only the text decoder of a model is exported; empty for a whole one.
+
+    Args:
+        source: Where the model is.
+        config: What ``load_config`` gave.
+    """
+    if source.gguf is not None:
+        return ""
+    kind = read_config(source.folder)["model_type"]
+    if kind == config.model_type:
+        return ""
+    return f"the text decoder ({config.model_type}) of a {kind!r} checkpoint, which reads text only"
 
 
 def find_checkpoint(source: Source) -> Checkpoint | None:

@@ -23,23 +23,11 @@ def check_supported(config: PretrainedConfig) -> None:
         UnsupportedModelError: The architecture is not a text decoder, or the engine does not
             compute its attention.
     """
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    from nanoaccel.exporters.source.text_part import causal_class
 
-    kind = config.model_type
-    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or config.is_encoder_decoder:
-        raise UnsupportedModelError(
-            f"{kind!r} is not a text decoder", "NanoAccel exports causal language models"
-        )
-    _check_attention(config)
-
-
-def _check_attention(config: PretrainedConfig) -> None:
-    """Refuse what the engine's paged attention does not compute, however well it is traced."""
-    from transformers import AutoModelForCausalLM
-
+    model = causal_class(config)
     text = config.get_text_config().to_dict()
     reason = obstacle(text)
-    model = AutoModelForCausalLM._model_mapping.get(type(config), None)
     if reason is None and getattr(model, "_is_stateful", False) and not layer_kinds(text):
         reason = "it has layers with a state of another kind than keys and values"
     if reason is not None:

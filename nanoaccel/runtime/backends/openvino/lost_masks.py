@@ -16,7 +16,7 @@ from nanoaccel.bundle.attention import WINDOWS, alibi_slopes, layer_windows, obs
 from nanoaccel.errors import BundleError
 
 _KIND = "PagedAttentionExtension"
-_KEYS, _WINDOW, _SLOPES = 3, 10, 11  # indices of its inputs
+_WINDOW, _SLOPES = 10, 11  # indices of its inputs
 
 
 def read_config(graph: Path) -> Mapping[str, Any]:
@@ -49,10 +49,8 @@ def restore_masks(model: ov.Model, config: Mapping[str, Any]) -> None:
     windows, slopes = _windows(model, config), alibi_slopes(config)
     if windows is None and slopes is None:
         return
-    for node in model.get_ordered_ops():
-        if node.get_type_name() != _KIND:
-            continue
-        layer = int(node.input_value(_KEYS).get_any_name().rpartition(".")[2])
+    attentions = [node for node in model.get_ordered_ops() if node.get_type_name() == _KIND]
+    for layer, node in enumerate(attentions):
         if windows is not None:
             value = ops.constant(np.int32(windows[layer]))
             node.input(_WINDOW).replace_source_output(value.output(0))

@@ -11,13 +11,13 @@ from torch.nn.functional import scaled_dot_product_attention
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from nanoaccel.exporters.targets.openvino.tracing.windows import MaskFunction
+    from nanoaccel.exporters.targets.openvino.tracing.windows import Mask
 
 NAME = "nanoaccel"
 _MASK = "nanoaccel_mask_function"  # attribute of a mask: what it was made by
 
 
-def register(masks: list[MaskFunction | None]) -> None:
+def register(masks: list[Mask]) -> None:
     """Tell transformers of the attention, and of the masks that it reads.
 
     Args:
@@ -34,7 +34,10 @@ def register(masks: list[MaskFunction | None]) -> None:
         attention_mask: Tensor | None,
         **options: Any,
     ) -> tuple[Tensor, None]:
-        masks.append(getattr(attention_mask, _MASK, None))
+        mask = getattr(attention_mask, _MASK, None)
+        if mask is None and "sliding_window" in options:  # a part of a mask
+            mask = options["sliding_window"] or 0
+        masks.append(mask)
         return attend(module, query, key, value, attention_mask, **options)
 
     ALL_ATTENTION_FUNCTIONS.register(NAME, noted)

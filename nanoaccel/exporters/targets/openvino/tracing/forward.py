@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from nanoaccel.exporters.targets.openvino.tracing.caches import CachedTensors
-    from nanoaccel.exporters.targets.openvino.tracing.windows import MaskFunction
+    from nanoaccel.exporters.targets.openvino.tracing.windows import Mask
 
 INPUTS = ("input_ids", "attention_mask", "position_ids")
 
 
 @contextmanager
-def own_kernels(model: PreTrainedModel) -> Iterator[list[MaskFunction | None]]:
+def own_kernels(model: PreTrainedModel) -> Iterator[list[Mask]]:
     """While it lasts, a model computes with our attention and experts.
 
     Yields:
         The mask of each attention that was computed, in order; None where it is not known.
     """
-    masks: list[MaskFunction | None] = []
+    masks: list[Mask] = []
     attention.register(masks)
     experts.register()
     with ExitStack() as stack:

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 # Of transformers: whether a token sees another, by sequence, head, and the places of both.
 MaskFunction: TypeAlias = "Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]"
+# Or the window itself, 0 for none; None where neither is known.
+Mask: TypeAlias = "MaskFunction | int | None"
 
 _LONGEST = 1 << 17  # tokens; a longer window than this is none
 
 
-def windows_of(masks: Sequence[MaskFunction | None], context: int) -> list[int] | None:
+def windows_of(masks: Sequence[Mask], context: int) -> list[int] | None:
     """Tokens that each attention looks back at, 0 for all; None where a mask is not known.
 
     Args:
@@ -35,7 +37,9 @@ def windows_of(masks: Sequence[MaskFunction | None], context: int) -> list[int] 
     return [found[mask] for mask in known]
 
 
-def _window(mask: MaskFunction, length: int) -> int:
+def _window(mask: MaskFunction | int, length: int) -> int:
+    if isinstance(mask, int):
+        return mask
     places = torch.arange(length)
     window = int(_seen(mask, length - 1, places).sum())
     for place in {0, length // 3, length // 2, length - 1}:

@@ -184,7 +184,7 @@ class Tokenizer:
             return self._backend.to_str(), ends
         longer = tokenizers.Tokenizer.from_str(self._backend.to_str())
         longer.add_special_tokens([_OWN_END])
-        return longer.to_str(), [longer.token_to_id(_OWN_END)]
+        return longer.to_str(), [longer.get_vocab()[_OWN_END]]
 
     def detokenizer(
         self,

@@ -1,4 +1,4 @@
-"""The text decoder inside a checkpoint that also sees or hears: its configuration, class and keys."""
+"""The text decoder inside a checkpoint that also sees or hears: its config, class and keys."""
 
 from __future__ import annotations
 
@@ -99,7 +99,9 @@ def _with_head(base: type[PreTrainedModel]) -> type[PreTrainedModel]:
     from transformers import GenerationMixin
     from transformers.modeling_outputs import CausalLMOutputWithPast
 
-    class TextDecoder(base.__mro__[1], GenerationMixin):  # type: ignore[misc]
+    parent: Any = base.__mro__[1]
+
+    class TextDecoder(parent, GenerationMixin):  # type: ignore[misc]
         base_model_prefix = "model"
         _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012
 

@@ -243,10 +243,11 @@ def _frame(
     last: dict[str, int | None],
 ) -> None:
     """Make `encode` put the `first` token before a text, and the `last` one behind it."""
-    frame = first | last
-    for name, index in frame.items():
+    frame = {}
+    for name, index in (first | last).items():
         if index is None:
             raise _contradiction(metadata, f"it asks for {name.upper()}, but names no such token")
+        frame[name] = index
     if frame:
         tokenizer.post_processor = processors.TemplateProcessing(
             single=[*first, "$A", *last],

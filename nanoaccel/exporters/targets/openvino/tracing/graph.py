@@ -1,4 +1,4 @@
-"""From a traced graph to a stateful one, whose inputs and outputs have the names that OpenVINO GenAI reads."""
+"""From a traced graph to a stateful one, with the names that OpenVINO GenAI reads."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ def _reorder(graph: ov.Model, cached: CachedTensors) -> None:
 def _begin_empty(graph: ov.Model) -> None:
     """Let each state begin without a token, for as many sequences as are asked."""
     ids = ops.shape_of(graph.input(INPUTS[0]).get_node(), "i64")
-    batch = ops.gather(ids, ops.constant(np.int64([0])), ops.constant(np.int64(0)))
+    batch = ops.gather(ids, ops.constant(np.zeros(1, np.int64)), ops.constant(np.int64(0)))
     for node in graph.get_ops():
         if node.get_type_name() != "ReadValue" or node.get_input_size() > 0:
             continue
         _, heads, _, width = node.get_output_partial_shape(0)
-        rest = ops.constant(np.int64([heads.get_length(), 0, width.get_length()]))
+        rest = ops.constant(np.array([heads.get_length(), 0, width.get_length()], np.int64))
         size = ops.concat([batch, rest], 0)
         node.set_arguments([ops.broadcast(ops.constant(np.float32(0)), size).output(0)])
 

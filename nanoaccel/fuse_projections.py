@@ -19,6 +19,9 @@ import openvino as ov
 from openvino import opset13 as ops
 
 
+_DECOMPRESSING = ("Convert", "Multiply", "Subtract", "Reshape")
+
+
 class _CannotJoinError(Exception):
     """The weights of two projections are not stored alike."""
 
@@ -54,14 +57,15 @@ def _parallel_projections(model: ov.Model) -> list[list[ov.Node]]:
 def _is_projection(node: ov.Node) -> bool:
     attributes = node.get_attributes()
     weight = node.input_value(1)
-    stored = all(leaf.get_type_name() == "Constant" for leaf in _leaves(weight.get_node()))
-    matrix = len(weight.get_partial_shape()) == 2
-    return stored and matrix and attributes["transpose_b"] and not attributes["transpose_a"]
+    matrix = len(weight.get_partial_shape()) == 2 and _is_stored(weight.get_node())
+    return matrix and attributes["transpose_b"] and not attributes["transpose_a"]
 
 
-def _leaves(node: ov.Node) -> list[ov.Node]:
-    inputs = node.input_values()
-    return [node] if not inputs else [leaf for v in inputs for leaf in _leaves(v.get_node())]
+def _is_stored(node: ov.Node) -> bool:
+    """Whether a tensor is a constant, or what decompresses one."""
+    if node.get_type_name() not in _DECOMPRESSING:
+        return node.get_type_name() == "Constant"
+    return all(_is_stored(value.get_node()) for value in node.input_values())
 
 
 def _fuse(projections: Sequence[ov.Node]) -> None:
@@ -98,9 +102,7 @@ def _bias(projection: ov.Node) -> ov.Input | None:
     if len(users) != 1 or users[0].get_node().get_type_name() != "Add":
         return None
     other = users[0].get_node().input(1 - users[0].get_index())
-    source = other.get_source_output().get_node()
-    stored = all(leaf.get_type_name() == "Constant" for leaf in _leaves(source))
-    return other if stored else None
+    return other if _is_stored(other.get_source_output().get_node()) else None
 
 
 def _check_alike(values: Sequence[ov.Output], axis: int) -> None:
@@ -116,9 +118,8 @@ def _check_alike(values: Sequence[ov.Output], axis: int) -> None:
     if kind == "Constant":
         _check_constants(nodes, axis)
         return
-    known = ("Convert", "Multiply", "Subtract", *(("Reshape",) if axis == 0 else ()))
     shared = any(len(value.get_target_inputs()) > 1 for value in values)
-    if kind not in known or shared:
+    if kind not in _DECOMPRESSING or (kind == "Reshape" and axis != 0) or shared:
         raise _CannotJoinError
     for place in _tensors(nodes[0]):
         _check_alike([node.input_value(place) for node in nodes], axis)

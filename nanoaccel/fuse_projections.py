@@ -18,7 +18,6 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
 
-
 _DECOMPRESSING = ("Convert", "Multiply", "Subtract", "Reshape")
 
 

@@ -53,6 +53,9 @@ def compressed(
         return compress(model, recipe, layers, storage_of(layers, recipe), calibration, tell)
 
 
+_DECOMPRESSING = ("Convert", "Gather", "Multiply", "Reshape", "Subtract")
+
+
 def stored_types(model: ov.Model) -> Mapping[str, str]:
     """What each product and look-up of a matrix reads, by the module that it is in."""
     found = {}
@@ -62,7 +65,7 @@ def stored_types(model: ov.Model) -> Mapping[str, str]:
         if port is None or not name.startswith("__module."):
             continue
         stored = node.input_value(port).get_node()
-        while stored.get_type_name() != "Constant" and stored.get_input_size() > 0:
+        while stored.get_type_name() in _DECOMPRESSING:
             indices = stored.get_type_name() == "Gather"  # into a codebook
             stored = stored.input_value(int(indices)).get_node()
         if stored.get_type_name() == "Constant" and len(stored.get_output_shape(0)) > 1:

@@ -85,15 +85,10 @@ def _gpt_neo_windows(config: Config) -> list[int]:
 
 
 _USUAL = Architecture()
-# OpenVINO finds no attention to page in these graphs, or pages one that computes something else.
-_UNPAGED = Architecture(obstacle=lambda _: "OpenVINO does not page its attention")
 _GEMMA3 = Architecture(scaled_length=True)
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
-        "bigbird_pegasus": _UNPAGED,
-        "blenderbot": _UNPAGED,
-        "blenderbot-small": _UNPAGED,
         "falcon": Architecture(
             obstacle=_refused_if(
                 "alibi", True, "its attention adds positions rounded to bf16 (alibi=True)"
@@ -103,26 +98,8 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "gemma3_text": _GEMMA3,
         "gemma3n": _GEMMA3,
         "gemma3n_text": _GEMMA3,
-        "gpt2": Architecture(
-            obstacle=_refused_if(
-                "scale_attn_by_inverse_layer_idx",
-                True,
-                "its layers scale attention differently (scale_attn_by_inverse_layer_idx=True)",
-            )
-        ),
         "gpt_neo": Architecture(layer_windows=_gpt_neo_windows),
-        "gpt_neox_japanese": _UNPAGED,
-        "granitemoehybrid": Architecture(
-            obstacle=_refused_if(
-                "position_embedding_type",
-                "rope",
-                "its graph counts positions itself (granitemoehybrid with rotary positions)",
-            )
-        ),
         "mpt": Architecture(obstacle=_mpt_obstacle, alibi_slopes=_mpt_slopes),
         "olmo": Architecture(norm_epsilon=1e-5, plain_norms=True),
-        "pegasus": _UNPAGED,
-        "phimoe": _UNPAGED,
-        "xglm": _UNPAGED,
     }
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanoaccel.errors import NanoAccelError, SourceError
+from nanoaccel.errors import NanoAccelError, SourceError, UnsupportedModelError
 from nanoaccel.exporters.quantize.weight_types import FLOATS, WeightType
 from nanoaccel.exporters.source.gguf import GGUFMetadata, build_config, load_gguf, read_metadata
 from nanoaccel.exporters.source.loaded import check_runs, load_whole
@@ -121,18 +121,31 @@ def load_config(source: Source) -> PretrainedConfig:
 
     Raises:
         SourceError: It cannot be read, or needs code of its own.
+        UnsupportedModelError: The installed transformers does not know its type.
     """
     from transformers import AutoConfig
 
     with _reading(source):
         if source.gguf is not None:
             return build_config(source.gguf)
+        _check_known(str(read_config(source.folder).get("model_type")))
         config: PretrainedConfig = AutoConfig.from_pretrained(
             source.folder, trust_remote_code=False
         )
     config = decoder_config(config)
     config.__dict__.pop("auto_map", None)  # nor shall a bundle name code to whoever opens it
     return config
+
+
+def _check_known(kind: str) -> None:
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    if kind not in CONFIG_MAPPING_NAMES:
+        raise UnsupportedModelError(
+            f"transformers {transformers.__version__} does not know {kind!r}",
+            "Install a newer one: pip install --upgrade transformers",
+        )
 
 
 def describe_part(source: Source, config: PretrainedConfig) -> str:

@@ -26,7 +26,7 @@ def rm(
     for folder, size in found.items():
         typer.echo(f"{folder}  {bytes_text(size)}")
     if not yes:
-        if not sys.stdin.isatty():
+        if not is_terminal():
             raise ConfigError("rm asks, and standard input is no terminal", "Say --yes")
         if input(f"Remove {'it' if len(found) == 1 else 'them'}? [y/N] ").strip().lower() != "y":
             typer.echo("nothing was removed")
@@ -34,3 +34,8 @@ def rm(
     for folder in found:
         remove(folder)
         typer.echo(f"removed {folder}")
+
+
+def is_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty()

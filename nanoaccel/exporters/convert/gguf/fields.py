@@ -109,6 +109,11 @@ def check_config(written: GGUFMetadata, config: PretrainedConfig) -> None:
             f"{config.model_type!r} cannot be written as GGUF: {error.problem}", _REMEDY
         ) from error
     own, read = config.to_dict(), found.to_dict()
+    window = own.get("sliding_window")
+    if config.model_type == "mistral" and window and window < config.max_position_embeddings:
+        raise UnsupportedModelError(
+            f"llama.cpp does not know sliding_window={window} of a 'mistral'", _REMEDY
+        )
     for name in sorted(own.keys() & read.keys()):
         if name not in _SILENT and not _alike(own[name], read[name]):
             raise UnsupportedModelError(

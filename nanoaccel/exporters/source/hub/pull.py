@@ -9,6 +9,7 @@ depend on the process. Every file is checked by its size and its checksum before
 from __future__ import annotations
 
 import io
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from nanoaccel.errors import ExportError, MissingExtraError, SourceError
+from nanoaccel.errors import ExportError, MissingExtraError, NanoAccelError, SourceError
 from nanoaccel.exporters.publish import check_space
 from nanoaccel.exporters.source.hub.wanted import wanted_files
 from nanoaccel.pulled import Pulled, PulledFile, find_pulled, remember_pulled, usual_folder
@@ -98,7 +99,6 @@ def _listed(name: str, patterns: Sequence[str]) -> tuple[str, list[PulledFile]]:
 def _explained(name: str) -> Iterator[None]:
     """Turn what the hub's client raises into an error that says what to do."""
     try:
-        import httpx
         from huggingface_hub import errors
     except ImportError:
         yield  # the import is refused where it is needed
@@ -118,7 +118,10 @@ def _explained(name: str) -> Iterator[None]:
     except errors.OfflineModeIsEnabled as error:
         remedy = "Unset it to download"
         raise SourceError(f"{name} is not here, and HF_HUB_OFFLINE is set", remedy) from error
-    except (errors.HfHubHTTPError, httpx.HTTPError) as error:
+    except Exception as error:  # of whichever HTTP library its client is built on
+        local = isinstance(error, OSError) and error.errno is not None
+        if local or isinstance(error, NanoAccelError):
+            raise
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SourceError(f"the hub ({ENDPOINT}) cannot be reached: {line}", _AGAIN) from error
 
@@ -166,6 +169,7 @@ def _download(repository: str, commit: str, file: PulledFile, work: Path, tell: 
     from huggingface_hub.utils import build_hf_headers, disable_progress_bars
 
     disable_progress_bars()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # each attempt is a warning
     part = _part(work, file)
     part.parent.mkdir(parents=True, exist_ok=True)
     begun = _begun(work, file)

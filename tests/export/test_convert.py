@@ -107,7 +107,12 @@ def test_bundle_by_another_recipe_without_its_original(alone: Path, tmp_path: Pa
     assert bundle.manifest.source["weights"] == "int4 symmetric, groups of 32"
     assert bundle.fingerprint() == Bundle.open(alone).fingerprint()
     assert "stays lost" in json.loads((out / "report.json").read_text())["note"]
-    assert text_of(out) == text_of(alone)
+    before, after = (
+        recover(folder / "openvino" / "openvino_model.xml").model for folder in (alone, out)
+    )
+    for name, parameter in before.named_parameters():
+        assert parameter.equal(after.get_parameter(name)), name
+    assert len(text_of(out)) == 12
 
 
 def test_original_that_is_another_model_is_refused(made: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.publish import publishing
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quantize.recipe_file import recipe_from
+from nanoaccel.exporters.source.model_source import HUB_ID
 from nanoaccel.exporters.targets.table import BASE, target_names
 
 
@@ -72,11 +73,12 @@ def manifest_of(bundle: Bundle) -> Manifest:
 
 def no_weights(bundle: Bundle, manifest: Manifest) -> UnsupportedModelError:
     """The error for a bundle that only its original can become something else from."""
-    name = manifest.source.get("id")
+    name = str(manifest.source.get("id"))
+    pulls = HUB_ID.fullmatch(name) is not None
     return UnsupportedModelError(
         f"{bundle.folder} has a graph for {', '.join(bundle.runtimes)} alone, whose weights are "
         f"not taken out, and its original ({name}) is not here",
-        f"Name it with --original, or get it: nanoaccel pull {name}",
+        f"Name it with --original{f', or get it: nanoaccel pull {name}' if pulls else ''}",
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _TOKENIZER = (
     *("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json"),
+    *("tokenizer.model", "vocab.json", "merges.txt", "special_tokens_map.json"),
     "additional_chat_templates",
 )
 _SCRATCH = ".scratch"

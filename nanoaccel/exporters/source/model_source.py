@@ -29,7 +29,7 @@ from nanoaccel.pulled import Pulled, find_pulled
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-_HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?(@[\w./-]+)?$")
+HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?(@[\w./-]+)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def resolve(model: str) -> Source:
     pulled = find_pulled(model)
     if pulled is not None:
         return _from_pulled(pulled)
-    if path.suffix == ".gguf" or path.is_absolute() or not _HUB_ID.match(model):
+    if path.suffix == ".gguf" or path.is_absolute() or not HUB_ID.match(model):
         raise SourceError(f"{model} does not exist", "Name a hub id, a folder or a .gguf file")
     return _from_hub(model)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from nanoaccel.exporters.convert.gguf.fields import (
 )
 from nanoaccel.exporters.convert.gguf.tokenizer import tokenizer_fields
 from nanoaccel.exporters.progress import Tell, silence
+from nanoaccel.exporters.publish import check_space
 
 if TYPE_CHECKING:
     from gguf import GGUFWriter
@@ -84,6 +86,7 @@ def write_gguf(path: Path, content: GGUFContent, kind: str, tell: Tell = silence
     Raises:
         UnsupportedModelError: llama.cpp has no such model or tokenizer, or a file cannot say all
             of its config.
+        ExportError: The disk is too full.
     """
     import gguf
 
@@ -93,6 +96,7 @@ def write_gguf(path: Path, content: GGUFContent, kind: str, tell: Tell = silence
     try:
         _add_keys(writer, name, content)
         jobs = _jobs(content, architecture, kind)
+        check_space(path.parent, sum(job.size for job in jobs))
         for job in jobs:
             job.announce(writer)
         writer.write_header_to_file()
@@ -153,14 +157,25 @@ class _Job:
     blocks: StoredWeight | None
     turn: tuple[int, float]  # heads whose rows are paired, and what is added
 
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return math.prod(self._octets)
+
+    @property
+    def _octets(self) -> tuple[int, ...]:
+        """Its shape in bytes."""
+        import gguf
+
+        block, octets = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[self.type]]
+        return (*self.shape[:-1], self.shape[-1] // block * octets)
+
     def announce(self, writer: GGUFWriter) -> None:
         import gguf
 
         number = gguf.GGMLQuantizationType[self.type]
-        block, octets = gguf.GGML_QUANT_SIZES[number]
-        size = int(np.prod(self.shape)) // block * octets
-        row = (*self.shape[:-1], self.shape[-1] // block * octets)
-        writer.add_tensor_info(self.name, row, np.dtype(np.uint8), size, raw_dtype=number)
+        kind = np.dtype(np.uint8)
+        writer.add_tensor_info(self.name, self._octets, kind, self.size, raw_dtype=number)
 
     def write(self, writer: GGUFWriter, written: WrittenGGUF) -> None:
         if len(self.shape) > 1:

@@ -83,8 +83,13 @@ def export(
     target = Path(out).resolve()
     with publishing(target, overwrite=overwrite) as folder, named_failures(progress):
         _run(str(model), folder, options, progress)
-    note_made(target)
-    return Bundle.open(target)
+    return _published(target)
+
+
+def _published(folder: Path) -> Bundle:
+    """The bundle that was made, which ``nanoaccel list`` shows from now on."""
+    note_made(folder)
+    return Bundle.open(folder)
 
 
 def _judged(recipe: Recipe | None, search_seconds: float | None) -> int:

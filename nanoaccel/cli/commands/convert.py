@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from nanoaccel.cli.options.calibration import CalibrationFlags
+from nanoaccel.cli.options.convert import ConvertFlags
 from nanoaccel.cli.options.recipe import RecipeFlags
 from nanoaccel.cli.ui.progress import stages
 from nanoaccel.cli.ui.sizes import bytes_text
@@ -20,45 +21,7 @@ def convert(
     out: Path,
     recipe: RecipeFlags,
     calibration: CalibrationFlags,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            metavar="bundle|gguf|optimum|genai",
-            help="What OUT becomes.",
-            show_default="gguf for a name that ends in .gguf, else bundle",
-        ),
-    ] = None,
-    runtime: Annotated[
-        str | None,
-        typer.Option(
-            metavar="openvino|onnx|both|auto",
-            help="What runs a bundle.",
-            show_default="as it is",
-        ),
-    ] = None,
-    original: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODEL",
-            help="The model that a bundle was made from.",
-            show_default="where the bundle says, if it is on this machine",
-        ),
-    ] = None,
-    gguf_type: Annotated[
-        str | None,
-        typer.Option(
-            metavar="f32|bf16|f16|q8_0|q4_1|q4_0",
-            help="Type of the matrices of a GGUF file.",
-            show_default="as they are stored; q8_0 where there is no such type",
-        ),
-    ] = None,
-    judge_tokens: Annotated[
-        int | None,
-        typer.Option(
-            help="Tokens over which a new recipe is compared.",
-            show_default="4096, or 16384 where limits depend on it",
-        ),
-    ] = None,
+    flags: ConvertFlags,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what stands at OUT, if it is of its kind.")
     ] = False,
@@ -68,16 +31,16 @@ def convert(
     from nanoaccel.exporters.convert.ways import convert as run_convert
 
     options = ConvertOptions(
-        runtime=runtime,
+        runtime=flags.runtime,
         recipe=recipe.build(),
         calibration=calibration.build(),
-        judge_tokens=judge_tokens,
-        original=original,
-        gguf_type=gguf_type,
+        judge_tokens=flags.judge_tokens,
+        original=flags.original,
+        gguf_type=flags.gguf_type,
         overwrite=overwrite,
     )
     with stages() as listener:
-        made = run_convert(source, out, to=to, options=options, listener=listener)
+        made = run_convert(source, out, to=flags.to, options=options, listener=listener)
     size = _size(made.path)
     if as_json:
         facts = {"path": str(made.path), "kind": made.kind, "bytes": size, "how": made.how}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
-from nanoaccel.exporters.convert.bundles import manifest_of, no_weights, open_whole
+from nanoaccel.exporters.convert.bundle_parts import manifest_of, no_weights, open_whole
 from nanoaccel.exporters.convert.gguf import GGUF_TYPES, SAME, GGUFContent, write_gguf
 from nanoaccel.exporters.convert.original import find_original
 from nanoaccel.exporters.convert.request import Conversion, Converted

@@ -230,7 +230,8 @@ def bundle_to_optimum(conversion: Conversion) -> Converted:
     Raises:
         NanoAccelError: As ``convert_bundle``.
     """
-    from nanoaccel.exporters.convert.bundles import convert_bundle, open_whole
+    from nanoaccel.exporters.convert.bundle_parts import open_whole
+    from nanoaccel.exporters.convert.bundles import convert_bundle
 
     bundle = open_whole(conversion.source)
     with _publishing_optimum(conversion) as folder:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nanoaccel.bundle import Bundle, GraphEntry, Manifest
 from nanoaccel.cached_json import versions_of
-from nanoaccel.exporters.convert.bundles import for_runtimes, keep_draft, recipe_of
+from nanoaccel.exporters.convert.bundle_parts import for_runtimes, keep_draft, recipe_of
 from nanoaccel.exporters.convert.request import Conversion, Converted
 from nanoaccel.exporters.convert.restated import read_manifest, restate
 from nanoaccel.exporters.publish import publishing

@@ -16,6 +16,7 @@ from nanoaccel.bundle.files import check_size, inside, read_text, sha256_of
 from nanoaccel.bundle.graph_files import MODEL_CONFIG, weights_file, weights_files
 from nanoaccel.bundle.manifest import MANIFEST, Manifest
 from nanoaccel.errors import BundleDamagedError, BundleError
+from nanoaccel.pulled import pulled_folder
 from nanoaccel.registry import BACKENDS
 
 DRAFT = "draft"
@@ -70,7 +71,7 @@ class Bundle:
         """Open a bundle, or a plain folder, and check that all files are there.
 
         A plain folder is one that optimum-intel exported, or the builder of onnxruntime-genai; or
-        a Hugging Face model, which needs torch.
+        a Hugging Face model, which needs torch. The name of what was pulled stands for its folder.
 
         Raises:
             BundleError: It is neither, or a newer NanoAccel wrote it.
@@ -82,6 +83,9 @@ class Bundle:
             'bundle'
         """
         folder = Path(folder)
+        if not folder.is_dir():
+            pulled = pulled_folder(folder.as_posix())
+            folder = folder if pulled is None else pulled
         if not folder.is_dir():
             raise BundleError(f"{folder} is not a folder", f"Make it: {_export_command(folder)}")
         if (folder / MANIFEST).is_file():

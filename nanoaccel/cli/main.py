@@ -11,6 +11,7 @@ import typer
 from nanoaccel.cli.commands.batch import batch
 from nanoaccel.cli.commands.bench import bench
 from nanoaccel.cli.commands.chat import chat
+from nanoaccel.cli.commands.convert import convert
 from nanoaccel.cli.commands.cpu import cpu
 from nanoaccel.cli.commands.doctor import doctor
 from nanoaccel.cli.commands.draft.rank import rank
@@ -19,8 +20,11 @@ from nanoaccel.cli.commands.eval import eval
 from nanoaccel.cli.commands.export import export
 from nanoaccel.cli.commands.generate import generate
 from nanoaccel.cli.commands.inspect import inspect
+from nanoaccel.cli.commands.list import list_
 from nanoaccel.cli.commands.profile import profile
+from nanoaccel.cli.commands.pull import pull
 from nanoaccel.cli.commands.quickstart import quickstart
+from nanoaccel.cli.commands.rm import rm
 from nanoaccel.cli.commands.serve import serve
 from nanoaccel.cli.commands.tune import tune
 from nanoaccel.cli.errors import guard
@@ -29,10 +33,10 @@ from nanoaccel.cli.streams import prepare_streams
 
 _DEBUG = "--debug"
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Make": (quickstart, export),
+    "Make": (quickstart, export, convert, pull),
     "Use": (generate, chat, serve, batch),
     "Measure": (eval, bench, tune, profile),
-    "Look": (inspect, cpu, doctor),
+    "Look": (list_, inspect, rm, cpu, doctor),
 }
 
 app = typer.Typer(
@@ -42,7 +46,8 @@ app = typer.Typer(
 )
 for _group, _commands in _GROUPS.items():
     for _command in _commands:
-        app.command(rich_help_panel=_group)(with_options(_command))
+        _name = _command.__name__.rstrip("_")
+        app.command(_name, rich_help_panel=_group)(with_options(_command))
 drafts = typer.Typer(help="Make drafts, which guess for a model, and choose among them.")
 for _command in (rank, train):
     drafts.command()(with_options(_command))

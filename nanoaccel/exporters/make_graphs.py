@@ -64,11 +64,11 @@ def make_graphs(
             source = None if target.source is None else made[target.source]
             graph = target.build(BuildRequest(artifacts, options, folder, source), progress)
             if target.name in options.targets:
-                checks[target.name] = _check(folder, graph, artifacts, progress)
+                checks[target.name] = check_graph(folder, graph, artifacts, progress)
             made[target.name] = graph
     kept = tuple(name for name in options.targets if name in made) or (BASE.name,)
     if kept[0] not in checks:  # it takes the place of another one
-        checks[kept[0]] = _check(folder, made[kept[0]], artifacts, progress)
+        checks[kept[0]] = check_graph(folder, made[kept[0]], artifacts, progress)
     return MadeGraphs(
         [made[name] for name in kept],
         [check for name, check in checks.items() if name in kept],
@@ -102,7 +102,7 @@ def _left_out_on_failure(
         left_out.append(target.not_made(error.problem))
 
 
-def _check(
+def check_graph(
     folder: Path, graph: TargetGraph, artifacts: ModelArtifacts, progress: Progress
 ) -> SelfCheck:
     """Run a graph through the engine; with float weights it gives what the original does."""

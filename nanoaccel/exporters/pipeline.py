@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nanoaccel.bundle import Bundle
+from nanoaccel.bundle.known import note_made
 from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.exporters.failures import named_failures
 from nanoaccel.exporters.make_graphs import finish_folders, make_graphs
@@ -82,7 +83,13 @@ def export(
     target = Path(out).resolve()
     with publishing(target, overwrite=overwrite) as folder, named_failures(progress):
         _run(str(model), folder, options, progress)
-    return Bundle.open(target)
+    return _published(target)
+
+
+def _published(folder: Path) -> Bundle:
+    """The bundle that was made, which ``nanoaccel list`` shows from now on."""
+    note_made(folder)
+    return Bundle.open(folder)
 
 
 def _judged(recipe: Recipe | None, search_seconds: float | None) -> int:

@@ -54,12 +54,13 @@ class Progress:
         heartbeat: Seconds until it is told again of a stage that says nothing.
 
     Attributes:
+        listener: The listener.
         model_type: Type of the model that is exported, as soon as it is known.
         doing: The stage that began last.
     """
 
     def __init__(self, listener: Listener, heartbeat: float = _HEARTBEAT) -> None:
-        self._listener = listener
+        self.listener = listener
         self._heartbeat = heartbeat
         self._lock = threading.Lock()
         self.peak_memory = 0
@@ -100,7 +101,7 @@ class Progress:
 
     def _say(self, event: StageEvent) -> None:
         with self._lock:
-            self._listener(event)
+            self.listener(event)
 
     def _memory(self) -> int:
         import psutil

@@ -32,14 +32,41 @@ def publishing(
     Raises:
         ExportError: Something else stands there, or the disk is full or read-only.
     """
-    work = target.parent / f".{target.name}.{_PARTIAL}-{os.getpid()}"
-    try:
+    with _work_folder(target) as work:
         _check_free(target, overwrite, manifests)
-        _remove_leftovers(target)
         work.mkdir(parents=True)
         yield work
         _check_free(target, overwrite, manifests)
         _swap(work, target)
+
+
+@contextmanager
+def publishing_file(target: Path, *, overwrite: bool, magic: bytes) -> Iterator[Path]:
+    """Give a path beside ``target`` whose file becomes it when the block succeeds.
+
+    Args:
+        target: The file to make.
+        overwrite: Whether a file that stands there may be replaced, if it is of the same kind.
+        magic: Bytes with which files of the kind begin.
+
+    Raises:
+        ExportError: Something else stands there, or the disk is full or read-only.
+    """
+    with _work_folder(target) as work:
+        _check_file(target, overwrite, magic)
+        work.mkdir(parents=True)
+        yield work / target.name
+        _check_file(target, overwrite, magic)
+        (work / target.name).replace(target)
+
+
+@contextmanager
+def _work_folder(target: Path) -> Iterator[Path]:
+    """A name for a folder beside a target, which is removed, and errors that name the target."""
+    work = target.parent / f".{target.name}.{_PARTIAL}-{os.getpid()}"
+    try:
+        _remove_leftovers(target)
+        yield work
     except Exception as error:
         if _disk_is_full(error, work):
             raise ExportError(
@@ -100,6 +127,20 @@ def _check_free(target: Path, overwrite: bool, manifests: Sequence[str]) -> None
         raise ExportError(
             f"{target} is in use: a bundle stands there",
             "Name another folder, or replace it with --overwrite",
+        )
+
+
+def _check_file(target: Path, overwrite: bool, magic: bytes) -> None:
+    if not target.exists():
+        return
+    if target.is_dir():
+        raise ExportError(f"{target} is a folder", "Name a file that does not exist yet")
+    with target.open("rb") as file:
+        if file.read(len(magic)) != magic:
+            raise ExportError(f"{target} is in use: it is another kind of file", "Name another")
+    if not overwrite:
+        raise ExportError(
+            f"{target} exists already", "Name another file, or replace it with --overwrite"
         )
 
 

@@ -52,6 +52,11 @@ class ChatTemplates:
         return _DEFAULT in self._templates
 
     @property
+    def by_name(self) -> Mapping[str, str]:
+        """Every template in jinja2, by name."""
+        return {name: template.source for name, template in self._templates.items()}
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """The templates that a chat gets which names none: without tools, and with."""
         names = [name for name in (_DEFAULT, _WITH_TOOLS) if name in self._templates]

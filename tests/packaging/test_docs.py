@@ -150,3 +150,13 @@ def test_code_that_a_page_names_is_there(page: Path) -> None:
         if not any(f"/{one}".endswith(f"/{name.rstrip('/')}") for one in known)
     ]
     assert missing == []
+
+
+def test_docs_show_the_ways_of_convert() -> None:
+    from nanoaccel.exporters.convert.kinds import KINDS
+    from nanoaccel.exporters.convert.ways import table_of_ways
+
+    page = (ROOT / "docs" / "convert.md").read_text(encoding="utf-8")
+    assert table_of_ways() in page
+    for kind, meaning in KINDS.items():
+        assert f"| {kind} | {meaning} |\n" in page

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanoaccel.errors import NanoAccelError, SourceError, UnsupportedModelError
 from nanoaccel.exporters.quantize.weight_types import FLOATS, WeightType
 from nanoaccel.exporters.source.gguf import GGUFMetadata, build_config, load_gguf, read_metadata
+from nanoaccel.exporters.source.hub.wanted import SKIPPED, SMALL_FILES, WEIGHTS
 from nanoaccel.exporters.source.loaded import check_runs, load_whole
 from nanoaccel.exporters.source.model_folder import check_description, check_folder, read_config
 from nanoaccel.exporters.source.prequantized import (
@@ -23,13 +24,12 @@ from nanoaccel.exporters.source.prequantized import (
 from nanoaccel.exporters.source.sample import SAMPLE, SAMPLING, fetch_sample
 from nanoaccel.exporters.source.text_part import decoder_config
 from nanoaccel.exporters.source.weight_files import find_weight_files
+from nanoaccel.pulled import Pulled, find_pulled
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-_HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?(@[\w./-]+)?$")
-_HUB_FILES = ["*.json", "*.jinja", "*.model", "*.txt"]
-_HUB_SKIP = ["*/*", "consolidated*"]  # other formats of the same weights
+HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?(@[\w./-]+)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Source:
 
 
 def resolve(model: str) -> Source:
-    """Find a model, and download it when it is on the hub.
+    """Find a model, and download it when it is on the hub and was not pulled.
 
     Args:
         model: Hub id (``org/name`` or ``org/name@revision``), folder, .gguf file, or ``sample``.
@@ -66,7 +66,10 @@ def resolve(model: str) -> Source:
         return _from_file(model, path)
     if path.is_dir():
         return _from_folder(model, path)
-    if path.suffix == ".gguf" or path.is_absolute() or not _HUB_ID.match(model):
+    pulled = find_pulled(model)
+    if pulled is not None:
+        return _from_pulled(pulled)
+    if path.suffix == ".gguf" or path.is_absolute() or not HUB_ID.match(model):
         raise SourceError(f"{model} does not exist", "Name a hub id, a folder or a .gguf file")
     return _from_hub(model)
 
@@ -87,19 +90,26 @@ def _from_folder(model: str, path: Path) -> Source:
     return Source(model, None, path, None)
 
 
+def _from_pulled(pulled: Pulled) -> Source:
+    ggufs = sorted(pulled.folder.glob("*.gguf"))
+    if ggufs and not (pulled.folder / "config.json").is_file():
+        return replace(_from_file(pulled.id, ggufs[0]), revision=pulled.commit)
+    return replace(_from_folder(pulled.id, pulled.folder), revision=pulled.commit)
+
+
 def _from_hub(model: str) -> Source:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     name, _, revision = model.partition("@")
     try:
-        for weights in (None, "*.safetensors", "pytorch_model*.bin"):
+        for weights in (None, *WEIGHTS):
             folder = Path(
                 snapshot_download(
                     name,
                     revision=revision or None,
-                    allow_patterns=[*_HUB_FILES, *([] if weights is None else [weights])],
-                    ignore_patterns=_HUB_SKIP,
+                    allow_patterns=[*SMALL_FILES, *([] if weights is None else [weights])],
+                    ignore_patterns=list(SKIPPED),
                 )
             )
             if weights is None:

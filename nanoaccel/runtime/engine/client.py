@@ -7,8 +7,11 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from nanoaccel.bundle import Bundle
+from nanoaccel.bundle.in_use import hold
+from nanoaccel.bundle.known import note_used
 from nanoaccel.folders import cache_folder
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.huge_pages import HugePages
@@ -67,6 +70,8 @@ class InProcessClient:
     ) -> None:
         pages = HugePages()
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        self._held = hold(opened.folder)
+        note_used(opened.folder)
         model_length = opened.context_length
         opened = replace(opened, context_length=config.length_within(model_length))
         self.tokenizer = Tokenizer.load(opened.tokenizer_folder)
@@ -101,7 +106,7 @@ class InProcessClient:
             model.backend.close()
             raise
         self._compaction = PageCompaction(pages, self.thread.engine)
-        weakref.finalize(self, _close, self.thread, self._compaction)
+        weakref.finalize(self, _close, self.thread, self._compaction, self._held)
 
     @property
     def context_length(self) -> int:
@@ -134,7 +139,7 @@ class InProcessClient:
 
     def close(self) -> None:
         """End everything: requests get finish_reason "cancelled". Calling it twice is fine."""
-        _close(self.thread, self._compaction)
+        _close(self.thread, self._compaction, self._held)
 
     def compact_pages(self) -> None:
         """Move what is loaded to large pages now, so that it does not happen in a measurement."""
@@ -142,7 +147,9 @@ class InProcessClient:
         self._compaction.run()
 
 
-def _close(thread: EngineThread, compaction: PageCompaction) -> None:
+def _close(thread: EngineThread, compaction: PageCompaction, held: IO[bytes] | None) -> None:
+    if held is not None:
+        held.close()
     if thread.owner.is_here:
         compaction.close()
         thread.close()

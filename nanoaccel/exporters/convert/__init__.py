@@ -1,0 +1,1 @@
+"""Conversions between what NanoAccel, llama.cpp, optimum-intel and onnxruntime-genai read."""

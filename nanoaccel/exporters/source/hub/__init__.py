@@ -1,0 +1,1 @@
+"""Models of the hub: what of a repository is wanted, and how it comes here."""

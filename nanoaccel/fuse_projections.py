@@ -57,7 +57,7 @@ def _is_projection(node: ov.Node) -> bool:
     attributes = node.get_attributes()
     weight = node.input_value(1)
     matrix = len(weight.get_partial_shape()) == 2 and _is_stored(weight.get_node())
-    return matrix and attributes["transpose_b"] and not attributes["transpose_a"]
+    return bool(matrix and attributes["transpose_b"] and not attributes["transpose_a"])
 
 
 def _is_stored(node: ov.Node) -> bool:

@@ -14,8 +14,8 @@ constexpr float kLeastMaximum = 1e-35F;
 template <class V>
 uint32_t start_of(const LinearView& w, uint32_t sum) {
   if (w.zeros != nullptr) return (0U - sum) & 0xffffU;
-  const int offset = w.bits == 8 ? V::kByteOffset : 0;
-  return (0U - sum) * static_cast<uint32_t>((1 << (w.bits - 1)) - offset);
+  const int offset = w.coding == Coding::kBytes ? V::kByteOffset : 0;
+  return (0U - sum) * static_cast<uint32_t>(middle_of(w.coding) - offset);
 }
 
 // Up to 16 groups of a row, from the group ``first`` on, into their place among the rows of a

@@ -136,7 +136,8 @@ void record_piece(const AttentionLayer& layer, const AttentionPass& pass, const 
     float widened[S::kWidened];
     S::widen(memory.value_scales, size, block, widened);
     const auto* const pair = memory.value_pair(slot, size);
-    const ValuePairs<S> values = {pair, widened + slot, block, 0,
+    const float* const scales = S::kWidened > 1 ? widened + slot : widened;
+    const ValuePairs<S> values = {pair, scales, block, 0,
                                   next_piece<S>(layer, pass, item, piece, t, pair)};
     all_values<V, S>(values, scores + t, rows, (end - t + 1) / 2, size, record.values);
   }

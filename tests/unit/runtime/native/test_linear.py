@@ -158,6 +158,17 @@ def test_linear_takes_tiny_numbers_as_zeros_and_keeps_infinite_ones_apart(path: 
     np.testing.assert_array_equal(found[2], PackedLinear(matrix).run(path, x[2:])[0])
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+def test_linear_is_the_same_bits_on_every_path_behind_what_is_no_number(bits: int) -> None:
+    """A NaN hides the largest number before it."""
+    matrix = random_matrix(np.random.default_rng(0), 64, 16, bits=bits, group=64, zeros=True)
+    x = np.ones((2, 64), np.float32)
+    x[:, 0], x[:, 16] = (3e38, -3e38), np.nan
+    first, *others = (PackedLinear(matrix).run(path, x) for path in PATHS)
+    for other in others:
+        np.testing.assert_array_equal(other.view(np.int32), first.view(np.int32))
+
+
 MALFORMED = {
     "codes do not fit": lambda m: m.with_(codes=m.codes[:, :-1]),
     "scales do not fit": lambda m: m.with_(scales=m.scales[:, :-1]),

@@ -19,6 +19,12 @@ a padded batch. T tokens of B rows, S the most tokens of a row, R rows of logits
     present.{i}.key/value  f32 [B, Hkv, C, D]
     hidden.{i}             f32 [1, T, H]  what layer i gives to the next
     states                 f32 [1, T, H]  what the last projection makes logits of
+
+In graphs with ALiBi, attention_bias of GroupQueryAttention is the product of two values:
+
+    alibi_distances        f32 [B or 1, 1, S, most cached and new tokens]  index of the key minus
+                                          that of the query, among the tokens of a row
+    slopes                 f32 [1, heads, 1, 1], an initializer of any name
 """
 
 from __future__ import annotations
@@ -44,6 +50,7 @@ LOGITS_ROWS = "logits_rows"
 FEATURES = "features"
 LOGITS = "logits"
 STATES = "states"
+ALIBI_DISTANCES = "alibi_distances"
 CACHE_KINDS = ("key", "value")
 
 _PAST = re.compile(r"past_key_values\.(\d+)\.(key|value)")

@@ -33,6 +33,7 @@ int nanoaccel_attention_run(const NanoaccelAttention* given, const char* path, i
                               a.cosines,
                               a.sines,
                               a.sinks,
+                              a.slopes,
                               a.begins,
                               a.pasts,
                               a.blocks,

@@ -14,7 +14,7 @@ struct NanoaccelAttention {
   float* output;
   double* scores;
   const int64_t* positions;
-  const float *cosines, *sines, *sinks, *query_norm, *key_norm;
+  const float *cosines, *sines, *sinks, *slopes, *query_norm, *key_norm;
   int64_t table_rows;
   const int32_t *begins, *pasts, *blocks, *block_begins;
   int64_t sequences, tokens, block_ids;

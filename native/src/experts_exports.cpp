@@ -12,6 +12,7 @@ nanoaccel::ProjectionSource read(const NanoaccelMatrix& given) {
   nanoaccel::ProjectionSource source;
   source.codes = {given.codes, given.codes_size};
   nanoaccel::read_numbers(given, &source);
+  source.factors = {given.factors, given.factors_size};
   return source;
 }
 

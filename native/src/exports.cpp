@@ -20,6 +20,7 @@ nanoaccel::LinearSource read(const NanoaccelLinearSource& given) {
   source.gated = given.gated != 0;
   source.codes = {given.matrix.codes, given.matrix.codes_size};
   nanoaccel::read_numbers(given.matrix, &source);
+  if (given.matrix.factors_size > 0) source.factor = given.matrix.factors[0];
   return source;
 }
 

@@ -11,7 +11,7 @@
 
 namespace nanoaccel {
 
-// Scales, zero points and bias into a source of any kind.
+// Scales, zero points and bias into a source of any kind; exponents' factors are apart.
 template <class Source>
 void read_numbers(const NanoaccelMatrix& given, Source* source) {
   if (given.scales_half != 0) {
@@ -19,6 +19,7 @@ void read_numbers(const NanoaccelMatrix& given, Source* source) {
   } else {
     source->scales = {static_cast<const float*>(given.scales), given.scales_size};
   }
+  source->exponents = {given.exponents, given.exponents_size};
   source->zeros = {given.zeros, given.zeros_size};
   source->bias = {given.bias, given.bias_size};
 }

@@ -1,11 +1,12 @@
-// Paged attention: bits of all paths, of outputs and cache, values in double precision, and passes
-// that lead out of the cache.
+// Paged attention: bits of all paths, of outputs, cache and scores, values in double precision, and
+// passes that lead out of the cache.
 
 #include "attention/attention.h"
 
 #include <algorithm>
 #include <numeric>
 
+#include "attention/scores.h"
 #include "isa/path.h"
 #include "parallel/serial_pool.h"
 #include "require.h"
@@ -27,7 +28,8 @@ struct Case {
   AttentionLayer layer;
   std::vector<Sequence> sequences;
   std::vector<float> queries, keys, values;  // of all tokens of all sequences
-  std::vector<float> cosines, sines, sinks, query_norm, key_norm;
+  std::vector<float> cosines, sines, sinks, slopes, query_norm, key_norm;
+  bool scored;  // whether tokens tell what attention they draw
   std::vector<uint8_t> cache;
   int64_t blocks, block_bytes, offset;
 
@@ -37,7 +39,7 @@ struct Case {
 
 AttentionLayer choose_layer(Choices& choose) {
   constexpr CacheType kTypes[] = {CacheType::kFloat, CacheType::kInt8, CacheType::kHalf,
-                                  CacheType::kBfloat16};
+                                  CacheType::kBfloat16, CacheType::kUint4};
   constexpr int64_t kBlocks[] = {16, 32, 64, 128};
   AttentionLayer layer = {};
   layer.cache.type = choose.one_of(kTypes);
@@ -89,6 +91,8 @@ Case choose_case(Choices& choose) {
     c.sines = choose.reals(700 * c.layer.rotated / 2, 1.0F);
   }
   if (choose.one_in(3)) c.sinks = choose.reals(c.layer.group * c.layer.cache.heads, 1.0F);
+  if (choose.one_in(3)) c.slopes = choose.reals(c.layer.group * c.layer.cache.heads, 0.5F);
+  c.scored = choose.one_in(3);
   if (choose.one_in(3)) {
     c.query_norm = choose.reals(c.layer.cache.size, 1.0F);
     c.key_norm = choose.reals(c.layer.cache.size, 1.0F);
@@ -103,6 +107,7 @@ Case choose_case(Choices& choose) {
 // A pass and the memory that it points to, of exactly its sizes.
 struct Pass {
   std::vector<float> queries, keys, values, output;
+  std::vector<double> scores;
   std::vector<int64_t> positions;
   std::vector<int32_t> begins{0}, pasts, blocks, block_begins{0};
 
@@ -131,31 +136,37 @@ struct Pass {
 
   // Empty, or what is wrong with it; then nothing was computed.
   std::string run(const Path& path, const Case& c, uint8_t* cache, Pool& pool, int64_t parts) {
-    const AttentionPass pass = {{queries.data(), c.width()},
-                                {keys.data(), c.key_width()},
-                                {values.data(), c.key_width()},
-                                c.query_norm.empty() ? nullptr : c.query_norm.data(),
-                                c.key_norm.empty() ? nullptr : c.key_norm.data(),
-                                output.data(),
-                                nullptr,
-                                nullptr,
-                                positions.data(),
-                                c.cosines.data(),
-                                c.sines.data(),
-                                c.sinks.empty() ? nullptr : c.sinks.data(),
-                                begins.data(),
-                                pasts.data(),
-                                blocks.data(),
-                                block_begins.data(),
-                                static_cast<int64_t>(pasts.size()),
-                                cache + c.offset,
-                                c.block_bytes};
+    AttentionPass pass = {{queries.data(), c.width()},
+                          {keys.data(), c.key_width()},
+                          {values.data(), c.key_width()},
+                          c.query_norm.empty() ? nullptr : c.query_norm.data(),
+                          c.key_norm.empty() ? nullptr : c.key_norm.data(),
+                          output.data(),
+                          nullptr,
+                          nullptr,
+                          positions.data(),
+                          c.cosines.data(),
+                          c.sines.data(),
+                          c.sinks.empty() ? nullptr : c.sinks.data(),
+                          c.slopes.empty() ? nullptr : c.slopes.data(),
+                          begins.data(),
+                          pasts.data(),
+                          blocks.data(),
+                          block_begins.data(),
+                          static_cast<int64_t>(pasts.size()),
+                          cache + c.offset,
+                          c.block_bytes};
     const AttentionSizes sizes = {static_cast<int64_t>(positions.size()),
                                   static_cast<int64_t>(blocks.size()), c.blocks,
                                   c.block_bytes - c.offset, 700};
     std::string problem = layer_problem(c.layer);
     if (problem.empty()) problem = pass_problem(c.layer, pass, sizes);
-    if (problem.empty()) run_attention(path.attention, c.layer, pass, pool, parts);
+    if (!problem.empty()) return problem;
+    if (c.scored) {
+      scores.assign(static_cast<size_t>(scored_tokens(pass)), -1.0);
+      pass.scores = scores.data();
+    }
+    run_attention(path.attention, c.layer, pass, pool, parts);
     return problem;
   }
 
@@ -202,6 +213,7 @@ std::vector<double> attended(const Case& c, int64_t first, int64_t index, int64_
     const std::vector<double> key = rotated(c, &c.keys[row], c.key_norm, t);
     double score = c.layer.scale * std::inner_product(key.begin(), key.end(), query.begin(), 0.0);
     if (c.layer.softcap > 0) score = c.layer.softcap * std::tanh(score / c.layer.softcap);
+    if (!c.slopes.empty()) score += c.slopes[head] * static_cast<double>(t - index);
     const double weight = std::exp(score);
     total += weight;
     for (int64_t d = 0; d < size; ++d) out[d] += weight * c.values[row + d];
@@ -215,6 +227,7 @@ void require_values(Choices& choose, const Case& c, const std::vector<float>& ou
   if (c.layer.cache.type == CacheType::kHalf) tolerance = 5e-3;
   if (c.layer.cache.type == CacheType::kBfloat16) tolerance = 4e-2;
   if (c.layer.cache.type == CacheType::kInt8) tolerance = 1e-1;
+  if (c.layer.cache.type == CacheType::kUint4) tolerance = 6e-1;
   int64_t first = 0;
   int64_t row = 0;
   for (const Sequence& s : c.sequences) {
@@ -227,6 +240,18 @@ void require_values(Choices& choose, const Case& c, const std::vector<float>& ou
       }
     }
     first += s.length();
+  }
+}
+
+// The weights of each head of a token sum up to 1, sinks included.
+void require_scores(const Case& c, const std::vector<double>& scores) {
+  if (!c.scored || !c.sinks.empty()) return;
+  size_t next = 0;
+  for (const Sequence& s : c.sequences) {
+    double total = 0.0;
+    for (int64_t i = 0; i < s.length(); ++i) total += scores[next++];
+    const auto rows = static_cast<double>(s.fresh * c.layer.group * c.layer.cache.heads);
+    require_close(total, rows, 1e-4 * rows, "attention: scores of a sequence");
   }
 }
 
@@ -271,6 +296,7 @@ void test_attention(Choices& choose) {
   SerialPool serial;
   ThreadPool threads;
   std::vector<float> wanted;
+  std::vector<double> wanted_scores;
   std::vector<uint8_t> wanted_cache;
   const std::vector<const Path*>& paths = runnable_paths();
   for (auto path = paths.rbegin(); path != paths.rend(); ++path) {  // the reference first
@@ -281,7 +307,11 @@ void test_attention(Choices& choose) {
       const std::string problem = pass.run(**path, c, cache.data(), pool, choose.between(1, 9));
       require(problem.empty(), "attention: refused: " + problem);
       if (!second) continue;
-      if (path == paths.rbegin()) wanted = pass.output;
+      if (path == paths.rbegin()) {
+        wanted = pass.output;
+        wanted_scores = pass.scores;
+      }
+      require(pass.scores == wanted_scores, std::string("attention: scores of ") + (*path)->name);
       require_same(pass.output, wanted, std::string("attention: ") + (*path)->name);
     }
     if (path == paths.rbegin()) wanted_cache = cache;
@@ -289,6 +319,7 @@ void test_attention(Choices& choose) {
     require_rest_untouched(c, cache);
   }
   require_values(choose, c, wanted);
+  require_scores(c, wanted_scores);
 }
 
 }  // namespace nanoaccel::test

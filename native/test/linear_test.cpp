@@ -18,7 +18,7 @@ namespace {
 // A source and the memory that it points to, of exactly its sizes.
 struct Weights {
   LinearSource source;
-  std::vector<uint8_t> codes, zeros;
+  std::vector<uint8_t> codes, zeros, exponents;
   std::vector<float> scales, bias;
   std::vector<uint16_t> half_scales;
 
@@ -27,6 +27,9 @@ struct Weights {
     if (!scales.empty()) source.scales = {scales.data(), static_cast<int64_t>(scales.size())};
     if (!half_scales.empty()) {
       source.half_scales = {half_scales.data(), static_cast<int64_t>(half_scales.size())};
+    }
+    if (!exponents.empty()) {
+      source.exponents = {exponents.data(), static_cast<int64_t>(exponents.size())};
     }
     if (!zeros.empty()) source.zeros = {zeros.data(), static_cast<int64_t>(zeros.size())};
     if (!bias.empty()) source.bias = {bias.data(), static_cast<int64_t>(bias.size())};
@@ -38,8 +41,9 @@ Weights choose_weights(Choices& choose) {
   constexpr int64_t kGroups[] = {16, 32, 64, 128, 256};
   Weights w;
   LinearSource& s = w.source;
-  s.bits = choose.one_of(kBits);
-  s.group = choose.one_of(kGroups);
+  const bool mx = choose.one_in(4);
+  s.bits = mx ? 4 : choose.one_of(kBits);
+  s.group = mx ? 32 : choose.one_of(kGroups);
   s.inputs = choose.between(1, choose.one_in(4) ? 1500 : 300);
   s.outputs = choose.between(1, 90);
   s.gated = choose.one_in(4);
@@ -47,14 +51,22 @@ Weights choose_weights(Choices& choose) {
   const int64_t groups = (s.inputs + s.group - 1) / s.group;
   w.codes = choose.bytes(s.outputs * groups * s.group * s.bits / 8);
   const int64_t own = choose.one_in(4) ? 1 : groups;  // one for each row, or for each group
-  if (choose.one_in(2)) {
+  if (mx) {
+    s.factor = choose.one_in(2) ? 1.0F : 0.75F;
+    const int64_t least = choose.one_in(2) ? 114 : 90;  // f16 holds the former exactly
+    for (int64_t i = 0; i < s.outputs * own; ++i) {
+      w.exponents.push_back(
+          static_cast<uint8_t>(least + static_cast<int64_t>(choose.random() % 9)));
+    }
+  } else if (choose.one_in(2)) {
     w.scales = choose.reals(s.outputs * own, 0.01F);
   } else {
     for (int64_t i = 0; i < s.outputs * own; ++i) {  // normal numbers of f16, up to 2
       w.half_scales.push_back(static_cast<uint16_t>(0x400U + choose.random() % 0x3c00U));
     }
   }
-  if (choose.one_in(2)) w.zeros = choose.bytes(s.outputs * (s.bits == 4 ? (groups + 1) / 2 : own));
+  if (!mx && choose.one_in(2))
+    w.zeros = choose.bytes(s.outputs * (s.bits == 4 ? (groups + 1) / 2 : own));
   if (choose.one_in(2)) w.bias = choose.reals(s.outputs, 1.0F);
   w.point();
   return w;
@@ -140,8 +152,24 @@ int64_t zero_of(const LinearSource& s, int64_t row, int64_t group, int64_t group
   return group % 2 == 0 ? pair & 15 : pair >> 4;
 }
 
+double number_of(const LinearSource& s, int64_t row, int64_t k, int64_t group, int64_t groups) {
+  const int64_t code = code_of(s, row, k, groups);
+  if (s.exponents.data == nullptr)
+    return static_cast<double>(code - zero_of(s, row, group, groups));
+  constexpr double kNumbers[] = {0, 0.5, 1, 1.5, 2, 3, 4, 6};
+  return code < 8 ? kNumbers[code] : -kNumbers[code - 8];
+}
+
 // A normal number.
 double from_half(uint16_t half) { return std::ldexp(1024 + (half & 1023), (half >> 10) - 25); }
+
+double scale_of(const LinearSource& s, int64_t row, int64_t group, int64_t groups) {
+  const int64_t own = (s.scales.size + s.half_scales.size + s.exponents.size) / s.outputs;
+  const int64_t at = row * own + group * own / groups;
+  if (s.exponents.data != nullptr) return s.factor * std::ldexp(1.0, s.exponents.data[at] - 127);
+  return s.scales.data != nullptr ? static_cast<double>(s.scales.data[at])
+                                  : from_half(s.half_scales.data[at]);
+}
 
 // An output of a row that has no norm, and the magnitudes that were added.
 double product(const LinearSource& s, int64_t row, const float* x, double* magnitude) {
@@ -153,17 +181,11 @@ double product(const LinearSource& s, int64_t row, const float* x, double* magni
     float most = 0.0F;
     for (int64_t k = g * s.group; k < end; ++k) most = std::max(most, std::fabs(x[k]));
     const float inverse = most > 0.0F ? 127.0F / most : 0.0F;
-    int64_t sum = 0;
+    double sum = 0.0;  // exact
     for (int64_t k = g * s.group; k < end; ++k) {
-      const auto q = static_cast<int64_t>(std::nearbyintf(x[k] * inverse));
-      sum += (code_of(s, row, k, groups) - zero_of(s, row, g, groups)) * q;
+      sum += number_of(s, row, k, g, groups) * static_cast<double>(std::nearbyintf(x[k] * inverse));
     }
-    const int64_t scales = s.scales.data != nullptr ? s.scales.size : s.half_scales.size;
-    const int64_t own = scales / s.outputs;
-    const int64_t at = row * own + g * own / groups;
-    const double scale = s.scales.data != nullptr ? static_cast<double>(s.scales.data[at])
-                                                  : from_half(s.half_scales.data[at]);
-    const double part = static_cast<double>(sum) * scale * (static_cast<double>(most) / 127.0);
+    const double part = sum * scale_of(s, row, g, groups) * (static_cast<double>(most) / 127.0);
     total += part;
     *magnitude += std::fabs(part);
   }
@@ -210,6 +232,7 @@ void test_linear(Choices& choose) {
   if (spoiled) spoil(choose, &given.source);
   const bool infinite = choose.one_in(16);
   if (infinite && !given.scales.empty()) given.scales.back() = INFINITY;
+  if (infinite && !given.exponents.empty()) given.exponents.back() = 255;         // a NaN
   if (infinite && !given.half_scales.empty()) given.half_scales.back() = 0x7c01;  // a NaN
   PackedWeights weights;
   const std::string problem = weights.pack(given.source);

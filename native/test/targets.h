@@ -6,6 +6,8 @@
 namespace nanoaccel::test {
 
 void test_linear(Choices& choose);
+void test_float_linear(Choices& choose);
+void test_experts(Choices& choose);
 void test_attention(Choices& choose);
 
 }  // namespace nanoaccel::test

@@ -28,7 +28,7 @@ class _Given(ctypes.Structure):
         *[(name, ctypes.c_int64) for name in _INTEGERS],
         *[(name, ctypes.c_float) for name in ("scale", "softcap", "epsilon")],
         *[(name, ctypes.c_void_p) for name in ("queries", "keys", "values", "output", "scores")],
-        *[(name, ctypes.c_void_p) for name in ("positions", "cosines", "sines", "sinks")],
+        *[(name, ctypes.c_void_p) for name in ("positions", "cosines", "sines", "sinks", "slopes")],
         *[(name, ctypes.c_void_p) for name in ("query_norm", "key_norm")],
         ("table_rows", ctypes.c_int64),
         *[(name, ctypes.c_void_p) for name in ("begins", "pasts", "blocks", "block_begins")],
@@ -46,6 +46,7 @@ class Layer:
         rotated: Numbers of a head that turn with the position.
         window: Tokens that a token sees; 0 is all.
         sinks: Whether each head has a score without a value.
+        slopes: Whether scores fall with the distance, in each head by a slope of its own.
         norms: Whether heads of queries and keys are normalized.
     """
 
@@ -59,6 +60,7 @@ class Layer:
     window: int = 0
     softcap: float = 0.0
     sinks: bool = False
+    slopes: bool = False
     norms: bool = False
 
     @property
@@ -106,6 +108,7 @@ class Texts:
     cosines: NDArray[np.float32] = field(init=False)
     sines: NDArray[np.float32] = field(init=False)
     sinks: NDArray[np.float32] | None = field(init=False)
+    slopes: NDArray[np.float32] | None = field(init=False)
     norms: tuple[NDArray[np.float32], NDArray[np.float32]] | None = field(init=False)
     scored: NDArray[np.float64] | None = None
 
@@ -127,6 +130,8 @@ class Texts:
         angles = np.outer(np.arange(max(self.lengths) + 9), 0.9 ** np.arange(layer.rotated // 2))
         self.cosines, self.sines = (f(angles).astype(np.float32) for f in (np.cos, np.sin))
         self.sinks = rng.normal(size=layer.heads).astype(np.float32) if layer.sinks else None
+        slopes = rng.uniform(0.001, 0.5, layer.heads).astype(np.float32)
+        self.slopes = slopes if layer.slopes else None
         weights = rng.uniform(0.5, 1.5, (2, layer.head_size)).astype(np.float32)
         self.norms = (weights[0], weights[1]) if layer.norms else None
 
@@ -157,6 +162,7 @@ class Texts:
             "cosines": self.cosines,
             "sines": self.sines,
             "sinks": self.sinks,
+            "slopes": self.slopes,
             "query_norm": None if self.norms is None else self.norms[0],
             "key_norm": None if self.norms is None else self.norms[1],
             "begins": np.cumsum([0, *counts.values()]).astype(np.int32),
@@ -217,6 +223,8 @@ class Texts:
         if layer.softcap:
             scores = layer.softcap * np.tanh(scores / layer.softcap)
         distance = np.subtract.outer(np.arange(len(keys)), np.arange(len(keys)))
+        if self.slopes is not None:
+            scores = scores - self.slopes.astype(np.float64)[:, None, None] * distance
         hidden = (distance < 0) | (distance >= (layer.window or len(keys)))
         scores = np.where(hidden, -np.inf, scores)
         highest = scores.max(axis=2, keepdims=True)

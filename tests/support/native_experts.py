@@ -128,9 +128,11 @@ class PackedExperts:
 
 def _projection(matrices: tuple[Matrix, ...], kept: list[Any]) -> StoredMatrix:
     arrays = {}
-    for name in ("codes", "scales", "zeros", "bias"):
+    for name in ("codes", "scales", "exponents", "zeros", "bias"):
         if getattr(matrices[0], name) is not None:
             arrays[name] = np.stack([getattr(matrix, name) for matrix in matrices])
+    if matrices[0].exponents is not None:
+        arrays["factors"] = np.array([matrix.factor for matrix in matrices], np.float32)
     return StoredMatrix.of(kept, **arrays)
 
 

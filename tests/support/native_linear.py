@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,6 +74,10 @@ class StoredMatrix(ctypes.Structure):
         ("scales", ctypes.c_void_p),
         ("scales_size", ctypes.c_int64),
         ("scales_half", ctypes.c_int64),
+        ("exponents", ctypes.c_void_p),
+        ("exponents_size", ctypes.c_int64),
+        ("factors", ctypes.c_void_p),
+        ("factors_size", ctypes.c_int64),
         ("zeros", ctypes.c_void_p),
         ("zeros_size", ctypes.c_int64),
         ("bias", ctypes.c_void_p),
@@ -128,6 +133,8 @@ class Matrix:
         zeros: u8 [N, ...]; None is the middle.
         bias: f32 [N].
         gated: Whether the halves of the rows are gates and up projections.
+        exponents: u8 [N, groups], scales of MXFP4: factor * 2^(n - 127).
+        factor: Of exponents.
     """
 
     inputs: int
@@ -135,10 +142,12 @@ class Matrix:
     bits: int
     group: int
     codes: NDArray[np.uint8]
-    scales: NDArray[Any]
+    scales: NDArray[Any] | None
     zeros: NDArray[np.uint8] | None = None
     bias: NDArray[np.float32] | None = None
     gated: bool = False
+    exponents: NDArray[np.uint8] | None = None
+    factor: float = 1.0
 
     @property
     def groups(self) -> int:
@@ -160,11 +169,13 @@ def random_matrix(
     shared: int = 1,
     bias: bool = False,
     gated: bool = False,
+    mx: bool = False,
 ) -> Matrix:
     """Random codes and scales.
 
     Args:
         shared: Neighbouring groups with one scale; must divide the number of groups.
+        mx: Whether they are MXFP4, which has 4 bits, groups of 32, and no zero points.
     """
     groups = -(-inputs // group)
     codes = rng.integers(0, 256, (outputs, groups, group * bits // 8), np.uint8)
@@ -173,7 +184,7 @@ def random_matrix(
     if zeros:
         width = (groups + 1) // 2 if bits == 4 else groups // shared
         points = rng.integers(0, 256, (outputs, width), np.uint8)
-    return Matrix(
+    made = Matrix(
         inputs,
         outputs,
         bits,
@@ -184,6 +195,11 @@ def random_matrix(
         rng.normal(size=outputs).astype(np.float32) if bias else None,
         gated,
     )
+    if not mx:
+        return made
+    least = 114 if half else 90  # f16 holds no power of two that is smaller
+    exponents = rng.integers(least, 123, (outputs, groups), np.uint8)
+    return made.with_(scales=None, exponents=exponents, factor=0.75 if not half else 1.0)
 
 
 class PackedLinear:
@@ -199,7 +215,9 @@ class PackedLinear:
         self._library = ctypes.CDLL(str(library))
         self._matrix = matrix
         kept: list[NDArray[Any]] = []
-        arrays = {name: getattr(matrix, name) for name in ("codes", "scales", "zeros", "bias")}
+        names = ("codes", "scales", "exponents", "zeros", "bias")
+        arrays = {name: getattr(matrix, name) for name in names}
+        arrays["factors"] = np.array([matrix.factor], np.float32)
         sizes = (matrix.inputs, matrix.outputs, matrix.bits, matrix.group, matrix.gated)
         source = _Source(*sizes, StoredMatrix.of(kept, **arrays))
         self._packed = pack(self._library, "linear", source)
@@ -244,7 +262,7 @@ def reference(
     q = np.rint(grouped * inverse).astype(np.float64)
     scales = (most / np.float32(127)).astype(np.float64) * (most > 1e-35)
     products = np.einsum("mgk,ngk->mng", q, _centred(matrix))
-    weight_scales = _each_group(matrix.scales, matrix.groups).astype(np.float64)
+    weight_scales = _scales(matrix)
     terms = products * weight_scales[None] * scales.transpose(0, 2, 1)
     y, size = terms.sum(axis=2), np.abs(terms).sum(axis=2)
     return finished(y, size, matrix.bias, matrix.gated, around)
@@ -304,12 +322,22 @@ def normalized(x: NDArray[np.float32], around: Around) -> NDArray[np.float32]:
     return normed if around.norm_bias is None else normed + around.norm_bias
 
 
+def _scales(matrix: Matrix) -> NDArray[np.float64]:
+    """Of each row and group."""
+    if matrix.exponents is not None:
+        return np.ldexp(float(matrix.factor), matrix.exponents.astype(np.int32) - 127)
+    assert matrix.scales is not None
+    return _each_group(matrix.scales, matrix.groups).astype(np.float64)
+
+
 def _centred(matrix: Matrix) -> NDArray[np.float64]:
-    """Codes less their zero points, [N, groups, group]."""
+    """Codes less their zero points, or what they stand for, [N, groups, group]."""
     codes = matrix.codes
     if matrix.bits == 4:
         codes = np.stack([codes & 15, codes >> 4], -1)
     codes = codes.reshape(matrix.outputs, matrix.groups, matrix.group)
+    if matrix.exponents is not None:
+        return codes.view(ml_dtypes.float4_e2m1fn).astype(np.float64)
     if matrix.zeros is None:
         return codes.astype(np.float64) - (1 << matrix.bits - 1)
     zeros = matrix.zeros

@@ -20,6 +20,15 @@ inline Columns seen_by(const AttentionLayer& layer, const AttentionPass& pass, i
   return {greater(begin - start, 0), lesser(end - start, kPiece)};
 }
 
+inline Shape shape_of(const AttentionLayer& layer, const AttentionPass& pass,
+                      const AttentionItem& item, int64_t row, int64_t piece) {
+  const float* const slopes = pass.slopes;
+  const int64_t own = pass.pasts[item.sequence] + item.first_token + row / layer.group;
+  const float slope =
+      slopes == nullptr ? 0.0F : slopes[item.head * layer.group + row % layer.group];
+  return {layer.softcap, slope, piece * kPiece - own};
+}
+
 template <class V>
 void load_queries(const AttentionLayer& layer, const AttentionPass& pass, const AttentionItem& item,
                   float* queries) {
@@ -58,8 +67,8 @@ void weigh_rows(const AttentionLayer& layer, const AttentionPass& pass, const At
   for (int64_t token = item.first_token; token < item.last_token; ++token) {
     const Columns seen = seen_by(layer, pass, item.sequence, token, piece);
     for (int64_t g = 0; g < layer.group; ++g, ++row) {
-      weigh<V>(scores + row * kPiece, all, seen, layer.softcap, record.highest + row,
-               record.sums + row);
+      const Shape shape = shape_of(layer, pass, item, row, piece);
+      weigh<V>(scores + row * kPiece, all, seen, shape, record.highest + row, record.sums + row);
     }
   }
 }
@@ -127,7 +136,8 @@ void record_piece(const AttentionLayer& layer, const AttentionPass& pass, const 
     float widened[S::kWidened];
     S::widen(memory.value_scales, size, block, widened);
     const auto* const pair = memory.value_pair(slot, size);
-    const ValuePairs<S> values = {pair, widened + slot, block, 0,
+    const float* const scales = S::kWidened > 1 ? widened + slot : widened;
+    const ValuePairs<S> values = {pair, scales, block, 0,
                                   next_piece<S>(layer, pass, item, piece, t, pair)};
     all_values<V, S>(values, scores + t, rows, (end - t + 1) / 2, size, record.values);
   }

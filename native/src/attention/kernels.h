@@ -48,6 +48,7 @@ struct AttentionPass {
   const float* cosines;      // [position][rotated / 2]
   const float* sines;
   const float* sinks;     // [heads], scores that draw weight and have no value; nullptr is none
+  const float* slopes;    // [heads], what a score loses for each token between (ALiBi); or nullptr
   const int32_t* begins;  // sequence s has tokens begins[s] to begins[s + 1]
   const int32_t* pasts;   // tokens that each has in the cache
   const int32_t* blocks;  // of sequence s: from block_begins[s] to block_begins[s + 1]

@@ -56,15 +56,35 @@ typename V::Float soften(typename V::Float x, float cap) {
   return V::mul(tanh, V::set(cap));
 }
 
+// What becomes of a row's scores before their softmax.
+struct Shape {
+  float softcap;     // 0 is none
+  float slope;       // 0 is none; ALiBi, Press et al. 2022, https://arxiv.org/abs/2108.12409
+  int64_t distance;  // from the row's own token to the first one of the piece: never above 0
+
+  bool none() const { return softcap <= 0.0F && slope == 0.0F; }
+};
+
+// Scores of 16 tokens, from column ``t`` of a piece on.
+template <class V>
+typename V::Float shaped(typename V::Float score, const Shape& shape, int64_t t) {
+  constexpr float kLanes[kTile] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  if (shape.softcap > 0.0F) score = soften<V>(score, shape.softcap);
+  if (shape.slope == 0.0F) return score;
+  const auto first = V::set(static_cast<float>(shape.distance + t));
+  return V::fma(V::add(first, V::load(kLanes)), V::set(shape.slope), score);
+}
+
 // Makes weights of a row's scores, in place, over the tiles of ``all``; what is not ``seen`` gets
 // none.
 template <class V>
-void weigh(float* scores, Columns all, Columns seen, float softcap, float* highest, float* sum) {
+void weigh(float* scores, Columns all, Columns seen, const Shape& shape, float* highest,
+           float* sum) {
   using Float = typename V::Float;
   Float most = V::set(kNothing);
   for (int64_t t = all.begin; t < all.end; t += kTile) {
     Float score = V::load(scores + t);
-    if (softcap > 0.0F) V::store(scores + t, score = soften<V>(score, softcap));
+    if (!shape.none()) V::store(scores + t, score = shaped<V>(score, shape, t));
     most = V::max(most, within<V>(score, seen, t, kNothing));
   }
   *highest = highest_lane<V>(most);

@@ -18,12 +18,12 @@ void score(const AttentionLayer& layer, const AttentionPass& pass, const Attenti
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t token = item.first_token + row / layer.group;
     const Columns seen = seen_by(layer, pass, item.sequence, token, piece);
+    const Shape shape = shape_of(layer, pass, item, row, piece);
     const float* const softmax = pass.softmax + 2 * row_of(layer, pass, item, row);
     const Float below = V::set(-softmax[0]);
     const Float sum = V::set(softmax[1]);
     for (int64_t t = all.begin; t < all.end; t += kTile) {
-      Float x = V::load(scores + row * kPiece + t);
-      if (layer.softcap > 0.0F) x = soften<V>(x, layer.softcap);
+      const Float x = shaped<V>(V::load(scores + row * kPiece + t), shape, t);
       const Float weight = V::div(exponential<V>(V::add(x, below)), sum);
       const Float kept = within<V>(V::mul(weight, V::set(kScoreUnit)), seen, t, 0.0F);
       float units[kTile];

@@ -29,9 +29,14 @@ bool part_of(const Numbers<T>& all, int64_t index, int64_t experts, Numbers<T>* 
 }
 
 bool expert_of(const ProjectionSource& all, int64_t index, int64_t experts, LinearSource* one) {
+  if (all.factors.data != nullptr) {
+    if (all.factors.size != experts) return false;
+    one->factor = all.factors.data[index];
+  }
   return part_of(all.codes, index, experts, &one->codes) &&
          part_of(all.scales, index, experts, &one->scales) &&
          part_of(all.half_scales, index, experts, &one->half_scales) &&
+         part_of(all.exponents, index, experts, &one->exponents) &&
          part_of(all.zeros, index, experts, &one->zeros) &&
          part_of(all.bias, index, experts, &one->bias);
 }
@@ -61,6 +66,7 @@ struct GateUpApart {
   Apart<uint8_t> codes;
   Apart<float> scales;
   Apart<uint16_t> half_scales;
+  Apart<uint8_t> exponents;
   Apart<uint8_t> zeros;
   Apart<float> bias;
 
@@ -68,6 +74,7 @@ struct GateUpApart {
     codes.move(&source->codes, source->outputs);
     scales.move(&source->scales, source->outputs);
     half_scales.move(&source->half_scales, source->outputs);
+    exponents.move(&source->exponents, source->outputs);
     zeros.move(&source->zeros, source->outputs);
     bias.move(&source->bias, source->outputs);
   }

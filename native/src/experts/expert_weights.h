@@ -13,7 +13,9 @@ namespace nanoaccel {
 struct ProjectionSource {
   Numbers<uint8_t> codes;
   Numbers<float> scales;          // or
-  Numbers<uint16_t> half_scales;  // the same in f16
+  Numbers<uint16_t> half_scales;  // the same in f16; or
+  Numbers<uint8_t> exponents;     // of MXFP4
+  Numbers<float> factors;         // [experts], of their exponents; or none
   Numbers<uint8_t> zeros;         // or none
   Numbers<float> bias;            // or none
 };

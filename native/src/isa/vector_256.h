@@ -150,6 +150,11 @@ struct Vector256 {
     const __m256i nibble = _mm256_set1_epi8(15);
     return {_mm256_and_si256(x.a, nibble), _mm256_and_si256(x.b, nibble)};
   }
+  static Codes look_up_bytes(const uint8_t* table, Codes nibbles) {
+    const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    const __m256i bytes = _mm256_broadcastsi128_si256(half);
+    return {_mm256_shuffle_epi8(bytes, nibbles.a), _mm256_shuffle_epi8(bytes, nibbles.b)};
+  }
   static Codes high(Codes x) { return low({_mm256_srli_epi16(x.a, 4), _mm256_srli_epi16(x.b, 4)}); }
 
  protected:
@@ -195,7 +200,7 @@ struct Avx2 : Vector256 {
   // code - 128, and their sign goes to the activations: 2 * 128 * 127 fits.
   static constexpr int kByteOffset = 128;
 
-  // 4 * 15 * 127 fits 16 bits.
+  // 4 * 24 * 127 fits 16 bits.
   static Int dot_nibbles(Int sum, Codes low, Codes high, const int8_t* q) {
     const __m256i y = four(q);
     const __m256i z = four(q + 4);

@@ -108,6 +108,10 @@ struct Avx512Vnni {
   static Int load_words(const uint8_t* p) { return _mm512_loadu_si512(p); }
   static Codes load_codes(const uint8_t* p) { return _mm512_loadu_si512(p); }
   static Codes low(Codes a) { return _mm512_and_si512(a, _mm512_set1_epi8(15)); }
+  static Codes look_up_bytes(const uint8_t* table, Codes nibbles) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(bytes), nibbles);
+  }
   static Codes high(Codes a) { return low(_mm512_srli_epi16(a, 4)); }
   static Int dot_nibbles(Int sum, Codes low, Codes high, const int8_t* q) {
     return dot_bytes(dot_bytes(sum, low, q), high, q + 4);

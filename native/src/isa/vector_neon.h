@@ -192,6 +192,10 @@ struct Neon {
   static Codes low(Codes a) {
     return each<Codes>([&](int i) { return vandq_u8(a.part[i], vdupq_n_u8(15)); });
   }
+  static Codes look_up_bytes(const uint8_t* table, Codes nibbles) {
+    const uint8x16_t bytes = vld1q_u8(table);
+    return each<Codes>([&](int i) { return vqtbl1q_u8(bytes, nibbles.part[i]); });
+  }
   static Codes high(Codes a) {
     return each<Codes>([&](int i) { return vshrq_n_u8(a.part[i], 4); });
   }

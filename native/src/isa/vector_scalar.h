@@ -172,6 +172,11 @@ struct Scalar {
     for (uint8_t& byte : a.byte) byte &= 15U;
     return a;
   }
+  // The bytes of a table of 16 that nibbles stand for.
+  static Codes look_up_bytes(const uint8_t* table, Codes nibbles) {
+    for (uint8_t& byte : nibbles.byte) byte = table[byte];
+    return nibbles;
+  }
   static Codes high(Codes a) {
     for (uint8_t& byte : a.byte) byte = static_cast<uint8_t>(byte >> 4U);
     return a;

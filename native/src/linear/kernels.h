@@ -22,13 +22,25 @@ constexpr int kTileBytes = 64;
 constexpr int kStep = 8;        // of k, in the order of activations
 constexpr int kMaxGroup = 256;  // the sum of a group's activations fits 16 bits
 
+// What codes are. E2M1 numbers, of 4 bits too, become integers that are twice as large, and 12
+// more, so that none is negative; their scales are half as large as in a file. Zero points go with
+// integers alone.
+enum class Coding : int { kNibbles, kBytes, kE2m1 };
+
+constexpr int bits_of(Coding coding) { return coding == Coding::kBytes ? 8 : 4; }
+
+// What stands for zero where there are no zero points.
+constexpr int middle_of(Coding coding) {
+  return coding == Coding::kBytes ? 128 : coding == Coding::kNibbles ? 8 : 12;
+}
+
 struct LinearView {
   int64_t inputs;  // K
   int64_t units;
   int64_t groups;  // along K; the last one may be padded
   int group;       // values of k that share scales: 16, 32, ... 256
-  int bits;        // 4 or 8
-  bool half;       // whether scales are f16, else f32
+  Coding coding;
+  bool half;  // whether scales are f16, else f32
   const uint8_t* codes;
   const void* scales;    // [unit][group][tile][16]
   const uint8_t* zeros;  // the same; nullptr is the middle of the range

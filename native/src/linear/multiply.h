@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "linear/codes.h"
 #include "linear/finish.h"
 #include "linear/kernels.h"
 #include "linear/pairs.h"
@@ -16,27 +17,24 @@ constexpr int64_t kBlocksTogether = 4;
 constexpr int kPrefetchBytes = 8192;
 
 // Adds the products of M rows and T tiles over eight values of k to their sums.
-template <class V, int M, int Bits, int T, class Sum>
+template <class V, int M, Coding C, int T, class Sum>
 inline void add_step(const uint8_t* codes, const int8_t* q, Sum (&sums)[T][M]) {
 #pragma GCC unroll 2
-  for (int half = 0; half < (Bits == 4 ? 1 : 2); ++half, codes += kUnitTiles * kTileBytes) {
+  for (int half = 0; half < (bits_of(C) == 4 ? 1 : 2); ++half, codes += kUnitTiles * kTileBytes) {
     typename V::Codes low[T];
     typename V::Codes high[T];
 #pragma GCC unroll 2
     for (int t = 0; t < T; ++t) {
       __builtin_prefetch(codes + t * kTileBytes + kPrefetchBytes);
       low[t] = V::load_codes(codes + t * kTileBytes);
-      if (Bits == 4) {
-        high[t] = V::high(low[t]);
-        low[t] = V::low(low[t]);
-      }
+      if (bits_of(C) == 4) split_nibbles<V, C>(low[t], &low[t], &high[t]);
     }
 #pragma GCC unroll 8
     for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 2
       for (int t = 0; t < T; ++t) {
-        sums[t][m] = Bits == 4 ? V::dot_nibbles(sums[t][m], low[t], high[t], q + m * kStep)
-                               : V::dot_bytes(sums[t][m], low[t], q + m * kStep + half * 4);
+        sums[t][m] = bits_of(C) == 4 ? V::dot_nibbles(sums[t][m], low[t], high[t], q + m * kStep)
+                                     : V::dot_bytes(sums[t][m], low[t], q + m * kStep + half * 4);
       }
     }
   }
@@ -49,15 +47,14 @@ inline typename V::Float load_scales(const LinearView& w, int64_t block) {
 }
 
 // The zero points of a block, as the codes of its path are offset.
-template <class V, int Bits>
+template <class V, Coding C>
 inline typename V::Int load_zeros(const LinearView& w, int64_t block) {
-  constexpr int kOffset = Bits == 8 ? V::kByteOffset : 0;
-  if (w.zeros == nullptr) return V::set_int((1 << (Bits - 1)) - kOffset);
+  constexpr int kOffset = C == Coding::kBytes ? V::kByteOffset : 0;
   return V::add_int(V::load_bytes(w.zeros + block * kTile), V::set_int(-kOffset));
 }
 
 // What the sums of M rows and T tiles begin with: minus the zero points times the activations.
-template <class V, int M, int Bits, int T>
+template <class V, int M, Coding C, int T>
 inline void begin_sums(const LinearView& w, int64_t block, const uint32_t* starts,
                        typename V::Int (&sums)[T][M]) {
 #pragma GCC unroll 2
@@ -66,7 +63,7 @@ inline void begin_sums(const LinearView& w, int64_t block, const uint32_t* start
 #pragma GCC unroll 8
       for (int m = 0; m < M; ++m) sums[t][m] = V::set_int(static_cast<int32_t>(starts[m]));
     } else {
-      const typename V::Int zero = load_zeros<V, Bits>(w, block + t);
+      const typename V::Int zero = load_zeros<V, C>(w, block + t);
 #pragma GCC unroll 8
       for (int m = 0; m < M; ++m) sums[t][m] = V::mul_low(zero, starts + m);
     }
@@ -76,10 +73,10 @@ inline void begin_sums(const LinearView& w, int64_t block, const uint32_t* start
 // The M rows of a block times T tiles of a unit, from the tile ``first`` on, over some groups.
 //
 // The totals stay in memory: the sums need the registers.
-template <class V, int M, int Bits, int T>
+template <class V, int M, Coding C, int T>
 __attribute__((noinline)) void add_groups(const LinearView& w, const ActivationView& a, int64_t row,
                                           int64_t unit, int first, Range groups, float* totals) {
-  constexpr int64_t kStepBytes = kTileBytes * kUnitTiles * Bits / 4;
+  constexpr int64_t kStepBytes = kTileBytes * kUnitTiles * bits_of(C) / 4;
   const int64_t k_begin = groups.begin * w.group;
   const uint8_t* codes =
       w.codes + (unit * a.padded + k_begin) / kStep * kStepBytes + first * kTileBytes;
@@ -90,13 +87,13 @@ __attribute__((noinline)) void add_groups(const LinearView& w, const ActivationV
   for (int64_t g = groups.begin; g < groups.end; ++g, scales += M, starts += M) {
     const int64_t block = (unit * w.groups + g) * kUnitTiles + first;
     typename V::Int sums[T][M];
-    begin_sums<V, M, Bits, T>(w, block, starts, sums);
+    begin_sums<V, M, C, T>(w, block, starts, sums);
     if constexpr (kPaired) join_rows<V>(sums);
     for (int k = 0; k < w.group; k += kStep, codes += kStepBytes, q += M * kStep) {
       if constexpr (kPaired) {
-        add_pairs<V, M, Bits>(codes, q, sums);
+        add_pairs<V, M, C>(codes, q, sums);
       } else {
-        add_step<V, M, Bits>(codes, q, sums);
+        add_step<V, M, C>(codes, q, sums);
       }
     }
     if constexpr (kPaired) split_rows<V>(sums);
@@ -127,22 +124,22 @@ void finish_block(const OutputView& out, int64_t row, int64_t rows, int64_t unit
 using AddGroups = void (*)(const LinearView&, const ActivationView&, int64_t row, int64_t unit,
                            Range groups, float* totals);
 
-template <class V, int M, int Bits>
+template <class V, int M, Coding C>
 void add_unit(const LinearView& w, const ActivationView& a, int64_t row, int64_t unit, Range groups,
               float* totals) {
   constexpr int kTogether = V::tiles(M);
   for (int t = 0; t < kUnitTiles; t += kTogether) {
-    add_groups<V, M, Bits, kTogether>(w, a, row, unit, t, groups, totals);
+    add_groups<V, M, C, kTogether>(w, a, row, unit, t, groups, totals);
   }
 }
 
 // The kernel for a block of so many rows.
-template <class V, int Bits, int M = V::kRows>
+template <class V, Coding C, int M = V::kRows>
 AddGroups kernel_of(int64_t rows) {
   if constexpr (M > 1) {
-    if (rows < M) return kernel_of<V, Bits, M - 1>(rows);
+    if (rows < M) return kernel_of<V, C, M - 1>(rows);
   }
-  return add_unit<V, M, Bits>;
+  return add_unit<V, M, C>;
 }
 
 // A block of rows while it is multiplied with a unit.
@@ -154,7 +151,7 @@ struct Block {
 
 // Some blocks of rows times some units. Blocks take turns after a few groups, so that codes come
 // from memory once, and while one block computes the next codes arrive.
-template <class V, int Bits>
+template <class V, Coding C>
 void blocks_product(const LinearView& w, const ActivationView& a, const OutputView& out, Range rows,
                     Range units) {
   constexpr int64_t kTotals = kUnitTiles * V::kRows * kTile;
@@ -163,9 +160,9 @@ void blocks_product(const LinearView& w, const ActivationView& a, const OutputVi
   int count = 0;
   for (int64_t row = rows.begin; row < rows.end; row += V::kRows, ++count) {
     const int64_t size = block_rows(a.rows, row, V::kRows);
-    blocks[count] = {row, size, kernel_of<V, Bits>(size)};
+    blocks[count] = {row, size, kernel_of<V, C>(size)};
   }
-  int64_t chunk = kChunkBytes / (w.group * kUnitTiles * kTile * Bits / 8);
+  int64_t chunk = kChunkBytes / (w.group * kUnitTiles * kTile * bits_of(C) / 8);
   if (count == 1) chunk = w.groups;
   if (chunk < 1) chunk = 1;
   for (int64_t unit = units.begin; unit < units.end; ++unit) {
@@ -184,10 +181,23 @@ void blocks_product(const LinearView& w, const ActivationView& a, const OutputVi
 }
 
 template <class V>
+auto product_of(Coding coding) {
+  switch (coding) {
+    case Coding::kNibbles:
+      return blocks_product<V, Coding::kNibbles>;
+    case Coding::kBytes:
+      return blocks_product<V, Coding::kBytes>;
+    case Coding::kE2m1:
+      return blocks_product<V, Coding::kE2m1>;
+  }
+  return blocks_product<V, Coding::kNibbles>;
+}
+
+template <class V>
 void multiply(const LinearView& w, const ActivationView& a, const OutputView& out, Range rows,
               Range units) {
   constexpr int64_t kTogether = V::kRows * kBlocksTogether;
-  const auto product = w.bits == 4 ? blocks_product<V, 4> : blocks_product<V, 8>;
+  const auto product = product_of<V>(w.coding);
   int64_t cached = kRowBlockBytes / a.padded / kTogether * kTogether;
   if (cached < kTogether) cached = kTogether;
   for (int64_t begin = rows.begin; begin < rows.end; begin += cached) {

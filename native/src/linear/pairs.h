@@ -2,7 +2,7 @@
 // are joined as these instructions have them; an odd last row stays alone.
 #pragma once
 
-#include "linear/kernels.h"
+#include "linear/codes.h"
 
 namespace nanoaccel {
 namespace {
@@ -22,14 +22,13 @@ inline void split_rows(typename V::Int (&sums)[T][M]) {
 }
 
 // As add_step.
-template <class V, int M, int Bits, int T>
+template <class V, int M, Coding C, int T>
 inline void add_pairs(const uint8_t* codes, const int8_t* q, typename V::Int (&sums)[T][M]) {
   for (int t = 0; t < T; ++t, codes += kTileBytes) {
     typename V::Codes low = V::load_codes(codes);
     typename V::Codes high;
-    if (Bits == 4) {
-      high = V::high(low);
-      low = V::low(low);
+    if (bits_of(C) == 4) {
+      split_nibbles<V, C>(low, &low, &high);
     } else {
       high = V::load_codes(codes + kUnitTiles * kTileBytes);
     }

@@ -14,8 +14,8 @@ constexpr float kLeastMaximum = 1e-35F;
 template <class V>
 uint32_t start_of(const LinearView& w, uint32_t sum) {
   if (w.zeros != nullptr) return (0U - sum) & 0xffffU;
-  const int offset = w.bits == 8 ? V::kByteOffset : 0;
-  return (0U - sum) * static_cast<uint32_t>((1 << (w.bits - 1)) - offset);
+  const int offset = w.coding == Coding::kBytes ? V::kByteOffset : 0;
+  return (0U - sum) * static_cast<uint32_t>(middle_of(w.coding) - offset);
 }
 
 // Up to 16 groups of a row, from the group ``first`` on, into their place among the rows of a
@@ -41,9 +41,10 @@ void quantize_groups(const LinearView& w, const Row<V>& row, const ActivationVie
     const typename V::Float inverse = V::set(scale == 0.0F ? 0.0F : inverses[g - groups.begin]);
     typename V::Int sum = V::set_int(0);
     for (int64_t k = g * w.group; k < (g + 1) * w.group; k += kTile, codes += 2 * kStep * rows) {
-      // What is no number becomes -127: -128 would not fit the products of AVX2.
-      const typename V::Float scaled = V::max(V::mul(row.at(k), inverse), V::set(-127.0F));
-      const typename V::Int q = V::round(scaled);
+      // What is no number becomes -127, and behind it a number may be beyond the maximum that was
+      // found: -128 would not fit the products of AVX2.
+      const typename V::Float bounded = V::max(V::mul(row.at(k), inverse), V::set(-127.0F));
+      const typename V::Int q = V::round(V::min(bounded, V::set(127.0F)));
       sum = V::add_int(sum, q);
       int8_t both[2 * kStep];
       V::store_bytes(both, q);

@@ -7,6 +7,7 @@
 namespace nanoaccel {
 
 constexpr int64_t kMostInputs = int64_t{1} << 24;
+constexpr int64_t kMxGroup = 32;  // of OCP's microscaling formats
 constexpr int64_t kMostOutputs = int64_t{1} << 28;
 
 // Numbers of a tensor, and how many there are.
@@ -23,10 +24,12 @@ struct StoredMatrix {
   int64_t bits = 0;               // of codes
   int64_t group = 0;              // values of k with a scale
   Numbers<float> scales;          // [N][some divisor of groups]; or
-  Numbers<uint16_t> half_scales;  // the same in f16
-  Numbers<uint8_t> zeros;         // 4 bits: [N][(groups + 1) / 2]; 8 bits: as scales; or none
-  Numbers<float> bias;            // [N]; or none
-  bool gated = false;  // the first half of the rows is the gate, the second the up projection
+  Numbers<uint16_t> half_scales;  // the same in f16; or
+  Numbers<uint8_t> exponents;     // E8M0: factor * 2^(n - 127), of MXFP4
+  float factor = 1.0F;
+  Numbers<uint8_t> zeros;  // 4 bits: [N][(groups + 1) / 2]; 8 bits: as scales; or none
+  Numbers<float> bias;     // [N]; or none
+  bool gated = false;      // the first half of the rows is the gate, the second the up projection
 
   int64_t groups() const { return (inputs + group - 1) / group; }
 };

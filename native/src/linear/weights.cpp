@@ -16,6 +16,9 @@ std::string source_problem(const LinearSource& s) {
   if (s.codes.size != s.outputs * s.groups() * s.group * s.bits / 8) {
     return "codes do not fit K and N";
   }
+  if (s.exponents.data != nullptr && (s.bits != 4 || s.group != kMxGroup)) {
+    return "exponents go with codes of 4 bits in groups of 32";
+  }
   return groups_problem(s);
 }
 
@@ -58,7 +61,9 @@ void PackedWeights::allocate(const LinearSource& source) {
   view_.inputs = source.inputs;
   view_.groups = source.groups();
   view_.group = static_cast<int>(source.group);
-  view_.bits = static_cast<int>(source.bits);
+  view_.coding = source.bits == 8                   ? Coding::kBytes
+                 : source.exponents.data != nullptr ? Coding::kE2m1
+                                                    : Coding::kNibbles;
   view_.half = all_half(source);
 
   const auto lanes = static_cast<size_t>(view_.units) * kUnitTiles * kTile;

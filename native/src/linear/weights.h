@@ -11,7 +11,7 @@
 namespace nanoaccel {
 
 // The layout of MatMulNBits, without repetitions: 4 or 8 bits, in groups of a power of two from 16
-// to 256.
+// to 256; or MXFP4, of which the codes are E2M1 numbers.
 struct LinearSource : StoredMatrix {
   Numbers<uint8_t> codes;  // [N][groups][group * bits / 8]
 };

@@ -26,6 +26,7 @@ enum Input : size_t {
   kSinks,
   kQueryNorm,
   kKeyNorm,
+  kSlopes,
   kInputs
 };
 
@@ -62,6 +63,7 @@ class AttentionKernel {
     rotates_ = is_given(api, info, kCosines);
     has_sinks_ = is_given(api, info, kSinks);
     has_norms_ = is_given(api, info, kQueryNorm);
+    has_slopes_ = is_given(api, info, kSlopes);
     const std::string problem = layer_problem(layer_);
     if (!problem.empty()) refuse(problem);
     if (offset_ < 0 || offset_ % static_cast<int64_t>(sizeof(float)) != 0) {
@@ -140,11 +142,8 @@ class AttentionKernel {
 
   void read_tables(KernelContext* context, AttentionLayer* layer, AttentionPass* pass,
                    AttentionSizes* sizes) const {
-    if (has_sinks_) {
-      const Tensor sinks = input_tensor(api_, context, kSinks);
-      if (sinks.size() != layer->group * layer->cache.heads) refuse("sinks do not fit the heads");
-      pass->sinks = data_of<float>(sinks);
-    }
+    if (has_sinks_) pass->sinks = of_heads(context, kSinks);
+    if (has_slopes_) pass->slopes = of_heads(context, kSlopes);
     if (has_norms_) {
       pass->query_norm = norm(context, kQueryNorm);
       pass->key_norm = norm(context, kKeyNorm);
@@ -163,6 +162,14 @@ class AttentionKernel {
     pass->sines = data_of<float>(sines);
     pass->positions = data_of<int64_t>(positions);
     sizes->positions = cosines.shape[0];
+  }
+
+  const float* of_heads(KernelContext* context, size_t index) const {
+    const Tensor numbers = input_tensor(api_, context, index);
+    if (numbers.size() != layer_.group * layer_.cache.heads) {
+      refuse("sinks or slopes do not fit the heads");
+    }
+    return data_of<float>(numbers);
   }
 
   const float* norm(KernelContext* context, size_t index) const {
@@ -196,6 +203,7 @@ class AttentionKernel {
   bool rotates_ = false;
   bool has_sinks_ = false;
   bool has_norms_ = false;
+  bool has_slopes_ = false;
   bool tells_scores_ = false;
 };
 

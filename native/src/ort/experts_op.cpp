@@ -11,7 +11,7 @@ namespace nanoaccel::ort {
 namespace {
 
 // Inputs, in their order. All but x and the router's logits are initializers.
-enum Input : size_t { kX, kLogits, kGateUp, kDown = 6, kInputs = 10 };
+enum Input : size_t { kX, kLogits, kGateUp, kDown = 6, kGateUpFactors = 10, kDownFactors, kInputs };
 enum Part : size_t { kCodes, kScales, kZeros, kBias };  // of gate_up and down
 
 class ExpertsKernel {
@@ -24,8 +24,8 @@ class ExpertsKernel {
     source.inner = integer(api, info, "inner");
     source.bits = integer(api, info, "bits");
     source.group = integer(api, info, "block_size");
-    source.gate_up = projection(info, kGateUp);
-    source.down = projection(info, kDown);
+    source.gate_up = projection(info, kGateUp, kGateUpFactors);
+    source.down = projection(info, kDown, kDownFactors);
     top_k_ = integer(api, info, "top_k");
     unit_ = {real(api, info, "alpha"), real(api, info, "beta"), real(api, info, "limit")};
     const std::string problem = weights_.pack(source);
@@ -74,14 +74,19 @@ class ExpertsKernel {
     return {static_cast<const T*>(tensor.data), tensor.size()};
   }
 
-  ProjectionSource projection(const KernelInfo* info, size_t first) const {
+  ProjectionSource projection(const KernelInfo* info, size_t first, size_t factors) const {
     ProjectionSource source;
     source.codes = numbers<uint8_t>(info, first + kCodes, ElementType::kUint8);
     const Tensor scales = constant_tensor(api_, info, first + kScales, "the scales");
-    if (scales.type == ElementType::kFloat16) {
+    if (scales.type == ElementType::kUint8) {
+      source.exponents = numbers<uint8_t>(info, first + kScales, ElementType::kUint8);
+    } else if (scales.type == ElementType::kFloat16) {
       source.half_scales = numbers<uint16_t>(info, first + kScales, ElementType::kFloat16);
     } else {
       source.scales = numbers<float>(info, first + kScales, ElementType::kFloat);
+    }
+    if (is_given(api_, info, factors)) {
+      source.factors = numbers<float>(info, factors, ElementType::kFloat);
     }
     if (is_given(api_, info, first + kZeros)) {
       source.zeros = numbers<uint8_t>(info, first + kZeros, ElementType::kUint8);
@@ -114,7 +119,8 @@ constexpr Part part_of(size_t index) {
 }
 
 ElementType input_type(const CustomOp*, size_t index) {
-  if (index < kGateUp || part_of(index) == kBias) return ElementType::kFloat;
+  if (index < kGateUp || index >= kGateUpFactors || part_of(index) == kBias)
+    return ElementType::kFloat;
   return part_of(index) == kScales ? ElementType::kUndefined : ElementType::kUint8;
 }
 
@@ -125,7 +131,7 @@ constexpr CustomOp kExperts = [] {
   op.input_count = [](const CustomOp*) -> size_t { return kInputs; };
   op.destroy = [](void* kernel) { delete static_cast<ExpertsKernel*>(kernel); };
   op.input_presence = [](const CustomOp*, size_t index) {
-    const bool needed = index < kGateUp || part_of(index) <= kScales;
+    const bool needed = index < kGateUp || (index < kGateUpFactors && part_of(index) <= kScales);
     return needed ? Presence::kRequired : Presence::kOptional;
   };
   op.create = create;

@@ -17,6 +17,7 @@ void release(const Numbers<uint8_t>& codes, const Source& source) {
   release(codes);
   release(source.scales);
   release(source.half_scales);
+  release(source.exponents);
   release(source.zeros);
 }
 

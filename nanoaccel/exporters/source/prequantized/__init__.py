@@ -1,4 +1,4 @@
-"""Checkpoints that come quantized: GPTQ, AWQ, compressed-tensors and bitsandbytes.
+"""Checkpoints that come quantized: GPTQ, AWQ, compressed-tensors, bitsandbytes and MXFP4.
 
 Their files are read here; none of the packages that wrote them is needed. Where a layer's integers
 are 4-bit and lie on a plain grid they go into the graph as they are, so that what was paid for in

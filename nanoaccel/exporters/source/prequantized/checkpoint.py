@@ -11,13 +11,14 @@ from nanoaccel.errors import SourceError, UnsupportedModelError
 from nanoaccel.exporters.source.model_folder import read_config, read_json
 from nanoaccel.exporters.source.prequantized.keys import unknown_keys
 
-Method: TypeAlias = Literal["gptq", "awq", "compressed-tensors", "bitsandbytes"]
+Method: TypeAlias = Literal["gptq", "awq", "compressed-tensors", "bitsandbytes", "mxfp4"]
 
 _TITLES: dict[Method, str] = {
     "gptq": "GPTQ",
     "awq": "AWQ",
     "compressed-tensors": "compressed-tensors",
     "bitsandbytes": "bitsandbytes",
+    "mxfp4": "MXFP4",
 }
 _CONFIG = "quantization_config"
 # Where older quantizers wrote it, and which.
@@ -121,6 +122,8 @@ def _read(quantization: Mapping[str, Any]) -> Checkpoint:
         return _compressed_tensors(quantization)
     if method == "bitsandbytes" or (not method and quantization.get("load_in_4bit") is not None):
         return _bitsandbytes(quantization)
+    if method == "mxfp4":
+        return Checkpoint(method="mxfp4", format="mxfp4", bits=4, group_size=32)
     raise _unsupported(f"quantized with {method or 'an unnamed method'}")
 
 
@@ -191,5 +194,5 @@ def _unsupported(what: str) -> UnsupportedModelError:
     return UnsupportedModelError(
         f"The weights are {what}, which cannot be read",
         "Use the unquantized model, or one in GPTQ (2, 4 or 8 bits), AWQ (gemm), "
-        f"compressed-tensors ({', '.join(_COMPRESSED_FORMATS)}) or bitsandbytes",
+        f"compressed-tensors ({', '.join(_COMPRESSED_FORMATS)}), bitsandbytes or MXFP4",
     )

@@ -44,11 +44,13 @@ _BITSANDBYTES = (
     *("bnb_4bit_use_double_quant", "llm_int8_enable_fp32_cpu_offload"),
     *("llm_int8_has_fp16_weight", "llm_int8_skip_modules", "llm_int8_threshold"),
 )
+_MXFP4 = (*_SHARED, "dequantize")
 _KNOWN: Mapping[str, tuple[str, ...]] = {
     "gptq": _GPTQ,
     "awq": _AWQ,
     "compressed-tensors": _COMPRESSED_TENSORS,
     "bitsandbytes": _BITSANDBYTES,
+    "mxfp4": _MXFP4,
 }
 _GROUP = ("targets", "weights", "format")
 _WEIGHTS = (

@@ -14,6 +14,7 @@ from nanoaccel.exporters.source.prequantized.checkpoint import Checkpoint, Metho
 from nanoaccel.exporters.source.prequantized.compressed_tensors import COMPRESSED_TENSORS
 from nanoaccel.exporters.source.prequantized.gptq import GPTQ
 from nanoaccel.exporters.source.prequantized.layer import Format, Layer
+from nanoaccel.exporters.source.prequantized.mxfp4 import BLOCKS, dequantize_experts
 from nanoaccel.exporters.source.prequantized.packed import PackedWeight
 from nanoaccel.exporters.source.prequantized.tensor_files import TensorFiles, open_tensors
 
@@ -91,13 +92,14 @@ def _dequantize(
     """The model's tensors by name, and the weights that can stay packed by module name."""
     import torch
 
+    if checkpoint.method == "mxfp4":
+        if not any(name.endswith(BLOCKS) for name in tensors):
+            raise _plain(checkpoint)
+        return dequantize_experts(tensors, dtype), {}
     form = _FORMATS[checkpoint.method]
     layers = _layers(tensors, form)
     if not layers:
-        raise SourceError(
-            f"The weights are {checkpoint.describe()} by their config, and none of them is",
-            "Take the config.json that belongs to these weights",
-        )
+        raise _plain(checkpoint)
     of_layers = {f"{name}.{part}" for name, parts in layers.items() for part in parts}
     state = {name: tensors[name] for name in tensors if name not in of_layers}
     packed: dict[str, PackedWeight] = {}
@@ -109,6 +111,13 @@ def _dequantize(
             weight = weight.dequantize()
         state[f"{name}.weight"] = torch.from_numpy(weight).to(dtype)
     return state, packed
+
+
+def _plain(checkpoint: Checkpoint) -> SourceError:
+    return SourceError(
+        f"The weights are {checkpoint.describe()} by their config, and none of them is",
+        "Take the config.json that belongs to these weights",
+    )
 
 
 def _layers(tensors: TensorFiles, form: Format) -> dict[str, list[str]]:

@@ -22,6 +22,7 @@ std::string codes_problem(const FloatSource& s) {
   if (s.group < kTile || s.group % kTile != 0 || s.group > kMostInputs) {
     return "block_size is no multiple of 16";
   }
+  if (s.exponents.data != nullptr) return "exponents do not go with a float linear";
   const bool table = s.stored != Stored::kIntegers;
   if (table && (s.bits != 4 || s.inputs % s.group != 0)) return "block_size does not divide K";
   if (table && s.zeros.data != nullptr) return "zero points do not fit K, N and block_size";

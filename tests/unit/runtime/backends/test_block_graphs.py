@@ -41,13 +41,33 @@ def head_norms(layer: int, epsilons: tuple[float, float]) -> tuple[list[Any], li
     return nodes, [f"{names[0]}/packed", f"{names[1]}/packed", names[2]]
 
 
+def alibi() -> tuple[list[Any], dict[str, np.ndarray]]:
+    """A bias of scores by the distance between query and key, and what it is made of."""
+    node = onnx.helper.make_node
+    nodes = [
+        node("Range", ["i32_0", contract.TOTAL_LENGTH, "i32_1"], ["keys"]),
+        node("Cast", ["keys"], ["wide_keys"], to=7),
+        node("Unsqueeze", [contract.ROW_POSITIONS, "axes"], ["queries"]),
+        node("Sub", ["wide_keys", "queries"], ["distances"]),
+        node("Cast", ["distances"], [contract.ALIBI_DISTANCES], to=1),
+        node("Mul", ["slopes", contract.ALIBI_DISTANCES], ["bias"]),
+    ]
+    slopes = 0.5 ** np.arange(1, HEADS + 1, dtype=np.float32).reshape(1, HEADS, 1, 1)
+    constants = {"i32_0": np.array(0, np.int32), "i32_1": np.array(1, np.int32)}
+    return nodes, {**constants, "axes": np.array([1, 3]), "slopes": slopes}
+
+
 def packed_model(
-    layers: int = 2, epsilons: tuple[float, float] | None = None, **attributes: Any
+    layers: int = 2,
+    epsilons: tuple[float, float] | None = None,
+    slopes: bool = False,
+    **attributes: Any,
 ) -> Any:
     """Layers of attention over what an embedding gives, and logits.
 
     Args:
         epsilons: Of norms of the heads of queries and keys; None without these.
+        slopes: Whether positions are told by ALiBi, else by rotation.
         attributes: Of the attention.
     """
     random = np.random.default_rng(0)
@@ -64,6 +84,9 @@ def packed_model(
     ):
         stored[name] = np.array(value, np.int64)
     nodes = [node("Gather", ["table", "input_ids"], ["x0"], "/embed")]
+    if slopes:
+        more, constants = alibi()
+        nodes, stored = nodes + more, stored | constants
     shape = contract.cache_shape(KV_HEADS, SIZE)
     inputs = [
         info(name, TYPES[spec.dtype], spec.shape)
@@ -71,6 +94,7 @@ def packed_model(
         if spec.required or name == contract.ROW_POSITIONS
     ]
     outputs = [info(contract.LOGITS, 1, [1, "R", VOCABULARY])]
+    others = ["bias" if slopes else "", *[""] * 5]
     for layer in range(layers):
         pasts, presents = (
             [name(layer, kind) for kind in contract.CACHE_KINDS]
@@ -89,13 +113,13 @@ def packed_model(
             ),
             node(
                 "GroupQueryAttention",
-                [*padded, *[""] * (3 - len(padded)), *pasts, *rows, *[""] * 6, "query_seqlens"],
+                [*padded, *[""] * (3 - len(padded)), *pasts, *rows, *others, "query_seqlens"],
                 [f"attended{layer}", *presents],
                 f"/layers.{layer}/attention",
                 domain="com.microsoft",
                 num_heads=HEADS,
                 kv_num_heads=KV_HEADS,
-                do_rotary=1,
+                do_rotary=int(not slopes),
                 **attributes,
             ),
             node("GatherND", [f"attended{layer}", contract.TOKEN_MAP], [f"back{layer}"]),
@@ -136,6 +160,7 @@ def logits(graph: Path, **options: Any) -> list[np.ndarray]:
     "attributes",
     [
         *({}, {"scale": 0.3}, {"local_window_size": 20}, {"softcap": 4.0}),
+        *({"slopes": True}, {"slopes": True, "softcap": 4.0}),
         *({"rotary_interleaved": 1}, {"epsilons": (1e-2, 1e-2)}, {"epsilons": (1e-2, 1e-3)}),
     ],
     ids=str,
@@ -162,11 +187,9 @@ def test_blocks_hold_what_their_layout_says(tmp_path: Path) -> None:
         backend.close()
 
 
-@pytest.mark.parametrize("epsilons", [None, (1e-5, 1e-5)])
-def test_rewrite_gives_a_graph_over_blocks(
-    epsilons: tuple[float, float] | None, tmp_path: Path
-) -> None:
-    found = rewrite(save(packed_model(epsilons=epsilons), tmp_path), CacheType.F16)
+@pytest.mark.parametrize("made_with", [{}, {"epsilons": (1e-5, 1e-5)}, {"slopes": True}], ids=str)
+def test_rewrite_gives_a_graph_over_blocks(made_with: dict[str, Any], tmp_path: Path) -> None:
+    found = rewrite(save(packed_model(**made_with), tmp_path), CacheType.F16)
     assert found is not None
     assert found.blocks is not None
     graph = onnx.load_from_string(found.model).graph
@@ -199,6 +222,16 @@ def _bias(model: Any) -> None:
     _attention(model).input[10] = "table"
 
 
+def _other_slopes(model: Any) -> None:
+    nodes, constants = alibi()
+    for node in reversed(nodes):
+        model.graph.node.insert(0, node)
+    _attention(model).input[10] = "bias"
+    for name, value in constants.items():
+        value = value[:, :1] if name == "slopes" else value
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+
+
 def _without_gather(model: Any) -> None:
     _attention(model).input[0] = "x0"
 
@@ -214,7 +247,8 @@ def _odd_heads(model: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [_other_attribute, _bias, _without_gather, _second_reader, _odd_heads]
+    "change",
+    [_other_attribute, _bias, _other_slopes, _without_gather, _second_reader, _odd_heads],
 )
 def test_rewrite_leaves_attention_that_asks_for_more(
     change: Callable[[Any], None], tmp_path: Path

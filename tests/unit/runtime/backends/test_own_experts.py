@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.native_experts import Experts, random_experts
+from support.native_experts import Experts, expert_reference, random_experts
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -28,8 +28,12 @@ EXPERTS, HIDDEN, INNER = 6, 64, 96
 def tensors(layer: Experts) -> dict[str, np.ndarray]:
     """By the place of the input; gate_up's begin at 2, down's at 5."""
     found = {}
-    for first, zeros, matrices in ((2, 11, layer.gate_up), (5, 12, layer.down)):
+    for first, zeros, factors, matrices in ((2, 11, 15, layer.gate_up), (5, 12, 16, layer.down)):
         names = {"codes": first, "scales": first + 1, "bias": first + 2, "zeros": zeros}
+        if matrices[0].exponents is not None:
+            names["exponents"] = first + 1
+            each = [matrix.factor for matrix in matrices]
+            found[f"input_{factors}"] = np.array(each, np.float32)
         for name, place in names.items():
             if getattr(matrices[0], name) is not None:
                 whole = np.stack([getattr(matrix, name) for matrix in matrices])
@@ -39,9 +43,18 @@ def tensors(layer: Experts) -> dict[str, np.ndarray]:
     return found
 
 
+def tensor(name: str, array: np.ndarray) -> Any:
+    """An initializer; bytes of scales are exponents."""
+    if array.dtype == np.uint8 and name in ("input_3", "input_6"):
+        kind = onnx.TensorProto.FLOAT8E8M0
+        return onnx.helper.make_tensor(name, kind, array.shape, array.tobytes(), raw=True)
+    return onnx.numpy_helper.from_array(array, name)
+
+
 def save(folder: Path, layer: Experts, changed: dict[str, Any] | None = None) -> Path:
     """A graph of one QMoE over x and logits."""
     stored = tensors(layer)
+    mx = layer.down[0].exponents is not None
     attributes = {
         "k": layer.top_k,
         "activation_type": "swiglu",
@@ -52,39 +65,47 @@ def save(folder: Path, layer: Experts, changed: dict[str, Any] | None = None) ->
         "expert_weight_bits": layer.down[0].bits,
         "block_size": layer.down[0].group,
         "accuracy_level": 4,
+        "quant_type": "fp4" if mx else "int",
     }
     if np.isfinite(layer.limit):
         attributes["swiglu_limit"] = layer.limit
     attributes.update(changed or {})
     kept = {name: value for name, value in attributes.items() if value is not None}
-    inputs = [name if name in stored else "" for name in (f"input_{i}" for i in range(13))]
-    inputs[:2] = ["x", "logits"]
-    node = onnx.helper.make_node("QMoE", inputs, ["y"], "experts", domain="com.microsoft", **kept)
+    places = [name if name in stored else "" for name in (f"input_{i}" for i in range(17))]
+    places[:2] = ["x", "logits"]
+    node = onnx.helper.make_node("QMoE", places, ["y"], "experts", domain="com.microsoft", **kept)
     info = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
         [node],
         "sketch",
         [info("x", 1, [1, "T", HIDDEN]), info("logits", 1, ["T", EXPERTS])],
         [info("y", 1, [1, "T", HIDDEN])],
-        [onnx.numpy_helper.from_array(array, name) for name, array in stored.items()],
+        [tensor(name, array) for name, array in stored.items()],
     )
     sets = [onnx.helper.make_opsetid(*one) for one in (("", 22), ("com.microsoft", 1))]
-    model = onnx.helper.make_model(graph, opset_imports=sets, ir_version=10)
+    model = onnx.helper.make_model(graph, opset_imports=sets, ir_version=12)
     onnx.save(model, folder / "model.onnx")
     return folder / "model.onnx"
 
 
 def both(graph: Path, tokens: int) -> tuple[np.ndarray, np.ndarray]:
     """The outputs of own and of stock operators."""
+    return run(graph, OPERATORS, tokens), run(graph, STOCK, tokens)
+
+
+def inputs(tokens: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
-    feeds = {
+    return {
         "x": rng.normal(size=(1, tokens, HIDDEN)).astype(np.float32),
         "logits": rng.normal(size=(tokens, EXPERTS)).astype(np.float32),
     }
+
+
+def run(graph: Path, operators: Operators, tokens: int) -> np.ndarray:
     plan = plan_here(Workload(role="decode", threads=2))
-    graphs = ((OPERATORS, rewrite(graph)), (STOCK, None))
-    own, stock = (open_session(graph, plan, *pair).run(None, feeds)[0] for pair in graphs)
-    return own, stock
+    edited = None if operators is STOCK else rewrite(graph)
+    found: np.ndarray = open_session(graph, plan, operators, edited).run(None, inputs(tokens))[0]
+    return found
 
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -104,6 +125,35 @@ def test_experts_give_what_stock_experts_give(kind: str, tokens: int, tmp_path: 
     assert rewrite(graph) is not None
     own, stock = both(graph, tokens)
     assert np.abs(own - stock).max() <= 0.04 * np.abs(stock).max()
+
+
+@pytest.mark.parametrize("tokens", [1, 70])
+@pytest.mark.parametrize("half", [False, True])
+def test_experts_of_mxfp4_give_what_their_numbers_say(
+    half: bool, tokens: int, tmp_path: Path
+) -> None:
+    """ONNX Runtime's schema has them, and its CPU provider does not run them."""
+    kind = {"mx": True, "clipped": True, "bias": True, "half": half}
+    layer = random_experts(np.random.default_rng(0), EXPERTS, HIDDEN, INNER, **kind)
+    found = run(save(tmp_path, layer), OPERATORS, tokens)
+    feeds = inputs(tokens)
+    wanted, size = expert_reference(layer, feeds["x"][0], feeds["logits"])
+    assert np.median(np.abs(found[0] - wanted) / size) <= 1e-5
+    assert (np.abs(found[0] - wanted) <= 0.03 * size).all()
+
+
+LEFT_MX: dict[str, dict[str, Any]] = {
+    "other type": {"quant_type": "nvfp4"},
+    "integers": {"quant_type": "int"},
+    "other groups": {"block_size": 16},
+    "exact": {"accuracy_level": 1},
+}
+
+
+@pytest.mark.parametrize("name", LEFT_MX)
+def test_experts_of_another_float_are_left_as_they_are(name: str, tmp_path: Path) -> None:
+    layer = random_experts(np.random.default_rng(0), EXPERTS, HIDDEN, INNER, mx=True)
+    assert rewrite(save(tmp_path, layer, LEFT_MX[name])) is None
 
 
 LEFT = {

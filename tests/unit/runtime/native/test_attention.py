@@ -35,6 +35,7 @@ def layers(draw: st.DrawFn) -> Layer:
         window=draw(st.sampled_from([0, 0, 1, 5, 40, 200])),
         softcap=draw(st.sampled_from([0.0, 0.0, 5.0])),
         sinks=draw(st.booleans()),
+        slopes=draw(st.booleans()),
         norms=draw(st.booleans()),
     )
 

@@ -21,7 +21,8 @@ TOLERANCE = 1e-5  # of the magnitudes that are added
 @st.composite
 def layers(draw: st.DrawFn) -> Experts:
     """Layers of all shapes and kinds."""
-    group = draw(st.sampled_from([16, 32, 64]))
+    mx = draw(st.integers(0, 3)) == 0
+    group = 32 if mx else draw(st.sampled_from([16, 32, 64]))
     experts = draw(st.integers(1, 9))
     return random_experts(
         np.random.default_rng(draw(st.integers(0, 1 << 30))),
@@ -30,11 +31,12 @@ def layers(draw: st.DrawFn) -> Experts:
         group * draw(st.integers(1, 4)),
         top_k=draw(st.integers(1, experts)),
         clipped=draw(st.booleans()),
-        bits=draw(st.sampled_from([4, 8])),
+        bits=4 if mx else draw(st.sampled_from([4, 8])),
         group=group,
-        zeros=draw(st.booleans()),
+        zeros=not mx and draw(st.booleans()),
         half=draw(st.booleans()),
         bias=draw(st.booleans()),
+        mx=mx,
     )
 
 

@@ -26,21 +26,23 @@ TOLERANCE = 1e-5  # of the magnitudes that are added
 @st.composite
 def matrices(draw: st.DrawFn) -> Matrix:
     """Matrices of all shapes and kinds, their last group padded or not."""
-    group = draw(st.sampled_from([16, 32, 64, 128, 256]))
-    shared = draw(st.sampled_from([1, 2]))
+    mx = draw(st.integers(0, 3)) == 0
+    group = 32 if mx else draw(st.sampled_from([16, 32, 64, 128, 256]))
+    shared = 1 if mx else draw(st.sampled_from([1, 2]))
     groups = shared * draw(st.integers(1, 4))
     gated = draw(st.booleans())
     return random_matrix(
         np.random.default_rng(draw(st.integers(0, 1 << 30))),
         groups * group - draw(st.integers(0, group - 1)),
         draw(st.integers(1, 70)) * (2 if gated else 1),
-        bits=draw(st.sampled_from([4, 8])),
+        bits=4 if mx else draw(st.sampled_from([4, 8])),
         group=group,
-        zeros=draw(st.booleans()),
+        zeros=not mx and draw(st.booleans()),
         half=draw(st.booleans()),
         shared=shared,
         bias=draw(st.booleans()),
         gated=gated,
+        mx=mx,
     )
 
 
@@ -156,6 +158,17 @@ def test_linear_takes_tiny_numbers_as_zeros_and_keeps_infinite_ones_apart(path: 
     np.testing.assert_array_equal(found[2], PackedLinear(matrix).run(path, x[2:])[0])
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+def test_linear_is_the_same_bits_on_every_path_behind_what_is_no_number(bits: int) -> None:
+    """A NaN hides the largest number before it."""
+    matrix = random_matrix(np.random.default_rng(0), 64, 16, bits=bits, group=64, zeros=True)
+    x = np.ones((2, 64), np.float32)
+    x[:, 0], x[:, 16] = (3e38, -3e38), np.nan
+    first, *others = (PackedLinear(matrix).run(path, x) for path in PATHS)
+    for other in others:
+        np.testing.assert_array_equal(other.view(np.int32), first.view(np.int32))
+
+
 MALFORMED = {
     "codes do not fit": lambda m: m.with_(codes=m.codes[:, :-1]),
     "scales do not fit": lambda m: m.with_(scales=m.scales[:, :-1]),
@@ -175,3 +188,36 @@ def test_linear_refuses_tensors_that_do_not_fit(message: str) -> None:
     matrix = random_matrix(np.random.default_rng(0), 128, 32)
     with pytest.raises(ValueError, match=message):
         PackedLinear(MALFORMED[message](matrix))
+
+
+EXPONENTS = np.full((32, 4), 120, np.uint8)
+MALFORMED_MX = {
+    "exponents go with codes of 4 bits in groups of 32": {
+        "group": 64,
+        "exponents": EXPONENTS[:, :2],
+    },
+    "scales do not fit": {"exponents": EXPONENTS[:, :3]},
+    "zero points do not go": {"zeros": np.zeros((32, 2), np.uint8)},
+    "scales are not finite": {"exponents": EXPONENTS + 135},
+}
+
+
+@pytest.mark.parametrize("message", MALFORMED_MX)
+def test_linear_refuses_exponents_that_do_not_fit(message: str) -> None:
+    matrix = random_matrix(np.random.default_rng(0), 128, 32, mx=True)
+    with pytest.raises(ValueError, match=message):
+        PackedLinear(matrix.with_(**MALFORMED_MX[message]))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_linear_multiplies_every_number_of_mxfp4(path: str) -> None:
+    """Each code, with exponents from the least to the largest, exactly."""
+    codes = np.arange(16, dtype=np.uint8).repeat(16)[:, None, None] | np.zeros((1, 1, 16), np.uint8)
+    exponents = np.linspace(0, 254, 256).astype(np.uint8)[:, None]
+    matrix = random_matrix(np.random.default_rng(0), 32, 256, mx=True)
+    matrix = matrix.with_(codes=codes, exponents=exponents)
+    x = np.zeros((1, 32), np.float32)
+    x[0, 0] = 127
+    found = PackedLinear(matrix).run(path, x / 2**12)
+    wanted, _ = reference(matrix, x / 2**12)
+    np.testing.assert_array_equal(found, wanted.astype(np.float32))

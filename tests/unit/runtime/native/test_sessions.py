@@ -94,13 +94,42 @@ def attention() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         "block_ids": np.array([2, 1], np.int32),
         "block_begins": np.array([0, 1, 2], np.int32),
     }
-    stored = {"cosines": rng.random((64, 8), np.float32), "sines": rng.random((64, 8), np.float32)}
+    stored = {
+        **{name: rng.random((64, 8), np.float32) for name in ("cosines", "sines")},
+        "sinks": rng.random(2, np.float32),
+        **{name: rng.random(16, np.float32) for name in ("query_norm", "key_norm")},
+        "slopes": rng.random((1, 2, 1, 1), np.float32),
+    }
     attributes = {"num_heads": 2, "kv_num_heads": 1, "head_size": 16, "block_size": 32}
     more = {"cache_type": 1, "cache_offset": 0, "window": 0, "interleaved": 0, "scores": 0}
     return inputs, stored, attributes | more | {"scale": 0.25, "softcap": 0.0, **FLOATS}
 
 
-CASES = {"Linear": (linear, (3, 20)), "PagedAttention": (attention, (5, 32))}
+def experts() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The same of three experts in MXFP4, of 64 to 32 to 64, for five tokens."""
+    rng = np.random.default_rng(0)
+    inputs = {"x": rng.random((5, 64), np.float32), "logits": rng.random((5, 3), np.float32)}
+    stored = {
+        "codes": rng.integers(0, 256, (3, 64, 32), np.uint8),
+        "exponents": rng.integers(110, 120, (3, 64, 2), np.uint8),
+        "zeros": None,
+        "bias": rng.random((3, 64), np.float32),
+        "down": rng.integers(0, 256, (3, 64, 16), np.uint8),
+        "down_exponents": rng.integers(110, 120, (3, 64, 1), np.uint8),
+        "down_zeros": None,
+        "down_bias": rng.random((3, 64), np.float32),
+        "factors": rng.random(3, np.float32),
+        "down_factors": rng.random(3, np.float32),
+    }
+    sizes = {"experts": 3, "hidden": 64, "inner": 32, "top_k": 2, "bits": 4, "block_size": 32}
+    return inputs, stored, {**sizes, "alpha": 1.7, "beta": 1.0, "limit": 7.0}
+
+
+CASES = {
+    "Linear": (linear, (3, 20)),
+    "PagedAttention": (attention, (5, 32)),
+    "Experts": (experts, (5, 64)),
+}
 
 
 @pytest.mark.parametrize("kind", CASES)
@@ -136,7 +165,8 @@ def test_operators_refuse_other_tensors(kind: str, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([*inputs, *stored]))
     where = inputs if name in inputs else stored
     sizes = data.draw(st.lists(st.integers(0, 40), max_size=3))
-    type_ = data.draw(st.just(where[name].dtype) | TYPES)
+    was = np.dtype(np.uint8) if where[name] is None else where[name].dtype
+    type_ = data.draw(st.just(was) | TYPES)
     where[name] = data.draw(st.none() | st.just(np.ones(sizes, type_)))
     found = run(kind, inputs, stored, attributes)
     assert isinstance(found, str) or found.ndim > 0 or found.shape == shape

@@ -123,7 +123,15 @@ class Model:
     inputs: dict[str, bytes]
     outputs: dict[str, bytes]
     _before: bytes
+    _stored: dict[str, bytes]
     _around: bytes
+
+    def retype(self, name: str, type_: int) -> None:
+        """Take the bytes of an initializer for numbers of another type of their size."""
+        message = bytearray()
+        for number, value in wire.fields(memoryview(self._stored[name])):
+            message += _field(number, type_ if number == _DATA_TYPE else value)
+        self._stored[name] = bytes(message)
 
     def write(self, domains: Mapping[str, int]) -> bytes:
         """The model with its nodes as they are now.
@@ -142,7 +150,8 @@ class Model:
         )
         ends = [wire.bytes_field(_INPUT, message) for message in self.inputs.values()]
         ends += [wire.bytes_field(_OUTPUT, message) for message in self.outputs.values()]
-        graph = b"".join([nodes, self._around, *ends])
+        stored = (wire.bytes_field(_INITIALIZER, message) for message in self._stored.values())
+        graph = b"".join([nodes, *stored, self._around, *ends])
         return self._before + sets + wire.bytes_field(_GRAPH, graph)
 
 
@@ -158,7 +167,7 @@ def read_model(data: bytes) -> Model:
             graph = value
         else:
             before += _field(number, value)
-    nodes, initializers, around = [], {}, bytearray()
+    nodes, initializers, stored, around = [], {}, {}, bytearray()
     ends: dict[int, dict[str, bytes]] = {_INPUT: {}, _OUTPUT: {}}
     for number, value in wire.fields(graph):
         if number == _NODE and isinstance(value, memoryview):
@@ -169,12 +178,15 @@ def read_model(data: bytes) -> Model:
         if number in ends and isinstance(value, memoryview):
             ends[number][_name(value, _INFO_NAME)] = bytes(value)
             continue
-        around += _field(number, value)
         if number == _INITIALIZER and isinstance(value, memoryview):
             name, tensor = _tensor(value)
             initializers[name] = tensor
+            stored[name] = bytes(value)
+            continue
+        around += _field(number, value)
     _check_order(nodes)
-    return Model(nodes, initializers, ends[_INPUT], ends[_OUTPUT], bytes(before), bytes(around))
+    named = (ends[_INPUT], ends[_OUTPUT])
+    return Model(nodes, initializers, *named, bytes(before), stored, bytes(around))
 
 
 def integer_attribute(name: str, value: int) -> bytes:
@@ -216,7 +228,7 @@ def without_unused(nodes: Sequence[Node], outputs: Iterable[str]) -> list[Node]:
 
 
 def _field(number: int, value: int | memoryview) -> bytes:
-    """A field as it was: models and graphs have integers and bytes alone."""
+    """A field as it was: models, graphs and stored integers have integers and bytes alone."""
     if isinstance(value, int):
         return wire.integer_field(number, value)
     return wire.bytes_field(number, value)

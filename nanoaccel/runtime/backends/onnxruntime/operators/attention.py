@@ -12,6 +12,8 @@ cached or new
   sinks         f32 [heads], scores without a value; or none
   query_norm    f32 [size], weights of an RMSNorm of each head before it is rotated; likewise
                 key_norm; or none
+  slopes        f32, [heads] numbers of any shape: a score falls by so much for each token between
+                query and key (ALiBi); or none
 gives
   attended      f32 [..., T, heads * size]
   scores        f64 [S], attention that tokens draw from all heads; or none
@@ -234,6 +236,9 @@ def _paged(node: Node, model: Model, wiring: Wiring) -> _Paged | None:
         weights = [norms[0].weight, norms[1].weight]
     else:
         weights = []
+    slopes = _slopes(node.input(_Stock.BIAS), heads, model, wiring)
+    if slopes is None:
+        return None
     rotates = node.integer("do_rotary", 0) == 1
     tables = [node.input(i) if rotates else "" for i in (_Stock.COSINES, _Stock.SINES)]
     window = node.integer("local_window_size", _EVERYTHING) or 0
@@ -252,7 +257,7 @@ def _paged(node: Node, model: Model, wiring: Wiring) -> _Paged | None:
     inputs = [
         *_unsplit(sources, wiring),
         *(CACHE, *BLOCK_INPUTS),
-        *(*tables, node.input(_Stock.SINKS), *weights),
+        *(*tables, node.input(_Stock.SINKS), *(weights or ("", "")), slopes),
     ]
     make: dict[str, bytes] = {name: integer_attribute(name, n) for name, n in integers.items()}
     make |= {name: float_attribute(name, n) for name, n in reals.items()}
@@ -284,6 +289,17 @@ def _norm(name: str, size: int, model: Model, wiring: Wiring) -> _Norm | None:
     return _Norm(name, weight, norm.real("epsilon", _EPSILON))
 
 
+def _slopes(bias: str, heads: int, model: Model, wiring: Wiring) -> str | None:
+    """The slopes of ALiBi that a bias of scores is made of; None where it is another bias."""
+    if not bias:
+        return ""
+    product = wiring.maker(bias)
+    if product is None or product.kind != "Mul" or contract.ALIBI_DISTANCES not in product.inputs:
+        return None
+    (slopes,) = {*product.inputs} - {contract.ALIBI_DISTANCES} or {""}
+    return slopes if model.initializers.get(slopes) == Tensor(FLOAT, (1, heads, 1, 1)) else None
+
+
 def _unsplit(sources: list[str], wiring: Wiring) -> list[str]:
     """Queries, keys and values as the Split that they come from read them, where it is one."""
     split = wiring.maker(sources[0])
@@ -294,7 +310,7 @@ def _unsplit(sources: list[str], wiring: Wiring) -> list[str]:
 
 def _is_plain(node: Node) -> bool:
     """Whether a stock node asks for nothing that the operator does not know."""
-    left_out = (_Stock.BIAS, _Stock.KEY_SCALES, _Stock.VALUE_SCALES)
+    left_out = (_Stock.KEY_SCALES, _Stock.VALUE_SCALES)
     others = node.attributes.keys() - _KNOWN
     return not any(map(node.input, left_out)) and not any(map(node.integer, others))
 

@@ -5,10 +5,13 @@ Experts (domain nanoaccel)
   logits    f32 [tokens, experts], of the router
   codes     u8 [experts, 2 * inner, hidden * bits / 8], initializer: gate_up, whose rows are gate 0,
             up 0, gate 1, up 1, ...
-  scales    f16 or f32 [experts, 2 * inner, groups], initializer
+  scales    f16 or f32 [experts, 2 * inner, groups], initializer; or u8, exponents of MXFP4,
+            whose codes of 4 bits stand for E2M1 numbers, in groups of 32
   zeros     u8 [experts, 2 * inner, (groups + 1) / 2], with 8 bits as scales, initializer; or none
   bias      f32 [experts, 2 * inner], initializer; or none
   codes, scales, zeros, bias: the same of down, [experts, hidden, inner * bits / 8]
+  factors   f32 [experts], initializer: what exponents of gate_up are multiplied with; or none
+  factors   the same of down
 attributes experts, hidden, inner, top_k, bits, block_size, alpha, beta, limit
 
 Each token goes to the ``top_k`` experts of its largest logits, whose softmax weighs what they give:
@@ -31,6 +34,7 @@ from nanoaccel.runtime.backends.onnxruntime.graph.model import (
 from nanoaccel.runtime.backends.onnxruntime.operators.linear import (
     DOMAIN,
     FLOAT,
+    FLOAT8E8M0,
     FLOAT16,
     INT8_ACTIVATIONS,
     UINT8,
@@ -38,6 +42,7 @@ from nanoaccel.runtime.backends.onnxruntime.operators.linear import (
 
 _KIND, _STOCK = "Experts", "QMoE"
 _MOST_GROUP, _LEAST_GROUP = 256, 16
+_MX, _MX_GROUP = "fp4", 32  # QMoE's word for MXFP4
 
 
 class _Stock(IntEnum):
@@ -49,9 +54,12 @@ class _Stock(IntEnum):
     DOWN = 5
     GATE_UP_ZEROS = 11
     DOWN_ZEROS = 12
+    GATE_UP_FACTORS = 15
+    DOWN_FACTORS = 16
 
 
-_OTHER_INPUTS = (8, 9, 10, 13, 14, 15, 16)  # a third linear, other weights of experts, other types
+_OTHER_INPUTS = (8, 9, 10, 13, 14, 17, 18, 19, 20)  # a third linear, other weights of experts
+_FACTORS = (_Stock.GATE_UP_FACTORS, _Stock.DOWN_FACTORS)
 # Attributes that must be as these, or as QMoE has them by default.
 _REQUIRED = {
     "accuracy_level": INT8_ACTIVATIONS,
@@ -70,6 +78,7 @@ class _Sizes:
     inner: int
     bits: int
     group: int
+    mx: bool
 
 
 def experts_of(node: Node, model: Model) -> Node | None:
@@ -100,12 +109,19 @@ def experts_of(node: Node, model: Model) -> Node | None:
     attributes = {name: integer_attribute(name, value) for name, value in integers.items()}
     attributes |= {name: float_attribute(name, value) for name, value in reals.items()}
     inputs = [node.input(_Stock.X), node.input(_Stock.LOGITS), *gate_up, *down]
+    inputs += map(node.input, _FACTORS)
+    if sizes.mx:  # custom operators take no tensors of that type
+        for place in (_Stock.GATE_UP, _Stock.DOWN):
+            model.retype(node.input(place + 1), UINT8)
     return Node(_KIND, inputs, list(node.outputs), node.name, DOMAIN, attributes)
 
 
 def _is_known(node: Node) -> bool:
     """Whether a QMoE asks for nothing that the operator does not know."""
-    if any(map(node.input, _OTHER_INPUTS)) or node.text("quant_type", "int") != "int":
+    mx = node.text("quant_type", "int") == _MX
+    if any(map(node.input, _OTHER_INPUTS if mx else (*_OTHER_INPUTS, *_FACTORS))):
+        return False
+    if not mx and node.text("quant_type", "int") != "int":
         return False
     if node.text("activation_type", "relu") != "swiglu" or any(map(node.integer, _ZERO)):
         return False
@@ -118,13 +134,20 @@ def _is_known(node: Node) -> bool:
 
 def _sizes(node: Node, model: Model) -> _Sizes | None:
     gate_up = model.initializers.get(node.input(_Stock.GATE_UP))
+    mx = node.text("quant_type", "int") == _MX
     bits, group = node.integer("expert_weight_bits", 4), node.integer("block_size")
+    if mx and (bits != 4 or group not in (None, 0, _MX_GROUP)):
+        return None
+    group = _MX_GROUP if mx else group
     if gate_up is None or len(gate_up.shape) != 3 or bits not in (4, 8):
         return None
     if group is None or group & (group - 1) or not _LEAST_GROUP <= group <= _MOST_GROUP:
         return None
     experts, rows, octets = gate_up.shape
-    return _Sizes(experts, octets * 8 // bits, rows // 2, bits, group)
+    factors = [node.input(place) for place in _FACTORS]
+    if any(name and model.initializers.get(name) != Tensor(FLOAT, (experts,)) for name in factors):
+        return None
+    return _Sizes(experts, octets * 8 // bits, rows // 2, bits, group, mx)
 
 
 def _stored(
@@ -136,7 +159,8 @@ def _stored(
     groups, octets = columns // sizes.group, sizes.bits * columns // 8
     packed = (groups + 1) // 2 if sizes.bits == 4 else groups
     names = [node.input(index) for index in (first, first + 1, zeros, first + 2)]
-    types: tuple[tuple[int, ...], ...] = ((UINT8,), (FLOAT, FLOAT16), (UINT8,), (FLOAT,))
+    scales = (FLOAT8E8M0,) if sizes.mx else (FLOAT, FLOAT16)
+    types: tuple[tuple[int, ...], ...] = ((UINT8,), scales, (UINT8,), (FLOAT,))
     shapes = (
         (sizes.experts, rows, octets),
         (sizes.experts, rows, groups),

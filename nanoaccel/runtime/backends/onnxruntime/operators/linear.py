@@ -30,7 +30,7 @@ from nanoaccel.runtime.backends.onnxruntime.operators.wiring import Wiring
 DOMAIN, VERSION = "nanoaccel", 1
 FLOAT, UINT8, FLOAT16 = 1, 2, 10  # types of tensors, as ONNX numbers them
 LINEAR, FLOAT_LINEAR = "Linear", "FloatLinear"
-BFLOAT16 = 16
+BFLOAT16, FLOAT8E8M0 = 16, 24
 _STOCK = "MatMulNBits"
 INT8_ACTIVATIONS = 4  # an accuracy_level
 INTEGERS, NF4, FP4 = 3, 4, 5  # kinds of codes, as FloatLinear numbers them

@@ -205,10 +205,11 @@ class Engine:
         self._progress.tell_places(self.scheduler.waiting(), now, waiting)
         return chunks
 
-    def _has_room(self, request: Request, length: int) -> bool:
-        """Whether the cache has room for a request's first so many tokens."""
+    def _has_room(self, request: Request, length: int, drafts: int) -> bool:
+        """Whether the cache has room for a request's first so many tokens, the last ones drafts."""
         with self.lock:
-            return request.finish_reason is None and self.runner.cache.allocate(request.id, length)
+            live = request.finish_reason is None
+            return live and self.runner.cache.allocate(request.id, length, drafts)
 
     def _show(self, chunks: list[ScheduledTokens], result: StepResult) -> None:
         """Let drafters see what was computed for tokens that are part of a text."""

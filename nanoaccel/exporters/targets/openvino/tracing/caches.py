@@ -112,7 +112,9 @@ def find_cached(model: PreTrainedModel) -> CachedTensors:
 
 def _name(first: str, number: int, word: str) -> str:
     """As optimum-intel names them."""
-    return f"past_key_values.{number}.{word}" if first == "key" else f"{STATES}.past.{word}.{number}"
+    if first == "key":
+        return f"past_key_values.{number}.{word}"
+    return f"{STATES}.past.{word}.{number}"
 
 
 def _held(layer: Any, fields: dict[str, str]) -> Iterator[tuple[str, tuple[int, ...]]]:

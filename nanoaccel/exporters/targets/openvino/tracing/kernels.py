@@ -20,32 +20,29 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@torch.library.custom_op("nanoaccel::gated_delta", mutates_args=())
-def _gated_delta_loop(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    gate: torch.Tensor,
-    beta: torch.Tensor,
-    state: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What ``loops.gated_delta`` computes; here only its sizes, for the tracer."""
-    return torch.zeros_like(value), torch.zeros_like(state)
+# What ``loops`` converts, by the index of what is of the size of the output, and of the state.
+_LOOPS = {
+    "nanoaccel::gated_delta": ("Tensor q, Tensor k, Tensor v, Tensor g, Tensor b, Tensor s", 2, 5),
+    "nanoaccel::selective_scan": (
+        "Tensor a, Tensor dt, Tensor b, Tensor x, Tensor c, Tensor s, int heads, int times",
+        3,
+        5,
+    ),
+}
 
 
-@torch.library.custom_op("nanoaccel::selective_scan", mutates_args=())
-def _selective_scan_loop(
-    decay: torch.Tensor,
-    step: torch.Tensor,
-    inward: torch.Tensor,
-    x: torch.Tensor,
-    outward: torch.Tensor,
-    state: torch.Tensor,
-    heads: int,
-    heads_in_group: int,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What ``loops.selective_scan`` computes; here only its sizes, for the tracer."""
-    return torch.zeros_like(x), torch.zeros_like(state)
+def _define_loops() -> None:
+    """Tell torch of the loops: for the tracer, which knows their sizes alone."""
+    for name, (arguments, out, state) in _LOOPS.items():
+
+        def empty(*values: Any, at: tuple[int, int] = (out, state)) -> tuple[Tensor, Tensor]:
+            return torch.zeros_like(values[at[0]]), torch.zeros_like(values[at[1]])
+
+        torch.library.define(name, f"({arguments}) -> (Tensor, Tensor)")
+        torch.library.impl(name, "default", empty)
+
+
+_define_loops()
 
 
 def gated_delta(
@@ -156,6 +153,9 @@ def causal_convolution(
     return out if activation is None else ACT2FN[activation](out)
 
 
+# The recurrence of the first Mamba, whose state decays by channel: OpenVINO does not page it.
+_OTHER = ("mamba_selective_scan", "mamba_inner_fn")
+
 KERNELS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "torch_chunk_gated_delta_rule": gated_delta,
@@ -163,6 +163,18 @@ KERNELS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         "causal_conv1d_fn": causal_convolution,
     }
 )
+
+
+def computes_recurrence(module: str) -> bool:
+    """Whether the code of a model has what its recurrent layers call, in a form that is known.
+
+    Args:
+        module: Name of the Python module that defines it.
+    """
+    home = sys.modules[module]
+    if hasattr(home, "causal_conv1d_fn") and not any(hasattr(home, name) for name in _OTHER):
+        return True
+    return hasattr(home, "torch_chunk_gated_delta_rule") or hasattr(home, "mamba2_chunk_scan")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class StateLayer(LinearAttentionLayer):
+class StateLayer(LinearAttentionLayer):  # type: ignore[misc]
     """States that a graph gives, and that are replaced, not written to.
 
     Args:
@@ -41,7 +41,7 @@ class StateLayer(LinearAttentionLayer):
         return recurrent_states
 
 
-class KeyLayer(DynamicLayer):
+class KeyLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values of all tokens.
 
     Args:

@@ -118,10 +118,14 @@ def test_text_is_the_same_after_preemption_and_eviction(case: Case, speculation:
     assert counters.evictions > 0
 
 
-def test_text_is_the_same_with_draft_tokens(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("every", [True, False], ids=["all states", "two states"])
+def test_text_is_the_same_with_draft_tokens(
+    case: Case, every: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly, "keeps_every_state", lambda *_: every)
     monkeypatch.setattr(assembly, "Controller", lambda _, pad: Always(pad))
     for way in WAYS:
-        with case.open(speculation="ngram") as llm:
+        with case.open(speculation="ngram", corpus_tokens=10_000) as llm:
             assert write(llm, way) == case.alone[way]
             assert write(llm, way) == case.alone[way]
             found = llm.counters().speculation

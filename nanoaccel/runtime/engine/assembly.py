@@ -16,6 +16,7 @@ from nanoaccel.runtime.engine.thread import EngineThread
 from nanoaccel.runtime.execution.loader import LoadedModel
 from nanoaccel.runtime.execution.pass_timing import measure_verification
 from nanoaccel.runtime.execution.runner import ModelRunner
+from nanoaccel.runtime.execution.state_timing import keeps_every_state
 from nanoaccel.runtime.kv import DiskTier
 from nanoaccel.runtime.scheduling.scheduler import Scheduler
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
@@ -86,8 +87,13 @@ def _make_runner(
     policy = EVICTION_POLICIES.resolve(config.eviction_policy)()
     backend, times = model.backend, model.times
     tier, state_tier = (*tiers, None, None)[:2]
+    drafts = model.shape.num_states > 0 and config.speculation != "off"
     cache = model.shape.new_cache(
-        policy=policy, tier=tier, state_tier=state_tier, sharing=config.prefix_cache
+        policy=policy,
+        tier=tier,
+        state_tier=state_tier,
+        every_state=not drafts or keeps_every_state(model, cache_folder()),
+        sharing=config.prefix_cache,
     )
     return ModelRunner(
         backend=backend,

@@ -242,7 +242,8 @@ class Engine:
             written = self.verify(chunk, logits, now, savings) if chunk.samples else []
             if chunk.completes and not chunk.samples:
                 written.append(request.finish("length", now))
-            self.runner.cache.commit(request.id, request.tokens(0, request.num_computed))
+            tokens = request.tokens(0, request.num_computed)
+            request.go_on_from(self.runner.cache.commit(request.id, tokens))
             if chunk.drafts:
                 self.runner.cache.trim(request.id, request.num_cached)
             if request.eviction is not None and request.finish_reason is None:

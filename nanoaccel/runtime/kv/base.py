@@ -108,7 +108,7 @@ class KVCache(Protocol):
             False when too little can be had; what was allocated before stays.
         """
 
-    def commit(self, sequence: int, tokens: Int64Array) -> None:
+    def commit(self, sequence: int, tokens: Int64Array) -> int:
         """Take what a pass computed: let the blocks that are full by now be found by others.
 
         Ask for ``block_ids`` again afterwards.
@@ -116,6 +116,10 @@ class KVCache(Protocol):
         Args:
             sequence: The sequence; one that has dropped blocks shares no more of them.
             tokens: i64[n], its computed and verified tokens from its start.
+
+        Returns:
+            How many of them it goes on from: all, but for accepted draft tokens of a model with
+            recurrent states, when none was kept behind the last of them.
         """
 
     def block_ids(self, sequence: int, length: int, out: Int32Array) -> int:

@@ -33,6 +33,7 @@ class PagedCache:
         block_size: Tokens in a block.
         num_states: Recurrent states that it has allocated; 0 for a model without.
         state_interval: Tokens between two snapshots of a prompt, a multiple of the block size.
+        every_state: Whether a state is kept behind each draft token.
         policy: Chooses the cached block that goes first; least recently used by default.
         tier: Where blocks go that nobody owns, and come back from.
         state_tier: The same for snapshots.
@@ -46,6 +47,7 @@ class PagedCache:
         *,
         num_states: int = 0,
         state_interval: int = 0,
+        every_state: bool = True,
         policy: EvictionPolicy | None = None,
         tier: BlockTier | None = None,
         state_tier: BlockTier | None = None,
@@ -64,7 +66,12 @@ class PagedCache:
         self._states: RecurrentStates | None = None
         if num_states > 0:
             self._states = RecurrentStates(
-                num_states, block_size, state_interval, sharing=sharing, tier=state_tier
+                num_states,
+                block_size,
+                state_interval,
+                every=every_state,
+                sharing=sharing,
+                tier=state_tier,
             )
 
     @property
@@ -142,7 +149,7 @@ class PagedCache:
             table.append(self._take(missing))
         return True
 
-    def commit(self, sequence: int, tokens: Int64Array) -> None:
+    def commit(self, sequence: int, tokens: Int64Array) -> int:
         """Share the blocks that are full by now, and go on from the state behind the tokens.
 
         When another sequence has computed the same block meanwhile, this one takes the other's
@@ -151,11 +158,19 @@ class PagedCache:
         Args:
             sequence: The sequence; one that has dropped blocks shares no more of them.
             tokens: i64[n], its computed and verified tokens from its start.
+
+        Returns:
+            As ``KVCache``.
         """
         table = self._tables[sequence]
-        self._share_full(table, tokens)
-        if self._states is not None:
-            self._states.commit(sequence, len(tokens) - table.num_dropped, table.nodes)
+        if self._states is None:
+            self._share_full(table, tokens)
+            return len(tokens)
+        dropped = table.num_dropped
+        length = dropped + self._states.kept_length(sequence, len(tokens) - dropped)
+        self._share_full(table, tokens[:length])
+        self._states.commit(sequence, length - dropped, table.nodes)
+        return length
 
     def _share_full(self, table: BlockTable, tokens: Int64Array) -> None:
         if not self._sharing:

@@ -38,6 +38,7 @@ class CacheShape:
         policy: EvictionPolicy | None = None,
         tier: BlockTier | None = None,
         state_tier: BlockTier | None = None,
+        every_state: bool = True,
         sharing: bool = True,
     ) -> PagedCache:
         """An empty cache; arguments as for ``PagedCache``."""
@@ -46,6 +47,7 @@ class CacheShape:
             self.block_size,
             num_states=self.num_states,
             state_interval=self.state_interval,
+            every_state=every_state,
             policy=policy,
             tier=tier,
             state_tier=state_tier,

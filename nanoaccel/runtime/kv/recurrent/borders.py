@@ -28,8 +28,8 @@ class Kept:
         return [*range(first, self.end, self.interval), self.end]
 
     def cut(self, end: int) -> Kept:
-        """Of a pass over fewer tokens, when a state is kept behind each."""
-        assert self.interval == 1
+        """Of a pass over fewer tokens; which of its states are kept stays as it was."""
+        assert end in self.lengths
         return Kept(self.begin, end, self.interval, self.offset)
 
 
@@ -60,10 +60,15 @@ def at_borders(begin: int, end: int, last: int, interval: int) -> Kept:
     return Kept(begin, end, interval, interval - (first - begin))
 
 
+def around(begin: int, middle: int, end: int) -> Kept:
+    """A length in the pass, and the end."""
+    wide = max(middle - begin, end - middle)
+    return Kept(begin, end, wide, wide - (middle - begin))
+
+
 def at_last_border(begin: int, end: int, last: int, interval: int) -> Kept:
     """The last of these borders in the pass, and the end: for want of room for more."""
     reached = last - max(0, -(-(last - end) // interval)) * interval
     if not begin < reached < end:
         return at_end(begin, end)
-    wide = max(reached - begin, end - reached)
-    return Kept(begin, end, wide, wide - (reached - begin))
+    return around(begin, reached, end)

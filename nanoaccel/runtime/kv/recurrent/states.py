@@ -10,6 +10,7 @@ from nanoaccel.runtime.kv.block_pool import BlockId
 from nanoaccel.runtime.kv.prefix_cache import PrefixNode
 from nanoaccel.runtime.kv.recurrent.borders import (
     Kept,
+    around,
     at_borders,
     at_end,
     at_last_border,
@@ -50,7 +51,9 @@ class RecurrentStates:
     A pass reads one state of a sequence and writes others, never over the one that it read: it can
     be run again, and what is refused of it is forgotten by going on from another. With draft tokens
     it leaves a state behind each token, and the one behind the last accepted token is the next to
-    be read. Nothing is copied.
+    be read. Nothing is copied. Where writing states takes longer than computing tokens again, it
+    leaves one before the draft tokens and one behind them: when some of them are refused, those
+    before are computed again with the next token.
 
     Snapshots are states behind full blocks that can be found again. They are taken at the last full
     block of a prompt, every ``interval`` tokens before it, and at full blocks while a text is
@@ -63,6 +66,7 @@ class RecurrentStates:
         num_states: Slots of the backend, 2 or more.
         block_size: Tokens in a block.
         interval: Tokens between two snapshots of a prompt, a multiple of the block size.
+        every: Whether a state is kept behind each draft token.
         sharing: Whether snapshots are taken.
         tier: Where snapshots go, and come back from.
     """
@@ -73,6 +77,7 @@ class RecurrentStates:
         block_size: int,
         interval: int,
         *,
+        every: bool,
         sharing: bool,
         tier: BlockTier | None = None,
     ) -> None:
@@ -80,6 +85,7 @@ class RecurrentStates:
         self.num_states = num_states
         self._block_size = block_size
         self._interval = interval
+        self._every = every
         self._sharing = sharing
         self._tier = tier
         self._slots = StateSlots(num_states)
@@ -131,14 +137,17 @@ class RecurrentStates:
             drafts: How many of them are draft tokens.
 
         Returns:
-            False, with nothing changed, when there is no room for a state behind each token of a
-            pass with draft tokens.
+            False, with nothing changed, when there is no room for the states of a pass with draft
+            tokens, or it would leave no snapshot of a prompt.
         """
         held = self._held.setdefault(sequence, _Held())
         room = self.num_free + len(held.pending) - (len(self._held) - 1)
-        kept = self._each(held, length, room) if drafts > 0 else self._few(held, length, room)
-        if kept is None:
-            return False
+        if drafts == 0:
+            kept = self._few(held, length, room)
+        else:
+            kept = self._checked(held.length, length - drafts, length)
+            if len(kept.lengths) > room or (self._sharing and held.length < held.border):
+                return False
         self._forget_pending(held)
         held.kept = kept
         held.pending = [self._take() for _ in kept.lengths]
@@ -152,12 +161,18 @@ class RecurrentStates:
         written = held.pending[: len(kept.lengths)]
         return StateSteps((held.state, *written), kept.interval, kept.offset)
 
+    def kept_length(self, sequence: int, length: int) -> int:
+        """The last length up to ``length`` behind which the pass of a sequence kept its state."""
+        kept = self._held[sequence].kept
+        assert kept is not None, "a pass was taken twice"
+        return max(one for one in kept.lengths if one <= length)
+
     def commit(self, sequence: int, length: int, nodes: Sequence[PrefixNode]) -> None:
         """Go on from the state behind the first ``length`` tokens.
 
         Args:
             sequence: The sequence, whose pass is done.
-            length: Its tokens that are computed and verified.
+            length: As ``kept_length`` gives it.
             nodes: Its full blocks that can be found.
         """
         held = self._held[sequence]
@@ -169,7 +184,7 @@ class RecurrentStates:
                 self._attach(held, nodes[index - 1], end, slot)
             if end == length:
                 state = slot
-        assert state is not None, "no state was kept behind what was verified"
+        assert state is not None, "no state was kept there"
         self._slots.hold(state)
         self._slots.let_go(held.state)
         self._forget_pending(held)
@@ -239,10 +254,11 @@ class RecurrentStates:
         held = [slot for one in self._held.values() for slot in (one.state, *one.pending)]
         self._slots.check_integrity([*held, *self._snapshots.values()])
 
-    def _each(self, held: _Held, length: int, room: int) -> Kept | None:
-        count = length - held.length
-        fits = count <= min(_MOST_CHECKED, room)
-        return behind_each(held.length, length) if fits else None
+    def _checked(self, begin: int, known: int, end: int) -> Kept:
+        """Of a pass with draft tokens behind the first ``known`` tokens."""
+        if self._every and end - begin <= _MOST_CHECKED:
+            return behind_each(begin, end)
+        return around(begin, known, end)
 
     def _few(self, held: _Held, length: int, room: int) -> Kept:
         assert room > 0, "a running sequence is sure of a state to write"

@@ -24,7 +24,6 @@ def check_supported(config: PretrainedConfig) -> None:
             compute its attention.
     """
     from nanoaccel.exporters.source.text_part import causal_class
-
     from nanoaccel.exporters.targets.openvino.tracing.kernels import computes_recurrence
 
     model = causal_class(config)
@@ -32,7 +31,7 @@ def check_supported(config: PretrainedConfig) -> None:
     reason = obstacle(text)
     recurrent = getattr(model, "_is_stateful", False) or has_recurrent_layers(text)
     if reason is None and recurrent:
-        if not computes_recurrence(model.__module__):
+        if not computes_recurrence(model):
             reason = "its recurrence is neither a gated delta rule nor Mamba-2's scan"
         elif text.get("num_attention_heads") is None:
             reason = "it has no layer with keys and values"

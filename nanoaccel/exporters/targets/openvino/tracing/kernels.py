@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -165,16 +165,15 @@ KERNELS: Mapping[str, Callable[..., Any]] = MappingProxyType(
 )
 
 
-def computes_recurrence(module: str) -> bool:
+def computes_recurrence(model: type[torch.nn.Module]) -> bool:
     """Whether the code of a model has what its recurrent layers call, in a form that is known.
 
     Args:
-        module: Name of the Python module that defines it.
+        model: Its class.
     """
-    home = sys.modules[module]
-    if hasattr(home, "causal_conv1d_fn") and not any(hasattr(home, name) for name in _OTHER):
-        return True
-    return hasattr(home, "torch_chunk_gated_delta_rule") or hasattr(home, "mamba2_chunk_scan")
+    homes = _homes(kind.__module__ for kind in model.__mro__)
+    names = {name for home in homes for name in vars(home)}
+    return "causal_conv1d_fn" in names and names.isdisjoint(_OTHER)
 
 
 @contextmanager
@@ -184,7 +183,7 @@ def replaced(model: torch.nn.Module) -> Iterator[None]:
     Only functions of a model's own code are replaced: of the Python modules that define its layers.
     """
     with ExitStack() as stack:
-        for home in _homes(model):
+        for home in _homes(type(module).__module__ for module in model.modules()):
             for name, kernel in KERNELS.items():
                 if hasattr(home, name):
                     stack.callback(setattr, home, name, getattr(home, name))
@@ -192,9 +191,10 @@ def replaced(model: torch.nn.Module) -> Iterator[None]:
         yield
 
 
-def _homes(model: torch.nn.Module) -> list[ModuleType]:
-    names = sorted({type(module).__module__ for module in model.modules()})
-    return [sys.modules[name] for name in names if name.startswith("transformers.models.")]
+def _homes(names: Iterable[str]) -> list[ModuleType]:
+    """The Python modules of models among these names."""
+    found = {name for name in names if name.startswith("transformers.models.")}
+    return [sys.modules[name] for name in sorted(found)]
 
 
 def _fixed(x: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     check_attention(options.graph, config)
     make_paged(model, attention_scores=options.attention_scores)
     restore_masks(model, config)
-    check_inputs(model, options.graph)
+    check_inputs(model, options.graph, rotary=config.get("position_embedding_type") == "rope")
     if options.hidden_layers:
         add_hidden(model, options.hidden_layers)
     if options.role == "decode":

@@ -16,9 +16,10 @@ from nanoaccel.runtime.backends.openvino.paged_graph import LOGITS_ROWS
 from nanoaccel.runtime.types.plan import Float32Array, Int32Array, Int64Array, StepPlan
 
 _FIRST_CAPACITY = 64
+_POSITIONS = "position_ids"
 _FIELDS = {
     "input_ids": "token_ids",
-    "position_ids": "positions",  # not every graph has it
+    _POSITIONS: "positions",  # not every graph has it
     "past_lens": "past_lens",
     "subsequence_begins": "seq_begins",
     "block_indices": "block_ids",
@@ -41,8 +42,14 @@ _ZEROS, _RAMP = np.zeros(_MOST_PADS, np.int64), np.arange(_MOST_PADS)
 _NO_PADS = _ZEROS[:0]
 
 
-def check_inputs(model: ov.Model, graph: Path) -> None:
+def check_inputs(model: ov.Model, graph: Path, *, rotary: bool = False) -> None:
     """Refuse a paged graph without attention, or with inputs that no step gives.
+
+    Args:
+        model: The graph.
+        graph: Its file.
+        rotary: Whether it must be given the positions of tokens, as far as that is known: one that
+            counts them by itself begins at 0 with each pass.
 
     Raises:
         BundleError: It is one; the message names the inputs.
@@ -52,6 +59,8 @@ def check_inputs(model: ov.Model, graph: Path) -> None:
         raise BundleError(
             f"{graph} has no attention that can be paged", "Use a model of another architecture"
         )
+    if rotary and _POSITIONS not in names:
+        raise BundleError(f"{graph} counts positions by itself", "Export the model again")
     known = {*_FIELDS, *_STATE_FIELDS, _SCORED_TOKENS, _LONGEST}
     held = [name for name in names if is_cache(name) or is_state(name)]
     unknown = [name for name in names if name not in known and name not in held]

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
-ov = pytest.importorskip("openvino")
+pytest.importorskip("torch")
+pytest.importorskip("openvino")
+
+import openvino as ov
+import torch
 
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.targets.openvino.tracing import kernels

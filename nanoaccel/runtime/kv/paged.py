@@ -150,17 +150,10 @@ class PagedCache:
         return True
 
     def commit(self, sequence: int, tokens: Int64Array) -> int:
-        """Share the blocks that are full by now, and go on from the state behind the tokens.
+        """As ``KVCache``.
 
         When another sequence has computed the same block meanwhile, this one takes the other's
         and gives its own back: ask for ``block_ids`` again.
-
-        Args:
-            sequence: The sequence; one that has dropped blocks shares no more of them.
-            tokens: i64[n], its computed and verified tokens from its start.
-
-        Returns:
-            As ``KVCache``.
         """
         table = self._tables[sequence]
         if self._states is None:

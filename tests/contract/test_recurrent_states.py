@@ -16,8 +16,9 @@ pytest.importorskip("openvino")
 from support import hybrids
 from support.drafters import Always
 
-from nanoaccel import LLM, SamplingParams
+from nanoaccel import LLM, CacheEviction, SamplingParams
 from nanoaccel.bundle import Bundle
+from nanoaccel.errors import ConfigError
 from nanoaccel.evaluation.logits import BundleLogits, Passage
 from nanoaccel.runtime.engine import assembly
 
@@ -130,6 +131,20 @@ def test_text_is_the_same_with_draft_tokens(
             assert write(llm, way) == case.alone[way]
             found = llm.counters().speculation
         assert 0 < found.accepted_tokens < found.drafted_tokens
+
+
+def test_text_of_bounded_requests_does_not_depend_on_others(case: Case) -> None:
+    draw = random.Random(7)
+    long = [draw.choices(range(3, hybrids.VOCAB_SIZE), k=n) for n in (300, 411, 90)]
+    eviction = CacheEviction(max_tokens=128, by="position")
+    with case.open(prefix_cache=False, cache_eviction=eviction) as llm:
+        together = [output.token_ids for output in llm.generate(long, WAYS["greedy"])]
+        assert [llm.generate(prompt, WAYS["greedy"]).token_ids for prompt in long] == together
+
+
+def test_a_hybrid_is_no_draft(case: Case) -> None:
+    with pytest.raises(ConfigError, match="recurrent states"):
+        case.open(draft=case.folder, speculation="draft_model")
 
 
 def test_text_is_the_same_after_a_restart(case: Case, tmp_path: Path) -> None:

@@ -297,12 +297,8 @@ class PagedCache:
                 self._tier.has(node.key)
 
     def _blocks_to_state(self, root: PrefixNode, chain: list[PrefixNode], known: bytes) -> int:
-        """Blocks of a prefix, in memory or the tier, behind the last of which its state is known.
-
-        Args:
-            root: What the first block continues.
-            chain: Those in memory.
-            known: Tokens of all blocks that may be found.
+        """How many blocks of a prefix are there, in memory (``chain``) or the tier, up to the last
+        behind which its state is known.
         """
         assert self._states is not None
         key, last = root.key, 0

@@ -11,8 +11,10 @@ from typing import Any
 
 from nanoaccel.bundle.architectures import architecture_of
 
-# Layers that look back at keys; all other kinds carry a state of their own.
+# Layers that look back at keys, carry a recurrent state, do both, or neither.
 _ATTENTION = ("attention", "full_attention", "sliding_attention", "chunked_attention")
+_RECURRENT = ("conv", "linear_attention", "mamba", "hybrid")
+_NEITHER = ("mlp", "moe")
 _KINDS = ("layer_types", "layers_block_type")
 _CAPS = ("attn_logit_softcapping", "attn_logit_softcap")
 _CHUNK = "attention_chunk_size"
@@ -26,9 +28,9 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
     Args:
         config: Config of the text model, as config.json has it.
     """
-    kinds = sorted(layer_kinds(config) - {*_ATTENTION})
+    kinds = sorted(layer_kinds(config) - {*_ATTENTION, *_RECURRENT, *_NEITHER})
     if kinds:
-        return f"it has layers with a state of another kind than keys and values ({kinds[0]})"
+        return f"it has layers of a kind that is not known ({kinds[0]})"
     for name in _CAPS:
         if config.get(name):
             return f"its attention caps logits ({name}={config[name]})"
@@ -38,6 +40,11 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
 def layer_kinds(config: Mapping[str, Any]) -> set[str]:
     """Kinds of layers that a config names; empty where it names none."""
     return {kind for name in _KINDS for kind in config.get(name) or ()}
+
+
+def has_recurrent_layers(config: Mapping[str, Any]) -> bool:
+    """Whether some layers carry a recurrent state, as far as a config says."""
+    return not layer_kinds(config).isdisjoint(_RECURRENT)
 
 
 def layer_windows(config: Mapping[str, Any]) -> list[int] | None:

@@ -100,6 +100,9 @@ class BundleLogits:
         name = preferred(bundle.runtimes) if backend == "auto" else backend
         model = load(bundle, name, config, size)
         self._backend, self._shape = model.backend, model.shape
+        # A sequence reads a recurrent state, and writes another.
+        states = self._shape.num_states
+        self._most = min(_SEQUENCES, states // 2) if states > 0 else _SEQUENCES
         self._packer = StepPacker()
         self.vocab_size = self._backend.info.vocab_size
 
@@ -122,7 +125,7 @@ class BundleLogits:
         held, room = 0, _STEP_TOKENS
         for passage, length in enumerate(lengths):
             blocks, begin = cache.blocks_for(length), 0
-            if chunks and (len(chunks) == _SEQUENCES or held + blocks > cache.num_blocks):
+            if chunks and (len(chunks) == self._most or held + blocks > cache.num_blocks):
                 yield chunks
                 chunks, held, room = [], 0, _STEP_TOKENS
             held += blocks
@@ -168,6 +171,7 @@ class BundleLogits:
                 yield Rows(chunk.passage, first, result.logits[row : row + count])
             row += count
         for chunk in chunks:
+            cache.commit(chunk.passage, passages[chunk.passage].token_ids[: chunk.end])
             if chunk.end == len(passages[chunk.passage].token_ids):
                 cache.free(chunk.passage)
 

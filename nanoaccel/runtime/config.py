@@ -197,15 +197,15 @@ class EngineConfig:
                     "that are free",
                     "Lower it",
                 )
-            blocks = self.kv_cache_memory // info.bytes_per_block
+            blocks = info.blocks_in(self.kv_cache_memory)
             if blocks < 1:
                 raise ConfigError(
                     f"kv_cache_memory={self.kv_cache_memory} holds no cache block",
-                    f"A block of {info.block_size} tokens needs {info.bytes_per_block} bytes",
+                    f"A cache of {info.block_size} tokens needs {info.cache_bytes(1)} bytes",
                 )
             return blocks
         wanted = self.max_running * -(-context_length // info.block_size)
-        affordable = int(free_memory * _MEMORY_SHARE) // info.bytes_per_block
+        affordable = info.blocks_in(int(free_memory * _MEMORY_SHARE))
         return max(1, min(wanted, affordable))
 
 

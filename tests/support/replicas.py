@@ -76,7 +76,8 @@ def plan_of_one_core() -> ThreadPlan:
 def counters_of(**changes: Any) -> Counters:
     """Zero but for what is said."""
     names = (
-        "waiting running waiting_tokens cache_blocks owned_blocks cached_blocks cache_bytes "
+        "waiting running waiting_tokens cache_blocks owned_blocks cached_blocks "
+        "cache_states owned_states cached_states cache_bytes "
         "submitted refused preemptions steps computed_tokens generated_tokens queried_tokens "
         "hit_tokens restored_tokens evictions saved_blocks callback_errors"
     )

@@ -64,6 +64,7 @@ _TOKENS = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0}
 
 # What the defaults do not show, or what shrinking cannot guess.
 _EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "bamba": {"attn_layer_indices": [1]},
     "bloom": {"seq_length": CONTEXT},
     "deepseek_v2": {**_MLA, **_GROUPS, "topk_method": "greedy"},
     "deepseek_v3": {**_MLA, **_GROUPS},

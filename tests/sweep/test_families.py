@@ -24,12 +24,16 @@ _TABLE = families()
 # Kinds of positions, masks, mixtures and norms that must run, and not be refused.
 _EXACT = (
     "cohere",
+    "falcon_h1",
     "gemma3_text",
     "gptj",
+    "granitemoehybrid (attention alone, rotary)",
+    "lfm2",
     "llama",
     "mixtral",
     "opt",
     "qwen3 (window)",
+    "qwen3_5_text",
 )
 # What is hard to get right: all of it is right, or is refused.
 _HARD = (
@@ -38,8 +42,6 @@ _HARD = (
     "gemma2",
     "gpt2 (scaled by layer)",
     "gpt_neo",
-    "granitemoehybrid (attention alone, rotary)",
-    "lfm2",
     "llama (dynamic)",
     "mamba",
     "mpt",

@@ -12,8 +12,8 @@ from nanoaccel.bundle.attention import alibi_slopes, layer_windows, obstacle, un
 @pytest.mark.parametrize(
     ("config", "named"),
     [
-        ({"model_type": "lfm2", "layer_types": ["conv", "full_attention"]}, "conv"),
-        ({"model_type": "zamba2", "layers_block_type": ["hybrid", "mamba"]}, "hybrid"),
+        ({"model_type": "new", "layer_types": ["retention", "full_attention"]}, "retention"),
+        ({"model_type": "new", "layers_block_type": ["rwkv", "attention"]}, "rwkv"),
         ({"model_type": "gemma2", "attn_logit_softcapping": 50.0}, "attn_logit_softcapping=50.0"),
         ({"model_type": "falcon", "alibi": True}, "alibi=True"),
         ({"model_type": "gpt2", "scale_attn_by_inverse_layer_idx": True}, "inverse_layer_idx"),
@@ -30,6 +30,8 @@ def test_obstacle_names_what_cannot_be_paged(config: dict[str, Any], named: str)
         {},
         {"model_type": "gemma2", "attn_logit_softcapping": None},
         {"model_type": "falcon", "alibi": False},
+        {"model_type": "lfm2", "layer_types": ["conv", "full_attention"]},
+        {"model_type": "zamba2", "layers_block_type": ["hybrid", "mamba"]},
         {"model_type": "gemma3_text", "layer_types": ["sliding_attention", "full_attention"]},
     ],
 )

@@ -9,6 +9,7 @@ from nanoaccel.runtime.backends.base import (
     OperatorTimer,
     OperatorWork,
     Precision,
+    StateHolder,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "OperatorTimer",
     "OperatorWork",
     "Precision",
+    "StateHolder",
 ]

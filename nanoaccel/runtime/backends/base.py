@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
+# A running sequence reads a state and writes another; passes are measured with eight sequences.
+_LEAST_STATES = 8
+_MOST_BLOCKS = 16
+
 Precision: TypeAlias = Literal["auto", "f32"]
 CachePrecision: TypeAlias = Literal["auto", "u4", "u8", "f16", "bf16", "f32"]
 
@@ -61,6 +65,8 @@ class BackendInfo:
         block_size: Tokens in a cache block.
         bytes_per_block: Memory that one block costs: keys and values of all layers together, and
             a second time where the runtime attends to copies.
+        bytes_per_state: Memory of one recurrent state, all layers together; 0 where the graph has
+            none.
         cache_precision: Type of the cached numbers.
         threads: Threads that compute.
         cache_layout: All that decides what the bytes of a block mean: runtime and version,
@@ -86,6 +92,37 @@ class BackendInfo:
     batch_invariant: bool = False
     state_size: int = 0
     pass_sizes: tuple[int, ...] = ()
+    bytes_per_state: int = 0
+
+    @property
+    def blocks_per_state(self) -> int:
+        """Blocks of a prompt for which one recurrent state is kept.
+
+        As many as take its memory, so that neither takes most of the cache, within bounds: the
+        tokens behind the last state that is known are computed again.
+        """
+        return max(1, min(round(self.bytes_per_state / self.bytes_per_block), _MOST_BLOCKS))
+
+    def num_states(self, num_blocks: int) -> int:
+        """Recurrent states that are allocated with so many blocks."""
+        if self.bytes_per_state == 0:
+            return 0
+        return _LEAST_STATES + num_blocks // self.blocks_per_state
+
+    def cache_bytes(self, num_blocks: int) -> int:
+        """Memory of a cache of so many blocks, with its states."""
+        return (
+            num_blocks * self.bytes_per_block + self.num_states(num_blocks) * self.bytes_per_state
+        )
+
+    def blocks_in(self, memory: int) -> int:
+        """Blocks of a cache, with its states, that so many bytes have room for; 0 or more."""
+        if self.bytes_per_state == 0:
+            return memory // self.bytes_per_block
+        group = self.blocks_per_state * self.bytes_per_block + self.bytes_per_state
+        left = max(0, memory - _LEAST_STATES * self.bytes_per_state)
+        rest = left % group // self.bytes_per_block
+        return left // group * self.blocks_per_state + min(rest, self.blocks_per_state - 1)
 
     def pass_size(self, tokens: int) -> int:
         """The tokens that a short pass is best padded to; beyond the largest size, ``tokens``."""
@@ -145,6 +182,27 @@ class OperatorTimer(Protocol):
         """Bytes of weights of which a pass reads only a few rows: embeddings."""
 
 
+@runtime_checkable
+class StateHolder(Protocol):
+    """A backend whose graph has recurrent states, where ``info.bytes_per_state`` is more than 0."""
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the content of a state."""
+
+    def read_state(self, slot: int, out: NDArray[np.uint8]) -> None:
+        """Copy a state, all layers, into ``out`` u8[state_bytes].
+
+        Another thread may call it during a ``forward`` that does not write to the slot.
+        """
+
+    def write_state(self, slot: int, data: NDArray[np.uint8]) -> None:
+        """Replace a state by ``data`` u8[state_bytes] that any slot had.
+
+        Another thread may call it during a ``forward`` that does not use the slot.
+        """
+
+
 class Backend(Protocol):
     """Runs the graph. Not thread-safe: one caller at a time."""
 
@@ -154,6 +212,9 @@ class Backend(Protocol):
 
     def allocate_cache(self, num_blocks: int) -> None:
         """Allocate the cache once, before the first ``forward``.
+
+        Where the graph has recurrent states, ``info.num_states(num_blocks)`` of them are allocated
+        too, in slots from 1 on, and slot 0 holds the one before the first token.
 
         Raises:
             ConfigError: It does not fit in memory.

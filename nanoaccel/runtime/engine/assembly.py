@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.folders import cache_folder
 from nanoaccel.registry import EVICTION_POLICIES
 from nanoaccel.runtime.config import EngineConfig
+from nanoaccel.runtime.engine.disk_tiers import open_tiers
 from nanoaccel.runtime.engine.engine import Engine
 from nanoaccel.runtime.engine.thread import EngineThread
 from nanoaccel.runtime.execution.loader import LoadedModel
 from nanoaccel.runtime.execution.pass_timing import measure_verification
 from nanoaccel.runtime.execution.runner import ModelRunner
+from nanoaccel.runtime.execution.state_timing import keeps_every_state
 from nanoaccel.runtime.kv import DiskTier
 from nanoaccel.runtime.scheduling.scheduler import Scheduler
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
@@ -41,10 +44,10 @@ def start_engine(
     with ExitStack() as stack:
         speculator = _make_speculator(model, config, bundle)
         stack.callback(speculator.close)
-        # Last of what can fail: it locks its folder.
-        tier = _open_tier(model, config, bundle)
+        # Last of what can fail: they lock their folder.
+        tiers = open_tiers(model, config, bundle)
         stack.pop_all()
-    runner = _make_runner(model, tier, config)
+    runner = _make_runner(model, tiers, config)
     scheduler = Scheduler(
         runner.cache,
         budget=runner.budget,
@@ -62,7 +65,7 @@ def start_engine(
         with ExitStack() as stack:
             stack.callback(model.backend.close)
             stack.callback(speculator.close)
-            if tier is not None:
+            for tier in tiers:
                 stack.callback(tier.close)
             runner.cache.save_all()
 
@@ -78,12 +81,23 @@ def hidden_layers(bundle: Bundle, config: EngineConfig) -> tuple[int, ...]:
     return layers_to_read(config.speculation, _context(bundle, config))
 
 
-def _make_runner(model: LoadedModel, tier: DiskTier | None, config: EngineConfig) -> ModelRunner:
+def _make_runner(
+    model: LoadedModel, tiers: Sequence[DiskTier], config: EngineConfig
+) -> ModelRunner:
     policy = EVICTION_POLICIES.resolve(config.eviction_policy)()
     backend, times = model.backend, model.times
+    tier, state_tier = (*tiers, None, None)[:2]
+    drafts = model.shape.num_states > 0 and config.speculation != "off"
+    cache = model.shape.new_cache(
+        policy=policy,
+        tier=tier,
+        state_tier=state_tier,
+        every_state=not drafts or keeps_every_state(model, cache_folder()),
+        sharing=config.prefix_cache,
+    )
     return ModelRunner(
         backend=backend,
-        cache=model.shape.new_cache(policy=policy, tier=tier, sharing=config.prefix_cache),
+        cache=cache,
         times=times,
         budget=StepBudget(times.step, max_tokens=config.step_tokens, target=config.time_per_token),
     )
@@ -121,14 +135,3 @@ def _make_speculator(model: LoadedModel, config: EngineConfig, bundle: Bundle) -
 def _context(bundle: Bundle, config: EngineConfig) -> DrafterContext:
     draft = bundle.draft if config.draft is None else config.draft
     return DrafterContext(target=bundle, draft=draft)
-
-
-def _open_tier(model: LoadedModel, config: EngineConfig, bundle: Bundle) -> DiskTier | None:
-    if config.prompt_cache is None:
-        return None
-    return DiskTier(
-        config.prompt_cache,
-        identity=f"{bundle.graph_key(model.name)} {model.backend.info.cache_layout}",
-        max_bytes=config.prompt_cache_size,
-        memory=model.backend,
-    )

@@ -71,6 +71,8 @@ class InProcessClient:
         pages = HugePages()
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         self._held = hold(opened.folder)
+        if self._held is not None:
+            weakref.finalize(self, self._held.close)  # also when what follows fails
         note_used(opened.folder)
         model_length = opened.context_length
         opened = replace(opened, context_length=config.length_within(model_length))

@@ -205,10 +205,11 @@ class Engine:
         self._progress.tell_places(self.scheduler.waiting(), now, waiting)
         return chunks
 
-    def _has_room(self, request: Request, length: int) -> bool:
-        """Whether the cache has room for a request's first so many tokens."""
+    def _has_room(self, request: Request, length: int, drafts: int) -> bool:
+        """Whether the cache has room for a request's first so many tokens, the last ones drafts."""
         with self.lock:
-            return request.finish_reason is None and self.runner.cache.allocate(request.id, length)
+            live = request.finish_reason is None
+            return live and self.runner.cache.allocate(request.id, length, drafts)
 
     def _show(self, chunks: list[ScheduledTokens], result: StepResult) -> None:
         """Let drafters see what was computed for tokens that are part of a text."""
@@ -241,7 +242,8 @@ class Engine:
             written = self.verify(chunk, logits, now, savings) if chunk.samples else []
             if chunk.completes and not chunk.samples:
                 written.append(request.finish("length", now))
-            self.runner.cache.commit(request.id, request.tokens(0, request.num_computed))
+            tokens = request.tokens(0, request.num_computed)
+            request.go_on_from(self.runner.cache.commit(request.id, tokens))
             if chunk.drafts:
                 self.runner.cache.trim(request.id, request.num_cached)
             if request.eviction is not None and request.finish_reason is None:

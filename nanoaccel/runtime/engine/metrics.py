@@ -41,7 +41,7 @@ class Durations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """A snapshot of the engine. All but the first seven numbers only ever rise.
+    """A snapshot of the engine. All but the first ten numbers only ever rise.
 
     Args:
         waiting: Requests in the queue.
@@ -50,7 +50,10 @@ class Counters:
         cache_blocks: Blocks of the cache.
         owned_blocks: Those that running requests hold.
         cached_blocks: Those that nobody holds but whose content can be found again.
-        cache_bytes: Memory of all blocks.
+        cache_states: Recurrent states of the cache; 0 of a model without.
+        owned_states: Those that running requests hold.
+        cached_states: Those that can be found again.
+        cache_bytes: Memory of all blocks and states.
         submitted: Requests that were taken into the queue.
         refused: Requests that found the queue full.
         finished: Requests that ended, by finish reason; 0 for one that did not occur.
@@ -83,6 +86,9 @@ class Counters:
     cache_blocks: int
     owned_blocks: int
     cached_blocks: int
+    cache_states: int
+    owned_states: int
+    cached_states: int
     cache_bytes: int
     submitted: int
     refused: int
@@ -187,7 +193,7 @@ class Recorder:
             waiting_tokens: Known tokens of the requests in the queue.
             preemptions: How often a request gave up its cache to another.
             cache: The cache.
-            cache_bytes: Memory of its blocks.
+            cache_bytes: Memory of its blocks and states.
             speculation: Counters of the drafters.
         """
         stats = cache.stats
@@ -198,6 +204,9 @@ class Recorder:
             cache_blocks=cache.num_blocks,
             owned_blocks=cache.num_blocks - cache.num_free,
             cached_blocks=cache.num_cached,
+            cache_states=cache.num_states,
+            owned_states=cache.num_states - cache.num_free_states,
+            cached_states=cache.num_cached_states,
             cache_bytes=cache_bytes,
             submitted=self.submitted,
             refused=refused,

@@ -194,8 +194,13 @@ def add_cache(name: str, key: str, backend: Backend, size: CacheSize) -> LoadedM
         ConfigError: It does not fit in memory.
     """
     info = backend.info
+    num_blocks = size.num_blocks(info)
     shape = CacheShape(
-        num_blocks=size.num_blocks(info), block_size=info.block_size, length=size.length
+        num_blocks=num_blocks,
+        block_size=info.block_size,
+        length=size.length,
+        num_states=info.num_states(num_blocks),
+        state_interval=info.blocks_per_state * info.block_size,
     )
     backend.allocate_cache(shape.num_blocks)
     return LoadedModel(name, key, backend, shape)

@@ -29,8 +29,8 @@ class ModelRunner:
 
     @property
     def cache_bytes(self) -> int:
-        """Memory of all blocks."""
-        return self.cache.num_blocks * self.backend.info.bytes_per_block
+        """Memory of all blocks and recurrent states."""
+        return self.backend.info.cache_bytes(self.cache.num_blocks)
 
     def warm_up(self) -> None:
         """Run one token, as runtimes prepare much at their first pass; the cache must be empty."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from nanoaccel.runtime.types.packing import StateSteps
 from nanoaccel.runtime.types.plan import Int32Array, Int64Array
 
 TOKEN_BYTES = 4
@@ -40,11 +41,13 @@ class KVCache(Protocol):
     Attributes:
         num_blocks: Blocks that sequences may hold together.
         block_size: Tokens in a block.
+        num_states: Recurrent states; 0 for models without.
         stats: What it has done.
     """
 
     num_blocks: int
     block_size: int
+    num_states: int
     stats: CacheStats
 
     @property
@@ -54,6 +57,14 @@ class KVCache(Protocol):
     @property
     def num_cached(self) -> int:
         """Blocks that nobody holds and whose content can be found."""
+
+    @property
+    def num_free_states(self) -> int:
+        """Recurrent states that can be had now: free or cached."""
+
+    @property
+    def num_cached_states(self) -> int:
+        """Recurrent states that can be found."""
 
     def blocks_for(self, length: int) -> int:
         """Blocks that ``length`` tokens need."""
@@ -85,21 +96,30 @@ class KVCache(Protocol):
             changed, when the blocks for all its tokens, one more, and the reserve cannot be had.
         """
 
-    def allocate(self, sequence: int, length: int) -> bool:
+    def allocate(self, sequence: int, length: int, drafts: int = 0) -> bool:
         """Make room for the first ``length`` tokens that a sequence holds (dropped ones are not).
 
+        Args:
+            sequence: The sequence.
+            length: Tokens that it holds behind its next pass.
+            drafts: How many of them are draft tokens, which may be refused.
+
         Returns:
-            False, with nothing changed, when too few blocks can be had.
+            False when too little can be had; what was allocated before stays.
         """
 
-    def commit(self, sequence: int, tokens: Int64Array) -> None:
-        """Let the blocks that are full by now be found by others.
+    def commit(self, sequence: int, tokens: Int64Array) -> int:
+        """Take what a pass computed: let the blocks that are full by now be found by others.
 
         Ask for ``block_ids`` again afterwards.
 
         Args:
             sequence: The sequence; one that has dropped blocks shares no more of them.
             tokens: i64[n], its computed and verified tokens from its start.
+
+        Returns:
+            How many of them it goes on from: all, but for accepted draft tokens of a model with
+            recurrent states, when none was kept behind the last of them.
         """
 
     def block_ids(self, sequence: int, length: int, out: Int32Array) -> int:
@@ -107,6 +127,14 @@ class KVCache(Protocol):
 
         Returns:
             How many blocks that are.
+        """
+
+    def state_steps(self, sequence: int, length: int) -> StateSteps | None:
+        """The recurrent states that a pass reads and writes whose end was allocated, or trimmed.
+
+        Args:
+            sequence: The sequence.
+            length: Tokens that it holds behind the pass.
         """
 
     def trim(self, sequence: int, length: int) -> None:

@@ -142,7 +142,7 @@ class BlockFolder:
                     found.append((stat.st_mtime_ns, entry.name, stat.st_size))
                 elif entry.name == _UNFINISHED:
                     os.unlink(entry.path)
-                elif entry.name != LOCK_NAME:
+                elif entry.name != LOCK_NAME and not entry.is_dir(follow_symlinks=False):
                     foreign.append(entry.path)
         for _, name, size in sorted(found):
             self._sizes[name] = size

@@ -23,7 +23,7 @@ class BlockTable:
         self.root = root
         self.count = 0
         self.nodes: list[PrefixNode] = []
-        self.dropped = False
+        self.num_dropped = 0  # tokens of blocks that were taken out
         self.ids: Int32Array = np.empty(16, np.int32)
 
     @property

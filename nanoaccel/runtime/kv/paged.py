@@ -9,7 +9,9 @@ from nanoaccel.runtime.kv.block_pool import BlockId, BlockPool
 from nanoaccel.runtime.kv.block_table import BlockTable
 from nanoaccel.runtime.kv.eviction import EvictionPolicy, LeastRecentlyUsed
 from nanoaccel.runtime.kv.prefix_cache import PrefixCache, PrefixNode, block_key
+from nanoaccel.runtime.kv.recurrent import RecurrentStates
 from nanoaccel.runtime.kv.tier import BlockTier
+from nanoaccel.runtime.types.packing import StateSteps
 from nanoaccel.runtime.types.plan import Int32Array, Int64Array
 
 
@@ -23,11 +25,18 @@ class PagedCache:
     Only full blocks whose tokens are computed and verified are shared, and none of them is
     written to again.
 
+    A model with recurrent states goes on behind a prefix only where its state is known. So what is
+    found of a prefix ends with the last of its blocks that has a snapshot (``RecurrentStates``).
+
     Args:
         num_blocks: Blocks that the backend has allocated.
         block_size: Tokens in a block.
+        num_states: Recurrent states that it has allocated; 0 for a model without.
+        state_interval: Tokens between two snapshots of a prompt, a multiple of the block size.
+        every_state: Whether a state is kept behind each draft token.
         policy: Chooses the cached block that goes first; least recently used by default.
         tier: Where blocks go that nobody owns, and come back from.
+        state_tier: The same for snapshots.
         sharing: Whether sequences share blocks; without it no block is ever cached.
     """
 
@@ -36,11 +45,16 @@ class PagedCache:
         num_blocks: int,
         block_size: int,
         *,
+        num_states: int = 0,
+        state_interval: int = 0,
+        every_state: bool = True,
         policy: EvictionPolicy | None = None,
         tier: BlockTier | None = None,
+        state_tier: BlockTier | None = None,
         sharing: bool = True,
     ) -> None:
         self.num_blocks = num_blocks
+        self.num_states = num_states
         self.block_size = block_size
         self.stats = CacheStats()
         self._width = block_size * TOKEN_BYTES
@@ -49,6 +63,16 @@ class PagedCache:
         self._tier = tier
         self._sharing = sharing
         self._tables: dict[int, BlockTable] = {}
+        self._states: RecurrentStates | None = None
+        if num_states > 0:
+            self._states = RecurrentStates(
+                num_states,
+                block_size,
+                state_interval,
+                every=every_state,
+                sharing=sharing,
+                tier=state_tier,
+            )
 
     @property
     def capacity(self) -> int:
@@ -62,6 +86,14 @@ class PagedCache:
     @property
     def num_cached(self) -> int:
         return self._prefixes.num_unowned
+
+    @property
+    def num_free_states(self) -> int:
+        return 0 if self._states is None else self._states.num_free
+
+    @property
+    def num_cached_states(self) -> int:
+        return 0 if self._states is None else self._states.num_snapshots
 
     def blocks_for(self, length: int) -> int:
         return -(-length // self.block_size)
@@ -80,6 +112,11 @@ class PagedCache:
         known = as_bytes(tokens[: most * self.block_size]) if self._sharing else b""
         table = BlockTable(self._prefixes.root(key))
         chain = self._prefixes.find(table.root, known, self._width)
+        if self._states is not None:
+            if not self._states.has_room():
+                return None
+            reusable = self._blocks_to_state(table.root, chain, known)
+            chain, known = chain[:reusable], known[: reusable * self._width]
         missing = wanted - len(chain)
         idle = sum(node.owners == 0 for node in chain)
         if missing + reserve > self.num_free - idle:
@@ -89,17 +126,22 @@ class PagedCache:
         hits = len(chain) * self.block_size
         table.nodes = chain
         self._restore(table, known)
-        table.append([node.block for node in chain])
+        if self._states is not None:
+            self._resume(self._states, table, sequence, len(tokens))
+            hits = min(hits, len(table.nodes) * self.block_size)
+        table.append([node.block for node in table.nodes])
         self._tables[sequence] = table
         self.stats.queried_tokens += len(tokens)
         self.stats.hit_tokens += hits
         self.stats.restored_tokens += table.count * self.block_size - hits
         return table.count * self.block_size
 
-    def allocate(self, sequence: int, length: int) -> bool:
+    def allocate(self, sequence: int, length: int, drafts: int = 0) -> bool:
         table = self._tables.get(sequence)
         missing = self.blocks_for(length) - (0 if table is None else table.count)
         if missing > self.num_free:
+            return False
+        if self._states is not None and not self._states.reserve(sequence, length, drafts):
             return False
         if table is None:
             table = self._tables[sequence] = BlockTable(self._prefixes.root(b""))
@@ -107,22 +149,28 @@ class PagedCache:
             table.append(self._take(missing))
         return True
 
-    def commit(self, sequence: int, tokens: Int64Array) -> None:
-        """Share the blocks that are full by now.
+    def commit(self, sequence: int, tokens: Int64Array) -> int:
+        """As ``KVCache``.
 
         When another sequence has computed the same block meanwhile, this one takes the other's
         and gives its own back: ask for ``block_ids`` again.
-
-        Args:
-            sequence: The sequence; one that has dropped blocks shares no more of them.
-            tokens: i64[n], its computed and verified tokens from its start.
         """
+        table = self._tables[sequence]
+        if self._states is None:
+            self._share_full(table, tokens)
+            return len(tokens)
+        dropped = table.num_dropped
+        length = dropped + self._states.kept_length(sequence, len(tokens) - dropped)
+        self._share_full(table, tokens[:length])
+        self._states.commit(sequence, length - dropped, table.nodes)
+        return length
+
+    def _share_full(self, table: BlockTable, tokens: Int64Array) -> None:
         if not self._sharing:
             return
-        table = self._tables[sequence]
         done = len(table.nodes) * self.block_size
         end = len(tokens) // self.block_size * self.block_size
-        if end <= done or table.dropped:
+        if end <= done or table.num_dropped > 0:
             return
         assert end <= table.count * self.block_size, "more tokens are computed than there is room"
         known = as_bytes(tokens[done:end])
@@ -136,6 +184,9 @@ class PagedCache:
         out[:count] = table.ids[:count]
         return count
 
+    def state_steps(self, sequence: int, length: int) -> StateSteps | None:
+        return None if self._states is None else self._states.steps(sequence, length)
+
     def trim(self, sequence: int, length: int) -> None:
         table = self._tables[sequence]
         self._pool.give_back(table.cut(self.blocks_for(length)))
@@ -144,8 +195,8 @@ class PagedCache:
         if len(indices) == 0:
             return
         table = self._tables[sequence]
-        table.dropped = True
         order = sorted(set(indices))
+        table.num_dropped += len(order) * self.block_size
         assert order[0] >= 0
         assert order[-1] < table.count
         shared = [table.nodes[index] for index in order if index < len(table.nodes)]
@@ -153,9 +204,13 @@ class PagedCache:
         table.remove(order)
         self._pool.give_back(private)
         self._release(shared)
+        if self._states is not None:
+            self._states.shift(sequence, len(order) * self.block_size)
 
     def free(self, sequence: int) -> None:
         table = self._tables.pop(sequence, None)
+        if self._states is not None:
+            self._states.free(sequence)
         if table is not None:
             self._pool.give_back(table.private())
             self._release(table.nodes)
@@ -164,12 +219,19 @@ class PagedCache:
         if self._tier is not None:
             for node in self._prefixes.nodes():
                 if node.owners == 0 and not self._save(node):
-                    self._tier.drain()
+                    self._drain(self._tier)
                     self._save(node)
-            self._tier.drain()
+            self._drain(self._tier)
+
+    def _drain(self, tier: BlockTier) -> None:
+        tier.drain()
+        if self._states is not None:
+            self._states.drain()
 
     def clear(self) -> None:
-        self._pool.give_back([node.block for node in self._prefixes.clear()])
+        gone = self._prefixes.clear()
+        self._forget_states(gone)
+        self._pool.give_back([node.block for node in gone])
 
     def check_integrity(self) -> None:
         self._prefixes.check_integrity()
@@ -180,13 +242,15 @@ class PagedCache:
             private += table.private()
             before = table.root
             for node in table.nodes:
-                assert table.dropped or node.parent is before, "a chain has a gap"
+                assert table.num_dropped > 0 or node.parent is before, "a chain has a gap"
                 assert node in owners or node.parent is None, "a block left the tree halfway"
                 owners[node] = owners.get(node, 0) + 1
                 before = node
         for node, number in owners.items():
             assert node.owners == number, "an owner was miscounted"
         self._pool.check_integrity([*private, *(node.block for node in owners)])
+        if self._states is not None:
+            self._states.check_integrity(set(owners))
 
     def _restore(self, table: BlockTable, known: bytes) -> None:
         """Continue the chain of a table, whose blocks are owned, with what the tier holds of it."""
@@ -224,6 +288,7 @@ class PagedCache:
             if self._prefixes.release(node):
                 idle.append(node)
             elif node.owners == 0:
+                self._forget_states([node])
                 self._pool.give_back([node.block])
         for node in reversed(idle):
             self._save(node)
@@ -231,20 +296,53 @@ class PagedCache:
             if self._tier is not None:  # used last is kept longest: the start of the chain
                 self._tier.has(node.key)
 
+    def _blocks_to_state(self, root: PrefixNode, chain: list[PrefixNode], known: bytes) -> int:
+        """How many blocks of a prefix are there, in memory (``chain``) or the tier, up to the last
+        behind which its state is known.
+        """
+        assert self._states is not None
+        key, last = root.key, 0
+        for index, start in enumerate(range(0, len(known), self._width)):
+            node = chain[index] if index < len(chain) else None
+            key = block_key(key, known[start : start + self._width])
+            if node is None and (self._tier is None or not self._tier.has(key)):
+                break
+            if self._states.knows(key, node):
+                last = index + 1
+        return last
+
+    def _resume(
+        self, states: RecurrentStates, table: BlockTable, sequence: int, known: int
+    ) -> None:
+        """Begin behind the last block of a table whose state is there, or can be loaded."""
+        beyond = []
+        while table.nodes and not states.load(table.last):
+            beyond.append(table.nodes.pop())
+        self._release(beyond[::-1])
+        node = table.nodes[-1] if table.nodes else None
+        states.begin(sequence, known, len(table.nodes) * self.block_size, node)
+
+    def _forget_states(self, nodes: Sequence[PrefixNode]) -> None:
+        if self._states is not None:
+            for node in nodes:
+                self._states.forget(node)
+
     def _save(self, node: PrefixNode) -> bool:
-        """Whether the tier has a block now."""
+        """Whether the tiers have a block, and the state behind it, now."""
         tier = self._tier
+        complete = self._states is None or self._states.save(node)
         if tier is None or tier.has(node.key):
-            return True
+            return complete
         taken = tier.save(node.key, node.tokens, node.block)
         self.stats.saved_blocks += taken
-        return taken
+        return taken and complete
 
     def _take(self, count: int) -> list[BlockId]:
         """Blocks of nobody; cached ones are evicted when the free ones do not do."""
         while self._pool.num_free < count:
             for node in self._prefixes.evict():
                 self._save(node)
+                self._forget_states([node])
                 self.stats.evictions += 1
                 self._pool.give_back([node.block])
         blocks = self._pool.take(count)

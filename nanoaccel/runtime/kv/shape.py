@@ -17,11 +17,15 @@ class CacheShape:
         num_blocks: Blocks that sequences may hold together.
         block_size: Tokens in a block.
         length: Tokens of the longest sequence.
+        num_states: Recurrent states; 0 for a model without.
+        state_interval: Tokens between two of them that are kept of a prompt.
     """
 
     num_blocks: int
     block_size: int
     length: int
+    num_states: int = 0
+    state_interval: int = 0
 
     @property
     def first_tokens(self) -> int:
@@ -33,9 +37,19 @@ class CacheShape:
         *,
         policy: EvictionPolicy | None = None,
         tier: BlockTier | None = None,
+        state_tier: BlockTier | None = None,
+        every_state: bool = True,
         sharing: bool = True,
     ) -> PagedCache:
         """An empty cache; arguments as for ``PagedCache``."""
         return PagedCache(
-            self.num_blocks, self.block_size, policy=policy, tier=tier, sharing=sharing
+            self.num_blocks,
+            self.block_size,
+            num_states=self.num_states,
+            state_interval=self.state_interval,
+            every_state=every_state,
+            policy=policy,
+            tier=tier,
+            state_tier=state_tier,
+            sharing=sharing,
         )

@@ -69,6 +69,9 @@ def at_rest(counters: Counters) -> Counters:
         cache_blocks=0,
         owned_blocks=0,
         cached_blocks=0,
+        cache_states=0,
+        owned_states=0,
+        cached_states=0,
         cache_bytes=0,
     )
 

@@ -96,9 +96,8 @@ class Request:
         self.cache_key = b""
         self.num_prompt = self.num_known = len(prompt_ids)
         self.num_computed = self.num_evicted = 0
-        self.num_cached_at_start = 0
-        self.num_preemptions = 0
-        self._num_forced = 0
+        self.num_cached_at_start = self.num_preemptions = 0
+        self._num_forced = self._num_again = 0
         self.finish_reason: FinishReason | None = None
         self._tokens: Int64Array = np.empty(self.num_prompt + max_tokens, np.int64)
         prompt = self._tokens[: self.num_prompt]
@@ -111,11 +110,9 @@ class Request:
         # A model may name an end that it has no row for, which then never comes.
         model_ends = frozenset(token for token in model_ends if token < vocab_size)
         self._end_ids = model_ends | frozenset(params.stop_token_ids)
-        self.sampler = (
-            Sampler(params, prompt_ids, sorted(self._end_ids), seed, vocab_size, grammar)
-            if sampler is None
-            else sampler
-        )
+        if sampler is None:
+            sampler = Sampler(params, prompt_ids, sorted(self._end_ids), seed, vocab_size, grammar)
+        self.sampler = sampler
         hides, kept = params.skip_special_tokens, params.kept_special_tokens
         self.output_text = tokenizer.output_text(
             prompt_ids, params.stop, skip_special_tokens=hides, kept_special_tokens=kept
@@ -144,8 +141,13 @@ class Request:
 
     @property
     def decodes(self) -> bool:
-        """Whether it waits for what it wrote last alone: a token, and those forced behind it."""
-        return self.num_pending <= 1 + self._num_forced
+        """Whether it waits for what it wrote last alone: a token, and what came with it."""
+        return self.num_pending <= 1 + self._num_forced + self._num_again
+
+    def go_on_from(self, length: int) -> None:
+        """Compute tokens from ``length`` on again, up to ``num_computed``: often none."""
+        self._num_again = self.num_computed - length
+        self.num_computed = length
 
     @property
     def num_cached(self) -> int:
@@ -213,8 +215,7 @@ class Request:
 
     def preempt(self) -> None:
         """Forget what is computed; the known tokens stay, so the text does not change."""
-        self.num_computed = 0
-        self.num_evicted = 0
+        self.num_computed = self.num_evicted = self._num_again = 0
         self.num_preemptions += 1
 
     def note_step(self, drafted: int, saved: float) -> None:

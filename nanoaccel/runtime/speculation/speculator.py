@@ -75,13 +75,14 @@ class Speculator:
         return self._record.snapshot(self._controller.ledger, costs)
 
     def extend(
-        self, chunks: list[ScheduledTokens], has_room: Callable[[Request, int], bool]
+        self, chunks: list[ScheduledTokens], has_room: Callable[[Request, int, int], bool]
     ) -> list[ScheduledTokens]:
         """Add draft tokens to the chunks of a step whose requests get a token from it.
 
         Args:
             chunks: What was scheduled.
-            has_room: Whether the cache has room for a request's first so many tokens.
+            has_room: Whether the cache has room for a request's first so many tokens, of which so
+                many at the end are draft tokens.
         """
         self.forget_ended()
         writers = [chunk for chunk in chunks if chunk.samples]
@@ -251,9 +252,9 @@ class Speculator:
 
 
 def _extended(
-    chunk: ScheduledTokens, drafts: tuple[int, ...], has_room: Callable[[Request, int], bool]
+    chunk: ScheduledTokens, drafts: tuple[int, ...], has_room: Callable[[Request, int, int], bool]
 ) -> ScheduledTokens:
     """A chunk with draft tokens, unless the cache has no room: nobody makes way for them."""
     longer = replace(chunk, drafts=drafts)
-    fits = has_room(chunk.request, longer.last - chunk.request.num_evicted)
+    fits = has_room(chunk.request, longer.last - chunk.request.num_evicted, len(drafts))
     return longer if fits else chunk

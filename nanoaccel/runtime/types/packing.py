@@ -8,9 +8,24 @@ from typing import Protocol
 
 import numpy as np
 
-from nanoaccel.runtime.types.plan import Float32Array, Int32Array, Int64Array, StepPlan
+from nanoaccel.runtime.types.plan import Float32Array, Int32Array, Int64Array, StateTable, StepPlan
 
 _NO_DRAFT: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StateSteps:
+    """The recurrent states that a sequence reads and writes in a step; see ``StateTable``.
+
+    Args:
+        slots: What is read, then what is written.
+        interval: Tokens from one state that is written to the next.
+        offset: Tokens that the first is nearer than that.
+    """
+
+    slots: Sequence[int]
+    interval: int
+    offset: int = 0
 
 
 @dataclass(slots=True)
@@ -54,9 +69,15 @@ class BlockTables(Protocol):
         """Write the blocks of a sequence's first ``length`` tokens to ``out``; gives how many."""
         ...
 
+    def state_steps(self, sequence: int, length: int) -> StateSteps | None:
+        """The recurrent states of a pass that ends with so many tokens; None of other models."""
+        ...
+
 
 class BlockLists:
     """Block tables that are given: sequence n has the n-th list, whatever its length.
+
+    Where there are recurrent states, each begins without one and leaves one behind its last token.
 
     Args:
         lists: The blocks of each sequence.
@@ -75,6 +96,10 @@ class BlockLists:
         blocks = self._lists[sequence]
         out[: len(blocks)] = blocks
         return len(blocks)
+
+    def state_steps(self, sequence: int, length: int) -> StateSteps:
+        """As ``BlockTables``."""
+        return StateSteps((0, sequence + 1), length)
 
 
 class StepPacker:
@@ -126,6 +151,7 @@ class StepPacker:
             self._seq_begins[index + 1] = token
             self._block_begins[index + 1] = block
         count = len(sequences)
+        steps = [tables.state_steps(part.sequence, part.past + part.count) for part in sequences]
         return StepPlan(
             token_ids=self._token_ids[:token],
             positions=self._positions[:token],
@@ -136,6 +162,7 @@ class StepPacker:
             logits_rows=self._logits_rows[:row],
             features=_joined([p.features for p in sequences if p.features is not None]),
             states=states,
+            recurrent=_state_table([step for step in steps if step is not None]),
             pad_to=pad_to,
         )
 
@@ -187,6 +214,18 @@ def even_plan(
         for index in range(len(blocks))
     ]
     return StepPacker().pack(sequences, BlockLists(blocks))
+
+
+def _state_table(steps: Sequence[StateSteps]) -> StateTable | None:
+    """Those of all sequences; None of none."""
+    if not steps:
+        return None
+    return StateTable(
+        slots=np.array([slot for step in steps for slot in step.slots], np.int32),
+        begins=np.cumsum([0, *(len(step.slots) for step in steps)], dtype=np.int32),
+        intervals=np.array([step.interval for step in steps], np.int32),
+        offsets=np.array([step.offset for step in steps], np.int32),
+    )
 
 
 def _joined(parts: Sequence[Float32Array]) -> Float32Array | None:

@@ -16,6 +16,29 @@ Scores: TypeAlias = Float32Array | Float64Array
 
 
 @dataclass(frozen=True, slots=True)
+class StateTable:
+    """Which recurrent states the sequences of a step read and write, where a graph has some.
+
+    A state is what layers of convolutions and recurrences know of a text, in a slot of the backend.
+    Each sequence reads one slot, and its state is written where ``offset`` + 1 + t is a multiple of
+    ``interval``, t counting its tokens of this step from 0, and behind its last token: to its
+    other slots, one after the other. No slot is both read and written, or written twice.
+
+    Args:
+        slots: i32[M], of all sequences, one after the other: the slot that is read, 0 before the
+            first token, then those that are written.
+        begins: i32[B+1]; sequence b owns ``slots[begins[b]:begins[b+1]]``.
+        intervals: i32[B].
+        offsets: i32[B], each less than its interval.
+    """
+
+    slots: Int32Array
+    begins: Int32Array
+    intervals: Int32Array
+    offsets: Int32Array
+
+
+@dataclass(frozen=True, slots=True)
 class StepPlan:
     """A ragged batch: T tokens of B sequences, packed without padding.
 
@@ -36,6 +59,7 @@ class StepPlan:
         logits_rows: i64[R], the tokens (0..T-1) whose logits are wanted; R may be 0.
         features: f32[T, F], what a head reads besides tokens; None for other graphs.
         states: Whether the states of all tokens are wanted.
+        recurrent: Where recurrent states are; None, or of no use, to graphs without.
         pad_to: Tokens that the pass may have, T or more: a size that the backend is prepared for.
             What it computes beyond T is nobody's.
     """
@@ -49,6 +73,7 @@ class StepPlan:
     logits_rows: Int64Array
     features: Float32Array | None = None
     states: bool = False
+    recurrent: StateTable | None = None
     pad_to: int = 0
 
     @property

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanoaccel.bundle.attention import layer_kinds, obstacle
+from nanoaccel.bundle.attention import has_recurrent_layers, obstacle
 from nanoaccel.errors import ExportError, NanoAccelError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -24,12 +24,17 @@ def check_supported(config: PretrainedConfig) -> None:
             compute its attention.
     """
     from nanoaccel.exporters.source.text_part import causal_class
+    from nanoaccel.exporters.targets.openvino.tracing.kernels import computes_recurrence
 
     model = causal_class(config)
     text = config.get_text_config().to_dict()
     reason = obstacle(text)
-    if reason is None and getattr(model, "_is_stateful", False) and not layer_kinds(text):
-        reason = "it has layers with a state of another kind than keys and values"
+    recurrent = getattr(model, "_is_stateful", False) or has_recurrent_layers(text)
+    if reason is None and recurrent:
+        if not computes_recurrence(model):
+            reason = "its recurrence is neither a gated delta rule nor Mamba-2's scan"
+        elif text.get("num_attention_heads") is None:
+            reason = "it has no layer with keys and values"
     if reason is not None:
         raise UnsupportedModelError(
             f"{config.model_type!r} cannot run in the engine: {reason}",

@@ -55,7 +55,7 @@ class CacheArena:
 
 def _reserve(size: int) -> NDArray[np.uint8]:
     # numpy asks for huge pages: the first block would then commit 2 MiB of every slice.
-    if not hasattr(mmap, "MAP_ANONYMOUS"):  # Windows
+    if size == 0 or not hasattr(mmap, "MAP_ANONYMOUS"):  # Windows
         return np.empty(size, np.uint8)
     try:
         pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

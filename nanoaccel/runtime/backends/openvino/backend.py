@@ -15,7 +15,12 @@ from nanoaccel.errors import BundleDamagedError, BundleError, ConfigError
 from nanoaccel.fuse_projections import fuse_projections
 from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.openvino.arena import CacheArena
-from nanoaccel.runtime.backends.openvino.cache_inputs import cache_inputs, describe
+from nanoaccel.runtime.backends.openvino.cache_inputs import (
+    CacheInput,
+    cache_inputs,
+    describe,
+    state_inputs,
+)
 from nanoaccel.runtime.backends.openvino.embedding import looked_up_bytes
 from nanoaccel.runtime.backends.openvino.graph_copies import GraphCopies
 from nanoaccel.runtime.backends.openvino.hidden_states import (
@@ -77,7 +82,7 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     check_attention(options.graph, config)
     make_paged(model, attention_scores=options.attention_scores)
     restore_masks(model, config)
-    check_inputs(model, options.graph)
+    check_inputs(model, options.graph, rotary=config.get("position_embedding_type") == "rope")
     if options.hidden_layers:
         add_hidden(model, options.hidden_layers)
     if options.role == "decode":
@@ -192,7 +197,9 @@ class OpenVINOBackend(Timed):
     ) -> None:
         self._least = least
         self._caches = cache_inputs(compiled.inputs)
-        self._copies = GraphCopies(compiled, compile_for, most_copies, self._caches)
+        self._state_tables = state_inputs(compiled.inputs)
+        held = [*self._caches, *self._state_tables]
+        self._copies = GraphCopies(compiled, compile_for, most_copies, held)
         self._times = None if looked_up is None else OperatorTimes(self._copies.general, looked_up)
         outputs = [value.get_any_name() for value in compiled.outputs]
         self._logits = outputs.index("logits")
@@ -201,7 +208,9 @@ class OpenVINOBackend(Timed):
         self._hidden = hidden_outputs(outputs)
         self._states = [outputs.index(STATES)] if STATES in outputs else []
         self._arena: CacheArena | None = None
+        self._state_arena: CacheArena | None = None
         self.block_bytes = sum(cache.block_bytes for cache in self._caches)
+        self.state_bytes = sum(table.block_bytes for table in self._state_tables)
         self.info = BackendInfo(
             name="openvino",
             device=device,
@@ -213,18 +222,23 @@ class OpenVINOBackend(Timed):
             cache_layout=self._cache_layout(compiled),
             state_size=sum(_width(compiled.outputs[index]) for index in self._states),
             pass_sizes=(least, *_PASS_SIZES),
+            bytes_per_state=self.state_bytes,
         )
 
     def allocate_cache(self, num_blocks: int) -> None:
         try:
-            sizes = [cache.block_bytes for cache in self._caches]
-            self._arena = CacheArena(num_blocks + 1, sizes)  # one for what passes are padded with
+            # One more of each for what passes are padded with, and the state of no tokens.
+            self._arena = CacheArena(num_blocks + 1, _sizes(self._caches))
+            num_states = self.info.num_states(num_blocks) + 2
+            self._state_arena = CacheArena(num_states, _sizes(self._state_tables))
         except MemoryError as error:
             raise ConfigError(
-                f"{num_blocks * self.block_bytes} bytes of cache do not fit in memory",
+                f"{self.info.cache_bytes(num_blocks)} bytes of cache do not fit in memory",
                 "Lower kv_cache_memory",
             ) from error
-        self._copies.bind(self._arena.slices)
+        for table in self._state_arena.slices:
+            table[0] = 0
+        self._copies.bind([*self._arena.slices, *self._state_arena.slices])
 
     def forward(self, plan: StepPlan) -> StepResult:
         if plan.num_computed < self._least:
@@ -254,23 +268,36 @@ class OpenVINOBackend(Timed):
         return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
     def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
-        self._live_arena.read(block, out)
+        _live(self._arena).read(block, out)
 
     def write_block(self, block: int, data: NDArray[np.uint8]) -> None:
-        self._live_arena.write(block, data)
+        _live(self._arena).write(block, data)
+
+    def read_state(self, slot: int, out: NDArray[np.uint8]) -> None:
+        """As ``StateHolder``."""
+        _live(self._state_arena).read(slot, out)
+
+    def write_state(self, slot: int, data: NDArray[np.uint8]) -> None:
+        """As ``StateHolder``."""
+        _live(self._state_arena).write(slot, data)
 
     def close(self) -> None:
         self._copies.close()
-        self._arena = None
-
-    @property
-    def _live_arena(self) -> CacheArena:
-        assert self._arena is not None, "the backend has no cache yet, or is closed"
-        return self._arena
+        self._arena = self._state_arena = None
 
     def _cache_layout(self, compiled: ov.CompiledModel) -> str:
         precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        return f"openvino {ov.get_version()}, computes {precision}, {describe(self._caches)}"
+        described = describe([*self._caches, *self._state_tables])
+        return f"openvino {ov.get_version()}, computes {precision}, {described}"
+
+
+def _sizes(inputs: Sequence[CacheInput]) -> list[int]:
+    return [value.block_bytes for value in inputs]
+
+
+def _live(arena: CacheArena | None) -> CacheArena:
+    assert arena is not None, "the backend has no cache yet, or is closed"
+    return arena
 
 
 def _width(value: ov.Output) -> int:

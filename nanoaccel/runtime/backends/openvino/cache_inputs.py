@@ -1,27 +1,28 @@
-"""Which inputs of a compiled graph are its cache, and what a block is in each."""
+"""Which inputs of a compiled graph are its cache, and what a block or a state is in each."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import openvino as ov
 
-_SEPARATOR = "_cache."
+_KEYS_AND_VALUES = ("key_cache", "value_cache")
+_STATES = ("conv_state_table", "gated_delta_state_table", "selective_ssm_state_table")
 
 
 @dataclass(frozen=True, slots=True)
 class CacheInput:
-    """The keys or the values of a layer.
+    """The keys or the values of a layer, or a recurrent state of it.
 
     Args:
         index: Number of the input.
-        kind: "key" or "value".
-        layer: Number of the layer.
+        kind: "key", "value", "conv", "gated_delta" or "selective_ssm".
+        layer: Number of the layer, among those of its kind.
         element_type: Element type of the cached numbers.
-        block_shape: Shape of a block.
+        block_shape: Shape of a block, or of a state.
     """
 
     index: int
@@ -32,7 +33,7 @@ class CacheInput:
 
     @property
     def block_bytes(self) -> int:
-        """Bytes of a block."""
+        """Bytes of a block, or of a state."""
         bits: int = self.element_type.bitwidth
         return math.prod(self.block_shape) * bits // 8
 
@@ -42,17 +43,30 @@ class CacheInput:
 
 
 def is_cache(name: str) -> bool:
-    """Whether an input of this name is one."""
-    kind, separator, _ = name.partition(_SEPARATOR)
-    return separator != "" and kind in ("key", "value")
+    """Whether an input of this name holds keys or values."""
+    return name.partition(".")[0] in _KEYS_AND_VALUES
+
+
+def is_state(name: str) -> bool:
+    """Whether an input of this name holds recurrent states."""
+    return name.partition(".")[0] in _STATES
 
 
 def cache_inputs(inputs: Sequence[ov.Output]) -> list[CacheInput]:
     """The cache inputs among a graph's: keys by layer, then values by layer."""
+    return _inputs(inputs, is_cache)
+
+
+def state_inputs(inputs: Sequence[ov.Output]) -> list[CacheInput]:
+    """The inputs with recurrent states among a graph's, by kind, then by layer."""
+    return _inputs(inputs, is_state)
+
+
+def _inputs(inputs: Sequence[ov.Output], belongs: Callable[[str], bool]) -> list[CacheInput]:
     found = [
         _cache_input(index, value)
         for index, value in enumerate(inputs)
-        if is_cache(value.get_any_name())
+        if belongs(value.get_any_name())
     ]
     return sorted(found, key=lambda cache: (cache.kind, cache.layer))
 
@@ -64,6 +78,7 @@ def describe(caches: Sequence[CacheInput]) -> str:
 
 
 def _cache_input(index: int, value: ov.Output) -> CacheInput:
-    kind, layer = value.get_any_name().split(_SEPARATOR)
+    name, _, layer = value.get_any_name().partition(".")
+    kind = name.removesuffix("_cache").removesuffix("_state_table")
     shape = tuple(size.get_length() for size in list(value.get_partial_shape())[1:])
     return CacheInput(index, kind, int(layer), value.get_element_type(), shape)

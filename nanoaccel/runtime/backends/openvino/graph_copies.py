@@ -41,7 +41,7 @@ class GraphCopies:
         compiled: The copy for all sizes.
         compile_for: Makes one for passes of so many tokens.
         most: Copies to make at most.
-        caches: The graph's cache inputs.
+        caches: The graph's cache inputs: keys and values, then recurrent states.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class GraphCopies:
         self._made: tuple[int, GraphCopy] | None = None
 
     def bind(self, slices: Sequence[NDArray[np.uint8]]) -> None:
-        """Work on a cache: u8[num_blocks, size] for each of its inputs, the last block spare."""
+        """Work on a cache: u8[n, size] for each of its inputs, the last block or state spare."""
         self._slices = slices
         for copy in (self.general, *self._fixed.values()):
             copy.bind(self._caches, slices)
@@ -116,8 +116,9 @@ class GraphCopies:
         try:
             pages = HugePages()
             copy = GraphCopy(self._compile_for(size))
-            block = [np.zeros((1, cache.block_bytes), np.uint8) for cache in self._caches]
-            copy.bind(self._caches, block)
+            # A block, or the states before and behind a sequence, and behind what is spare.
+            memory = [np.zeros((3, cache.block_bytes), np.uint8) for cache in self._caches]
+            copy.bind(self._caches, memory)
             first = even_plan([[0]], 0, min(size, _ONE_BLOCK))
             copy.run(replace(first, pad_to=size))  # packs its weights
             pages.gather()

@@ -33,10 +33,12 @@ class GraphCopy:
         """Let the graph work on a cache.
 
         Args:
-            caches: The graph's cache inputs.
-            slices: u8[num_blocks, size] for each; the last block takes what passes are padded with.
+            caches: The graph's cache inputs: keys and values, then recurrent states.
+            slices: u8[num_blocks, size] for each; the last block, and the last state, takes what
+                passes are padded with.
         """
         self._inputs.spare_block = len(slices[0]) - 1
+        self._inputs.spare_state = len(slices[-1]) - 1
         for cache, memory in zip(caches, slices, strict=True):
             shape = (len(memory), *cache.block_shape)
             self.request.set_input_tensor(cache.index, ov.Tensor(memory, shape, cache.element_type))

@@ -151,7 +151,13 @@ def _load_graph(
         return draft.num_blocks
 
     size = CacheSize(num_blocks, draft.target.context_length)
-    return load(source, name, config, size, role="draft")
+    model = load(source, name, config, size, role="draft")
+    if model.shape.num_states > 0:
+        model.backend.close()
+        raise ConfigError(
+            f"the draft {draft.folder} has recurrent states, which drafts do not roll back", _REMEDY
+        )
+    return model
 
 
 def _check_memory(part: str, needed: int, draft: DraftOptions) -> None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+from nanoaccel.exporters.targets.openvino.tracing.states import layer_of
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
-    from transformers.cache_utils import Cache, DynamicLayer
+    from transformers.cache_utils import Cache
 
 _ARGUMENTS = ("past_key_values", "cache")
+STATES = "cache_params"
+_TOKENS = -1
+# Fields of a cache's layer, and what their tensors are called in the graph.
+_KEYS = {"keys": "key", "values": "value"}
+_STATES = {"conv_states": "conv", "recurrent_states": "ssm"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +32,18 @@ class CachedTensor:
         name: Its name in the graph, as in "past_key_values.3.key".
         layer: Layer of the cache that it belongs to.
         field: Attribute of that layer.
-        heads: Heads of a token.
-        width: Numbers of a head.
+        sizes: Its sizes behind that of sequences; -1 is the tokens of keys and values.
     """
 
     name: str
     layer: int
     field: str
-    heads: int
-    width: int
+    sizes: tuple[int, ...]
+
+    @property
+    def is_state(self) -> bool:
+        """Whether it stays as large as it is, however many tokens there are."""
+        return _TOKENS not in self.sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +64,32 @@ class CachedTensors:
         """A cache that holds these values.
 
         Args:
-            values: As ``tensors``, each f32[B, heads, P, width].
+            values: As ``tensors``, each f32[B, *sizes].
         """
-        from transformers.cache_utils import DynamicCache, DynamicLayer
+        from transformers.cache_utils import DynamicCache
 
-        cache = DynamicCache()
-        cache.layers = [DynamicLayer() for _ in range(self.layers)]
+        fields: list[dict[str, Tensor]] = [{} for _ in range(self.layers)]
         for tensor, value in zip(self.tensors, values, strict=True):
-            layer = cache.layers[tensor.layer]
-            layer.dtype, layer.device, layer.is_initialized = value.dtype, value.device, True
-            setattr(layer, tensor.field, value)
+            fields[tensor.layer][tensor.field] = value
+        cache = DynamicCache()
+        cache.layers = [layer_of(held) for held in fields]
         return cache
 
     def values(self, cache: Cache) -> list[Tensor]:
         """What a cache holds now, as ``tensors``."""
-        return [getattr(cache.layers[one.layer], one.field) for one in self.tensors]
+        found = []
+        for one in self.tensors:
+            value = getattr(cache.layers[one.layer], one.field)
+            found.append(value[0] if one.field in _STATES else value)
+        return found
 
 
 def find_cached(model: PreTrainedModel) -> CachedTensors:
     """Find out what a model keeps, by a run over two tokens.
 
     Raises:
-        UnsupportedCacheError: A layer keeps something else than keys and values of all tokens.
+        ValueError: A layer keeps something else than keys and values of all tokens, the last tokens
+            of a convolution, and the state of a recurrence.
     """
     from transformers.cache_utils import DynamicCache
 
@@ -85,16 +99,35 @@ def find_cached(model: PreTrainedModel) -> CachedTensors:
     with torch.inference_mode():
         model(torch.tensor([[1, 2]]), use_cache=True, **{argument: cache})
     tensors: list[CachedTensor] = []
+    numbers = {"key": 0, "conv": 0}  # of layers with keys, and of layers with states
     for index, layer in enumerate(cache.layers):
-        if getattr(layer, "keys", None) is None:
-            continue  # it reads the keys of another layer
-        number = len(tensors) // 2
-        for field in ("keys", "values"):
-            tensors.append(_tensor(layer, index, number, field))
+        for names_of, first in ((_KEYS, "key"), (_STATES, "conv")):
+            held = list(_held(layer, names_of))
+            for field, sizes in held:
+                name = _name(first, numbers[first], names_of[field])
+                tensors.append(CachedTensor(name, index, field, sizes))
+            numbers[first] += bool(held)
     return CachedTensors(argument, tensors, len(cache.layers))
 
 
-def _tensor(layer: DynamicLayer, index: int, number: int, field: str) -> CachedTensor:
-    name = f"past_key_values.{number}.{field.removesuffix('s')}"
-    _, heads, _, width = getattr(layer, field).shape
-    return CachedTensor(name, index, field, heads, width)
+def _name(first: str, number: int, word: str) -> str:
+    """As optimum-intel names them."""
+    if first == "key":
+        return f"past_key_values.{number}.{word}"
+    return f"{STATES}.past.{word}.{number}"
+
+
+def _held(layer: Any, fields: dict[str, str]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Fields of a layer that hold something, with the sizes of what they hold."""
+    for field in fields:
+        value = getattr(layer, field, None)
+        if isinstance(value, dict):
+            if len(value) > 1:
+                raise ValueError(f"a layer of the cache has {len(value)} states")
+            value = value[0]
+        if value is None:
+            continue  # a layer that reads the keys of another, or has no such state
+        _, *sizes = value.shape
+        if fields is _KEYS:
+            sizes[1] = _TOKENS
+        yield field, tuple(sizes)

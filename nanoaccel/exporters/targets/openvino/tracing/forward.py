@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from nanoaccel.exporters.targets.openvino.tracing import attention, experts
+from nanoaccel.exporters.targets.openvino.tracing import attention, experts, kernels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,13 +39,14 @@ def own_kernels(model: PreTrainedModel) -> Iterator[list[Mask]]:
 
 @contextmanager
 def flat_forward(model: PreTrainedModel, cached: CachedTensors) -> Iterator[None]:
-    """While it lasts, a model takes its cache as plain tensors.
+    """While it lasts, a model takes its cache as plain tensors, and goes on from its states.
 
     The model itself is traced, not a module around it: layers keep their names in the graph.
     """
     model.forward = _flat(type(model).forward.__get__(model), cached)
     try:
-        yield
+        with kernels.replaced(model):
+            yield
     finally:
         del model.forward
 

@@ -11,8 +11,9 @@ from openvino import opset13 as ops
 from openvino._offline_transformations import apply_make_stateful_transformation
 
 from nanoaccel.bundle.attention import WINDOWS
-from nanoaccel.exporters.targets.openvino.tracing.caches import CachedTensors, find_cached
+from nanoaccel.exporters.targets.openvino.tracing.caches import STATES, CachedTensors, find_cached
 from nanoaccel.exporters.targets.openvino.tracing.forward import INPUTS, flat_forward, own_kernels
+from nanoaccel.exporters.targets.openvino.tracing.loops import RULES
 from nanoaccel.exporters.targets.openvino.tracing.windows import windows_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _BATCH, _TOKENS, _PAST = 2, 3, 5
 
 
 def stateful_graph(model: PreTrainedModel, context: int) -> ov.Model:
-    """Trace a decoder; its keys and values become the graph's own state.
+    """Trace a decoder; its keys and values, and its states, become the graph's own state.
 
     Args:
         model: A causal language model, in evaluation mode.
@@ -41,7 +42,7 @@ def stateful_graph(model: PreTrainedModel, context: int) -> ov.Model:
         cached = find_cached(model)
         windows = windows_of(masks, context)
         with flat_forward(model, cached):
-            graph = ov.convert_model(model, example_input=_example(cached))
+            graph = ov.convert_model(model, example_input=_example(cached), extension=[*RULES])
     _name(graph, cached)
     _reorder(graph, cached)
     pairs = {one.name: _present(one.name) for one in cached.tensors}
@@ -57,14 +58,17 @@ def _example(cached: CachedTensors) -> tuple[object, ...]:
     ids = torch.ones(_BATCH, _TOKENS, dtype=torch.int64)
     mask = torch.ones(_BATCH, _PAST + _TOKENS, dtype=torch.int64)
     positions = torch.arange(_PAST, _PAST + _TOKENS).expand(_BATCH, _TOKENS).contiguous()
-    past = [torch.zeros(_BATCH, one.heads, _PAST, one.width) for one in cached.tensors]
+    past = [
+        torch.zeros(_BATCH, *(_PAST if size < 0 else size for size in one.sizes))
+        for one in cached.tensors
+    ]
     return ids, mask, positions, tuple(past)
 
 
 def _name(graph: ov.Model, cached: CachedTensors) -> None:
     """Name inputs and outputs, and free the sizes that the example fixed."""
     shapes = {name: [-1, -1] for name in INPUTS}
-    shapes |= {one.name: [-1, one.heads, -1, one.width] for one in cached.tensors}
+    shapes |= {one.name: [-1, *one.sizes] for one in cached.tensors}
     for port, (name, shape) in zip(graph.inputs, shapes.items(), strict=True):
         port.get_tensor().set_names({name})
         port.get_node().set_friendly_name(name)
@@ -89,17 +93,19 @@ def _reorder(graph: ov.Model, cached: CachedTensors) -> None:
 
 
 def _begin_empty(graph: ov.Model) -> None:
-    """Let each state begin without a token, for as many sequences as are asked."""
+    """Let each state begin without a token, or all zero, for as many sequences as are asked."""
     ids = ops.shape_of(graph.input(INPUTS[0]).get_node(), "i64")
     batch = ops.gather(ids, ops.constant(np.zeros(1, np.int64)), ops.constant(np.int64(0)))
     for node in graph.get_ops():
         if node.get_type_name() != "ReadValue" or node.get_input_size() > 0:
             continue
-        _, heads, _, width = node.get_output_partial_shape(0)
-        rest = ops.constant(np.array([heads.get_length(), 0, width.get_length()], np.int64))
-        size = ops.concat([batch, rest], 0)
+        _, *sizes = node.get_output_partial_shape(0)
+        rest = [0 if size.is_dynamic else size.get_length() for size in sizes]
+        size = ops.concat([batch, ops.constant(np.array(rest, np.int64))], 0)
         node.set_arguments([ops.broadcast(ops.constant(np.float32(0)), size).output(0)])
 
 
 def _present(name: str) -> str:
+    if name.startswith(STATES):
+        return name.replace(".past.", ".present.", 1)
     return name.replace("past_key_values", "present", 1)

@@ -1,0 +1,75 @@
+"""Layers of a cache that carry a state: of a convolution, of a recurrence, or of both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers.cache_utils import DynamicLayer, LinearAttentionLayer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class StateLayer(LinearAttentionLayer):  # type: ignore[misc]
+    """States that a graph gives, and that are replaced, not written to.
+
+    Args:
+        fields: Values by ``CachedTensor.field``.
+    """
+
+    def __init__(self, fields: dict[str, Tensor]) -> None:
+        super().__init__()
+        for field, states, known in (
+            ("conv_states", self.conv_states, self.is_conv_states_initialized),
+            ("recurrent_states", self.recurrent_states, self.is_recurrent_states_initialized),
+        ):
+            if field in fields:
+                states[0], known[0] = fields[field], True
+        self.has_previous_state[0] = True
+
+    def update_conv_state(self, conv_states: Tensor, *_: Any, **__: Any) -> Tensor:
+        """Go on with more tokens; those kept and the new ones."""
+        before = self.conv_states[0]
+        both = torch.cat([before, conv_states], dim=-1)
+        self.conv_states[0] = both[:, :, -before.shape[-1] :]
+        return both
+
+    def update_recurrent_state(self, recurrent_states: Tensor, *_: Any, **__: Any) -> Tensor:
+        """Go on with another state."""
+        self.recurrent_states[0] = recurrent_states
+        return recurrent_states
+
+
+class KeyLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values of all tokens.
+
+    Args:
+        fields: Values by ``CachedTensor.field``.
+    """
+
+    def __init__(self, fields: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.keys, self.values = fields["keys"], fields["values"]
+        self.dtype, self.device, self.is_initialized = self.keys.dtype, self.keys.device, True
+
+
+class KeyAndStateLayer(StateLayer, KeyLayer):
+    """A layer whose attention and recurrence stand side by side.
+
+    Args:
+        fields: Values by ``CachedTensor.field``.
+    """
+
+    def __init__(self, fields: dict[str, Tensor]) -> None:
+        KeyLayer.__init__(self, fields)
+        StateLayer.__init__(self, fields)
+
+
+def layer_of(fields: dict[str, Tensor]) -> Any:
+    """A layer that holds some values; one of a cache that holds nothing when there are none."""
+    if not fields:
+        return DynamicLayer()
+    if "keys" not in fields:
+        return StateLayer(fields)
+    return KeyLayer(fields) if len(fields) == len(("keys", "values")) else KeyAndStateLayer(fields)

@@ -1,0 +1,78 @@
+"""Tiny random models with recurrent states, one of each kind, as plain folders that open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from support.tiny_models import VOCAB_SIZE, write_tokenizer
+
+CONTEXT = 1024
+_SIZES = {
+    "vocab_size": VOCAB_SIZE,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": CONTEXT,
+    "initializer_range": 0.3,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "pad_token_id": 0,
+}
+# A convolution; a gated delta rule behind one; the scan of Mamba-2 behind one.
+CONFIGS: dict[str, dict[str, Any]] = {
+    "lfm2": {
+        "layer_types": ["conv", "full_attention", "conv"],
+        "block_auto_adjust_ff_dim": False,
+        "block_ff_dim": 96,
+    },
+    "qwen3_5_text": {
+        "head_dim": 16,
+        "layer_types": ["linear_attention", "linear_attention", "full_attention"],
+        "linear_num_value_heads": 4,
+        "linear_num_key_heads": 2,
+        "linear_key_head_dim": 16,
+        "linear_value_head_dim": 16,
+        "linear_conv_kernel_dim": 4,
+    },
+    "granitemoehybrid": {
+        "num_local_experts": 0,
+        "num_experts_per_tok": 0,
+        "attention_multiplier": 0.06,
+        "shared_intermediate_size": 96,
+        "layer_types": ["mamba", "attention", "mamba"],
+        "mamba_n_heads": 8,
+        "mamba_d_head": 16,
+        "mamba_d_state": 16,
+        "mamba_n_groups": 1,
+        "mamba_chunk_size": 16,
+    },
+}
+
+
+def make_model(kind: str, seed: int = 0, **more: Any) -> Any:
+    """A random torch model, in f32."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(kind, **{**_SIZES, **CONFIGS[kind], **more})
+    model = AutoModelForCausalLM.from_config(config).float().eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim == 1 and "A_log" not in name:  # they would test nothing as they begin
+                weight.add_(0.1 * torch.randn_like(weight))
+    return model
+
+
+def write_bundle(folder: Path, kind: str) -> Path:
+    """The traced graph of a model and its tokenizer."""
+    from nanoaccel.exporters.quiet import quiet
+    from nanoaccel.exporters.targets.openvino.trace import trace
+
+    with quiet():
+        trace(make_model(kind), folder)
+    write_tokenizer(folder)
+    return folder

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanoaccel.bundle.attention import layer_kinds, obstacle
+from nanoaccel.bundle.attention import layer_kinds, obstacle, state_obstacle
 from nanoaccel.errors import ExportError, NanoAccelError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -20,20 +20,34 @@ def check_supported(config: PretrainedConfig) -> None:
     """Refuse, before any weight is loaded, what cannot be exported.
 
     Raises:
-        UnsupportedModelError: The architecture is not a text decoder, or the engine does not
-            compute its attention.
+        UnsupportedModelError: The architecture is not a text decoder, or it keeps something else
+            than keys and values.
     """
     from nanoaccel.exporters.source.text_part import causal_class
 
     model = causal_class(config)
     text = config.get_text_config().to_dict()
-    reason = obstacle(text)
+    reason = state_obstacle(text)
     if reason is None and getattr(model, "_is_stateful", False) and not layer_kinds(text):
         reason = "it has layers with a state of another kind than keys and values"
     if reason is not None:
         raise UnsupportedModelError(
             f"{config.model_type!r} cannot run in the engine: {reason}",
             "Use a model of another architecture",
+        )
+
+
+def check_paged(config: PretrainedConfig) -> None:
+    """Refuse, before any weight is loaded, what OpenVINO's paged attention does not compute.
+
+    Raises:
+        UnsupportedModelError: The message says what it is.
+    """
+    reason = obstacle(config.get_text_config().to_dict())
+    if reason is not None:
+        raise UnsupportedModelError(
+            f"{config.model_type!r} cannot run in the engine with OpenVINO: {reason}",
+            "Export it for ONNX Runtime: --runtime onnx",
         )
 
 

@@ -168,7 +168,7 @@ def _reason(one: Result) -> str:
     text = re.sub(r"(, only) .*|/\S+/", "", text)
     text = re.sub(r", behind \d+ tokens .*", "", text)
     kind = one.family.partition(" (")[0]
-    text = text.replace(f"{kind!r}", "it").replace("builder has no it", "builder lacks it")
+    text = text.replace(f"{kind!r}", "it")
     return text.replace("|", "\\|").removeprefix("it ").strip()
 
 

@@ -54,7 +54,8 @@ class Shape:
         return (self.heads + 2 * self.kv_heads) * self.size
 
     def layout(self, cache: str) -> BlockLayout:
-        return BlockLayout(PRECISIONS[cache], ((self.kv_heads, self.size),) * self.layers)
+        layers = ((self.kv_heads, self.size),) * self.layers
+        return BlockLayout(PRECISIONS[cache], layers, self.layers)
 
 
 def model_of(shape: Shape, cache: str) -> bytes:

@@ -30,17 +30,12 @@ class Architecture:
         alibi_slopes: Function that gives what each head subtracts for a token of distance, where
             the graph has it as a mask; None where the graph knows it.
         scaled_length: Whether ``max_position_embeddings`` counts scaled positions already.
-        norm_epsilon: What its norms add to the variance, where that stands in its code; None when
-            the config says it.
-        plain_norms: Whether its norms subtract the mean and have no weights.
     """
 
     obstacle: Callable[[Config], str | None] = _nothing
     layer_windows: Callable[[Config], list[int] | None] = _nothing
     alibi_slopes: Callable[[Config], list[float] | None] = _nothing
     scaled_length: bool = False
-    norm_epsilon: float | None = None
-    plain_norms: bool = False
 
 
 def architecture_of(config: Config) -> Architecture:
@@ -100,6 +95,5 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "gemma3n_text": _GEMMA3,
         "gpt_neo": Architecture(layer_windows=_gpt_neo_windows),
         "mpt": Architecture(obstacle=_mpt_obstacle, alibi_slopes=_mpt_slopes),
-        "olmo": Architecture(norm_epsilon=1e-5, plain_norms=True),
     }
 )

@@ -22,8 +22,8 @@ _CHUNK = "attention_chunk_size"
 WINDOWS = ["nanoaccel", "windows"]
 
 
-def obstacle(config: Mapping[str, Any]) -> str | None:
-    """What of a model the engine cannot compute with paged attention; None when nothing.
+def state_obstacle(config: Mapping[str, Any]) -> str | None:
+    """What a model keeps from token to token that no engine keeps; None when nothing.
 
     Args:
         config: Config of the text model, as config.json has it.
@@ -31,6 +31,18 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
     kinds = sorted(layer_kinds(config) - {*_ATTENTION, *_RECURRENT, *_NEITHER})
     if kinds:
         return f"it has layers of a kind that is not known ({kinds[0]})"
+    return None
+
+
+def obstacle(config: Mapping[str, Any]) -> str | None:
+    """What of a model OpenVINO's paged attention does not compute; None when nothing.
+
+    Args:
+        config: Config of the text model, as config.json has it.
+    """
+    reason = state_obstacle(config)
+    if reason is not None:
+        return reason
     for name in _CAPS:
         if config.get(name):
             return f"its attention caps logits ({name}={config[name]})"

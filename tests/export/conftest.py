@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from support import tiny_models
-from support.builder_server import BuilderServer
 from support.untied_model import SMALL
 
 
@@ -27,27 +26,6 @@ def untied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(untied: Path, tmp_path: Path) -> Path:
     """A copy that may be changed."""
     return Path(shutil.copytree(untied, tmp_path / "model"))
-
-
-@pytest.fixture(scope="session")
-def builder_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuilderServer]:
-    """Starts with the first graph that is asked for."""
-    server = BuilderServer(tmp_path_factory.mktemp("builder"))
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def forked_builder(builder_server: BuilderServer) -> Iterator[None]:
-    """Let processes of the builder be forked; elsewhere they are started as users start them."""
-    if find_spec("onnxruntime_genai") is None:
-        yield
-        return
-    from nanoaccel.exporters.targets.onnx import builder
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(builder, "run_process", builder_server.run)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,178 +13,149 @@ ov = pytest.importorskip("openvino")
 ort = pytest.importorskip("onnxruntime")
 ir = pytest.importorskip("onnx_ir")
 
-from nanoaccel.errors import ExportError  # noqa: E402
-from nanoaccel.exporters.targets.onnx.experts import replace_experts  # noqa: E402
-from nanoaccel.exporters.targets.onnx.stacks import read_stacks  # noqa: E402
-from nanoaccel.exporters.targets.onnx.writer import Writer  # noqa: E402
+from nanoaccel.exporters.targets.onnx.packed_writer import PackedWriter  # noqa: E402
+from nanoaccel.exporters.targets.onnx.patterns.expert_nodes import (  # noqa: E402
+    ExpertsNode,
+    Gate,
+    Routing,
+    Stack,
+    write_experts,
+)
+from nanoaccel.exporters.targets.onnx.stacks import read_stack  # noqa: E402
 
 pytestmark = pytest.mark.export
 
 EXPERTS, HIDDEN, INNER, TOKENS = 4, 64, 32, 7
+SIZES = {"x": HIDDEN, "told": EXPERTS}
 RNG = np.random.default_rng(0)
+X = RNG.normal(size=(TOKENS, HIDDEN)).astype(np.float32)
+LOGITS = RNG.normal(size=(TOKENS, EXPERTS)).astype(np.float32)
 
 
-class Graph:
-    """An OpenVINO graph of products with stacks, and the weights of those."""
+@dataclass(frozen=True)
+class Made:
+    """A stack as the graph has it, and its weights f32 [experts, rows, columns]."""
 
-    def __init__(self) -> None:
-        self._results: list[Any] = []
-        self._inputs: list[Any] = []
-        self._kept: list[np.ndarray] = []  # constants share their memory
-
-    def add(
-        self,
-        rows: int,
-        columns: int,
-        *,
-        bits: int = 4,
-        group: int = 16,
-        zeros: bool = True,
-        turned: bool = False,
-    ) -> np.ndarray:
-        """A stack of random codes; gives its weights f32 [experts, rows, columns]."""
-        from openvino import opset13 as ops
-
-        groups = columns // group
-        shape, small = (EXPERTS, rows, groups, group), (EXPERTS, rows, groups, 1)
-        if turned:
-            shape, small = (EXPERTS, groups, group, rows), (EXPERTS, groups, 1, rows)
-        codes = RNG.integers(0, 1 << bits, shape, np.uint8)
-        points = RNG.integers(6, 10, small, np.uint8) if zeros else np.uint8(1 << bits - 1)
-        scales = (RNG.uniform(0.5, 1.5, small) / (4 << bits)).astype(np.float16)
-        kind = ov.Type.u4 if bits == 4 else ov.Type.u8
-        flat = codes.ravel()
-        octets = flat[::2] | flat[1::2] << 4 if bits == 4 else flat
-        self._kept.append(octets)
-        stored = ops.constant(ov.Tensor(octets, ov.Shape(list(shape)), kind))
-        middle = np.broadcast_to(points, small if zeros else (1, 1, 1, 1)).astype(np.uint8)
-        centred = ops.subtract(ops.convert(stored, "f16"), ops.convert(ops.constant(middle), "f16"))
-        scaled = ops.multiply(centred, ops.constant(scales))
-        whole = [EXPERTS, columns, rows] if turned else [EXPERTS, rows, columns]
-        matrix = ops.convert(ops.reshape(scaled, whole, special_zero=False), "f32")
-        x = ops.parameter([EXPERTS, -1, columns], ov.Type.f32)
-        self._inputs.append(x)
-        self._results.append(ops.result(ops.matmul(x, matrix, False, not turned)))
-        weights = (codes.astype(np.float32) - points) * scales.astype(np.float32)
-        flat_weights: np.ndarray = weights.reshape(whole)
-        return flat_weights.transpose(0, 2, 1) if turned else flat_weights
-
-    def model(self) -> Any:
-        return ov.Model(self._results, self._inputs)
+    stack: Stack
+    weights: np.ndarray
 
 
-def builder_graph(gate_up: np.ndarray, down: np.ndarray) -> ir.Model:
-    """What the builder makes of the floats: MoE over x and logits."""
-    arrays = {
-        "gate_up": gate_up,
-        "gate_up.bias": RNG.normal(size=gate_up.shape[:2]),
-        "down": down,
-        "down.bias": np.zeros(down.shape[:2]),  # left out
-    }
-    stored = [
-        ir.Value(
-            name=name,
-            shape=ir.Shape(array.shape),
-            type=ir.TensorType(ir.DataType.FLOAT),
-            const_value=ir.tensor(array.astype(np.float32), name=name),
-        )
-        for name, array in arrays.items()
-    ]
-    inputs = [
-        ir.Value(name=name, shape=ir.Shape(["T", size]), type=ir.TensorType(ir.DataType.FLOAT))
-        for name, size in (("x", HIDDEN), ("logits", EXPERTS))
-    ]
-    attributes = {
-        "k": 2,
-        "activation_type": "swiglu",
-        "activation_alpha": 1.0,
-        "activation_beta": 0.0,
-        "swiglu_fusion": 1,
-        "normalize_routing_weights": 1,
-    }
-    node = ir.node(
-        "MoE", [*inputs, *stored], attributes, domain="com.microsoft", name="/layers.0/moe/MoE"
-    )
-    node.outputs[0].name = "y"
-    node.outputs[0].type, node.outputs[0].shape = inputs[0].type, inputs[0].shape
-    graph = ir.Graph(
-        inputs,
-        node.outputs,
-        nodes=[node],
-        initializers=stored,
-        opset_imports={"": 21, "com.microsoft": 1},
-        name="layer",
-    )
+def make(
+    rows: int,
+    columns: int,
+    *,
+    bits: int = 4,
+    group: int = 16,
+    zeros: bool = True,
+    turned: bool = False,
+    bias: bool = False,
+) -> Made:
+    """A stack of random codes that a product of an OpenVINO graph reads."""
+    from openvino import opset13 as ops
+
+    groups = columns // group
+    shape, small = (EXPERTS, rows, groups, group), (EXPERTS, rows, groups, 1)
+    if turned:
+        shape, small = (EXPERTS, groups, group, rows), (EXPERTS, groups, 1, rows)
+    codes = RNG.integers(0, 1 << bits, shape, np.uint8)
+    points = RNG.integers(6, 10, small, np.uint8) if zeros else np.uint8(1 << bits - 1)
+    scales = (RNG.uniform(0.5, 1.5, small) / (4 << bits)).astype(np.float16)
+    kind = ov.Type.u4 if bits == 4 else ov.Type.u8
+    flat = codes.ravel()
+    octets = flat[::2] | flat[1::2] << 4 if bits == 4 else flat
+    tensor = ov.Tensor(kind, ov.Shape(list(shape)))
+    tensor.data.view(np.uint8).ravel()[:] = octets
+    middle = np.broadcast_to(points, small if zeros else (1, 1, 1, 1)).astype(np.uint8)
+    stored = ops.convert(ops.constant(tensor), "f16")
+    centred = ops.subtract(stored, ops.convert(ops.constant(middle), "f16"))
+    whole = [EXPERTS, columns, rows] if turned else [EXPERTS, rows, columns]
+    scaled = ops.multiply(centred, ops.constant(scales))
+    matrix = ops.convert(ops.reshape(scaled, whole, special_zero=False), "f32")
+    x = ops.parameter([EXPERTS, -1, columns], ov.Type.f32)
+    weights, own_rows = read_stack(ops.matmul(x, matrix, False, not turned))
+    biases = RNG.normal(size=(EXPERTS, rows)).astype(np.float32) if bias else None
+    numbers = (codes.astype(np.float32) - points) * scales.astype(np.float32)
+    dense = numbers.reshape(whole)
+    return Made(Stack(weights, own_rows, biases), dense.transpose(0, 2, 1) if turned else dense)
+
+
+def write(gate_up: Made, down: Made, gate: Gate, routing: Routing) -> Any:
+    """A graph of one mixture, which does not round its activations."""
+    out = PackedWriter(context=64)
+    inputs = [ir.val(name, ir.DataType.FLOAT, ["T", size]) for name, size in SIZES.items()]
+    node = ExpertsNode("__module.layers.0.mlp/sum", gate_up.stack, down.stack, gate, routing)
+    (made,) = write_experts(node, out, inputs)
+    made.name, made.type, made.shape = "y", inputs[0].type, inputs[0].shape
+    graph = out.finish([made]).graph
+    graph.inputs[:] = inputs
+    for one in graph:
+        if one.op_type == "QMoE":
+            one.attributes["accuracy_level"] = ir.AttrInt64("accuracy_level", 1)
     return ir.Model(graph, ir_version=10)
 
 
-def run(model: ir.Model, folder: Path) -> np.ndarray:
+def run(model: Any, folder: Path, told: np.ndarray) -> np.ndarray:
     ir.save(model, folder / "model.onnx")
     session = ort.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    random = np.random.default_rng(1)
-    feeds = {
-        "x": random.normal(size=(TOKENS, HIDDEN)).astype(np.float32),
-        "logits": random.normal(size=(TOKENS, EXPERTS)).astype(np.float32),
-    }
-    found: np.ndarray = session.run(None, feeds)[0]
+    found: np.ndarray = session.run(None, {"x": X, "told": told})[0]
     return found
 
 
-def replaced(model: ir.Model, graph: Graph) -> ir.Node:
-    """The QMoE that takes the place of MoE, computing without rounding its activations."""
-    (node,) = model.graph
-    new = replace_experts(Writer(model.graph), node, read_stacks(graph.model()))
-    made = new.producer()
-    assert made is not None
-    new.name, new.type, new.shape = "result", node.outputs[0].type, node.outputs[0].shape
-    model.graph.outputs[:] = [new]
-    model.graph.remove(node, safe=True)
-    for name in ("gate_up", "down"):
-        del model.graph.initializers[name]
-    made.attributes["accuracy_level"] = ir.AttrInt64("accuracy_level", 1)
-    return made
+def computed(gate_up: Made, down: Made, gate: Gate, shares: np.ndarray) -> np.ndarray:
+    """The same in numpy."""
+    total = np.zeros((TOKENS, HIDDEN), np.float32)
+    for expert in range(EXPERTS):
+        first = X @ gate_up.weights[expert].T
+        if gate_up.stack.bias is not None:
+            first = first + gate_up.stack.bias[expert]
+        second = gate.compute(first) @ down.weights[expert].T
+        total += shares[:, expert, None] * second
+    return total
+
+
+def chosen(logits: np.ndarray) -> np.ndarray:
+    """A softmax of the two largest."""
+    least = np.sort(logits, -1)[:, -2:-1]
+    power = np.exp(logits) * (logits >= least)
+    shares: np.ndarray = power / power.sum(-1, keepdims=True)
+    return shares
 
 
 KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "alike": ({}, {}),
     "without zero points": ({"zeros": False}, {"zeros": False}),
-    "zero points in one": ({"zeros": False}, {}),
+    "zero points in one": ({"zeros": False, "bias": True}, {}),
     "groups of two sizes": ({"group": 64}, {"group": 16}),
     "groups along rows": ({"turned": True}, {"turned": True, "zeros": False}),
 }
 
 
-@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("in_turns", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_experts_keep_their_weights(kind: str, apart: bool, tmp_path: Path) -> None:
-    graph, (first, second) = Graph(), KINDS[kind]
-    if apart:
-        gate, up = (graph.add(INNER, HIDDEN, **first) for _ in range(2))
-        gate_up = np.stack([gate, up], axis=2).reshape(EXPERTS, 2 * INNER, HIDDEN)
-    else:
-        gate_up = graph.add(2 * INNER, HIDDEN, **first)
-    model = builder_graph(gate_up, graph.add(HIDDEN, INNER, **second))
-    wanted = run(model, tmp_path)
-    node = replaced(model, graph)
-    assert node.op_type == "QMoE"
-    assert node.inputs[4] is not None
-    assert node.inputs[7] is None
-    np.testing.assert_allclose(run(model, tmp_path), wanted, rtol=1e-4, atol=1e-4)
+def test_experts_keep_their_weights(kind: str, in_turns: bool, tmp_path: Path) -> None:
+    first, second = KINDS[kind]
+    gate_up, down = make(2 * INNER, HIDDEN, **first), make(HIDDEN, INNER, **second)
+    gate = Gate(in_turns, 1.0, 0.0, np.inf)
+    found = run(write(gate_up, down, gate, Routing(2, logits=True)), tmp_path, LOGITS)
+    wanted = computed(gate_up, down, gate, chosen(LOGITS))
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_experts_count_as_shares_say_that_do_not_sum_to_one(tmp_path: Path) -> None:
+    gate_up, down = make(2 * INNER, HIDDEN), make(HIDDEN, INNER)
+    gate = Gate(False, 1.702, 1.0, 0.7)
+    shares = 2.5 * chosen(LOGITS) * RNG.uniform(0.1, 1, LOGITS.shape).astype(np.float32)
+    found = run(write(gate_up, down, gate, Routing(2, logits=False)), tmp_path, shares)
+    wanted = computed(gate_up, down, gate, shares)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_experts_of_two_widths_get_the_wider_one(tmp_path: Path) -> None:
     """Stock QMoE rounds activations with 8 bits, so the result is near."""
-    graph = Graph()
-    gate_up = graph.add(2 * INNER, HIDDEN, group=32)
-    model = builder_graph(gate_up, graph.add(HIDDEN, INNER, bits=8, group=32))
-    wanted = run(model, tmp_path)
-    assert replaced(model, graph).attributes["expert_weight_bits"].as_int() == 8
-    assert np.abs(run(model, tmp_path) - wanted).max() <= 0.03 * np.abs(wanted).max()
-
-
-def test_experts_of_other_weights_are_refused() -> None:
-    graph = Graph()
-    gate_up, down = graph.add(2 * INNER, HIDDEN), graph.add(HIDDEN, INNER)
-    model = builder_graph(gate_up, down[::-1])
-    with pytest.raises(ExportError, match="were not found in the compressed"):
-        replaced(model, graph)
+    gate_up, down = make(2 * INNER, HIDDEN, group=32), make(HIDDEN, INNER, bits=8, group=32)
+    gate = Gate(True, 1.0, 0.0, np.inf)
+    model = write(gate_up, down, gate, Routing(2, logits=True))
+    (node,) = (one for one in model.graph if one.op_type == "QMoE")
+    assert node.attributes["expert_weight_bits"].as_int() == 8
+    wanted = computed(gate_up, down, gate, chosen(LOGITS))
+    assert np.abs(run(model, tmp_path, LOGITS) - wanted).max() <= 0.03 * np.abs(wanted).max()

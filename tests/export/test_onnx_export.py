@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-pytest.importorskip("onnxruntime_genai")
+pytest.importorskip("onnx_ir")
 
 from nanoaccel.bundle import MANIFEST, Bundle, sha256_of
-from nanoaccel.errors import BundleError, ConfigError, MissingExtraError, UnsupportedModelError
+from nanoaccel.errors import BundleError, ConfigError, MissingExtraError
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.quantize import requirements
 from nanoaccel.exporters.quantize.recipe import Recipe
@@ -56,7 +55,7 @@ def test_export_for_both_has_a_graph_for_each(both: Bundle) -> None:
     assert both.manifest is not None
     (entry,) = both.manifest.also
     assert entry.validation["kl"] == pytest.approx(both.manifest.validation["kl"], rel=0.01)
-    assert {"onnxruntime", "onnxruntime-genai"} <= set(both.manifest.tools)
+    assert {"onnxruntime", "onnx-ir"} <= set(both.manifest.tools)
     assert len({both.graph_key(), both.graph_key("onnx")}) == 2
 
 
@@ -91,8 +90,7 @@ def test_export_for_onnx_gives_the_same_bytes_twice(both: Bundle, onnx: Bundle) 
 def test_export_for_auto_is_a_bundle(tiny_model: Path, tmp_path: Path) -> None:
     made = export(tiny_model, tmp_path / "b", recipe=Recipe(weights="f32"), runtime="auto")
     assert set(made.runtimes) <= {"openvino", "onnx"}
-    assert not (made.folder / "builder").exists()
-    assert not (made.folder / "checkpoint").exists()
+    assert not (made.folder / "captured").exists()
 
 
 @pytest.mark.parametrize(
@@ -115,21 +113,9 @@ def test_export_for_an_unknown_runtime_is_refused(tiny_model: Path, tmp_path: Pa
         export(tiny_model, tmp_path / "b", runtime="onyx")
 
 
-def test_export_for_onnx_of_an_architecture_without_it_is_refused_early(
-    tiny_model: Path, tmp_path: Path
-) -> None:
-    source = shutil.copytree(tiny_model, tmp_path / "model")
-    (source / "config.json").write_text('{"model_type": "gpt2"}')
-    (source / "model.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
-    with pytest.raises(UnsupportedModelError, match="builder has no 'gpt2'"):
-        export(source, tmp_path / "b", runtime="onnx")
-
-
 def test_export_for_onnx_without_its_packages_says_how_to_get_them(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        requirements, "find_spec", lambda name: None if name == "onnxruntime_genai" else name
-    )
-    with pytest.raises(MissingExtraError, match=r"needs onnxruntime_genai.*nanoaccel\[export\]"):
+    monkeypatch.setattr(requirements, "find_spec", lambda name: None if name == "onnx_ir" else name)
+    with pytest.raises(MissingExtraError, match=r"needs onnx_ir.*nanoaccel\[export\]"):
         export(tiny_model, tmp_path / "b", runtime="onnx")

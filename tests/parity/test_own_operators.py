@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support import tiny_models
 
-pytest.importorskip("onnxruntime_genai")
+pytest.importorskip("onnx_ir")
 pytest.importorskip("torch")
 
 from support.onnx_models import OnnxModel

@@ -15,7 +15,7 @@ import pytest
 from support import tiny_configs, tiny_models
 from support.sequences import BLOCKS, Sequences
 
-pytest.importorskip("onnxruntime_genai")
+pytest.importorskip("onnx_ir")
 pytest.importorskip("torch")
 
 from support.onnx_models import OnnxModel

@@ -55,7 +55,7 @@ def tiny_int4_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory)
     from nanoaccel.exporters.pipeline import export
     from nanoaccel.exporters.quantize.recipe import Recipe
 
-    pytest.importorskip("onnxruntime_genai")
+    pytest.importorskip("onnx_ir")
     out = tmp_path_factory.mktemp("bundles") / "tiny-llama-int4"
     export(tiny_model, out, recipe=Recipe(weights="int4", group_size=32))
     return out

@@ -1,4 +1,4 @@
-"""Tiny models on their way to an ONNX graph: checkpoint, builder's graph, OpenVINO's graph."""
+"""Tiny models on their way to an ONNX graph: traced, and compressed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from support import tiny_models
-
 from nanoaccel.exporters.quantize.compression import Calibration
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
+from nanoaccel.exporters.source.context import context_length
 from nanoaccel.exporters.source.prequantized import PackedWeight
 from nanoaccel.exporters.targets.onnx.build import build_graph
-from nanoaccel.exporters.targets.onnx.builder import run_builder, save_checkpoint
 from nanoaccel.exporters.targets.openvino import build as openvino
 from nanoaccel.exporters.targets.openvino.trace import trace
 
@@ -35,12 +33,9 @@ class OnnxModel:
         model: Any,
         packed: Mapping[str, PackedWeight] = MappingProxyType({}),
     ) -> OnnxModel:
-        """Trace it, and let the builder build it."""
-        tiny_models.write_tokenizer(folder / "tokenizer")
+        """Trace it."""
         with quiet():
-            save_checkpoint(model, folder / "checkpoint", folder / "tokenizer")
             trace(model, folder / "traced")
-        run_builder(folder / "checkpoint", folder / "builder")
         return cls(model, folder, packed)
 
     def export(
@@ -55,10 +50,6 @@ class OnnxModel:
                 calibration=calibration,
                 packed=self.packed,
             ).path
-            graph = build_graph(
-                self.folder / "checkpoint",
-                self.folder / "builder" / "model.onnx",
-                compressed,
-                folder / "onnx",
-            )
+            context = context_length(self.model.config)
+            graph = build_graph(compressed, folder / "onnx", context)
         return graph, compressed

@@ -20,7 +20,7 @@ EXPORT = (
     *("openvino", "torch", "transformers", "nncf", "openvino-tokenizers"),
     *("accelerate", "gguf", "psutil"),
 )
-EXPORT_ONNX = ("onnx", "onnx_ir", "onnxruntime", "onnxruntime-genai", "ml_dtypes")
+EXPORT_ONNX = ("onnx", "onnx_ir", "onnxruntime", "ml_dtypes")
 SERVER = ("starlette", "uvicorn", "llguidance")
 _ONNX_PYTHON = (3, 11)
 

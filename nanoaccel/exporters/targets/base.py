@@ -137,9 +137,15 @@ class GraphTarget(ABC):
         """What the report says where another target takes its place."""
         return f"not made for {self.title}: {reason}"
 
-    @abstractmethod
-    def check_model(self, config: PretrainedConfig) -> None:
+    def check_model(self, config: PretrainedConfig) -> None:  # noqa: B027
         """Refuse, before any weight is loaded, an architecture that has no such graph.
+
+        Raises:
+            UnsupportedModelError: The message says what is in the way.
+        """
+
+    def check_runtime(self, config: PretrainedConfig) -> None:  # noqa: B027
+        """Refuse an architecture that the graph has, and its runtime computes otherwise.
 
         Raises:
             UnsupportedModelError: The message says what is in the way.

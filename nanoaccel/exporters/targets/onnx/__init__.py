@@ -1,6 +1,9 @@
 """From an exported OpenVINO graph to an ONNX graph with the same numbers.
 
-    checkpoint -> onnxruntime-genai's builder -> passes: packed tokens -> the compressed weights
+    source       the OpenVINO graph: its nodes, sizes over tokens, trials of its parts
+    patterns     parts that become one operator, known by what they compute
+    operations   all other operators, one by one
+    translate    puts them together
 
 Nothing is calibrated here: codes, scales and zero points are those of the OpenVINO graph.
 """

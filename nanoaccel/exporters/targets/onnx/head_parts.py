@@ -181,7 +181,8 @@ def _norm(nodes: Sequence[ov.Node], prefix: str) -> Norm:
 def _frequencies(nodes: Sequence[ov.Node]) -> NDArray[np.float32]:
     for node in nodes:
         name = str(node.get_friendly_name())
-        if node.get_type_name() == "MatMul" and name.startswith(f"{_MODEL}rotary_emb/"):
+        kind = node.get_type_name()
+        if kind in ("MatMul", "Multiply") and name.startswith(f"{_MODEL}rotary_emb/"):
             for value in (node.input_value(0), node.input_value(1)):
                 if _is_constant(value):
                     return stored_floats(value).astype(np.float32).ravel()

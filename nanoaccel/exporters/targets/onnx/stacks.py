@@ -1,10 +1,6 @@
-"""Reads the matrices of experts from a compressed OpenVINO graph, which stacks those of a layer."""
+"""Reads matrices that lie otherwise than in rows: those of experts, and transposed ones."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 import openvino as ov
@@ -17,56 +13,28 @@ from nanoaccel.exporters.targets.onnx.weights import (
     read_codes,
 )
 
-Shape: TypeAlias = tuple[int, int, int]
 
+def read_stack(node: ov.Node) -> tuple[StoredWeight, int]:
+    """The matrices that a product reads, one of each expert, and the rows of one.
 
-@dataclass(frozen=True, slots=True)
-class Stacks:
-    """The experts of a graph.
-
-    Args:
-        compressed: Matrices whose rows are those of one expert behind those of the one before it,
-            by experts, rows of one and columns.
-        floats: The type of those that are floats; None where there are none.
-    """
-
-    compressed: Mapping[Shape, Sequence[StoredWeight]]
-    floats: np.dtype[Any] | None
-
-
-def read_stacks(model: ov.Model) -> Stacks:
-    """Find the experts of a graph.
+    Returns:
+        A matrix whose rows are those of one expert behind those of the one before it.
 
     Raises:
-        ExportError: Some are stored in a way that ONNX Runtime cannot compute with.
+        ExportError: They are stored in a way that ONNX Runtime cannot compute with.
     """
-    compressed: dict[Shape, list[StoredWeight]] = {}
-    floats: np.dtype[Any] | None = None
-    for node in model.get_ordered_ops():
-        leaf = _leaf(node)
-        if leaf is None:
-            continue
-        if is_float(leaf):
-            floats = floats_of(leaf).dtype
-            continue
-        stored, rows = _read(node)
-        compressed.setdefault((stored.rows // rows, rows, stored.columns), []).append(stored)
-    return Stacks(compressed, floats)
-
-
-def _leaf(node: ov.Node) -> ov.Node | None:
-    """What a product with a matrix for each expert reads; None for other nodes."""
-    if node.get_type_name() != "MatMul" or len(node.input_value(1).get_partial_shape()) != 3:
-        return None
-    return leaf_of(node.input_value(1))
-
-
-def _read(node: ov.Node) -> tuple[StoredWeight, int]:
-    """The stack that a product reads, and the rows of one matrix."""
     name = str(node.get_friendly_name())
     value = node.input_value(1)
-    codes = read_codes(value, name)
     experts, rows, columns = value.get_partial_shape().to_shape()
+    leaf = leaf_of(value)
+    assert leaf is not None
+    if is_float(leaf) and value.get_node().get_type_name() != "Multiply":
+        floats = floats_of(leaf).reshape(experts, rows, columns)
+        if not node.get_attributes()["transpose_b"]:
+            rows, columns = columns, rows
+            floats = floats.transpose(0, 2, 1)
+        return StoredWeight(name, floats.reshape(-1, columns), columns, 0), rows
+    codes = read_codes(value, name)
     octets, scales, zeros = codes.octets, codes.scales, codes.zeros
     if not node.get_attributes()["transpose_b"]:  # groups go along rows
         rows, columns = columns, rows
@@ -96,3 +64,24 @@ def _turned_codes(octets: Array, bits: int, experts: int, width: int) -> Array:
 def _turned(numbers: Array, experts: int, width: int) -> Array:
     """Matrices [in, width] as [width, in]."""
     return np.ascontiguousarray(numbers.reshape(experts, -1, width).transpose(0, 2, 1))
+
+
+def read_turned(value: ov.Output, name: str, keys: dict[str, str]) -> StoredWeight:
+    """A matrix [in, out] of a graph, as [out, in]; see ``weights.read_matrix``."""
+    leaf = leaf_of(value)
+    assert leaf is not None
+    columns, rows = value.get_partial_shape().to_shape()
+    key = f"{keys.setdefault(str(leaf.get_friendly_name()), name)}.turned"
+    if is_float(leaf) and value.get_node().get_type_name() != "Multiply":
+        return StoredWeight(key, floats_of(leaf).reshape(columns, rows).T, columns, 0)
+    codes = read_codes(value, name)
+    zeros = codes.zeros
+    return StoredWeight(
+        key,
+        _turned_codes(codes.octets, codes.bits, 1, rows).reshape(rows, -1),
+        columns,
+        codes.bits,
+        _turned(codes.scales, 1, rows).reshape(rows, -1),
+        None if zeros is None else _turned(zeros, 1, rows).reshape(rows, -1),
+        nf4=codes.nf4,
+    )

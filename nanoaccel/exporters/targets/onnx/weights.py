@@ -60,15 +60,15 @@ def read_weights(model: ov.Model) -> GraphWeights:
     keys: dict[str, str] = {}
     for node in model.get_ordered_ops():
         kind = node.get_type_name()
-        if kind == "MatMul" and _is_matrix(node.input_value(1)):
+        if kind == "MatMul" and is_matrix(node.input_value(1)):
             products.update(_rows_by_module(node, keys))
-        elif kind == "Gather" and _is_matrix(node.input_value(0)):
-            (name,) = _modules(node)
-            embeddings[name] = _read(node.input_value(0), name, keys)
+        elif kind == "Gather" and is_matrix(node.input_value(0)):
+            (name,) = modules_of(node)
+            embeddings[name] = read_matrix(node.input_value(0), name, keys)
     return GraphWeights(products, embeddings)
 
 
-def _is_matrix(value: ov.Output) -> bool:
+def is_matrix(value: ov.Output) -> bool:
     """Whether it is a stored matrix, with all that decompresses it."""
     leaf = leaf_of(value)
     if leaf is None or len(value.get_partial_shape()) != 2:
@@ -89,7 +89,8 @@ def leaf_of(value: ov.Output) -> ov.Node | None:
     return None
 
 
-def _modules(node: ov.Node) -> list[str]:
+def modules_of(node: ov.Node) -> list[str]:
+    """The modules that a node belongs to: of fused projections several."""
     parts = str(node.get_friendly_name()).split("+")
     found = [_MODULE.search(part) for part in parts]
     return [part if match is None else match[1] for part, match in zip(parts, found, strict=True)]
@@ -97,14 +98,14 @@ def _modules(node: ov.Node) -> list[str]:
 
 def _rows_by_module(node: ov.Node, keys: dict[str, str]) -> dict[str, StoredWeight]:
     """The matrix of a product, apart for each of the projections that were fused into it."""
-    names = _modules(node)
+    names = modules_of(node)
     attributes = node.get_attributes()
     if not attributes["transpose_b"] or attributes["transpose_a"]:
         raise ExportError(
             f"{names[0]} keeps its matrix transposed, which the ONNX export cannot read",
             "Export it for OpenVINO: --runtime openvino",
         )
-    stored = _with_input(_read(node.input_value(1), names[0], keys), node.input_value(0))
+    stored = _with_input(read_matrix(node.input_value(1), names[0], keys), node.input_value(0))
     if len(names) == 1:
         return {names[0]: stored}
     ends = np.cumsum(_widths(node))
@@ -128,7 +129,7 @@ def _widths(node: ov.Node) -> NDArray[np.int64]:
         value = reader.output(0)
 
 
-def _read(value: ov.Output, name: str, keys: dict[str, str]) -> StoredWeight:
+def read_matrix(value: ov.Output, name: str, keys: dict[str, str]) -> StoredWeight:
     """A matrix from what decompresses it.
 
     Args:

@@ -24,7 +24,7 @@ _NF4 = 1  # a quant_type
 
 
 class Writer:
-    """Adds nodes to a graph: at its end, or in front of one of its nodes.
+    """Adds nodes to a graph, at its end.
 
     Numbers of one key are stored once. What only widens or repeats numbers is done by nodes, which
     ONNX Runtime computes when it loads the graph.
@@ -37,11 +37,6 @@ class Writer:
         self._graph = graph
         self._stored: dict[tuple[str, str], ir.Value] = {}
         self._edited: dict[tuple[str | None, object, object], ir.Value] = {}
-        self._place: ir.Node | None = None
-
-    def before(self, node: ir.Node) -> None:
-        """Write what follows in front of a node."""
-        self._place = node
 
     def add(
         self, kind: str, inputs: Sequence[ir.Value | None], name: str, domain: str = "", **more: Any
@@ -49,7 +44,7 @@ class Writer:
         """A node of one output."""
         node = ir.node(kind, inputs, more, domain=domain, name=name)
         node.outputs[0].name = f"{name}/output_0"
-        self._insert(node)
+        self._graph.append(node)
         return node.outputs[0]
 
     def split(self, value: ir.Value, widths: Sequence[int], name: str) -> Sequence[ir.Value]:
@@ -61,7 +56,7 @@ class Writer:
         node = ir.node("Split", inputs, more, num_outputs=len(widths), name=name)
         for index, part in enumerate(node.outputs):
             part.name = f"{name}/output_{index}"
-        self._insert(node)
+        self._graph.append(node)
         return node.outputs
 
     def constant(self, array: Array, name: str) -> ir.Value:
@@ -73,11 +68,6 @@ class Writer:
     ) -> ir.Value:
         """An array of any size, made when the graph is written."""
         return self._keep(name, "", make, dtype, shape)
-
-    def floats(self, array: Array, dtype: np.dtype[Any], name: str) -> ir.Value:
-        """Floats that are stored in a type, as f32."""
-        value = self._keep(name, "", lambda: array.astype(dtype), dtype, array.shape)
-        return value if dtype == np.float32 else self._cast(value, f"{name}/widened")
 
     def product(self, x: ir.Value, parts: Sequence[StoredWeight], name: str) -> ir.Value:
         """The product of an input with the rows of matrices of one form."""
@@ -170,12 +160,6 @@ class Writer:
         scales = self._each_group(self._stored_scales(weight), ids, f"{name}/scales")
         numbers = self.add("Mul", [numbers, scales], f"{name}/Mul")
         return self._reshape(numbers, [0, 0, weight.columns], f"{name}/Reshape")
-
-    def _insert(self, node: ir.Node) -> None:
-        if self._place is None:
-            self._graph.append(node)
-        else:
-            self._graph.insert_before(self._place, node)
 
     def _each_group(self, table: ir.Value, ids: ir.Value, name: str) -> ir.Value:
         rows = self.add("Gather", [table, ids], f"{name}/Gather", axis=0)

@@ -39,6 +39,11 @@ class OpenVINOTarget(GraphTarget):
 
         check_supported(config)
 
+    def check_runtime(self, config: PretrainedConfig) -> None:
+        from nanoaccel.exporters.targets.openvino.trace import check_paged
+
+        check_paged(config)
+
     def disk_bytes(self, loaded: int) -> int:
         return loaded
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanoaccel.bundle.attention import has_recurrent_layers, obstacle
+from nanoaccel.bundle.attention import has_recurrent_layers, obstacle, state_obstacle
 from nanoaccel.errors import ExportError, NanoAccelError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -20,15 +20,15 @@ def check_supported(config: PretrainedConfig) -> None:
     """Refuse, before any weight is loaded, what cannot be exported.
 
     Raises:
-        UnsupportedModelError: The architecture is not a text decoder, or the engine does not
-            compute its attention.
+        UnsupportedModelError: The architecture is not a text decoder, or it keeps something else
+            than keys and values.
     """
     from nanoaccel.exporters.source.text_part import causal_class
     from nanoaccel.exporters.targets.openvino.tracing.kernels import computes_recurrence
 
     model = causal_class(config)
     text = config.get_text_config().to_dict()
-    reason = obstacle(text)
+    reason = state_obstacle(text)
     recurrent = getattr(model, "_is_stateful", False) or has_recurrent_layers(text)
     if reason is None and recurrent:
         if not computes_recurrence(model):
@@ -39,6 +39,20 @@ def check_supported(config: PretrainedConfig) -> None:
         raise UnsupportedModelError(
             f"{config.model_type!r} cannot run in the engine: {reason}",
             "Use a model of another architecture",
+        )
+
+
+def check_paged(config: PretrainedConfig) -> None:
+    """Refuse, before any weight is loaded, what OpenVINO's paged attention does not compute.
+
+    Raises:
+        UnsupportedModelError: The message says what it is.
+    """
+    reason = obstacle(config.get_text_config().to_dict())
+    if reason is not None:
+        raise UnsupportedModelError(
+            f"{config.model_type!r} cannot run in the engine with OpenVINO: {reason}",
+            "Export it for ONNX Runtime: --runtime onnx",
         )
 
 

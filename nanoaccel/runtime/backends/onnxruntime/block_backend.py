@@ -58,7 +58,7 @@ class OnnxBlockBackend(Timed):
         self._times: OperatorTimes | None = times
         self._signature = signature
         self._hidden = signature.told_layers(options.hidden_layers)
-        self._scores = len(layout.layers) if options.attention_scores else 0
+        self._scores = layout.nodes if options.attention_scores else 0
         self._graph: BlockGraph | None = None
         self._blocks: CacheBlocks | None = None
         self.block_bytes = layout.block_bytes

@@ -100,11 +100,13 @@ class BlockLayout:
 
     Args:
         type: Type of the numbers.
-        layers: Heads and size of a head of each layer.
+        layers: Heads and size of a head of each layer that has keys and values of its own.
+        nodes: Attention nodes; some may read the keys and values of a layer before them.
     """
 
     type: CacheType
     layers: tuple[tuple[int, int], ...]
+    nodes: int
 
     def layer_bytes(self, layer: int) -> int:
         """Bytes of a layer."""
@@ -174,8 +176,11 @@ def page_attention(
     if not stock or not all(paged):
         return None
     found = [one for one in paged if one is not None]
-    layout = BlockLayout(cache_type, tuple((one.heads, one.size) for one in found))
-    offset = 0
+    # A layer that shares keys and values writes what stands there already.
+    places = {name: place for place, name in enumerate(dict.fromkeys(one.past for one in found))}
+    own = {one.past: (one.heads, one.size) for one in found}
+    layout = BlockLayout(cache_type, tuple(own.values()), len(found))
+    begins = [sum(map(layout.layer_bytes, range(place))) for place in range(len(own))]
     for layer, (node, one) in enumerate(zip(stock, found, strict=True)):
         one.back.inputs, one.back.outputs = [], []
         node.kind, node.domain = _KIND, DOMAIN
@@ -185,10 +190,9 @@ def page_attention(
             **one.attributes,
             "block_size": integer_attribute("block_size", BLOCK_SIZE),
             "cache_type": integer_attribute("cache_type", cache_type),
-            "cache_offset": integer_attribute("cache_offset", offset),
+            "cache_offset": integer_attribute("cache_offset", begins[places[one.past]]),
             "scores": integer_attribute("scores", int(scores)),
         }
-        offset += layout.layer_bytes(layer)
         model.outputs |= {name: value_info(name, DOUBLE, ("S",)) for name in told}
     _set_ends(model, layout)
     return layout
@@ -201,6 +205,7 @@ class _Paged:
     Args:
         heads: Heads of keys.
         size: Numbers of a head.
+        past: Input of its cached keys.
         inputs: Its inputs.
         outputs: Its output.
         attributes: Those that do not depend on the cache.
@@ -209,6 +214,7 @@ class _Paged:
 
     heads: int
     size: int
+    past: str
     inputs: list[str]
     outputs: list[str]
     attributes: dict[str, bytes]
@@ -261,7 +267,8 @@ def _paged(node: Node, model: Model, wiring: Wiring) -> _Paged | None:
     ]
     make: dict[str, bytes] = {name: integer_attribute(name, n) for name, n in integers.items()}
     make |= {name: float_attribute(name, n) for name, n in reals.items()}
-    return _Paged(kv_heads, size, inputs, list(back.outputs), make, back)
+    past = node.input(_Stock.PAST_KEYS)
+    return _Paged(kv_heads, size, past, inputs, list(back.outputs), make, back)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ _STOCK = frozenset(
         *("SimplifiedLayerNormalization", "SkipSimplifiedLayerNormalization"),
         *("Cast", "Concat", "Constant", "Expand", "Gather", "GatherBlockQuantized", "GatherND"),
         *("Identity", "Range", "Reshape", "Shape", "Slice", "Split", "Squeeze", "Transpose"),
-        *("Unsqueeze", "Where"),
+        *("Unsqueeze", "Where", "Tile", "TopK", "GatherElements", "ScatterElements"),
+        *("Abs", "And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min"),
+        *("Not", "Or", "ReduceMax", "Softmax"),
     }
 )
 

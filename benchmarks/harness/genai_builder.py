@@ -1,4 +1,4 @@
-"""The process in which onnxruntime-genai's model builder runs.
+"""The process in which onnxruntime-genai's model builder runs: it makes the peer's graph.
 
 It is started as a script, changes ``sys.path``, and imports classes of all architectures that it
 knows from transformers; those that the installed version has not are replaced by empty ones. It
@@ -18,24 +18,21 @@ from typing import Any
 
 import transformers
 
-from nanoaccel.exporters.targets.onnx.builder_experts import add_experts, take_as_dense
-
 _BUILDER = "onnxruntime_genai.models.builder"
 _MOVED = ("rope_theta", "partial_rotary_factor")
 
 
-def main(checkpoint: str, folder: str, precision: str = "fp32", *options: str) -> None:
+def main(checkpoint: str, folder: str, precision: str, *options: str) -> None:
     """Build the graph of a checkpoint for the CPU.
 
     Args:
         checkpoint: Folder with config.json, safetensors and a tokenizer.
         folder: Where the graph goes.
-        precision: As the builder calls it: "fp32", "int4".
+        precision: As the builder calls it: "int4".
         options: Extra ones of the builder, such as "int4_accuracy_level=4".
     """
     supply_missing_classes()
     restore_old_fields()
-    add_experts()
     with tempfile.TemporaryDirectory() as cache:
         sys.argv = [_BUILDER, "-i", checkpoint, "-o", folder, "-p", precision, "-e", "cpu"]
         sys.argv += ["-c", cache, "--extra_options", "windowed_kv_cache=false", *options]
@@ -67,7 +64,6 @@ def restore_old_fields() -> None:
         for name, value in old_fields(rope).items():
             if getattr(config, name, None) is None:
                 setattr(config, name, value)
-        take_as_dense(config)
         return config
 
     kind.from_pretrained = load_with_old_fields

@@ -1,1 +1,0 @@
-"""Edits of the builder's graph, one a file."""

@@ -1,0 +1,208 @@
+"""Mixtures of experts: a gate and two products for each expert, and what each of them counts.
+
+What counts how much is a softmax of the largest logits, or anything else: then the logarithms of
+the shares are logits whose softmax are the shares again, up to their sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import product as every
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nanoaccel.exporters.targets.onnx.patterns.expert_nodes import (
+    ExpertsNode,
+    Gate,
+    Routing,
+    Stack,
+    write_experts,
+)
+from nanoaccel.exporters.targets.onnx.patterns.plan import Pattern, Plan
+from nanoaccel.exporters.targets.onnx.patterns.regions import Region, regions_behind
+from nanoaccel.exporters.targets.onnx.source.constants import Constants
+from nanoaccel.exporters.targets.onnx.source.graph import Node, SourceGraph, Value
+from nanoaccel.exporters.targets.onnx.source.trial import Trial, unsupported
+from nanoaccel.exporters.targets.onnx.stacks import read_stack
+from nanoaccel.exporters.targets.onnx.weights import leaf_of
+
+_TOKENS = 7
+_CLOSE = 1e-4
+_MOST = 4  # regions that are tried
+_SPREAD = 6.0  # of numbers that are tried: some are beyond any limit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Linear:
+    """A product with a matrix of each expert, and a bias of each."""
+
+    source: Value
+    result: Value
+    stack: Stack
+
+
+def find_experts(graph: SourceGraph, plan: Plan, constants: Constants) -> None:
+    """Find all mixtures of experts.
+
+    Raises:
+        UnsupportedModelError: One is gated otherwise than QMoE does it.
+    """
+    finder = _Finder(graph, constants)
+    for node in graph.of_kind("ReduceSum"):
+        if len(node.inputs[0].shape) == 3 and constants.integers(node.inputs[1]) == [0]:
+            found = finder.find(node)
+            if found is not None:
+                plan.add(found)
+
+
+class _Finder:
+    """Finds mixtures; those of all layers are alike, so what is known of one is kept."""
+
+    def __init__(self, graph: SourceGraph, constants: Constants) -> None:
+        self._graph, self._constants = graph, constants
+        self._trial: Trial | None = None
+        self._gates: dict[tuple[object, ...], Gate | None] = {}
+        self._counts: dict[tuple[object, ...], int | None] = {}
+
+    def find(self, node: Node) -> Pattern | None:
+        """The mixture whose sum a node is; None where it is another sum."""
+        weighted = node.inputs[0].node
+        if weighted.kind != "Multiply":
+            return None
+        for given, share in (weighted.inputs, reversed(weighted.inputs)):
+            table = _shares(share)
+            if table is None:
+                continue
+            down = self._linear(given)
+            if down is None:
+                raise _strange(node)
+            gate, first = self._gated(down.source)
+            x = _everyone(first.source)
+            if x is None:
+                raise _strange(node)
+            routing, source = self._routing(table)
+            experts = ExpertsNode(node.name, first.stack, down.stack, gate, routing)
+            return Pattern(node, [x, source], [node.out], partial(write_experts, experts))
+        return None
+
+    def _linear(self, value: Value) -> _Linear | None:
+        node, bias = value.node, None
+        if node.kind == "Add":
+            others = [one for one in node.inputs if one.node.constant]
+            inner = [one for one in node.inputs if not one.node.constant]
+            if len(others) != 1:
+                return None
+            bias = self._constants.array(others[0]).astype(np.float32)
+            node = inner[0].node
+        if node.kind != "MatMul" or not node.inputs[1].node.constant:
+            return None
+        if len(node.inputs[1].shape) != 3 or leaf_of(node.origin.input_value(1)) is None:
+            return None
+        weights, rows = read_stack(node.origin)
+        biases = None if bias is None else bias.reshape(-1, rows)
+        return _Linear(node.inputs[0], value, Stack(weights, rows, biases))
+
+    def _gated(self, inner: Value) -> tuple[Gate, _Linear]:
+        """How the first product is gated."""
+        for region in regions_behind(self._graph, inner, most=_MOST):
+            first = self._linear(region.source)
+            if first is None:
+                continue
+            form = region.form(self._constants)
+            if form not in self._gates:
+                self._gates[form] = self._judge_gate(region)
+            gate = self._gates[form]
+            if gate is None:
+                raise unsupported(
+                    f"its experts are gated by another function than SwiGLU ({inner.name})"
+                )
+            return gate, first
+        raise _strange(inner.node)
+
+    def _judge_gate(self, region: Region) -> Gate | None:
+        shape = [_TOKENS if not isinstance(size, int) else size for size in region.source.shape]
+        x = np.random.default_rng(0).standard_normal(shape).astype(np.float32) * _SPREAD
+        found = self._run(region, x)
+        if found is None or 2 * found.shape[-1] != shape[-1]:
+            return None
+        for gate in self._candidates(region):
+            if np.allclose(gate.compute(x), found, rtol=_CLOSE, atol=_CLOSE):
+                return gate
+        return None
+
+    def _candidates(self, region: Region) -> Iterator[Gate]:
+        """Gates with the numbers that stand in a graph."""
+        scalars = [self._constants.scalar(value) for value in region.constants()]
+        found = [abs(one) for one in scalars if one is not None and one != 0]
+        for node in region.nodes:
+            if node.kind == "Clamp":
+                found.append(float(node.attributes["max"]))
+        known = sorted(set(found))
+        for in_turns, alpha, beta, limit in every(
+            (False, True), [1.0, *known], [0.0, *known], [np.inf, *known]
+        ):
+            yield Gate(in_turns, alpha, beta, limit)
+
+    def _routing(self, table: Value) -> tuple[Routing, Value]:
+        """How shares are told, and the value that tells them."""
+        for region in regions_behind(self._graph, table, most=_MOST):
+            if region.source.shape != table.shape:
+                continue
+            form = region.form(self._constants)
+            if form not in self._counts:
+                self._counts[form] = self._judge_shares(region)
+            count = self._counts[form]
+            if count is not None:
+                return Routing(count, logits=True), region.source
+        node = table.node
+        size = node.inputs[1].shape[-1] if node.kind == "ScatterElementsUpdate" else None
+        if not isinstance(size, int):
+            raise unsupported(f"nothing says how many experts are chosen ({table.name})")
+        return Routing(size, logits=False), table
+
+    def _judge_shares(self, region: Region) -> int | None:
+        """How many are chosen, where shares are a softmax of the largest logits."""
+        shape = (_TOKENS, region.source.shape[-1])
+        logits = np.random.default_rng(0).standard_normal(shape).astype(np.float32) * 2  # type: ignore[arg-type]
+        found = self._run(region, logits)
+        if found is None:
+            return None
+        counts = {int(count) for count in (found > 0).sum(-1)}
+        if len(counts) != 1:
+            return None
+        count = counts.pop()
+        least = np.sort(logits, -1)[:, -count][:, None]
+        shares = np.exp(logits - logits.max(-1, keepdims=True)) * (logits >= least)
+        wanted = shares / shares.sum(-1, keepdims=True)
+        return count if np.allclose(wanted, found, atol=_CLOSE) else None
+
+    def _run(self, region: Region, x: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        if self._trial is None:
+            self._trial = Trial(self._graph, _TOKENS, 0)
+        found = self._trial.run([region.result], {region.source: x})
+        return None if found is None else found[0]
+
+
+def _shares(value: Value) -> Value | None:
+    """The shares [T, experts] that are [experts, T, 1] here."""
+    node = value.node
+    if node.kind != "Unsqueeze" or node.inputs[0].node.kind != "Transpose":
+        return None
+    table = node.inputs[0].node.inputs[0]
+    return table if len(table.shape) == 2 and table.token_axes == [0] else None
+
+
+def _everyone(value: Value) -> Value | None:
+    """The states [T, H] that all experts read."""
+    for kind in ("Reshape", "Tile"):
+        if value.node.kind != kind:
+            return None
+        value = value.node.inputs[0]
+    return value if value.token_axes == [0] and len(value.shape) == 2 else None
+
+
+def _strange(node: Node) -> Exception:
+    return unsupported(f"its experts are computed in another way than QMoE does ({node.name})")

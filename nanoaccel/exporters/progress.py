@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -43,6 +46,14 @@ class Tell(Protocol):
 
 def silence(done: float, part: str = "") -> None:
     """Report nothing."""
+
+
+def release_memory() -> None:
+    """Give memory that was freed back to the system, which the C library keeps otherwise."""
+    gc.collect()
+    if sys.platform == "linux":
+        with suppress(AttributeError, OSError):  # another C library than glibc
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 class Progress:
@@ -96,6 +107,7 @@ class Progress:
         finally:
             ended.set()
             heart.join()
+            release_memory()
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
         self._say(StageEvent(name, time.perf_counter() - begin, self._memory()))
 

@@ -17,6 +17,7 @@ from nanoaccel.exporters.progress import Tell, silence
 from nanoaccel.exporters.quantize.compression.layers import SMALLEST_GROUP, Layer
 from nanoaccel.exporters.quantize.compression.parts import FinishedParts, kept_statistics
 from nanoaccel.exporters.quantize.compression.progress import reporting
+from nanoaccel.exporters.quantize.compression.statistics_run import block_by_block
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.targets.openvino.runner import graph_inputs
 from nanoaccel.folders import tell_unusable
@@ -84,7 +85,7 @@ def compress(
     if recipe.weights in _UNREAD:
         steps.reverse()
     try:
-        with reporting(tell):
+        with reporting(tell), block_by_block(tell):
             for step in steps:
                 model = step(model, recipe, layers, storage, calibration)
     except _errors() as error:

@@ -21,7 +21,6 @@ from openvino import opset13 as ops
 
 _DECOMPRESSING = ("Convert", "Multiply", "Subtract", "Reshape")
 
-
 Allocate: TypeAlias = Callable[[ov.Type, Sequence[int]], ov.Tensor]
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from nanoaccel.exporters.quantize.compression.rows import by_rows
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -31,7 +34,7 @@ class MappedTensors:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - lives as long as this
         self._end = 0
         # A tensor of OpenVINO does not keep the memory that it was made over.
-        self._kept: list[Any] = []
+        self._kept: dict[int, NDArray[np.uint8]] = {}
 
     def allocate(self, kind: ov.Type, shape: Sequence[int]) -> ov.Tensor:
         """A tensor to write into; a small one lies in memory.
@@ -53,7 +56,7 @@ class MappedTensors:
         self._reserve(size)
         octets = np.frombuffer(mmap.mmap(self._file.fileno(), size, offset=self._end), np.uint8)
         self._end += -(-size // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
-        self._kept.append(octets)
+        self._kept[octets.ctypes.data] = octets
         viewed = octets if kind.bitwidth <= 8 else octets.view(_UNSIGNED[kind.bitwidth])
         return ov.Tensor(viewed, ov.Shape(list(shape)), kind)
 
@@ -71,11 +74,11 @@ class MappedTensors:
             constant: A Constant; without other readers it is freed.
 
         Returns:
-            The copy; a small constant stays what it is.
+            The copy; a small constant stays what it is, and one that lies there already.
         """
         from openvino import opset13 as ops
 
-        if constant.get_byte_size() < _SMALL:
+        if constant.get_byte_size() < _SMALL or constant.data.ctypes.data in self._kept:
             return constant
         kind, shape = constant.get_element_type(), list(constant.get_output_shape(0))
         tensor = self.allocate(kind, shape)
@@ -90,11 +93,11 @@ class MappedTensors:
 @contextmanager
 def written_to(tensors: MappedTensors) -> Iterator[None]:
     """Inside, NNCF's matrices go to a file one by one: those it makes, and those it scales."""
-    from nncf.quantization.algorithms.weight_compression.openvino_backend import (
-        OVWeightCompressionAlgoBackend as Backend,
-    )
+    from nncf.quantization.algorithms.weight_compression import openvino_backend as module
 
+    Backend = module.OVWeightCompressionAlgoBackend
     create, set_weight = Backend._create_compression_subgraph, Backend.set_weight
+    compress_weight = module.compress_weight
 
     def create_and_move(backend: Any, *args: Any, **options: Any) -> tuple[ov.Node, Any]:
         node, weight = create(backend, *args, **options)
@@ -109,10 +112,12 @@ def written_to(tensors: MappedTensors) -> Iterator[None]:
         known[name] = tensors.move(known[name])
 
     Backend._create_compression_subgraph, Backend.set_weight = create_and_move, set_and_move
+    module.compress_weight = by_rows(compress_weight, tensors.allocate)
     try:
         yield
     finally:
         Backend._create_compression_subgraph, Backend.set_weight = create, set_weight
+        module.compress_weight = compress_weight
 
 
 def _constants(node: ov.Node) -> list[ov.Node]:

@@ -21,7 +21,7 @@ _OPTIONS = {"INFERENCE_PRECISION_HINT": "f32"}  # as NNCF runs it
 def block_by_block(tell: Tell) -> Iterator[None]:
     """Inside, NNCF runs a model over its samples in pieces, so that one block is in memory.
 
-    What it measures stays the same.
+    What it measures stays the same, but for the rounding of sums.
 
     Args:
         tell: Called with the share of the run that is done.
@@ -70,7 +70,7 @@ def _collect(aggregator: Any, model: ov.Model, graph: Any, tell: Tell) -> None:
     count = aggregator._get_iterations_number()
     samples = list(islice(aggregator.dataset.get_inference_data(), count))
     SegmentedGraph(measured, _OPTIONS).run(
-        samples, take, lambda done, part="": tell(done, "statistics collection")
+        samples, take, lambda done: tell(done, "statistics collection")
     )
 
 

@@ -19,13 +19,13 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from nanoaccel.exporters.progress import Tell, silence
+from nanoaccel.exporters.progress import silence
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 _Port: TypeAlias = tuple[str, int]  # name of a node, and which of its outputs
 
+_MODULE = "__module."
 _BLOCK = re.compile(r"__module\.[^/]*?\.(\d+)\b")
-_STATE = ("ReadValue", "Assign")
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class SegmentedGraph:
         self,
         samples: Sequence[Arrays],
         take: Callable[[Arrays], None],
-        tell: Tell = silence,
+        tell: Callable[[float], object] = silence,
     ) -> None:
         """Run all samples through one piece after the other.
 
@@ -141,21 +141,18 @@ def _places(nodes: Sequence[ov.Node]) -> tuple[set[str], dict[str, int]]:
     for node in nodes:
         name, kind = node.get_name(), node.get_type_name()
         sources = [value.get_node().get_name() for value in node.input_values()]
-        if kind == "Constant" or (sources and all(source in stored for source in sources)):
-            if kind != "Result":
-                stored.add(name)
-                continue
+        computed = bool(sources) and kind != "Result"
+        if kind == "Constant" or (computed and stored.issuperset(sources)):
+            stored.add(name)
+            continue
         here = max((place[source] for source in sources if source not in stored), default=0)
         found = blocks[name]
         if found is not None:
             here = max(here, int(found[1]) + 1)
-        elif here == last and _BLOCK_MODULE in node.get_friendly_name():
+        elif here == last and _MODULE in node.get_friendly_name():
             here = last + 1
         place[name] = here
     return stored, place
-
-
-_BLOCK_MODULE = "__module."
 
 
 def _drop_states(graph: ov.Model) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 _HEARTBEAT = 2.0  # seconds
+_SAMPLING = 0.1  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class StageEvent:
     Args:
         stage: What is done, in words.
         seconds: How long it took; None as long as it goes on.
-        memory: Resident memory of the process, bytes.
+        memory: Anonymous memory of the process, bytes; what is mapped from files does not count.
         done: Share of its part that is done, where it tells.
         part: What of the stage is done just now, where it tells.
     """
@@ -66,6 +67,7 @@ class Progress:
 
     Attributes:
         listener: The listener.
+        peak_memory: The most anonymous memory that was seen, bytes.
         model_type: Type of the model that is exported, as soon as it is known.
         doing: The stage that began last.
     """
@@ -96,8 +98,12 @@ class Progress:
             self._say(StageEvent(name, None, self._memory(), done, part))
 
         def beat() -> None:
-            while not ended.wait(self._heartbeat):
-                self._say(StageEvent(name, None, self._memory(), *known))
+            told = time.monotonic()
+            while not ended.wait(min(_SAMPLING, self._heartbeat)):
+                memory = self._memory()
+                if time.monotonic() - told >= self._heartbeat:
+                    told = time.monotonic()
+                    self._say(StageEvent(name, None, memory, *known))
 
         self._say(StageEvent(name, None, self._memory()))
         heart = threading.Thread(target=beat, name="progress", daemon=True)
@@ -118,6 +124,7 @@ class Progress:
     def _memory(self) -> int:
         import psutil
 
-        resident = int(psutil.Process().memory_info().rss)
-        self.peak_memory = max(self.peak_memory, resident)
-        return resident
+        found = psutil.Process().memory_info()
+        held = int(found.rss) - int(getattr(found, "shared", 0))  # what Linux counts as of files
+        self.peak_memory = max(self.peak_memory, held)
+        return held

@@ -95,28 +95,28 @@ def written_to(tensors: MappedTensors) -> Iterator[None]:
     """Inside, NNCF's matrices go to a file one by one: those it makes, and those it scales."""
     from nncf.quantization.algorithms.weight_compression import openvino_backend as module
 
-    Backend = module.OVWeightCompressionAlgoBackend
-    create, set_weight = Backend._create_compression_subgraph, Backend.set_weight
+    backend = module.OVWeightCompressionAlgoBackend
+    create, set_weight = backend._create_compression_subgraph, backend.set_weight
     compress_weight = module.compress_weight
 
-    def create_and_move(backend: Any, *args: Any, **options: Any) -> tuple[ov.Node, Any]:
-        node, weight = create(backend, *args, **options)
+    def create_and_move(owner: Any, *args: Any, **options: Any) -> tuple[ov.Node, Any]:
+        node, weight = create(owner, *args, **options)
         for constant in _constants(node):
             tensors.move(constant)
         return node, weight
 
-    def set_and_move(backend: Any, node: Any, port: int, *args: Any) -> None:
-        set_weight(backend, node, port, *args)
+    def set_and_move(owner: Any, node: Any, port: int, *args: Any) -> None:
+        set_weight(owner, node, port, *args)
         name = node.layer_attributes.constant_attributes[port]["name"]
-        known = backend.name_to_node_mapping
+        known = owner.name_to_node_mapping
         known[name] = tensors.move(known[name])
 
-    Backend._create_compression_subgraph, Backend.set_weight = create_and_move, set_and_move
+    backend._create_compression_subgraph, backend.set_weight = create_and_move, set_and_move
     module.compress_weight = by_rows(compress_weight, tensors.allocate)
     try:
         yield
     finally:
-        Backend._create_compression_subgraph, Backend.set_weight = create, set_weight
+        backend._create_compression_subgraph, backend.set_weight = create, set_weight
         module.compress_weight = compress_weight
 
 

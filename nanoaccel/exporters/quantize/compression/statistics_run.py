@@ -51,15 +51,17 @@ def _collect(aggregator: Any, model: ov.Model, graph: Any, tell: Tell) -> None:
 
     aggregator._name_to_node_mapping = {op.get_friendly_name(): op for op in model.get_ops()}
     merged = aggregator._get_merged_statistic_points(aggregator.statistic_points, model, graph)
+    collectors = _collectors(aggregator, merged)
+    if not collectors:
+        return
     layout = aggregator._get_transformation_layout_extra_outputs(merged)
     measured = ModelTransformerFactory.create(model).transform(layout)
-    collectors = _collectors(aggregator, merged)
     wanted = {name for _, outputs in collectors for _, names in outputs for name in names}
     for result in list(measured.get_results()):  # the logits need not be computed
         if not wanted & set(result.output(0).get_names()):
             measured.remove_result(result)
 
-    def take(outputs: Arrays) -> None:
+    def take(_: int, outputs: Arrays) -> None:
         tensors = {name: Tensor(array) for name, array in outputs.items()}
         for collector, inputs in collectors:
             if all(name in tensors for _, names in inputs for name in names):

@@ -65,16 +65,16 @@ class SegmentedGraph:
     def run(
         self,
         samples: Sequence[Arrays],
-        take: Callable[[Arrays], None],
+        take: Callable[[int, Arrays], None],
         tell: Callable[[float], object] = silence,
     ) -> None:
         """Run all samples through one piece after the other.
 
         Args:
             samples: Inputs by name.
-            take: Called with outputs of the graph by name, of a piece and a sample at a time;
-                samples come in order. Pieces without outputs behind the last that has one are left
-                out.
+            take: Called with the number of a sample and outputs of the graph by name, piece by
+                piece that has some, and sample by sample. What follows the last of these pieces
+                is not computed.
             tell: Called with the share that is done.
         """
         known = [
@@ -96,7 +96,8 @@ class SegmentedGraph:
                 named: dict[str, NDArray[Any]] = {}
                 for (_, names), one in zip(piece.results, arrays[len(piece.kept) :], strict=True):
                     named.update(dict.fromkeys(names, one))
-                take(named)
+                if named:
+                    take(number, named)
                 tell((index + (number + 1) / len(known)) / (last + 1))
 
 

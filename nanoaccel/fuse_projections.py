@@ -142,6 +142,8 @@ def _check_constants(nodes: Sequence[ov.Node], axis: int) -> None:
     rests = {tuple(shape[1:] if axis == 0 else shape[:-1]) for shape in shapes}
     if any(node.get_element_type() != kind for node in nodes) or len(rests) > 1 or not shapes[0]:
         raise _CannotJoinError
+    if axis == 0 and any(shape[0] == 1 for shape in shapes):
+        raise _CannotJoinError  # a number for a whole matrix, as NVFP4 has it
     packed = kind.bitwidth < 8
     if packed and (axis != 0 or any(math.prod(s) * kind.bitwidth % 8 for s in shapes)):
         raise _CannotJoinError  # a tensor would begin inside a byte

@@ -26,6 +26,7 @@ class StageEvent:
         memory: Anonymous memory of the process, bytes; what is mapped from files does not count.
         done: Share of its part that is done, where it tells.
         part: What of the stage is done just now, where it tells.
+        size: Bytes of weights that this part goes through, where it tells.
     """
 
     stage: str
@@ -33,6 +34,7 @@ class StageEvent:
     memory: int
     done: float | None = None
     part: str = ""
+    size: int = 0
 
 
 Listener = Callable[[StageEvent], None]
@@ -41,11 +43,11 @@ Listener = Callable[[StageEvent], None]
 class Tell(Protocol):
     """Reports how far a stage is."""
 
-    def __call__(self, done: float, part: str = "") -> None:
-        """Report the share of the stage, or of a part of it, that is done."""
+    def __call__(self, done: float, part: str = "", size: int = 0) -> None:
+        """Report the share of the stage, or of a part of so many bytes, that is done."""
 
 
-def silence(done: float, part: str = "") -> None:
+def silence(done: float, part: str = "", size: int = 0) -> None:
     """Report nothing."""
 
 
@@ -88,14 +90,14 @@ class Progress:
         It gives a function that may be told which share of the stage is done.
         """
         begin = time.perf_counter()
-        known: tuple[float | None, str] = (None, "")
+        known: tuple[float | None, str, int] = (None, "", 0)
         self.doing = name
         ended = threading.Event()
 
-        def tell(done: float, part: str = "") -> None:
+        def tell(done: float, part: str = "", size: int = 0) -> None:
             nonlocal known
-            known = (done, part)
-            self._say(StageEvent(name, None, self._memory(), done, part))
+            known = (done, part, size)
+            self._say(StageEvent(name, None, self._memory(), *known))
 
         def beat() -> None:
             told = time.monotonic()

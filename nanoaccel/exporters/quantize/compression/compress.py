@@ -85,7 +85,7 @@ def compress(
     if recipe.weights in _UNREAD:
         steps.reverse()
     try:
-        with reporting(tell), block_by_block(tell):
+        with reporting(tell, _float_bytes(model)), block_by_block(tell):
             for step in steps:
                 model = step(model, recipe, layers, storage, calibration)
     except _errors() as error:
@@ -94,6 +94,14 @@ def compress(
             f"NNCF cannot make the model {recipe.describe()}: {line}", "Choose another recipe"
         ) from error
     return model
+
+
+def _float_bytes(model: ov.Model) -> int:
+    """Bytes of the float matrices of a graph."""
+    constants = (node for node in model.get_ops() if node.get_type_name() == "Constant")
+    matrices = (node for node in constants if len(node.get_output_shape(0)) > 1)
+    kinds = ((node.get_element_type().get_type_name(), node.get_byte_size()) for node in matrices)
+    return sum(size for kind, size in kinds if kind in _FLOATS)
 
 
 def _int8(

@@ -26,20 +26,26 @@ _UNSIGNED = {16: np.uint16, 32: np.uint32, 64: np.uint64}
 class MappedTensors:
     """Tensors over a file without a name, which is gone with the last of them.
 
+    Tensors are allocated within a ``with`` block, and can be used as long as this object lives.
+
     Args:
         folder: A folder on a disk that has room for them.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - lives as long as this
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
         self._end = 0
-        # A tensor of OpenVINO does not keep the memory that it was made over.
+        # A tensor of OpenVINO does not keep the memory that it was made over; by address.
         self._kept: dict[int, NDArray[np.uint8]] = {}
+
+    def __enter__(self) -> MappedTensors:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()  # what is mapped stays
 
     def allocate(self, kind: ov.Type, shape: Sequence[int]) -> ov.Tensor:
         """A tensor to write into; a small one lies in memory.
-
-        It must not be used once this object is gone.
 
         Args:
             kind: Type of its elements.

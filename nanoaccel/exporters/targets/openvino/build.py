@@ -78,10 +78,10 @@ def build_graph(
     kept, _ = insert_packed(model, packed) if packed else (0, [])
     layers = find_layers(model)
     storage = storage_of(layers, recipe, sensitive)
-    tensors = MappedTensors(traced)
-    with written_to(tensors):
-        model = compress(model, recipe, layers, storage, calibration, tell)
-    fused = fuse_projections(model, tensors.allocate)
+    with MappedTensors(traced) as tensors:
+        with written_to(tensors):
+            model = compress(model, recipe, layers, storage, calibration, tell)
+        fused = fuse_projections(model, tensors.allocate)
     weights = weight_statistics(model)
     if model.has_rt_info("runtime_options"):
         model.set_rt_info({}, "runtime_options")

@@ -74,7 +74,7 @@ def _is_projection(node: ov.Node) -> bool:
 def _is_stored(node: ov.Node) -> bool:
     """Whether a tensor is a constant, or what decompresses one."""
     if node.get_type_name() not in _DECOMPRESSING:
-        return node.get_type_name() == "Constant"
+        return bool(node.get_type_name() == "Constant")
     return all(_is_stored(value.get_node()) for value in node.input_values())
 
 

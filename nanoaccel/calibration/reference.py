@@ -214,8 +214,8 @@ def _fits(model: PreTrainedModel) -> bool:
     """Whether the weights of a model fit into memory, those included that are there already."""
     import psutil
 
-    size = sum(weight.nbytes for weight in model.parameters())
-    return size < int(psutil.virtual_memory().available)
+    size = sum(int(weight.nbytes) for weight in model.parameters())
+    return bool(size < psutil.virtual_memory().available)
 
 
 def _batches(

@@ -23,12 +23,15 @@ def open_file(path: Path) -> GGUFReader:
     """
     from gguf import GGUFReader
 
-    class Reader(GGUFReader):
+    class Reader(GGUFReader):  # type: ignore[misc, unused-ignore]
+        data: Any
+
         def _get(
             self, offset: int, dtype: Any, count: int = 1, override_order: Any = None
         ) -> NDArray[Any]:
             if type(self.data) is not np.ndarray:
-                self.data = self.data.view(np.ndarray)  # type: ignore[assignment]
-            return super()._get(offset, dtype, count, override_order)
+                self.data = self.data.view(np.ndarray)
+            found: NDArray[Any] = super()._get(offset, dtype, count, override_order)
+            return found
 
     return Reader(path)

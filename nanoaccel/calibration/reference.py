@@ -27,6 +27,7 @@ Logits = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 _TOLERANCE = 1e-4  # of logits in f32 that the projection gives, and the model
 _NAME = "nanoaccel.text"
 _WORDS = 8192  # rows of a projection that are f32 at once
+_TOGETHER = 1024  # tokens of windows that are run at once
 _COMPARED = 64  # tokens by which the projection is recognised
 
 
@@ -189,12 +190,13 @@ def record(
         text: What the text is.
         windows: i64[T] each.
         tell: Called with the share that is done.
-        together: Windows that are run at once; None is one, or all where the model does not fit.
+        together: Windows that are run at once; None is a few, or all where the model does not fit.
     """
     import torch
 
     if together is None:
-        together = 1 if _fits(model) else len(windows)
+        few = max(1, _TOGETHER // max(map(len, windows)))
+        together = few if _fits(model) else len(windows)
     states: list[torch.Tensor] = []
     projection: Projection | None = None
     with torch.inference_mode():

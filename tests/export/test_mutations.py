@@ -24,7 +24,7 @@ from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.reference.encoder import ModelEncoder
 from nanoaccel.exporters.source import model_source as sources
 from nanoaccel.exporters.source.context import context_length
-from nanoaccel.exporters.source.memory import size_of
+from nanoaccel.exporters.source.memory import count_parameters
 from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
 from nanoaccel.exporters.targets.openvino.trace import check_supported
 
@@ -100,7 +100,7 @@ def test_load_refuses_a_damaged_model_or_is_exact(
             check_supported(config)
             context_length(config)
             sources.find_checkpoint(source)
-            size_of(config)
+            count_parameters(config)
             write_tokenizer(source, tmp_path / "tokenizer")
             encoder = ModelEncoder(tmp_path / "tokenizer")
             model, _ = sources.load(source, "f32")

@@ -145,6 +145,15 @@ def empty_model(config: PretrainedConfig) -> PreTrainedModel:
     return model
 
 
+def count_parameters(config: PretrainedConfig) -> int:
+    """Weights of a model of this configuration; none is made.
+
+    Raises:
+        UnsupportedModelError: There is no such model.
+    """
+    return int(empty_model(config).num_parameters())
+
+
 def weight_bytes(source: Source, config: PretrainedConfig, recipe: Recipe) -> int:
     """Bytes of one weight as it is loaded, and as the traced graph keeps it."""
     if recipe.weights in ("f16", "bf16"):

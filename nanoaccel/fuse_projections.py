@@ -12,7 +12,8 @@ and scales row by row, so the numbers do not change.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import openvino as ov
@@ -20,13 +21,23 @@ from openvino import opset13 as ops
 
 _DECOMPRESSING = ("Convert", "Multiply", "Subtract", "Reshape")
 
+Allocate: TypeAlias = Callable[[ov.Type, Sequence[int]], ov.Tensor]
+
+
+def _in_memory(kind: ov.Type, shape: Sequence[int]) -> ov.Tensor:
+    return ov.Tensor(kind, ov.Shape(list(shape)))
+
 
 class _CannotJoinError(Exception):
     """The weights of two projections are not stored alike."""
 
 
-def fuse_projections(model: ov.Model) -> int:
+def fuse_projections(model: ov.Model, allocate: Allocate = _in_memory) -> int:
     """Fuse, in place; projections that are stored differently stay apart.
+
+    Args:
+        model: With its weights as they are stored.
+        allocate: Gives a tensor of a type and a shape that a joined matrix is written into.
 
     Returns:
         How many groups were fused.
@@ -34,7 +45,7 @@ def fuse_projections(model: ov.Model) -> int:
     fused = 0
     for projections in _parallel_projections(model):
         try:
-            _fuse(projections)
+            _fuse(projections, allocate)
         except _CannotJoinError:
             continue
         fused += 1
@@ -67,16 +78,17 @@ def _is_stored(node: ov.Node) -> bool:
     return all(_is_stored(value.get_node()) for value in node.input_values())
 
 
-def _fuse(projections: Sequence[ov.Node]) -> None:
+def _fuse(projections: Sequence[ov.Node], allocate: Allocate) -> None:
     biases = _biases(projections)
     weights = [node.input_value(1) for node in projections]
     _check_alike(weights, axis=0)
-    product = ops.matmul(projections[0].input_value(0), _join(weights, axis=0), False, True)
+    product = ops.matmul(projections[0].input_value(0), _join(weights, 0, allocate), False, True)
     product.set_friendly_name("+".join(node.get_friendly_name() for node in projections))
     ends = list(projections)
     if biases:
         ends = [bias.get_node() for bias in biases]
-        product = ops.add(product, _join([bias.get_source_output() for bias in biases], axis=-1))
+        sources = [bias.get_source_output() for bias in biases]
+        product = ops.add(product, _join(sources, -1, allocate))
     widths = [node.get_output_partial_shape(0)[-1].get_length() for node in projections]
     parts = ops.variadic_split(
         product, ops.constant(np.int64(-1)), ops.constant(np.array(widths, np.int64))
@@ -130,6 +142,8 @@ def _check_constants(nodes: Sequence[ov.Node], axis: int) -> None:
     rests = {tuple(shape[1:] if axis == 0 else shape[:-1]) for shape in shapes}
     if any(node.get_element_type() != kind for node in nodes) or len(rests) > 1 or not shapes[0]:
         raise _CannotJoinError
+    if axis == 0 and any(shape[0] == 1 for shape in shapes):
+        raise _CannotJoinError  # a number for a whole matrix, as NVFP4 has it
     packed = kind.bitwidth < 8
     if packed and (axis != 0 or any(math.prod(s) * kind.bitwidth % 8 for s in shapes)):
         raise _CannotJoinError  # a tensor would begin inside a byte
@@ -140,13 +154,14 @@ def _tensors(node: ov.Node) -> range:
     return range(1 if node.get_type_name() == "Reshape" else len(node.inputs()))
 
 
-def _join(values: Sequence[ov.Output], axis: int) -> ov.Output:
+def _join(values: Sequence[ov.Output], axis: int, allocate: Allocate) -> ov.Output:
     """Join stored tensors that are alike."""
     nodes = [value.get_node() for value in values]
     if nodes[0].get_type_name() == "Constant":
-        return _join_constants(nodes, axis)
+        return _join_constants(nodes, axis, allocate)
     joined = [
-        _join([node.input_value(place) for node in nodes], axis) for place in _tensors(nodes[0])
+        _join([node.input_value(place) for node in nodes], axis, allocate)
+        for place in _tensors(nodes[0])
     ]
     kind = nodes[0].get_type_name()
     if kind == "Convert":
@@ -163,15 +178,17 @@ def _join(values: Sequence[ov.Output], axis: int) -> ov.Output:
     return make(*joined).output(0)
 
 
-def _join_constants(nodes: Sequence[ov.Node], axis: int) -> ov.Output:
+def _join_constants(nodes: Sequence[ov.Node], axis: int, allocate: Allocate) -> ov.Output:
     """Join constants; 4-bit ones, along their first axis, as the packed bytes that they are."""
     kind = nodes[0].get_element_type()
-    if kind.bitwidth < 8:
-        data = np.concatenate([node.data.view(np.uint8).ravel() for node in nodes])
-    else:
-        data = np.concatenate([node.data for node in nodes], axis)
     shape = list(nodes[0].get_output_shape(0))
     shape[axis] = sum(node.get_output_shape(0)[axis] for node in nodes)
-    tensor = ov.Tensor(kind, ov.Shape(shape))  # owns its memory; one made over `data` would not
-    tensor.data.view(np.uint8).ravel()[:] = np.ascontiguousarray(data).view(np.uint8).ravel()
+    tensor = allocate(kind, shape)  # owns its memory; one made over an array would not
+    octets = tensor.data.view(np.uint8).ravel()
+    if axis == 0:
+        parts = [node.data.view(np.uint8).ravel() for node in nodes]
+        np.concatenate(parts, out=octets)
+    else:
+        data = np.concatenate([node.data for node in nodes], axis)
+        octets[:] = np.ascontiguousarray(data).view(np.uint8).ravel()
     return ops.constant(tensor).output(0)

@@ -7,7 +7,7 @@ projection are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,9 @@ Logits = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 _TOLERANCE = 1e-4  # of logits in f32 that the projection gives, and the model
 _NAME = "nanoaccel.text"
+_WORDS = 8192  # rows of a projection that are f32 at once
+_TOGETHER = 1024  # tokens of windows that are run at once
+_COMPARED = 64  # tokens by which the projection is recognised
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,13 @@ class Projection:
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         """Logits f32[T, V] of states [T, H]."""
-        logits = states.float() @ self.weight.float().T
+        import torch
+
+        wide = states.float()
+        logits = torch.empty(len(states), len(self.weight))
+        for begin in range(0, len(self.weight), _WORDS):
+            words = slice(begin, begin + _WORDS)
+            torch.matmul(wide, self.weight[words].float().T, out=logits[:, words])
         if self.bias is not None:
             logits += self.bias.float()
         if self.scale != 1.0:
@@ -168,45 +177,91 @@ def record(
     text: str,
     windows: Sequence[NDArray[np.int64]],
     tell: Callable[[float], None],
+    together: int | None = None,
 ) -> Reference:
     """Run the original over windows.
+
+    The weights of a model that was loaded from safetensors are mapped, and the system reads them
+    as they are used. Where they do not fit into memory, windows go through each layer together, so
+    that each is read once.
 
     Args:
         model: The original.
         text: What the text is.
         windows: i64[T] each.
         tell: Called with the share that is done.
+        together: Windows that are run at once; None is a few, or all where the model does not fit.
     """
     import torch
 
+    if together is None:
+        few = max(1, _TOGETHER // max(map(len, windows)))
+        together = few if _fits(model) else len(windows)
     states: list[torch.Tensor] = []
     projection: Projection | None = None
     with torch.inference_mode():
-        for index, window in enumerate(windows):
-            result = model(
-                torch.from_numpy(window)[None], use_cache=False, output_hidden_states=True
-            )
-            last, logits = result.hidden_states[-1][0], result.logits[0].float()
-            if index == 0:
-                projection = _projection(model, last, logits)
-            states.append(logits if projection is None else last)
-            tell((index + 1) / len(windows))
+        for batch in _batches(windows, together):
+            tokens = torch.from_numpy(np.stack(batch))
+            if not states:
+                projection = _find_projection(model, tokens[:1])
+            if projection is None:
+                states += model(tokens, use_cache=False).logits.float()
+            else:
+                states += model.base_model(tokens, use_cache=False).last_hidden_state
+            tell(len(states) / len(windows))
     return Reference(text, windows, states, projection)
+
+
+def _fits(model: PreTrainedModel) -> bool:
+    """Whether the weights of a model fit into memory, those included that are there already."""
+    import psutil
+
+    size = sum(int(weight.nbytes) for weight in model.parameters())
+    return bool(size < psutil.virtual_memory().available)
+
+
+def _batches(
+    windows: Sequence[NDArray[np.int64]], together: int
+) -> Iterator[Sequence[NDArray[np.int64]]]:
+    """Windows in their order, some of one length at a time."""
+    begin = 0
+    for index in range(1, len(windows) + 1):
+        same = index < len(windows) and len(windows[index]) == len(windows[begin])
+        if not same or index - begin == together:
+            yield windows[begin:index]
+            begin = index
+
+
+def _find_projection(model: PreTrainedModel, tokens: torch.Tensor) -> Projection | None:
+    """How the model makes logits of what its last layer gives for tokens i64[1, T]."""
+    caught: list[Any] = []
+    if model.base_model is model:
+        return None
+    hook = model.base_model.register_forward_hook(lambda _, __, output: caught.append(output))
+    try:
+        logits = model(tokens, use_cache=False).logits
+    finally:
+        hook.remove()
+    last = getattr(caught[-1], "last_hidden_state", None) if caught else None
+    if last is None:
+        return None
+    return _projection(model, last[0, -_COMPARED:], logits[0, -_COMPARED:].float())
 
 
 def _projection(
     model: PreTrainedModel, states: torch.Tensor, logits: torch.Tensor
 ) -> Projection | None:
-    """How the model makes its logits, if that is one product and what is known to follow it."""
+    """How a model makes logits f32[T, V] of states, if by a product and what is known to follow.
+
+    The weights are the model's own, and not copied.
+    """
     import torch
 
     head: Any = model.get_output_embeddings()
     if head is None:
         return None
     bias = getattr(head, "bias", None)
-    found = Projection(
-        weight=head.weight.detach().clone(), bias=None if bias is None else bias.detach().clone()
-    )
+    found = Projection(weight=head.weight.detach(), bias=None if bias is None else bias.detach())
     config = model.config
     scales = [1.0]
     if getattr(config, "logits_scaling", None):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _EPSILON = 1e-9
 _SMALLEST_GROUP = 16
+_NUMBERS = 1 << 24  # of a matrix that are f32 at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,14 @@ class Rounding:
 
     def __call__(self, weight: torch.Tensor) -> torch.Tensor:
         """The rounded weights, of the same shape [outputs, inputs] and type."""
+        import torch
+
+        rounded = torch.empty_like(weight, memory_format=torch.contiguous_format)
+        for rows in _some_rows(weight):
+            rounded[rows] = self._round(weight[rows])
+        return rounded
+
+    def _round(self, weight: torch.Tensor) -> torch.Tensor:
         group = self._group(weight.shape[-1])
         groups = weight.float().reshape(*weight.shape[:-1], -1, group)
         if self.symmetric:
@@ -55,6 +64,13 @@ class Rounding:
             return self.group_size
         power = inputs & -inputs
         return power if _SMALLEST_GROUP <= power < self.group_size else inputs
+
+
+def _some_rows(weight: torch.Tensor) -> Iterator[slice]:
+    """Rows of a matrix [outputs, inputs], few enough to compute with in f32."""
+    count = max(1, _NUMBERS // weight.shape[-1])
+    for begin in range(0, weight.shape[0], count):
+        yield slice(begin, begin + count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +219,19 @@ def _rounded(modules: Sequence[Any], rounding: Rounding) -> Iterator[float]:
             transposed = _is_transposed(module)
             rounded = rounding(original.T if transposed else original)
             module.weight.data = rounded.T if transposed else rounded
-            error += float((module.weight.data.float() - original.float()).square().sum())
+            error += _squared_error(module.weight.data, original)
         yield error
     finally:
         for module, original in zip(modules, originals, strict=True):
             module.weight.data = original
+
+
+def _squared_error(rounded: torch.Tensor, original: torch.Tensor) -> float:
+    """Sum over all numbers of two matrices."""
+    return sum(
+        float((rounded[rows].float() - original[rows].float()).square().sum())
+        for rows in _some_rows(original)
+    )
 
 
 def _find_blocks(model: PreTrainedModel) -> tuple[str, Sequence[Any]]:

@@ -103,14 +103,14 @@ def _settle(
     options: ExportOptions, source: Source, config: PretrainedConfig, checkpoint: Checkpoint | None
 ) -> ExportOptions:
     """Decide what the options left open: the recipe, and the targets of "auto"."""
-    from nanoaccel.exporters.source.memory import check_memory, count_parameters
+    from nanoaccel.exporters.source.memory import check_memory, size_of
 
-    parameters = count_parameters(config)
     if options.recipe is None and checkpoint is not None:
         options = replace(options, recipe=Recipe())  # what was quantized stays as it is
     elif options.recipe is None:
+        size = size_of(config)
         recipe = default_recipe(
-            parameters, lambda tried: check_memory(source, config, parameters, tried)
+            size.parameters, lambda tried: check_memory(source, config, size, tried)
         )
         options = replace(options, recipe=recipe)
     if not options.fallback:
@@ -133,13 +133,14 @@ def _check_resources(
     source: Source, config: PretrainedConfig, options: ExportOptions, folder: Path
 ) -> int:
     """Refuse what does not fit into memory or on the disk; bytes of memory that it should take."""
-    from nanoaccel.exporters.source.memory import check_memory, count_parameters, weight_bytes
+    from nanoaccel.exporters.source.memory import check_memory, size_of, weight_bytes
 
     recipe, targets = options.settled, with_sources(options.targets)
-    parameters = count_parameters(config)
+    size = size_of(config)
+    parameters = size.parameters
     heaviest = recipe if options.search_seconds is None else PRESETS["accurate"]
     building = max(one.fixed_memory + one.memory_per_weight * parameters for one in targets)
-    expected = check_memory(source, config, parameters, heaviest, building=building)
+    expected = check_memory(source, config, size, heaviest, building=building)
     loaded = weight_bytes(source, config, recipe)
     captured = parameters * sum(target.disk_bytes(loaded) for target in targets)
     check_space(folder, recipe.bytes_for(parameters) * len(options.targets) + captured)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 _HEARTBEAT = 2.0  # seconds
+_SAMPLING = 0.1  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +23,10 @@ class StageEvent:
     Args:
         stage: What is done, in words.
         seconds: How long it took; None as long as it goes on.
-        memory: Resident memory of the process, bytes.
+        memory: Anonymous memory of the process, bytes; what is mapped from files does not count.
         done: Share of its part that is done, where it tells.
         part: What of the stage is done just now, where it tells.
+        size: Bytes of weights that this part goes through, where it tells.
     """
 
     stage: str
@@ -29,6 +34,7 @@ class StageEvent:
     memory: int
     done: float | None = None
     part: str = ""
+    size: int = 0
 
 
 Listener = Callable[[StageEvent], None]
@@ -37,12 +43,20 @@ Listener = Callable[[StageEvent], None]
 class Tell(Protocol):
     """Reports how far a stage is."""
 
-    def __call__(self, done: float, part: str = "") -> None:
-        """Report the share of the stage, or of a part of it, that is done."""
+    def __call__(self, done: float, part: str = "", size: int = 0) -> None:
+        """Report the share of the stage, or of a part of so many bytes, that is done."""
 
 
-def silence(done: float, part: str = "") -> None:
+def silence(done: float, part: str = "", size: int = 0) -> None:
     """Report nothing."""
+
+
+def release_memory() -> None:
+    """Give memory that was freed back to the system, which the C library keeps otherwise."""
+    gc.collect()
+    if sys.platform == "linux":
+        with suppress(AttributeError, OSError):  # another C library than glibc
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 class Progress:
@@ -55,6 +69,7 @@ class Progress:
 
     Attributes:
         listener: The listener.
+        peak_memory: The most anonymous memory that was seen, bytes.
         model_type: Type of the model that is exported, as soon as it is known.
         doing: The stage that began last.
     """
@@ -75,18 +90,22 @@ class Progress:
         It gives a function that may be told which share of the stage is done.
         """
         begin = time.perf_counter()
-        known: tuple[float | None, str] = (None, "")
+        known: tuple[float | None, str, int] = (None, "", 0)
         self.doing = name
         ended = threading.Event()
 
-        def tell(done: float, part: str = "") -> None:
+        def tell(done: float, part: str = "", size: int = 0) -> None:
             nonlocal known
-            known = (done, part)
-            self._say(StageEvent(name, None, self._memory(), done, part))
+            known = (done, part, size)
+            self._say(StageEvent(name, None, self._memory(), *known))
 
         def beat() -> None:
-            while not ended.wait(self._heartbeat):
-                self._say(StageEvent(name, None, self._memory(), *known))
+            told = time.monotonic()
+            while not ended.wait(min(_SAMPLING, self._heartbeat)):
+                memory = self._memory()
+                if time.monotonic() - told >= self._heartbeat:
+                    told = time.monotonic()
+                    self._say(StageEvent(name, None, memory, *known))
 
         self._say(StageEvent(name, None, self._memory()))
         heart = threading.Thread(target=beat, name="progress", daemon=True)
@@ -96,6 +115,7 @@ class Progress:
         finally:
             ended.set()
             heart.join()
+            release_memory()
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
         self._say(StageEvent(name, time.perf_counter() - begin, self._memory()))
 
@@ -106,6 +126,7 @@ class Progress:
     def _memory(self) -> int:
         import psutil
 
-        resident = int(psutil.Process().memory_info().rss)
-        self.peak_memory = max(self.peak_memory, resident)
-        return resident
+        found = psutil.Process().memory_info()
+        held = int(found.rss) - int(getattr(found, "shared", 0))  # what Linux counts as of files
+        self.peak_memory = max(self.peak_memory, held)
+        return held

@@ -198,15 +198,17 @@ def test_compress_stores_kept_layers_and_ends_asymmetrically_too(traced: Path) -
 
 
 def test_compress_tells_how_far_it_is(traced: Path, calibration: Calibration) -> None:
-    told: list[tuple[float, str]] = []
+    told: list[tuple[float, str, int]] = []
 
-    def tell(done: float, part: str = "") -> None:
-        told.append((done, part))
+    def tell(done: float, part: str = "", size: int = 0) -> None:
+        told.append((done, part, size))
 
     compressed(traced, Recipe(methods=("gptq",)), calibration, tell)
-    assert all(0 < done <= 1 for done, _ in told)
-    assert {"statistics collection", "applying gptq"} <= {part for _, part in told}
-    assert told[-1][0] == 1
+    assert all(0 < done <= 1 for done, _, _ in told)
+    assert {"statistics collection", "applying gptq"} <= {part for _, part, _ in told}
+    last, part, size = told[-1]
+    assert (last, part) == (1, "applying weight compression")
+    assert size >= 4 * (PROJECTIONS + TABLES)
 
 
 def test_compress_tells_what_nncf_cannot_do(traced: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import nncf
 import pytest
-from nncf.common.tensor_statistics.aggregator import StatisticsAggregator
 
 pytest.importorskip("torch")
 
@@ -19,6 +18,7 @@ from support.traced_graphs import (
 )
 
 from nanoaccel.errors import ExportError
+from nanoaccel.exporters.quantize.compression import statistics_run
 from nanoaccel.exporters.quantize.compression.parts import FinishedParts
 from nanoaccel.exporters.quantize.recipe import Override, Recipe
 
@@ -58,8 +58,8 @@ def compressions(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 @pytest.fixture
 def collections(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    calls = Calls(StatisticsAggregator.collect_statistics)
-    monkeypatch.setattr(StatisticsAggregator, "collect_statistics", lambda *args: calls(*args))
+    calls = Calls(statistics_run._collect)
+    monkeypatch.setattr(statistics_run, "_collect", calls)
     return calls
 
 

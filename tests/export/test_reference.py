@@ -58,6 +58,23 @@ def test_a_bias_of_the_last_projection_is_kept(tmp_path: Path) -> None:
     assert kept.logits(0) == pytest.approx(_logits(model, WINDOWS[0]), abs=1e-3)
 
 
+@pytest.mark.parametrize("fits", [True, False])
+def test_windows_that_run_together_give_the_same(
+    fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that does not fit into memory reads its weights once."""
+    model, passes = make_model("llama"), []
+    windows = [window[:32] for _ in range(3) for window in WINDOWS[:2]]
+    monkeypatch.setattr(reference, "_fits", lambda _: fits)
+    monkeypatch.setattr(reference, "_TOGETHER", 64)
+    alone = record(model, "a text", windows, _ignore, together=1)
+    model.model.layers[0].register_forward_hook(lambda *_: passes.append(1))
+    found = record(model, "a text", windows, _ignore)
+    assert len(passes) == (3 if fits else 1) + 1  # and one that finds the projection
+    for index in range(len(windows)):
+        assert found.logits(index) == pytest.approx(alone.logits(index), abs=1e-4)
+
+
 def test_states_keep_the_type_of_the_model() -> None:
     found = record(make_model("llama").bfloat16(), "a text", WINDOWS, _ignore)
     assert {states.dtype for states in found.states} == {torch.bfloat16}

@@ -97,6 +97,8 @@ def _share(spinner: Progress, task: TaskID, event: StageEvent) -> str:
 def _so_far(event: StageEvent) -> str:
     """How much of a stage is done, where it tells."""
     share = "." if event.done is None else f"{event.done:.0%}"
+    if event.size:
+        share = f"{share} of {bytes_text(event.size)}"
     return f"{event.part} {share}" if event.part else share
 
 

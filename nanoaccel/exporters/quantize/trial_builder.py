@@ -12,15 +12,15 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from nanoaccel.calibration.metrics import Fidelity
-from nanoaccel.exporters.progress import Progress
+from nanoaccel.calibration.metrics import Fidelity, FidelityMeter
+from nanoaccel.exporters.progress import Progress, Tell
 from nanoaccel.exporters.quantize.budget import Budget
 from nanoaccel.exporters.quantize.compression import find_layers
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.reference.artifacts import ModelArtifacts
 from nanoaccel.exporters.targets.openvino.build import BuiltGraph, build_graph
-from nanoaccel.exporters.targets.openvino.runner import GraphRunner
+from nanoaccel.exporters.targets.openvino.runner import run_over
 from nanoaccel.exporters.targets.openvino.trace import GRAPH
 
 
@@ -92,10 +92,25 @@ class TrialBuilder:
                 tell,
             )
         with self._progress.stage("compare with the original") as tell, quiet():
-            runner = GraphRunner(graph.path)
-            fidelity = artifacts.reference.judge(runner.logits, tell=tell)
-            answers = artifacts.probes.answers(runner.logits(artifacts.probes.tokens))
+            fidelity, answers = _judge(graph, artifacts, tell)
         return Trial(recipe, graph, fidelity, time.perf_counter() - begin, answers)
+
+
+def _judge(
+    graph: BuiltGraph, artifacts: ModelArtifacts, tell: Tell
+) -> tuple[Fidelity, NDArray[np.float32]]:
+    """How close a graph is to the original, and what it answers to the probes."""
+    reference, probes = artifacts.reference, artifacts.probes
+    meter, answers = FidelityMeter(), []
+
+    def take(index: int, logits: NDArray[np.float32]) -> None:
+        if index < len(reference.windows):
+            meter.add(logits, reference.logits(index), reference.windows[index])
+        else:
+            answers.append(probes.answers(logits))
+
+    run_over(graph.path, [*reference.windows, probes.tokens], take, tell)
+    return meter.result(reference.text), answers[0]
 
 
 def _weight_bytes(graph: ov.Model) -> int:

@@ -56,7 +56,7 @@ class Report:
         opens_in_genai: Whether OpenVINO GenAI can use the tokenizer too.
         draft: Kind of the bundle's draft, where it is from, and why it was chosen.
         seconds: Seconds by stage.
-        peak_memory: Largest resident memory of the export, bytes.
+        peak_memory: The most anonymous memory of the export, bytes.
         expected_memory: What it was expected to be before it began, bytes.
     """
 

@@ -1,15 +1,37 @@
 from __future__ import annotations
 
+import pytest
+
 from nanoaccel.exporters.quantize.recipe import PRESETS, Recipe
-from nanoaccel.exporters.source.memory import expected_memory
+from nanoaccel.exporters.source.memory import ModelSize, expected_memory
 
 BILLION = 10**9
+SMALL = ModelSize(parameters=BILLION, vocabulary=BILLION // 5, block=BILLION // 20, stacked=0)
+LARGE = ModelSize(parameters=8 * BILLION, vocabulary=BILLION, block=BILLION // 4, stacked=0)
 
 
-def test_expected_memory_grows_with_the_model() -> None:
-    assert expected_memory(2 * BILLION, 2, Recipe()) > expected_memory(BILLION, 2, Recipe())
+def test_graph_bytes_count_the_vocabulary_apart() -> None:
+    assert SMALL.graph_bytes(Recipe(weights="bf16")) == 2 * BILLION
+    assert SMALL.graph_bytes(Recipe(weights="int8")) == BILLION
+    assert SMALL.graph_bytes(Recipe()) == pytest.approx(0.8e9 * 4.25 / 8 + 0.2e9)
+    assert SMALL.graph_bytes(Recipe(share=0.5)) > SMALL.graph_bytes(Recipe(share=0.9))
+    assert SMALL.graph_bytes(Recipe(target_size=12345)) == 12345
 
 
-def test_expected_memory_counts_the_run_of_a_calibration() -> None:
-    assert expected_memory(BILLION, 2, PRESETS["balanced"]) > expected_memory(BILLION, 2, Recipe())
-    assert expected_memory(BILLION, 2, PRESETS["balanced"]) < 9e9
+def test_expected_memory_grows_with_the_graph_and_not_with_the_original() -> None:
+    small, large = (expected_memory(size, 0, Recipe()) for size in (SMALL, LARGE))
+    assert large - small == pytest.approx(
+        1.05 * (LARGE.graph_bytes(Recipe()) - SMALL.graph_bytes(Recipe()))
+    )
+
+
+def test_expected_memory_counts_weights_that_are_converted() -> None:
+    assert expected_memory(LARGE, 4, Recipe()) > 8 * BILLION * 4
+
+
+def test_expected_memory_counts_the_block_that_is_calibrated() -> None:
+    wide = ModelSize(parameters=BILLION, vocabulary=0, block=BILLION, stacked=0)
+    calibrated, rounded = (
+        expected_memory(wide, 0, recipe) for recipe in (PRESETS["balanced"], Recipe())
+    )
+    assert calibrated - rounded > 2 * BILLION

@@ -17,6 +17,7 @@ from nanoaccel.exporters.progress import Tell, silence
 from nanoaccel.exporters.quantize.compression.layers import SMALLEST_GROUP, Layer
 from nanoaccel.exporters.quantize.compression.parts import FinishedParts, kept_statistics
 from nanoaccel.exporters.quantize.compression.progress import reporting
+from nanoaccel.exporters.quantize.compression.statistics_run import block_by_block
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.targets.openvino.runner import graph_inputs
 from nanoaccel.folders import tell_unusable
@@ -84,7 +85,7 @@ def compress(
     if recipe.weights in _UNREAD:
         steps.reverse()
     try:
-        with reporting(tell):
+        with reporting(tell, _float_bytes(model)), block_by_block(tell):
             for step in steps:
                 model = step(model, recipe, layers, storage, calibration)
     except _errors() as error:
@@ -93,6 +94,14 @@ def compress(
             f"NNCF cannot make the model {recipe.describe()}: {line}", "Choose another recipe"
         ) from error
     return model
+
+
+def _float_bytes(model: ov.Model) -> int:
+    """Bytes of the float matrices of a graph."""
+    constants = (node for node in model.get_ops() if node.get_type_name() == "Constant")
+    matrices = (node for node in constants if len(node.get_output_shape(0)) > 1)
+    kinds = ((node.get_element_type().get_type_name(), node.get_byte_size()) for node in matrices)
+    return sum(size for kind, size in kinds if kind in _FLOATS)
 
 
 def _int8(

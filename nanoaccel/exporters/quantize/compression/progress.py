@@ -10,8 +10,13 @@ from nanoaccel.exporters.progress import Tell
 
 
 @contextmanager
-def reporting(tell: Tell) -> Iterator[None]:
-    """Inside, the loops that NNCF shows as bars tell their share and what they do instead."""
+def reporting(tell: Tell, size: int) -> Iterator[None]:
+    """Inside, the loops that NNCF shows as bars tell their share and what they do instead.
+
+    Args:
+        tell: Called with the share that is done.
+        size: Bytes of the matrices that are compressed, told with the loop over all of them.
+    """
     from nncf.common.logging import track_progress
 
     shown = track_progress.track.__iter__
@@ -23,7 +28,8 @@ def reporting(tell: Tell) -> Iterator[None]:
         for index, item in enumerate(bar.sequence):
             yield item
             done += 1 if weights is None else weights[index]
-            tell(min(1.0, done / total) if total else 1.0, bar.description.lower())
+            share = min(1.0, done / total) if total else 1.0
+            tell(share, bar.description.lower(), 0 if weights is None else size)
 
     track_progress.track.__iter__ = silent
     try:

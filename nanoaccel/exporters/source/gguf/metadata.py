@@ -7,13 +7,16 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from numpy.typing import NDArray
 
 from nanoaccel.errors import GGUFError
 from nanoaccel.exporters.source.gguf.parts import check_part, find_parts
+from nanoaccel.exporters.source.gguf.reader import open_file
 
 if TYPE_CHECKING:
-    from gguf import GGUFReader, ReaderField
+    from gguf import GGMLQuantizationType, GGUFReader, ReaderField
 
 _Value = TypeVar("_Value", str, int, float, bool)
 
@@ -27,10 +30,16 @@ class StoredTensor:
     """A tensor of a file.
 
     Attributes:
+        part: The file.
         shape: Rows first, as numpy has it.
+        data: Its bytes as they are stored, mapped.
+        kind: How they are stored.
     """
 
+    part: Path
     shape: tuple[int, ...]
+    data: NDArray[Any]
+    kind: "GGMLQuantizationType"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +157,9 @@ def _read_part(
     path: Path, number: int, count: int
 ) -> tuple[dict[str, object], dict[str, StoredTensor]]:
     _check_version(path)
-    from gguf import GGUFReader
-
     try:
         # Opening it also lays out the tensors, which fails if the file ends before they do.
-        reader = GGUFReader(path)
+        reader = open_file(path)
         _check_last_field(reader)
         fields = {
             name: _plain(field)
@@ -160,8 +167,10 @@ def _read_part(
             if not name.startswith("GGUF.")
         }
         tensors = {
-            tensor.name: StoredTensor(tuple(reversed(tensor.shape.tolist())))
-            for tensor in reader.tensors
+            one.name: StoredTensor(
+                path, tuple(reversed(one.shape.tolist())), one.data, one.tensor_type
+            )
+            for one in reader.tensors
         }
     except (LookupError, ValueError, ArithmeticError, struct.error) as error:
         size = path.stat().st_size

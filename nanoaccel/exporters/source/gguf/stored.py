@@ -16,18 +16,16 @@ def read_tensors(metadata: GGUFMetadata, names: Container[str]) -> Iterator[tupl
     Raises:
         GGUFError: One is stored in a way that is not known.
     """
-    from gguf import GGUFReader, dequantize
+    from gguf import dequantize
 
-    for path in metadata.parts:
-        for tensor in GGUFReader(path).tensors:
-            if tensor.name not in names:
-                continue
-            try:
-                values = dequantize(tensor.data, tensor.tensor_type)
-            except (NotImplementedError, KeyError, ValueError) as error:
-                raise GGUFError(
-                    f"{path} keeps {tensor.name} in a type that cannot be read: "
-                    f"{tensor.tensor_type.name}",
-                    "Convert it again from the original checkpoint, or export that",
-                ) from error
-            yield tensor.name, values.reshape(tuple(reversed(tensor.shape.tolist())))
+    for name, tensor in metadata.tensors.items():
+        if name not in names:
+            continue
+        try:
+            values = dequantize(tensor.data, tensor.kind)
+        except (NotImplementedError, KeyError, ValueError) as error:
+            raise GGUFError(
+                f"{tensor.part} keeps {name} in a type that cannot be read: {tensor.kind.name}",
+                "Convert it again from the original checkpoint, or export that",
+            ) from error
+        yield name, values.reshape(tensor.shape)

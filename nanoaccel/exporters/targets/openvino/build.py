@@ -20,6 +20,7 @@ from nanoaccel.exporters.quantize.compression import (
     storage_of,
     weight_statistics,
 )
+from nanoaccel.exporters.quantize.compression.mapped import MappedTensors, written_to
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.source.prequantized import PackedWeight
 from nanoaccel.exporters.source.prequantized.insert import insert_packed
@@ -77,8 +78,10 @@ def build_graph(
     kept, _ = insert_packed(model, packed) if packed else (0, [])
     layers = find_layers(model)
     storage = storage_of(layers, recipe, sensitive)
-    model = compress(model, recipe, layers, storage, calibration, tell)
-    fused = fuse_projections(model)
+    with MappedTensors(traced) as tensors:
+        with written_to(tensors):
+            model = compress(model, recipe, layers, storage, calibration, tell)
+        fused = fuse_projections(model, tensors.allocate)
     weights = weight_statistics(model)
     if model.has_rt_info("runtime_options"):
         model.set_rt_info({}, "runtime_options")

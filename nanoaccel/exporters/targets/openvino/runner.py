@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.failures import reason_of
+from nanoaccel.exporters.progress import silence
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -52,13 +54,47 @@ class GraphRunner:
             )
         except RuntimeError as error:
             raise _does_not_run(error) from error
-        logits: NDArray[np.float32] = result["logits"][0]
-        if not np.isfinite(logits).all():
-            raise ExportError(
-                "the exported graph gives logits that are not numbers",
-                "The model's weights may be damaged, or may need --weights bf16 or f32",
-            )
-        return logits
+        return _checked(result["logits"][0])
+
+
+def run_over(
+    graph: Path,
+    windows: Sequence[NDArray[np.int64]],
+    take: Callable[[int, NDArray[np.float32]], None],
+    tell: Callable[[float], object] = silence,
+) -> None:
+    """Run a graph over texts as ``GraphRunner`` does, with one block of it in memory at a time.
+
+    Args:
+        graph: File of the graph.
+        windows: i64[T] each.
+        take: Called with the number of each window and its logits f32[T, V], in order.
+        tell: Called with the share that is done.
+
+    Raises:
+        ExportError: It does not run, or gives logits that are not numbers.
+    """
+    import openvino as ov
+
+    from nanoaccel.exporters.targets.openvino.segments import SegmentedGraph
+
+    model = ov.Core().read_model(graph)
+    samples = [graph_inputs(model, window) for window in windows]
+    try:
+        SegmentedGraph(model, _EXACT).run(
+            samples, lambda index, found: take(index, _checked(found["logits"][0])), tell
+        )
+    except RuntimeError as error:
+        raise _does_not_run(error) from error
+
+
+def _checked(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not np.isfinite(logits).all():
+        raise ExportError(
+            "the exported graph gives logits that are not numbers",
+            "The model's weights may be damaged, or may need --weights bf16 or f32",
+        )
+    return logits
 
 
 def decode_rate(graph: Path) -> float:

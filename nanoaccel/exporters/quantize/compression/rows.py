@@ -1,0 +1,80 @@
+"""Large matrices are compressed some rows at a time, because NNCF computes with them in f32."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+Allocate: TypeAlias = Callable[["ov.Type", Sequence[int]], "ov.Tensor"]
+
+_NUMBERS = 1 << 24  # of a matrix that are compressed at once
+_ALIGNED = 8  # rows, so that no part of packed codes begins inside a byte
+# Modes whose scales stand for more than a row.
+_WHOLE = ("NVFP4", "CB4", "CODEBOOK", "ADAPTIVE_CODEBOOK")
+
+
+def by_rows(compress: Callable[..., Any], allocate: Allocate) -> Callable[..., Any]:
+    """NNCF's ``compress_weight``, for which a matrix with the vocabulary's rows is not too large.
+
+    Args:
+        compress: NNCF's function.
+        allocate: Gives a tensor of a type and a shape, for the codes of all rows.
+    """
+
+    def compress_weight(weight: Any, axes: Any, config: Any, precomputed: Any = None) -> Any:
+        count = _rows_at_once(weight, axes, config)
+        if count is None or precomputed is not None:
+            return compress(weight, axes, config, precomputed)
+        rows = weight.shape[0]
+        parts = [
+            compress(_slice(weight, begin, min(begin + count, rows)), axes, config, None)
+            for begin in range(0, rows, count)
+        ]
+        fields = ("tensor", "scale", "zero_point")
+        joined = {name: _join([getattr(one, name) for one in parts], allocate) for name in fields}
+        return type(parts[0])(**joined)
+
+    return compress_weight
+
+
+def _rows_at_once(weight: Any, axes: Any, config: Any) -> int | None:
+    """Rows to compress at once; None where it must be all, or can be."""
+    shape = tuple(weight.shape)
+    sums = {axis % len(shape) for axis in ([axes] if isinstance(axes, int) else axes)}
+    if 0 in sums or config.mode.name in _WHOLE or math.prod(shape) <= 2 * _NUMBERS:
+        return None
+    count = max(_ALIGNED, _NUMBERS // math.prod(shape[1:]) // _ALIGNED * _ALIGNED)
+    return count if count < shape[0] else None
+
+
+def _slice(weight: Any, begin: int, end: int) -> Any:
+    """Rows of a tensor of NNCF over one of OpenVINO; they are not copied."""
+    import openvino as ov
+    from nncf.tensor import Tensor
+
+    data = weight.data.data[begin:end]
+    kind = weight.data.get_element_type()
+    return Tensor(ov.Tensor(data, ov.Shape(list(data.shape)), kind))
+
+
+def _join(parts: Sequence[Any], allocate: Allocate) -> Any:
+    """Tensors of NNCF, one behind the other."""
+    import openvino as ov
+    from nncf.tensor import Tensor
+
+    first = parts[0]
+    if first is None:
+        return None
+    if not isinstance(first.data, ov.Tensor):
+        return Tensor(np.concatenate([one.data for one in parts]))
+    shape = [sum(one.shape[0] for one in parts), *first.shape[1:]]
+    whole = allocate(first.data.get_element_type(), shape)
+    octets = [one.data.data.ravel().view(np.uint8) for one in parts]
+    np.concatenate(octets, out=whole.data.ravel().view(np.uint8))
+    return Tensor(whole)

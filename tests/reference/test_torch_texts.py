@@ -43,7 +43,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "first_k_dense_replace": 1,
     },
     "llama4_text": {"attention_chunk_size": 32, "num_local_experts": 2, "head_dim": 16},
-    "opt": {"ffn_dim": 96, "word_embed_proj_dim": 64},
+    "bloom": {"n_layer": 3, "n_head": 4},
 }
 KINDS: dict[str, dict[str, Any]] = {
     "llama": {},
@@ -109,7 +109,7 @@ def test_torch_says_what_transformers_says(kind: str, tmp_path: Path) -> None:
     ("kind", "reason"),
     [
         ("llama4_text", "has a mask that is neither causal nor a window"),
-        ("opt", "makes its mask itself"),
+        ("bloom", "layers have attention of their own"),
     ],
 )
 def test_torch_refuses_by_name_what_it_does_not_know(

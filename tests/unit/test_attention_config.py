@@ -16,7 +16,6 @@ from nanoaccel.bundle.attention import alibi_slopes, layer_windows, obstacle, un
         ({"model_type": "new", "layers_block_type": ["rwkv", "attention"]}, "rwkv"),
         ({"model_type": "gemma2", "attn_logit_softcapping": 50.0}, "attn_logit_softcapping=50.0"),
         ({"model_type": "falcon", "alibi": True}, "alibi=True"),
-        ({"model_type": "gpt2", "scale_attn_by_inverse_layer_idx": True}, "inverse_layer_idx"),
         ({"model_type": "mpt", "attn_config": {"clip_qkv": 6.0}}, "clip_qkv"),
     ],
 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from nanoaccel.exporters.targets.openvino.tracing.windows import Mask
 
-NAME = "nanoaccel"
+NAME = "nanoaccel_traced"
 _MASK = "nanoaccel_mask_function"  # attribute of a mask: what it was made by
 
 

@@ -9,7 +9,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-NAME = "nanoaccel"
+NAME = "nanoaccel_traced"
 
 
 def register() -> None:

@@ -109,7 +109,7 @@ def test_torch_says_what_transformers_says(kind: str, tmp_path: Path) -> None:
     ("kind", "reason"),
     [
         ("llama4_text", "has a mask that is neither causal nor a window"),
-        ("bloom", "layers have attention of their own"),
+        ("bloom", "computes its attention itself"),
     ],
 )
 def test_torch_refuses_by_name_what_it_does_not_know(

@@ -14,6 +14,7 @@ from nanoaccel.exporters.convert.request import Conversion, Converted
 from nanoaccel.exporters.convert.restated import read_manifest, restate
 from nanoaccel.exporters.publish import publishing
 from nanoaccel.exporters.targets.table import BASE, DEFAULT, target_names
+from nanoaccel.openvino_core import openvino_core
 
 _GRAPH = "openvino_model.xml"
 _COMPANIONS = (MODEL_CONFIG, "generation_config.json")
@@ -47,7 +48,6 @@ def wrap_optimum(conversion: Conversion) -> Converted:
 
 
 def _wrap_graph(plain: Bundle, folder: Path, conversion: Conversion) -> None:
-    import openvino as ov
 
     from nanoaccel.exporters.quantize.compression import weight_statistics
     from nanoaccel.exporters.quiet import quiet
@@ -63,7 +63,7 @@ def _wrap_graph(plain: Bundle, folder: Path, conversion: Conversion) -> None:
                 shutil.copyfile(plain.folder / name, own / name)
         BASE.finish(folder, kept=True)
         config = load_config(Source(plain.folder.name, None, plain.folder, None))
-        group = weight_statistics(ov.Core().read_model(plain.graph)).group_size
+        group = weight_statistics(openvino_core().read_model(plain.graph)).group_size
         entry = ModelEntry(
             runtime=BASE.name,
             graph=BASE.graph,

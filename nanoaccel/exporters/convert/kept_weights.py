@@ -18,6 +18,7 @@ from nanoaccel.exporters.convert.request import Conversion, Converted
 from nanoaccel.exporters.convert.restated import read_manifest, restate
 from nanoaccel.exporters.publish import publishing
 from nanoaccel.exporters.targets.table import BASE, TARGETS
+from nanoaccel.openvino_core import openvino_core
 
 if TYPE_CHECKING:
     from nanoaccel.exporters.plan import ExportPlan
@@ -111,7 +112,6 @@ def _plan(checkpoint: Path, folder: Path, name: str, conversion: Conversion) -> 
 
 def _judged(path: Path, artifacts: ModelArtifacts, recipe: Recipe) -> TargetGraph:
     """The graph that is there, as the build of another takes it."""
-    import openvino as ov
 
     from nanoaccel.exporters.quantize.compression import weight_statistics
     from nanoaccel.exporters.quiet import quiet
@@ -122,7 +122,7 @@ def _judged(path: Path, artifacts: ModelArtifacts, recipe: Recipe) -> TargetGrap
         runner = GraphRunner(path)
         fidelity = artifacts.reference.judge(runner.logits)
         answers = artifacts.probes.answers(runner.logits(artifacts.probes.tokens))
-        weights = weight_statistics(ov.Core().read_model(path))
+        weights = weight_statistics(openvino_core().read_model(path))
     compression = Compression(
         recipe=recipe, weights=weights, storage={}, fused_projections=0, kept=0
     )

@@ -25,6 +25,7 @@ from nanoaccel.exporters.targets.onnx.weights import (
     leaf_of,
     read_weights,
 )
+from nanoaccel.openvino_core import openvino_core
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -63,10 +64,9 @@ def recover(graph: Path) -> Recovered:
         UnsupportedModelError: A weight is stored in a way that cannot be read.
         ExportError: The model does not give what the graph gives.
     """
-    import openvino as ov
 
     config = _read_config(graph.parent)
-    read = ov.Core().read_model(graph)
+    read = openvino_core().read_model(graph)
     try:
         weights = read_weights(read)
     except ExportError as error:

@@ -22,6 +22,7 @@ from nanoaccel.exporters.reference.artifacts import ModelArtifacts
 from nanoaccel.exporters.targets.openvino.build import BuiltGraph, build_graph
 from nanoaccel.exporters.targets.openvino.runner import run_over
 from nanoaccel.exporters.targets.openvino.trace import GRAPH
+from nanoaccel.openvino_core import openvino_core
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class TrialBuilder:
     """
 
     def __init__(self, artifacts: ModelArtifacts, traced: Path, progress: Progress) -> None:
-        graph = ov.Core().read_model(traced / GRAPH)
+        graph = openvino_core().read_model(traced / GRAPH)
         layers = [layer for layer in find_layers(graph) if layer.name not in artifacts.packed]
         size = (traced / GRAPH).with_suffix(".bin").stat().st_size
         self.budget = Budget(layers, artifacts.sensitivity, size, _weight_bytes(graph))

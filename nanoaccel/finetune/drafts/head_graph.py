@@ -17,6 +17,7 @@ from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.targets.openvino.build import save_graph
 from nanoaccel.exporters.targets.openvino.trace import trace
 from nanoaccel.finetune.drafts.head import DraftHead
+from nanoaccel.openvino_core import openvino_core
 from nanoaccel.runtime.backends.openvino.hidden_states import add_hidden
 
 _EPSILON = 1e-6
@@ -40,7 +41,7 @@ def write_graph(
     """
     with TemporaryDirectory() as folder:
         graph = trace(_as_llama(head), Path(folder))
-        model = ov.Core().read_model(graph)
+        model = openvino_core().read_model(graph)
         _feed_states(model, head, vocabulary, vocab_size)
         add_hidden(model, [0])
         layers = find_layers(model)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.folders import kept_if_possible, tell_unusable
+from nanoaccel.openvino_core import openvino_core
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -42,11 +43,10 @@ class FinishedParts:
 
     def latest(self, model: ov.Model) -> ov.Model:
         """The graph after the parts that are done; without any, the one that is given."""
-        import openvino as ov
 
         if self.count == 0:
             return model
-        return ov.Core().read_model(self._folder / str(self.count) / _GRAPH)
+        return openvino_core().read_model(self._folder / str(self.count) / _GRAPH)
 
     def keep(self, model: ov.Model) -> None:
         """Save the graph after one part more; those before it are not needed any longer."""

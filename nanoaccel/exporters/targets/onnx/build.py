@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import openvino as ov
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from nanoaccel.exporters.progress import Tell, silence
 from nanoaccel.exporters.targets.onnx.save import GRAPH, save_graph
 from nanoaccel.exporters.targets.onnx.translate import translate
+from nanoaccel.openvino_core import openvino_core
 
 
 def check_graph(traced: Path, context: int) -> None:
@@ -22,7 +22,7 @@ def check_graph(traced: Path, context: int) -> None:
     Raises:
         UnsupportedModelError: It has parts that cannot be packed.
     """
-    translate(ov.Core().read_model(traced), context)
+    translate(openvino_core().read_model(traced), context)
 
 
 def build_graph(source: Path, folder: Path, context: int, tell: Tell = silence) -> Path:
@@ -39,7 +39,7 @@ def build_graph(source: Path, folder: Path, context: int, tell: Tell = silence) 
         ExportError: Its weights are stored in a way that ONNX Runtime cannot compute with, or the
             graph cannot be written.
     """
-    model = translate(ov.Core().read_model(source), context, tell)
+    model = translate(openvino_core().read_model(source), context, tell)
     RemoveUnusedNodesPass()(model)
     folder.mkdir(parents=True)
     save_graph(model, folder)

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
-import openvino as ov
 
 from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.exporters.targets.onnx.graph_inputs import graph_input, graph_inputs
@@ -27,6 +26,7 @@ from nanoaccel.exporters.targets.onnx.rotation import Rotation, rotary_tables
 from nanoaccel.exporters.targets.onnx.save import save_graph
 from nanoaccel.exporters.targets.onnx.stored import StoredWeight, beside
 from nanoaccel.exporters.targets.onnx.writer import Writer
+from nanoaccel.openvino_core import openvino_core
 
 _OPSETS = {"": 22, "com.microsoft": 1}
 _IR_VERSION = 10
@@ -47,7 +47,7 @@ def convert_head(graph: Path, folder: Path, name: str, positions: int) -> None:
     Raises:
         ExportError: It is no head's graph, or the weights cannot be written or computed with.
     """
-    parts = read_parts(ov.Core().read_model(graph))
+    parts = read_parts(openvino_core().read_model(graph))
     save_graph(head_graph(parts, positions), folder, name)
 
 

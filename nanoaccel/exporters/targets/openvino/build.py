@@ -26,6 +26,7 @@ from nanoaccel.exporters.source.prequantized import PackedWeight
 from nanoaccel.exporters.source.prequantized.insert import insert_packed
 from nanoaccel.exporters.targets.openvino.trace import GRAPH
 from nanoaccel.fuse_projections import fuse_projections
+from nanoaccel.openvino_core import openvino_core
 
 _COMPANIONS = ("config.json", "generation_config.json")
 
@@ -74,7 +75,7 @@ def build_graph(
     Raises:
         ExportError: It cannot be compressed, or written whole.
     """
-    model = ov.Core().read_model(traced / GRAPH)
+    model = openvino_core().read_model(traced / GRAPH)
     kept, _ = insert_packed(model, packed) if packed else (0, [])
     layers = find_layers(model)
     storage = storage_of(layers, recipe, sensitive)

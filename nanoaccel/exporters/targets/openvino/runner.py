@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.failures import reason_of
 from nanoaccel.exporters.progress import silence
+from nanoaccel.openvino_core import openvino_core
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -35,10 +36,9 @@ class GraphRunner:
     """
 
     def __init__(self, graph: Path | ov.Model) -> None:
-        import openvino as ov
 
         try:
-            self._compiled = ov.Core().compile_model(graph, "CPU", _EXACT)
+            self._compiled = openvino_core().compile_model(graph, "CPU", _EXACT)
         except RuntimeError as error:
             raise _does_not_run(error) from error
 
@@ -74,11 +74,10 @@ def run_over(
     Raises:
         ExportError: It does not run, or gives logits that are not numbers.
     """
-    import openvino as ov
 
     from nanoaccel.exporters.targets.openvino.segments import SegmentedGraph
 
-    model = ov.Core().read_model(graph)
+    model = openvino_core().read_model(graph)
     samples = [graph_inputs(model, window) for window in windows]
     try:
         SegmentedGraph(model, _EXACT).run(
@@ -99,9 +98,8 @@ def _checked(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def decode_rate(graph: Path) -> float:
     """Tokens per second that a graph decodes for one request; used to compare recipes."""
-    import openvino as ov
 
-    compiled = ov.Core().compile_model(graph, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+    compiled = openvino_core().compile_model(graph, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
     request = compiled.create_infer_request()
     seconds = []
     for step in range(_WARM_UP + _STEPS):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from nanoaccel.exporters.progress import silence
+from nanoaccel.openvino_core import openvino_core
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 _Port: TypeAlias = tuple[str, int]  # name of a node, and which of its outputs
@@ -86,7 +87,7 @@ class SegmentedGraph:
             if not piece.kept and not piece.results:
                 continue
             wanted = {port for later in self._pieces[index + 1 :] for port in later.parameters}
-            compiled = ov.Core().compile_model(piece.model(), "CPU", self._options)
+            compiled = openvino_core().compile_model(piece.model(), "CPU", self._options)
             request = compiled.create_infer_request()
             for number, state in enumerate(known):
                 found = request.infer([state[port] for port in piece.parameters])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from nanoaccel.errors import BundleDamagedError, BundleError, ConfigError
 from nanoaccel.fuse_projections import fuse_projections
+from nanoaccel.openvino_core import openvino_core
 from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.openvino.arena import CacheArena
 from nanoaccel.runtime.backends.openvino.cache_inputs import (
@@ -64,7 +64,7 @@ def load(options: BackendOptions) -> OpenVINOBackend:
         BundleError: The graph is not a text decoder with a key-value state.
         ConfigError: An option that this CPU cannot do.
     """
-    core = _core()
+    core = openvino_core()
     try:
         with options.graph.open("rb") as file:
             if not file.read(64).lstrip().startswith(b"<"):
@@ -118,17 +118,6 @@ def _affordable_copies(graph: Path) -> int:
     weights = graph.with_suffix(".bin")
     size = weights.stat().st_size if weights.is_file() else 0
     return min(_MOST_COPIES, int(_COPY_SHARE * free_memory() / size)) if size > 0 else 0
-
-
-@cache
-def _core() -> ov.Core:
-    """OpenVINO, which stays loaded.
-
-    Its CPU plugin gives the thread that loads it a signal stack, and frees that when it is
-    unloaded. The engine's thread may be the last to let go of it; the next signal, a Ctrl-C, would
-    then crash the thread that loaded it.
-    """
-    return ov.Core()
 
 
 def _plan(options: BackendOptions) -> ThreadPlan:

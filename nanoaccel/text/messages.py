@@ -8,6 +8,7 @@ from nanoaccel.errors import RequestError
 
 # Where the model goes on writing; transformers' own mark, since a template may look at the text.
 _MARK = "CONTINUE_FINAL_MESSAGE_TAG "
+_REASONING = ("reasoning_content", "thinking", "reasoning")
 
 
 def check_messages(messages: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
@@ -35,7 +36,20 @@ def check_messages(messages: Sequence[Mapping[str, object]]) -> list[dict[str, o
                 f"messages[{index}]['role'] is {message.get('role')!r:.80}", "It must be a string"
             )
         _check_content(message, f"messages[{index}]")
-    return [{key: plain(value) for key, value in message.items()} for message in messages]
+    return [_told(message) for message in messages]
+
+
+def _told(message: Mapping[str, object]) -> dict[str, object]:
+    """A message as transformers hands it to a template.
+
+    What is None is left out, because many templates would write "None"; reasoning stands under the
+    two names that templates read.
+    """
+    found = {key: plain(value) for key, value in message.items() if value is not None}
+    reasoning = next((found[name] for name in _REASONING if name in found), None)
+    if reasoning is None:
+        return found
+    return {"thinking": reasoning, **found, "reasoning_content": reasoning}
 
 
 def _check_content(message: Mapping[str, object], name: str) -> None:

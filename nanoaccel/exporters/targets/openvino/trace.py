@@ -78,8 +78,11 @@ def trace(model: PreTrainedModel, folder: Path) -> Path:
     try:
         with _traced_in_half(model):
             graph = stateful_graph(model, context_length(model.config))
-    except NanoAccelError:
-        raise
+    except NanoAccelError as error:
+        kind = model.config.model_type
+        raise type(error)(
+            f"{kind!r} cannot run in the engine: {error.problem}", error.remedy
+        ) from error
     except Exception as error:  # any module of any model may raise anything
         line = (str(error).strip().splitlines() or [""])[0]
         raise ExportError(

@@ -71,6 +71,17 @@ def _mpt_slopes(config: Config) -> list[float] | None:
     return slopes if count == heads else (slopes[1::2] + slopes[::2])[:heads]
 
 
+def _bloom_slopes(config: Config) -> list[float]:
+    """By Press et al. 2022; for heads that are no power of two, every second of the next power
+    comes last.
+    """
+    heads = int(config.get("n_head") or config["num_attention_heads"])
+    count = 2 ** math.floor(math.log2(heads))
+    slopes = [2.0 ** -((index + 1) * 8 / count) for index in range(count)]
+    between = [2.0 ** -((index + 1) * 4 / count) for index in range(0, 2 * count, 2)]
+    return slopes + between[: heads - count]
+
+
 def _gpt_neo_windows(config: Config) -> list[int]:
     window = int(config["window_size"])
     layers = config.get("attention_layers")
@@ -84,6 +95,7 @@ _GEMMA3 = Architecture(scaled_length=True)
 
 ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     {
+        "bloom": Architecture(alibi_slopes=_bloom_slopes),
         "falcon": Architecture(
             obstacle=_refused_if(
                 "alibi", True, "its attention adds positions rounded to bf16 (alibi=True)"

@@ -11,10 +11,11 @@ import pytest
 from support import tiny_models
 
 from nanoaccel.bundle import Bundle
+from nanoaccel.bundle.attention import WINDOWS
 from nanoaccel.errors import ExportError, PromptTooLongError, UnsupportedModelError
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.quantize.recipe import Recipe
-from nanoaccel.runtime.backends.openvino import lost_masks, paged_graph
+from nanoaccel.runtime.backends.openvino import paged_graph
 from nanoaccel.runtime.llm import LLM
 
 pytestmark = pytest.mark.export
@@ -75,8 +76,7 @@ def test_export_does_not_publish_what_the_engine_computes_otherwise(
 
     def with_a_window(model: Any, **options: Any) -> None:
         paged(model, **options)
-        config = {"model_type": "gpt_neo", "window_size": 40, "attention_layers": ["local"] * 3}
-        lost_masks.restore_masks(model, config)
+        model.set_rt_info("40,40,40", WINDOWS)
 
     monkeypatch.setattr(paged_graph, "paged_attention_transformation", with_a_window)
     with pytest.raises(ExportError, match="does not give what the original gives"):
@@ -122,13 +122,14 @@ def test_export_does_not_publish_swapped_weights(
             },
         ),
         ("mpt", {"d_model": 64, "n_layers": 2, "n_heads": 4, "max_seq_len": 1024}),
+        ("bloom", {"hidden_size": 96, "n_layer": 2, "n_head": 6, "seq_length": 1024}),
     ],
 )
 def test_export_keeps_windows_and_slopes_of_masks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, config: dict[str, Any]
 ) -> None:
     model = _model(tmp_path, kind, monkeypatch, **config)
-    bundle = export(model, tmp_path / "out", recipe=F32)
+    bundle = export(model, tmp_path / "out", recipe=F32, runtime="openvino")
     assert bundle.manifest is not None
     assert bundle.manifest.self_check["openvino"]["against"] == "the original"
 
@@ -142,11 +143,6 @@ def test_export_keeps_windows_and_slopes_of_masks(
             "alibi",
         ),
         ("gemma2", tiny_models.CONFIGS["gemma2"], "attn_logit_softcapping"),
-        (
-            "lfm2",
-            tiny_models._sizes(layer_types=["conv", "full_attention", "full_attention"]),
-            "conv",
-        ),
     ],
 )
 def test_export_refuses_what_is_not_paged_before_work(
@@ -155,7 +151,7 @@ def test_export_refuses_what_is_not_paged_before_work(
     config = {name: value for name, value in config.items() if "softcap" not in name}
     model = _model(tmp_path, kind, monkeypatch, **config)
     with pytest.raises(UnsupportedModelError, match=named):
-        export(model, tmp_path / "out", recipe=F32)
+        export(model, tmp_path / "out", recipe=F32, runtime="openvino")
 
 
 def test_export_ends_a_longrope_context_where_its_factors_change(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from nanoaccel.exporters.targets.openvino.tracing import attention, experts, kernels
+from nanoaccel.exporters.targets.openvino.tracing import attention, experts, kernels, older
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +34,7 @@ def own_kernels(model: PreTrainedModel) -> Iterator[list[Mask]]:
         implementation = getattr(model.config, "_experts_implementation", None)
         stack.callback(model.set_experts_implementation, implementation)
         model.set_experts_implementation(experts.NAME)
+        stack.enter_context(older.replaced(model))
         yield masks
 
 

@@ -1,0 +1,107 @@
+"""Attention of models that compute it by code of their own, as the operator that a graph holds.
+
+Their masks and biases become those of the operator. Paged attention drops them, so the engine is
+told of windows and slopes by ``bundle.architectures``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+
+@contextmanager
+def replaced(model: PreTrainedModel) -> Iterator[None]:
+    """While it lasts, such layers of a model compute with the operator."""
+    changed = []
+    for module in model.modules():
+        for method, form in _FORMS.get(type(module).__name__, {}).items():
+            setattr(module, method, partial(form, module))
+            changed.append((module, method))
+    try:
+        yield
+    finally:
+        for module, method in changed:
+            delattr(module, method)
+
+
+def _gpt_neo(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor
+) -> tuple[Tensor, None]:
+    """``GPTNeoSelfAttention._attn``: scores without a scale, and windows in some layers."""
+    new, total = query.shape[-2], key.shape[-2]
+    near = module.bias[:, :, total - new : total, :total]
+    seen = _seen(attention_mask) & near
+    out = scaled_dot_product_attention(query, key, value, attn_mask=seen, scale=1.0)
+    return out, None
+
+
+def _mpt(
+    module: Any,
+    hidden_states: Tensor,
+    position_bias: Tensor,
+    cache: Any,
+    attention_mask: Tensor,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """``MptAttention.forward``: ALiBi, for the longest text; its end is what a text needs."""
+    batch, tokens, _width = hidden_states.shape
+    mixed = module.Wqkv(hidden_states)
+    if module.clip_qkv:
+        mixed = mixed.clamp(min=-module.clip_qkv, max=module.clip_qkv)
+    heads = (batch, tokens, module.n_heads, module.head_dim)
+    query, key, value = (part.reshape(heads).transpose(1, 2) for part in mixed.chunk(3, dim=2))
+    key, value = cache.update(key, value, module.layer_idx)
+    bias = position_bias[None, :, :, position_bias.shape[2] - key.shape[2] :]
+    out = _biased(query, key, value, attention_mask, bias, module.softmax_scale)
+    return module.out_proj(out), None
+
+
+def _bloom(
+    module: Any,
+    hidden_states: Tensor,
+    residual: Tensor,
+    alibi: Tensor,
+    attention_mask: Tensor,
+    layer_past: Any,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """``BloomAttention.forward``: ALiBi, for the keys that there are."""
+    query, key, value = module._reshape(module.query_key_value(hidden_states))
+    key, value = layer_past.update(key, value, module.layer_idx)
+    bias = alibi.reshape(query.shape[0], module.num_heads, 1, -1)
+    out = _biased(query, key, value, attention_mask, bias, module.inv_norm_factor)
+    return module.dense(out) + residual, None
+
+
+def _biased(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, bias: Tensor, scale: float
+) -> Tensor:
+    """Attention f32[B, T, H * D] whose scores have a bias."""
+    mask = torch.where(_seen(mask), bias, torch.finfo(torch.float32).min)
+    out = scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
+    return out.transpose(1, 2).flatten(2)
+
+
+def _seen(mask: Tensor) -> Tensor:
+    """Who sees whom, bool[B, 1, T, S]; masks of eager attention are added to scores."""
+    return mask if mask.dtype == torch.bool else mask >= 0
+
+
+_FORMS: Mapping[str, Mapping[str, Callable[..., Any]]] = MappingProxyType(
+    {
+        "GPTNeoSelfAttention": {"_attn": _gpt_neo},
+        "MptAttention": {"forward": _mpt},
+        "BloomAttention": {"forward": _bloom},
+    }
+)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
 from nanoaccel.errors import MissingExtraError
 
+OLDEST_PYTHON = (3, 11)
 NEEDED = (
     "torch",
     "transformers",
@@ -31,8 +33,16 @@ def check_installed(more: Sequence[str]) -> None:
     missing = missing_modules([*NEEDED, *more])
     if missing:
         raise MissingExtraError(
-            f"export needs {', '.join(missing)}", 'Install them: pip install "nanoaccel[export]"'
+            f"export needs {', '.join(missing)}", remedy_for(sys.version_info[:2])
         )
+
+
+def remedy_for(python: tuple[int, int]) -> str:
+    """Where the packages are to be had: transformers has left older versions of Python."""
+    if python < OLDEST_PYTHON:
+        wanted = ".".join(map(str, OLDEST_PYTHON))
+        return f"Export with Python {wanted} or newer; bundles run with this one"
+    return 'Install them: pip install "nanoaccel[export]"'
 
 
 def missing_modules(names: Sequence[str]) -> list[str]:

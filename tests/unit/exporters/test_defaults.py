@@ -3,7 +3,7 @@ from __future__ import annotations
 from nanoaccel.errors import ExportError, UnsupportedModelError
 from nanoaccel.exporters.quantize.defaults import default_recipe, obstacle_to_target
 from nanoaccel.exporters.quantize.recipe import Recipe
-from nanoaccel.exporters.quantize.requirements import missing_modules
+from nanoaccel.exporters.quantize.requirements import missing_modules, remedy_for
 
 
 def fits(_: Recipe) -> None:
@@ -40,3 +40,8 @@ def test_obstacle_to_target_names_what_is_not_installed() -> None:
         "not installed: no_such_module"
     )
     assert missing_modules(("sys", "json")) == []
+
+
+def test_old_python_is_told_to_export_with_a_newer_one() -> None:
+    assert "Python 3.11" in remedy_for((3, 10))
+    assert "pip install" in remedy_for((3, 11))

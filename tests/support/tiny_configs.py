@@ -183,7 +183,6 @@ _PARTS: Mapping[str, str] = {
     "llama4": "llama4_text",
     "llava": "llama",
     "mistral3": "ministral3",
-    "mllama": "mllama_text_model",
     "paligemma": "gemma",
     "qwen2_5_vl": "qwen2_5_vl_text",
     "qwen2_vl": "qwen2_vl_text",
@@ -192,6 +191,12 @@ _PARTS: Mapping[str, str] = {
     "qwen3_vl": "qwen3_vl_text",
     "qwen3_vl_moe": "qwen3_vl_moe_text",
     "smolvlm": "llama",
+}
+
+# Models that write drafts for another, by the type of the decoder in them.
+_DRAFTS: Mapping[str, str] = {
+    "gemma4_assistant": "gemma4_text",
+    "gemma4_unified_assistant": "gemma4_unified_text",
 }
 
 
@@ -235,6 +240,10 @@ def config_of(family: Family) -> dict[str, Any]:
     """
     if family.kind in _PARTS:
         text = config_of(Family(_PARTS[family.kind]))
+        return {"model_type": family.kind, "text_config": text, **_TOKENS}
+    if family.kind in _DRAFTS:
+        plain = {"hidden_size_per_layer_input": 0}
+        text = config_of(Family(_DRAFTS[family.kind], more=plain))
         return {"model_type": family.kind, "text_config": text, **_TOKENS}
     from transformers import AutoConfig
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING

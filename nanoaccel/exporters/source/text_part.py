@@ -33,8 +33,17 @@ def decoder_config(config: PretrainedConfig) -> PretrainedConfig:
     Args:
         config: Configuration, as config.json describes the model.
     """
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+        MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+    )
+
     text = config.get_text_config(decoder=True)
-    return config if text is config or decoder_class(text) is None else text
+    more = {*MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, *MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES}
+    if text is config or decoder_class(text) is None:
+        return config
+    # Others have parts without which they say something else, such as what a draft model reads.
+    return text if config.model_type in more or decoder_class(config) is None else config
 
 
 def decoder_class(config: PretrainedConfig) -> type[PreTrainedModel] | None:

@@ -4,7 +4,7 @@ python scripts/families.py results.jsonl            judge what the file lacks, t
 python scripts/families.py results.jsonl --only gpt2 "phi3 (longrope)"    judge these again
 
 Each is exported and run through the engine, as tests/sweep does, for each runtime. The file has a
-line for each, and may be deleted.
+line for each, and may be deleted. Ctrl-C writes the page with the families that were judged.
 """
 
 from __future__ import annotations
@@ -51,10 +51,14 @@ def main() -> int:
         for runtime in _NAMES:
             known.pop((name, runtime), None)
     missing = [(name, runtime) for name in names for runtime in _NAMES]
-    _judge_all([key for key in missing if key not in known], arguments.results)
+    try:
+        _judge_all([key for key in missing if key not in known], arguments.results)
+    except KeyboardInterrupt:
+        print("stopped: the page tells of the families that were judged", file=sys.stderr)
     known |= _read(arguments.results)
-    found = [known[key] for key in missing]
-    _PAGE.write_text(render(found), encoding="utf-8")
+    judged = [name for name in names if all((name, runtime) in known for runtime in _NAMES)]
+    found = [known[name, runtime] for name in judged for runtime in _NAMES]
+    _PAGE.write_text(render(found, len(names)), encoding="utf-8")
     return int(any(one.word not in ("exact", "refused") for one in found))
 
 
@@ -95,27 +99,32 @@ def judge_one(name: str, runtime: str) -> Result:
     return Result(name, runtime, verdict.word, verdict.text)
 
 
-def render(results: list[Result]) -> str:
-    """The page."""
+def render(results: list[Result], families: int) -> str:
+    """The page.
+
+    Args:
+        results: How families ended with each runtime.
+        families: Types and variants that there are, judged or not.
+    """
     by_name: dict[str, dict[str, Result]] = {}
     for one in results:
         by_name.setdefault(one.family, {})[one.runtime] = one
     runs = {n: r for n, r in by_name.items() if any(o.word != "refused" for o in r.values())}
     never = {n: r for n, r in by_name.items() if n not in runs}
-    return "\n".join([*_head(by_name), *_running(runs), *_refused(never), ""])
+    return "\n".join([*_head(by_name, families), *_running(runs), *_refused(never), ""])
 
 
-def _head(by_name: dict[str, dict[str, Result]]) -> list[str]:
+def _head(by_name: dict[str, dict[str, Result]], families: int) -> list[str]:
     kinds = [name for name in by_name if "(" not in name]
     lines = [
         "# Families of models",
         "",
         "<!-- Written by scripts/families.py; do not edit. -->",
         "",
-        f"transformers {version('transformers')} has {len(kinds)} types of models (`model_type` in "
-        "config.json) that continue a text. A tiny random model of each, and of some in other "
-        f"clothes ({len(by_name) - len(kinds)} variants), was exported with f32 weights and run "
-        "through the engine: prompts shorter and longer than a step, a sliding window and a border "
+        f"transformers {version('transformers')} has {families} types and variants of models "
+        f"(`model_type` in config.json) that continue a text, of which {len(by_name)} were judged. "
+        "A tiny random model of each was exported with f32 weights and run through "
+        "the engine: prompts shorter and longer than a step, a sliding window and a border "
         "of rotary factors, each alone and all in one batch. *Exact* means that the "
         "log-probabilities of the text are within 1e-3 nats of what transformers gives in f32, "
         "with attention as the model's own code says. *Refused* means one line that says why, and "

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("openvino")
 
-from support import hybrids
+from support import hybrids, tiny_models
 from support.drafters import Always
 
 from nanoaccel import LLM, CacheEviction, SamplingParams
@@ -60,7 +60,7 @@ def _prompts() -> list[list[int]]:
     draw = random.Random(5)
 
     def tokens(count: int) -> list[int]:
-        return draw.choices(range(3, hybrids.VOCAB_SIZE), k=count)
+        return draw.choices(range(3, tiny_models.VOCAB_SIZE), k=count)
 
     shared = tokens(3 * BLOCK_TOKENS + 5)
     edges = [tokens(n) for n in (1, BLOCK_TOKENS - 1, BLOCK_TOKENS, BLOCK_TOKENS + 1, 90)]
@@ -83,9 +83,9 @@ def test_logits_are_torchs_in_any_chunks(case: Case) -> None:
 
     model = hybrids.make_model(case.kind)
     draw = np.random.default_rng(0)
-    texts = [draw.integers(3, hybrids.VOCAB_SIZE, count) for count in (700, 45, 1)]
+    texts = [draw.integers(3, tiny_models.VOCAB_SIZE, count) for count in (700, 45, 1)]
     with BundleLogits(Bundle.open(case.folder), length=700, backend="openvino") as bundle:
-        found = [np.empty((len(text), hybrids.VOCAB_SIZE), np.float32) for text in texts]
+        found = [np.empty((len(text), tiny_models.VOCAB_SIZE), np.float32) for text in texts]
         for rows in bundle.read([Passage(text) for text in texts]):
             found[rows.passage][rows.begin : rows.begin + len(rows.logits)] = rows.logits
     for text, logits in zip(texts, found, strict=True):
@@ -135,7 +135,7 @@ def test_text_is_the_same_with_draft_tokens(
 
 def test_text_of_bounded_requests_does_not_depend_on_others(case: Case) -> None:
     draw = random.Random(7)
-    long = [draw.choices(range(3, hybrids.VOCAB_SIZE), k=n) for n in (300, 411, 90)]
+    long = [draw.choices(range(3, tiny_models.VOCAB_SIZE), k=n) for n in (300, 411, 90)]
     eviction = CacheEviction(max_tokens=128, by="position")
     with case.open(prefix_cache=False, cache_eviction=eviction) as llm:
         together = [output.token_ids for output in llm.generate(long, WAYS["greedy"])]

@@ -61,7 +61,7 @@ KINDS: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def others(monkeypatch: pytest.MonkeyPatch) -> None:
     for kind, more in OTHERS.items():
-        monkeypatch.setitem(tiny_models.CONFIGS, kind, tiny_models._sizes(**more))
+        monkeypatch.setitem(tiny_models.CONFIGS, kind, tiny_models.sizes(**more))
 
 
 def open_llm(folder: Path, **options: Any) -> LLM:

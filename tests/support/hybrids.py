@@ -5,22 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from support.tiny_models import VOCAB_SIZE, write_tokenizer
+from support.tiny_models import sizes, write_tokenizer
 
 CONTEXT = 1024
-_SIZES = {
-    "vocab_size": VOCAB_SIZE,
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": CONTEXT,
-    "initializer_range": 0.3,
-    "bos_token_id": 0,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
+_SIZES = sizes(max_position_embeddings=CONTEXT)
 # A convolution; a gated delta rule behind one; the scan of Mamba-2 behind one.
 CONFIGS: dict[str, dict[str, Any]] = {
     "lfm2": {

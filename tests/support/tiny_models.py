@@ -44,7 +44,8 @@ def write_tokenizer(folder: Path) -> None:
     wrapped.save_pretrained(folder)
 
 
-def _sizes(**more: Any) -> dict[str, Any]:
+def sizes(**more: Any) -> dict[str, Any]:
+    """Sizes of a tiny model, as most configurations name them, and more."""
     return {
         "vocab_size": VOCAB_SIZE,
         "hidden_size": 64,
@@ -62,18 +63,18 @@ def _sizes(**more: Any) -> dict[str, Any]:
 
 
 CONFIGS: dict[str, dict[str, Any]] = {
-    "llama": _sizes(),
-    "mistral": _sizes(head_dim=16, sliding_window=None),
-    "qwen2": _sizes(),
-    "qwen3": _sizes(head_dim=32),
-    "gemma2": _sizes(
+    "llama": sizes(),
+    "mistral": sizes(head_dim=16, sliding_window=None),
+    "qwen2": sizes(),
+    "qwen3": sizes(head_dim=32),
+    "gemma2": sizes(
         head_dim=16, sliding_window=64, query_pre_attn_scalar=16, attn_logit_softcapping=None
     ),
-    "gemma3_text": _sizes(head_dim=16, sliding_window=64, query_pre_attn_scalar=16),
-    "phi3": _sizes(),
-    "granite": _sizes(attention_multiplier=0.06, logits_scaling=2.0, residual_multiplier=0.5),
-    "olmo": _sizes(),
-    "olmo2": _sizes(),
+    "gemma3_text": sizes(head_dim=16, sliding_window=64, query_pre_attn_scalar=16),
+    "phi3": sizes(),
+    "granite": sizes(attention_multiplier=0.06, logits_scaling=2.0, residual_multiplier=0.5),
+    "olmo": sizes(),
+    "olmo2": sizes(),
     "gpt2": {
         "vocab_size": VOCAB_SIZE,
         "n_embd": 64,
@@ -84,16 +85,16 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "bos_token_id": 0,
         "eos_token_id": 2,
     },
-    "smollm3": _sizes(),
-    "mixtral": _sizes(head_dim=16, num_local_experts=4, sliding_window=None),
-    "qwen3_moe": _sizes(
+    "smollm3": sizes(),
+    "mixtral": sizes(head_dim=16, num_local_experts=4, sliding_window=None),
+    "qwen3_moe": sizes(
         head_dim=16,
         num_experts=6,
         num_experts_per_tok=3,
         moe_intermediate_size=32,
         norm_topk_prob=True,
     ),
-    "gpt_oss": _sizes(
+    "gpt_oss": sizes(
         head_dim=16,
         num_local_experts=4,
         num_experts_per_tok=2,

@@ -23,7 +23,14 @@ DRAFT = "draft"
 _PLAIN_GRAPH = "openvino_model.xml"
 _BUILDERS_CONFIG = "genai_config.json"
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-_CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
+_CONTEXT_KEYS = (
+    "max_position_embeddings",
+    "n_positions",
+    "n_ctx",
+    "max_seq_len",
+    "seq_length",
+    "model_max_length",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nanoaccel.bundle import find_context_length
+
 VOCAB_SIZE = 512
 CONTEXT = 1024
 WINDOW = 48
@@ -66,18 +68,16 @@ _TOKENS = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0}
 _EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
     "bamba": {"attn_layer_indices": [1]},
     "bloom": {"seq_length": CONTEXT},
-    "deepseek_v2": {**_MLA, **_GROUPS, "topk_method": "greedy"},
-    "deepseek_v3": {**_MLA, **_GROUPS},
-    "glm4_moe_lite": {**_MLA, **_GROUPS, "mlp_layer_types": ["dense", "sparse"]},
+    "deepseek_v2": {"topk_method": "greedy"},
+    "glm4_moe_lite": {"mlp_layer_types": ["dense", "sparse"]},
     "falcon_h1": {"mamba_d_ssm": 128},
-    "falcon_mamba": {"max_position_embeddings": CONTEXT},
     "gemma3n_text": {"activation_sparsity_pattern": [0.0, 0.0]},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "gpt_oss": {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"]},
     "lfm2": {"block_auto_adjust_ff_dim": False, "layer_types": ["conv", "full_attention"]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
-    "mamba": {"max_position_embeddings": CONTEXT},
+    "longcat_flash": {"head_dim": _MLA["qk_rope_head_dim"]},
     "mamba2": {"num_heads": 8},
     "qwen3_moe": {"head_dim": 16},
     "phi": {"num_key_value_heads": 4},
@@ -260,6 +260,10 @@ def config_of(family: Family) -> dict[str, Any]:
         sizes["num_hidden_layers"] = len(sizes["layer_types"])
     if getattr(usual, "sliding_window", None) is None:
         sizes.pop("sliding_window", None)
+    if find_context_length(usual.to_dict()) is None:
+        sizes["max_position_embeddings"] = CONTEXT
+    if "kv_lora_rank" in taken:
+        sizes.update({name: value for name, value in {**_MLA, **_GROUPS}.items() if name in taken})
     sizes.update(_EXCEPTIONS.get(family.kind, {}))
     sizes.update(family.more)
     return {"model_type": family.kind, **_TOKENS, **sizes}

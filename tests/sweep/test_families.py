@@ -24,6 +24,7 @@ _TABLE = families()
 # Kinds of positions, masks, mixtures and norms that must run, and not be refused.
 _EXACT = (
     "cohere",
+    "deepseek_v3",
     "falcon_h1",
     "gemma3_text",
     "gptj",

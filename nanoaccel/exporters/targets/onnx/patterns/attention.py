@@ -9,7 +9,7 @@ and values go in as tokens have them, [1, T, heads * size]; see ``bundle.packed_
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -25,7 +25,7 @@ from nanoaccel.exporters.targets.onnx.patterns.masks import Masks
 from nanoaccel.exporters.targets.onnx.patterns.plan import Pattern
 from nanoaccel.exporters.targets.onnx.patterns.rotary import Rotated, Rotations
 from nanoaccel.exporters.targets.onnx.source.constants import Constants
-from nanoaccel.exporters.targets.onnx.source.graph import Node, SourceGraph, Tokens, Value
+from nanoaccel.exporters.targets.onnx.source.graph import Node, SourceGraph, Value
 from nanoaccel.exporters.targets.onnx.source.trial import unsupported
 
 _TURN = [0, 2, 1, 3]  # between [1, heads, T, D] and [1, T, heads, D]
@@ -67,13 +67,11 @@ class _Cached:
         keys: New keys, [1, heads, T, D].
         values: New values, [1, heads, T, E].
         layer: Number of the cache.
-        roots: Where new states stand behind cached ones, which keys and values are computed from.
     """
 
     keys: Value
     values: Value
     layer: int
-    roots: Sequence[Value] = ()
 
 
 def find_attention(
@@ -84,20 +82,13 @@ def find_attention(
     Raises:
         UnsupportedModelError: Some cannot be computed by GroupQueryAttention.
     """
-    layers: list[tuple[_Found, _Cached]] = []
     for node in graph.of_kind("ScaledDotProductAttention", "Softmax"):
         if node.kind == "Softmax":
             found = _spelled_out(node, constants)
         else:
             found = _single(node, constants)
         if found is not None:
-            layers.append((found, _cached(found)))
-    for _, cached in layers:
-        for root in cached.roots:
-            _forget_cached(root)
-            yield Pattern(root.node, [root.node.inputs[1]], [root], lambda _, values: values)
-    for found, cached in layers:
-        yield _pattern(found, cached, masks, rotations)
+            yield _pattern(found, _cached(found), masks, rotations)
 
 
 def _single(node: Node, constants: Constants) -> _Found:
@@ -193,53 +184,15 @@ def _turned(value: Value) -> Value:
 
 
 def _cached(found: _Found) -> _Cached:
-    """What a layer caches.
-
-    Keys and values may be repeated for the heads of a group. What is computed from cached states
-    otherwise, as in multi-head latent attention, is computed of new ones, and cached then.
-    """
+    """What a layer caches; keys and values may be repeated for the heads of a group."""
     keys, values = (_joined(_ungrouped(value)) for value in (found.keys, found.values))
-    if keys is not None and values is not None:
-        if keys[1] != values[1]:
-            raise unsupported(f"keys and values of {found.result.name} are cached apart")
-        return _Cached(keys[0], values[0], keys[1])
-    roots = {**_roots(found.keys), **_roots(found.values)}
-    if len(set(roots.values())) != 1:
+    if keys is None or values is None:
         raise unsupported(
             f"its attention reads keys in another way than from a cache ({found.keys.name})"
         )
-    return _Cached(found.keys, found.values, next(iter(roots.values())), tuple(roots))
-
-
-def _forget_cached(root: Value) -> None:
-    """Give a value, and all that is computed from it, the shapes of new tokens alone."""
-    left = [root]
-    while left:
-        value = left.pop()
-        shape = tuple(
-            Tokens(size.each, size.more) if isinstance(size, Tokens) else size
-            for size in value.shape
-        )
-        if shape != value.shape or value is root or value.node.fixed:
-            value.shape = shape
-            left += [one for user, _ in value.users for one in user.outputs]
-
-
-def _roots(value: Value) -> dict[Value, int]:
-    """The cached and new states that a value is computed from, and the numbers of their caches."""
-    found: dict[Value, int] = {}
-    seen, left = {value}, [value]
-    while left:
-        one = left.pop()
-        joined = _joined(one)
-        if joined is not None:
-            found[one] = joined[1]
-            continue
-        grows = any(isinstance(size, Tokens) and size.cached for size in one.shape)
-        inputs = one.node.inputs if grows else ()
-        left += [other for other in inputs if other not in seen and not other.node.fixed]
-        seen.update(inputs)
-    return found
+    if keys[1] != values[1]:
+        raise unsupported(f"keys and values of {found.result.name} are cached apart")
+    return _Cached(keys[0], values[0], keys[1])
 
 
 def _ungrouped(value: Value) -> Value:

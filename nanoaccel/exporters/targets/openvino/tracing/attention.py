@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
+
+from nanoaccel.exporters.targets.openvino.tracing.states import ExpandedLayer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,14 +21,42 @@ NAME = "nanoaccel_traced"
 _MASK = "nanoaccel_mask_function"  # attribute of a mask: what it was made by
 
 
-def register(masks: list[Mask]) -> None:
-    """Tell transformers of the attention, and of the masks that it reads.
+@dataclass(slots=True)
+class Attentions:
+    """What the attentions of a model are told and tell, while it runs or is traced.
 
-    Args:
-        masks: List that the mask of each attention is added to, as models compute them.
+    Attributes:
+        masks: The mask of each that was computed, in order; None where it is not known.
+        sizes: By layer, the sizes of keys and of values that it reads, those of heads and of width.
+        layers: Layers of the cache that the model runs with.
     """
+
+    masks: list[Mask] = field(default_factory=list)
+    sizes: dict[int, tuple[tuple[int, int], tuple[int, int]]] = field(default_factory=dict)
+    layers: Sequence[object] = ()
+
+    def note(self, module: torch.nn.Module, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Note what a layer reads; what it shall read, which is more where the cache waits for it.
+
+        Args:
+            module: The layer.
+            key: f32[B, G, S, D].
+            value: f32[B, G, S, E].
+        """
+        place = getattr(module, "layer_idx", None)
+        if place is None:
+            return key, value
+        self.sizes[place] = _heads(key), _heads(value)
+        layer = self.layers[place] if place < len(self.layers) else None
+        return layer.join(key, value) if isinstance(layer, ExpandedLayer) else (key, value)
+
+
+def register() -> Attentions:
+    """Tell transformers of the attention, and of the masks that it reads."""
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    found = Attentions()
 
     def noted(
         module: torch.nn.Module,
@@ -37,11 +69,13 @@ def register(masks: list[Mask]) -> None:
         mask = getattr(attention_mask, _MASK, None)
         if mask is None and "sliding_window" in options:  # a part of a mask
             mask = options["sliding_window"] or 0
-        masks.append(mask)
+        found.masks.append(mask)
+        key, value = found.note(module, key, value)
         return attend(module, query, key, value, attention_mask, **options)
 
     ALL_ATTENTION_FUNCTIONS.register(NAME, noted)
     ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, who_sees_whom)
+    return found
 
 
 def who_sees_whom(*sizes: Any, **options: Any) -> Tensor:
@@ -122,3 +156,8 @@ def _repeated(states: Tensor, groups: int) -> Tensor:
     batch, heads, length, width = states.shape
     wide = states[:, :, None].expand(batch, heads, groups, length, width)
     return wide.reshape(batch, heads * groups, length, width)
+
+
+def _heads(states: Tensor) -> tuple[int, int]:
+    _, heads, _, width = states.shape
+    return int(heads), int(width)

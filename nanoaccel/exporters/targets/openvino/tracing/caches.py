@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
     from transformers.cache_utils import Cache
 
+    from nanoaccel.exporters.targets.openvino.tracing.attention import Attentions
+
+Sizes: TypeAlias = tuple[int, ...]
+# Heads and width of keys, and of values.
+Read: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 _ARGUMENTS = ("past_key_values", "cache")
 STATES = "cache_params"
 _TOKENS = -1
@@ -38,7 +43,7 @@ class CachedTensor:
     name: str
     layer: int
     field: str
-    sizes: tuple[int, ...]
+    sizes: Sizes
 
     @property
     def is_state(self) -> bool:
@@ -54,11 +59,13 @@ class CachedTensors:
         argument: Argument of its forward pass that takes the cache.
         tensors: In the order of the graph.
         layers: Layers that its cache has, those without tensors of their own included.
+        expanded: Those whose keys and values are what attention reads; the model keeps less.
     """
 
     argument: str
     tensors: Sequence[CachedTensor]
     layers: int
+    expanded: frozenset[int]
 
     def cache(self, values: Sequence[Tensor]) -> Cache:
         """A cache that holds these values.
@@ -72,7 +79,9 @@ class CachedTensors:
         for tensor, value in zip(self.tensors, values, strict=True):
             fields[tensor.layer][tensor.field] = value
         cache = DynamicCache()
-        cache.layers = [layer_of(held) for held in fields]
+        cache.layers = [
+            layer_of(held, expanded=layer in self.expanded) for layer, held in enumerate(fields)
+        ]
         return cache
 
     def values(self, cache: Cache) -> list[Tensor]:
@@ -84,8 +93,12 @@ class CachedTensors:
         return found
 
 
-def find_cached(model: PreTrainedModel) -> CachedTensors:
+def find_cached(model: PreTrainedModel, attentions: Attentions) -> CachedTensors:
     """Find out what a model keeps, by a run over two tokens.
+
+    Args:
+        model: With our attention.
+        attentions: What these tell.
 
     Raises:
         ValueError: A layer keeps something else than keys and values of all tokens, the last tokens
@@ -100,14 +113,32 @@ def find_cached(model: PreTrainedModel) -> CachedTensors:
         model(torch.tensor([[1, 2]]), use_cache=True, **{argument: cache})
     tensors: list[CachedTensor] = []
     numbers = {"key": 0, "conv": 0}  # of layers with keys, and of layers with states
+    expanded = set()
     for index, layer in enumerate(cache.layers):
         for names_of, first in ((_KEYS, "key"), (_STATES, "conv")):
-            held = list(_held(layer, names_of))
-            for field, sizes in held:
+            held = dict(_held(layer, names_of))
+            if first == "key" and _is_latent(held, attentions.sizes.get(index)):
+                expanded.add(index)
+                held = _read(attentions.sizes[index])
+            for field, sizes in held.items():
                 name = _name(first, numbers[first], names_of[field])
                 tensors.append(CachedTensor(name, index, field, sizes))
             numbers[first] += bool(held)
-    return CachedTensors(argument, tensors, len(cache.layers))
+    return CachedTensors(argument, tensors, len(cache.layers), frozenset(expanded))
+
+
+def _is_latent(held: dict[str, Sizes], read: Read | None) -> bool:
+    """Whether a layer keeps something else than what its attention reads."""
+    if not held or read is None:
+        return False
+    return any(kept[-1] != width for kept, (_, width) in zip(held.values(), read, strict=True))
+
+
+def _read(read: Read) -> dict[str, Sizes]:
+    """The sizes that keys and values have where they are kept as attention reads them."""
+    return {
+        field: (heads, _TOKENS, width) for field, (heads, width) in zip(_KEYS, read, strict=True)
+    }
 
 
 def _name(first: str, number: int, word: str) -> str:
@@ -117,7 +148,7 @@ def _name(first: str, number: int, word: str) -> str:
     return f"{STATES}.past.{word}.{number}"
 
 
-def _held(layer: Any, fields: dict[str, str]) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _held(layer: Any, fields: dict[str, str]) -> Iterator[tuple[str, Sizes]]:
     """Fields of a layer that hold something, with the sizes of what they hold."""
     for field in fields:
         value = getattr(layer, field, None)

@@ -12,21 +12,20 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
+    from nanoaccel.exporters.targets.openvino.tracing.attention import Attentions
     from nanoaccel.exporters.targets.openvino.tracing.caches import CachedTensors
-    from nanoaccel.exporters.targets.openvino.tracing.windows import Mask
 
 INPUTS = ("input_ids", "attention_mask", "position_ids")
 
 
 @contextmanager
-def own_kernels(model: PreTrainedModel) -> Iterator[list[Mask]]:
+def own_kernels(model: PreTrainedModel) -> Iterator[Attentions]:
     """While it lasts, a model computes with our attention and experts.
 
     Yields:
-        The mask of each attention that was computed, in order; None where it is not known.
+        What its attentions are told and tell.
     """
-    masks: list[Mask] = []
-    attention.register(masks)
+    attentions = attention.register()
     experts.register()
     with ExitStack() as stack:
         stack.callback(model.set_attn_implementation, model.config._attn_implementation)
@@ -35,16 +34,18 @@ def own_kernels(model: PreTrainedModel) -> Iterator[list[Mask]]:
         stack.callback(model.set_experts_implementation, implementation)
         model.set_experts_implementation(experts.NAME)
         stack.enter_context(older.replaced(model))
-        yield masks
+        yield attentions
 
 
 @contextmanager
-def flat_forward(model: PreTrainedModel, cached: CachedTensors) -> Iterator[None]:
+def flat_forward(
+    model: PreTrainedModel, cached: CachedTensors, attentions: Attentions
+) -> Iterator[None]:
     """While it lasts, a model takes its cache as plain tensors, and goes on from its states.
 
     The model itself is traced, not a module around it: layers keep their names in the graph.
     """
-    model.forward = _flat(type(model).forward.__get__(model), cached)
+    model.forward = _flat(type(model).forward.__get__(model), cached, attentions)
     try:
         with kernels.replaced(model):
             yield
@@ -52,7 +53,9 @@ def flat_forward(model: PreTrainedModel, cached: CachedTensors) -> Iterator[None
         del model.forward
 
 
-def _flat(forward: Callable[..., Any], cached: CachedTensors) -> Callable[..., Any]:
+def _flat(
+    forward: Callable[..., Any], cached: CachedTensors, attentions: Attentions
+) -> Callable[..., Any]:
     """A forward pass whose arguments and results are tensors."""
 
     def flat(
@@ -62,6 +65,7 @@ def _flat(forward: Callable[..., Any], cached: CachedTensors) -> Callable[..., A
         past: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
         cache = cached.cache(past)
+        attentions.layers = cache.layers
         out = forward(
             input_ids=input_ids,
             attention_mask=attention_mask,

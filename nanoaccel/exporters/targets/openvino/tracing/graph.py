@@ -38,10 +38,10 @@ def stateful_graph(model: PreTrainedModel, context: int) -> ov.Model:
         UnsupportedModelError: Its attention has a mask of another kind than engines compute.
         RuntimeError: It does not trace; so do others, as torch and the model raise them.
     """
-    with own_kernels(model) as masks, torch.no_grad():
-        cached = find_cached(model)
-        windows = windows_of(masks, context)
-        with flat_forward(model, cached):
+    with own_kernels(model) as attentions, torch.no_grad():
+        cached = find_cached(model, attentions)
+        windows = windows_of(attentions.masks, context)
+        with flat_forward(model, cached, attentions):
             graph = ov.convert_model(model, example_input=_example(cached), extension=[*RULES])
     _name(graph, cached)
     _reorder(graph, cached)

@@ -54,6 +54,29 @@ class KeyLayer(DynamicLayer):  # type: ignore[misc]
         self.dtype, self.device, self.is_initialized = self.keys.dtype, self.keys.device, True
 
 
+class ExpandedLayer(KeyLayer):
+    """Keys and values as attention reads them, where the model keeps what they are made from.
+
+    Multi-head latent attention (DeepSeek-AI 2024) keeps latent states of all tokens, and makes keys
+    and values of them again for each pass. Here those of new tokens are made, and kept.
+
+    Args:
+        fields: Values by ``CachedTensor.field``.
+    """
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
+        """The latent states of new tokens, as they are."""
+        return key_states, value_states
+
+    def join(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Go on with keys and values of new tokens; those kept and the new ones."""
+        self.keys = torch.cat([self.keys, keys], dim=-2)
+        self.values = torch.cat([self.values, values], dim=-2)
+        return self.keys, self.values
+
+
 class KeyAndStateLayer(StateLayer, KeyLayer):
     """A layer whose attention and recurrence stand side by side.
 
@@ -66,10 +89,17 @@ class KeyAndStateLayer(StateLayer, KeyLayer):
         StateLayer.__init__(self, fields)
 
 
-def layer_of(fields: dict[str, Tensor]) -> Any:
-    """A layer that holds some values; one of a cache that holds nothing when there are none."""
+def layer_of(fields: dict[str, Tensor], *, expanded: bool) -> Any:
+    """A layer that holds some values; one of a cache that holds nothing when there are none.
+
+    Args:
+        fields: Values by ``CachedTensor.field``.
+        expanded: Whether keys and values are those that attention reads, not those of the model.
+    """
     if not fields:
         return DynamicLayer()
+    if expanded:
+        return ExpandedLayer(fields)
     if "keys" not in fields:
         return StateLayer(fields)
     return KeyLayer(fields) if len(fields) == len(("keys", "values")) else KeyAndStateLayer(fields)

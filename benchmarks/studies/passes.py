@@ -1,7 +1,7 @@
 """What whole passes take: NanoAccel's operators, stock ONNX Runtime, OpenVINO, llama.cpp.
 
     python -m benchmarks.studies.passes BUNDLE [--gguf Q4_0.gguf] [--against stock,openvino]
-        [--rounds 20] [--past 256] [--long 6000] [--threads 2]
+        [--rounds 20] [--past 256] [--long 6000] [--threads 2] [--cache u8]
 
 All read the graphs of the bundle, llama.cpp its own file, and compute the same passes: tokens of
 one sequence, of which all have logits, as where drafts are verified; one token of several
@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from benchmarks.harness.machine import machine
 from benchmarks.harness.passes import BLOCK, Case, cases
 from nanoaccel.bundle import Bundle, weights_size
 from nanoaccel.registry import BACKENDS
-from nanoaccel.runtime.backends import Backend, BackendOptions
+from nanoaccel.runtime.backends import Backend, BackendOptions, CachePrecision
 from nanoaccel.runtime.backends.onnxruntime.embedding import looked_up_bytes
 from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.cpu.threads import core_count
@@ -43,14 +43,19 @@ _FEW = 4  # rounds of prompts
 _TURN_SECONDS, _LEAST_REPEATS = 0.05, 2
 
 
-def backends(bundle: Bundle, names: Sequence[str], threads: int) -> dict[str, Backend]:
-    """One for each of our names that the bundle has a graph for."""
+def backends(
+    bundle: Bundle, names: Sequence[str], threads: int, cache: CachePrecision
+) -> dict[str, Backend]:
+    """One for each of our names that the bundle has a graph for; ``cache`` is our operators'."""
     found = {}
     for name in names:
         runtime = OPENVINO if name == OPENVINO else "onnx"
         if runtime not in bundle.runtimes:
             continue
-        options = BackendOptions(graph=bundle.graph_for(runtime), threads=threads)
+        precision = cache if name == OWN else "auto"
+        options = BackendOptions(
+            graph=bundle.graph_for(runtime), threads=threads, cache_precision=precision
+        )
         before = os.environ.get(ISA)
         if name == STOCK:
             os.environ[ISA] = NONE
@@ -158,13 +163,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--past", type=int, default=256)
     parser.add_argument("--long", type=int, default=6000)
+    parser.add_argument("--cache", choices=get_args(CachePrecision), default="auto")
     given = parser.parse_args()
     bundle, every = Bundle.open(given.bundle), cases(given.past, given.long)
     operators, pages = find_operators(), HugePages()
     if operators.library is None:
         raise SystemExit(operators.described())
     names = [OWN, *filter(None, given.against.split(","))]
-    made = backends(bundle, names, given.threads)
+    made = backends(bundle, names, given.threads, given.cache)
     engines = {name: passes_of(backend, every) for name, backend in made.items()}
     if given.gguf is not None:
         engines[LLAMA] = llama_passes(given.gguf, every, given.threads)

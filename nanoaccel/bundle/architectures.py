@@ -30,12 +30,14 @@ class Architecture:
         alibi_slopes: Function that gives what each head subtracts for a token of distance, where
             the graph has it as a mask; None where the graph knows it.
         scaled_length: Whether ``max_position_embeddings`` counts scaled positions already.
+        long_factors: Whether transformers rotates long texts by LongRoPE's long factors.
     """
 
     obstacle: Callable[[Config], str | None] = _nothing
     layer_windows: Callable[[Config], list[int] | None] = _nothing
     alibi_slopes: Callable[[Config], list[float] | None] = _nothing
     scaled_length: bool = False
+    long_factors: bool = True
 
 
 def architecture_of(config: Config) -> Architecture:
@@ -106,6 +108,8 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
         "gemma3n": _GEMMA3,
         "gemma3n_text": _GEMMA3,
         "gpt_neo": Architecture(layer_windows=_gpt_neo_windows),
+        # It scales long texts by the long factor, and rotates them by the short ones.
+        "phimoe": Architecture(long_factors=False),
         "mpt": Architecture(obstacle=_mpt_obstacle, alibi_slopes=_mpt_slopes),
     }
 )

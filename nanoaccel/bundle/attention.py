@@ -18,6 +18,8 @@ _NEITHER = ("mlp", "moe")
 _KINDS = ("layer_types", "layers_block_type")
 _CAPS = ("attn_logit_softcapping", "attn_logit_softcap")
 _CHUNK = "attention_chunk_size"
+_LONG_ROPES = ("longrope", "su")
+_ORIGINAL = "original_max_position_embeddings"
 # Where a traced graph of OpenVINO names the windows of its layers, as in "512,512,0".
 WINDOWS = ["nanoaccel", "windows"]
 
@@ -69,26 +71,48 @@ def alibi_slopes(config: Mapping[str, Any]) -> list[float] | None:
     return architecture_of(config).alibi_slopes(config)
 
 
-def uniform_length(config: Mapping[str, Any]) -> tuple[int, str] | None:
+def uniform_length(
+    config: Mapping[str, Any], *, long_factors: bool = False
+) -> tuple[int, str] | None:
     """Tokens up to which every token is computed alike, and what ends there; None without an end.
 
     Beyond it the model reads a whole sequence another way because of its length. An engine has
     sequences of all lengths in one pass, and keys that were computed when a text was short.
+
+    Args:
+        config: Config of the text model, as config.json has it.
+        long_factors: Whether the graph tells long texts from short ones (``LongFactors``).
     """
     found: list[tuple[int, str]] = []
+    border = long_border(config)
+    if border is not None and not (long_factors and architecture_of(config).long_factors):
+        found.append((border, "its LongRoPE factors change there for the whole text"))
     for rope in _ropes(config):
-        kind = rope.get("rope_type", rope.get("type"))
-        before = rope.get("original_max_position_embeddings")
-        before = config.get("original_max_position_embeddings") if before is None else before
-        if kind in ("longrope", "su") and before:
-            found.append((int(before), "its LongRoPE factors change there for the whole text"))
-        if kind == "dynamic":
+        if _kind(rope) == "dynamic":
+            before = _original_length(rope, config)
             length = before if before else config.get("max_position_embeddings")
             reason = "its dynamic rotary scaling changes with every token from there on"
             found += [] if length is None else [(int(length), reason)]
     if "chunked_attention" in (config.get("layer_types") or ()) and config.get(_CHUNK):
         found.append((int(config[_CHUNK]), f"its attention is cut into chunks ({_CHUNK})"))
     return min(found, default=None)
+
+
+def long_border(config: Mapping[str, Any]) -> int | None:
+    """Tokens of the longest text with the short factors of LongRoPE; None where it has none."""
+    lengths = [
+        _original_length(rope, config) for rope in _ropes(config) if _kind(rope) in _LONG_ROPES
+    ]
+    return min((int(length) for length in lengths if length), default=None)
+
+
+def _kind(rope: Mapping[str, Any]) -> Any:
+    return rope.get("rope_type", rope.get("type"))
+
+
+def _original_length(rope: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
+    length = rope.get(_ORIGINAL)
+    return config.get(_ORIGINAL) if length is None else length
 
 
 def _ropes(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

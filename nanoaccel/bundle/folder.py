@@ -204,10 +204,12 @@ class Bundle:
         config = self.graph.parent / MODEL_CONFIG
         try:
             found = json.loads(config.read_text(encoding="utf-8"))
-            limit = uniform_length(found.get("text_config") or found)
+            text = found.get("text_config") or found
+            limits = [uniform_length(text, long_factors=told) for told in (False, True)]
         except (OSError, ValueError, AttributeError, TypeError):
             return ""
-        return "" if limit is None or limit[0] != self.context_length else limit[1]
+        notes = (limit[1] for limit in limits if limit and limit[0] == self.context_length)
+        return next(notes, "")
 
     def fingerprint(self) -> str | None:
         """Names the weights that the graph was made from; None when its bundle does not say.

@@ -20,7 +20,7 @@ def context_length(config: PretrainedConfig) -> int:
     """
     found = find_context_length(config.to_dict())
     if found is not None:
-        limit = uniform_length(config.get_text_config().to_dict())
+        limit = _limit(config)
         return found if limit is None else min(found, limit[0])
     raise UnsupportedModelError(
         f"the config of {config.model_type!r} does not say how long the context is",
@@ -35,6 +35,11 @@ def describe_context(config: PretrainedConfig, context: int) -> str:
         config: Configuration of the model.
         context: Tokens that it can attend to.
     """
-    limit = uniform_length(config.get_text_config().to_dict())
+    limit = _limit(config)
     limited = limit is not None and limit[0] == context
     return f"{context:,} tokens" + (f": {limit[1]}" if limit is not None and limited else "")
+
+
+def _limit(config: PretrainedConfig) -> tuple[int, str] | None:
+    """Tokens that graphs of our own can compute, and what ends there."""
+    return uniform_length(config.get_text_config().to_dict(), long_factors=True)

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from nanoaccel.bundle import packed_graph as contract
+from nanoaccel.bundle.long_factors import METADATA, LongFactors
 from nanoaccel.exporters.targets.onnx.graph_inputs import graph_inputs
 from nanoaccel.exporters.targets.onnx.rotation import Rotation, rotary_tables
 from nanoaccel.exporters.targets.onnx.source.graph import Node, Shape, Tokens
@@ -27,19 +28,21 @@ class PackedWriter:
 
     Args:
         context: Tokens that the model can attend to.
+        long_border: Tokens of the longest text with the factors of short ones; None where all
+            texts have the same.
 
     Attributes:
         writer: Writes nodes and stored numbers.
     """
 
-    def __init__(self, context: int) -> None:
-        self._context = context
+    def __init__(self, context: int, long_border: int | None = None) -> None:
+        self._context, self._long_border = context, long_border
         self._graph = ir.Graph([], [], nodes=[], opset_imports=OPSETS, name="decoder")
         self.writer = Writer(self._graph)
         self._inputs = graph_inputs()
         self._caches: dict[str, ir.Value] = {}
         self._presents: dict[str, ir.Value] = {}
-        self._tables: dict[tuple[bytes, float], tuple[ir.Value, ir.Value]] = {}
+        self._tables: dict[tuple[object, ...], tuple[ir.Value, ir.Value]] = {}
         self._numbers: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         self._names: set[str] = set()
         self._tokens: ir.Value | None = None
@@ -130,11 +133,10 @@ class PackedWriter:
 
     def rotary(self, rotation: Rotation) -> tuple[ir.Value, ir.Value]:
         """Tables of cosines and sines; those of layers that rotate alike are made once."""
-        key = (rotation.frequencies.tobytes(), rotation.scale)
-        if key not in self._tables:
+        if rotation.key not in self._tables:
             name = f"rotary/{len(self._tables)}"
-            self._tables[key] = rotary_tables(self.writer, rotation, self._context, name)
-        return self._tables[key]
+            self._tables[rotation.key] = rotary_tables(self.writer, rotation, self._context, name)
+        return self._tables[rotation.key]
 
     def split_source(self, parts: Sequence[ir.Value]) -> ir.Value | None:
         """What is split into these parts and nothing else; None where they come otherwise."""
@@ -172,7 +174,12 @@ class PackedWriter:
         self._graph.inputs.extend([*used, *self._caches.values()])
         logits, *others = outputs
         self._graph.outputs.extend([logits, *self._presents.values(), *others])
-        return ir.Model(self._graph, ir_version=_IR_VERSION, producer_name="nanoaccel")
+        border = self._long_border
+        # The tables have the rows of long texts behind those of short ones.
+        about = {} if border is None else {METADATA: str(LongFactors(border, border))}
+        return ir.Model(
+            self._graph, ir_version=_IR_VERSION, producer_name="nanoaccel", metadata_props=about
+        )
 
 
 def declare(value: ir.Value, name: str, shape: Sequence[int | str]) -> ir.Value:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nanoaccel.bundle import exact_graph
 from nanoaccel.bundle import packed_graph as contract
+from nanoaccel.bundle.long_factors import METADATA, LongFactors
 from nanoaccel.errors import ExportError
 
 _FATAL_ONLY = 4  # errors come as exceptions, and would be told twice, in colors
@@ -40,6 +41,8 @@ class OnnxRunner:
         except Exception as error:  # each of its errors is an Exception of its own
             raise _does_not_run(error) from error
         self._inputs = {value.name: value for value in self._session.get_inputs()}
+        about = self._session.get_modelmeta().custom_metadata_map.get(METADATA)
+        self._factors = None if about is None else LongFactors.parse(about)
 
     @property
     def caches(self) -> list[str]:
@@ -64,7 +67,7 @@ class OnnxRunner:
         Raises:
             ExportError: It does not run, or gives what is not a number.
         """
-        known = packed_inputs(sequences)
+        known = packed_inputs(sequences, self._factors)
         feed = {name: array for name, array in known.items() if name in self._inputs}
         capacity = int(known[contract.TOTAL_LENGTH])
         for name in self.caches:
@@ -82,18 +85,26 @@ class OnnxRunner:
         return found
 
 
-def packed_inputs(sequences: Sequence[NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
-    """Inputs of a packed graph for new sequences, without caches; all logits are asked for."""
+def packed_inputs(
+    sequences: Sequence[NDArray[np.int64]], factors: LongFactors | None = None
+) -> dict[str, NDArray[Any]]:
+    """Inputs of a packed graph for new sequences, without caches; all logits are asked for.
+
+    Args:
+        sequences: i64[T] each.
+        factors: How the graph is told which of them are long.
+    """
     counts = np.array([len(ids) for ids in sequences])
     batch = contract.PaddedBatch(np.arange(len(counts)), counts, len(counts))
     positions = np.arange(counts.max(), dtype=np.int64)
+    shifts = np.array([0 if factors is None else factors.shift(len(ids)) for ids in sequences])
     return {
         contract.INPUT_IDS: np.concatenate(sequences)[None].astype(np.int64),
         contract.LOGITS_ROWS: np.arange(counts.sum(), dtype=np.int64),
         contract.QUERY_MAP: batch.query_map,
         contract.TOKEN_MAP: batch.token_map,
-        contract.ROW_POSITIONS: np.tile(positions, (len(counts), 1)),
-        contract.POSITIONS: batch.column_of_token[None].astype(np.int64),
+        contract.ROW_POSITIONS: shifts[:, None] + positions,
+        contract.POSITIONS: (batch.column_of_token + np.repeat(shifts, counts))[None],
         contract.SEQLENS_K: batch.query_seqlens - 1,
         contract.QUERY_SEQLENS: batch.query_seqlens,
         contract.TOTAL_LENGTH: np.array(counts.max(), np.int32),

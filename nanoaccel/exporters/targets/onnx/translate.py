@@ -90,7 +90,8 @@ class _Translation:
 
     def __init__(self, graph: SourceGraph, constants: Constants, plan: Plan, context: int) -> None:
         self._graph, self._constants, self._plan = graph, constants, plan
-        self._out = PackedWriter(context)
+        factors = graph.long_factors
+        self._out = PackedWriter(context, None if factors is None else factors.border)
         self._made: dict[Value, ir.Value] = {}
 
     def run(self, tell: Tell) -> ir.Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,11 +37,7 @@ class Rotated:
 
     def turns_like(self, other: Rotated) -> bool:
         """Whether another value is turned alike."""
-        return (
-            self.interleaved == other.interleaved
-            and self.rotation.scale == other.rotation.scale
-            and np.array_equal(self.rotation.frequencies, other.rotation.frequencies)
-        )
+        return self.interleaved == other.interleaved and self.rotation.key == other.rotation.key
 
 
 class Rotations:
@@ -55,6 +51,7 @@ class Rotations:
 
     def __init__(self, graph: SourceGraph, constants: Constants, context: int) -> None:
         self._graph, self._constants, self._context = graph, constants, context
+        self._factors = graph.long_factors
         self._trial: Trial | None = None
         self._known: dict[tuple[object, ...], tuple[Rotation, bool] | None] = {}
 
@@ -72,8 +69,23 @@ class Rotations:
         return None
 
     def _judge(self, region: Region) -> tuple[Rotation, bool] | None:
-        """What a region does, if it is a rotation."""
-        positions = np.array([0, 1, 2, 5, 63, self._context // 2, self._context - 1], np.int64)
+        """What a region does, if it is a rotation: of short texts, and of long ones."""
+        factors = self._factors
+        if factors is None:
+            return self._fit(region, self._context)
+        found = self._fit(region, factors.border)
+        longer = self._fit(region, self._context, factors.offset)
+        if found is None or longer is None:
+            return None
+        (short, interleaved), (long, pairs) = found, longer
+        if short.scale != long.scale or interleaved != pairs:
+            return None
+        return replace(short, long=long.frequencies, border=factors.border), interleaved
+
+    def _fit(self, region: Region, length: int, offset: int = 0) -> tuple[Rotation, bool] | None:
+        """What a region does to texts of a length, whose positions are given with an offset."""
+        places = [0, 1, 2, 5, 63, length // 2, length - 1]
+        positions = np.minimum(np.array(places, np.int64), length - 1)
         (axis,) = region.source.token_axes
         shape = [
             _TOKENS if place == axis else size for place, size in enumerate(region.source.shape)
@@ -83,7 +95,8 @@ class Rotations:
         assert ids is not None
         if self._trial is None:
             self._trial = Trial(self._graph, _TOKENS, 0)
-        found = self._trial.run([region.result], {region.source: x, ids: positions[None]})
+        given = {region.source: x, ids: positions[None] + offset}
+        found = self._trial.run([region.result], given)
         if found is None:
             return None
         rows, turned = np.moveaxis(x, axis, 1)[0], np.moveaxis(found[0], axis, 1)[0]

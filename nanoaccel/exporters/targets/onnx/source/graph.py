@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 import openvino as ov
 
+from nanoaccel.bundle.long_factors import RUNTIME_INFO, LongFactors
+
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
@@ -112,6 +114,13 @@ class SourceGraph:
     model: ov.Model
     nodes: Sequence[Node]
     order: Mapping[Node, int]
+
+    @property
+    def long_factors(self) -> LongFactors | None:
+        """How it is told which texts are long; None where all are rotated alike."""
+        if not self.model.has_rt_info(RUNTIME_INFO):
+            return None
+        return LongFactors.parse(self.model.get_rt_info(RUNTIME_INFO).astype(str))
 
     def input(self, name: str) -> Value | None:
         """An input by its name; None where there is none."""

@@ -11,8 +11,10 @@ from openvino import opset13 as ops
 from openvino._offline_transformations import apply_make_stateful_transformation
 
 from nanoaccel.bundle.attention import WINDOWS
+from nanoaccel.bundle.long_factors import RUNTIME_INFO
 from nanoaccel.exporters.targets.openvino.tracing.caches import STATES, CachedTensors, find_cached
 from nanoaccel.exporters.targets.openvino.tracing.forward import INPUTS, flat_forward, own_kernels
+from nanoaccel.exporters.targets.openvino.tracing.long_rotation import told_by_positions
 from nanoaccel.exporters.targets.openvino.tracing.loops import RULES
 from nanoaccel.exporters.targets.openvino.tracing.windows import windows_of
 
@@ -35,13 +37,15 @@ def stateful_graph(model: PreTrainedModel, context: int) -> ov.Model:
         f32[B, T, V].
 
     Raises:
-        UnsupportedModelError: Its attention has a mask of another kind than engines compute.
+        UnsupportedModelError: Its attention has a mask of another kind than engines compute, or
+            it rotates long texts by code of its own.
         RuntimeError: It does not trace; so do others, as torch and the model raise them.
     """
     with own_kernels(model) as attentions, torch.no_grad():
         cached = find_cached(model, attentions)
         windows = windows_of(attentions.masks, context)
-        with flat_forward(model, cached, attentions):
+        told = told_by_positions(model, context)
+        with told as factors, flat_forward(model, cached, attentions):
             graph = ov.convert_model(model, example_input=_example(cached), extension=[*RULES])
     _name(graph, cached)
     _reorder(graph, cached)
@@ -50,6 +54,8 @@ def stateful_graph(model: PreTrainedModel, context: int) -> ov.Model:
     _begin_empty(graph)
     if windows is not None:
         graph.set_rt_info(",".join(map(str, windows)), WINDOWS)
+    if factors is not None:
+        graph.set_rt_info(str(factors), RUNTIME_INFO)
     graph.validate_nodes_and_infer_types()
     return graph
 

@@ -1,0 +1,55 @@
+"""Rotary factors of short and of long texts in one graph (LongRoPE, Ding et al. 2024).
+
+All tokens of a text are rotated by its short factors while it is short, and by its long ones when
+it is longer. A pass has texts of both kinds, so a graph tells them apart by positions: those of a
+long text are given with an offset, which no position of a short one reaches.
+
+    position          0 ... border - 1        offset ... offset + context - 1
+    is rotated as     itself, short factors   less the offset, long factors
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Where graphs say so: of OpenVINO as runtime information, of ONNX as metadata.
+RUNTIME_INFO = ["nanoaccel", "long_factors"]
+METADATA = "nanoaccel.long_factors"
+
+
+@dataclass(frozen=True, slots=True)
+class LongFactors:
+    """How a graph is told which texts are long.
+
+    Args:
+        border: Tokens of the longest text that is short.
+        offset: What is added to positions of a long one, ``border`` or more.
+    """
+
+    border: int
+    offset: int
+
+    def shift(self, length: int) -> int:
+        """What is added to the positions of a text of so many tokens.
+
+        >>> factors = LongFactors(border=4096, offset=131072)
+        >>> factors.shift(4096), factors.shift(4097)
+        (0, 131072)
+        """
+        return self.offset if length > self.border else 0
+
+    def __str__(self) -> str:
+        return f"{self.border},{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> LongFactors:
+        """The inverse of ``str``.
+
+        Raises:
+            ValueError: It is something else.
+
+        >>> LongFactors.parse("4096,131072")
+        LongFactors(border=4096, offset=131072)
+        """
+        border, offset = map(int, text.split(","))
+        return cls(border, offset)

@@ -1,8 +1,9 @@
 """Probes: requests whose log-probabilities can be compared row by row.
 
-All prompts are beginnings of one sequence, so that one pass over it has every answer. Behind each
-beginning stands a run of one token: a request that is made to write that token goes on as the
-sequence does, and its single steps can be compared too.
+All prompts are beginnings of one sequence, so that one pass over it has every answer. Where a model
+computes short texts otherwise than long ones, a pass over its beginning has those of short ones.
+Behind each prompt stands a run of one token: a request that is made to write that token goes on as
+the sequence does, and its single steps can be compared too.
 
     text ... a a a a ... text ... b b b b ... text ... c c c c
             |                    |                    |
@@ -11,7 +12,7 @@ sequence does, and its single steps can be compared too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,11 +48,20 @@ class Probes:
         tokens: i64[L].
         requests: Shortest first.
         written: Tokens that each of them writes.
+        border: Tokens of the longest text that is computed as its beginnings are; None for any.
     """
 
     tokens: NDArray[np.int64]
     requests: Sequence[Probe]
     written: int
+    border: int | None = None
+
+    @property
+    def passes(self) -> Sequence[NDArray[np.int64]]:
+        """What has every answer, i64[T] each: the sequence, and its beginning for short texts."""
+        if self.border is None or self.border >= len(self.tokens):
+            return [self.tokens]
+        return [self.tokens, self.tokens[: self.border]]
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -59,9 +69,24 @@ class Probes:
         ends = np.array([probe.length - 1 for probe in self.requests])
         return (ends[:, None] + np.arange(self.written)).ravel()
 
-    def answers(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What a model answers, given its logits f32[L, V]: log-probabilities f32[R, V]."""
-        return log_softmax(logits[self.rows])
+    def ask(self, read: Callable[[NDArray[np.int64]], NDArray[np.float32]]) -> NDArray[np.float32]:
+        """What a model answers: log-probabilities f32[R, V].
+
+        Args:
+            read: Gives its logits f32[T, V] over tokens i64[T].
+        """
+        return self.answers([self.pick(read(passage)) for passage in self.passes])
+
+    def pick(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rows of a pass, f32[T, V], that answers are made of."""
+        return logits[self.rows[self.rows < len(logits)]]
+
+    def answers(self, picked: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """What a model answers, given what was picked of each of ``passes``."""
+        found = picked[0]
+        for passage, short in zip(self.passes[1:], picked[1:], strict=True):
+            found[self.rows < len(passage)] = short
+        return log_softmax(found)
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -73,7 +98,10 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def choose_probes(
-    windows: Sequence[NDArray[np.int64]], context: int, borders: Sequence[int] = ()
+    windows: Sequence[NDArray[np.int64]],
+    context: int,
+    borders: Sequence[int] = (),
+    long_border: int | None = None,
 ) -> Probes:
     """Requests for a model.
 
@@ -85,7 +113,9 @@ def choose_probes(
         context: Tokens that the model can attend to.
         borders: Lengths beyond which the model computes something else, such as sliding windows;
             those that are too far for a check are left out.
+        long_border: The one beyond which it computes the whole text otherwise; None without.
     """
+    borders = [*borders, *([] if long_border is None else [long_border])]
     written = max(1, min(_WRITTEN, context - 1))
     lengths = _lengths(min(context, _LONGEST) - written, borders)
     random = np.random.default_rng(_SEED)
@@ -98,7 +128,7 @@ def choose_probes(
     for length in lengths:
         tokens[length : length + written] = tokens[length]
         requests.append(Probe(length, int(tokens[length])))
-    return Probes(tokens.astype(np.int64), requests, written)
+    return Probes(tokens.astype(np.int64), requests, written, long_border)
 
 
 def _lengths(most: int, borders: Sequence[int]) -> list[int]:

@@ -104,6 +104,7 @@ class BundleLogits:
         states = self._shape.num_states
         self._most = min(_SEQUENCES, states // 2) if states > 0 else _SEQUENCES
         self._packer = StepPacker()
+        self._factors = self._backend.info.long_factors
         self.vocab_size = self._backend.info.vocab_size
 
     def __call__(self, token_ids: Int64Array) -> Float32Array:
@@ -152,12 +153,14 @@ class BundleLogits:
         for chunk, first in zip(chunks, firsts, strict=True):
             fits = cache.allocate(chunk.passage, chunk.end)
             assert fits, "a pass fits the cache"
-            tokens = passages[chunk.passage].token_ids[chunk.begin : chunk.end]
+            passage = passages[chunk.passage].token_ids
+            shift = 0 if self._factors is None else self._factors.shift(len(passage))
+            tokens = passage[chunk.begin : chunk.end]
             sequences.append(
                 SequenceTokens(
                     chunk.passage,
                     tokens,
-                    chunk.begin,
+                    chunk.begin + shift,
                     chunk.begin,
                     num_rows=chunk.end - first,
                     first_row=first - chunk.begin,

@@ -121,7 +121,7 @@ def _judged(path: Path, artifacts: ModelArtifacts, recipe: Recipe) -> TargetGrap
     with quiet():
         runner = GraphRunner(path)
         fidelity = artifacts.reference.judge(runner.logits)
-        answers = artifacts.probes.answers(runner.logits(artifacts.probes.tokens))
+        answers = artifacts.probes.ask(runner.logits)
         weights = weight_statistics(openvino_core().read_model(path))
     compression = Compression(
         recipe=recipe, weights=weights, storage={}, fused_projections=0, kept=0

@@ -102,16 +102,16 @@ def _judge(
 ) -> tuple[Fidelity, NDArray[np.float32]]:
     """How close a graph is to the original, and what it answers to the probes."""
     reference, probes = artifacts.reference, artifacts.probes
-    meter, answers = FidelityMeter(), []
+    meter, probed = FidelityMeter(), []
 
     def take(index: int, logits: NDArray[np.float32]) -> None:
         if index < len(reference.windows):
             meter.add(logits, reference.logits(index), reference.windows[index])
         else:
-            answers.append(probes.answers(logits))
+            probed.append(probes.pick(logits))
 
-    run_over(graph.path, [*reference.windows, probes.tokens], take, tell)
-    return meter.result(reference.text), answers[0]
+    run_over(graph.path, [*reference.windows, *probes.passes], take, tell)
+    return meter.result(reference.text), probes.answers(probed)
 
 
 def _weight_bytes(graph: ov.Model) -> int:

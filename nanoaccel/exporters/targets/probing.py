@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nanoaccel.bundle.attention import long_border
 from nanoaccel.calibration.datasets import CalibrationData
 from nanoaccel.calibration.probes import Probes, choose_probes
 
@@ -30,7 +31,8 @@ def probes_for(config: PretrainedConfig, judge: CalibrationData, context: int) -
     """
     text = config.get_text_config().to_dict()
     borders = [text[name] for name in _BORDERS if isinstance(text.get(name), int)]
-    return choose_probes(judge.held_out, context, [border for border in borders if border > 0])
+    borders = [border for border in borders if border > 0]
+    return choose_probes(judge.held_out, context, borders, long_border(text))
 
 
 def original_answers(model: PreTrainedModel, probes: Probes) -> NDArray[np.float32]:
@@ -45,16 +47,18 @@ def original_answers(model: PreTrainedModel, probes: Probes) -> NDArray[np.float
     """
     import torch
 
-    tokens = torch.from_numpy(probes.tokens)[None]
-    with torch.inference_mode(), plain_attention(model):
+    def read(tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         try:
             with _widened(model):
-                logits = model(tokens, use_cache=False).logits
+                found = model(torch.from_numpy(tokens)[None], use_cache=False).logits
         except RuntimeError:  # a module reads the weights of another: all at once then
             with _all_widened(model):
-                logits = model(tokens, use_cache=False).logits
-    found: NDArray[np.float32] = logits[0].float().numpy()
-    return probes.answers(found)
+                found = model(torch.from_numpy(tokens)[None], use_cache=False).logits
+        logits: NDArray[np.float32] = found[0].float().numpy()
+        return logits
+
+    with torch.inference_mode(), plain_attention(model):
+        return probes.ask(read)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from nanoaccel.bundle.long_factors import LongFactors
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 # A running sequence reads a state and writes another; passes are measured with eight sequences.
@@ -78,6 +79,8 @@ class BackendInfo:
         state_size: Numbers of a token's state; 0 where the graph does not tell it.
         pass_sizes: Tokens of passes that may follow each other at no cost, rising; another size may
             have to be prepared. Empty where all sizes are alike.
+        long_factors: How the graph is told which texts are long; None where that makes no
+            difference to it.
     """
 
     name: str
@@ -93,6 +96,7 @@ class BackendInfo:
     state_size: int = 0
     pass_sizes: tuple[int, ...] = ()
     bytes_per_state: int = 0
+    long_factors: LongFactors | None = None
 
     @property
     def blocks_per_state(self) -> int:

@@ -39,7 +39,7 @@ def _tokens_of(chunk: ScheduledTokens) -> SequenceTokens:
     return SequenceTokens(
         request.id,
         request.tokens(start, chunk.end),
-        start,
+        start + request.rotation.shift(request.num_known),
         start - request.num_evicted,
         chunk.num_rows,
         chunk.first_row,

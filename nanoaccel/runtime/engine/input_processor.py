@@ -125,6 +125,7 @@ class InputProcessor:
                 sampler=requests[0].sampler.fork(seed) if requests else None,
                 grammar=grammar,
                 pooling=pooling,
+                long_factors=self._info.long_factors,
             )
             requests.append(request)
         return requests

@@ -90,7 +90,7 @@ class ReplicaRequest:
             options=request.options,
             deadline=request.deadline,
             pooling=None if request.pooler is None else request.pooler.pooling,
-            cache_key=request.cache_key,
+            cache_key=request.prefix_key,
         )
 
     @property

@@ -18,6 +18,7 @@ from nanoaccel.runtime.sampling.random import uniform
 from nanoaccel.runtime.sampling.scratch import scratch
 from nanoaccel.runtime.sampling.selection import finite
 from nanoaccel.runtime.sampling.settings import SamplingSettings
+from nanoaccel.runtime.types.outputs import TokenLogprobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,13 @@ class Sampled:
     token_id: int
     logprob: float | None = None
     top: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def logprobs(self) -> tuple[TokenLogprobs, ...]:
+        """The same for a chunk; none where they were not asked for."""
+        if self.logprob is None:
+            return ()
+        return (TokenLogprobs(self.token_id, self.logprob, self.top),)
 
 
 class Sampler:

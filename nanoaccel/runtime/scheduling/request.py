@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from nanoaccel.bundle.long_factors import LongFactors
 from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams
 from nanoaccel.runtime.sampling.grammar import CompiledGrammar
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.pooler import Pooler
 from nanoaccel.runtime.scheduling.prompt_logprobs import PromptScorer
+from nanoaccel.runtime.scheduling.text_rotation import TextRotation
 from nanoaccel.runtime.types.draft_tokens import DraftCounter
 from nanoaccel.runtime.types.outputs import (
     Chunk,
@@ -51,12 +54,14 @@ class Request:
         sampler: Chooses its tokens; None makes one of the parameters.
         grammar: ``params.grammar``, compiled; only where there is no ``sampler``.
         pooling: How the prompt becomes an embedding; None makes none.
+        long_factors: How the graph is told which texts are long; None where all are alike.
 
     Attributes:
-        cache_key: What the keys of its cached blocks begin with; requests with different keys do
-            not share what was computed for them.
+        cache_key: What ``prefix_key`` begins with.
         num_computed: Tokens that are computed.
         num_evicted: Those of them that were dropped from the cache.
+        rotation: How it is rotated.
+        has_returned: Whether it waits, or waited, for a place again after it had one.
         num_cached_at_start: Tokens that were found in the cache when it first started.
         scorer: Reads the log-probabilities of the prompt; None where nobody asked for them.
         pooler: Makes the embedding; None where nobody asked for one.
@@ -83,6 +88,7 @@ class Request:
         sampler: Sampler | None = None,
         grammar: CompiledGrammar | None = None,
         pooling: Pooling | None = None,
+        long_factors: LongFactors | None = None,
     ) -> None:
         self.id = request_id
         self.params = params
@@ -92,11 +98,12 @@ class Request:
         self.eviction = eviction
         self.seed = seed
         self.index = index
-        self.max_tokens = max_tokens
-        self.cache_key = b""
+        self.max_tokens, self.cache_key = max_tokens, b""
         self.num_prompt = self.num_known = len(prompt_ids)
         self.num_computed = self.num_evicted = 0
         self.num_cached_at_start = self.num_preemptions = 0
+        self.has_returned = False
+        self.rotation = TextRotation(long_factors)
         self._num_forced = self._num_again = 0
         self.finish_reason: FinishReason | None = None
         self._tokens: Int64Array = np.empty(self.num_prompt + max_tokens, np.int64)
@@ -144,6 +151,11 @@ class Request:
         """Whether it waits for what it wrote last alone: a token, and what came with it."""
         return self.num_pending <= 1 + self._num_forced + self._num_again
 
+    @property
+    def prefix_key(self) -> bytes:
+        """What the keys of its cached blocks begin with; only requests of one key share them."""
+        return self.cache_key + self.rotation.cache_key(self.num_known)
+
     def go_on_from(self, length: int) -> None:
         """Compute tokens from ``length`` on again, up to ``num_computed``: often none."""
         self._num_again = self.num_computed - length
@@ -187,6 +199,8 @@ class Request:
         all that is computed, rejected draft tokens included: where these decide, there are none.
         """
         left = max(0, self.max_tokens - self.num_generated - 1)
+        room = self.rotation.room(end)
+        left = left if room is None else min(left, room)
         if self.eviction is None:
             return left
         if self.eviction.by == "score":
@@ -204,6 +218,7 @@ class Request:
     def start(self, now: float, cached_tokens: int) -> None:
         """Note that steps work on it from now on, beginning behind the tokens already cached."""
         self.num_computed = cached_tokens
+        self.rotation.begin(self.num_known)
         if self.started is None:
             self.started = now
             self.num_cached_at_start = cached_tokens
@@ -213,10 +228,11 @@ class Request:
         first, self._announced = not self._announced, True
         return first
 
-    def preempt(self) -> None:
+    def begin_again(self) -> None:
         """Forget what is computed; the known tokens stay, so the text does not change."""
         self.num_computed = self.num_evicted = self._num_again = 0
-        self.num_preemptions += 1
+        self.has_returned = True
+        self.rotation.forget()
 
     def note_step(self, drafted: int, saved: float) -> None:
         """Count a step that gives it a token.
@@ -274,7 +290,7 @@ class Request:
         may_stop = self.num_generated >= self.params.min_tokens
         ended = token in self._end_ids and may_stop
         text = "" if ended else self.output_text.push(token, may_stop)
-        logprobs = _logprobs(sampled)
+        logprobs = sampled.logprobs
         if ended or self.output_text.matched or self.sampler.is_complete:
             return self.finish("stop", now, text=text, token_ids=(token,), logprobs=logprobs)
         if self.num_generated >= self.max_tokens:
@@ -319,19 +335,9 @@ class Request:
         )
         usage = Usage(self.num_prompt, self.num_generated)
         stop = self._stop_reason() if reason == "stop" else None
-        return Chunk(
-            text,
-            token_ids,
-            logprobs,
-            self.index,
-            reason,
-            error,
-            usage,
-            stats,
-            stop,
-            prompt_logprobs=self._take_prompt_logprobs(),
-            embedding=self.embedding,
-        )
+        chunk = Chunk(text, token_ids, logprobs, self.index, reason, error, usage, stats, stop)
+        told = self._take_prompt_logprobs()
+        return replace(chunk, prompt_logprobs=told, embedding=self.embedding)
 
     def _take_prompt_logprobs(self) -> PromptLogprobs:
         return () if self.scorer is None else self.scorer.take()
@@ -342,9 +348,3 @@ class Request:
         if self.output_text.matched or self.num_generated == 0:
             return self.output_text.stop_string
         return last if last in self.params.stop_token_ids else None
-
-
-def _logprobs(sampled: Sampled) -> tuple[TokenLogprobs, ...]:
-    if sampled.logprob is None:
-        return ()
-    return (TokenLogprobs(sampled.token_id, sampled.logprob, sampled.top),)

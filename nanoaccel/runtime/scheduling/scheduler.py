@@ -55,6 +55,9 @@ class Scheduler:
     again until others need them, so that little is computed twice. A waiting request may take
     the place of a running one only if that has a lower priority.
 
+    A request that was computed as a short text, where the graph tells long ones from short ones,
+    goes back to the queue once it is long, with its rank, and is computed anew as a long one.
+
     Args:
         cache: Where the tokens of a step must find room.
         budget: Gives the tokens that a step may have.
@@ -120,7 +123,7 @@ class Scheduler:
         Raises:
             QueueFullError: It has none.
         """
-        self._limits.check(requests, [one for one in self._waiting if one.num_preemptions == 0])
+        self._limits.check(requests, [one for one in self._waiting if not one.has_returned])
 
     def waiting(self) -> Iterator[Request]:
         """Requests that wait, first to last."""
@@ -155,7 +158,7 @@ class Scheduler:
         if not _take_out(self._running, request):
             found = _take_out(self._waiting, request)
             assert found, "the request has ended"
-            self._num_returned -= request.num_preemptions > 0
+            self._num_returned -= request.has_returned
         self._deadlines.discard(request)
         self._cache.free(request.id)
 
@@ -168,6 +171,8 @@ class Scheduler:
 
     def schedule(self) -> list[ScheduledTokens]:
         """Choose the chunks of the next step; their room in the cache is allocated."""
+        for request in [one for one in self._running if one.rotation.is_outgrown(one.num_known)]:
+            self._put_back(request)
         prompts = [request for request in self._running if not request.decodes]
         decodes = [request for request in self._running if request.decodes]
         decodes.sort(key=lambda request: request.num_pending > 1)
@@ -224,7 +229,7 @@ class Scheduler:
                 return False
             self._preempt(self._running[-1], step)
             cached = self._find_place(request)
-        self._num_returned -= request.num_preemptions > 0
+        self._num_returned -= request.has_returned
         _take_out(self._waiting, request)
         insort(self._running, request, key=_rank)
         request.start(self._clock(), cached)
@@ -239,7 +244,7 @@ class Scheduler:
         if request.cached_limit is not None:
             most = min(needed, request.cached_limit // self._cache.block_size + 1)
             spare, needed = spare + needed - most, most
-        key = request.cache_key
+        key = request.prefix_key
         return self._cache.admit(request.id, tokens, spare, need=needed, key=key)
 
     def _outranks_enough(self, request: Request) -> bool:
@@ -274,6 +279,7 @@ class Scheduler:
             if (
                 end <= min(chunk.end, most)
                 and chunk.request.num_evicted == 0
+                and chunk.request.prefix_key == request.prefix_key
                 and np.array_equal(chunk.request.tokens(0, end), request.tokens(0, end))
             ):
                 return True
@@ -281,12 +287,17 @@ class Scheduler:
 
     def _preempt(self, request: Request, step: _Step) -> None:
         step.give_up(request)
+        self._put_back(request)
+        request.num_preemptions += 1
+        self.num_preemptions += 1
+
+    def _put_back(self, request: Request) -> None:
+        """Let a running request wait for a place to be computed anew."""
         _take_out(self._running, request)
         self._cache.free(request.id)
-        request.preempt()
+        request.begin_again()
         insort(self._waiting, request, key=_rank)
         self._num_returned += 1
-        self.num_preemptions += 1
 
 
 def _rank(request: Request) -> tuple[int, int]:

@@ -35,7 +35,7 @@ class SequenceTokens:
     Args:
         sequence: Its number in the block tables.
         tokens: i64[n], those that are known.
-        position: Position of the first one in its text.
+        position: Position of the first one, as in a plan.
         past: Tokens of the sequence that are cached before them.
         num_rows: Tokens whose logits are wanted.
         first_row: The first of them, counted from the first token of this step.

@@ -52,6 +52,7 @@ class StepPlan:
     Args:
         token_ids: i64[T].
         positions: i64[T], position of each token in its text, from 0; without a gap in a step.
+            Those of a long text have an offset where the graph tells it so (``LongFactors``).
         seq_begins: i32[B+1]; sequence b owns tokens ``seq_begins[b]:seq_begins[b+1]``.
         past_lens: i32[B], tokens of each sequence that are cached.
         block_ids: i32[N], the cache blocks of all sequences, one after the other.

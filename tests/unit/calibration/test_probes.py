@@ -58,10 +58,25 @@ def test_largest_difference_of_what_is_no_number_is_infinite() -> None:
     assert largest_difference(probes, expected, answers).nats == math.inf
 
 
+def test_probes_ask_for_short_texts_apart() -> None:
+    probes = choose_probes(TEXT, 512, long_border=64)
+    assert [len(passage) for passage in probes.passes] == [len(probes.tokens), 64]
+    assert {64, 64 + 24} <= {probe.length for probe in probes.requests}
+
+    def read(tokens: np.ndarray) -> np.ndarray:
+        """The likeliest token says how long the text is, and where the row stands."""
+        logits = np.zeros((len(tokens), 1024), np.float32)
+        logits[np.arange(len(tokens)), (len(tokens) > 64) * 512 + np.arange(len(tokens))] = 9
+        return logits
+
+    found = probes.ask(read).argmax(-1)
+    assert found.tolist() == [row if row < 64 else 512 + row for row in probes.rows.tolist()]
+
+
 def _right() -> tuple[Probes, np.ndarray, list[Answer]]:
     probes = choose_probes(TEXT, 512)
     logits = np.random.default_rng(0).normal(size=(len(probes.tokens), 128)).astype(np.float32)
-    expected = probes.answers(logits)
+    expected = probes.ask(lambda _: logits)
     right = log_softmax(logits)
     answers = [
         Answer(number, step, [(t, float(right[probe.length - 1 + step, t])) for t in (3, 7)])

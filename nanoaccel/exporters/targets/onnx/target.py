@@ -73,7 +73,7 @@ class OnnxTarget(GraphTarget):
             runner = OnnxRunner(path)
             check_same(runner, GraphRunner(source.path), artifacts.reference.windows[0][:_COMPARED])
             fidelity = artifacts.reference.judge(runner.logits, tell=tell)
-            answers = artifacts.probes.answers(runner.logits(artifacts.probes.tokens))
+            answers = artifacts.probes.ask(runner.logits)
         return TargetGraph(
             target=self.name,
             path=path,

@@ -123,6 +123,7 @@ class OnnxRuntimeBackend(Timed, Slotted):
             f"{len(signature.caches)} x {first.dtype.name}[{first.heads},{_BLOCK_SIZE},"
             f"{first.width}]",
             state_size=signature.state_size,
+            long_factors=signature.long_factors,
         )
 
     def _bind(self, memory: SlotMemory) -> None:

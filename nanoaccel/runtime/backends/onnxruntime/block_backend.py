@@ -77,6 +77,7 @@ class OnnxBlockBackend(Timed):
             own_operators=True,
             batch_invariant=rewritten.row_wise,
             state_size=signature.state_size,
+            long_factors=signature.long_factors,
         )
 
     def allocate_cache(self, num_blocks: int) -> None:

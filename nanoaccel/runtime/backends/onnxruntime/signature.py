@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime as ort
 
 from nanoaccel.bundle import packed_graph as contract
+from nanoaccel.bundle.long_factors import METADATA, LongFactors
 from nanoaccel.errors import BundleError
 from nanoaccel.runtime.backends.onnxruntime.cache_input import CacheInput
 from nanoaccel.runtime.backends.onnxruntime.operators import attention
@@ -36,6 +37,7 @@ class Signature:
         hidden: Layers that tell what they compute.
         hidden_size: Numbers of that; 0 where none does.
         state_size: Numbers that the last projection reads for a token; 0 where they are not told.
+        long_factors: How it is told which texts are long; None where it says nothing of that.
     """
 
     packed: bool
@@ -45,6 +47,7 @@ class Signature:
     hidden: frozenset[int]
     hidden_size: int
     state_size: int
+    long_factors: LongFactors | None
 
     def told_layers(self, asked: tuple[int, ...]) -> tuple[int, ...]:
         """The layers that are told when some are asked for.
@@ -76,6 +79,7 @@ def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
     if unknown:
         raise _unfit(graph, f"nothing is known of its inputs {', '.join(unknown)}")
     layers = {name: contract.hidden_layer(name) for name in outputs}
+    factors = session.get_modelmeta().custom_metadata_map.get(METADATA)
     hidden = {layer: name for name, layer in layers.items() if layer is not None}
     return Signature(
         packed=packed,
@@ -89,6 +93,7 @@ def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
         state_size=_width(outputs[contract.STATES].shape, contract.STATES, graph)
         if packed and contract.STATES in outputs
         else 0,
+        long_factors=None if factors is None else LongFactors.parse(factors),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from nanoaccel.bundle.long_factors import LongFactors
 from nanoaccel.errors import BundleDamagedError, BundleError, ConfigError
 from nanoaccel.fuse_projections import fuse_projections
 from nanoaccel.openvino_core import openvino_core
@@ -35,7 +36,11 @@ from nanoaccel.runtime.backends.openvino.lost_masks import (
     restore_masks,
 )
 from nanoaccel.runtime.backends.openvino.operator_times import OperatorTimes
-from nanoaccel.runtime.backends.openvino.paged_graph import make_paged, with_tokens
+from nanoaccel.runtime.backends.openvino.paged_graph import (
+    make_paged,
+    read_long_factors,
+    with_tokens,
+)
 from nanoaccel.runtime.backends.openvino.score_sum import ScoreSum
 from nanoaccel.runtime.backends.openvino.step_inputs import check_inputs
 from nanoaccel.runtime.backends.timed import Timed
@@ -78,7 +83,7 @@ def load(options: BackendOptions) -> OpenVINOBackend:
         raise BundleError(f"{options.graph} has no output logits", "Export a text decoder")
     if options.fuse_projections:
         fuse_projections(model)
-    config = read_config(options.graph)
+    config, factors = read_config(options.graph), read_long_factors(model)
     check_attention(options.graph, config)
     make_paged(model, attention_scores=options.attention_scores)
     restore_masks(model, config)
@@ -109,7 +114,13 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     most_copies = _affordable_copies(options.graph) if several else 0
     looked_up = looked_up_bytes(model) if options.profile else None
     return OpenVINOBackend(
-        compiled, compile_for, most_copies, device, least=_least_tokens(plan), looked_up=looked_up
+        compiled,
+        compile_for,
+        most_copies,
+        device,
+        least=_least_tokens(plan),
+        looked_up=looked_up,
+        long_factors=factors,
     )
 
 
@@ -183,6 +194,7 @@ class OpenVINOBackend(Timed):
         *,
         least: int = 1,
         looked_up: int | None = None,
+        long_factors: LongFactors | None = None,
     ) -> None:
         self._least = least
         self._caches = cache_inputs(compiled.inputs)
@@ -212,6 +224,7 @@ class OpenVINOBackend(Timed):
             state_size=sum(_width(compiled.outputs[index]) for index in self._states),
             pass_sizes=(least, *_PASS_SIZES),
             bytes_per_state=self.state_bytes,
+            long_factors=long_factors,
         )
 
     def allocate_cache(self, num_blocks: int) -> None:

@@ -7,6 +7,7 @@ import openvino as ov
 from openvino import opset13 as ops
 from openvino._offline_transformations import paged_attention_transformation
 
+from nanoaccel.bundle.long_factors import RUNTIME_INFO, LongFactors
 from nanoaccel.errors import BundleError
 
 LOGITS_ROWS = "logits_rows"
@@ -35,6 +36,13 @@ def make_paged(model: ov.Model, *, attention_scores: bool) -> None:
             "Export it with past (optimum-intel's task text-generation-with-past)",
         ) from error
     _select_rows(model)
+
+
+def read_long_factors(model: ov.Model) -> LongFactors | None:
+    """How a graph is told which texts are long; None where it says nothing of that."""
+    if not model.has_rt_info(RUNTIME_INFO):
+        return None
+    return LongFactors.parse(model.get_rt_info(RUNTIME_INFO).astype(str))
 
 
 def with_tokens(model: ov.Model, count: int) -> ov.Model:

@@ -25,7 +25,7 @@ class Rows:
     Args:
         request_id: The request.
         past: Tokens of it before them in the draft's cache; what stood behind is replaced.
-        position: Position of the first one in the text.
+        position: Position of the first one, as in a plan.
         tokens: i64[T].
         features: f32[T, F], for a head.
     """
@@ -67,6 +67,11 @@ class DraftGraph:
             if self.has_room(rows):
                 self.run([rows])
             self.forget(_NOBODY)
+
+    def shift(self, length: int) -> int:
+        """What is added to the positions of a text of so many tokens."""
+        factors = self._backend.info.long_factors
+        return 0 if factors is None else factors.shift(length)
 
     def has_room(self, rows: Rows) -> bool:
         """Whether rows fit the cache; if so, they hold it from now on."""

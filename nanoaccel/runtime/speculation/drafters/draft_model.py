@@ -18,7 +18,8 @@ class ModelDrafter(GraphDrafter):
     """A model of its own, with a cache of its own.
 
     What it drafted and the target accepted is in its cache already. Of a long prompt it reads a
-    chunk with each step, and drafts when it has read all.
+    chunk with each step, and drafts when it has read all. A text that it read as a short one is
+    read anew once it is long, where its graph tells these apart.
 
     Args:
         options: With a draft that is a bundle.
@@ -30,6 +31,7 @@ class ModelDrafter(GraphDrafter):
         super().__init__(open_draft_model(options))
         self._vocab_size = options.vocab_size
         self._read: dict[int, Int64Array] = {}
+        self._shifts: dict[int, int] = {}
 
     @staticmethod
     def applies(context: DrafterContext) -> bool:
@@ -39,11 +41,17 @@ class ModelDrafter(GraphDrafter):
     def finish(self, request_id: int, tokens: Int64Array, num_prompt: int) -> None:
         super().finish(request_id, tokens, num_prompt)
         self._read.pop(request_id, None)
+        self._shifts.pop(request_id, None)
 
     def _behind(self, draft: Draft) -> Rows | None:
+        shift = self._graph.shift(len(draft.tokens))
+        if shift != self._shifts.setdefault(draft.request_id, shift):
+            self._read.pop(draft.request_id, None)
+            self._shifts[draft.request_id] = shift
         read = self._read.get(draft.request_id, _NOTHING)
         known = min(_common(read, draft.tokens), len(draft.tokens) - 1)
-        rows = Rows(draft.request_id, known, known, draft.tokens[known : known + _CHUNK])
+        tokens = draft.tokens[known : known + _CHUNK]
+        rows = Rows(draft.request_id, known, known + shift, tokens)
         if rows.end == len(draft.tokens):
             return rows
         if self._graph.has_room(rows):
@@ -54,7 +62,7 @@ class ModelDrafter(GraphDrafter):
 
     def _after(self, draft: Draft, rows: Rows, result: StepResult, row: int) -> Rows:  # noqa: ARG002
         drafted = np.array(draft.proposed[-1:], np.int64)
-        return Rows(draft.request_id, rows.end, rows.end, drafted)
+        return Rows(draft.request_id, rows.end, rows.position + len(rows.tokens), drafted)
 
     def _token(self, choice: int) -> int | None:
         return choice if choice < self._vocab_size else None  # padding of its vocabulary

@@ -46,7 +46,7 @@ def test_request_that_gives_up_its_blocks_begins_anew(tokenizer: Tokenizer) -> N
     request = make(tokenizer, CacheEviction(64))
     request.start(1.0, 2)
     request.num_computed, request.num_evicted = 64, 32
-    request.preempt()
+    request.begin_again()
     assert (request.num_computed, request.num_evicted, request.num_cached) == (0, 0, 0)
 
 
@@ -54,7 +54,8 @@ def test_request_tells_when_it_first_started_and_what_was_cached(tokenizer: Toke
     request = make(tokenizer)
     request.submit(1.0)
     request.start(3.0, 2)
-    request.preempt()
+    request.begin_again()
+    request.num_preemptions += 1
     request.start(5.0, 1)
     assert request.num_computed == 1
     stats = request.finish("cancelled", 6.0).stats

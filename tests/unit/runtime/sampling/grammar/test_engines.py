@@ -106,5 +106,5 @@ def test_request_with_forced_tokens_decodes_until_it_is_preempted(json_bundle: P
     assert "".join(chunk.text for chunk in forced) == "cdefg"
     assert request.num_pending == 6
     assert request.decodes
-    request.preempt()
+    request.begin_again()
     assert not request.decodes

@@ -6,7 +6,7 @@ a padded batch. T tokens of B rows, S the most tokens of a row, R rows of logits
     input_ids              i64 [1, T]
     query_map              i64 [B, S, 2]  (0, t): the token at each index of the padded batch
     token_map              i64 [1, T, 2]  (b, s): where each token stands in the padded batch
-    row_positions          i64 [B, S]     position of each index in its text
+    row_positions          i64 [B, S]     position of each index in its text; see ``long_factors``
     positions              i64 [1, T]     only in graphs that use positions outside of attention
     seqlens_k              i32 [B]        cached and new tokens of each row, minus 1
     query_seqlens          i32 [B]        new tokens of each row; 0 where it is idle

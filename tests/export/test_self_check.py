@@ -27,18 +27,6 @@ PLAIN = {
     "bos_token_id": 0,
     "eos_token_id": 2,
 }
-LONGROPE = {
-    "num_key_value_heads": 4,
-    "original_max_position_embeddings": 64,
-    "rope_parameters": {
-        "rope_type": "longrope",
-        "rope_theta": 10000.0,
-        "short_factor": [1.0 + 0.1 * place for place in range(8)],
-        "long_factor": [1.0 + 3 * place for place in range(8)],
-        "original_max_position_embeddings": 64,
-        "factor": 64.0,
-    },
-}
 
 
 def _model(folder: Path, kind: str, patch: pytest.MonkeyPatch, **config: Any) -> Path:
@@ -154,10 +142,22 @@ def test_export_refuses_what_is_not_paged_before_work(
         export(model, tmp_path / "out", recipe=F32, runtime="openvino")
 
 
-def test_export_ends_a_longrope_context_where_its_factors_change(tmp_path: Path) -> None:
-    model = tiny_models.write_model(tmp_path / "phi3", "phi3", **LONGROPE)
+def test_export_checks_short_texts_and_long_ones_of_longrope(tmp_path: Path) -> None:
+    model = tiny_models.write_model(tmp_path / "phi3", "phi3", **tiny_models.LONGROPE)
+    bundle = export(model, tmp_path / "out", recipe=F32)
+    assert (bundle.context_length, bundle.context_note) == (tiny_models.CONTEXT, "")
+    assert bundle.manifest is not None
+    assert bundle.manifest.self_check["openvino"]["difference"] < 1e-3
+    assert bundle.manifest.self_check["openvino"]["tokens"] > 2 * tiny_models.BORDER
+
+
+def test_export_ends_a_dynamic_context_where_its_rotation_changes(tmp_path: Path) -> None:
+    rope = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
+    model = tiny_models.write_model(
+        tmp_path / "llama", "llama", rope_parameters=rope, max_position_embeddings=64
+    )
     bundle = export(model, tmp_path / "out", recipe=F32)
     assert bundle.context_length == 64
-    assert "LongRoPE" in bundle.context_note
-    with LLM(tmp_path / "out") as llm, pytest.raises(PromptTooLongError, match="LongRoPE"):
+    assert "dynamic" in bundle.context_note
+    with LLM(tmp_path / "out") as llm, pytest.raises(PromptTooLongError, match="dynamic"):
         llm.generate(list(range(3, 103)))

@@ -103,6 +103,21 @@ CONFIGS: dict[str, dict[str, Any]] = {
     ),
 }
 
+# A phi3 whose texts of more than 64 tokens have rotary factors of their own.
+BORDER = 64
+LONGROPE: dict[str, Any] = {
+    "num_key_value_heads": 4,
+    "original_max_position_embeddings": BORDER,
+    "rope_parameters": {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "short_factor": [1.0 + 0.1 * place for place in range(8)],
+        "long_factor": [1.0 + 3 * place for place in range(8)],
+        "original_max_position_embeddings": BORDER,
+        "factor": 64.0,
+    },
+}
+
 
 def make_model(kind: str, seed: int = 0, **more: Any) -> Any:
     """A random torch model of an architecture, in f32."""

@@ -48,7 +48,7 @@ def take_over(
         shutil.copytree(bundle.folder, folder, dirs_exist_ok=True)
         stated = manifest
         for name in new:
-            check = _add_graph(folder, name, recipe_of(manifest), conversion)
+            check = _add_graph(folder, name, manifest, conversion)
             entry = GraphEntry(
                 runtime=name, graph=TARGETS[name].graph, validation=manifest.validation
             )
@@ -67,7 +67,7 @@ def take_over(
     return Converted(conversion.out, "bundle", f"{note}: their codes are the same")
 
 
-def _add_graph(folder: Path, name: str, recipe: Recipe, conversion: Conversion) -> SelfCheck:
+def _add_graph(folder: Path, name: str, manifest: Manifest, conversion: Conversion) -> SelfCheck:
     """Make the graph for another runtime in the folder of a bundle in the making."""
     from nanoaccel.exporters.make_graphs import check_graph
     from nanoaccel.exporters.targets.base import BuildRequest
@@ -77,13 +77,15 @@ def _add_graph(folder: Path, name: str, recipe: Recipe, conversion: Conversion) 
     scratch.mkdir()
     checkpoint = write_checkpoint(folder / BASE.graph, folder, scratch / "model", conversion)
     plan = _plan(checkpoint, folder, name, conversion)
+    recipe = recipe_of(manifest)
     TARGETS[name].check_recipe(recipe)
     (scratch / "work").mkdir()
     for part in _TOKENIZER[:3]:
         if (folder / part).is_file():
             shutil.copyfile(folder / part, scratch / "work" / part)
+    context = manifest.target.context_length  # what the OpenVINO graph was traced for
     artifacts = capture_artifacts(
-        plan.source, plan.config, scratch / "work", plan.capture, (), plan.context, progress
+        plan.source, plan.config, scratch / "work", plan.capture, (), context, progress
     )
     TARGETS[name].prepare(artifacts, progress)
     source = _judged(folder / BASE.graph, artifacts, recipe)

@@ -168,7 +168,7 @@ def test_text_is_the_same_after_a_restart(case: Case, tmp_path: Path) -> None:
 
 
 def test_text_of_bounded_requests_does_not_depend_on_others(case: Case) -> None:
-    eviction = CacheEviction(max_tokens=64, by="position")
+    eviction = CacheEviction(max_tokens=96, by="position")
     with case.open(prefix_cache=False, cache_eviction=eviction) as llm:
         together = write(llm)
         assert [llm.generate(prompt, GREEDY).token_ids for prompt in PROMPTS] == together

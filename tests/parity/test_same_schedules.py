@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import tiny_models
 from support.drafters import Always
 from support.schedules import (
     ADVERSARY,
@@ -38,19 +39,39 @@ pytestmark = [
     pytest.mark.skipif(OPERATORS.library is None, reason=OPERATORS.reason),
 ]
 SCHEDULES = int(os.environ.get("NANOACCEL_SCHEDULES", "60"))
+MODELS = 2  # that share them
 EACH = 5  # schedules of a setup: those behind the first find a cache
 ASKS = make_asks(40)
 
 
+@pytest.fixture(scope="module", params=["llama", "longrope"])
+def bundle(
+    request: pytest.FixtureRequest,
+    tiny_int4_bundle: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A model, or one whose texts become others where they are long."""
+    if request.param == "llama":
+        return tiny_int4_bundle
+    from nanoaccel.exporters.pipeline import export
+    from nanoaccel.exporters.quantize.recipe import Recipe
+
+    folder = tmp_path_factory.mktemp("longrope")
+    source = tiny_models.write_model(folder / "model", "phi3", **tiny_models.LONGROPE)
+    recipe = Recipe(weights="int4", group_size=32)
+    export(source, folder / "bundle", recipe=recipe, judge_tokens=512, runtime="onnx")
+    return folder / "bundle"
+
+
 @pytest.fixture(scope="module")
-def alone(tiny_int4_bundle: Path) -> dict[str, list[list[Written]]]:
+def alone(bundle: Path) -> dict[str, list[list[Written]]]:
     """What the scalar reference gives, one request at a time, by type of the cache."""
     found = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ISA, REFERENCE)
         for cache in CACHES:
             plain = {"speculation": "off", "prefix_cache": False, "tuned": False}
-            with LLM(tiny_int4_bundle, cache_precision=cache, **plain) as llm:
+            with LLM(bundle, cache_precision=cache, **plain) as llm:
                 assert llm.backend.batch_invariant
                 found[cache] = write_alone(llm, ASKS)
     return found
@@ -72,20 +93,20 @@ def adversary(
 @pytest.mark.parametrize("path", OPERATORS.paths)
 def test_llm_tells_the_same_bits_in_any_schedule(
     path: str,
-    tiny_int4_bundle: Path,
+    bundle: Path,
     alone: dict[str, list[list[Written]]],
     adversary: None,  # noqa: ARG001
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(ISA, path)
-    sizes = {cache: block_bytes(tiny_int4_bundle, cache) for cache in CACHES}
+    sizes = {cache: block_bytes(bundle, cache) for cache in CACHES}
     went_through = Coverage()
-    for number in range(-(-SCHEDULES // EACH)):
+    for number in range(-(-SCHEDULES // EACH // MODELS)):
         dice = random.Random(number)
         setup = Setup.draw(dice, tmp_path)
         cache = setup.options["cache_precision"]
-        with setup.open(tiny_int4_bundle, sizes[cache]) as llm:
+        with setup.open(bundle, sizes[cache]) as llm:
             for schedule in range(EACH):
                 chosen = dice.choices(range(len(ASKS)), k=dice.randint(1, 8))
                 played = play(llm, [ASKS[index] for index in chosen], dice)

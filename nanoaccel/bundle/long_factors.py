@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nanoaccel.errors import BundleDamagedError
+
 # Where graphs say so: of OpenVINO as runtime information, of ONNX as metadata.
 RUNTIME_INFO = ["nanoaccel", "long_factors"]
 METADATA = "nanoaccel.long_factors"
@@ -46,10 +48,16 @@ class LongFactors:
         """The inverse of ``str``.
 
         Raises:
-            ValueError: It is something else.
+            BundleDamagedError: It is something else.
 
         >>> LongFactors.parse("4096,131072")
         LongFactors(border=4096, offset=131072)
         """
-        border, offset = map(int, text.split(","))
+        try:
+            border, offset = map(int, text.split(","))
+        except ValueError as error:
+            raise BundleDamagedError(
+                f"a graph says long_factors={text!r}, which are no border and offset",
+                "Export the model again",
+            ) from error
         return cls(border, offset)

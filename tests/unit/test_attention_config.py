@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from nanoaccel.bundle.attention import alibi_slopes, layer_windows, obstacle, uniform_length
+from nanoaccel.bundle.attention import (
+    alibi_slopes,
+    layer_windows,
+    long_border,
+    obstacle,
+    uniform_length,
+)
 
 
 @pytest.mark.parametrize(
@@ -86,3 +92,14 @@ def test_uniform_length_ends_where_the_whole_text_changes(
 ) -> None:
     found = uniform_length(config)
     assert (None if found is None else found[0]) == length
+
+
+@pytest.mark.parametrize(("kind", "length"), [("phi3", None), ("phimoe", 64)])
+def test_uniform_length_goes_on_where_a_graph_tells_long_texts(
+    kind: str, length: int | None
+) -> None:
+    rope = {"rope_type": "longrope", "original_max_position_embeddings": 64}
+    config = {"model_type": kind, "rope_parameters": rope}
+    found = uniform_length(config, long_factors=True)
+    assert (None if found is None else found[0]) == length
+    assert long_border(config) == 64

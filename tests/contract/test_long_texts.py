@@ -69,7 +69,8 @@ class Exported:
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("longrope")
     source = tiny_models.write_model(folder / "model", "phi3", **tiny_models.LONGROPE)
-    export(source, folder / "bundle", recipe=Recipe(weights="f32"), runtime="both")
+    recipe = Recipe(weights="f32")
+    export(source, folder / "bundle", recipe=recipe, judge_tokens=512, runtime="both")
     found = Exported(folder / "bundle", _original(source), [])
     for prompt in PROMPTS:
         text = list(prompt)

@@ -14,6 +14,7 @@ pytest.importorskip("onnx_ir")
 from openvino import opset13 as ops  # noqa: E402
 from support.traced_sketches import Inputs, decoder  # noqa: E402
 
+from nanoaccel.bundle.long_factors import RUNTIME_INFO, LongFactors  # noqa: E402
 from nanoaccel.exporters.targets.onnx.patterns.rotary import Rotated, Rotations  # noqa: E402
 from nanoaccel.exporters.targets.onnx.source.constants import Constants  # noqa: E402
 from nanoaccel.exporters.targets.onnx.source.graph import read_graph  # noqa: E402
@@ -21,6 +22,8 @@ from nanoaccel.exporters.targets.onnx.source.trial import find_sizes  # noqa: E4
 
 HEADS, SIZE, CONTEXT = 4, 8, 500
 FREQUENCIES = (100.0 ** -np.linspace(0, 1, SIZE // 2)).astype(np.float32)
+LONG = FREQUENCIES / np.float32(3)
+FACTORS = LongFactors(border=100, offset=CONTEXT)
 
 
 def c(*numbers: int) -> Any:
@@ -57,6 +60,21 @@ def pairs(x: Any, inputs: Inputs) -> Any:
     return ops.reshape(ops.concat(apart, -1), c(0, 0, 0, SIZE), True)
 
 
+def by_length(x: Any, inputs: Inputs) -> Any:
+    """Halves, by the frequencies of long texts where positions have the offset."""
+    places, offset = (
+        ops.unsqueeze(inputs.positions, c(1, 3)),
+        ops.constant(np.int64(FACTORS.offset)),
+    )
+    told = ops.greater_equal(places, offset)
+    places = ops.convert(ops.select(told, ops.subtract(places, offset), places), "f32")
+    both = [ops.constant(one[None, None, None]) for one in (LONG, FREQUENCIES)]
+    turning = ops.concat([ops.multiply(places, ops.select(told, *both))] * 2, -1)
+    turned = ops.concat([ops.negative(cut(x, SIZE // 2, SIZE)), cut(x, 0, SIZE // 2)], -1)
+    cosines, sines = ops.cos(turning), ops.sin(turning)
+    return ops.add(ops.multiply(x, cosines), ops.multiply(turned, sines))
+
+
 def growing(x: Any, inputs: Inputs) -> Any:
     """Queries that grow with their position count as what they are: no rotation."""
     places = ops.convert(ops.unsqueeze(inputs.positions, c(1, 3)), "f32")
@@ -64,14 +82,19 @@ def growing(x: Any, inputs: Inputs) -> Any:
     return ops.multiply(halves(x, inputs), ops.add(factor, ops.constant(np.float32(1))))
 
 
-def found(rotate: Callable[[Any, Inputs], Any]) -> Rotated | None:
+def found(
+    rotate: Callable[[Any, Inputs], Any], factors: LongFactors | None = None
+) -> Rotated | None:
     def middle(x: Any, inputs: Inputs) -> Any:
         heads = ops.transpose(ops.reshape(x, c(0, 0, HEADS, SIZE), True), c(0, 2, 1, 3))
         turned = rotate(heads, inputs)
         turned.set_friendly_name("turned")
         return ops.reshape(ops.transpose(turned, c(0, 2, 1, 3)), c(0, 0, HEADS * SIZE), True)
 
-    graph = read_graph(decoder(middle))
+    model = decoder(middle)
+    if factors is not None:
+        model.set_rt_info(str(factors), RUNTIME_INFO)
+    graph = read_graph(model)
     find_sizes(graph)
     value = next(node.out for node in graph.nodes if node.name == "turned")
     return Rotations(graph, Constants(graph), CONTEXT).find(value)
@@ -97,6 +120,14 @@ def test_a_part_of_a_head_is_turned_and_scaled() -> None:
     assert one is not None
     assert one.rotation.scale == 1.25
     np.testing.assert_array_equal(one.rotation.frequencies, FREQUENCIES[:2])
+
+
+def test_long_texts_are_turned_by_their_own_frequencies() -> None:
+    one = found(by_length, FACTORS)
+    assert one is not None
+    np.testing.assert_array_equal(one.rotation.frequencies, FREQUENCIES)
+    np.testing.assert_array_equal(one.rotation.long, LONG)
+    assert one.rotation.border == FACTORS.border
 
 
 def test_what_is_no_rotation_is_none() -> None:

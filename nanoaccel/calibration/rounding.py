@@ -40,10 +40,13 @@ class Rounding:
 
     def squared_error(self, weight: torch.Tensor) -> float:
         """Sum over all weights of the square of what rounding changes."""
-        return sum(
-            float((self._round(weight[rows]) - weight[rows]).float().square().sum())
-            for rows in _some_rows(weight)
-        )
+        import torch
+
+        total = 0.0
+        for rows in _some_rows(weight):
+            change = self._round(weight[rows]).sub_(weight[rows])
+            total += float(torch.linalg.vector_norm(change, dtype=torch.float32)) ** 2
+        return total
 
     def _round(self, weight: torch.Tensor) -> torch.Tensor:
         group = self._group(weight.shape[-1])
@@ -51,14 +54,14 @@ class Rounding:
         if self.symmetric:
             most = 2 ** (self.bits - 1)
             scale = groups.abs().amax(-1, keepdim=True).clamp_min(_EPSILON) / (most - 1)
-            rounded = (groups / scale).round().clamp(-most, most - 1) * scale
+            rounded = (groups / scale).round_().clamp_(-most, most - 1).mul_(scale)
         else:
             low = groups.amin(-1, keepdim=True).clamp_max(0)
             high = groups.amax(-1, keepdim=True).clamp_min(0)
             scale = (high - low).clamp_min(_EPSILON) / (2**self.bits - 1)
             zero = (-low / scale).round()
-            steps = ((groups / scale).round() + zero).clamp(0, 2**self.bits - 1)
-            rounded = (steps - zero) * scale
+            steps = (groups / scale).round_().add_(zero).clamp_(0, 2**self.bits - 1)
+            rounded = steps.sub_(zero).mul_(scale)
         return rounded.reshape(weight.shape).to(weight.dtype)
 
     def _group(self, inputs: int) -> int:

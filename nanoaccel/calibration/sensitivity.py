@@ -252,7 +252,21 @@ class _Run:
         change = self._few(weight) - weight
         unit.error += float(torch.linalg.vector_norm(change, dtype=torch.float32)) ** 2
         unit.error_backup += self._backup.squared_error(weight)
-        unit.watch(output, torch.nn.functional.linear(given[0].detach(), change))
+        product = _product(output, module, given[0])
+        if product is not None:
+            unit.watch(product, torch.nn.functional.linear(given[0].detach(), change))
+
+
+def _product(output: Any, module: Any, given: torch.Tensor) -> torch.Tensor | None:
+    """The product itself: routers of experts give it beside what they make of it."""
+    import torch
+
+    if isinstance(output, torch.Tensor):
+        return output
+    with torch.no_grad():
+        expected = torch.nn.functional.linear(given, module.weight, module.bias)
+    same = (one for one in output if one.shape == expected.shape and torch.equal(one, expected))
+    return next(same, None)
 
 
 def _find_blocks(model: PreTrainedModel) -> tuple[str, Sequence[Any]]:

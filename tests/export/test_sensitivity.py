@@ -124,3 +124,26 @@ def test_measure_takes_blocks_for_blocks_where_each_holds_more_experts() -> None
         layer.experts = torch.nn.ModuleList(torch.nn.Linear(8, 8) for _ in range(9))
     found = measure_sensitivity(model, WINDOWS, FEW, BACKUP, ignore)
     assert found[0].layers[0] == "model.layers.0.self_attn.q_proj"
+
+
+def test_measure_finds_the_product_of_a_router_that_gives_more() -> None:
+    class Router(torch.nn.Linear):
+        def forward(self, states: Any) -> Any:
+            logits = super().forward(states)
+            return logits.sigmoid(), logits
+
+    class Gated(torch.nn.Module):
+        def __init__(self, inner: Any) -> None:
+            super().__init__()
+            self.inner, self.router = inner, Router(64, 64, bias=False)
+
+        def forward(self, states: Any) -> Any:
+            return self.inner(states) * self.router(states)[0]
+
+    torch.manual_seed(0)
+    model = tiny_models.make_model("llama")
+    model.model.layers[1].mlp = Gated(model.model.layers[1].mlp)
+    found = {
+        unit.layers[0]: unit.kl for unit in measure_sensitivity(model, WINDOWS, FEW, BACKUP, ignore)
+    }
+    assert found["model.layers.1.mlp.router"] > 0

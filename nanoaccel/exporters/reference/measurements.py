@@ -105,7 +105,8 @@ def predictions(original: Original, judge: CalibrationData, tell: Tell) -> Refer
     known = Reference.load(path, judge.held_out)
     if known is not None:
         return known
-    found = record(model, judge.name, judge.held_out, tell)
+    size = sum(weight.nbytes for weight in model.parameters())
+    found = record(model, judge.name, judge.held_out, lambda done: tell(done, size=size))
     with kept_if_possible():
         found.save(path)
     return found
@@ -127,7 +128,14 @@ def sensitivities(
     with progress.stage("measure how sensitive layers are") as tell, quiet():
         found = load_or_none(file, _units)
         if found is None:
-            found = measure_sensitivity(original.model, data.samples[:count], few, backup, tell)
+            size = sum(weight.nbytes for weight in original.model.parameters())
+            found = measure_sensitivity(
+                original.model,
+                data.samples[:count],
+                few,
+                backup,
+                lambda done: tell(done, size=size),
+            )
             store_json(file, [asdict(unit) for unit in found])
     return found
 

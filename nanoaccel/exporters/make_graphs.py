@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,12 +62,16 @@ def make_graphs(
     for target in targets:
         with _left_out_on_failure(target, options, left_out, progress):
             source = None if target.source is None else made[target.source]
-            graph = target.build(BuildRequest(artifacts, options, folder, source), progress)
+            request = BuildRequest(artifacts, options, folder, source)
+            graph = target.build(request, progress)
             if target.name in options.targets:
+                graph = judge_graph(target, graph, request, progress)
                 checks[target.name] = check_graph(folder, graph, artifacts, progress)
             made[target.name] = graph
     kept = tuple(name for name in options.targets if name in made) or (BASE.name,)
     if kept[0] not in checks:  # it takes the place of another one
+        request = BuildRequest(artifacts, options, folder, None)
+        made[kept[0]] = judge_graph(BASE, made[kept[0]], request, progress)
         checks[kept[0]] = check_graph(folder, made[kept[0]], artifacts, progress)
     return MadeGraphs(
         [made[name] for name in kept],
@@ -102,6 +106,15 @@ def _left_out_on_failure(
         left_out.append(target.not_made(error.problem))
 
 
+def judge_graph(
+    target: GraphTarget, graph: TargetGraph, request: BuildRequest, progress: Progress
+) -> TargetGraph:
+    """The graph with its comparison with the original, which is made where it has none yet."""
+    if graph.judgement is not None:
+        return graph
+    return replace(graph, judgement=target.judge(graph, request, progress))
+
+
 def check_graph(
     folder: Path, graph: TargetGraph, artifacts: ModelArtifacts, progress: Progress
 ) -> SelfCheck:
@@ -110,7 +123,7 @@ def check_graph(
     from nanoaccel.exporters.targets.self_check import JUDGED, ORIGINAL, Expected, self_check
 
     original = artifacts.answers if graph.compression.recipe.weights in FLOATS else None
-    judged = Expected(graph.answers, JUDGED)
+    judged = Expected(graph.judged.answers, JUDGED)
     expected = judged if original is None else Expected(original, ORIGINAL)
     group = graph.compression.weights.group_size
     with progress.stage(f"check it through the engine, {graph.target}"), quiet():

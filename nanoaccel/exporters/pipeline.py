@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.exporters.failures import named_failures
 from nanoaccel.exporters.make_graphs import finish_folders, make_graphs
 from nanoaccel.exporters.plan import plan_export
-from nanoaccel.exporters.progress import Listener, Progress
+from nanoaccel.exporters.progress import Listener, Progress, rare_collections
 from nanoaccel.exporters.publish import publishing
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quantize.requirements import check_installed
@@ -81,8 +82,12 @@ def export(
     )
     progress = Progress((lambda _: None) if listener is None else listener)
     target = Path(out).resolve()
-    with publishing(target, overwrite=overwrite) as folder, named_failures(progress):
-        _run(str(model), folder, options, progress)
+    with (
+        publishing(target, overwrite=overwrite) as folder,
+        named_failures(progress),
+        rare_collections() as freeze,
+    ):
+        _run(str(model), folder, options, progress, freeze)
     return _published(target)
 
 
@@ -98,8 +103,14 @@ def _judged(recipe: Recipe | None, search_seconds: float | None) -> int:
     return _CAREFUL if careful else _QUICK
 
 
-def _run(model: str, folder: Path, asked: ExportOptions, progress: Progress) -> None:
-    """Make a bundle in a folder, stage by stage."""
+def _run(
+    model: str,
+    folder: Path,
+    asked: ExportOptions,
+    progress: Progress,
+    freeze: Callable[[], None] = lambda: None,
+) -> None:
+    """Make a bundle in a folder, stage by stage; ``freeze`` is called when all is imported."""
     from nanoaccel.exporters.quiet import quiet
     from nanoaccel.exporters.report.write import write_report
     from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
@@ -107,6 +118,7 @@ def _run(model: str, folder: Path, asked: ExportOptions, progress: Progress) -> 
 
     with progress.stage("find the model"), quiet():
         plan = plan_export(model, folder, asked, progress)
+    freeze()
     options = plan.options
     with progress.stage("write the tokenizer"), quiet():
         end_ids = write_tokenizer(plan.source, folder)

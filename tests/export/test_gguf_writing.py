@@ -117,7 +117,7 @@ def test_copied_codes_are_the_same_numbers(
     random, columns = np.random.default_rng(seed), 32 * blocks * groups
     stored = StoredWeight(
         key="a",
-        values=random.integers(0, 256, (3, columns * bits // 8), np.uint8),
+        raw=random.integers(0, 256, (3, columns * bits // 8), np.uint8),
         columns=columns,
         bits=bits,
         scales=random.uniform(0.001, 0.1, (3, groups)).astype(np.float16),

@@ -78,6 +78,9 @@ def test_export_for_onnx_leaves_nothing_of_openvino(onnx: Bundle) -> None:
     assert {path for path in paths(onnx) if "/" in path} == ONNX
     assert "generation_config.json" in paths(onnx)
     assert json.loads((onnx.folder / MANIFEST).read_text())["schema_version"] == 3
+    report = json.loads((onnx.folder / "report.json").read_text())
+    assert "compare the ONNX graph" in report["seconds"]
+    assert "compare with the original" not in report["seconds"]  # the other graph is not judged
     with pytest.raises(BundleError, match=r"no graph for 'openvino', only for onnx"):
         onnx.graph_for("openvino")
 

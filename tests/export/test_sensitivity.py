@@ -11,12 +11,12 @@ torch = pytest.importorskip("torch")
 
 from support import tiny_models  # noqa: E402
 
-from nanoaccel.calibration import sensitivity  # noqa: E402
-from nanoaccel.calibration.sensitivity import Rounding, measure_sensitivity  # noqa: E402
+from nanoaccel.calibration.rounding import Rounding  # noqa: E402
+from nanoaccel.calibration.sensitivity import measure_sensitivity  # noqa: E402
 
 pytestmark = pytest.mark.export
 
-FEW = Rounding(bits=3, group_size=32, symmetric=True)
+FEW = Rounding(bits=6, group_size=32, symmetric=True)
 BACKUP = Rounding(bits=8, group_size=-1, symmetric=True)
 WINDOWS = list(np.random.default_rng(0).integers(3, tiny_models.VOCAB_SIZE, (2, 20)))
 UNITS = {
@@ -71,21 +71,25 @@ def test_measure_groups_projections_that_read_the_same(kind: str) -> None:
     expected += ENDS.get(kind, APART)
     assert [unit.layers for unit in found] == expected
     assert all(0 < unit.kl_backup < unit.kl for unit in found)
-    assert shares == pytest.approx(np.arange(1, len(expected) + 1) / len(expected))
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
 
 
-def test_measure_gives_the_divergence_of_the_whole_model(kind: str) -> None:
-    """Blocks before a unit are not run again; that changes nothing."""
+def test_measure_estimates_the_divergence_of_the_whole_model(kind: str) -> None:
+    """Unit by unit within a factor, and on the whole without bias."""
     model = tiny_models.make_model(kind)
     expected = logits_of(model)
-    for unit in measure_sensitivity(model, WINDOWS, FEW, BACKUP, ignore):
+    ratios = []
+    for unit in measure_sensitivity(model, WINDOWS, FEW, BACKUP, ignore, passes=32):
         rounded = tiny_models.make_model(kind)
         for name in unit.layers:
             module = rounded.get_submodule(name)
             turned = type(module).__name__ == "Conv1D"
             new = FEW(module.weight.data.T if turned else module.weight.data)
             module.weight.data = new.T if turned else new
-        assert unit.kl == pytest.approx(divergence(expected, logits_of(rounded)), rel=1e-3)
+        ratios.append(unit.kl / divergence(expected, logits_of(rounded)))
+    assert all(0.5 < ratio < 2 for ratio in ratios)
+    assert 0.85 < np.exp(np.mean(np.log(ratios))) < 1.15
 
 
 def test_measure_leaves_the_model_as_it_was(kind: str) -> None:
@@ -97,41 +101,21 @@ def test_measure_leaves_the_model_as_it_was(kind: str) -> None:
     model(torch.from_numpy(np.stack(WINDOWS))).logits.sum().backward()  # may be trained on
 
 
-@pytest.mark.parametrize("fails_at", [1, 2, 5, 8])
-def test_measure_restores_the_weights_when_something_fails(
-    fails_at: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = tiny_models.make_model("llama")
-    before, said = weights_of(model), logits_of(model)
-    calls = 0
-    round_weights = Rounding.__call__
-
-    def fail(self: Rounding, weight: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == fails_at:
-            raise MemoryError
-        return round_weights(self, weight)
-
-    monkeypatch.setattr(sensitivity.Rounding, "__call__", fail)
-    with pytest.raises(MemoryError):
-        measure_sensitivity(model, WINDOWS, FEW, BACKUP, ignore)
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert torch.equal(logits_of(model), said)
-
-
-def test_measure_restores_the_blocks_when_the_listener_fails() -> None:
+@pytest.mark.parametrize("fails_at", [0.1, 0.4, 0.6])
+def test_measure_leaves_the_model_as_it_was_when_the_listener_fails(fails_at: float) -> None:
     model = tiny_models.make_model("llama")
     before, said = weights_of(model), logits_of(model)
 
     def fail(share: float) -> None:
-        if share > 0.6:
+        if share > fails_at:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         measure_sensitivity(model, WINDOWS, FEW, BACKUP, fail)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert torch.equal(logits_of(model), said)
+    assert all(weight.requires_grad for weight in model.parameters())
+    assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_measure_takes_blocks_for_blocks_where_each_holds_more_experts() -> None:
@@ -142,45 +126,24 @@ def test_measure_takes_blocks_for_blocks_where_each_holds_more_experts() -> None
     assert found[0].layers[0] == "model.layers.0.self_attn.q_proj"
 
 
-@pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("bits", [2, 3, 4, 8])
-@pytest.mark.parametrize(
-    ("group_size", "group"), [(32, 32), (-1, 96), (96, 96), (64, 32), (80, 32), (48, 48)]
-)
-def test_rounding_errs_by_half_a_step_at_most(
-    symmetric: bool, bits: int, group_size: int, group: int
-) -> None:
-    """A group that does not divide the row becomes the largest power of two that does."""
+def test_measure_finds_the_product_of_a_router_that_gives_more() -> None:
+    class Router(torch.nn.Linear):
+        def forward(self, states: Any) -> Any:
+            logits = super().forward(states)
+            return logits.sigmoid(), logits
+
+    class Gated(torch.nn.Module):
+        def __init__(self, inner: Any) -> None:
+            super().__init__()
+            self.inner, self.router = inner, Router(64, 64, bias=False)
+
+        def forward(self, states: Any) -> Any:
+            return self.inner(states) * self.router(states)[0]
+
     torch.manual_seed(0)
-    weight = torch.randn(8, 96)
-    rounding = Rounding(bits, group_size, symmetric)
-    rounded = rounding(weight)
-    groups = weight.reshape(8, -1, group)
-    if symmetric:
-        step = groups.abs().amax(-1, keepdim=True) / (2 ** (bits - 1) - 1)
-    else:
-        low, high = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True)
-        step = (high.clamp_min(0) - low.clamp_max(0)) / (2**bits - 1)
-    error = (rounded.reshape(groups.shape) - groups).abs()
-    assert rounded.shape == weight.shape
-    assert bool((error <= step / 2 * 1.001 + 1e-6).all())
-    assert torch.allclose(rounding(rounded), rounded, atol=1e-5)
-    levels = [
-        len(row.unique()) for row in (rounded.reshape(groups.shape) / step).round().flatten(0, 1)
-    ]
-    assert max(levels) <= 2**bits
-
-
-def test_rounding_takes_a_row_where_no_group_fits() -> None:
-    weight = torch.randn(4, 72, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(Rounding(4, 64, True)(weight), Rounding(4, -1, True)(weight))
-
-
-def test_rounding_keeps_type_zeros_and_signs() -> None:
-    weight = torch.zeros(2, 32, dtype=torch.bfloat16)
-    for symmetric in (True, False):
-        rounded = Rounding(4, 32, symmetric)(weight)
-        assert rounded.dtype == torch.bfloat16
-        assert not rounded.any()
-    positive = torch.rand(2, 32, generator=torch.Generator().manual_seed(0)) + 5
-    assert bool((Rounding(4, 32, False)(positive) > 4).all())
+    model = tiny_models.make_model("llama")
+    model.model.layers[1].mlp = Gated(model.model.layers[1].mlp)
+    found = {
+        unit.layers[0]: unit.kl for unit in measure_sensitivity(model, WINDOWS, FEW, BACKUP, ignore)
+    }
+    assert found["model.layers.1.mlp.router"] > 0

@@ -13,6 +13,7 @@ from nanoaccel.exporters.quantize.budget import Budget
 from nanoaccel.exporters.quantize.compression import Layer, WeightStatistics
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quantize.trial_builder import Trial
+from nanoaccel.exporters.targets.judgement import Judgement
 from nanoaccel.exporters.targets.openvino.build import BuiltGraph
 
 WIDTH = 256
@@ -81,7 +82,8 @@ def maker(
         )
         finer = 0.8 ** len(recipe.methods)
         answers = np.zeros((1, 1), np.float32)
-        return Trial(recipe, graph, fidelity(scale * finer * loss), seconds, answers)
+        judgement = Judgement(fidelity(scale * finer * loss), answers)
+        return Trial(recipe, graph, judgement, seconds)
 
     return make, made
 

@@ -23,7 +23,6 @@ from nanoaccel.openvino_core import openvino_core
 if TYPE_CHECKING:
     from nanoaccel.exporters.plan import ExportPlan
     from nanoaccel.exporters.quantize.recipe import Recipe
-    from nanoaccel.exporters.reference.artifacts import ModelArtifacts
     from nanoaccel.exporters.targets.base import TargetGraph
     from nanoaccel.exporters.targets.self_check import SelfCheck
 
@@ -69,7 +68,7 @@ def take_over(
 
 def _add_graph(folder: Path, name: str, manifest: Manifest, conversion: Conversion) -> SelfCheck:
     """Make the graph for another runtime in the folder of a bundle in the making."""
-    from nanoaccel.exporters.make_graphs import check_graph
+    from nanoaccel.exporters.make_graphs import check_graph, judge_graph
     from nanoaccel.exporters.targets.base import BuildRequest
     from nanoaccel.exporters.targets.capture import capture_artifacts
 
@@ -88,8 +87,10 @@ def _add_graph(folder: Path, name: str, manifest: Manifest, conversion: Conversi
         plan.source, plan.config, scratch / "work", plan.capture, (), context, progress
     )
     TARGETS[name].prepare(artifacts, progress)
-    source = _judged(folder / BASE.graph, artifacts, recipe)
-    graph = TARGETS[name].build(BuildRequest(artifacts, plan.options, folder, source), progress)
+    source = _source(folder / BASE.graph, recipe)
+    request = BuildRequest(artifacts, plan.options, folder, source)
+    graph = TARGETS[name].build(request, progress)
+    graph = judge_graph(TARGETS[name], graph, request, progress)
     check = check_graph(folder, graph, artifacts, progress)
     shutil.rmtree(scratch)
     return check
@@ -112,18 +113,14 @@ def _plan(checkpoint: Path, folder: Path, name: str, conversion: Conversion) -> 
     return plan_export(str(checkpoint), folder, options, conversion.progress)
 
 
-def _judged(path: Path, artifacts: ModelArtifacts, recipe: Recipe) -> TargetGraph:
+def _source(path: Path, recipe: Recipe) -> TargetGraph:
     """The graph that is there, as the build of another takes it."""
 
     from nanoaccel.exporters.quantize.compression import weight_statistics
     from nanoaccel.exporters.quiet import quiet
     from nanoaccel.exporters.targets.base import Compression, TargetGraph
-    from nanoaccel.exporters.targets.openvino.runner import GraphRunner
 
     with quiet():
-        runner = GraphRunner(path)
-        fidelity = artifacts.reference.judge(runner.logits)
-        answers = artifacts.probes.ask(runner.logits)
         weights = weight_statistics(openvino_core().read_model(path))
     compression = Compression(
         recipe=recipe, weights=weights, storage={}, fused_projections=0, kept=0
@@ -132,8 +129,6 @@ def _judged(path: Path, artifacts: ModelArtifacts, recipe: Recipe) -> TargetGrap
         target=BASE.name,
         path=path,
         bytes=path.with_suffix(".bin").stat().st_size,
-        fidelity=fidelity,
-        answers=answers,
         compression=compression,
     )
 

@@ -6,19 +6,19 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 
-from nanoaccel.calibration.metrics import Fidelity, FidelityMeter
-from nanoaccel.exporters.progress import Progress, Tell
+from nanoaccel.calibration.metrics import Fidelity
+from nanoaccel.exporters.progress import Progress
 from nanoaccel.exporters.quantize.budget import Budget
 from nanoaccel.exporters.quantize.compression import find_layers
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.reference.artifacts import ModelArtifacts
+from nanoaccel.exporters.targets.judgement import Judgement, judge_over
 from nanoaccel.exporters.targets.openvino.build import BuiltGraph, build_graph
 from nanoaccel.exporters.targets.openvino.runner import run_over
 from nanoaccel.exporters.targets.openvino.trace import GRAPH
@@ -32,16 +32,19 @@ class Trial:
     Args:
         recipe: What made it.
         graph: Where it is.
-        fidelity: To the original.
+        judgement: Its comparison with the original.
         seconds: Seconds that making and judging it took.
-        answers: To the probes of the self-check, f32[R, V].
     """
 
     recipe: Recipe
     graph: BuiltGraph
-    fidelity: Fidelity
+    judgement: Judgement
     seconds: float
-    answers: NDArray[np.float32]
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """Fidelity to the original."""
+        return self.judgement.fidelity
 
     def discard(self) -> None:
         """Delete its files."""
@@ -81,9 +84,15 @@ class TrialBuilder:
             ConfigError: The recipe does not fit the model.
         """
         begin = time.perf_counter()
+        graph = self.build(recipe, folder)
+        judgement = judge(graph.path, self._artifacts, self._progress)
+        return Trial(recipe, graph, judgement, time.perf_counter() - begin)
+
+    def build(self, recipe: Recipe, folder: Path) -> BuiltGraph:
+        """Make a graph; the arguments and errors are those of ``make``."""
         artifacts = self._artifacts
         with self._progress.stage(f"make it {recipe.describe()}") as tell, quiet():
-            graph = build_graph(
+            return build_graph(
                 self._traced,
                 folder,
                 recipe,
@@ -92,26 +101,22 @@ class TrialBuilder:
                 artifacts.packed,
                 tell,
             )
-        with self._progress.stage("compare with the original") as tell, quiet():
-            fidelity, answers = _judge(graph, artifacts, tell)
-        return Trial(recipe, graph, fidelity, time.perf_counter() - begin, answers)
 
 
-def _judge(
-    graph: BuiltGraph, artifacts: ModelArtifacts, tell: Tell
-) -> tuple[Fidelity, NDArray[np.float32]]:
-    """How close a graph is to the original, and what it answers to the probes."""
-    reference, probes = artifacts.reference, artifacts.probes
-    meter, probed = FidelityMeter(), []
+def judge(graph: Path, artifacts: ModelArtifacts, progress: Progress) -> Judgement:
+    """Compare a graph with the original.
 
-    def take(index: int, logits: NDArray[np.float32]) -> None:
-        if index < len(reference.windows):
-            meter.add(logits, reference.logits(index), reference.windows[index])
-        else:
-            probed.append(probes.pick(logits))
+    Args:
+        graph: Its file.
+        artifacts: What was taken from the original.
+        progress: Progress of the export.
 
-    run_over(graph.path, [*reference.windows, *probes.passes], take, tell)
-    return meter.result(reference.text), probes.answers(probed)
+    Raises:
+        ExportError: It does not work.
+    """
+    with progress.stage("compare with the original") as tell, quiet():
+        size = graph.with_suffix(".bin").stat().st_size
+        return judge_over(partial(run_over, graph), size, artifacts, tell)
 
 
 def _weight_bytes(graph: ov.Model) -> int:

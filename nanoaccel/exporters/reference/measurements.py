@@ -24,7 +24,8 @@ from nanoaccel.calibration.datasets import (
     write_own_text,
 )
 from nanoaccel.calibration.reference import Reference, record, reference_path
-from nanoaccel.calibration.sensitivity import Rounding, Sensitivity, measure_sensitivity
+from nanoaccel.calibration.rounding import Rounding
+from nanoaccel.calibration.sensitivity import Sensitivity, measure_sensitivity
 from nanoaccel.exporters.progress import Progress, Tell
 from nanoaccel.exporters.quantize.compression import Calibration
 from nanoaccel.exporters.quiet import quiet
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
 
     from nanoaccel.exporters.reference.options import CaptureOptions
 
-# Tokens over which each unit is measured: half a second for a small model.
+# Tokens over which units are measured: two seconds for a small model.
 _SENSITIVITY_TOKENS = 256
+_METHOD = "gradients"  # names what was measured earlier in other ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,8 @@ def predictions(original: Original, judge: CalibrationData, tell: Tell) -> Refer
     known = Reference.load(path, judge.held_out)
     if known is not None:
         return known
-    found = record(model, judge.name, judge.held_out, tell)
+    size = sum(weight.nbytes for weight in model.parameters())
+    found = record(model, judge.name, judge.held_out, lambda done: tell(done, size=size))
     with kept_if_possible():
         found.save(path)
     return found
@@ -120,12 +123,19 @@ def sensitivities(
     backup = Rounding(8, -1, recipe.symmetric)
     count = max(1, _SENSITIVITY_TOKENS // len(data.samples[0]))
     name = f"{original_key(original.content)} {original.model.dtype}"
-    what = json.dumps([name, data.digest, asdict(few), asdict(backup), count])
+    what = json.dumps([_METHOD, name, data.digest, asdict(few), asdict(backup), count])
     file = file_of(cache_folder() / "sensitivity", what)
     with progress.stage("measure how sensitive layers are") as tell, quiet():
         found = load_or_none(file, _units)
         if found is None:
-            found = measure_sensitivity(original.model, data.samples[:count], few, backup, tell)
+            size = sum(weight.nbytes for weight in original.model.parameters())
+            found = measure_sensitivity(
+                original.model,
+                data.samples[:count],
+                few,
+                backup,
+                lambda done: tell(done, size=size),
+            )
             store_json(file, [asdict(unit) for unit in found])
     return found
 

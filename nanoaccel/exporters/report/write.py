@@ -56,7 +56,7 @@ def write_report(
         architecture=plan.config.model_type,
         parameters=artifacts.parameters,
         graphs=[
-            ReportedGraph(runtime=graph.target, bytes=graph.bytes, fidelity=graph.fidelity)
+            ReportedGraph(runtime=graph.target, bytes=graph.bytes, fidelity=graph.judged.fidelity)
             for graph in made.graphs
         ],
         weights=compression.weights,

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _LIBRARIES = 0.55e9  # torch, transformers, OpenVINO and NNCF themselves
 _ROUNDING = 0.35e9  # some rows of a matrix in f32, several times
 _PER_BLOCK_WEIGHT = 10.0  # a block that is calibrated is compiled in f32, beside what is measured
+# Measuring how sensitive layers are: tokens, numbers kept for each that a projection gives, and
+# bytes for each token of the vocabulary that may follow.
+_MEASURED, _KEPT, _CHANCES = 256, 3.0, 28.0
 _PASS = 0.1e9  # logits and states of the self-check
 _PACKED = 1.05  # of a graph's weights, as the runtime packs them for the self-check
 
@@ -31,12 +34,16 @@ class ModelSize:
         vocabulary: Those of the embedding and the last projection.
         block: Those of its largest block.
         stacked: Those of experts that are one tensor, which are traced in f32.
+        words: Tokens of the vocabulary.
+        outputs: Numbers that the projections of all blocks give for a token.
     """
 
     parameters: int
     vocabulary: int
     block: int
     stacked: int
+    words: int = 0
+    outputs: int = 0
 
     def graph_bytes(self, recipe: Recipe) -> int:
         """Bytes of the weights of a graph."""
@@ -73,6 +80,12 @@ def size_of(config: PretrainedConfig) -> ModelSize:
         vocabulary=sum(tables.values()),
         block=max(blocks, default=0),
         stacked=sum(stacks),
+        words=int(config.get_text_config().vocab_size),
+        outputs=sum(
+            module.out_features
+            for module in model.modules()
+            if isinstance(module, torch.nn.Linear) and id(module) not in ends
+        ),
     )
 
 
@@ -101,7 +114,8 @@ def check_memory(
     Raises:
         ExportError: It would take more than is available.
     """
-    needed = expected_memory(size, loaded_bytes(source, config, recipe), recipe, building)
+    held, item = loaded_bytes(source, config, recipe), weight_bytes(source, config, recipe)
+    needed = expected_memory(size, held, recipe, building, item)
     if available is None:
         import psutil
 
@@ -115,7 +129,9 @@ def check_memory(
     return needed
 
 
-def expected_memory(size: ModelSize, held: int, recipe: Recipe, building: float = 0.0) -> int:
+def expected_memory(
+    size: ModelSize, held: int, recipe: Recipe, building: float = 0.0, item: int = 2
+) -> int:
     """Anonymous bytes at the peak of an export.
 
     Weights that stay in the type of their safetensors are mapped and take none. Compression works
@@ -127,11 +143,14 @@ def expected_memory(size: ModelSize, held: int, recipe: Recipe, building: float 
         held: Bytes of each that are in memory because they were converted as they were loaded.
         recipe: What it shall become.
         building: Bytes that are taken while other targets make graphs.
+        item: Bytes of a number, as the original computes.
     """
     original = size.parameters * held + 4.0 * size.stacked
+    measuring = _MEASURED * (_KEPT * item * size.outputs + _CHANCES * size.words)
+    running = original + max(_ROUNDING, measuring if recipe.mixed else 0.0)
     compressing = _ROUNDING + (_PER_BLOCK_WEIGHT * size.block if recipe.calibrated else 0.0)
     checking = _PASS + _PACKED * size.graph_bytes(recipe)
-    return int(_LIBRARIES + max(original + _ROUNDING, compressing, checking, building))
+    return int(_LIBRARIES + max(running, compressing, checking, building))
 
 
 def empty_model(config: PretrainedConfig) -> PreTrainedModel:

@@ -1,6 +1,6 @@
 """The interface of an export target: a kind of graph, such as OpenVINO's or ONNX Runtime's.
 
-    check -> capture (while the original is loaded) -> prepare -> build and judge -> finish
+    check -> capture (while the original is loaded) -> prepare -> build -> judge -> finish
 
 A new kind is a class that answers this, and a line in ``table``.
 """
@@ -14,10 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nanoaccel.calibration.metrics import Fidelity
+from nanoaccel.exporters.targets.judgement import Judgement
 from nanoaccel.registry import BACKENDS
 
 if TYPE_CHECKING:
@@ -56,23 +53,27 @@ class Compression:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetGraph:
-    """A graph in its place in the bundle, compared with the original.
+    """A graph in its place in the bundle.
 
     Args:
         target: Name of its target.
         path: Its file.
         bytes: Size of its weights file.
-        fidelity: To the original.
-        answers: Log-probabilities f32[R, V] that it gives to the probes of the self-check.
         compression: How its weights are stored.
+        judgement: Its comparison with the original; None as long as it is not judged.
     """
 
     target: str
     path: Path
     bytes: int
-    fidelity: Fidelity
-    answers: NDArray[np.float32]
     compression: Compression
+    judgement: Judgement | None = None
+
+    @property
+    def judged(self) -> Judgement:
+        """Its comparison with the original, which a graph of a bundle has."""
+        assert self.judgement is not None, "it was not judged"
+        return self.judgement
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,7 @@ class GraphTarget(ABC):
 
     @abstractmethod
     def build(self, request: BuildRequest, progress: Progress) -> TargetGraph:
-        """Make the graph in its place, and compare it with the original.
+        """Make the graph in its place; it is judged where recipes were compared.
 
         Args:
             request: What it is made of.
@@ -201,6 +202,19 @@ class GraphTarget(ABC):
         Raises:
             ExportError: It cannot be made, or does not work.
             ConfigError: The recipe does not fit the model.
+        """
+
+    @abstractmethod
+    def judge(self, graph: TargetGraph, request: BuildRequest, progress: Progress) -> Judgement:
+        """Compare a graph that ``build`` made with the original.
+
+        Args:
+            graph: The graph.
+            request: What it was made of.
+            progress: Progress of the export.
+
+        Raises:
+            ExportError: It does not work, or is another than that whose weights it has.
         """
 
     def finish(self, folder: Path, *, kept: bool) -> bool:

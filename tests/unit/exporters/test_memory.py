@@ -29,6 +29,15 @@ def test_expected_memory_counts_weights_that_are_converted() -> None:
     assert expected_memory(LARGE, 4, Recipe()) > 8 * BILLION * 4
 
 
+def test_expected_memory_counts_what_is_measured_where_layers_differ() -> None:
+    wide = ModelSize(
+        parameters=BILLION, vocabulary=0, block=0, stacked=0, words=10**5, outputs=10**6
+    )
+    mixed, plain = (expected_memory(wide, 0, recipe) for recipe in (Recipe(share=0.5), Recipe()))
+    assert mixed - plain > 256 * 2 * 10**6
+    assert expected_memory(wide, 0, Recipe(share=0.5), item=4) > mixed
+
+
 def test_expected_memory_counts_the_block_that_is_calibrated() -> None:
     wide = ModelSize(parameters=BILLION, vocabulary=0, block=BILLION, stacked=0)
     calibrated, rounded = (

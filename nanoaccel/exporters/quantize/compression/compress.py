@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,7 @@ def compress(
     if recipe.weights in _UNREAD:
         steps.reverse()
     try:
-        with reporting(tell, _float_bytes(model)), block_by_block(tell):
+        with reporting(tell, _float_bytes(model)), block_by_block(tell), _matched_once():
             for step in steps:
                 model = step(model, recipe, layers, storage, calibration)
     except _errors() as error:
@@ -94,6 +95,26 @@ def compress(
             f"NNCF cannot make the model {recipe.describe()}: {line}", "Choose another recipe"
         ) from error
     return model
+
+
+@contextmanager
+def _matched_once() -> Iterator[None]:
+    """Let NNCF look once for the operations that it leaves as they are, and not in each step."""
+    from nncf.quantization.algorithms.weight_compression import algorithm as module
+
+    match, known = module.get_node_names_matching_graph_pattern, None
+
+    def match_once(graph: Any, pattern: Any) -> list[str]:
+        nonlocal known
+        if known is None:
+            known = list(match(graph, pattern))
+        return known
+
+    module.get_node_names_matching_graph_pattern = match_once
+    try:
+        yield
+    finally:
+        module.get_node_names_matching_graph_pattern = match
 
 
 def _float_bytes(model: ov.Model) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 Allocate: TypeAlias = Callable[["ov.Type", Sequence[int]], "ov.Tensor"]
 
 _NUMBERS = 1 << 24  # of a matrix that are compressed at once
+_FIELDS = ("tensor", "scale", "zero_point")  # of what NNCF makes of a matrix
 _ALIGNED = 8  # rows, so that no part of packed codes begins inside a byte
 # Modes whose scales stand for more than a row.
 _WHOLE = ("NVFP4", "CB4", "CODEBOOK", "ADAPTIVE_CODEBOOK")
@@ -22,25 +24,69 @@ _WHOLE = ("NVFP4", "CB4", "CODEBOOK", "ADAPTIVE_CODEBOOK")
 def by_rows(compress: Callable[..., Any], allocate: Allocate) -> Callable[..., Any]:
     """NNCF's ``compress_weight``, for which a matrix with the vocabulary's rows is not too large.
 
+    It compiles a graph for each kind of matrix, and NNCF one for each matrix: what such a graph
+    gives lies in its own memory, where the next one would be written, so it is copied.
+
     Args:
         compress: NNCF's function.
         allocate: Gives a tensor of a type and a shape, for the codes of all rows.
     """
 
     def compress_weight(weight: Any, axes: Any, config: Any, precomputed: Any = None) -> Any:
-        count = _rows_at_once(weight, axes, config)
+        count, rows = _rows_at_once(weight, axes, config), weight.shape[0]
         if count is None or precomputed is not None:
-            return compress(weight, axes, config, precomputed)
-        rows = weight.shape[0]
-        parts = [
-            compress(_slice(weight, begin, min(begin + count, rows)), axes, config, None)
-            for begin in range(0, rows, count)
-        ]
-        fields = ("tensor", "scale", "zero_point")
-        joined = {name: _join([getattr(one, name) for one in parts], allocate) for name in fields}
+            with _compiled_once():
+                return _copy(compress(weight, axes, config, precomputed), allocate)
+        parts = []
+        for begin in range(0, rows, count):
+            some = _slice(weight, begin, min(begin + count, rows))
+            with _compiled_once():
+                parts.append(_copy(compress(some, axes, config, None), _in_memory))
+        joined = {name: _join([getattr(one, name) for one in parts], allocate) for name in _FIELDS}
         return type(parts[0])(**joined)
 
     return compress_weight
+
+
+@contextmanager
+def _compiled_once() -> Iterator[None]:
+    """Let NNCF use a compiled graph for all matrices of one kind inside the block."""
+    from nncf.openvino.optimized_functions.models import OV_MODEL_CACHE
+
+    kept = OV_MODEL_CACHE.enabled()
+    OV_MODEL_CACHE.enable()
+    try:
+        yield
+    finally:
+        if not kept:
+            OV_MODEL_CACHE.disable()
+
+
+def _copy(compressed: Any, allocate: Allocate) -> Any:
+    """A compressed weight of NNCF with tensors of its own."""
+    from nncf.tensor import Tensor
+
+    for name in _FIELDS:
+        tensor = getattr(compressed, name)
+        if tensor is not None:
+            setattr(compressed, name, Tensor(_copy_of(tensor.data, allocate)))
+    return compressed
+
+
+def _copy_of(data: Any, allocate: Allocate) -> Any:
+    import openvino as ov
+
+    if not isinstance(data, ov.Tensor):
+        return data.copy()
+    copy = allocate(data.get_element_type(), list(data.shape))
+    copy.data.ravel().view(np.uint8)[:] = data.data.ravel().view(np.uint8)
+    return copy
+
+
+def _in_memory(kind: ov.Type, shape: Sequence[int]) -> ov.Tensor:
+    import openvino as ov
+
+    return ov.Tensor(kind, ov.Shape(list(shape)))
 
 
 def _rows_at_once(weight: Any, axes: Any, config: Any) -> int | None:

@@ -14,7 +14,18 @@ if TYPE_CHECKING:
 
     from nanoaccel.exporters.targets.openvino.segments import Arrays
 
-_OPTIONS = {"INFERENCE_PRECISION_HINT": "f32"}  # as NNCF runs it
+
+def _options() -> dict[str, str]:
+    """Options of the CPU plugin: bf16 where the CPU multiplies it, several times as fast as f32.
+
+    What is measured are means over many tokens and samples of activations, which weights are then
+    rounded by; that they have 8 bits is of no weight.
+    """
+    import torch
+
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.10
+    fast = known.get("avx512_bf16", False)
+    return {"INFERENCE_PRECISION_HINT": "bf16" if fast else "f32"}
 
 
 @contextmanager
@@ -71,7 +82,7 @@ def _collect(aggregator: Any, model: ov.Model, graph: Any, tell: Tell) -> None:
 
     count = aggregator._get_iterations_number()
     samples = list(islice(aggregator.dataset.get_inference_data(), count))
-    SegmentedGraph(measured, _OPTIONS).run(
+    SegmentedGraph(measured, _options()).run(
         samples, take, lambda done: tell(done, "statistics collection")
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from nanoaccel.bundle import exact_graph
 from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.bundle.long_factors import METADATA, LongFactors
 from nanoaccel.errors import ExportError
+from nanoaccel.exporters.progress import silence
 
 _FATAL_ONLY = 4  # errors come as exceptions, and would be told twice, in colors
 
@@ -58,6 +59,26 @@ class OnnxRunner:
         (logits,) = self.run([token_ids], [contract.LOGITS])
         found: NDArray[np.float32] = logits[0]
         return found
+
+    def run_over(
+        self,
+        windows: Sequence[NDArray[np.int64]],
+        take: Callable[[int, NDArray[np.float32]], None],
+        tell: Callable[[float], object] = silence,
+    ) -> None:
+        """Run over texts.
+
+        Args:
+            windows: i64[T] each.
+            take: Called with the number of each window and its logits f32[T, V], in order.
+            tell: Called with the share that is done.
+
+        Raises:
+            ExportError: It does not run, or gives logits that are not numbers.
+        """
+        for index, window in enumerate(windows):
+            take(index, self.logits(window))
+            tell((index + 1) / len(windows))
 
     def run(
         self, sequences: Sequence[NDArray[np.int64]], outputs: Sequence[str]

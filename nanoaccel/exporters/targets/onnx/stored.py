@@ -33,8 +33,8 @@ class StoredWeight:
 
     Args:
         key: Names the numbers: two matrices of one key and shape share them.
-        values: u8 [out, in * bits / 8], of 4-bit codes the earlier one in the lower half; or
-            floats [out, in].
+        raw: u8 [out, in * bits / 8], of 4-bit codes the earlier one in the lower half; or floats
+            [out, in]. It may lie in a mapped file.
         columns: in.
         bits: Bits of a code; 0 for floats.
         scales: f16 or f32 [out, groups]; None for floats.
@@ -42,10 +42,11 @@ class StoredWeight:
         permutation: i64 [in], what moves the input's last axis; None leaves it.
         input_scale: f32 [in], what the input is multiplied with (AWQ's); None leaves it.
         nf4: Whether codes stand for the numbers of NF4, which scales multiply.
+        sign: Bits by which the bytes of ``raw`` differ from codes.
     """
 
     key: str
-    values: Array
+    raw: Array
     columns: int
     bits: int
     scales: Array | None = None
@@ -53,11 +54,17 @@ class StoredWeight:
     permutation: NDArray[np.int64] | None = None
     input_scale: NDArray[np.float32] | None = None
     nf4: bool = False
+    sign: int = 0
+
+    @property
+    def values(self) -> Array:
+        """The codes, or floats: a copy where they are not stored so."""
+        return self.raw ^ np.uint8(self.sign) if self.sign else self.raw
 
     @property
     def rows(self) -> int:
         """Outputs."""
-        return len(self.values)
+        return len(self.raw)
 
     @property
     def groups(self) -> int:
@@ -71,7 +78,7 @@ class StoredWeight:
         return replace(
             self,
             key=f"{self.key}[{begin}:{end}]",
-            values=self.values[begin:end],
+            raw=self.raw[begin:end],
             scales=None if self.scales is None else self.scales[begin:end],
             zero_points=None if self.zero_points is None else self.zero_points[begin:end],
         )
@@ -81,7 +88,7 @@ class StoredWeight:
         return replace(
             self,
             key=f"{self.key}[rows]",
-            values=self.values[rows],
+            raw=self.raw[rows],
             scales=None if self.scales is None else self.scales[rows],
             zero_points=None if self.zero_points is None else self.zero_points[rows],
         )
@@ -91,13 +98,14 @@ class StoredWeight:
         return (
             self.columns,
             self.bits,
-            str(self.values.dtype),
+            str(self.raw.dtype),
             self.groups,
             None if self.scales is None else str(self.scales.dtype),
             self.zero_points is None,
             self.nf4,
             None if self.permutation is None else self.permutation.tobytes(),
             None if self.input_scale is None else self.input_scale.tobytes(),
+            self.sign,
         )
 
     def dequantize(self) -> NDArray[np.float32]:
@@ -133,7 +141,7 @@ def beside(left: StoredWeight, right: StoredWeight) -> StoredWeight | None:
     return replace(
         left,
         key=f"{left.key}|{right.key}",
-        values=np.concatenate([left.values, right.values], axis=1),
+        raw=np.concatenate([left.raw, right.raw], axis=1),
         columns=left.columns + right.columns,
         scales=np.concatenate(scales, axis=1) if scales else None,
         zero_points=np.concatenate(zeros, axis=1) if zeros else None,
@@ -151,7 +159,7 @@ def join(weights: Sequence[StoredWeight]) -> StoredWeight:
     return replace(
         first,
         key="+".join(weight.key for weight in weights),
-        values=np.concatenate([weight.values for weight in weights]),
+        raw=np.concatenate([weight.raw for weight in weights]),
         scales=np.concatenate(scales) if scales else None,
         zero_points=np.concatenate(zeros) if zeros else None,
     )

@@ -7,12 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from nanoaccel.exporters.quiet import quiet
-from nanoaccel.exporters.targets.base import BuildRequest, GraphTarget, LoadedOriginal, TargetGraph
+from nanoaccel.exporters.targets.base import (
+    BuildRequest,
+    GraphTarget,
+    LoadedOriginal,
+    TargetGraph,
+)
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from nanoaccel.exporters.progress import Progress
     from nanoaccel.exporters.quantize.recipe import Recipe
     from nanoaccel.exporters.reference.artifacts import ModelArtifacts
+    from nanoaccel.exporters.targets.judgement import Judgement
 
 _HEAD = "head.onnx"
 _COMPARED = 64  # tokens
@@ -56,12 +65,8 @@ class OnnxTarget(GraphTarget):
             check_graph(artifacts.captured / self.source / GRAPH, artifacts.context)
 
     def build(self, request: BuildRequest, progress: Progress) -> TargetGraph:
-        """See ``GraphTarget.build``; it is compared with the OpenVINO graph too."""
         from nanoaccel.exporters.targets.onnx.build import build_graph
-        from nanoaccel.exporters.targets.onnx.compare import check_same
-        from nanoaccel.exporters.targets.onnx.runner import OnnxRunner
         from nanoaccel.exporters.targets.onnx.save import DATA
-        from nanoaccel.exporters.targets.openvino.runner import GraphRunner
 
         artifacts, source = request.artifacts, request.source
         assert source is not None, "its weights are those of another graph"
@@ -69,19 +74,30 @@ class OnnxTarget(GraphTarget):
         with progress.stage("write the ONNX graph") as tell, quiet():
             path = build_graph(source.path, own, artifacts.context, tell)
             shutil.copyfile(source.path.with_name("config.json"), own / "config.json")
-        with progress.stage("compare the ONNX graph") as tell, quiet():
-            runner = OnnxRunner(path)
-            check_same(runner, GraphRunner(source.path), artifacts.reference.windows[0][:_COMPARED])
-            fidelity = artifacts.reference.judge(runner.logits, tell=tell)
-            answers = artifacts.probes.ask(runner.logits)
         return TargetGraph(
             target=self.name,
             path=path,
             bytes=(own / DATA).stat().st_size,
-            fidelity=fidelity,
-            answers=answers,
             compression=source.compression,
         )
+
+    def judge(self, graph: TargetGraph, request: BuildRequest, progress: Progress) -> Judgement:
+        """See ``GraphTarget.judge``; it is compared with the OpenVINO graph too."""
+        from nanoaccel.exporters.targets.judgement import judge_over
+        from nanoaccel.exporters.targets.onnx.compare import check_same
+        from nanoaccel.exporters.targets.onnx.runner import OnnxRunner
+        from nanoaccel.exporters.targets.openvino.runner import run_over
+
+        artifacts, source = request.artifacts, request.source
+        assert source is not None, "its weights are those of another graph"
+        with progress.stage("compare the ONNX graph") as tell, quiet():
+            expected: list[NDArray[np.float32]] = []
+            tokens = artifacts.reference.windows[0][:_COMPARED]
+            texts = [tokens[: _COMPARED // 2], tokens]
+            run_over(source.path, texts, lambda _, logits: expected.append(logits))
+            runner = OnnxRunner(graph.path)
+            check_same(runner, texts, expected)
+            return judge_over(runner.run_over, graph.bytes, artifacts, tell)
 
     def convert_head(self, graph: Path, folder: Path, positions: int) -> Path:
         from nanoaccel.exporters.targets.onnx.head import convert_head

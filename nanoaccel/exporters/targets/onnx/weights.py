@@ -147,8 +147,16 @@ def read_matrix(value: ov.Output, name: str, keys: dict[str, str]) -> StoredWeig
     codes = read_codes(value, name)
     scales = codes.scales.reshape(rows, -1)
     zeros = None if codes.zeros is None else codes.zeros.reshape(rows, -1)
-    octets = codes.octets.reshape(rows, -1)
-    return StoredWeight(key, octets, columns, codes.bits, scales, zeros, nf4=codes.nf4)
+    return StoredWeight(
+        key,
+        codes.raw.reshape(rows, -1),
+        columns,
+        codes.bits,
+        scales,
+        zeros,
+        nf4=codes.nf4,
+        sign=codes.sign,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +165,24 @@ class Codes:
 
     Args:
         bits: Bits of a code.
-        octets: u8, in the order of the numbers; of 4-bit codes the earlier one in the lower half.
+        raw: u8, in the order of the numbers; of 4-bit codes the earlier one in the lower half.
         scales: f16 or f32.
         zeros: u8 of the shape of the scales, one a byte; None is the middle of the range.
         nf4: Whether codes of 4 bits stand for the numbers of NF4, and not for themselves.
+        sign: Bits by which the bytes differ from codes.
     """
 
     bits: int
-    octets: NDArray[np.uint8]
+    raw: NDArray[np.uint8]
     scales: Array
     zeros: NDArray[np.uint8] | None
     nf4: bool
+    sign: int = 0
+
+    @property
+    def octets(self) -> NDArray[np.uint8]:
+        """The codes: a copy where they are not stored so."""
+        return self.raw ^ np.uint8(self.sign) if self.sign else self.raw
 
 
 def read_codes(value: ov.Output, name: str) -> Codes:
@@ -189,13 +204,11 @@ def read_codes(value: ov.Output, name: str) -> Codes:
             f"{name} is stored as {kind}, which the ONNX export cannot take over",
             "Choose other weights, or --runtime openvino",
         )
-    octets: NDArray[np.uint8] = leaf.data.view(np.uint8)
-    if kind in _SIGNS:
-        octets = octets ^ np.uint8(_SIGNS[kind])
+    raw: NDArray[np.uint8] = leaf.data.view(np.uint8)
     scales = stored_floats(scaled.input_value(1))
     shift = _below(scaled.input_value(0), "Subtract")
     zeros = None if shift is None else _zero_points(shift.input_value(1), scales.shape)
-    return Codes(_BITS[kind], octets, scales, zeros, nf4=kind == _NF4)
+    return Codes(_BITS[kind], raw, scales, zeros, nf4=kind == _NF4, sign=_SIGNS.get(kind, 0))
 
 
 def _below(value: ov.Output, type_name: str) -> ov.Node | None:

@@ -137,7 +137,7 @@ class Writer:
             )
         if weight.scales is None:
             table = self._keep(
-                weight.key, "rows", lambda: weight.values, weight.values.dtype, weight.values.shape
+                weight.key, "rows", lambda: weight.values, weight.raw.dtype, weight.raw.shape
             )
             rows = self.add("Gather", [table, ids], f"{name}/Gather", axis=0)
             return rows if rows_are_f32(weight) else self._cast(rows, f"{name}/Cast")
@@ -208,7 +208,7 @@ class Writer:
             _key(parts),
             "columns",
             lambda: np.ascontiguousarray(np.concatenate([p.values for p in parts]).T),
-            first.values.dtype,
+            first.raw.dtype,
             (first.columns, rows),
         )
         return self._widened(stored, first, name)
@@ -297,7 +297,7 @@ class Writer:
 
 def rows_are_f32(weight: StoredWeight) -> bool:
     """Whether a float matrix needs no conversion."""
-    return weight.values.dtype == np.float32
+    return weight.raw.dtype == np.float32
 
 
 def _key(parts: Sequence[StoredWeight]) -> str:
@@ -306,4 +306,4 @@ def _key(parts: Sequence[StoredWeight]) -> str:
 
 def _without_values(weight: StoredWeight) -> StoredWeight:
     """Scales and zero points alone, to join those now and the codes when they are written."""
-    return replace(weight, values=weight.values[:, :0])
+    return replace(weight, raw=weight.raw[:, :0])

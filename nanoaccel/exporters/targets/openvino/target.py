@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from nanoaccel.exporters.progress import Progress
     from nanoaccel.exporters.quantize.search import Found
-    from nanoaccel.exporters.quantize.trial_builder import TrialBuilder
+    from nanoaccel.exporters.quantize.trial_builder import Trial, TrialBuilder
     from nanoaccel.exporters.reference.artifacts import ModelArtifacts
+    from nanoaccel.exporters.targets.judgement import Judgement
     from nanoaccel.exporters.targets.options import ExportOptions
 
 _GENERATION_CONFIG = "generation_config.json"
@@ -54,7 +55,7 @@ class OpenVINOTarget(GraphTarget):
             trace(original.model, folder)
 
     def build(self, request: BuildRequest, progress: Progress) -> TargetGraph:
-        """See ``GraphTarget.build``; each graph that is tried is compared with the original."""
+        """See ``GraphTarget.build``; where several are tried, each is judged."""
         from nanoaccel.exporters.quantize.limits import smallest_within
         from nanoaccel.exporters.quantize.trial_builder import TrialBuilder
 
@@ -62,32 +63,36 @@ class OpenVINOTarget(GraphTarget):
         builder = TrialBuilder(artifacts, artifacts.captured / self.name, progress)
         trials, recipe = folder / "trials", options.settled
         found: Found | None = None
+        trial: Trial | None = None
         if options.search_seconds is not None:
             left = options.search_seconds - sum(progress.seconds.values())
             found = _search(builder, artifacts, options, trials, left)
             trial = found.trial or builder.make(found.recipe, trials / "best")
         elif recipe.limited:
             trial = smallest_within(builder.make, recipe, builder.budget, trials)[-1]
-        else:
-            trial = builder.make(recipe, trials / "only")
-        trial.graph.path.parent.rename(folder / self.name)
+        graph = builder.build(recipe, trials / "only") if trial is None else trial.graph
+        graph.path.parent.rename(folder / self.name)
         shutil.rmtree(trials)
         return TargetGraph(
             target=self.name,
             path=folder / self.graph,
-            bytes=trial.graph.bytes,
-            fidelity=trial.fidelity,
-            answers=trial.answers,
+            bytes=graph.bytes,
             compression=Compression(
-                recipe=trial.recipe,
-                weights=trial.graph.weights,
-                storage=trial.graph.storage,
-                fused_projections=trial.graph.fused_projections,
-                kept=trial.graph.kept,
+                recipe=recipe if trial is None else trial.recipe,
+                weights=graph.weights,
+                storage=graph.storage,
+                fused_projections=graph.fused_projections,
+                kept=graph.kept,
                 tried=() if found is None else found.tried,
                 left_out=() if found is None else found.left_out,
             ),
+            judgement=None if trial is None else trial.judgement,
         )
+
+    def judge(self, graph: TargetGraph, request: BuildRequest, progress: Progress) -> Judgement:
+        from nanoaccel.exporters.quantize.trial_builder import judge
+
+        return judge(graph.path, request.artifacts, progress)
 
     def finish(self, folder: Path, *, kept: bool) -> bool:
         """See ``GraphTarget.finish``; how the original generates is kept for all targets."""

@@ -9,6 +9,7 @@ import openvino as ov
 import torch
 from openvino import opset13 as ops
 from openvino._offline_transformations import apply_make_stateful_transformation
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
 from nanoaccel.bundle.attention import WINDOWS
 from nanoaccel.bundle.long_factors import RUNTIME_INFO
@@ -46,7 +47,7 @@ def stateful_graph(model: PreTrainedModel, context: int) -> ov.Model:
         windows = windows_of(attentions.masks, context)
         told = told_by_positions(model, context)
         with told as factors, flat_forward(model, cached, attentions):
-            graph = ov.convert_model(model, example_input=_example(cached), extension=[*RULES])
+            graph = ov.convert_model(_traced(model, cached), extension=[*RULES])
     _name(graph, cached)
     _reorder(graph, cached)
     pairs = {one.name: _present(one.name) for one in cached.tensors}
@@ -58,6 +59,12 @@ def stateful_graph(model: PreTrainedModel, context: int) -> ov.Model:
         graph.set_rt_info(str(factors), RUNTIME_INFO)
     graph.validate_nodes_and_infer_types()
     return graph
+
+
+def _traced(model: PreTrainedModel, cached: CachedTensors) -> TorchScriptPythonDecoder:
+    """The traced model; to check it by tracing it again would find nothing that is not known."""
+    once = {"check_trace": False}
+    return TorchScriptPythonDecoder(model, example_input=_example(cached), trace_kwargs=once)
 
 
 def _example(cached: CachedTensors) -> tuple[object, ...]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nanoaccel.exporters.targets.onnx.packed_writer import PackedWriter
 
 _AWQ = "awq_mul"
+_TURN = [0, 2, 1]  # of an input that has its numbers before its tokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +84,8 @@ class ProductGroup:
             x: Their input.
         """
         name = joined_path([product.module for product in self.products])
+        if self.products[0].node.attributes["transpose_a"]:
+            x = out.writer.add("Transpose", [x], f"{name}/turned", perm=_TURN)
         weights = [product.weight for product in self.products]
         whole = out.writer.product(x, weights, out.unique(name))
         biases = [product.bias for product in self.products if product.bias is not None]
@@ -116,8 +119,9 @@ def find_products(
             if is_stored(node.inputs[0]) and not node.constant and _first_axis(node):
                 _add_embedding(node, plan, keys)
         elif is_stored(node.inputs[1]) and not node.constant:
+            turned = bool(node.attributes["transpose_a"])
             for one in _products(node, plan, keys, constants):
-                form = (*one.weight.form(), one.bias is None)
+                form = (*one.weight.form(), one.bias is None, turned)
                 groups.setdefault((one.source, form), ProductGroup([])).products.append(one)
     for group in groups.values():
         _put_gates_first(group)

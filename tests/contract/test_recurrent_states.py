@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("openvino")
+pytest.importorskip("onnx_ir")
 
 from support import hybrids, tiny_models
 from support.drafters import Always
@@ -21,6 +22,7 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
 from nanoaccel.evaluation.logits import BundleLogits, Passage
 from nanoaccel.runtime.engine import assembly
+from nanoaccel.runtime.native import find_operators
 
 pytestmark = pytest.mark.export
 WAYS = {
@@ -28,6 +30,7 @@ WAYS = {
     "sampled": SamplingParams(max_tokens=40, ignore_eos=True, temperature=0.9, top_p=0.9, seed=3),
 }
 BLOCK_TOKENS = 32
+RUNTIMES = ("openvino", "onnx") if find_operators().library is not None else ("openvino",)
 
 Texts = list[tuple[int, ...]]
 
@@ -37,6 +40,7 @@ class Case:
     """A model, and what it writes behind each prompt alone: by way."""
 
     kind: str
+    runtime: str
     folder: Path
     alone: dict[str, Texts]
 
@@ -44,15 +48,20 @@ class Case:
         return LLM(self.folder, precision="f32", **options)
 
 
-@pytest.fixture(scope="module", params=sorted(hybrids.CONFIGS))
+@pytest.fixture(
+    scope="module",
+    params=[(kind, runtime) for kind in sorted(hybrids.CONFIGS) for runtime in RUNTIMES],
+    ids="-".join,
+)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
-    folder = hybrids.write_bundle(tmp_path_factory.mktemp("hybrid"), request.param)
+    kind, runtime = request.param
+    folder = hybrids.write_bundle(tmp_path_factory.mktemp("hybrid"), kind, runtime)
     with LLM(folder, precision="f32", prefix_cache=False, speculation="off") as llm:
         alone = {
             name: [llm.generate(prompt, way).token_ids for prompt in PROMPTS]
             for name, way in WAYS.items()
         }
-    return Case(request.param, folder, alone)
+    return Case(kind, runtime, folder, alone)
 
 
 def _prompts() -> list[list[int]]:
@@ -84,7 +93,7 @@ def test_logits_are_torchs_in_any_chunks(case: Case) -> None:
     model = hybrids.make_model(case.kind)
     draw = np.random.default_rng(0)
     texts = [draw.integers(3, tiny_models.VOCAB_SIZE, count) for count in (700, 45, 1)]
-    with BundleLogits(Bundle.open(case.folder), length=700, backend="openvino") as bundle:
+    with BundleLogits(Bundle.open(case.folder), length=700, backend=case.runtime) as bundle:
         found = [np.empty((len(text), tiny_models.VOCAB_SIZE), np.float32) for text in texts]
         for rows in bundle.read([Passage(text) for text in texts]):
             found[rows.passage][rows.begin : rows.begin + len(rows.logits)] = rows.logits

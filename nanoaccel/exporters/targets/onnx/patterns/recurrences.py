@@ -7,13 +7,14 @@ Loop over decays, what is written, what is read the scan of Mamba-2    -> Linear
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from nanoaccel.exporters.targets.onnx.patterns.gates import Gate, find_gate
 from nanoaccel.exporters.targets.onnx.patterns.heads import (
+    before_reshapes,
     heads_of,
     is_turn,
     result_heads,
@@ -96,7 +97,10 @@ def _pattern(
     node: Node, keys: Sequence[_Keys], value: Value, gate: Gate, betas: Value | None
 ) -> Pattern:
     parts = [heads_of(one.value) for one in keys] + [heads_of(value)]
-    place, result, form = result_heads(node.outputs[0])
+    result = node.outputs[0]
+    place, form = node, replace(parts[2], source=result, form="tokens")
+    if betas is not None:  # its heads stand before its tokens
+        place, result, form = result_heads(result)
     queries, keyed, values = parts
     if queries.heads != keyed.heads or values.heads % keyed.heads or queries.size != keyed.size:
         raise _strange(node)
@@ -120,10 +124,7 @@ def _turned_gates(value: Value) -> Value:
     node = value.node
     if node.kind != "Transpose":
         raise _strange(node)
-    value = node.inputs[0]
-    while value.node.kind == "Reshape" and value.node.inputs[0].shape == value.shape:
-        value = value.node.inputs[0]
-    return value
+    return before_reshapes(node.inputs[0])
 
 
 def _keys(value: Value, constants: Constants) -> _Keys:
@@ -133,7 +134,7 @@ def _keys(value: Value, constants: Constants) -> _Keys:
         value, scale = factor
     if is_turn(value.node):
         value = value.node.inputs[0]
-    value = _repeated(value, constants)
+    value = before_reshapes(_repeated(value, constants))
     epsilon, unit = None, _of_unit_length(value, constants)
     if unit is not None:
         value, epsilon = unit
@@ -142,10 +143,7 @@ def _keys(value: Value, constants: Constants) -> _Keys:
 
 def _repeated(value: Value, constants: Constants) -> Value:
     """Heads [1, T, groups, K] before each is repeated for the heads of its group."""
-    inner = value
-    while inner.node.kind == "Reshape" and inner.node.inputs[0].shape == inner.shape:
-        inner = inner.node.inputs[0]
-    node = inner.node
+    node = before_reshapes(value).node
     if node.kind != "Gather" or constants.integers(node.inputs[2]) != [2]:
         return value
     source, places = node.inputs[0], constants.integers(node.inputs[1])

@@ -83,6 +83,9 @@ MORE = {
     "olmoe": "shares that do not sum to one",
     "deepseek_v3": "keys and values from latent states",
     "phi3 (longrope)": "factors that depend on the length",
+    "falcon_h1": "attention and a scan side by side",
+    "lfm2_moe": "convolutions, and experts",
+    "qwen3_next": "gated delta rules",
 }
 
 

@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 
 from nanoaccel.exporters.targets.onnx.patterns.plan import Pattern
 from nanoaccel.exporters.targets.onnx.patterns.states import reads_state, turns
+from nanoaccel.exporters.targets.onnx.patterns.turned import TURN, turned
 from nanoaccel.exporters.targets.onnx.source.constants import Constants
 from nanoaccel.exporters.targets.onnx.source.graph import Node, SourceGraph, Tokens, Value
 from nanoaccel.exporters.targets.onnx.source.trial import unsupported
 
 if TYPE_CHECKING:
     from nanoaccel.exporters.targets.onnx.packed_writer import PackedWriter
-
-_TURN = [0, 2, 1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +75,8 @@ def _read(node: Node, constants: Constants) -> _Convolution:
     if value.shape != tokens:
         raise _strange(node)
     turn = value.only_user()
-    source_turned, result_turned = not turns(x.node, _TURN, constants), True
-    if turn is not None and turns(turn, _TURN, constants):
+    source_turned, result_turned = not turns(x.node, TURN, constants), True
+    if turn is not None and turns(turn, TURN, constants):
         value, result_turned = turn.out, False
     return _Convolution(
         source=x if source_turned else x.node.inputs[0],
@@ -117,7 +116,7 @@ def _write(
     name = out.name_of(place)
     (x,) = values
     if found.turned[0]:
-        x = out.writer.add("Transpose", [x], f"{name}/turned", perm=_TURN)
+        x = turned(x, out, name)
     taps, channels = found.weight.shape
     bias = None if found.bias is None else out.numbers(found.bias)
     made = out.with_state(
@@ -128,7 +127,7 @@ def _write(
         silu=int(found.silu),
     )
     if found.turned[1]:
-        made = out.writer.add("Transpose", [made], f"{name}/back", perm=_TURN)
+        made = out.writer.add("Transpose", [made], f"{name}/back", perm=TURN)
     return [made]
 
 

@@ -15,6 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from nanoaccel.exporters.targets.onnx.patterns.plan import Pattern, Plan
+from nanoaccel.exporters.targets.onnx.patterns.turned import turned
 from nanoaccel.exporters.targets.onnx.source.constants import Constants
 from nanoaccel.exporters.targets.onnx.source.graph import Node, SourceGraph, Value
 from nanoaccel.exporters.targets.onnx.source.names import joined_path, path_of
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from nanoaccel.exporters.targets.onnx.packed_writer import PackedWriter
 
 _AWQ = "awq_mul"
-_TURN = [0, 2, 1]  # of an input that has its numbers before its tokens
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +85,7 @@ class ProductGroup:
         """
         name = joined_path([product.module for product in self.products])
         if self.products[0].node.attributes["transpose_a"]:
-            x = out.writer.add("Transpose", [x], f"{name}/turned", perm=_TURN)
+            x = turned(x, out, name)
         weights = [product.weight for product in self.products]
         whole = out.writer.product(x, weights, out.unique(name))
         biases = [product.bias for product in self.products if product.bias is not None]

@@ -48,6 +48,7 @@ class PackedWriter:
         self._names: set[str] = set()
         self._tokens: ir.Value | None = None
         self._state_numbers = 0
+        self._distances: ir.Value | None = None
 
     def input(self, name: str) -> ir.Value:
         """An input of the contract."""
@@ -139,6 +140,24 @@ class PackedWriter:
             name = f"rotary/{len(self._tables)}"
             self._tables[rotation.key] = rotary_tables(self.writer, rotation, self._context, name)
         return self._tables[rotation.key]
+
+    def distances(self) -> ir.Value:
+        """From each query to each key, as ALiBi has them: the index of one minus the other's."""
+        if self._distances is None:
+            add, name = self.writer.add, "/alibi"
+            floats = int(ir.DataType.FLOAT)
+            ends = [
+                self.numbers(np.array(0, np.int32)),
+                self.input(contract.TOTAL_LENGTH),
+                self.numbers(np.array(1, np.int32)),
+            ]
+            keys = add("Cast", [add("Range", ends, f"{name}/Range")], f"{name}/keys", to=floats)
+            rows = [self.input(contract.ROW_POSITIONS), self.integers([1, 3])]
+            queries = add("Cast", [rows[0]], f"{name}/queries", to=floats)
+            queries = add("Unsqueeze", [queries, rows[1]], f"{name}/Unsqueeze")
+            self._distances = add("Sub", [keys, queries], f"{name}/Sub")
+            self._distances.name = contract.ALIBI_DISTANCES
+        return self._distances
 
     def split_source(self, parts: Sequence[ir.Value]) -> ir.Value | None:
         """What is split into these parts and nothing else; None where they come otherwise."""

@@ -156,6 +156,7 @@ def _pattern(found: _Found, cached: _Cached, masks: Masks, rotations: Rotations)
     sources = [found.queries, keys] if turned is None else [one.source for one in turned]
     parts = [heads_of(value) for value in (*sources, values)]
     make, result, places = result_heads(found.result)
+    mask = masks.read(found.mask)
     node = AttentionNode(
         layer=cached.layer,
         parts=tuple(parts),
@@ -163,7 +164,8 @@ def _pattern(found: _Found, cached: _Cached, masks: Masks, rotations: Rotations)
         result=places,
         scale=found.scale,
         softcap=found.softcap,
-        window=masks.window(found.mask),
+        window=mask.window,
+        slopes=mask.slopes,
         sinks=found.sinks,
         rotation=None if turned is None else turned[0].rotation,
         interleaved=turned is not None and turned[0].interleaved,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _EVERYTHING = -1  # a window
 _INPUTS = 17  # of GroupQueryAttention
-_COSINES, _SINES, _POSITIONS, _SINKS, _QUERY_SEQLENS = 7, 8, 9, 11, 16
+_COSINES, _SINES, _POSITIONS, _BIAS, _SINKS, _QUERY_SEQLENS = 7, 8, 9, 10, 11, 16
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -35,6 +35,7 @@ class AttentionNode:
         scale: Factor of scores.
         softcap: What scores stay within; 0 without.
         window: Tokens that a token attends to; None is all.
+        slopes: What scores lose f32 [heads] for each token between (ALiBi); None without.
         sinks: Scores f32 [heads] of a token without a value; None without.
         rotation: How queries and keys are rotated; None when they are not, or were before.
         interleaved: Whether pair by pair.
@@ -48,6 +49,7 @@ class AttentionNode:
     scale: float
     softcap: float
     window: int | None
+    slopes: NDArray[np.float32] | None
     sinks: NDArray[np.float32] | None
     rotation: Rotation | None
     interleaved: bool
@@ -108,6 +110,9 @@ def _attention(
         inputs[_COSINES], inputs[_SINES] = out.rotary(node.rotation)
         inputs[_POSITIONS] = out.input(contract.ROW_POSITIONS)
         attributes |= {"do_rotary": 1, "rotary_interleaved": int(node.interleaved)}
+    if node.slopes is not None:
+        slopes = out.numbers(node.slopes.reshape(1, -1, 1, 1))
+        inputs[_BIAS] = out.writer.add("Mul", [slopes, out.distances()], f"{name}/alibi")
     if node.sinks is not None:
         inputs[_SINKS] = out.numbers(node.sinks)
     inputs[_QUERY_SEQLENS] = out.input(contract.QUERY_SEQLENS)

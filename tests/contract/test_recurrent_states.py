@@ -19,7 +19,7 @@ from support.drafters import Always
 
 from nanoaccel import LLM, CacheEviction, SamplingParams
 from nanoaccel.bundle import Bundle
-from nanoaccel.errors import ConfigError
+from nanoaccel.errors import BundleError, ConfigError
 from nanoaccel.evaluation.logits import BundleLogits, Passage
 from nanoaccel.runtime.engine import assembly
 from nanoaccel.runtime.native import find_operators
@@ -154,6 +154,17 @@ def test_text_of_bounded_requests_does_not_depend_on_others(case: Case) -> None:
 def test_a_hybrid_is_no_draft(case: Case) -> None:
     with pytest.raises(ConfigError, match="recurrent states"):
         case.open(draft=case.folder, speculation="draft_model")
+
+
+def test_a_hybrid_needs_own_operators_on_onnx_runtime(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NANOACCEL_ISA", "none")
+    if case.runtime == "openvino":
+        case.open().close()
+        return
+    with pytest.raises(BundleError, match=r"recurrent states.*NANOACCEL_ISA=none.*OpenVINO"):
+        case.open()
 
 
 def test_text_is_the_same_after_a_restart(case: Case, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class _Row:
     def slopes(self) -> NDArray[np.float64]:
         """How much a bias rises from each token to the next, by head."""
         near = self.bias[:, self.seen]
-        slopes = (near[:, -1:] - near[:, :1]) / max(1, near.shape[1] - 1)
+        slopes: NDArray[np.float64] = (near[:, -1:] - near[:, :1]) / max(1, near.shape[1] - 1)
         line = near[:, :1] + slopes * np.arange(near.shape[1])
         if np.abs(near - line).max() > _CLOSE * max(1.0, float(np.abs(near).max())):
             raise unsupported("its attention adds a bias to scores that is not ALiBi")

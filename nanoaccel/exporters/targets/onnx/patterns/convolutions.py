@@ -4,6 +4,15 @@
 
 The graph has channels before tokens, and the operator tokens before channels; its state is the last
 inputs, one fewer than weights of a channel.
+
+CausalConvolution (domain nanoaccel), T tokens of some sequences one after the other
+  x       f32 [1, T, channels]
+  weight  f32 [taps, channels], the latest token's last
+  bias    f32 [channels], or none
+  and the states, as ``packed_graph.STATE_INPUTS``
+gives
+  y       f32 [1, T, channels]
+attributes silu (whether x * sigmoid(x) follows), state_offset (numbers of other layers in a state)
 """
 
 from __future__ import annotations

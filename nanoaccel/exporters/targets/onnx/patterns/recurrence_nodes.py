@@ -1,4 +1,18 @@
-"""Writes a recurrence: heads side by side, and LinearAttention over them."""
+"""Writes a recurrence: heads side by side, and LinearAttention over them.
+
+LinearAttention (domain nanoaccel), T tokens of some sequences one after the other
+  queries, keys  f32 [1, T, key_heads * key_size]
+  values         f32 [1, T, num_heads * value_size]
+  steps          f32 [1, T, num_heads], before their bias and softplus
+  bias, decay    f32 [num_heads]
+  betas          f32 [1, T, num_heads], of the gated delta rule; none in the scan of Mamba-2
+  and the states, as ``packed_graph.STATE_INPUTS``
+gives
+  read           f32 [1, T, num_heads * value_size]
+attributes num_heads, key_heads, key_size, value_size, scale (of queries), unit (whether keys and
+queries get length 1), epsilon (added to their squares), least and most (of steps), state_offset
+(numbers of other layers in a state)
+"""
 
 from __future__ import annotations
 

@@ -111,7 +111,8 @@ def _attention(
         inputs[_POSITIONS] = out.input(contract.ROW_POSITIONS)
         attributes |= {"do_rotary": 1, "rotary_interleaved": int(node.interleaved)}
     if node.slopes is not None:
-        slopes = out.numbers(node.slopes.reshape(1, -1, 1, 1))
+        each = np.broadcast_to(node.slopes, queries.heads)
+        slopes = out.numbers(each.reshape(1, -1, 1, 1))
         inputs[_BIAS] = out.writer.add("Mul", [slopes, out.distances()], f"{name}/alibi")
     if node.sinks is not None:
         inputs[_SINKS] = out.numbers(node.sinks)

@@ -208,6 +208,11 @@ ENGINE_CHECKS = ExtensionPoint(
     "nanoaccel.engine_checks", {"engine": "nanoaccel.evaluation.self_check:ask_engine"}
 )
 
+# Gives an ``Operators``: where the compiled operators are, or why they are not used.
+OPERATORS = ExtensionPoint(
+    "nanoaccel.operators", {"native": "nanoaccel.runtime.native:find_operators"}
+)
+
 EVICTION_POLICIES = ExtensionPoint(
     "nanoaccel.eviction_policies",
     {

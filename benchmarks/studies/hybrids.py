@@ -1,7 +1,7 @@
 """Models with recurrent states: n-gram speculation against plain, and prefixes found again.
 
-    python -m benchmarks.studies.hybrids [--kind qwen3_5_text] [--tokens 64] [--prefix 2000]
-        [--rounds 3] [--folder FOLDER]
+    python -m benchmarks.studies.hybrids [--kind qwen3_5_text] [--runtime openvino] [--tokens 64]
+        [--prefix 2000] [--rounds 3] [--folder FOLDER]
 
 A random model of about 0.13 billion weights in f16 is made and traced; with --folder it is kept
 there, and found there the next time. Its last projection is such that it goes on with a phrase
@@ -14,7 +14,9 @@ of its tokens, against one that keeps those before and behind the draft tokens a
 from __future__ import annotations
 
 import argparse
+import json
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -102,6 +104,21 @@ def make(folder: Path, kind: str) -> None:
     ).save_pretrained(folder)
 
 
+def make_onnx(folder: Path) -> Path:
+    """Write the ONNX graph of what was traced into a folder in it that opens."""
+    from nanoaccel.exporters.targets.onnx.build import build_graph
+
+    out = folder / "onnx"
+    if not out.is_dir():
+        context = _SIZES["max_position_embeddings"]
+        graph = build_graph(folder / "openvino_model.xml", out, context)
+        model = {"context_length": context, "decoder": {"filename": graph.name}}
+        (out / "genai_config.json").write_text(json.dumps({"model": model}))
+        for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+            shutil.copyfile(folder / name, out / name)
+    return out
+
+
 def repeating(count: int) -> list[list[int]]:
     """Prompts of a phrase, again and again."""
     phrases = random.Random(0).sample(range(1, _SIZES["vocab_size"] // _PHRASE), count)
@@ -151,9 +168,9 @@ def prefix_share(folder: Path, length: int, rounds: int) -> float:
     return min(found) / min(cold)
 
 
-def state_costs(folder: Path, rounds: int) -> tuple[float, float]:
+def state_costs(folder: Path, runtime: str, rounds: int) -> tuple[float, float]:
     """Milliseconds of a pass with draft tokens, and what keeping all their states adds."""
-    backend = open_backend(Bundle.open(folder), "openvino", EngineConfig())
+    backend = open_backend(Bundle.open(folder), runtime, EngineConfig())
     backend.allocate_cache(64)
     plan = even_plan([[0]], 0, _DRAFTS + 1, all_rows=True)
     plans = (with_states(plan, _DRAFTS, _DRAFTS - 1), with_states(plan, 1, 0))
@@ -175,6 +192,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
     add("--kind", choices=_KINDS, default="qwen3_5_text")
+    add("--runtime", choices=("openvino", "onnx"), default="openvino")
     add("--tokens", type=int, default=64)
     add("--prefix", type=int, default=2000)
     add("--rounds", type=int, default=3)
@@ -185,9 +203,14 @@ def main() -> None:
         if not (folder / "openvino_model.xml").is_file():
             make(folder, arguments.kind)
         size = (folder / "openvino_model.bin").stat().st_size
+        if arguments.runtime == "onnx":
+            folder = make_onnx(folder)
         with LLM(folder, prefix_cache=False) as llm:
             info = llm.backend
-            print(f"{machine()}, {info.threads} threads, {arguments.kind}, {size / 1e6:.0f} MB")
+            print(
+                f"{machine()}, {info.threads} threads, {arguments.kind}, "
+                f"{info.name}, {size / 1e6:.0f} MB"
+            )
             state, block = info.bytes_per_state / 1e6, info.bytes_per_block / 1e6
             print(f"a state {state:.2f} MB, a block {block:.3f} MB", flush=True)
             llm.generate(repeating(1)[0], SamplingParams(max_tokens=16, ignore_eos=True))
@@ -199,7 +222,7 @@ def main() -> None:
                 print(f"{name}: speculation {gain:.2f} times plain, {right:.0%} right", flush=True)
         share = prefix_share(folder, arguments.prefix, arguments.rounds)
         print(f"a prefix of {arguments.prefix} tokens found again: {share:.1%} of cold", flush=True)
-        one_pass, more = state_costs(folder, arguments.rounds)
+        one_pass, more = state_costs(folder, arguments.runtime, arguments.rounds)
     print(f"a pass of {_DRAFTS + 1} tokens: {one_pass:.1f} ms; states behind each: {more:+.2f} ms")
 
 

@@ -15,6 +15,16 @@ a padded batch. T tokens of B rows, S the most tokens of a row, R rows of logits
     features               f32 [1, T, F]  only in graphs of heads: states of the target, and its own
     past_key_values.{i}.*  f32 [B, Hkv, C, D], bound to the same memory as present.{i}.*
 
+only in graphs with recurrent states, whose operators are NanoAccel's (domain "nanoaccel"): M states
+that sequences read or write, as a ``StateTable`` says which
+
+    recurrent_states       f32 [slots, N]  the states of all layers, written to; that of slot 0 is 0
+    seq_begins             i32 [B+1]       tokens of each sequence: from seq_begins[b] on
+    state_slots            i32 [M]         likewise state_begins [B+1], state_intervals [B] and
+                                           state_offsets [B]
+
+all graphs give
+
     logits                 f32 [1, R, V]
     present.{i}.key/value  f32 [B, Hkv, C, D]
     hidden.{i}             f32 [1, T, H]  what layer i gives to the next
@@ -51,6 +61,11 @@ FEATURES = "features"
 LOGITS = "logits"
 STATES = "states"
 ALIBI_DISTANCES = "alibi_distances"
+RECURRENT_STATES = "recurrent_states"
+SEQ_BEGINS = "seq_begins"
+STATE_SLOTS, STATE_BEGINS = "state_slots", "state_begins"
+STATE_INTERVALS, STATE_OFFSETS = "state_intervals", "state_offsets"
+OWN_DOMAIN = "nanoaccel"  # of operators
 CACHE_KINDS = ("key", "value")
 
 _PAST = re.compile(r"past_key_values\.(\d+)\.(key|value)")
@@ -84,7 +99,20 @@ INPUTS: Mapping[str, InputSpec] = MappingProxyType(
         TOTAL_LENGTH: InputSpec("int32", ()),
         LOGITS_ROWS: InputSpec("int64", ("R",)),
         FEATURES: InputSpec("float32", (1, "T", "F"), required=False),
+        RECURRENT_STATES: InputSpec("float32", ("slots", "N"), required=False),
+        SEQ_BEGINS: InputSpec("int32", ("B+1",), required=False),
+        STATE_SLOTS: InputSpec("int32", ("M",), required=False),
+        STATE_BEGINS: InputSpec("int32", ("B+1",), required=False),
+        STATE_INTERVALS: InputSpec("int32", ("B",), required=False),
+        STATE_OFFSETS: InputSpec("int32", ("B",), required=False),
     }
+)
+
+
+# What operators with states read behind their other inputs, in this order.
+STATE_INPUTS = (
+    *(RECURRENT_STATES, SEQ_BEGINS),
+    *(STATE_SLOTS, STATE_BEGINS, STATE_INTERVALS, STATE_OFFSETS),
 )
 
 

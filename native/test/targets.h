@@ -9,5 +9,7 @@ void test_linear(Choices& choose);
 void test_float_linear(Choices& choose);
 void test_experts(Choices& choose);
 void test_attention(Choices& choose);
+void test_convolution(Choices& choose);
+void test_linear_attention(Choices& choose);
 
 }  // namespace nanoaccel::test

@@ -12,15 +12,17 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("openvino")
+pytest.importorskip("onnx_ir")
 
 from support import hybrids, tiny_models
 from support.drafters import Always
 
 from nanoaccel import LLM, CacheEviction, SamplingParams
 from nanoaccel.bundle import Bundle
-from nanoaccel.errors import ConfigError
+from nanoaccel.errors import BundleError, ConfigError
 from nanoaccel.evaluation.logits import BundleLogits, Passage
 from nanoaccel.runtime.engine import assembly
+from nanoaccel.runtime.native import find_operators
 
 pytestmark = pytest.mark.export
 WAYS = {
@@ -28,6 +30,7 @@ WAYS = {
     "sampled": SamplingParams(max_tokens=40, ignore_eos=True, temperature=0.9, top_p=0.9, seed=3),
 }
 BLOCK_TOKENS = 32
+RUNTIMES = ("openvino", "onnx") if find_operators().library is not None else ("openvino",)
 
 Texts = list[tuple[int, ...]]
 
@@ -37,6 +40,7 @@ class Case:
     """A model, and what it writes behind each prompt alone: by way."""
 
     kind: str
+    runtime: str
     folder: Path
     alone: dict[str, Texts]
 
@@ -44,15 +48,20 @@ class Case:
         return LLM(self.folder, precision="f32", **options)
 
 
-@pytest.fixture(scope="module", params=sorted(hybrids.CONFIGS))
+@pytest.fixture(
+    scope="module",
+    params=[(kind, runtime) for kind in sorted(hybrids.CONFIGS) for runtime in RUNTIMES],
+    ids="-".join,
+)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
-    folder = hybrids.write_bundle(tmp_path_factory.mktemp("hybrid"), request.param)
+    kind, runtime = request.param
+    folder = hybrids.write_bundle(tmp_path_factory.mktemp("hybrid"), kind, runtime)
     with LLM(folder, precision="f32", prefix_cache=False, speculation="off") as llm:
         alone = {
             name: [llm.generate(prompt, way).token_ids for prompt in PROMPTS]
             for name, way in WAYS.items()
         }
-    return Case(request.param, folder, alone)
+    return Case(kind, runtime, folder, alone)
 
 
 def _prompts() -> list[list[int]]:
@@ -84,7 +93,7 @@ def test_logits_are_torchs_in_any_chunks(case: Case) -> None:
     model = hybrids.make_model(case.kind)
     draw = np.random.default_rng(0)
     texts = [draw.integers(3, tiny_models.VOCAB_SIZE, count) for count in (700, 45, 1)]
-    with BundleLogits(Bundle.open(case.folder), length=700, backend="openvino") as bundle:
+    with BundleLogits(Bundle.open(case.folder), length=700, backend=case.runtime) as bundle:
         found = [np.empty((len(text), tiny_models.VOCAB_SIZE), np.float32) for text in texts]
         for rows in bundle.read([Passage(text) for text in texts]):
             found[rows.passage][rows.begin : rows.begin + len(rows.logits)] = rows.logits
@@ -147,6 +156,17 @@ def test_a_hybrid_is_no_draft(case: Case) -> None:
         case.open(draft=case.folder, speculation="draft_model")
 
 
+def test_a_hybrid_needs_own_operators_on_onnx_runtime(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NANOACCEL_ISA", "none")
+    if case.runtime == "openvino":
+        case.open().close()
+        return
+    with pytest.raises(BundleError, match=r"recurrent states.*NANOACCEL_ISA=none.*OpenVINO"):
+        case.open()
+
+
 def test_text_is_the_same_after_a_restart(case: Case, tmp_path: Path) -> None:
     with case.open(prompt_cache=tmp_path) as llm:
         assert write(llm) == case.alone["greedy"]
@@ -159,7 +179,8 @@ def test_text_is_the_same_when_saved_states_are_damaged(case: Case, tmp_path: Pa
     with case.open(prompt_cache=tmp_path) as llm:
         write(llm)
     for path in (tmp_path / "states").glob("*.kv"):
-        path.write_bytes(path.read_bytes()[:-1] + b"!")
+        data = path.read_bytes()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     with case.open(prompt_cache=tmp_path) as llm:
         assert write(llm) == case.alone["greedy"]
         assert llm.counters().restored_tokens == 0

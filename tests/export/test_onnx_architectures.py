@@ -83,6 +83,11 @@ MORE = {
     "olmoe": "shares that do not sum to one",
     "deepseek_v3": "keys and values from latent states",
     "phi3 (longrope)": "factors that depend on the length",
+    "bloom": "ALiBi",
+    "falcon_h1": "attention and a scan side by side",
+    "lfm2_moe": "convolutions, and experts",
+    "mpt": "ALiBi, by the end of the longest text",
+    "qwen3_next": "gated delta rules",
 }
 
 

@@ -64,6 +64,9 @@ CASES = [
     Case("gemma3_text", Recipe(weights="f16")),
     Case("phi", Recipe(weights="bf16")),  # LayerNorms, biases, GELU
     Case("olmo", Recipe(weights="int8"), ({}, {"precision": "f32"})),  # LayerNorms
+    Case("lfm2", INT4),  # convolutions with a state
+    Case("qwen3_5_text", INT4),  # gated delta rules
+    Case("granitemoehybrid", INT4),  # scans, and experts
 ]
 LOADED = [(case, options) for case in CASES for options in case.options]
 SCHEDULES = -(-int(os.environ.get("NANOACCEL_SCHEDULES", "24")) // len(LOADED))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +57,27 @@ def make_model(kind: str, seed: int = 0, **more: Any) -> Any:
     return model
 
 
-def write_bundle(folder: Path, kind: str) -> Path:
-    """The traced graph of a model and its tokenizer."""
+def write_bundle(folder: Path, kind: str, runtime: str = "openvino") -> Path:
+    """The graph of a model for a runtime, and its tokenizer."""
     from nanoaccel.exporters.quiet import quiet
     from nanoaccel.exporters.targets.openvino.trace import trace
 
     with quiet():
         trace(make_model(kind), folder)
+    write_tokenizer(folder)
+    return folder if runtime == "openvino" else onnx_folder(folder)
+
+
+def onnx_folder(traced: Path) -> Path:
+    """A folder beside a traced graph's, with its ONNX graph; it opens as a builder's does."""
+    from nanoaccel.exporters.quiet import quiet
+    from nanoaccel.exporters.targets.onnx.build import build_graph
+
+    folder = traced / "onnx"
+    with quiet():
+        graph = build_graph(traced / "openvino_model.xml", folder, CONTEXT)
+    model = {"context_length": CONTEXT, "decoder": {"filename": graph.name}}
+    (folder / "genai_config.json").write_text(json.dumps({"model": model}))
+    shutil.copyfile(traced / "config.json", folder / "config.json")
     write_tokenizer(folder)
     return folder

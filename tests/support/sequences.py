@@ -6,7 +6,7 @@ import numpy as np
 from support import tiny_models
 
 from nanoaccel.runtime.backends import Backend
-from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.runtime.types.plan import StateTable, StepPlan, StepResult
 
 BLOCKS = 40  # of the cache
 
@@ -20,6 +20,8 @@ class Sequences:
         self.tokens = [random.integers(3, tiny_models.VOCAB_SIZE, n) for n in lengths]
         self.dropped = [0] * len(lengths)
         self.pad_to = 0
+        # Slots of recurrent states by length: two of each sequence, one to read and one to write.
+        self.states: list[dict[int, int]] = [{0: 0} for _ in lengths]
         self.free = random.permutation(BLOCKS)
         self.blocks = [self.take(-(-length // backend.info.block_size)) for length in lengths]
 
@@ -53,9 +55,25 @@ class Sequences:
             block_begins=np.cumsum([0, *map(len, blocks)]).astype(np.int32),
             logits_rows=np.array(ends - 1 if rows is None else rows, np.int64),
             states=states,
+            recurrent=self._recurrent(pieces) if self.backend.info.bytes_per_state else None,
             pad_to=self.pad_to,
         )
         return self.backend.forward(plan)
+
+    def _recurrent(self, pieces: list[tuple[int, int, int]]) -> StateTable:
+        """Each goes on from the state behind its start, and leaves one at its end."""
+        slots = []
+        for s, start, end in pieces:
+            read = self.states[s][start]
+            written = 2 * s + 1 + (read == 2 * s + 1)
+            slots += [read, written]
+            self.states[s] = {0: 0, start: read, end: written}
+        return StateTable(
+            slots=np.array(slots, np.int32),
+            begins=np.arange(0, len(slots) + 1, 2, dtype=np.int32),
+            intervals=np.array([end - start for _, start, end in pieces], np.int32),
+            offsets=np.zeros(len(pieces), np.int32),
+        )
 
     def run(self, pieces: list[tuple[int, int, int]], rows: list[int] | None = None) -> np.ndarray:
         """The logits of ``step``."""

@@ -24,10 +24,10 @@ _TABLE = families()
 # Kinds of positions, masks, caches, mixtures and norms that must run, and not be refused.
 _EXACT = {
     "openvino": ("deepseek_v3", "falcon_h1", "gemma3_text", "mixtral", "qwen3_5_text"),
-    "onnx": ("granitemoehybrid (attention alone, rotary)", "llama", "phi3 (longrope)"),
+    "onnx": ("granitemoehybrid (attention alone, rotary)", "lfm2", "llama", "phi3 (longrope)"),
 }
 # What is hard to get right: all of it is right, or is refused.
-_HARD = {"openvino": ("bloom", "llama (dynamic)"), "onnx": ("gemma2", "lfm2")}
+_HARD = {"openvino": ("bloom", "llama (dynamic)"), "onnx": ("gemma2",)}
 _REFUSED = ("bart", "bert", "jamba", "musicgen")
 
 

@@ -8,15 +8,6 @@
 namespace nanoaccel {
 namespace {
 
-template <class V>
-void store_up_to(float* p, int64_t count, typename V::Float v) {
-  if (count >= kTile) {
-    V::store(p, v);
-  } else {
-    V::store(p, v, static_cast<int>(count));
-  }
-}
-
 // The limits stand first: a NaN beside them stays one.
 template <class V>
 void gate(const GatedUnit& unit, const float* gate_up, int64_t inner, float* out) {

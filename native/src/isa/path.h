@@ -4,9 +4,11 @@
 #include <vector>
 
 #include "attention/kernels.h"
+#include "convolution/kernels.h"
 #include "experts/kernels.h"
 #include "linear/float/kernels.h"
 #include "linear/kernels.h"
+#include "linear_attention/kernels.h"
 
 namespace nanoaccel {
 
@@ -16,6 +18,8 @@ struct Path {
   FloatKernels float_linear;
   AttentionKernels attention;
   ExpertKernels experts;
+  ConvolutionKernels convolution;
+  LinearAttentionKernels linear_attention;
 };
 
 // Each is defined in a translation unit of its own, compiled for its instructions; those of another

@@ -22,6 +22,15 @@ typename V::Float load_up_to(const float* p, int64_t count) {
   return count >= kTile ? V::load(p) : V::load(p, count > 0 ? static_cast<int>(count) : 0);
 }
 
+template <class V>
+void store_up_to(float* p, int64_t count, typename V::Float v) {
+  if (count >= kTile) {
+    V::store(p, v);
+  } else {
+    V::store(p, v, static_cast<int>(count));
+  }
+}
+
 // A row of the input, after its norm; zeros behind its end.
 template <class V>
 struct Row {

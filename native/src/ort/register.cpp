@@ -6,8 +6,10 @@
 #include "export.h"
 #include "isa/path.h"
 #include "ort/attention_op.h"
+#include "ort/convolution_op.h"
 #include "ort/experts_op.h"
 #include "ort/float_linear_op.h"
+#include "ort/linear_attention_op.h"
 #include "ort/linear_op.h"
 #include "ort/tensor.h"
 
@@ -29,6 +31,8 @@ Domain* domain(const Api& api) {
     check(api.domain_add(made, float_linear_op()));
     check(api.domain_add(made, attention_op()));
     check(api.domain_add(made, experts_op()));
+    check(api.domain_add(made, convolution_op()));
+    check(api.domain_add(made, linear_attention_op()));
     return made;
   }();
   return one;

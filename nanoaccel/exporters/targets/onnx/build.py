@@ -6,10 +6,13 @@ from pathlib import Path
 
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
+from nanoaccel.bundle.packed_graph import RECURRENT_STATES
 from nanoaccel.exporters.progress import Tell, silence
 from nanoaccel.exporters.targets.onnx.save import GRAPH, save_graph
+from nanoaccel.exporters.targets.onnx.source.trial import unsupported
 from nanoaccel.exporters.targets.onnx.translate import translate
 from nanoaccel.openvino_core import openvino_core
+from nanoaccel.registry import OPERATORS
 
 
 def check_graph(traced: Path, context: int) -> None:
@@ -20,9 +23,17 @@ def check_graph(traced: Path, context: int) -> None:
         context: Tokens that the model can attend to.
 
     Raises:
-        UnsupportedModelError: It has parts that cannot be packed.
+        UnsupportedModelError: It has parts that cannot be packed, or that need NanoAccel's
+            operators, which are not here.
     """
-    translate(openvino_core().read_model(traced), context)
+    model = translate(openvino_core().read_model(traced), context)
+    operators = OPERATORS.resolve("native")()
+    states = any(value.name == RECURRENT_STATES for value in model.graph.inputs)
+    if states and operators.library is None:
+        raise unsupported(
+            "its recurrent states need NanoAccel's operators, which do not run here "
+            f"({operators.described()})"
+        )
 
 
 def build_graph(source: Path, folder: Path, context: int, tell: Tell = silence) -> Path:

@@ -19,6 +19,7 @@ from nanoaccel.exporters.targets.onnx.source.trial import unsupported
 from nanoaccel.exporters.targets.onnx.writer import Writer
 
 OPSETS = {"": 22, "com.microsoft": 1}
+_OWN_OPSET = 1
 _IR_VERSION = 10
 _MICROSOFT = "com.microsoft"
 
@@ -46,6 +47,8 @@ class PackedWriter:
         self._numbers: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         self._names: set[str] = set()
         self._tokens: ir.Value | None = None
+        self._state_numbers = 0
+        self._distances: ir.Value | None = None
 
     def input(self, name: str) -> ir.Value:
         """An input of the contract."""
@@ -138,6 +141,24 @@ class PackedWriter:
             self._tables[rotation.key] = rotary_tables(self.writer, rotation, self._context, name)
         return self._tables[rotation.key]
 
+    def distances(self) -> ir.Value:
+        """From each query to each key, as ALiBi has them: the index of one minus the other's."""
+        if self._distances is None:
+            add, name = self.writer.add, "/alibi"
+            floats = int(ir.DataType.FLOAT)
+            ends = [
+                self.numbers(np.array(0, np.int32)),
+                self.input(contract.TOTAL_LENGTH),
+                self.numbers(np.array(1, np.int32)),
+            ]
+            keys = add("Cast", [add("Range", ends, f"{name}/Range")], f"{name}/keys", to=floats)
+            rows = [self.input(contract.ROW_POSITIONS), self.integers([1, 3])]
+            queries = add("Cast", [rows[0]], f"{name}/queries", to=floats)
+            queries = add("Unsqueeze", [queries, rows[1]], f"{name}/Unsqueeze")
+            self._distances = add("Sub", [keys, queries], f"{name}/Sub")
+            self._distances.name = contract.ALIBI_DISTANCES
+        return self._distances
+
     def split_source(self, parts: Sequence[ir.Value]) -> ir.Value | None:
         """What is split into these parts and nothing else; None where they come otherwise."""
         node = parts[0].producer()
@@ -164,12 +185,32 @@ class PackedWriter:
             if name not in self._presents:
                 self._presents[name] = declare(value, name, shape)
 
+    def with_state(
+        self, kind: str, inputs: Sequence[ir.Value | None], numbers: int, name: str, **more: Any
+    ) -> ir.Value:
+        """A node of NanoAccel's own that keeps a state.
+
+        Args:
+            kind: Its operator.
+            inputs: What it reads besides states.
+            numbers: Numbers of its state.
+            name: Its name.
+            more: Its attributes.
+        """
+        offset, self._state_numbers = self._state_numbers, self._state_numbers + numbers
+        self._graph.opset_imports.setdefault(contract.OWN_DOMAIN, _OWN_OPSET)
+        states = [self.input(one) for one in contract.STATE_INPUTS]
+        domain = contract.OWN_DOMAIN
+        return self.writer.add(kind, [*inputs, *states], name, domain, state_offset=offset, **more)
+
     def finish(self, outputs: Sequence[ir.Value]) -> ir.Model:
         """The graph with its inputs, in the order of the contract, and its outputs.
 
         Args:
             outputs: Those besides the caches.
         """
+        states = self._inputs[contract.RECURRENT_STATES]
+        states.shape = ir.Shape(["slots", self._state_numbers])
         used = [value for value in self._inputs.values() if value.uses()]
         self._graph.inputs.extend([*used, *self._caches.values()])
         logits, *others = outputs

@@ -14,6 +14,7 @@ from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.bundle.long_factors import METADATA, LongFactors
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.progress import silence
+from nanoaccel.registry import OPERATORS
 
 _FATAL_ONLY = 4  # errors come as exceptions, and would be told twice, in colors
 
@@ -34,6 +35,9 @@ class OnnxRunner:
         ort.set_default_logger_severity(_FATAL_ONLY)
         options = ort.SessionOptions()
         options.log_severity_level = _FATAL_ONLY
+        operators = OPERATORS.resolve("native")()
+        if operators.library is not None:  # for recurrent states, which no other operators compute
+            options.register_custom_ops_library(str(operators.library))
         exact = exact_graph(graph)
         try:
             self._session = ort.InferenceSession(
@@ -94,6 +98,9 @@ class OnnxRunner:
         for name in self.caches:
             _, heads, _, size = self._inputs[name].shape
             feed[name] = np.zeros((len(sequences), heads, capacity, size), np.float32)
+        if contract.RECURRENT_STATES in self._inputs:
+            _, numbers = self._inputs[contract.RECURRENT_STATES].shape
+            feed |= _new_states([len(ids) for ids in sequences], numbers)
         try:
             found: list[NDArray[np.float32]] = self._session.run(list(outputs), feed)
         except Exception as error:
@@ -129,6 +136,20 @@ def packed_inputs(
         contract.SEQLENS_K: batch.query_seqlens - 1,
         contract.QUERY_SEQLENS: batch.query_seqlens,
         contract.TOTAL_LENGTH: np.array(counts.max(), np.int32),
+    }
+
+
+def _new_states(counts: Sequence[int], numbers: int) -> dict[str, NDArray[Any]]:
+    """Inputs for recurrent states of so many numbers: each text leaves one, at its end."""
+    sequences = len(counts)
+    read, written = np.zeros(sequences, np.int32), np.arange(1, sequences + 1, dtype=np.int32)
+    return {
+        contract.RECURRENT_STATES: np.zeros((sequences + 1, numbers), np.float32),
+        contract.SEQ_BEGINS: np.cumsum([0, *counts]).astype(np.int32),
+        contract.STATE_SLOTS: np.stack([read, written], axis=1).ravel(),
+        contract.STATE_BEGINS: np.arange(0, 2 * sequences + 1, 2, dtype=np.int32),
+        contract.STATE_INTERVALS: np.array(counts, np.int32),
+        contract.STATE_OFFSETS: np.zeros(sequences, np.int32),
     }
 
 

@@ -21,16 +21,19 @@ from nanoaccel.exporters.targets.onnx.operations.operation import Operation, Wri
 from nanoaccel.exporters.targets.onnx.operations.table import NUMBER_BY_NUMBER, OPERATIONS
 from nanoaccel.exporters.targets.onnx.packed_writer import PackedWriter, declare
 from nanoaccel.exporters.targets.onnx.patterns.attention import find_attention
+from nanoaccel.exporters.targets.onnx.patterns.convolutions import find_convolutions
 from nanoaccel.exporters.targets.onnx.patterns.experts import find_experts
 from nanoaccel.exporters.targets.onnx.patterns.layers import layer_outputs
 from nanoaccel.exporters.targets.onnx.patterns.masks import Masks
 from nanoaccel.exporters.targets.onnx.patterns.norms import find_norms
+from nanoaccel.exporters.targets.onnx.patterns.padding import find_padding
 from nanoaccel.exporters.targets.onnx.patterns.plan import Pattern, Plan
 from nanoaccel.exporters.targets.onnx.patterns.products import (
     find_products,
     last_product,
     order_projections,
 )
+from nanoaccel.exporters.targets.onnx.patterns.recurrences import find_recurrences
 from nanoaccel.exporters.targets.onnx.patterns.rotary import Rotations
 from nanoaccel.exporters.targets.onnx.patterns.slices import find_assigned_slices
 from nanoaccel.exporters.targets.onnx.source.constants import Constants
@@ -77,6 +80,9 @@ def find_parts(graph: SourceGraph, constants: Constants, context: int) -> Plan:
     find_norms(graph, plan, constants)
     find_experts(graph, plan, constants)
     find_assigned_slices(graph, plan, constants)
+    plan.add_all(find_padding(graph))
+    plan.add_all(find_convolutions(graph, constants))
+    plan.add_all(find_recurrences(graph, constants))
     masks, rotations = Masks(graph, context), Rotations(graph, constants, context)
     for node in find_attention(graph, constants, masks, rotations):
         plan.add(node)

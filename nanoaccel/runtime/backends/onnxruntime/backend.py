@@ -16,7 +16,7 @@ from nanoaccel.runtime.backends.onnxruntime.operator_times import OperatorTimes
 from nanoaccel.runtime.backends.onnxruntime.operators import Rewritten, rewrite
 from nanoaccel.runtime.backends.onnxruntime.packed_graph import PackedGraph
 from nanoaccel.runtime.backends.onnxruntime.plain_graph import PlainGraph
-from nanoaccel.runtime.backends.onnxruntime.session import open_session
+from nanoaccel.runtime.backends.onnxruntime.session import open_session, without_operators
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature, read_signature
 from nanoaccel.runtime.backends.slots import SlotMemory, Slotted
 from nanoaccel.runtime.backends.timed import Timed
@@ -59,6 +59,8 @@ def load(options: BackendOptions) -> OnnxRuntimeBackend | OnnxBlockBackend:
             f"{graph} tells nothing of layer {missing[0]}: its head cannot run",
             "Export the model again, or without a head",
         )
+    if signature.recurrent_size > 0 and signature.caches:
+        raise without_operators(graph, "its attention is none that they compute")
     common = (plan.threads, options, operators, times)
     if rewritten is not None and rewritten.blocks is not None:
         return OnnxBlockBackend(session, signature, rewritten, *common)

@@ -61,6 +61,8 @@ class OnnxBlockBackend(Timed):
         self._scores = layout.nodes if options.attention_scores else 0
         self._graph: BlockGraph | None = None
         self._blocks: CacheBlocks | None = None
+        self._states: CacheBlocks | None = None
+        self.state_bytes = signature.recurrent_size * np.dtype(np.float32).itemsize
         self.block_bytes = layout.block_bytes
         precision = _WORDS[layout.type]
         self.info = BackendInfo(
@@ -73,24 +75,33 @@ class OnnxBlockBackend(Timed):
             threads=threads,
             cache_layout=f"onnxruntime {ort.__version__}, computes {options.precision}, "
             f"operators {operators.version}, blocks of {BLOCK_SIZE} x {precision}, "
-            f"{layout.described()}",
+            f"{layout.described()}, states of {signature.recurrent_size}",
             own_operators=True,
             batch_invariant=rewritten.row_wise,
             state_size=signature.state_size,
             long_factors=signature.long_factors,
+            bytes_per_state=self.state_bytes,
         )
 
     def allocate_cache(self, num_blocks: int) -> None:
         assert self._session is not None, "the backend is closed"
         try:
             self._blocks = CacheBlocks(num_blocks, self.block_bytes)
+            if self.state_bytes > 0:  # and the state of no tokens
+                self._states = CacheBlocks(self.info.num_states(num_blocks) + 1, self.state_bytes)
         except MemoryError as error:
             raise ConfigError(
-                f"{num_blocks * self.block_bytes} bytes of cache do not fit in memory",
+                f"{self.info.cache_bytes(num_blocks)} bytes of cache do not fit in memory",
                 "Lower kv_cache_memory",
             ) from error
-        rows, told = self._blocks.rows, self._scores
-        self._graph = BlockGraph(self._session, self._signature, self._hidden, rows, told)
+        self._graph = BlockGraph(
+            self._session,
+            self._signature,
+            self._hidden,
+            self._blocks.rows,
+            None if self._states is None else self._states.rows.view(np.float32),
+            self._scores,
+        )
         if self._times is not None:
             self._times.watch(self._graph, self._session)
 
@@ -99,17 +110,25 @@ class OnnxBlockBackend(Timed):
         return self._graph.forward(plan)
 
     def read_block(self, block: int, out: NDArray[np.uint8]) -> None:
-        self._live_blocks.read(block, out)
+        _live(self._blocks).read(block, out)
 
     def write_block(self, block: int, data: NDArray[np.uint8]) -> None:
-        self._live_blocks.write(block, data)
+        _live(self._blocks).write(block, data)
+
+    def read_state(self, slot: int, out: NDArray[np.uint8]) -> None:
+        """As ``StateHolder``."""
+        _live(self._states).read(slot, out)
+
+    def write_state(self, slot: int, data: NDArray[np.uint8]) -> None:
+        """As ``StateHolder``."""
+        _live(self._states).write(slot, data)
 
     def close(self) -> None:
         if self._times is not None:
             self._times.close()
-        self._graph = self._session = self._blocks = None
+        self._graph = self._session = self._blocks = self._states = None
 
-    @property
-    def _live_blocks(self) -> CacheBlocks:
-        assert self._blocks is not None, "the backend has no cache yet, or is closed"
-        return self._blocks
+
+def _live(blocks: CacheBlocks | None) -> CacheBlocks:
+    assert blocks is not None, "the backend has no cache yet, or is closed"
+    return blocks

@@ -26,6 +26,13 @@ _OF_SEQUENCES = {
     attention.BLOCK_IDS: "block_ids",
     attention.BLOCK_BEGINS: "block_begins",
 }
+# The same of the table of recurrent states.
+_OF_STATES = {
+    contract.STATE_SLOTS: "slots",
+    contract.STATE_BEGINS: "begins",
+    contract.STATE_INTERVALS: "intervals",
+    contract.STATE_OFFSETS: "offsets",
+}
 _ONE_ROW = np.zeros(1, np.int64)
 
 
@@ -37,6 +44,7 @@ class BlockBinding:
         signature: Signature of the graph.
         hidden: Layers whose output is told.
         cache: u8[blocks, bytes], which the graph reads and writes.
+        recurrent: f32[states, numbers], which the graph reads and writes; None without states.
         scores: Layers that tell what attention tokens draw.
         states: Whether the states of tokens are told.
 
@@ -50,6 +58,7 @@ class BlockBinding:
         signature: Signature,
         hidden: Sequence[int],
         cache: NDArray[np.uint8],
+        recurrent: Float32Array | None,
         scores: int,
         *,
         states: bool,
@@ -78,11 +87,21 @@ class BlockBinding:
         self._joined = np.empty((0, len(hidden) * signature.hidden_size), np.float32)
         address = cache.ctypes.data
         binding.bind_input(attention.CACHE, "cpu", 0, cache.dtype, cache.shape, address)
+        self._recurrent: list[tuple[str, GrowingInput]] = []
+        if recurrent is not None:
+            given = (recurrent.dtype, recurrent.shape, recurrent.ctypes.data)
+            binding.bind_input(contract.RECURRENT_STATES, "cpu", 0, *given)
+            self._recurrent = [
+                (field, GrowingInput(binding, name, np.int32, batched=False))
+                for name, field in _OF_STATES.items()
+            ]
 
     def fill(self, plan: StepPlan) -> None:
         """Write the values of a step, and make room for what it gives."""
         for field, memory in self._inputs:
             memory.fill(getattr(plan, field))
+        for field, memory in self._recurrent:
+            memory.fill(getattr(plan.recurrent, field))
         wanted = len(plan.logits_rows)
         # A product of no row is not worth a special case to it.
         self._rows.fill(plan.logits_rows if wanted > 0 else _ONE_ROW)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends.onnxruntime.block_binding import BlockBinding
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature
-from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
 
 
 class BlockGraph:
@@ -21,6 +21,7 @@ class BlockGraph:
         signature: Signature of the graph.
         hidden: Layers whose output is told.
         cache: u8[blocks, bytes], which the graph reads and writes.
+        recurrent: f32[states, numbers], likewise; None where it has no recurrent states.
         scores: Layers that tell what attention tokens draw: all of them, or 0.
     """
 
@@ -30,12 +31,15 @@ class BlockGraph:
         signature: Signature,
         hidden: Sequence[int],
         cache: NDArray[np.uint8],
+        recurrent: Float32Array | None = None,
         scores: int = 0,
     ) -> None:
         self._session = session
         # What is bound stays so: passes that tell states have a binding of their own.
         self._bindings = {
-            states: BlockBinding(session, signature, hidden, cache, scores, states=states)
+            states: BlockBinding(
+                session, signature, hidden, cache, recurrent, scores, states=states
+            )
             for states in ((False, True) if signature.state_size > 0 else (False,))
         }
 

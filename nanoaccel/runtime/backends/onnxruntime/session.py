@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnxruntime as ort
 
+from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.errors import BundleDamagedError, BundleError
 from nanoaccel.runtime.backends.onnxruntime.operators import Rewritten
 from nanoaccel.runtime.cpu.runtimes import onnxruntime_options
@@ -63,13 +64,29 @@ def open_session(
         options.add_session_config_entry(_WEIGHTS_FOLDER, str(graph.parent))
         return ort.InferenceSession(rewritten.model, options, providers=_PROVIDERS)
     except Exception as error:  # its exceptions have no common base
-        raise _explained(graph, str(error)) from error
+        raise _explained(graph, str(error), operators) from error
 
 
-def _explained(graph: Path, reason: str) -> BundleError:
+def without_operators(graph: Path, reason: str) -> BundleError:
+    """The error of a graph with recurrent states that NanoAccel's operators do not compute.
+
+    Args:
+        graph: Its file.
+        reason: Why they do not.
+    """
+    return BundleError(
+        f"{graph} has recurrent states, which only NanoAccel's operators compute on ONNX Runtime "
+        f"({reason})",
+        "Run the bundle on OpenVINO; 'nanoaccel doctor' says more",
+    )
+
+
+def _explained(graph: Path, reason: str, operators: Operators) -> BundleError:
     """The error of a session that does not open, in words."""
     version = ort.__version__
     unknown = _UNKNOWN_OPERATOR.search(reason)
+    if unknown is not None and unknown.group(1).startswith(contract.OWN_DOMAIN):
+        return without_operators(graph, f"operators: {operators.described()}")
     if unknown is not None:
         return BundleError(
             f"{graph} needs the operator {unknown.group(1)}, which onnxruntime {version} has not",

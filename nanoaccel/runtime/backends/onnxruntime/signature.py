@@ -38,6 +38,7 @@ class Signature:
         hidden_size: Numbers of that; 0 where none does.
         state_size: Numbers that the last projection reads for a token; 0 where they are not told.
         long_factors: How it is told which texts are long; None where it says nothing of that.
+        recurrent_size: Numbers of a recurrent state, all layers; 0 where the graph has none.
     """
 
     packed: bool
@@ -48,6 +49,7 @@ class Signature:
     hidden_size: int
     state_size: int
     long_factors: LongFactors | None
+    recurrent_size: int
 
     def told_layers(self, asked: tuple[int, ...]) -> tuple[int, ...]:
         """The layers that are told when some are asked for.
@@ -71,7 +73,7 @@ def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
     needed, known = (_PACKED, {*contract.INPUTS}) if packed else (_PLAIN, _PLAIN | _MORE_PLAIN)
     if blocks:
         needed = {contract.INPUT_IDS, contract.LOGITS_ROWS, *attention.BLOCK_INPUTS}
-        known = needed | {contract.FEATURES}
+        known = needed | {contract.FEATURES, *contract.STATE_INPUTS}
     missing = sorted(needed - names) + sorted({contract.LOGITS} - outputs.keys())
     if missing:
         raise _unfit(graph, f"it has no input or output {', '.join(missing)}")
@@ -94,6 +96,9 @@ def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
         if packed and contract.STATES in outputs
         else 0,
         long_factors=None if factors is None else LongFactors.parse(factors),
+        recurrent_size=_width(inputs[contract.RECURRENT_STATES].shape, "states", graph)
+        if contract.RECURRENT_STATES in inputs
+        else 0,
     )
 
 

@@ -15,14 +15,14 @@ from openvino import opset13 as ops  # noqa: E402
 from support.traced_sketches import decoder  # noqa: E402
 
 from nanoaccel.errors import UnsupportedModelError  # noqa: E402
-from nanoaccel.exporters.targets.onnx.patterns.masks import Masks  # noqa: E402
+from nanoaccel.exporters.targets.onnx.patterns.masks import Mask, Masks  # noqa: E402
 from nanoaccel.exporters.targets.onnx.source.graph import read_graph  # noqa: E402
 
 CONTEXT = 200
 
 
-def window(mask: Callable[[Any, Any], Any]) -> int | None:
-    """The window of a mask, which a function makes of places [T, 1] and of all places [1, S]."""
+def read(mask: Callable[[Any, Any], Any]) -> Mask:
+    """What is found of a mask, which a function makes of places [T, 1] and of all places [1, S]."""
     made = []
 
     def middle(x: Any, inputs: Any) -> Any:
@@ -41,7 +41,7 @@ def window(mask: Callable[[Any, Any], Any]) -> int | None:
     model.add_results(made)
     graph = read_graph(model)
     value = next(node.out for node in graph.nodes if node.name == "mask")
-    return Masks(graph, CONTEXT).window(value)
+    return Masks(graph, CONTEXT).read(value)
 
 
 def causal(rows: Any, columns: Any) -> Any:
@@ -68,12 +68,30 @@ def chunked(rows: Any, columns: Any) -> Any:
     return ops.logical_and(causal(rows, columns), alike)
 
 
-def sloped(rows: Any, columns: Any) -> Any:
-    far = ops.convert(ops.subtract(columns, rows), "f32")
+def biased(rows: Any, columns: Any, far: Any) -> Any:
+    """Biases of two heads, which differ by their slopes."""
     unseen = ops.constant(np.float32(-1e9))
-    return ops.select(
-        causal(rows, columns), ops.multiply(far, ops.constant(np.float32(0.1))), unseen
-    )
+    slopes = ops.constant(np.array([0.1, 0.7], np.float32).reshape(1, 2, 1, 1))
+    return ops.select(causal(rows, columns), ops.multiply(ops.convert(far, "f32"), slopes), unseen)
+
+
+def from_query(rows: Any, columns: Any) -> Any:
+    return biased(rows, columns, ops.subtract(columns, rows))
+
+
+def from_start(rows: Any, columns: Any) -> Any:
+    return biased(rows, columns, columns)
+
+
+def curved(rows: Any, columns: Any) -> Any:
+    far = ops.subtract(columns, rows)
+    return biased(rows, columns, ops.multiply(far, far))
+
+
+def steeper(rows: Any, columns: Any) -> Any:
+    one, two = (ops.constant(np.int64(number)) for number in (1, 2))
+    times = ops.add(one, ops.floor_mod(rows, two))  # for each second token
+    return biased(rows, columns, ops.multiply(ops.subtract(columns, rows), times))
 
 
 def both_ways(rows: Any, columns: Any) -> Any:
@@ -87,7 +105,17 @@ def both_ways(rows: Any, columns: Any) -> Any:
 def test_window_is_what_a_mask_lets_through(
     mask: Callable[[Any, Any], Any], wanted: int | None
 ) -> None:
-    assert window(mask) == wanted
+    found = read(mask)
+    assert found.window == wanted
+    assert found.slopes is None
+
+
+@pytest.mark.parametrize("mask", [from_query, from_start])
+def test_slopes_are_those_of_biases_that_rise_evenly(mask: Callable[[Any, Any], Any]) -> None:
+    found = read(mask)
+    assert found.window is None
+    assert found.slopes is not None
+    np.testing.assert_allclose(found.slopes, [0.1, 0.7], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -95,9 +123,10 @@ def test_window_is_what_a_mask_lets_through(
     [
         (chunked, "attend to other tokens"),
         (both_ways, "attend to other tokens"),
-        (sloped, "adds a bias to scores"),
+        (curved, "a bias to scores that is not ALiBi"),
+        (steeper, "a bias to scores that differs by token"),
     ],
 )
 def test_other_masks_are_refused(mask: Callable[[Any, Any], Any], message: str) -> None:
     with pytest.raises(UnsupportedModelError, match=message):
-        window(mask)
+        read(mask)

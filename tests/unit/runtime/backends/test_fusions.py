@@ -192,3 +192,16 @@ def test_rewrite_leaves_a_norm_of_a_sum_with_a_bias(tmp_path: Path) -> None:
     assert kinds(graph) == {"FloatLinear": 2, "SkipLayerNormalization": 1}
     for own, stock in both(graph):
         same(own, stock)
+
+
+def test_rewrite_leaves_a_norm_that_is_added_to_its_own_product(tmp_path: Path) -> None:
+    sketch = Sketch()
+    sketch.add("LayerNormalization", ["x", *norm(sketch, "first")], ["n"], axis=-1)
+    matmul(sketch, "n", "outer", K)
+    inputs = ["n", "outer", *norm(sketch, "second")]
+    sketch.add("SkipLayerNormalization", inputs, ["m"], MICROSOFT, epsilon=1e-6)
+    matmul(sketch, "m", "y", 72)
+    graph = sketch.save(tmp_path, {"y": 72})
+    assert kinds(graph) == {"LayerNormalization": 1, "FloatLinear": 2}
+    for own, stock in both(graph):
+        same(own, stock)

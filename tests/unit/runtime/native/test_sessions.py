@@ -125,10 +125,52 @@ def experts() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     return inputs, stored, {**sizes, "alpha": 1.7, "beta": 1.0, "limit": 7.0}
 
 
+def states(numbers: int) -> dict[str, Any]:
+    """Tables of states of so many numbers, for five tokens of two sequences."""
+    return {
+        "states": np.zeros((6, numbers), np.float32),
+        "seq_begins": np.array([0, 3, 5], np.int32),
+        "slots": np.array([0, 1, 2, 3, 4], np.int32),
+        "state_begins": np.array([0, 3, 5], np.int32),
+        "intervals": np.array([2, 2], np.int32),
+        "offsets": np.array([0, 0], np.int32),
+    }
+
+
+def convolution() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The same of a convolution of 20 channels over four tokens, for five tokens."""
+    rng = np.random.default_rng(0)
+    inputs = {
+        "x": rng.random((5, 20), np.float32),
+        "weight": rng.random((4, 20), np.float32),
+        "bias": rng.random(20, np.float32),
+    }
+    return inputs | states(60), {}, {"silu": 1, "state_offset": 0}
+
+
+def linear_attention() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The same of a gated delta rule of four heads, for five tokens."""
+    rng = np.random.default_rng(0)
+    inputs = {
+        "queries": rng.random((1, 5, 16), np.float32),
+        "keys": rng.random((1, 5, 16), np.float32),
+        "values": rng.random((1, 5, 24), np.float32),
+        "steps": rng.random((1, 5, 4), np.float32),
+        "bias": rng.random(4, np.float32),
+        "decay": -rng.random(4, np.float32),
+        "betas": rng.random((1, 5, 4), np.float32),
+    }
+    attributes = {"num_heads": 4, "key_heads": 2, "key_size": 8, "value_size": 6, "unit": 1}
+    reals = {"scale": 0.3, "epsilon": 1e-6, "least": 0.0, "most": 100.0}
+    return inputs | states(4 * 8 * 16), {}, {**attributes, "state_offset": 0, **reals}
+
+
 CASES = {
     "Linear": (linear, (3, 20)),
     "PagedAttention": (attention, (5, 32)),
     "Experts": (experts, (5, 64)),
+    "CausalConvolution": (convolution, (5, 20)),
+    "LinearAttention": (linear_attention, (1, 5, 24)),
 }
 
 
@@ -183,6 +225,22 @@ def test_attention_refuses_tables_that_lead_out(table: str, data: st.DataObject)
     entries[data.draw(st.integers(0, len(entries) - 1))] = value
     found = run("PagedAttention", inputs, stored, attributes)
     assert isinstance(found, str) or found.shape == (5, 32)
+
+
+@pytest.mark.parametrize("table", ["seq_begins", "slots", "state_begins", "intervals", "offsets"])
+@pytest.mark.parametrize("kind", ["CausalConvolution", "LinearAttention"])
+@MANY
+@given(data=st.data())
+def test_operators_refuse_tables_of_states_that_lead_out(
+    kind: str, table: str, data: st.DataObject
+) -> None:
+    make, shape = CASES[kind]
+    inputs, stored, attributes = make()
+    entries = inputs[table]
+    value = data.draw(st.integers(-3, 40) | st.sampled_from([-(2**31), 2**31 - 1]))
+    entries[data.draw(st.integers(0, len(entries) - 1))] = value
+    found = run(kind, inputs, stored, attributes)
+    assert isinstance(found, str) or found.shape == shape
 
 
 @pytest.mark.parametrize("scale", [np.nan, np.inf, -np.inf])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -18,8 +18,13 @@ from numpy.typing import NDArray
 
 from nanoaccel.exporters.targets.onnx.patterns.attention_nodes import (
     AttentionNode,
-    Heads,
     write_attention,
+)
+from nanoaccel.exporters.targets.onnx.patterns.heads import (
+    fixed_size,
+    heads_of,
+    is_turn,
+    result_heads,
 )
 from nanoaccel.exporters.targets.onnx.patterns.masks import Masks
 from nanoaccel.exporters.targets.onnx.patterns.plan import Pattern
@@ -95,7 +100,7 @@ def _single(node: Node, constants: Constants) -> _Found:
     if len(node.inputs) < 4 or node.attributes.get("causal"):
         raise unsupported(f"the attention of {node.name} has no mask")
     queries, keys, values, mask, *others = node.inputs
-    scale = constants.scalar(others[0]) if others else _fixed(queries.shape[-1]) ** -0.5
+    scale = constants.scalar(others[0]) if others else fixed_size(queries.shape[-1]) ** -0.5
     if scale is None:
         raise unsupported(f"the scale of {node.name} depends on tokens")
     sinks = constants.array(others[1]).astype(np.float32).ravel() if len(others) > 1 else None
@@ -146,11 +151,12 @@ def _factor(node: Node, constants: Constants) -> float:
 def _pattern(found: _Found, cached: _Cached, masks: Masks, rotations: Rotations) -> Pattern:
     keys, values = cached.keys, cached.values
     turned = _rotated(found.queries, keys, rotations)
-    sizes = [_fixed(value.shape[-1]) for value in (found.queries, values)]
+    sizes = [fixed_size(value.shape[-1]) for value in (found.queries, values)]
     aligned = -(-max(sizes) // _BLOCK) * _BLOCK
     sources = [found.queries, keys] if turned is None else [one.source for one in turned]
-    parts = [_heads(value) for value in (*sources, values)]
-    make, result, places = _result(found.result)
+    parts = [heads_of(value) for value in (*sources, values)]
+    make, result, places = result_heads(found.result)
+    mask = masks.read(found.mask)
     node = AttentionNode(
         layer=cached.layer,
         parts=tuple(parts),
@@ -158,7 +164,8 @@ def _pattern(found: _Found, cached: _Cached, masks: Masks, rotations: Rotations)
         result=places,
         scale=found.scale,
         softcap=found.softcap,
-        window=masks.window(found.mask),
+        window=mask.window,
+        slopes=mask.slopes,
         sinks=found.sinks,
         rotation=None if turned is None else turned[0].rotation,
         interleaved=turned is not None and turned[0].interleaved,
@@ -180,7 +187,7 @@ def _rotated(queries: Value, keys: Value, rotations: Rotations) -> tuple[Rotated
 
 def _turned(value: Value) -> Value:
     """Behind a Transpose, what is transposed: heads are rotated one by one, wherever they stand."""
-    return value.node.inputs[0] if _is_turn(value.node) else value
+    return value.node.inputs[0] if is_turn(value.node) else value
 
 
 def _cached(found: _Found) -> _Cached:
@@ -216,45 +223,3 @@ def _joined(value: Value) -> tuple[Value, int] | None:
         return None
     match = _STATE.match(str(state.attributes["variable_id"]))
     return None if match is None else (node.inputs[1], int(match[1]))
-
-
-def _heads(value: Value) -> Heads:
-    """The value that queries, keys or new values are taken from, and how it has its heads."""
-    turned = _is_turn(value.node)
-    inner = value.node.inputs[0] if turned else value
-    tokens = inner.token_axes == [1]
-    heads = _fixed(inner.shape[2 if tokens else 1])
-    size = _fixed(inner.shape[3])
-    if tokens and inner.node.kind == "Reshape":
-        flat = inner.node.inputs[0]
-        if flat.shape == (1, inner.shape[1], heads * size):
-            return Heads(flat, heads, size, "flat")
-    return Heads(inner, heads, size, "tokens" if tokens else "heads")
-
-
-def _result(value: Value) -> tuple[Node, Value, Heads]:
-    """The node in whose place attention is written, what it makes, and how that has its heads."""
-    heads, size = _fixed(value.shape[1]), _fixed(value.shape[3])
-    found = Heads(value, heads, size, "heads")
-    turn = value.only_user()
-    if turn is None or not _is_turn(turn):
-        return value.node, value, found
-    found = replace(found, source=turn.out, form="tokens")
-    flat = turn.out.only_user()
-    whole = (1, turn.out.shape[1], heads * size)
-    if flat is not None and flat.kind == "Reshape" and flat.out.shape == whole:
-        return flat, flat.out, replace(found, source=flat.out, form="flat")
-    return turn, turn.out, found
-
-
-def _is_turn(node: Node) -> bool:
-    if node.kind != "Transpose" or not node.inputs[1].node.constant:
-        return False
-    order = node.inputs[1].node.origin
-    return bool(order.get_type_name() == "Constant" and order.data.tolist() == _TURN)
-
-
-def _fixed(size: object) -> int:
-    if not isinstance(size, int):
-        raise unsupported("heads of its attention have no fixed size")
-    return size

@@ -4,43 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from nanoaccel.bundle import packed_graph as contract
+from nanoaccel.exporters.targets.onnx.patterns.heads import Heads, as_found, by_tokens, side_by_side
 from nanoaccel.exporters.targets.onnx.patterns.rotary_nodes import write_rotation
 from nanoaccel.exporters.targets.onnx.rotation import Rotation
-from nanoaccel.exporters.targets.onnx.source.graph import Value
 
 if TYPE_CHECKING:
     from nanoaccel.exporters.targets.onnx.packed_writer import PackedWriter
 
-# [1, T, heads * D], [1, T, heads, D] or [1, heads, T, D]
-Form: TypeAlias = Literal["flat", "tokens", "heads"]
-_TURN = [0, 2, 1, 3]
 _EVERYTHING = -1  # a window
 _INPUTS = 17  # of GroupQueryAttention
-_COSINES, _SINES, _POSITIONS, _SINKS, _QUERY_SEQLENS = 7, 8, 9, 11, 16
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Heads:
-    """A value that has numbers of several heads.
-
-    Args:
-        source: The value.
-        heads: How many.
-        size: Numbers of each.
-        form: How they stand in it.
-    """
-
-    source: Value
-    heads: int
-    size: int
-    form: Form
+_COSINES, _SINES, _POSITIONS, _BIAS, _SINKS, _QUERY_SEQLENS = 7, 8, 9, 10, 11, 16
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -55,6 +35,7 @@ class AttentionNode:
         scale: Factor of scores.
         softcap: What scores stay within; 0 without.
         window: Tokens that a token attends to; None is all.
+        slopes: What scores lose f32 [heads] for each token between (ALiBi); None without.
         sinks: Scores f32 [heads] of a token without a value; None without.
         rotation: How queries and keys are rotated; None when they are not, or were before.
         interleaved: Whether pair by pair.
@@ -68,6 +49,7 @@ class AttentionNode:
     scale: float
     softcap: float
     window: int | None
+    slopes: NDArray[np.float32] | None
     sinks: NDArray[np.float32] | None
     rotation: Rotation | None
     interleaved: bool
@@ -83,7 +65,7 @@ def write_attention(
     flat: list[ir.Value | None] = []
     for kind, part, value in zip("qkv", node.parts, values, strict=True):
         if node.rotation is not None and not node.inside and kind != "v":
-            value = _by_tokens(part, value, out, f"{name}/{kind}")
+            value = by_tokens(part, value, out, f"{name}/{kind}")
             value = write_rotation(
                 node.rotation,
                 value,
@@ -93,7 +75,7 @@ def write_attention(
                 interleaved=node.interleaved,
             )
             part = replace(part, form="tokens")
-        flat.append(_flat(part, node.size, value, out, f"{name}/{kind}"))
+        flat.append(side_by_side(part, node.size, value, out, f"{name}/{kind}"))
     together = out.split_source([one for one in flat if one is not None])
     if together is not None:
         flat = [together, None, None]
@@ -105,7 +87,7 @@ def write_attention(
     ]
     attended = _attention(node, padded, out, name)
     back = writer.add("GatherND", [attended, out.input(contract.TOKEN_MAP)], f"{name}/unpad")
-    return [_given(node, back, out, name)]
+    return [as_found(node.result, node.size, back, out, name)]
 
 
 def _attention(
@@ -128,45 +110,13 @@ def _attention(
         inputs[_COSINES], inputs[_SINES] = out.rotary(node.rotation)
         inputs[_POSITIONS] = out.input(contract.ROW_POSITIONS)
         attributes |= {"do_rotary": 1, "rotary_interleaved": int(node.interleaved)}
+    if node.slopes is not None:
+        each = np.broadcast_to(node.slopes, queries.heads)
+        slopes = out.numbers(each.reshape(1, -1, 1, 1))
+        inputs[_BIAS] = out.writer.add("Mul", [slopes, out.distances()], f"{name}/alibi")
     if node.sinks is not None:
         inputs[_SINKS] = out.numbers(node.sinks)
     inputs[_QUERY_SEQLENS] = out.input(contract.QUERY_SEQLENS)
     attended, *presents = out.node("GroupQueryAttention", inputs, name, outputs=3, **attributes)
     out.give_caches(node.layer, presents, shape)
     return attended
-
-
-def _flat(part: Heads, size: int, value: ir.Value, out: PackedWriter, name: str) -> ir.Value:
-    """Numbers of all heads side by side, [1, T, heads * size]; zeros behind those of a head."""
-    if part.form == "flat" and part.size == size:
-        return value
-    value = _by_tokens(part, value, out, name)
-    if part.size != size:
-        ends = out.integers([0, 0, 0, 0, 0, 0, 0, size - part.size])
-        value = out.writer.add("Pad", [value, ends], f"{name}/widened")
-    return out.reshape(value, [1, -1, part.heads * size], f"{name}/flat")
-
-
-def _by_tokens(part: Heads, value: ir.Value, out: PackedWriter, name: str) -> ir.Value:
-    """Numbers of heads apart, [1, T, heads, D]."""
-    if part.form == "heads":
-        return out.writer.add("Transpose", [value], f"{name}/turned", perm=_TURN)
-    if part.form == "flat":
-        return out.reshape(value, [1, -1, part.heads, part.size], f"{name}/apart")
-    return value
-
-
-def _given(node: AttentionNode, value: ir.Value, out: PackedWriter, name: str) -> ir.Value:
-    """What attention gives, as the graph has it."""
-    result, writer = node.result, out.writer
-    if result.form == "flat" and result.size == node.size:
-        return value
-    value = out.reshape(value, [1, -1, result.heads, node.size], f"{name}/apart")
-    if result.size != node.size:
-        ends = [out.integers([number]) for number in (0, result.size, -1)]
-        value = writer.add("Slice", [value, *ends], f"{name}/narrowed")
-    if result.form == "tokens":
-        return value
-    if result.form == "heads":
-        return writer.add("Transpose", [value], f"{name}/back", perm=_TURN)
-    return out.reshape(value, [1, -1, result.heads * result.size], f"{name}/flat")

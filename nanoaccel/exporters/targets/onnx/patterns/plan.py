@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -48,6 +48,11 @@ class Plan:
                 self._places[old.place].remove(old)
             self._makers[value] = pattern
         self._places.setdefault(pattern.place, []).append(pattern)
+
+    def add_all(self, patterns: Iterable[Pattern]) -> None:
+        """Write each of some parts as one."""
+        for pattern in patterns:
+            self.add(pattern)
 
     def maker(self, value: Value) -> Pattern | None:
         """The part that makes a value; None where its node is written by itself."""

@@ -15,6 +15,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from nanoaccel.exporters.targets.onnx.patterns.plan import Pattern, Plan
+from nanoaccel.exporters.targets.onnx.patterns.turned import turned
 from nanoaccel.exporters.targets.onnx.source.constants import Constants
 from nanoaccel.exporters.targets.onnx.source.graph import Node, SourceGraph, Value
 from nanoaccel.exporters.targets.onnx.source.names import joined_path, path_of
@@ -83,6 +84,8 @@ class ProductGroup:
             x: Their input.
         """
         name = joined_path([product.module for product in self.products])
+        if self.products[0].node.attributes["transpose_a"]:
+            x = turned(x, out, name)
         weights = [product.weight for product in self.products]
         whole = out.writer.product(x, weights, out.unique(name))
         biases = [product.bias for product in self.products if product.bias is not None]
@@ -116,8 +119,9 @@ def find_products(
             if is_stored(node.inputs[0]) and not node.constant and _first_axis(node):
                 _add_embedding(node, plan, keys)
         elif is_stored(node.inputs[1]) and not node.constant:
+            turned = bool(node.attributes["transpose_a"])
             for one in _products(node, plan, keys, constants):
-                form = (*one.weight.form(), one.bias is None)
+                form = (*one.weight.form(), one.bias is None, turned)
                 groups.setdefault((one.source, form), ProductGroup([])).products.append(one)
     for group in groups.values():
         _put_gates_first(group)

@@ -24,7 +24,7 @@ from nanoaccel.exporters.targets.onnx.source.graph import (
 from nanoaccel.openvino_core import openvino_core
 
 _BEAM = "beam_idx"
-_STATE_RANK = 4
+_TOKENS = 2  # axis of keys and values
 # New and cached tokens: all their sums differ, and from sizes of models.
 _SIZES = ((7, 5), (11, 5), (7, 18))
 _REMEDY = "Export it for OpenVINO: --runtime openvino"
@@ -50,7 +50,7 @@ class Trial:
         cached: Cached ones.
 
     Raises:
-        UnsupportedModelError: It has states that are no keys and values.
+        UnsupportedModelError: It has states that are neither keys and values nor of one size.
     """
 
     def __init__(self, graph: SourceGraph, tokens: int, cached: int) -> None:
@@ -104,7 +104,7 @@ def find_sizes(graph: SourceGraph) -> None:
     """Set the shapes of all values, from those for several numbers of tokens.
 
     Raises:
-        UnsupportedModelError: A state is no keys or values.
+        UnsupportedModelError: As ``Trial``.
     """
     trials = [Trial(graph, tokens, cached).shapes() for tokens, cached in _SIZES]
     for node in graph.nodes:
@@ -133,9 +133,11 @@ def _fixed(model: ov.Model, tokens: int, cached: int) -> ov.Model:
             continue
         shape = node.get_output_partial_shape(0)
         sizes = [size.get_length() if size.is_static else None for size in shape]
-        if len(sizes) != _STATE_RANK or None in (sizes[1], sizes[3]) or sizes[2] is not None:
-            raise unsupported("it has layers with a state of another kind than keys and values")
-        feed = ops.parameter([1, sizes[1], cached, sizes[3]], node.get_output_element_type(0))
+        free = [axis for axis, size in enumerate(sizes) if size is None]
+        if free not in ([0], [0, _TOKENS]):  # one of a recurrence, and keys or values
+            raise unsupported("it has layers with a state that grows in another way than keys")
+        shape = [cached if size is None else size for size in sizes]
+        feed = ops.parameter([1, *shape[1:]], node.get_output_element_type(0))
         name = node.get_friendly_name()
         node.set_friendly_name(f"{name}/state")
         feed.set_friendly_name(name)

@@ -63,7 +63,8 @@ def _mpt(
     query, key, value = (part.reshape(heads).transpose(1, 2) for part in mixed.chunk(3, dim=2))
     key, value = cache.update(key, value, module.layer_idx)
     bias = position_bias[None, :, :, position_bias.shape[2] - key.shape[2] :]
-    out = _biased(query, key, value, attention_mask, bias, module.softmax_scale)
+    seen = ~attention_mask  # which says whom a token does not see
+    out = _biased(query, key, value, seen, bias, module.softmax_scale)
     return module.out_proj(out), None
 
 
@@ -80,15 +81,15 @@ def _bloom(
     query, key, value = module._reshape(module.query_key_value(hidden_states))
     key, value = layer_past.update(key, value, module.layer_idx)
     bias = alibi.reshape(query.shape[0], module.num_heads, 1, -1)
-    out = _biased(query, key, value, attention_mask, bias, module.inv_norm_factor)
+    out = _biased(query, key, value, _seen(attention_mask), bias, module.inv_norm_factor)
     return module.dense(out) + residual, None
 
 
 def _biased(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, bias: Tensor, scale: float
+    query: Tensor, key: Tensor, value: Tensor, seen: Tensor, bias: Tensor, scale: float
 ) -> Tensor:
     """Attention f32[B, T, H * D] whose scores have a bias."""
-    mask = torch.where(_seen(mask), bias, torch.finfo(torch.float32).min)
+    mask = torch.where(seen, bias, torch.finfo(torch.float32).min)
     out = scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
     return out.transpose(1, 2).flatten(2)
 

@@ -50,7 +50,7 @@ from nanoaccel.runtime.backends.onnxruntime.operators.wiring import Wiring
 
 BLOCK_SIZE = 32  # tokens
 CACHE = "cache"
-SEQ_BEGINS, PAST_LENS = "seq_begins", "past_lens"
+SEQ_BEGINS, PAST_LENS = contract.SEQ_BEGINS, "past_lens"
 BLOCK_IDS, BLOCK_BEGINS = "block_ids", "block_begins"
 
 _KIND, _STOCK = "PagedAttention", "GroupQueryAttention"

@@ -89,6 +89,8 @@ def fuse_norm(model: Model, nodes: list[Node]) -> None:
             continue
         if any(not _takes_norm(node, tensor) for node in linears):
             continue
+        if any(result in node.inputs[1:] for node in (*users, *linears)):  # added to one, too
+            continue
         epsilon = norm.real("epsilon", _EPSILON)
         for user in users:
             user.inputs[0] = norm.input(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nanoaccel.bundle.packed_graph import RECURRENT_STATES
 from nanoaccel.runtime.backends.base import OperatorWork
 from nanoaccel.runtime.backends.onnxruntime.graph.model import Model, Node, read_model
 from nanoaccel.runtime.backends.onnxruntime.operators.attention import CACHE
@@ -22,9 +23,14 @@ def work_of(model: bytes) -> dict[str, OperatorWork]:
 
 
 def _work(node: Node, model: Model) -> OperatorWork:
-    """What it reads and multiplies; that of attention depends on what is cached."""
+    """What it reads and multiplies; that of attention depends on what is cached.
+
+    That of operators with recurrent states depends on the sequences of a pass, and is left out.
+    """
     if CACHE in node.inputs:
         return OperatorWork(reads_cache=True)
+    if RECURRENT_STATES in node.inputs:
+        return OperatorWork()
     stored = [model.initializers[name] for name in node.inputs if name in model.initializers]
     return OperatorWork(
         weights=sum(tensor.size * _BYTES.get(tensor.type, 0) for tensor in stored),

@@ -23,7 +23,8 @@ class DataOptions:
     """How data is read.
 
     Args:
-        max_length: Tokens of an example at most; what is longer is treated as ``long`` says.
+        max_length: Tokens of an example at most; what is longer is treated as ``long`` says. None
+            is for the caller to choose by the model.
         long: "cut" it behind that many tokens, "drop" it, or "refuse" the data.
         raw: Whether prompts are continued as they are, without the model's chat template.
         skip_broken: Whether rows that cannot be read are left out, instead of refusing the data.
@@ -35,7 +36,7 @@ class DataOptions:
         ConfigError: A value is out of range.
     """
 
-    max_length: int = 1024
+    max_length: int | None = None
     long: Long = "cut"
     raw: bool = False
     skip_broken: bool = False
@@ -44,7 +45,7 @@ class DataOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.max_length < 2:
+        if self.max_length is not None and self.max_length < 2:
             raise ConfigError(f"max_length={self.max_length} is out of range", "Give 2 or more")
         if self.long not in ("cut", "drop", "refuse"):
             raise ConfigError(f"long={self.long!r} is unknown", "Choose cut, drop or refuse")
@@ -100,6 +101,7 @@ def prepare(source: str, tokenizer: Tokenizer, options: DataOptions) -> DataSet:
         SourceError: The data cannot be read, or nothing of it can be learned.
         ConfigError: Examples are too long, and that is to be refused.
     """
+    assert options.max_length is not None
     encoder = Encoder(tokenizer, options.max_length, options.raw)
     counts = Counts()
     examples = encode_all(read_rows(source), encoder, options, counts)
@@ -126,12 +128,12 @@ def encode_all(
         if isinstance(found, Problem):
             counts.problems.append(found)
             continue
-        long = [one for one in found if len(one) > options.max_length]
+        long = [one for one in found if len(one) > encoder.longest]
         counts.long += len(long)
-        kept = [one for one in found if len(one) <= options.max_length]
-        cut = fit(long, options.max_length) if options.long == "cut" else []
+        kept = [one for one in found if len(one) <= encoder.longest]
+        cut = fit(long, encoder.longest) if options.long == "cut" else []
         counts.dropped += len(long) - len(cut)
-        examples += fit(kept, options.max_length) + cut
+        examples += fit(kept, encoder.longest) + cut
     return examples
 
 

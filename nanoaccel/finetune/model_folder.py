@@ -1,4 +1,4 @@
-"""Loads a model to train or to change, and writes it as a folder that is exported like any other."""
+"""Loads a model to train or to change, and writes it as a folder that can be exported."""
 
 from __future__ import annotations
 

@@ -215,9 +215,7 @@ class _Run:
         with self.progress.stage("train"):
             return training.run(resume=resume)
 
-    def write(
-        self, folder: Path, planned: Planned, training: Training, history: History
-    ) -> None:
+    def write(self, folder: Path, planned: Planned, training: Training, history: History) -> None:
         """Write what was trained, and the report."""
         from nanoaccel.finetune.adapters.files import BaseNote, write_adapter
         from nanoaccel.finetune.model_folder import write_model

@@ -211,7 +211,9 @@ def _json(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise SourceError(f"{path.parent} has no {path.name}", "Name an adapter's folder") from error
+        raise SourceError(
+            f"{path.parent} has no {path.name}", "Name an adapter's folder"
+        ) from error
     except (OSError, ValueError) as error:
         raise SourceError(f"{path} cannot be read: {error}", _TRAIN_AGAIN) from error
     if not isinstance(found, dict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from os.path import commonprefix
 
 from nanoaccel.errors import RequestError
 from nanoaccel.finetune.data.records import Conversation
@@ -56,7 +55,7 @@ def _until(conversation: Conversation, place: int, tokenizer: Tokenizer) -> Mark
     """The conversation up to one answer, which alone is marked."""
     prompt = _render(conversation, place, tokenizer, asks=True)
     whole = _render(conversation, place + 1, tokenizer, asks=False)
-    begin = len(commonprefix([prompt, whole]))
+    begin = _common(prompt, whole)
     if begin < len(prompt) and place > 0:
         # A prompt may begin the answer (with "<think>", say): what stands before it must be kept.
         before = _render(conversation, place, tokenizer, asks=False)
@@ -78,6 +77,12 @@ def _end(text: str, begin: int, tokenizer: Tokenizer) -> int:
         if spelling is not None and kept.endswith(spelling) and len(kept) > begin:
             return len(kept)
     return len(text)
+
+
+def _common(one: str, other: str) -> int:
+    """Characters that two texts begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _render(conversation: Conversation, count: int, tokenizer: Tokenizer, *, asks: bool) -> str:

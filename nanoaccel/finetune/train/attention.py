@@ -58,9 +58,7 @@ class PackedAttention:
         taken = 0
         for numbers in _grouped(lengths):
             longest = max(lengths[i] for i in numbers)
-            lines = [
-                begins[i] + torch.arange(longest).clamp_(max=lengths[i] - 1) for i in numbers
-            ]
+            lines = [begins[i] + torch.arange(longest).clamp_(max=lengths[i] - 1) for i in numbers]
             for line, i in enumerate(numbers):
                 at = taken + line * longest
                 places[begins[i] : begins[i] + lengths[i]] = torch.arange(at, at + lengths[i])

@@ -75,7 +75,7 @@ class Halves:
         )
 
 
-class _Given(nn.Module):
+class _Given(nn.Module):  # type: ignore[misc]
     """In a decoder's place: its states are the inputs."""
 
     def forward(self, inputs_embeds: Tensor, **_: Any) -> Any:

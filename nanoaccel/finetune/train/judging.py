@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 400  # characters of a prompt's end
 _MOST = 96  # tokens of an answer
+_CACHES = ("cache", "cache_params", "past_key_values")  # names of the one argument
 
 
 class Judge:
@@ -50,6 +52,8 @@ class Judge:
         order = sorted(range(len(held)), key=lambda one: lengths[one])
         room = pass_tokens if passes.packs else 1  # padded texts one by one: there are few
         self._plan = pack(order, lengths, room)
+        taken = inspect.signature(model.forward).parameters
+        self._cache = next(name for name in _CACHES if name in taken)
         self._asked = [example for example in held if example.answer_begin > 0][:samples]
 
     @property
@@ -64,25 +68,25 @@ class Judge:
         self._model.eval()
         found = [self._passes.loss([self._held[i] for i in one]) for one in self._plan]
         self._model.train()
-        return sum(loss for loss, _ in found) / sum(count for _, count in found)
+        return float(sum(loss for loss, _ in found) / sum(count for _, count in found))
 
     def samples(self) -> tuple[Sample, ...]:
         """Answers, the likeliest token each time."""
         self._model.eval()
-        found = tuple(self._answer(example) for example in self._asked)
+        with torch.inference_mode():
+            found = tuple(self._answer(example) for example in self._asked)
         self._model.train()
         return found
 
-    @torch.inference_mode()
     def _answer(self, example: Example) -> Sample:
         begin = example.answer_begin
         prompt, expected = example.ids[:begin].tolist(), example.ids[begin:].tolist()
         written: list[int] = []
-        cache = None
+        cache: dict[str, Any] = {}
         ids = torch.tensor([prompt])
         for _ in range(_MOST):
-            out = self._model(input_ids=ids, past_key_values=cache, use_cache=True)
-            cache = out.past_key_values
+            out = self._model(input_ids=ids, use_cache=True, **cache)
+            cache = {self._cache: out[self._cache]}
             token = int(out.logits[0, -1].argmax())
             if token in self._tokenizer.eos_token_ids:
                 break

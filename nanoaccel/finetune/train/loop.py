@@ -37,9 +37,7 @@ _SAVE_SECONDS = 60.0
 _RECENT = 10  # steps that the speed is of
 
 
-def plan_steps(
-    lengths: Sequence[int], options: TrainingOptions, *, packed: bool
-) -> list[Step]:
+def plan_steps(lengths: Sequence[int], options: TrainingOptions, *, packed: bool) -> list[Step]:
     """All steps of a training; a last epoch that is not whole has its share of steps."""
     steps: list[Step] = []
     for epoch in range(math.ceil(options.epochs)):

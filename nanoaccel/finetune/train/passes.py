@@ -58,16 +58,13 @@ class Passes:
         batch = collate(examples, packed=self.packs)
         with self._packed():
             states = self._states(batch)
-            loss = backward_in_chunks(
-                states, batch.targets, self._halves.logits, scale, self._rows
-            )
+            loss = backward_in_chunks(states, batch.targets, self._halves.logits, scale, self._rows)
         return loss, len(batch.targets)
 
-    @torch.no_grad()
     def loss(self, examples: Sequence[Example]) -> tuple[float, int]:
         """The summed loss of a pass, and the tokens that it is of."""
         batch = collate(examples, packed=self.packs)
-        with self._packed():
+        with self._packed(), torch.no_grad():
             states = self._states(batch)
             total = loss_in_chunks(states, batch.targets, self._halves.logits, self._rows)
         return total, len(batch.targets)

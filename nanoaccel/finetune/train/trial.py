@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import torch
-
 from nanoaccel.finetune.data.encode import Example
 from nanoaccel.finetune.train.loop import Training
 from nanoaccel.finetune.train.passes import Passes
@@ -50,4 +48,4 @@ def expected_seconds(per_token: float, tokens: int, judged: int) -> float:
 
 def optimizer_bytes(count: int) -> int:
     """Bytes that a step of the optimizer adds: two averages of each number that learns."""
-    return 2 * torch.float32.itemsize * count
+    return 2 * 4 * count

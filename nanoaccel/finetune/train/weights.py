@@ -57,18 +57,18 @@ class TrainedWeights:
         for name, weight in self._own.items():
             weight.grad = self.masters[name].grad = None
 
-    @torch.no_grad()
     def publish(self) -> None:
         """Give the model what the optimizer made."""
-        for name, weight in self._own.items():
-            if self.masters[name] is not weight:
-                weight.copy_(self.masters[name])
+        with torch.no_grad():
+            for name, weight in self._own.items():
+                if self.masters[name] is not weight:
+                    weight.copy_(self.masters[name])
 
-    @torch.no_grad()
     def restore(self, values: Mapping[str, Tensor]) -> None:
         """Take over values from a checkpoint."""
-        for name, master in self.masters.items():
-            master.copy_(values[name])
+        with torch.no_grad():
+            for name, master in self.masters.items():
+                master.copy_(values[name])
         self.publish()
 
     def values(self) -> dict[str, Tensor]:

@@ -269,12 +269,15 @@ class _Run:
         """The base, with what is to be trained marked."""
         from nanoaccel.finetune.adapters.attach import attach, choose_layers
         from nanoaccel.finetune.model_folder import load_float
+        from nanoaccel.finetune.train.four_bits import to_four_bits
         from nanoaccel.finetune.train.weights import multiplies_bf16
 
         model = load_float(self._source, "bf16" if multiplies_bf16() else "f32")
         self._fingerprint = fingerprint(model)
         if self._options.adapts:
             with quiet():
+                if self._options.method == "qlora":
+                    to_four_bits(model)
                 self._adapter = attach(model, self._options)
         else:
             choose_layers(model, self._options.layers)

@@ -47,7 +47,7 @@ def plan_rows(
     return [
         ("method", _method(options)),
         ("trained weights", f"{count:,} of {whole:,} ({count / whole:.2%})"),
-        ("base", str(model.dtype).removeprefix("torch.")),
+        ("base", "NF4" if options.method == "qlora" else str(model.dtype).removeprefix("torch.")),
         ("rows", f"{counts.rows:,}, of which {len(counts.problems):,} cannot be learned"),
         ("examples", f"{len(data.train):,} to learn, {len(data.validation):,} held out"),
         ("too long", f"{counts.long:,}, of which {counts.dropped:,} are left out, the others cut"),

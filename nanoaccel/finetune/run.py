@@ -164,6 +164,7 @@ class _Run:
         self._listener: Listener = listener
         self.progress = Progress(self._heard)
         self._fingerprint = ""
+        self._parameters = 0
         self._adapter: LoraConfig | None = None
         self._model: PreTrainedModel | None = None
 
@@ -274,6 +275,7 @@ class _Run:
 
         model = load_float(self._source, "bf16" if multiplies_bf16() else "f32")
         self._fingerprint = fingerprint(model)
+        self._parameters = int(model.num_parameters())
         if self._options.adapts:
             with quiet():
                 if self._options.method == "qlora":
@@ -310,7 +312,8 @@ class _Run:
 
         assert self._model is not None
         return plan_rows(
-            model=self._model,
+            kind=str(self._model.dtype).removeprefix("torch."),
+            parameters=self._parameters,
             options=self._options,
             data=data,
             training=training,

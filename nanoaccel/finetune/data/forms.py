@@ -39,7 +39,7 @@ def read_form(row: object) -> Record:
             sentence about it.
     """
     if not isinstance(row, Mapping):
-        raise FormError(f"is a {type(row).__name__}, not an object")
+        raise FormError(f"is of type {type(row).__name__}, not an object")
     for name, read in _FORMS.items():
         if row.get(name) is not None:
             return read(row)

@@ -8,14 +8,13 @@ from nanoaccel.finetune.data.prepare import DataSet
 from nanoaccel.finetune.train.options import TrainingOptions
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from nanoaccel.finetune.train.loop import Training
 
 
 def plan_rows(
     *,
-    model: PreTrainedModel,
+    kind: str,
+    parameters: int,
     options: TrainingOptions,
     data: DataSet,
     training: Training,
@@ -27,7 +26,8 @@ def plan_rows(
     """A name and a value for each fact.
 
     Args:
-        model: The model, with what is to be trained marked.
+        kind: Type of the base's numbers.
+        parameters: Weights of the base.
         options: How it learns.
         data: What it learns.
         training: What will be done.
@@ -38,7 +38,7 @@ def plan_rows(
     """
     from nanoaccel.finetune.train.trial import expected_seconds, optimizer_bytes
 
-    count, whole = training.weights.count, model.num_parameters()
+    count = training.weights.count
     tokens = sum(map(len, data.train))
     taught = sum(int(example.taught[1:].sum()) for example in data.train)
     counts = data.counts
@@ -46,8 +46,8 @@ def plan_rows(
     bytes_ = memory + optimizer_bytes(count)
     return [
         ("method", _method(options)),
-        ("trained weights", f"{count:,} of {whole:,} ({count / whole:.2%})"),
-        ("base", "NF4" if options.method == "qlora" else str(model.dtype).removeprefix("torch.")),
+        ("trained weights", f"{count:,}; the base has {parameters:,}"),
+        ("base", "4 bits" if options.method == "qlora" else kind),
         ("rows", f"{counts.rows:,}, of which {len(counts.problems):,} cannot be learned"),
         ("examples", f"{len(data.train):,} to learn, {len(data.validation):,} held out"),
         ("too long", f"{counts.long:,}, of which {counts.dropped:,} are left out, the others cut"),

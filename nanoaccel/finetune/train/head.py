@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -78,7 +80,19 @@ class Halves:
 class _Given(nn.Module):  # type: ignore[misc]
     """In a decoder's place: its states are the inputs."""
 
-    def forward(self, inputs_embeds: Tensor, **_: Any) -> Any:
-        from transformers.modeling_outputs import MoeModelOutputWithPast
+    def forward(self, *_: Any, inputs_embeds: Tensor, **__: Any) -> Any:
+        return _output_class()(last_hidden_state=inputs_embeds)
 
-        return MoeModelOutputWithPast(last_hidden_state=inputs_embeds)
+
+@cache
+def _output_class() -> type[Any]:
+    """What decoders give, with the fields of all kinds that heads look at."""
+    from transformers.modeling_outputs import MoeModelOutputWithPast
+
+    base: Any = MoeModelOutputWithPast
+
+    @dataclass
+    class Output(base):  # type: ignore[misc]
+        cross_attentions: tuple[Tensor, ...] | None = None
+
+    return Output

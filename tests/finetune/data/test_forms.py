@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -59,9 +60,8 @@ def test_read_form_knows(row: object, record: object) -> None:
     ],
 )
 def test_read_form_says_what_is_wrong(row: object, what: str) -> None:
-    with pytest.raises(FormError, match="has|is|it") as caught:
+    with pytest.raises(FormError, match=re.escape(what)):
         read_form(row)
-    assert what in str(caught.value)
 
 
 def test_a_call_of_a_tool_is_an_answer() -> None:

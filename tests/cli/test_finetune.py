@@ -11,19 +11,19 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("peft")
 
-from nanoaccel.cli.options.finetune import parse_layers  # noqa: E402
-from nanoaccel.cli.ui.training import describe_evaluation, describe_step  # noqa: E402
-from nanoaccel.errors import ConfigError  # noqa: E402
-from nanoaccel.exporters.progress import StageEvent  # noqa: E402
-from nanoaccel.finetune import merge as merging  # noqa: E402
-from nanoaccel.finetune import run as running  # noqa: E402
-from nanoaccel.finetune.adapters.deltas import MergeOptions  # noqa: E402
-from nanoaccel.finetune.data.prepare import DataOptions  # noqa: E402
-from nanoaccel.finetune.events import Evaluated, Planned, Sample, Stepped  # noqa: E402
-from nanoaccel.finetune.merge import Merged  # noqa: E402
-from nanoaccel.finetune.run import Trained  # noqa: E402
-from nanoaccel.finetune.train.history import History  # noqa: E402
-from nanoaccel.finetune.train.options import TrainingOptions  # noqa: E402
+from nanoaccel.cli.options.finetune import parse_layers
+from nanoaccel.cli.ui.training import describe_evaluation, describe_step
+from nanoaccel.errors import ConfigError
+from nanoaccel.exporters.progress import StageEvent
+from nanoaccel.finetune import merge as merging
+from nanoaccel.finetune import run as running
+from nanoaccel.finetune.adapters.deltas import MergeOptions
+from nanoaccel.finetune.data.prepare import DataOptions
+from nanoaccel.finetune.events import Evaluated, Planned, Sample, Stepped
+from nanoaccel.finetune.merge import Merged
+from nanoaccel.finetune.run import Trained
+from nanoaccel.finetune.train.history import History
+from nanoaccel.finetune.train.options import TrainingOptions
 
 pytestmark = pytest.mark.export
 

@@ -49,7 +49,7 @@ class TrainingFlags:
         in_training(help="The highest.", show_default="5e-4 for adapters, 3e-5 for all weights"),
     ] = None
     epochs: Annotated[float, in_training(help="Times that each example is learned.")] = 3
-    batch_tokens: Annotated[int, in_training(help="Tokens of a step at least.")] = 2048
+    batch_tokens: Annotated[int, in_training(help="Tokens of a step at most.")] = 2048
     pass_tokens: Annotated[
         int, in_training(help="Tokens that are computed at once; fewer take less memory.")
     ] = 1024

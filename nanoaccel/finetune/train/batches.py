@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def plan_epoch(
     Args:
         lengths: Tokens of each example.
         pass_tokens: Tokens of a pass at most, padding included; a longer example is alone.
-        batch_tokens: Tokens of a step at least; the last has what is left.
+        batch_tokens: Tokens of a step at most, unless one pass has more.
         seed: Seed of the order.
         epoch: Number of the epoch; each has an order of its own.
         packed: Whether texts are packed; else texts of about one length are padded together.
@@ -69,18 +70,26 @@ def plan_epoch(
 
 
 def pack(examples: Sequence[int], lengths: Sequence[int], room: int) -> list[Pass]:
-    """Fill passes of so many tokens, the longest examples first, each where it fits first."""
-    passes: list[Pass] = []
-    free: list[int] = []
-    for index in sorted(examples, key=lambda one: -lengths[one]):
-        place = next((i for i, left in enumerate(free) if left >= lengths[index]), None)
-        if place is None:
-            passes.append([])
-            free.append(room)
-            place = len(passes) - 1
-        passes[place].append(index)
-        free[place] -= lengths[index]
-    return passes
+    """Spread examples over as few passes of about one size as hold them.
+
+    Args:
+        examples: Numbers of examples.
+        lengths: Tokens of each example.
+        room: Tokens of a pass at most; a longer example is alone.
+    """
+    order = sorted(examples, key=lambda one: -lengths[one])
+    count = max(1, math.ceil(sum(lengths[one] for one in order) / room))
+    while True:
+        passes: list[Pass] = [[] for _ in range(count)]
+        tokens = [0] * count
+        for index in order:
+            place = tokens.index(min(tokens))
+            passes[place].append(index)
+            tokens[place] += lengths[index]
+        fits = (len(one) == 1 or size <= room for one, size in zip(passes, tokens, strict=True))
+        if all(fits):
+            return [one for one in passes if one]
+        count += 1
 
 
 def _buckets(lengths: Sequence[int], room: int, source: random.Random) -> list[Pass]:
@@ -99,16 +108,17 @@ def _buckets(lengths: Sequence[int], room: int, source: random.Random) -> list[P
     return passes
 
 
-def _filled(passes: Sequence[Pass], lengths: Sequence[int], least: int) -> list[Step]:
-    """Passes together until they have so many tokens."""
+def _filled(passes: Sequence[Pass], lengths: Sequence[int], most: int) -> list[Step]:
+    """Passes together as long as they have no more than so many tokens."""
     steps: list[Step] = []
-    tokens = least
+    tokens = most
     for one in passes:
-        if tokens >= least:
+        size = sum(lengths[index] for index in one)
+        if not steps or tokens + size > most:
             steps.append([])
             tokens = 0
         steps[-1].append(one)
-        tokens += sum(lengths[index] for index in one)
+        tokens += size
     return steps
 
 

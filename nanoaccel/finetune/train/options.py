@@ -27,7 +27,7 @@ class TrainingOptions:
         layers: Numbers of the blocks that are trained; none means all.
         learning_rate: Highest; None is 5e-4 for adapters and 3e-5 for all weights.
         epochs: Times that each example is learned.
-        batch_tokens: Tokens of a step at least, those that are only read included.
+        batch_tokens: Tokens of a step at most, those that are only read included.
         pass_tokens: Tokens that are computed at once, unless an example is longer: fewer take less
             memory.
         weight_decay: AdamW's.

@@ -24,26 +24,32 @@ def example(ids: list[int], taught: list[bool]) -> Example:
 @given(
     lengths=st.lists(st.integers(1, 90), min_size=1, max_size=50),
     room=st.integers(1, 100),
-    least=st.integers(1, 300),
+    most=st.integers(1, 300),
     packed=st.booleans(),
 )
 def test_plan_epoch_takes_each_example_once_and_fills_no_pass_beyond_its_room(
-    lengths: list[int], room: int, least: int, packed: bool
+    lengths: list[int], room: int, most: int, packed: bool
 ) -> None:
     def plan(epoch: int) -> list[list[list[int]]]:
         return plan_epoch(
-            lengths, pass_tokens=room, batch_tokens=least, seed=0, epoch=epoch, packed=packed
+            lengths, pass_tokens=room, batch_tokens=most, seed=0, epoch=epoch, packed=packed
         )
 
     steps = plan(0)
     passes = [one for step in steps for one in step]
     assert sorted(index for one in passes for index in one) == list(range(len(lengths)))
     for one in passes:
+        assert one
         sizes = [lengths[index] for index in one]
         computed = sum(sizes) if packed else len(sizes) * max(sizes)
         assert computed <= room or len(one) == 1
-    for step in steps[:-1]:
-        assert sum(lengths[index] for one in step for index in one) >= least
+    sizes = [sum(lengths[index] for one in step for index in one) for step in steps]
+    for place, size in enumerate(sizes):
+        assert size <= most or (
+            len(steps[place]) == 1 if not packed else sum(map(len, steps[place])) == 1
+        )
+        if packed and place > 0:  # a step is not closed before it is full
+            assert sizes[place - 1] + max(lengths) > most
     assert plan(0) == steps
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from nanoaccel.errors import ConfigError
@@ -106,17 +107,20 @@ def finetune(
         DataOptions() if data_options is None else data_options,
         (lambda _: None) if listener is None else listener,
     )
-    with _working(out, resume=resume, overwrite=overwrite, keeps=not plan_only) as work:
+    if plan_only:
+        with TemporaryDirectory() as name:
+            planned, _ = run.prepare(Path(name))
+        return Trained(out, None, planned, run.progress.seconds, run.progress.peak_memory)
+    with _working(out, resume=resume, overwrite=overwrite) as work:
         planned, training = run.prepare(work)
-        history = None if plan_only else run.train(training, resume=resume)
-        if history is not None:
-            with publishing(out, overwrite=overwrite, manifests=(TRAINING,)) as folder:
-                run.write(folder, planned, training, history)
+        history = run.train(training, resume=resume)
+        with publishing(out, overwrite=overwrite, manifests=(TRAINING,)) as folder:
+            run.write(folder, planned, training, history)
     return Trained(out, history, planned, run.progress.seconds, run.progress.peak_memory)
 
 
 @contextmanager
-def _working(out: Path, *, resume: bool, overwrite: bool, keeps: bool) -> Iterator[Path]:
+def _working(out: Path, *, resume: bool, overwrite: bool) -> Iterator[Path]:
     """A folder for checkpoints that stays until all is done."""
     work = out.parent / f".{out.name}.finetuning"
     if overwrite and not resume:
@@ -130,12 +134,10 @@ def _working(out: Path, *, resume: bool, overwrite: bool, keeps: bool) -> Iterat
     try:
         yield work
     except BaseException:
-        keeps = any(work.glob("*.pt"))
-        if not keeps:
+        if not any(work.glob("*.pt")):
             shutil.rmtree(work, ignore_errors=True)
         raise
-    if keeps or not any(work.glob("*.pt")):
-        shutil.rmtree(work)
+    shutil.rmtree(work)
 
 
 class _Run:
@@ -182,6 +184,11 @@ class _Run:
         with self.progress.stage("read the data"):
             tokenizer = self._tokenizer(work)
             data = prepare(self._data, tokenizer, self._limited())
+            if self._options.patience is not None and not data.validation:
+                raise ConfigError(
+                    f"patience={self._options.patience} needs a validation set",
+                    "Name one with --validation, or hold out a share of the data",
+                )
         with self.progress.stage("load the model"):
             model = self._load()
             passes = Passes(model)

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 pytest.importorskip("peft")
 
 from nanoaccel.cli.options.finetune import parse_layers
-from nanoaccel.cli.ui.training import describe_evaluation, describe_step
+from nanoaccel.cli.ui.training import Shown, describe_evaluation, describe_step
 from nanoaccel.errors import ConfigError
 from nanoaccel.exporters.progress import StageEvent
 from nanoaccel.finetune import merge as merging
@@ -162,6 +162,19 @@ def test_steps_and_evaluations_are_lines() -> None:
     assert lines[0] == "behind step 3"
     assert len(lines) == 4
     assert all(len(line) < 200 for line in lines)
+
+
+def test_a_terminal_shows_steps_in_place(capsys: pytest.CaptureFixture[str]) -> None:
+    shown: list[str] = []
+    said: list[str] = []
+    listener = Shown(said.append, shown.append)
+    for event in (StageEvent("load the model", None, 1), StageEvent("train", None, 1), STEP):
+        listener.hear(event)
+    assert shown == ["load the model", describe_step(STEP)]
+    assert said == []
+    listener.hear(JUDGED[1])
+    assert said == [describe_evaluation(JUDGED[1])]
+    assert capsys.readouterr().err == ""
 
 
 def test_merge_passes_options_on(

@@ -253,6 +253,14 @@ def test_options_are_checked(wrong: dict[str, Any]) -> None:
         replace(OPTIONS, **wrong)
 
 
+def test_stopping_early_needs_a_validation_set(
+    tiny_model: Path, data: Path, tmp_path: Path
+) -> None:
+    options, nothing = replace(OPTIONS, patience=1), DataOptions(validation_share=0)
+    with pytest.raises(ConfigError, match="patience=1 needs a validation set"):
+        train(tiny_model, data, tmp_path / "out", options=options, data_options=nothing)
+
+
 def test_a_plan_alone_leaves_nothing(tiny_model: Path, data: Path, tmp_path: Path) -> None:
     made, told = train(tiny_model, data, tmp_path / "out", plan_only=True)
     assert made.history is None

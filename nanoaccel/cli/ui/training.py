@@ -30,7 +30,7 @@ def training() -> Iterator[Listener]:
         def write(text: str) -> None:
             print(text, file=stream, flush=True)
 
-        yield _Shown(write, None).hear
+        yield Shown(write, None).hear
         return
     with make_spinner() as spinner:
         task = spinner.add_task("load the tools")
@@ -41,10 +41,10 @@ def training() -> Iterator[Listener]:
         def say(text: str) -> None:
             spinner.console.print(text, markup=False, highlight=False)
 
-        yield _Shown(say, show).hear
+        yield Shown(say, show).hear
 
 
-class _Shown:
+class Shown:
     """Turns events into text.
 
     Args:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nanoaccel.errors import ConfigError, SourceError
+from nanoaccel.finetune.data import read
 from nanoaccel.finetune.data.forms import FormError, read_form
 from nanoaccel.finetune.data.read import read_rows
 from nanoaccel.finetune.data.records import Completion, Conversation, PlainText, Problem, Row
@@ -107,6 +108,14 @@ def test_read_rows_reads_parquet(tmp_path: Path) -> None:
     first, second = read_rows(str(path))
     assert first == Row(f"{path}, row 1", Completion("a", "b"))
     assert isinstance(second, Problem)
+
+
+def test_read_rows_reads_a_data_set_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{"text": "one"}, {"question": "two"}]
+    monkeypatch.setattr(read, "stream_rows", lambda _: iter(rows))
+    first, second = read_rows("org/name")
+    assert first == Row("org/name:train, row 1", PlainText("one"))
+    assert str(second).startswith("org/name:train, row 2 has neither messages")
 
 
 @pytest.mark.parametrize(

@@ -90,13 +90,6 @@ def finetune(
         SourceError: The model or the data cannot be read.
         ExportError: Something else stands at ``out``, or the disk is full.
         KeyboardInterrupt: Ctrl-C was pressed; a checkpoint was written then.
-
-    Examples:
-        >>> from pathlib import Path
-        >>> from nanoaccel.finetune.run import finetune
-        >>> made = finetune("model", "data.jsonl", Path("adapter"))
-        >>> (made.folder / "adapter_config.json").is_file()
-        True
     """
     out = out.resolve()
     check_free(out, overwrite, (TRAINING,))

@@ -13,14 +13,20 @@ from nanoaccel.cli.commands.bench import bench
 from nanoaccel.cli.commands.chat import chat
 from nanoaccel.cli.commands.convert import convert
 from nanoaccel.cli.commands.cpu import cpu
+from nanoaccel.cli.commands.data.check import check as data_check
+from nanoaccel.cli.commands.data.convert import convert as data_convert
+from nanoaccel.cli.commands.data.split import split as data_split
+from nanoaccel.cli.commands.data.stats import stats as data_stats
 from nanoaccel.cli.commands.doctor import doctor
 from nanoaccel.cli.commands.draft.rank import rank
 from nanoaccel.cli.commands.draft.train import train
 from nanoaccel.cli.commands.eval import eval
 from nanoaccel.cli.commands.export import export
+from nanoaccel.cli.commands.finetune import finetune
 from nanoaccel.cli.commands.generate import generate
 from nanoaccel.cli.commands.inspect import inspect
 from nanoaccel.cli.commands.list import list_
+from nanoaccel.cli.commands.merge import merge
 from nanoaccel.cli.commands.profile import profile
 from nanoaccel.cli.commands.pull import pull
 from nanoaccel.cli.commands.quickstart import quickstart
@@ -33,7 +39,7 @@ from nanoaccel.cli.streams import prepare_streams
 
 _DEBUG = "--debug"
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Make": (quickstart, export, convert, pull),
+    "Make": (quickstart, export, convert, pull, finetune, merge),
     "Use": (generate, chat, serve, batch),
     "Measure": (eval, bench, tune, profile),
     "Look": (list_, inspect, rm, cpu, doctor),
@@ -52,6 +58,10 @@ drafts = typer.Typer(help="Make drafts, which guess for a model, and choose amon
 for _command in (rank, train):
     drafts.command()(with_options(_command))
 app.add_typer(drafts, name="draft", rich_help_panel="Make")
+data = typer.Typer(help="Look at data to learn from, and change its form.")
+for _command in (data_check, data_stats, data_convert, data_split):
+    data.command()(with_options(_command))
+app.add_typer(data, name="data", rich_help_panel="Make")
 
 
 def _print_version(wanted: bool) -> None:

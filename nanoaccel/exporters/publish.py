@@ -33,10 +33,10 @@ def publishing(
         ExportError: Something else stands there, or the disk is full or read-only.
     """
     with _work_folder(target) as work:
-        _check_free(target, overwrite, manifests)
+        check_free(target, overwrite, manifests)
         work.mkdir(parents=True)
         yield work
-        _check_free(target, overwrite, manifests)
+        check_free(target, overwrite, manifests)
         _swap(work, target)
 
 
@@ -68,7 +68,7 @@ def _work_folder(target: Path) -> Iterator[Path]:
         _remove_leftovers(target)
         yield work
     except Exception as error:
-        if _disk_is_full(error, work):
+        if disk_is_full(error, work):
             raise ExportError(
                 f"the disk of {target.parent} is full", "Free space and export again"
             ) from error
@@ -114,7 +114,7 @@ def check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _check_free(target: Path, overwrite: bool, manifests: Sequence[str]) -> None:
+def check_free(target: Path, overwrite: bool, manifests: Sequence[str]) -> None:
     if not target.exists():
         return
     if not target.is_dir():
@@ -173,7 +173,7 @@ def _swap(work: Path, target: Path) -> None:
     shutil.rmtree(old)
 
 
-def _disk_is_full(error: Exception, work: Path) -> bool:
+def disk_is_full(error: Exception, work: Path) -> bool:
     """Whether a full disk is the cause; libraries raise many kinds of errors when a write fails."""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return True

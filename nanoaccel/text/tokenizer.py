@@ -150,6 +150,25 @@ class Tokenizer:
             ) from None
         return ids
 
+    def encode_with_places(
+        self, text: str, add_special_tokens: bool = True
+    ) -> tuple[list[int], list[int]]:
+        """The token ids of a text, and the character of the text at which each of them begins.
+
+        Args:
+            text: As of `encode`.
+            add_special_tokens: As there; what is added stands at character 0.
+
+        Raises:
+            RequestError: As of `encode`.
+        """
+        try:
+            encoded = self._backend.encode(text, add_special_tokens=add_special_tokens)
+        except TypeError:
+            self.encode(text)
+            raise
+        return encoded.ids, [begin for begin, _ in encoded.offsets]
+
     def fewest_tokens(self, text: str) -> int:
         """How many tokens a text has at least, those around it apart, without encoding it.
 

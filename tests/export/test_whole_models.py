@@ -184,7 +184,7 @@ def test_resolve_calls_an_adapter_an_adapter(folder: Path, tmp_path: Path) -> No
     for place in (alone, folder):
         (place / "adapter_config.json").write_text(json.dumps(described))
     (alone / "adapter_model.safetensors").write_bytes(b"")
-    with pytest.raises(SourceError, match=r"\(LORA\) for org/base\..*merge_and_unload"):
+    with pytest.raises(SourceError, match=r"\(LORA\) for org/base\..*nanoaccel merge org/base"):
         resolve(str(alone))
     with pytest.raises(SourceError, match="beside weights that it is not part of"):
         resolve(str(folder))

@@ -40,6 +40,21 @@ def is_text_name(name: str) -> bool:
     return Path(name).suffix.lower() in _READERS
 
 
+def parquet_rows(path: Path) -> Iterator[dict[str, object]]:
+    """The rows of a Parquet file with all their columns.
+
+    Raises:
+        SourceError: The file is broken.
+        MissingExtraError: It needs pyarrow.
+    """
+    with _pyarrow_errors(path):
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(_BATCH):
+                yield from batch.to_pylist()
+
+
 def _read_file(path: Path, column: str | None) -> Iterator[Document]:
     read = _READERS.get(path.suffix.lower())
     if read is None:

@@ -75,10 +75,23 @@ def read_hub(reference: HubReference, column: str | None) -> Iterator[Document]:
         ConfigError: The column is not there.
         MissingExtraError: The library datasets is not installed.
     """
+    for number, row in enumerate(stream_rows(reference), 1):
+        columns = choose_columns(row, column, str(reference))
+        yield from read_row(row, columns, f"{reference}, row {number}")
+
+
+def stream_rows(reference: HubReference) -> Iterator[Mapping[str, Any]]:
+    """The rows of a data set, in its order.
+
+    Args:
+        reference: The reference.
+
+    Raises:
+        SourceError: It cannot be found or read.
+        MissingExtraError: The library datasets is not installed.
+    """
     with _reading(reference):
-        for number, row in enumerate(_stream(reference), 1):
-            columns = choose_columns(row, column, str(reference))
-            yield from read_row(row, columns, f"{reference}, row {number}")
+        yield from _stream(reference)
 
 
 def _stream(reference: HubReference) -> Iterator[Mapping[str, Any]]:

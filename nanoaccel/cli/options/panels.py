@@ -16,3 +16,5 @@ in_limits = partial(
 )
 in_text = partial(typer.Option, rich_help_panel="Calibration and judgement")
 in_tasks = partial(typer.Option, rich_help_panel="lm-evaluation-harness")
+in_training = partial(typer.Option, rich_help_panel="Training")
+in_data = partial(typer.Option, rich_help_panel="Data")

@@ -25,7 +25,7 @@ def working(text: str) -> Iterator[Callable[[str], None]]:
     if not stream.isatty():
         yield lambda changed: print(changed, file=stream, flush=True)
         return
-    with _spinner() as spinner:
+    with make_spinner() as spinner:
         task = spinner.add_task(text)
         yield lambda changed: spinner.update(task, description=changed)
 
@@ -38,7 +38,7 @@ def stages() -> Iterator[Callable[[StageEvent], None]]:
         with _stage_lines() as listener:
             yield listener
         return
-    with _spinner() as spinner:
+    with make_spinner() as spinner:
         task = spinner.add_task("load the export tools")
 
         shown = ""
@@ -106,7 +106,8 @@ def _cost(event: StageEvent) -> str:
     return f"{event.seconds:6.1f} s  {bytes_text(event.memory):>9}"
 
 
-def _spinner() -> Progress:
+def make_spinner() -> Progress:
+    """A line on standard error that turns, for a terminal."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

@@ -98,8 +98,8 @@ def _check_adapter(folder: Path) -> None:
     beside = ", beside weights that it is not part of" if whole else ""
     raise SourceError(
         f"{folder} is an adapter ({kind}) for {base or 'a model that it does not name'}{beside}",
-        "Merge it first: peft.AutoPeftModelForCausalLM.from_pretrained(FOLDER).merge_and_unload()"
-        ".save_pretrained(NEW), with the tokenizer in NEW; or name the model without its adapter",
+        f"Merge it first: nanoaccel merge {base or 'MODEL'} {folder} NEW; or name the model "
+        "without its adapter",
     )
 
 

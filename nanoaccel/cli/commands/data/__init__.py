@@ -1,0 +1,1 @@
+"""``nanoaccel data``: look at data to learn from, and change its form."""

@@ -1,0 +1,99 @@
+"""What a user may choose of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from nanoaccel.errors import ConfigError
+
+Method: TypeAlias = Literal["lora", "rslora", "dora", "qlora", "full"]
+METHODS: tuple[Method, ...] = ("lora", "rslora", "dora", "qlora", "full")
+_RATES = {"full": 3e-5}
+_ADAPTER_RATE = 5e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """How a model learns.
+
+    Args:
+        method: What is trained: "lora", "rslora" and "dora" are adapters, "qlora" is LoRA on a base
+            in 4 bits, "full" all weights.
+        rank: Rank of an adapter.
+        alpha: Its scale is alpha / rank; rsLoRA's alpha / sqrt(rank). None is twice the rank.
+        dropout: Share of an adapter's inputs that is dropped while it learns.
+        modules: Names of the linear layers that get an adapter; none means all but the last.
+        layers: Numbers of the blocks that are trained; none means all.
+        learning_rate: Highest; None is 5e-4 for adapters and 3e-5 for all weights.
+        epochs: Times that each example is learned.
+        batch_tokens: Tokens of a step at most, those that are only read included.
+        pass_tokens: Tokens that are computed at once, unless an example is longer: fewer take less
+            memory.
+        weight_decay: AdamW's.
+        gradient_checkpointing: Whether blocks are computed again for their gradients, which takes
+            a third more time and keeps less in memory.
+        evaluations: Times that the validation set is judged, the last step included.
+        patience: Evaluations without a better loss after which the training stops; None never.
+        samples: Answers that are written at each evaluation.
+        seed: Seed of first weights, dropout and order.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    method: Method = "lora"
+    rank: int = 16
+    alpha: float | None = None
+    dropout: float = 0.0
+    modules: tuple[str, ...] = ()
+    layers: tuple[int, ...] = ()
+    learning_rate: float | None = None
+    epochs: float = 3
+    batch_tokens: int = 2048
+    pass_tokens: int = 1024
+    weight_decay: float = 0.0
+    gradient_checkpointing: bool = False
+    evaluations: int = 8
+    patience: int | None = None
+    samples: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ConfigError(
+                f"method={self.method!r} is unknown", f"Choose one of {', '.join(METHODS)}"
+            )
+        for name in ("rank", "batch_tokens", "pass_tokens", "evaluations"):
+            _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+        _check("epochs", self.epochs, self.epochs > 0, "more than 0")
+        _check("dropout", self.dropout, 0 <= self.dropout < 1, "0 to below 1")
+        _check("weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
+        _check("samples", self.samples, self.samples >= 0, "0 or more")
+        for name in ("patience", "alpha", "learning_rate"):
+            value = getattr(self, name)
+            _check(name, value, value is None or value > 0, "more than 0")
+        if self.method == "full" and self.modules:
+            raise ConfigError("modules are those of an adapter", "Leave them out with method=full")
+
+    @property
+    def adapts(self) -> bool:
+        """Whether an adapter is trained."""
+        return self.method != "full"
+
+    @property
+    def scale_alpha(self) -> float:
+        """Alpha, chosen or not."""
+        return 2.0 * self.rank if self.alpha is None else self.alpha
+
+    @property
+    def rate(self) -> float:
+        """Highest learning rate, chosen or not."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return _RATES.get(self.method, _ADAPTER_RATE)
+
+
+def _check(name: str, value: object, fits: bool, wanted: str) -> None:
+    if not fits:
+        raise ConfigError(f"{name}={value} is out of range", f"Give {wanted}")

@@ -9,8 +9,9 @@
 It is the only contract between the exporters and the runtime. Opening one runs no code from it.
 """
 
+from nanoaccel.bundle.context import find_context_length
 from nanoaccel.bundle.files import FileEntry, list_files, sha256_of
-from nanoaccel.bundle.folder import DRAFT, Bundle, find_context_length
+from nanoaccel.bundle.folder import DRAFT, Bundle
 from nanoaccel.bundle.graph_files import (
     MODEL_CONFIG,
     exact_graph,

@@ -82,12 +82,8 @@ def export(
     )
     progress = Progress((lambda _: None) if listener is None else listener)
     target = Path(out).resolve()
-    with (
-        publishing(target, overwrite=overwrite) as folder,
-        named_failures(progress),
-        rare_collections() as freeze,
-    ):
-        _run(str(model), folder, options, progress, freeze)
+    with publishing(target, overwrite=overwrite) as folder:
+        _run_alone(str(model), folder, options, progress)
     return _published(target)
 
 
@@ -101,6 +97,12 @@ def _judged(recipe: Recipe | None, search_seconds: float | None) -> int:
     """Tokens to judge by where the user does not say: more where a choice depends on them."""
     careful = search_seconds is not None or (recipe is not None and recipe.limited)
     return _CAREFUL if careful else _QUICK
+
+
+def _run_alone(model: str, folder: Path, asked: ExportOptions, progress: Progress) -> None:
+    """Make a bundle in a folder, as what a process does now; failures get names."""
+    with named_failures(progress), rare_collections() as freeze:
+        _run(model, folder, asked, progress, freeze)
 
 
 def _run(

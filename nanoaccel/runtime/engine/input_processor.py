@@ -105,10 +105,8 @@ class InputProcessor:
         room = length - len(ids)
         deadline = None if options.timeout is None else time.perf_counter() + options.timeout
         first_seed = secrets.randbits(63) if params.seed is None else params.seed
-        with self._lock:
-            numbers = [next(self._numbers) for _ in range(params.n)]
         requests: list[Request] = []
-        for index, number in enumerate(numbers):
+        for index, number in enumerate(self._new_numbers(params.n)):
             seed = first_seed + index
             request = Request(
                 number,
@@ -129,6 +127,10 @@ class InputProcessor:
             )
             requests.append(request)
         return requests
+
+    def _new_numbers(self, count: int) -> list[int]:
+        with self._lock:
+            return [next(self._numbers) for _ in range(count)]
 
     def _check_pooling(self, pooling: Pooling) -> None:
         """Raises RequestError unless the graph can make such an embedding."""

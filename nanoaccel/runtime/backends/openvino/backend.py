@@ -70,17 +70,7 @@ def load(options: BackendOptions) -> OpenVINOBackend:
         ConfigError: An option that this CPU cannot do.
     """
     core = openvino_core()
-    try:
-        with options.graph.open("rb") as file:
-            if not file.read(64).lstrip().startswith(b"<"):
-                raise ValueError("not XML")  # OpenVINO would try other formats, and print
-        model = core.read_model(options.graph)
-    except (RuntimeError, OSError, ValueError) as error:
-        raise BundleDamagedError(
-            f"OpenVINO cannot read {options.graph}", "Export the model again"
-        ) from error
-    if "logits" not in {name for value in model.outputs for name in value.names}:
-        raise BundleError(f"{options.graph} has no output logits", "Export a text decoder")
+    model = _read(core, options.graph)
     if options.fuse_projections:
         fuse_projections(model)
     config, factors = read_config(options.graph), read_long_factors(model)
@@ -122,6 +112,22 @@ def load(options: BackendOptions) -> OpenVINOBackend:
         looked_up=looked_up,
         long_factors=factors,
     )
+
+
+def _read(core: ov.Core, graph: Path) -> ov.Model:
+    """Raises BundleDamagedError for what is no graph, BundleError for one without logits."""
+    try:
+        with graph.open("rb") as file:
+            if not file.read(64).lstrip().startswith(b"<"):
+                raise ValueError("not XML")  # OpenVINO would try other formats, and print
+        model = core.read_model(graph)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise BundleDamagedError(
+            f"OpenVINO cannot read {graph}", "Export the model again"
+        ) from error
+    if "logits" not in {name for value in model.outputs for name in value.names}:
+        raise BundleError(f"{graph} has no output logits", "Export a text decoder")
+    return model
 
 
 def _affordable_copies(graph: Path) -> int:

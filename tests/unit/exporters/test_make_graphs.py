@@ -14,7 +14,7 @@ from nanoaccel.exporters import make_graphs as module
 from nanoaccel.exporters.make_graphs import make_graphs
 from nanoaccel.exporters.progress import Progress
 from nanoaccel.exporters.targets import self_check
-from nanoaccel.exporters.targets.base import BuildRequest, GraphTarget
+from nanoaccel.exporters.targets.base import BuildRequest, GraphTarget, TargetGraph
 from nanoaccel.exporters.targets.options import ExportOptions
 
 
@@ -43,10 +43,14 @@ class Target(GraphTarget):
 
     def build(self, request: BuildRequest, progress: Progress) -> Any:  # noqa: ARG002
         self._do("build" if request.source is None else f"build from {request.source.target}")
-        compression = SimpleNamespace(
+        compression: Any = SimpleNamespace(
             recipe=SimpleNamespace(weights="int4"), weights=SimpleNamespace(group_size=None)
         )
-        return SimpleNamespace(target=self.name, answers=None, compression=compression)
+        return TargetGraph(target=self.name, path=Path(), bytes=1, compression=compression)
+
+    def judge(self, graph: Any, request: BuildRequest, progress: Progress) -> Any:  # noqa: ARG002
+        self._do("judge")
+        return SimpleNamespace(fidelity=None, answers=None)
 
     def _do(self, what: str) -> None:
         self.asked.append(what)
@@ -84,18 +88,29 @@ def test_targets_take_weights_from_those_that_were_built_before(
 ) -> None:
     second = Target("second", source="first")
     first, kept, note = made(monkeypatch, second, fallback=False)
-    assert first.asked == ["prepare", "build"]
-    assert second.asked == ["prepare", "build from first"]
+    assert first.asked == ["prepare", "build", "judge"]
+    assert second.asked == ["prepare", "build from first", "judge"]
     assert (kept, note) == (("second", "first"), "")
 
 
-@pytest.mark.parametrize("step", ["prepare", "build from first"])
+def test_a_graph_is_judged_only_where_it_goes_into_the_bundle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    second = Target("second", source="first")
+    first, kept, _ = made(monkeypatch, second, fallback=False, targets=("second",))
+    assert first.asked == ["prepare", "build"]
+    assert second.asked[-1] == "judge"
+    assert kept == ("second",)
+
+
+@pytest.mark.parametrize("step", ["prepare", "build from first", "judge"])
 def test_the_base_takes_the_place_of_a_target_that_fails(
     step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second = Target("second", source="first", fails_in=step)
-    _, kept, note = made(monkeypatch, second, fallback=True, targets=("second",))
+    first, kept, note = made(monkeypatch, second, fallback=True, targets=("second",))
     assert kept == ("first",)
+    assert first.asked[-1] == "judge"
     assert note == f"not made for Fast Runtime: cannot {step}"
     with pytest.raises(ExportError, match=f"cannot {step}"):
         made(monkeypatch, second, fallback=False)

@@ -19,7 +19,7 @@ def stored(columns: int, groups: int, *, bits: int = 4, rows: int = 2) -> Stored
     random = np.random.default_rng(columns)
     return StoredWeight(
         key="w",
-        values=random.integers(0, 256, (rows, columns * bits // 8)).astype(np.uint8),
+        raw=random.integers(0, 256, (rows, columns * bits // 8)).astype(np.uint8),
         columns=columns,
         bits=bits,
         scales=random.random((rows, groups)).astype(np.float16),

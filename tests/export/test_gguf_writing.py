@@ -136,7 +136,7 @@ def test_copied_codes_are_the_same_numbers(
 def test_codes_that_no_type_holds_are_not_copied() -> None:
     values = np.zeros((2, 32), np.uint8)
     scales = np.ones((2, 1), np.float16)
-    plain = {"key": "a", "values": values, "columns": 64, "bits": 4, "scales": scales}
+    plain = {"key": "a", "raw": values, "columns": 64, "bits": 4, "scales": scales}
     assert copied(StoredWeight(**plain)) is not None
     order = np.arange(64)[::-1].copy()
     for change in (

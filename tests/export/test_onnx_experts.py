@@ -14,12 +14,12 @@ ort = pytest.importorskip("onnxruntime")
 ir = pytest.importorskip("onnx_ir")
 
 from nanoaccel.exporters.targets.onnx.packed_writer import PackedWriter  # noqa: E402
-from nanoaccel.exporters.targets.onnx.patterns.expert_nodes import (  # noqa: E402
+from nanoaccel.exporters.targets.onnx.patterns.expert_nodes import write_experts  # noqa: E402
+from nanoaccel.exporters.targets.onnx.patterns.expert_parts import (  # noqa: E402
     ExpertsNode,
     Gate,
     Routing,
     Stack,
-    write_experts,
 )
 from nanoaccel.exporters.targets.onnx.stacks import read_stack  # noqa: E402
 
@@ -79,11 +79,14 @@ def make(
     return Made(Stack(weights, own_rows, biases), dense.transpose(0, 2, 1) if turned else dense)
 
 
-def write(gate_up: Made, down: Made, gate: Gate, routing: Routing) -> Any:
+def write(gate_up: Made | tuple[Made, Made], down: Made, gate: Gate, routing: Routing) -> Any:
     """A graph of one mixture, which does not round its activations."""
+    first = gate_up if isinstance(gate_up, tuple) else (gate_up,)
     out = PackedWriter(context=64)
     inputs = [ir.val(name, ir.DataType.FLOAT, ["T", size]) for name, size in SIZES.items()]
-    node = ExpertsNode("__module.layers.0.mlp/sum", gate_up.stack, down.stack, gate, routing)
+    node = ExpertsNode(
+        "__module.layers.0.mlp/sum", tuple(one.stack for one in first), down.stack, gate, routing
+    )
     (made,) = write_experts(node, out, inputs)
     made.name, made.type, made.shape = "y", inputs[0].type, inputs[0].shape
     graph = out.finish([made]).graph
@@ -138,6 +141,30 @@ def test_experts_keep_their_weights(kind: str, in_turns: bool, tmp_path: Path) -
     gate = Gate(in_turns, 1.0, 0.0, np.inf)
     found = run(write(gate_up, down, gate, Routing(2, logits=True)), tmp_path, LOGITS)
     wanted = computed(gate_up, down, gate, chosen(LOGITS))
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+APART: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "alike": ({}, {}),
+    "biases and zero points": ({"bias": True}, {"zeros": False}),
+    "groups of two sizes": ({"group": 64}, {"group": 16}),
+}
+
+
+@pytest.mark.parametrize("kind", APART)
+def test_gates_and_up_projections_of_their_own_become_one_linear(kind: str, tmp_path: Path) -> None:
+    one, other = APART[kind]
+    gates, ups, down = make(INNER, HIDDEN, **one), make(INNER, HIDDEN, **other), make(HIDDEN, INNER)
+    gate = Gate(False, 1.0, 0.0, np.inf)
+    found = run(write((gates, ups), down, gate, Routing(2, logits=True)), tmp_path, LOGITS)
+    wanted = np.zeros((TOKENS, HIDDEN), np.float32)
+    for expert in range(EXPERTS):
+        parts = []
+        for made in (gates, ups):
+            part = X @ made.weights[expert].T
+            parts.append(part if made.stack.bias is None else part + made.stack.bias[expert])
+        inner = gate.compute(np.concatenate(parts, axis=-1))
+        wanted += chosen(LOGITS)[:, expert, None] * (inner @ down.weights[expert].T)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 

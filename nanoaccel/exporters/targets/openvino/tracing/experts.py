@@ -1,4 +1,10 @@
-"""A mixture of experts as a graph holds it: three products over all experts, and a routing."""
+"""A mixture of experts as a graph holds it: products over all experts, and a routing.
+
+The form is that of OpenVINO's pass ConvertTiledMoeBlockToGatherMatmuls: gate, up and down as
+products of their own, or gate and up as one with a bias, and shares that a scatter spreads over all
+experts. Its CPU plugin for x86-64 then reads the weights of chosen experts alone; where the gate is
+another one, and on other CPUs, all experts are computed.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +18,32 @@ if TYPE_CHECKING:
 NAME = "nanoaccel_traced"
 
 
+def _define_product() -> None:
+    """Tell torch of the product: for the tracer, which knows sizes alone."""
+    name = "nanoaccel::expert_product"
+
+    def empty(x: Tensor, weight: Tensor, turned: bool, part: int, parts: int) -> Tensor:  # noqa: ARG001
+        rows = weight.shape[2 if turned else 1] // parts
+        return torch.zeros(x.shape[0], x.shape[1], rows)
+
+    arguments = "Tensor x, Tensor weight, bool turned, int part, int parts"
+    torch.library.define(name, f"({arguments}) -> Tensor")
+    torch.library.impl(name, "default", empty)
+
+
+_define_product()
+
+
 def register() -> None:
     """Tell transformers of the experts."""
     from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 
     ALL_EXPERTS_FUNCTIONS.register(NAME, compute_experts)
+
+
+def is_computed(module: torch.nn.Module) -> bool:
+    """Whether transformers asks ``compute_experts`` to compute a module."""
+    return hasattr(module, "has_gate") and hasattr(module, "is_transposed")
 
 
 def compute_experts(
@@ -40,20 +67,32 @@ def compute_experts(
     # An index beyond the last expert stands for none.
     routing = routing.scatter(1, top_k_index.clamp(max=count - 1), top_k_weights)
     everyone = tokens.repeat(count, 1).view(count, -1, width)
-    gated = getattr(module, "has_gate", True)
-    first = _product(module, everyone, "gate_up_proj" if gated else "up_proj")
-    inner = module._apply_gate(first) if gated else module.act_fn(first)
-    out = _product(module, inner, "down_proj")
+    out = _product(module, _inner(module, everyone), "down_proj")
     norm = getattr(module, "post_expert_norm", None)
     if norm is not None:
         out = norm(out)
-    return (out * routing.transpose(0, 1)[..., None]).sum(dim=0)
+    # A first axis of one sequence: a reshape to the sizes that there are would be left out.
+    shares = routing.transpose(0, 1).reshape(count, 1, -1)[..., None]
+    return (out.view(count, 1, -1, width) * shares).sum(dim=0).view(-1, width)
 
 
-def _product(module: Any, x: Tensor, name: str) -> Tensor:
+def _inner(module: Any, everyone: Tensor) -> Tensor:
+    """What goes into the last product, [E, T, I]."""
+    from transformers.integrations.moe import _default_apply_gate
+
+    if not getattr(module, "has_gate", True):
+        return module.act_fn(_product(module, everyone, "up_proj"))
+    plain = type(module)._apply_gate is _default_apply_gate
+    if not plain or getattr(module, "has_bias", False):
+        return module._apply_gate(_product(module, everyone, "gate_up_proj"))
+    gate, up = (_product(module, everyone, "gate_up_proj", part, 2) for part in range(2))
+    return module.act_fn(gate) * up
+
+
+def _product(module: Any, x: Tensor, name: str, part: int = 0, parts: int = 1) -> Tensor:
+    """A product with a weight of the experts, or with a part of its rows, and the bias."""
+    turned = bool(getattr(module, "is_transposed", False))
     weight = getattr(module, name)
-    if not getattr(module, "is_transposed", False):
-        weight = weight.transpose(1, 2)
-    out = torch.bmm(x, weight)
+    out: Tensor = torch.ops.nanoaccel.expert_product(x, weight, turned, part, parts)
     bias = getattr(module, f"{name}_bias", None) if getattr(module, "has_bias", False) else None
     return out if bias is None else out + bias[:, None]

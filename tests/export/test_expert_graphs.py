@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -14,9 +15,12 @@ from support.tiny_configs import Family
 torch = pytest.importorskip("torch")
 ov = pytest.importorskip("openvino")
 
-from support.traced_graphs import compressed  # noqa: E402
+from support.traced_graphs import calibration_in, compressed, stored_types  # noqa: E402
 
-from nanoaccel.exporters.quantize.recipe import Recipe  # noqa: E402
+from nanoaccel.exporters.quantize.budget import SLACK, Budget  # noqa: E402
+from nanoaccel.exporters.quantize.compression import Layer, find_layers  # noqa: E402
+from nanoaccel.exporters.quantize.possible import _matrices  # noqa: E402
+from nanoaccel.exporters.quantize.recipe import Override, Recipe  # noqa: E402
 from nanoaccel.exporters.quiet import quiet  # noqa: E402
 from nanoaccel.exporters.targets.openvino.trace import trace  # noqa: E402
 
@@ -91,3 +95,56 @@ def test_rows_of_experts_are_outputs(graphs: dict[str, Path]) -> None:
     assert found[f"{layer}.down_proj"] == ("f32", (experts, width, inner))
     found = stacks(graphs["mixtral"])
     assert {name.rpartition(".")[2] for name in found} == {"gate_proj", "up_proj", "down_proj"}
+
+
+@pytest.mark.parametrize("kind", PRODUCTS)
+def test_experts_are_layers_of_the_names_that_are_known_before_they_are_traced(
+    kind: str, graphs: dict[str, Path]
+) -> None:
+    found = [layer for layer in find_layers(ov.Core().read_model(graphs[kind])) if _is_stack(layer)]
+    known = [
+        layer for layer in _matrices(tiny_configs.make_model(Family(kind))) if _is_stack(layer)
+    ]
+    assert [(one.name, one.outputs, one.inputs, one.matrices) for one in found] == [
+        (one.name, one.outputs, one.inputs, one.matrices) for one in known
+    ]
+    assert len(found) == 2 * PRODUCTS[kind]
+    assert all(layer.parameters == 4 * layer.outputs * layer.inputs for layer in found)
+
+
+def _is_stack(layer: Layer) -> bool:
+    return layer.matrices > 1
+
+
+def test_overrides_reach_experts(graphs: dict[str, Path]) -> None:
+    override = Override(layers="*.layers.1.*experts*", weights="int8")
+    model = compressed(graphs["mixtral"], Recipe(group_size=32, overrides=(override,)))
+    found = stored_types(model)
+    for name in ("gate_proj", "up_proj", "down_proj"):
+        assert found[f"model.layers.0.mlp.experts.{name}"] == "i4"
+        assert found[f"model.layers.1.mlp.experts.{name}"] == "i8"
+
+
+def test_budgets_count_experts(graphs: dict[str, Path], tmp_path: Path) -> None:
+    """The file has the size that is expected of it."""
+    graph = graphs["mixtral"]
+    layers = find_layers(ov.Core().read_model(graph))
+    budget = Budget(layers, [], graph.with_suffix(".bin").stat().st_size, 4)
+    recipe = Recipe(group_size=32, target_bits=6.0)
+    expected, _ = budget.range(recipe)
+    path = tmp_path / "small.xml"
+    ov.save_model(compressed(graph, replace(recipe, target_bits=None)), path, False)
+    assert path.with_suffix(".bin").stat().st_size == pytest.approx(expected - SLACK, rel=0.02)
+
+
+@pytest.mark.parametrize("method", ["awq", "scale-estimation", "gptq"])
+@pytest.mark.parametrize("kind", PRODUCTS)
+def test_experts_are_compressed_by_calibrated_methods(
+    kind: str, method: str, graphs: dict[str, Path], tmp_path: Path
+) -> None:
+    recipe = Recipe(group_size=32, methods=(method,))
+    model = compressed(graphs[kind], recipe, calibration_in(tmp_path))
+    found = {name: stored for name, stored in stored_types(model).items() if "experts" in name}
+    assert len(found) == 2 * PRODUCTS[kind]
+    assert set(found.values()) == {"i4"}
+    assert gathering(model) in (0, 2 * PRODUCTS[kind])

@@ -8,6 +8,7 @@ another one, and on other CPUs, all experts are computed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -46,6 +47,43 @@ def is_computed(module: torch.nn.Module) -> bool:
     return hasattr(module, "has_gate") and hasattr(module, "is_transposed")
 
 
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product with matrices of all experts.
+
+    Args:
+        name: What its matrices are called.
+        stored: The weight of the module that they are in.
+        part: Which part of its rows they are.
+        parts: How many parts it has.
+    """
+
+    name: str
+    stored: str
+    part: int = 0
+    parts: int = 1
+
+    def shape(self, module: Any) -> tuple[int, int, int]:
+        """Experts, outputs and inputs."""
+        experts, rows, columns = getattr(module, self.stored).shape
+        if _is_turned(module):
+            rows, columns = columns, rows
+        return experts, rows // self.parts, columns
+
+
+def products_of(module: Any) -> list[Product]:
+    """The products of a module that ``compute_experts`` computes, that behind the gate last."""
+    from transformers.integrations.moe import _default_apply_gate
+
+    first = [Product("gate_up_proj", "gate_up_proj")]
+    if not getattr(module, "has_gate", True):
+        first = [Product("up_proj", "up_proj")]
+    elif type(module)._apply_gate is _default_apply_gate and not _has_bias(module):
+        names = ("gate_proj", "up_proj")
+        first = [Product(name, "gate_up_proj", part, 2) for part, name in enumerate(names)]
+    return [*first, Product("down_proj", "down_proj")]
+
+
 def compute_experts(
     module: Any, hidden_states: Tensor, top_k_index: Tensor, top_k_weights: Tensor
 ) -> Tensor:
@@ -67,7 +105,9 @@ def compute_experts(
     # An index beyond the last expert stands for none.
     routing = routing.scatter(1, top_k_index.clamp(max=count - 1), top_k_weights)
     everyone = tokens.repeat(count, 1).view(count, -1, width)
-    out = _product(module, _inner(module, everyone), "down_proj")
+    *first, down = products_of(module)
+    inner = _gated(module, [_product(module, everyone, one) for one in first])
+    out = _product(module, inner, down)
     norm = getattr(module, "post_expert_norm", None)
     if norm is not None:
         out = norm(out)
@@ -76,23 +116,27 @@ def compute_experts(
     return (out.view(count, 1, -1, width) * shares).sum(dim=0).view(-1, width)
 
 
-def _inner(module: Any, everyone: Tensor) -> Tensor:
+def _gated(module: Any, first: list[Tensor]) -> Tensor:
     """What goes into the last product, [E, T, I]."""
-    from transformers.integrations.moe import _default_apply_gate
-
     if not getattr(module, "has_gate", True):
-        return module.act_fn(_product(module, everyone, "up_proj"))
-    plain = type(module)._apply_gate is _default_apply_gate
-    if not plain or getattr(module, "has_bias", False):
-        return module._apply_gate(_product(module, everyone, "gate_up_proj"))
-    gate, up = (_product(module, everyone, "gate_up_proj", part, 2) for part in range(2))
+        return module.act_fn(first[0])
+    if len(first) == 1:
+        return module._apply_gate(first[0])
+    gate, up = first
     return module.act_fn(gate) * up
 
 
-def _product(module: Any, x: Tensor, name: str, part: int = 0, parts: int = 1) -> Tensor:
-    """A product with a weight of the experts, or with a part of its rows, and the bias."""
-    turned = bool(getattr(module, "is_transposed", False))
-    weight = getattr(module, name)
+def _product(module: Any, x: Tensor, product: Product) -> Tensor:
+    """A product, and the bias."""
+    weight = getattr(module, product.stored)
+    turned, part, parts = _is_turned(module), product.part, product.parts
     out: Tensor = torch.ops.nanoaccel.expert_product(x, weight, turned, part, parts)
-    bias = getattr(module, f"{name}_bias", None) if getattr(module, "has_bias", False) else None
-    return out if bias is None else out + bias[:, None]
+    return out + getattr(module, f"{product.stored}_bias")[:, None] if _has_bias(module) else out
+
+
+def _is_turned(module: Any) -> bool:
+    return bool(getattr(module, "is_transposed", False))
+
+
+def _has_bias(module: Any) -> bool:
+    return bool(getattr(module, "has_bias", False))

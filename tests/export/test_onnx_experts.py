@@ -13,6 +13,7 @@ ov = pytest.importorskip("openvino")
 ort = pytest.importorskip("onnxruntime")
 ir = pytest.importorskip("onnx_ir")
 
+from nanoaccel.exporters.targets.onnx.exact import make_exact  # noqa: E402
 from nanoaccel.exporters.targets.onnx.packed_writer import PackedWriter  # noqa: E402
 from nanoaccel.exporters.targets.onnx.patterns.expert_nodes import write_experts  # noqa: E402
 from nanoaccel.exporters.targets.onnx.patterns.expert_parts import (  # noqa: E402
@@ -112,6 +113,8 @@ def computed(gate_up: Made, down: Made, gate: Gate, shares: np.ndarray) -> np.nd
         if gate_up.stack.bias is not None:
             first = first + gate_up.stack.bias[expert]
         second = gate.compute(first) @ down.weights[expert].T
+        if down.stack.bias is not None:
+            second = second + down.stack.bias[expert]
         total += shares[:, expert, None] * second
     return total
 
@@ -175,6 +178,19 @@ def test_experts_count_as_shares_say_that_do_not_sum_to_one(tmp_path: Path) -> N
     found = run(write(gate_up, down, gate, Routing(2, logits=False)), tmp_path, shares)
     wanted = computed(gate_up, down, gate, shares)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+def test_an_exact_graph_of_experts_in_8_bits_rounds_nothing(zeros: bool, tmp_path: Path) -> None:
+    gate_up, down = (
+        make(*sizes, bits=8, group=32, zeros=zeros, bias=True)
+        for sizes in ((2 * INNER, HIDDEN), (HIDDEN, INNER))
+    )
+    gate = Gate(False, 1.702, 1.0, 0.7)
+    model = write(gate_up, down, gate, Routing(2, logits=True))
+    assert make_exact(model.graph)
+    wanted = computed(gate_up, down, gate, chosen(LOGITS))
+    np.testing.assert_allclose(run(model, tmp_path, LOGITS), wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_experts_of_two_widths_get_the_wider_one(tmp_path: Path) -> None:

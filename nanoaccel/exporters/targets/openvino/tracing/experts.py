@@ -8,6 +8,7 @@ another one, and on other CPUs, all experts are computed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = "nanoaccel_traced"
+# Experts of which transformers does not say that their weights are [in, out].
+_TURNED = ("Llama4TextExperts",)
 
 
 def _define_product() -> None:
@@ -43,8 +46,9 @@ def register() -> None:
 
 
 def is_computed(module: torch.nn.Module) -> bool:
-    """Whether transformers asks ``compute_experts`` to compute a module."""
-    return hasattr(module, "has_gate") and hasattr(module, "is_transposed")
+    """Whether ``compute_experts`` computes a module."""
+    told = hasattr(module, "has_gate") and hasattr(module, "is_transposed")
+    return told or type(module).__name__ in _TURNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ def products_of(module: Any) -> list[Product]:
     first = [Product("gate_up_proj", "gate_up_proj")]
     if not getattr(module, "has_gate", True):
         first = [Product("up_proj", "up_proj")]
-    elif type(module)._apply_gate is _default_apply_gate and not _has_bias(module):
+    elif _apply_gate_of(module) is _default_apply_gate and not _has_bias(module):
         names = ("gate_proj", "up_proj")
         first = [Product(name, "gate_up_proj", part, 2) for part, name in enumerate(names)]
     return [*first, Product("down_proj", "down_proj")]
@@ -134,8 +138,14 @@ def _product(module: Any, x: Tensor, product: Product) -> Tensor:
     return out + getattr(module, f"{product.stored}_bias")[:, None] if _has_bias(module) else out
 
 
+def _apply_gate_of(module: Any) -> Callable[..., Tensor]:
+    from transformers.integrations.moe import _default_apply_gate
+
+    return getattr(type(module), "_apply_gate", _default_apply_gate)
+
+
 def _is_turned(module: Any) -> bool:
-    return bool(getattr(module, "is_transposed", False))
+    return bool(getattr(module, "is_transposed", type(module).__name__ in _TURNED))
 
 
 def _has_bias(module: Any) -> bool:

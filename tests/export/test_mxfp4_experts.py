@@ -146,3 +146,30 @@ def test_onnx_keeps_mxfp4_experts_as_they_are(tmp_path: Path) -> None:
     assert found.keys() == expected.keys()
     for name, wanted in expected.items():
         np.testing.assert_array_equal(found[name].transpose(0, 2, 1), wanted)
+
+
+def test_openvino_runs_mxfp4_experts_as_integers(tmp_path: Path) -> None:
+    """None is widened, and the logits are the same."""
+    from nanoaccel.exporters.targets.openvino.runner import graph_inputs
+    from nanoaccel.runtime.backends.openvino.narrow_experts import as_integers
+
+    write(tmp_path)
+    model, _ = load(tmp_path)
+    with quiet():
+        graph = trace(model.float(), tmp_path)
+    small = compressed(graph, Recipe(weights="mxfp4"))
+    hint = {"INFERENCE_PRECISION_HINT": "f32"}
+    tokens = np.arange(3, 20)
+    wanted = ov.Core().compile_model(small, "CPU", hint)(graph_inputs(small, tokens))["logits"]
+    assert as_integers(small) == 4
+    compiled = ov.Core().compile_model(small, "CPU", hint)
+    found = compiled(graph_inputs(small, tokens))["logits"]
+    assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
+    nodes = {node.get_rt_info()["layerType"].astype(str): node for node in _ops(compiled)}
+    if "GatherMatmul" in nodes:
+        assert nodes["GatherMatmul"].input(1).get_element_type() == ov.Type.i8
+
+
+def _ops(compiled: Any) -> list[Any]:
+    found: list[Any] = compiled.get_runtime_model().get_ops()
+    return found

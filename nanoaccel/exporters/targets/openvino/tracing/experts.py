@@ -141,7 +141,8 @@ def _product(module: Any, x: Tensor, product: Product) -> Tensor:
 def _apply_gate_of(module: Any) -> Callable[..., Tensor]:
     from transformers.integrations.moe import _default_apply_gate
 
-    return getattr(type(module), "_apply_gate", _default_apply_gate)
+    found: Callable[..., Tensor] = getattr(type(module), "_apply_gate", _default_apply_gate)
+    return found
 
 
 def _is_turned(module: Any) -> bool:

@@ -39,20 +39,20 @@ def as_integers(model: ov.Model) -> int:
             continue
         kinds = [one.get_element_type().get_type_name() for one in (codes, scales)]
         if kinds == ["f4e2m1", "f8e8m0"]:
-            scaled.output(0).replace(_integers(codes, scales, scaled).output(0))
+            weights = _integers(codes, scales, list(node.get_input_shape(1)))
+            node.input(1).replace_source_output(weights.output(0))
             found += 1
     return found
 
 
-def _integers(codes: ov.Node, scales: ov.Node, scaled: ov.Node) -> ov.Node:
+def _integers(codes: ov.Node, scales: ov.Node, shape: list[int]) -> ov.Node:
     octets = codes.data.view(np.uint8).ravel()
     numbers = ov.Tensor(ov.Type.i8, codes.get_output_shape(0))
     numbers.data.reshape(-1, 2)[:] = _DOUBLED[np.stack([octets & 15, octets >> 4], axis=-1)]
     exponents = scales.data.view(np.uint8).reshape(list(scales.get_output_shape(0)))
     halved = np.ldexp(np.float32(1), exponents.astype(np.int32) - _HALF_OF_ONE)
     product = ops.multiply(ops.convert(ops.constant(numbers), "f32"), ops.constant(halved))
-    kind = scaled.get_output_element_type(0)
-    return product if kind == ov.Type.f32 else ops.convert(product, kind.get_type_name())
+    return ops.reshape(product, shape, special_zero=False)
 
 
 def _behind(node: ov.Node, kind: str) -> ov.Node | None:

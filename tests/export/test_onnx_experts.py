@@ -13,13 +13,14 @@ ov = pytest.importorskip("openvino")
 ort = pytest.importorskip("onnxruntime")
 ir = pytest.importorskip("onnx_ir")
 
+from nanoaccel.exporters.targets.onnx.exact import make_exact  # noqa: E402
 from nanoaccel.exporters.targets.onnx.packed_writer import PackedWriter  # noqa: E402
-from nanoaccel.exporters.targets.onnx.patterns.expert_nodes import (  # noqa: E402
+from nanoaccel.exporters.targets.onnx.patterns.expert_nodes import write_experts  # noqa: E402
+from nanoaccel.exporters.targets.onnx.patterns.expert_parts import (  # noqa: E402
     ExpertsNode,
     Gate,
     Routing,
     Stack,
-    write_experts,
 )
 from nanoaccel.exporters.targets.onnx.stacks import read_stack  # noqa: E402
 
@@ -79,11 +80,14 @@ def make(
     return Made(Stack(weights, own_rows, biases), dense.transpose(0, 2, 1) if turned else dense)
 
 
-def write(gate_up: Made, down: Made, gate: Gate, routing: Routing) -> Any:
+def write(gate_up: Made | tuple[Made, Made], down: Made, gate: Gate, routing: Routing) -> Any:
     """A graph of one mixture, which does not round its activations."""
+    first = gate_up if isinstance(gate_up, tuple) else (gate_up,)
     out = PackedWriter(context=64)
     inputs = [ir.val(name, ir.DataType.FLOAT, ["T", size]) for name, size in SIZES.items()]
-    node = ExpertsNode("__module.layers.0.mlp/sum", gate_up.stack, down.stack, gate, routing)
+    node = ExpertsNode(
+        "__module.layers.0.mlp/sum", tuple(one.stack for one in first), down.stack, gate, routing
+    )
     (made,) = write_experts(node, out, inputs)
     made.name, made.type, made.shape = "y", inputs[0].type, inputs[0].shape
     graph = out.finish([made]).graph
@@ -109,6 +113,8 @@ def computed(gate_up: Made, down: Made, gate: Gate, shares: np.ndarray) -> np.nd
         if gate_up.stack.bias is not None:
             first = first + gate_up.stack.bias[expert]
         second = gate.compute(first) @ down.weights[expert].T
+        if down.stack.bias is not None:
+            second = second + down.stack.bias[expert]
         total += shares[:, expert, None] * second
     return total
 
@@ -141,6 +147,30 @@ def test_experts_keep_their_weights(kind: str, in_turns: bool, tmp_path: Path) -
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
+APART: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "alike": ({}, {}),
+    "biases and zero points": ({"bias": True}, {"zeros": False}),
+    "groups of two sizes": ({"group": 64}, {"group": 16}),
+}
+
+
+@pytest.mark.parametrize("kind", APART)
+def test_gates_and_up_projections_of_their_own_become_one_linear(kind: str, tmp_path: Path) -> None:
+    one, other = APART[kind]
+    gates, ups, down = make(INNER, HIDDEN, **one), make(INNER, HIDDEN, **other), make(HIDDEN, INNER)
+    gate = Gate(False, 1.0, 0.0, np.inf)
+    found = run(write((gates, ups), down, gate, Routing(2, logits=True)), tmp_path, LOGITS)
+    wanted = np.zeros((TOKENS, HIDDEN), np.float32)
+    for expert in range(EXPERTS):
+        parts = []
+        for made in (gates, ups):
+            part = X @ made.weights[expert].T
+            parts.append(part if made.stack.bias is None else part + made.stack.bias[expert])
+        inner = gate.compute(np.concatenate(parts, axis=-1))
+        wanted += chosen(LOGITS)[:, expert, None] * (inner @ down.weights[expert].T)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
 def test_experts_count_as_shares_say_that_do_not_sum_to_one(tmp_path: Path) -> None:
     gate_up, down = make(2 * INNER, HIDDEN), make(HIDDEN, INNER)
     gate = Gate(False, 1.702, 1.0, 0.7)
@@ -148,6 +178,19 @@ def test_experts_count_as_shares_say_that_do_not_sum_to_one(tmp_path: Path) -> N
     found = run(write(gate_up, down, gate, Routing(2, logits=False)), tmp_path, shares)
     wanted = computed(gate_up, down, gate, shares)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+def test_an_exact_graph_of_experts_in_8_bits_rounds_nothing(zeros: bool, tmp_path: Path) -> None:
+    gate_up, down = (
+        make(*sizes, bits=8, group=32, zeros=zeros, bias=True)
+        for sizes in ((2 * INNER, HIDDEN), (HIDDEN, INNER))
+    )
+    gate = Gate(False, 1.702, 1.0, 0.7)
+    model = write(gate_up, down, gate, Routing(2, logits=True))
+    assert make_exact(model.graph)
+    wanted = computed(gate_up, down, gate, chosen(LOGITS))
+    np.testing.assert_allclose(run(model, tmp_path, LOGITS), wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_experts_of_two_widths_get_the_wider_one(tmp_path: Path) -> None:

@@ -170,15 +170,20 @@ def random_matrix(
     bias: bool = False,
     gated: bool = False,
     mx: bool = False,
+    doubled: bool = False,
 ) -> Matrix:
     """Random codes and scales.
 
     Args:
         shared: Neighbouring groups with one scale; must divide the number of groups.
         mx: Whether they are MXFP4, which has 4 bits, groups of 32, and no zero points.
+        doubled: Whether all codes, of 8 bits, are E2M1 numbers, doubled.
     """
     groups = -(-inputs // group)
     codes = rng.integers(0, 256, (outputs, groups, group * bits // 8), np.uint8)
+    if doubled:
+        halves = np.array([0, 1, 2, 3, 4, 6, 8, 12])
+        codes = np.concatenate([128 + halves, 128 - halves]).astype(np.uint8)[codes % 16]
     scales = rng.uniform(0.5, 1.5, (outputs, groups // shared)).astype(np.float32) / 64
     points = None
     if zeros:

@@ -78,6 +78,7 @@ _EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
     "lfm2": {"block_auto_adjust_ff_dim": False, "layer_types": ["conv", "full_attention"]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
     "longcat_flash": {"head_dim": _MLA["qk_rope_head_dim"]},
+    "llama4_text": {"num_experts_per_tok": 1},
     "mamba2": {"num_heads": 8},
     "qwen3_moe": {"head_dim": 16},
     "phi": {"num_key_value_heads": 4},

@@ -130,7 +130,7 @@ class Budget:
         size = int(layer.parameters * bits / 8)
         if group == -1:  # a scale of 16 bits a row, and a zero point
             zero_point = 0 if recipe.symmetric or not TRAITS[kind].asymmetric else 1
-            size += layer.outputs * (2 + zero_point)
+            size += layer.rows * (2 + zero_point)
         return size
 
     @property

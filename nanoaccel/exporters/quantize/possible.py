@@ -95,9 +95,16 @@ def _matrices(model: PreTrainedModel) -> list[Layer]:
     """The layers that ``find_layers`` will find; a shared embedding is the last projection."""
     import torch
 
+    from nanoaccel.exporters.targets.openvino.tracing.experts import is_computed, products_of
+
     first, last = model.get_input_embeddings(), model.get_output_embeddings()
     found = []
     for name, module in model.named_modules():
+        if is_computed(module):
+            for product in products_of(module):
+                matrices, rows, columns = product.shape(module)
+                label = f"{name}.{product.name}"
+                found.append(Layer(label, "projection", (), rows, columns, matrices))
         weight = getattr(module, "weight", None)
         embedding = isinstance(module, torch.nn.Embedding)
         if weight is None or weight.ndim != 2 or (embedding and module is not first):

@@ -33,7 +33,6 @@ class ModelSize:
         parameters: All of them.
         vocabulary: Those of the embedding and the last projection.
         block: Those of its largest block.
-        stacked: Those of experts that are one tensor, which are traced in f32.
         words: Tokens of the vocabulary.
         outputs: Numbers that the projections of all blocks give for a token.
     """
@@ -41,7 +40,6 @@ class ModelSize:
     parameters: int
     vocabulary: int
     block: int
-    stacked: int
     words: int = 0
     outputs: int = 0
 
@@ -74,12 +72,10 @@ def size_of(config: PretrainedConfig) -> ModelSize:
     tables = {id(one.weight): one.weight.numel() for one in ends.values() if one is not None}
     lists = [one for one in model.modules() if isinstance(one, torch.nn.ModuleList)]
     blocks = [sum(weight.numel() for weight in one.parameters()) for part in lists for one in part]
-    stacks = [weight.numel() for weight in model.parameters() if weight.ndim == 3]
     return ModelSize(
         parameters=int(model.num_parameters()),
         vocabulary=sum(tables.values()),
         block=max(blocks, default=0),
-        stacked=sum(stacks),
         words=int(config.get_text_config().vocab_size),
         outputs=sum(
             module.out_features
@@ -145,7 +141,7 @@ def expected_memory(
         building: Bytes that are taken while other targets make graphs.
         item: Bytes of a number, as the original computes.
     """
-    original = size.parameters * held + 4.0 * size.stacked
+    original = size.parameters * held
     measuring = _MEASURED * (_KEPT * item * size.outputs + _CHANCES * size.words)
     running = original + max(_ROUNDING, measuring if recipe.mixed else 0.0)
     compressing = _ROUNDING + (_PER_BLOCK_WEIGHT * size.block if recipe.calibrated else 0.0)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 namespace nanoaccel {
 namespace {
@@ -20,6 +21,32 @@ std::string source_problem(const LinearSource& s) {
     return "exponents go with codes of 4 bits in groups of 32";
   }
   return groups_problem(s);
+}
+
+constexpr uint8_t kMiddle = 128;  // of codes of 8 bits without zero points
+constexpr uint8_t kNone = 16;
+// E2M1 codes of 0 to 12, the doubled numbers.
+constexpr uint8_t kCodeOf[] = {0, 1, 2, 3, 4, kNone, 5, kNone, 6, kNone, kNone, kNone, 7};
+constexpr int kLargest = 12;
+
+uint8_t e2m1_of(uint8_t code) {
+  const int number = code - kMiddle;
+  const int size = number < 0 ? -number : number;
+  if (size > kLargest || kCodeOf[size] == kNone) return kNone;
+  return static_cast<uint8_t>(kCodeOf[size] + (number < 0 ? 8 : 0));
+}
+
+// Codes of 8 bits as E2M1 numbers; nothing where some are no such number.
+std::vector<uint8_t> as_e2m1(const LinearSource& s) {
+  if (s.bits != 8 || s.zeros.data != nullptr) return {};
+  std::vector<uint8_t> pairs(static_cast<size_t>(s.codes.size / 2));
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    const uint8_t low = e2m1_of(s.codes.data[2 * i]);
+    const uint8_t high = e2m1_of(s.codes.data[2 * i + 1]);
+    if (low == kNone || high == kNone) return {};
+    pairs[i] = static_cast<uint8_t>(low | high << 4U);
+  }
+  return pairs;
 }
 
 // Eight nibbles 0..7 in the order 0 4 1 5 2 6 3 7.
@@ -48,8 +75,15 @@ void pack_tile(const uint8_t* const (&rows)[kTile], int64_t bytes, uint8_t* tile
 std::string PackedWeights::pack(const LinearSource& source) {
   std::string problem = source_problem(source);
   if (!problem.empty()) return problem;
-  allocate(source);
-  for (int64_t unit = 0; unit < view_.units; ++unit) pack_unit(source, unit);
+  LinearSource packed = source;
+  const std::vector<uint8_t> narrow = as_e2m1(source);
+  if (!narrow.empty()) {
+    packed.codes = {narrow.data(), static_cast<int64_t>(narrow.size())};
+    packed.bits = 4;
+    packed.doubled = true;
+  }
+  allocate(packed);
+  for (int64_t unit = 0; unit < view_.units; ++unit) pack_unit(packed, unit);
   return "";
 }
 
@@ -61,9 +95,8 @@ void PackedWeights::allocate(const LinearSource& source) {
   view_.inputs = source.inputs;
   view_.groups = source.groups();
   view_.group = static_cast<int>(source.group);
-  view_.coding = source.bits == 8                   ? Coding::kBytes
-                 : source.exponents.data != nullptr ? Coding::kE2m1
-                                                    : Coding::kNibbles;
+  const bool e2m1 = source.doubled || source.exponents.data != nullptr;
+  view_.coding = source.bits == 8 ? Coding::kBytes : e2m1 ? Coding::kE2m1 : Coding::kNibbles;
   view_.half = all_half(source);
 
   const auto lanes = static_cast<size_t>(view_.units) * kUnitTiles * kTile;

@@ -14,11 +14,14 @@ namespace nanoaccel {
 // to 256; or MXFP4, of which the codes are E2M1 numbers.
 struct LinearSource : StoredMatrix {
   Numbers<uint8_t> codes;  // [N][groups][group * bits / 8]
+  bool doubled = false;    // codes of 4 bits are E2M1 numbers, and scales half of theirs
 };
 
 class PackedWeights {
  public:
   // Empty when packed, else what is wrong with the source; it is not read out of its bounds.
+  //
+  // Codes of 8 bits that E2M1 numbers hold, doubled, are packed as these: MXFP4 that became int8.
   std::string pack(const LinearSource& source);
 
   const LinearView& view() const { return view_; }

@@ -6,8 +6,8 @@ from nanoaccel.exporters.quantize.recipe import PRESETS, Recipe
 from nanoaccel.exporters.source.memory import ModelSize, expected_memory
 
 BILLION = 10**9
-SMALL = ModelSize(parameters=BILLION, vocabulary=BILLION // 5, block=BILLION // 20, stacked=0)
-LARGE = ModelSize(parameters=8 * BILLION, vocabulary=BILLION, block=BILLION // 4, stacked=0)
+SMALL = ModelSize(parameters=BILLION, vocabulary=BILLION // 5, block=BILLION // 20)
+LARGE = ModelSize(parameters=8 * BILLION, vocabulary=BILLION, block=BILLION // 4)
 
 
 def test_graph_bytes_count_the_vocabulary_apart() -> None:
@@ -31,7 +31,7 @@ def test_expected_memory_counts_weights_that_are_converted() -> None:
 
 def test_expected_memory_counts_what_is_measured_where_layers_differ() -> None:
     wide = ModelSize(
-        parameters=BILLION, vocabulary=0, block=0, stacked=0, words=10**5, outputs=10**6
+        parameters=BILLION, vocabulary=0, block=0, words=10**5, outputs=10**6
     )
     mixed, plain = (expected_memory(wide, 0, recipe) for recipe in (Recipe(share=0.5), Recipe()))
     assert mixed - plain > 256 * 2 * 10**6
@@ -39,7 +39,7 @@ def test_expected_memory_counts_what_is_measured_where_layers_differ() -> None:
 
 
 def test_expected_memory_counts_the_block_that_is_calibrated() -> None:
-    wide = ModelSize(parameters=BILLION, vocabulary=0, block=BILLION, stacked=0)
+    wide = ModelSize(parameters=BILLION, vocabulary=0, block=BILLION)
     calibrated, rounded = (
         expected_memory(wide, 0, recipe) for recipe in (PRESETS["balanced"], Recipe())
     )

@@ -199,17 +199,17 @@ def _compress_layers(
     """Compress some layers by the recipe's methods.
 
     Matrices of experts are compressed without AWQ: what it scales by is taken from all tokens, and
-    no graph of ONNX Runtime can scale the inputs of each expert.
+    no graph of ONNX Runtime can scale the inputs of each expert. So are layers without a partner.
     """
-    if "awq" in recipe.methods and _has_float_experts(model):
-        methods = tuple(method for method in recipe.methods if method != "awq")
-        model = _compress_layers(model, replace(recipe, methods=methods), layers, [], calibration)
-    alone = _without_partner(model, layers, chosen) if "awq" in recipe.methods else []
-    if alone:
-        rest = [layer for layer in chosen if layer not in alone]
-        model = _compress_layers(model, recipe, layers, rest, calibration) if rest else model
-        methods = tuple(method for method in recipe.methods if method != "awq")
-        recipe, chosen = replace(recipe, methods=methods), alone
+    if "awq" in recipe.methods:
+        others = _without_partner(model, layers, chosen)
+        others += [layer for layer in chosen if layer.matrices > 1 and layer not in others]
+        rest = [layer for layer in chosen if layer not in others]
+        if others and rest:
+            model = _compress_layers(model, recipe, layers, rest, calibration)
+        if others:
+            methods = tuple(method for method in recipe.methods if method != "awq")
+            recipe, chosen = replace(recipe, methods=methods), others
     names = {layer.name for layer in chosen}
     left = [layer for layer in layers if layer.name not in names]
     if calibration is None or not recipe.calibrated:
@@ -231,18 +231,6 @@ def _compress_layers(
             return _call_nncf(model, recipe, left, more, None)
     _forget_path(made, str(statistics))
     return made
-
-
-def _has_float_experts(model: ov.Model) -> bool:
-    """Whether a product reads floats of all experts of a layer, one matrix behind the other."""
-    products = (node for node in model.get_ops() if node.get_type_name() == "MatMul")
-    for node in (product.input_value(1).get_node() for product in products):
-        constant = node.input_value(0).get_node() if node.get_type_name() == "Convert" else node
-        if constant.get_type_name() != "Constant" or len(constant.get_output_shape(0)) != 3:
-            continue
-        if constant.get_element_type().get_type_name() in _FLOATS:
-            return True
-    return False
 
 
 def _without_partner(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -25,14 +26,16 @@ _FLOATS = ("f32", "f16", "bf16")
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A matrix.
+    """A matrix, or those of all experts of a layer.
 
     Args:
-        name: Name of the module in the original model, such as ``model.layers.0.mlp.down_proj``.
+        name: Name of the module in the original model, such as ``model.layers.0.mlp.down_proj``; of
+            experts that of their weights, such as ``model.layers.0.mlp.experts.down_proj``.
         kind: What it is used for; a last projection that is the embedding too is "last".
         operations: Names of the operations that read it.
-        outputs: Rows.
+        outputs: Rows of a matrix.
         inputs: Columns, along which groups go.
+        matrices: How many there are, one of each expert.
     """
 
     name: str
@@ -40,22 +43,30 @@ class Layer:
     operations: tuple[str, ...]
     outputs: int
     inputs: int
+    matrices: int = 1
+
+    @property
+    def rows(self) -> int:
+        """Rows of all matrices."""
+        return self.matrices * self.outputs
 
     @property
     def parameters(self) -> int:
         """Weights."""
-        return self.outputs * self.inputs
+        return self.rows * self.inputs
 
 
 def find_layers(model: ov.Model) -> list[Layer]:
     """The float matrices of a graph that products and embeddings read, in the graph's order.
+
+    Matrices of experts, one behind the other, are one layer.
 
     The last product that has a row for each token of the vocabulary is the last projection; in a
     graph without logits none is.
     """
     found = []
     for node in model.get_ordered_ops():
-        if node.get_type_name() != "Constant" or len(node.get_output_shape(0)) != 2:
+        if node.get_type_name() != "Constant" or len(node.get_output_shape(0)) not in (2, 3):
             continue
         readers = _readers(node)
         if node.get_output_element_type(0).get_type_name() in _FLOATS and readers:
@@ -146,7 +157,7 @@ def _readers(node: ov.Node) -> list[ov.Node]:
 def _layer(node: ov.Node, readers: Sequence[ov.Node]) -> Layer:
     """A matrix; which projection is the last is found later."""
     products = [reader for reader in readers if reader.get_type_name() == "MatMul"]
-    rows, columns = node.get_output_shape(0)
+    *matrices, rows, columns = node.get_output_shape(0)
     reader = products[0] if products else readers[0]
     if products and not reader.get_attributes()["transpose_b"]:
         rows, columns = columns, rows
@@ -157,6 +168,7 @@ def _layer(node: ov.Node, readers: Sequence[ov.Node]) -> Layer:
         operations=tuple(reader.get_friendly_name() for reader in readers),
         outputs=rows,
         inputs=columns,
+        matrices=math.prod(matrices),
     )
 
 

@@ -1,4 +1,7 @@
-"""Large matrices are compressed some rows at a time, because NNCF computes with them in f32."""
+"""Large matrices are compressed some rows at a time, because NNCF computes with them in f32.
+
+Of the matrices of experts some are compressed at a time.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ Allocate: TypeAlias = Callable[["ov.Type", Sequence[int]], "ov.Tensor"]
 
 _NUMBERS = 1 << 24  # of a matrix that are compressed at once
 _FIELDS = ("tensor", "scale", "zero_point")  # of what NNCF makes of a matrix
-_ALIGNED = 8  # rows, so that no part of packed codes begins inside a byte
+_ALIGNED = 8  # numbers, so that no part of packed codes begins inside a byte
 # Modes whose scales stand for more than a row.
 _WHOLE = ("NVFP4", "CB4", "CODEBOOK", "ADAPTIVE_CODEBOOK")
 
@@ -95,7 +98,9 @@ def _rows_at_once(weight: Any, axes: Any, config: Any) -> int | None:
     sums = {axis % len(shape) for axis in ([axes] if isinstance(axes, int) else axes)}
     if 0 in sums or config.mode.name in _WHOLE or math.prod(shape) <= 2 * _NUMBERS:
         return None
-    count = max(_ALIGNED, _NUMBERS // math.prod(shape[1:]) // _ALIGNED * _ALIGNED)
+    numbers = math.prod(shape[1:])
+    aligned = _ALIGNED // math.gcd(_ALIGNED, numbers)
+    count = max(aligned, _NUMBERS // numbers // aligned * aligned)
     return count if count < shape[0] else None
 
 

@@ -9,11 +9,10 @@ import onnx_ir as ir
 
 from nanoaccel.bundle import exact_graph
 from nanoaccel.errors import ExportError
-from nanoaccel.exporters.targets.onnx.writer import EXACT
+from nanoaccel.exporters.targets.onnx.exact import make_exact
 
 GRAPH = "model.onnx"
 DATA = "model.onnx.data"
-_ROUNDING = ("MatMulNBits", "QMoE")
 
 
 def save_graph(model: ir.Model, folder: Path, name: str = GRAPH) -> None:
@@ -32,10 +31,7 @@ def save_graph(model: ir.Model, folder: Path, name: str = GRAPH) -> None:
     try:
         ir.save(model, folder / name, external_data=f"{name}.data")
         again = ir.load(folder / name)
-        rounding = [node for node in again.graph if node.op_type in _ROUNDING]
-        for node in rounding:
-            node.attributes["accuracy_level"] = ir.AttrInt64("accuracy_level", EXACT)
-        if rounding:
+        if make_exact(again.graph):
             ir.save(again, exact_graph(folder / name))
     except OSError as error:
         free = shutil.disk_usage(folder).free

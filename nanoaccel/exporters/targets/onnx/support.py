@@ -5,7 +5,7 @@ from __future__ import annotations
 from nanoaccel.errors import ConfigError
 from nanoaccel.exporters.quantize.recipe import Recipe
 
-WEIGHTS = ("f32", "f16", "bf16", "int8", "int4", "nf4")
+WEIGHTS = ("f32", "f16", "bf16", "int8", "int4", "nf4", "mxfp4")
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -19,9 +19,9 @@ def check_recipe(recipe: Recipe) -> None:
             f"weights={recipe.weights!r} do not go with runtime='onnx'",
             f"ONNX Runtime computes with {', '.join(WEIGHTS)}",
         )
-    if recipe.weights == "nf4" and recipe.embeddings == "same":
+    if recipe.weights in ("nf4", "mxfp4") and recipe.embeddings == "same":
         raise ConfigError(
-            "embeddings='same' do not go with weights='nf4' and runtime='onnx'",
+            f"embeddings='same' do not go with weights={recipe.weights!r} and runtime='onnx'",
             "ONNX Runtime looks up in int8 and floats: choose one of them for embeddings",
         )
     if "lora-correction" in recipe.methods:

@@ -15,10 +15,14 @@ from nanoaccel.errors import ExportError
 from nanoaccel.exporters.targets.onnx.stored import Array, StoredWeight
 
 _MODULE = re.compile(r"__module\.([^/]+)/")
-_NF4 = "nf4"
-_BITS = {"i4": 4, "u4": 4, "i8": 8, "u8": 8, _NF4: 4}
+_NF4, _E2M1 = "nf4", "f4e2m1"
+_BITS = {"i4": 4, "u4": 4, "i8": 8, "u8": 8, _NF4: 4, _E2M1: 4}
+# Twice the numbers of E2M1, as codes of 8 bits whose middle is 128.
+_HALVES = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.int16) + 128
 _SIGNS = {"i4": 0x88, "i8": 0x80}  # flips the sign bits: two's complement becomes code - middle
 _FLOATS = ("f32", "f16", "bf16")
+# Types that numpy does not know; exponents are scales, and no weights.
+_VIEWS = {"bf16": ml_dtypes.bfloat16, "f8e8m0": ml_dtypes.float8_e8m0fnu}
 _AWQ = "awq_mul"
 
 
@@ -205,10 +209,21 @@ def read_codes(value: ov.Output, name: str) -> Codes:
             "Choose other weights, or --runtime openvino",
         )
     raw: NDArray[np.uint8] = leaf.data.view(np.uint8)
+    if kind == _E2M1:
+        return _halves(raw, scaled.input_value(1))
     scales = stored_floats(scaled.input_value(1))
     shift = _below(scaled.input_value(0), "Subtract")
     zeros = None if shift is None else _zero_points(shift.input_value(1), scales.shape)
     return Codes(_BITS[kind], raw, scales, zeros, nf4=kind == _NF4, sign=_SIGNS.get(kind, 0))
+
+
+def _halves(octets: NDArray[np.uint8], scales: ov.Output) -> Codes:
+    """MXFP4 as integers: its numbers are multiples of a half, so that none changes."""
+    codes = np.stack([octets & 15, octets >> 4], -1)
+    wide = np.ldexp(stored_floats(scales).astype(np.float32), -1)
+    narrow = wide.astype(np.float16)
+    exact = bool((narrow.astype(np.float32) == wide).all())
+    return Codes(8, _HALVES.astype(np.uint8)[codes], narrow if exact else wide, None, nf4=False)
 
 
 def _below(value: ov.Output, type_name: str) -> ov.Node | None:
@@ -228,9 +243,8 @@ def is_float(constant: ov.Node) -> bool:
 def floats_of(constant: ov.Node) -> Array:
     """The floats of a constant, in their own type."""
     data: Array = constant.data
-    if constant.get_element_type().get_type_name() == "bf16":
-        data = data.view(ml_dtypes.bfloat16)
-    return data
+    kind = constant.get_element_type().get_type_name()
+    return data.view(_VIEWS[kind]) if kind in _VIEWS else data
 
 
 def stored_floats(value: ov.Output) -> Array:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 GRAPH = "openvino_model.xml"
+_STACK = 3  # axes of the weights of all experts of a layer
 
 
 def check_supported(config: PretrainedConfig) -> None:
@@ -72,12 +73,15 @@ def trace(model: PreTrainedModel, folder: Path) -> Path:
     """
     import openvino as ov
 
+    from nanoaccel.exporters.quantize.compression.mapped import MappedTensors
     from nanoaccel.exporters.source.context import context_length
     from nanoaccel.exporters.targets.openvino.tracing.graph import stateful_graph
 
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = MappedTensors(folder)  # of the graph, until it is saved
     try:
-        with _traced_in_half(model):
-            graph = stateful_graph(model, context_length(model.config))
+        with tensors, _traced_in_half(model):
+            graph = stateful_graph(model, context_length(model.config), tensors)
     except NanoAccelError as error:
         kind = model.config.model_type
         raise type(error)(
@@ -89,7 +93,6 @@ def trace(model: PreTrainedModel, folder: Path) -> Path:
             f"{model.config.model_type} does not trace: {type(error).__name__}: {line}",
             "Try the transformers version that constraints.txt pins",
         ) from error
-    folder.mkdir(parents=True, exist_ok=True)
     ov.save_model(graph, folder / GRAPH, compress_to_fp16=False)
     model.config.save_pretrained(folder)
     if model.generation_config is not None:
@@ -102,13 +105,26 @@ def _traced_in_half(model: PreTrainedModel) -> Iterator[None]:
     """Let weights in 16 bits become constants of 16 bits, and all else compute in f32."""
     import torch
 
+    from nanoaccel.exporters.targets.openvino.tracing.experts import is_computed
+
     if model.dtype not in (torch.bfloat16, torch.float16):
         yield
         return
     from openvino.frontend.pytorch import patch_model
 
     attribute = "_nanoaccel_forward"
+    stacks = [
+        (module, name, weight)
+        for module in model.modules()
+        if is_computed(module)
+        for name, weight in module.named_parameters(recurse=False)
+        if weight.dim() == _STACK
+    ]
+    for module, name, weight in stacks:  # what is patched turns them to f32
+        setattr(module, name, torch.nn.Parameter(torch.zeros(()).expand(weight.shape), False))
     patch_model.__make_16bit_traceable(model, attribute)
+    for module, name, weight in stacks:
+        setattr(module, name, weight)
     try:
         yield
     finally:

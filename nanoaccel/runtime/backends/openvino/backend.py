@@ -35,6 +35,7 @@ from nanoaccel.runtime.backends.openvino.lost_masks import (
     read_config,
     restore_masks,
 )
+from nanoaccel.runtime.backends.openvino.narrow_experts import as_integers
 from nanoaccel.runtime.backends.openvino.operator_times import OperatorTimes
 from nanoaccel.runtime.backends.openvino.paged_graph import (
     make_paged,
@@ -73,6 +74,7 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     model = _read(core, options.graph)
     if options.fuse_projections:
         fuse_projections(model)
+    as_integers(model)
     config, factors = read_config(options.graph), read_long_factors(model)
     check_attention(options.graph, config)
     make_paged(model, attention_scores=options.attention_scores)

@@ -26,7 +26,8 @@ TOLERANCE = 1e-5  # of the magnitudes that are added
 @st.composite
 def matrices(draw: st.DrawFn) -> Matrix:
     """Matrices of all shapes and kinds, their last group padded or not."""
-    mx = draw(st.integers(0, 3)) == 0
+    mx, doubled = (draw(st.integers(0, 3)) == 0 for _ in range(2))
+    doubled = doubled and not mx
     group = 32 if mx else draw(st.sampled_from([16, 32, 64, 128, 256]))
     shared = 1 if mx else draw(st.sampled_from([1, 2]))
     groups = shared * draw(st.integers(1, 4))
@@ -35,14 +36,15 @@ def matrices(draw: st.DrawFn) -> Matrix:
         np.random.default_rng(draw(st.integers(0, 1 << 30))),
         groups * group - draw(st.integers(0, group - 1)),
         draw(st.integers(1, 70)) * (2 if gated else 1),
-        bits=4 if mx else draw(st.sampled_from([4, 8])),
+        bits=4 if mx else 8 if doubled else draw(st.sampled_from([4, 8])),
         group=group,
-        zeros=not mx and draw(st.booleans()),
+        zeros=not mx and not doubled and draw(st.booleans()),
         half=draw(st.booleans()),
         shared=shared,
         bias=draw(st.booleans()),
         gated=gated,
         mx=mx,
+        doubled=doubled,
     )
 
 

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import gcd, isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.targets.onnx.layout import Blocks, block_zero_points
+from nanoaccel.exporters.targets.onnx.patterns.expert_parts import ExpertLinear, ExpertsNode
 from nanoaccel.exporters.targets.onnx.source.names import path_of
 from nanoaccel.exporters.targets.onnx.stored import Array, StoredWeight
 from nanoaccel.exporters.targets.onnx.writer import FAST
@@ -33,89 +33,12 @@ _REMEDY = "Export it for OpenVINO: --runtime openvino"
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """What becomes of the first product: ``g * sigmoid(alpha * g) * (u + beta)``.
-
-    Args:
-        in_turns: Whether gates and up projections take turns, or gates come first.
-        alpha: See above.
-        beta: See above.
-        limit: What g is at most, and u within.
-    """
-
-    in_turns: bool
-    alpha: float
-    beta: float
-    limit: float
-
-    def compute(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The gate of numbers [..., 2 * inner]."""
-        half = x.shape[-1] // 2
-        g, u = (x[..., ::2], x[..., 1::2]) if self.in_turns else (x[..., :half], x[..., half:])
-        g, u = np.minimum(g, self.limit), np.clip(u, -self.limit, self.limit)
-        with np.errstate(over="ignore"):
-            found: NDArray[np.float32] = g / (1 + np.exp(-self.alpha * g)) * (u + self.beta)
-        return found
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stack:
-    """One linear of all experts.
-
-    Args:
-        weights: Rows of all experts, [experts * rows, in].
-        rows: Rows of one.
-        bias: f32 [experts, rows]; None without.
-    """
-
-    weights: StoredWeight
-    rows: int
-    bias: NDArray[np.float32] | None
-
-    @property
-    def experts(self) -> int:
-        """How many."""
-        return self.weights.rows // self.rows
-
-
-@dataclass(frozen=True, slots=True)
-class Routing:
-    """What tells how much experts count.
-
-    Args:
-        count: Experts that are chosen.
-        logits: Whether it is logits, of which the largest are chosen, or shares.
-    """
-
-    count: int
-    logits: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ExpertsNode:
-    """A mixture of experts.
-
-    Args:
-        name: Name of its node.
-        gate_up: First linear.
-        down: Second linear.
-        gate: What stands between them.
-        routing: How experts are chosen.
-    """
-
-    name: str
-    gate_up: Stack
-    down: Stack
-    gate: Gate
-    routing: Routing
-
-
-@dataclass(frozen=True, slots=True)
 class _Form:
-    """How codes of a layer are stored: bits of one, weights of a group, whether zeros are."""
+    """How codes of a layer are stored; whether zero points are."""
 
     bits: int
     group: int
+    scales: np.dtype[Any]
     zeros: bool
 
 
@@ -140,13 +63,19 @@ def write_experts(
     }
     if isfinite(node.gate.limit):
         attributes["swiglu_limit"] = node.gate.limit
-    if node.gate_up.weights.scales is None or node.down.weights.scales is None:
+    weights = [part.weights for linear in node.linears.values() for part in linear.parts]
+    floats = [one.scales is None for one in weights]
+    if any(floats) and not all(floats):
+        raise ExportError(
+            f"some linears of the experts of {name} are compressed, some not", _REMEDY
+        )
+    if all(floats):
         given = _floats(node, x, routing, attributes, out, name)
     else:
         given = _codes(node, x, routing, attributes, out, name)
     if node.routing.logits:
         return [given]
-    ones = out.numbers(np.ones((node.gate_up.experts, 1), np.float32))
+    ones = out.numbers(np.ones((node.down.experts, 1), np.float32))
     total = out.writer.add("MatMul", [told, ones], f"{name}/total")
     return [out.writer.add("Mul", [given, total], f"{name}/scaled")]
 
@@ -168,19 +97,15 @@ def _floats(
 ) -> ir.Value:
     """MoE, which computes with f32; floats of other types are widened when the graph is loaded."""
     inputs: list[ir.Value | None] = [x, routing]
-    for kind, one, in_turns in _linears(node):
-        weights = one.weights
-        if weights.scales is not None:
-            raise ExportError(
-                f"one linear of the experts of {name} is compressed, one is not", _REMEDY
-            )
-        shape = (one.experts, one.rows, weights.columns)
-        make = partial(_arranged, weights.values, one, in_turns=in_turns)
-        stored = out.writer.stored(f"{name[1:]}.{kind}", make, weights.values.dtype, shape)
-        if weights.values.dtype != np.float32:
+    for kind, linear in node.linears.items():
+        dtype = np.result_type(*(part.weights.values.dtype for part in linear.parts))
+        shape = (linear.experts, linear.rows, linear.columns)
+        make = partial(linear.made, _values)
+        stored = out.writer.stored(f"{name[1:]}.{kind}", make, dtype, shape)
+        if dtype != np.float32:
             to = int(ir.DataType.FLOAT)
             stored = out.writer.add("Cast", [stored], f"{name}/{kind}/widened", to=to)
-        inputs += [stored, _bias(one, out, in_turns=in_turns)]
+        inputs += [stored, _bias(linear, out)]
     return out.writer.add("MoE", inputs, f"{name}/MoE", _MICROSOFT, **attributes)
 
 
@@ -192,28 +117,25 @@ def _codes(
     out: PackedWriter,
     name: str,
 ) -> ir.Value:
-    form = _form((node.gate_up.weights, node.down.weights), name)
+    linears = node.linears
+    form = _form([part.weights for one in linears.values() for part in one.parts], name)
     inputs: list[ir.Value | None] = [x, routing]
     zeros: list[ir.Value | None] = []
-    for kind, one, in_turns in _linears(node):
-        weights = one.weights
-        assert weights.scales is not None
-        groups = weights.columns // form.group
-        parts = {
-            "codes": (partial(_widened, weights, form.bits), weights.columns * form.bits // 8),
-            "scales": (partial(_repeated, weights, weights.scales, form), groups),
-            "zeros": (partial(_packed_zeros, weights, form), -(-groups * form.bits // 8)),
-        }
+    for kind, linear in linears.items():
+        groups = linear.columns // form.group
         stored = {}
-        for part, (make, width) in parts.items():
-            dtype = weights.scales.dtype if part == "scales" else np.dtype(np.uint8)
-            arranged = partial(_made, make, one, in_turns=in_turns)
-            shape = (one.experts, one.rows, width)
+        for part, (make, width) in {
+            "codes": (partial(_widened, bits=form.bits), linear.columns * form.bits // 8),
+            "scales": (partial(_scales, form=form), groups),
+            "zeros": (partial(_packed_zeros, form=form), -(-groups * form.bits // 8)),
+        }.items():
             if part != "zeros" or form.zeros:
+                dtype = form.scales if part == "scales" else np.dtype(np.uint8)
+                shape = (linear.experts, linear.rows, width)
                 stored[part] = out.writer.stored(
-                    f"{name[1:]}.{kind}.{part}", arranged, dtype, shape
+                    f"{name[1:]}.{kind}.{part}", partial(linear.made, make), dtype, shape
                 )
-        inputs += [stored["codes"], stored["scales"], _bias(one, out, in_turns=in_turns)]
+        inputs += [stored["codes"], stored["scales"], _bias(linear, out)]
         zeros.append(stored.get("zeros"))
     inputs += [None] * 3  # a third linear
     inputs += zeros if form.zeros else []
@@ -221,33 +143,17 @@ def _codes(
     return out.writer.add("QMoE", inputs, f"{name}/QMoE", _MICROSOFT, **attributes, **more)
 
 
-def _linears(node: ExpertsNode) -> list[tuple[str, Stack, bool]]:
-    """Both linears, and whether rows are as they are wanted."""
-    return [("gate_up", node.gate_up, node.gate.in_turns), ("down", node.down, True)]
+def _values(part: StoredWeight) -> Array:
+    return part.values
 
 
-def _made(make: partial[Array], one: Stack, *, in_turns: bool) -> Array:
-    return _arranged(make(), one, in_turns=in_turns)
-
-
-def _arranged(rows: Array, one: Stack, *, in_turns: bool) -> Array:
-    """Rows of each expert, [experts, rows, ...], gates and up projections in turns."""
-    apart = rows.reshape(one.experts, one.rows, -1)
-    if in_turns:
-        return apart
-    half = one.rows // 2
-    return np.stack([apart[:, :half], apart[:, half:]], axis=2).reshape(apart.shape)
-
-
-def _bias(one: Stack, out: PackedWriter, *, in_turns: bool) -> ir.Value | None:
-    """A bias; none where it only adds zeros."""
-    if one.bias is None or not one.bias.any():
-        return None
-    return out.numbers(np.ascontiguousarray(_arranged(one.bias, one, in_turns=in_turns)[..., 0]))
+def _bias(linear: ExpertLinear, out: PackedWriter) -> ir.Value | None:
+    bias = linear.bias
+    return None if bias is None else out.numbers(bias)
 
 
 def _form(parts: Sequence[StoredWeight], name: str) -> _Form:
-    """The form that both matrices of a layer can have.
+    """The form that all matrices of a layer can have.
 
     Raises:
         ExportError: Groups would be smaller than any kernel takes.
@@ -262,7 +168,8 @@ def _form(parts: Sequence[StoredWeight], name: str) -> _Form:
         )
     bits = max(part.bits for part in parts)
     zeros = any(part.zero_points is not None or part.bits < bits for part in parts)
-    return _Form(bits, group, zeros)
+    scales = np.result_type(*(part.scales for part in parts if part.scales is not None))
+    return _Form(bits, group, scales, zeros)
 
 
 def _widened(part: StoredWeight, bits: int) -> Array:
@@ -270,6 +177,11 @@ def _widened(part: StoredWeight, bits: int) -> Array:
     if part.bits == bits:
         return part.values
     return np.stack([part.values & 15, part.values >> 4], -1).reshape(part.rows, -1)
+
+
+def _scales(part: StoredWeight, form: _Form) -> Array:
+    assert part.scales is not None
+    return _repeated(part, part.scales, form).astype(form.scales, copy=False)
 
 
 def _repeated(part: StoredWeight, numbers: Array, form: _Form) -> Array:

@@ -14,12 +14,12 @@ from itertools import product as every
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoaccel.exporters.targets.onnx.patterns.expert_nodes import (
+from nanoaccel.exporters.targets.onnx.patterns.expert_nodes import write_experts
+from nanoaccel.exporters.targets.onnx.patterns.expert_parts import (
     ExpertsNode,
     Gate,
     Routing,
     Stack,
-    write_experts,
 )
 from nanoaccel.exporters.targets.onnx.patterns.plan import Pattern, Plan
 from nanoaccel.exporters.targets.onnx.patterns.regions import Region, regions_behind
@@ -30,6 +30,7 @@ from nanoaccel.exporters.targets.onnx.stacks import read_stack
 from nanoaccel.exporters.targets.onnx.weights import leaf_of
 
 _TOKENS = 7
+_AXES = 4  # of what experts give: experts, one sequence, tokens, states
 _CLOSE = 1e-4
 _MOST = 4  # regions that are tried
 _SPREAD = 6.0  # of numbers that are tried: some are beyond any limit
@@ -52,7 +53,7 @@ def find_experts(graph: SourceGraph, plan: Plan, constants: Constants) -> None:
     """
     finder = _Finder(graph, constants)
     for node in graph.of_kind("ReduceSum"):
-        if len(node.inputs[0].shape) == 3 and constants.integers(node.inputs[1]) == [0]:
+        if len(node.inputs[0].shape) == _AXES and constants.integers(node.inputs[1]) == [0]:
             found = finder.find(node)
             if found is not None:
                 plan.add(found)
@@ -76,15 +77,16 @@ class _Finder:
             table = _shares(share)
             if table is None:
                 continue
-            down = self._linear(given)
+            down = self._linear(given.node.inputs[0]) if given.node.kind == "Reshape" else None
             if down is None:
                 raise _strange(node)
             gate, first = self._gated(down.source)
-            x = _everyone(first.source)
+            x = _everyone(first[0].source)
             if x is None:
                 raise _strange(node)
             routing, source = self._routing(table)
-            experts = ExpertsNode(node.name, first.stack, down.stack, gate, routing)
+            stacks = tuple(one.stack for one in first)
+            experts = ExpertsNode(node.name, stacks, down.stack, gate, routing)
             return Pattern(node, [x, source], [node.out], partial(write_experts, experts))
         return None
 
@@ -105,15 +107,13 @@ class _Finder:
         biases = None if bias is None else bias.reshape(-1, rows)
         return _Linear(node.inputs[0], value, Stack(weights, rows, biases))
 
-    def _gated(self, inner: Value) -> tuple[Gate, _Linear]:
-        """How the first product is gated."""
-        for region in regions_behind(self._graph, inner, most=_MOST):
-            first = self._linear(region.source)
-            if first is None:
-                continue
+    def _gated(self, inner: Value) -> tuple[Gate, tuple[_Linear, ...]]:
+        """How the first product, or two of them, are gated."""
+        for first, region in self._ways(inner):
             form = region.form(self._constants)
             if form not in self._gates:
-                self._gates[form] = self._judge_gate(region)
+                judge = self._judge_gate if len(first) == 1 else self._judge_activation
+                self._gates[form] = judge(region)
             gate = self._gates[form]
             if gate is None:
                 raise unsupported(
@@ -122,29 +122,55 @@ class _Finder:
             return gate, first
         raise _strange(inner.node)
 
+    def _ways(self, inner: Value) -> Iterator[tuple[tuple[_Linear, ...], Region]]:
+        """Linears that an input of the last one comes from, and what is done to the first."""
+        if inner.node.kind == "Multiply":
+            for activated, other in (inner.node.inputs, inner.node.inputs[::-1]):
+                up = self._linear(other)
+                if up is None:
+                    continue
+                for region in regions_behind(self._graph, activated, most=_MOST):
+                    gate = self._linear(region.source)
+                    if gate is not None and gate.source is up.source:
+                        yield (gate, up), region
+        for region in regions_behind(self._graph, inner, most=_MOST):
+            both = self._linear(region.source)
+            if both is not None:
+                yield (both,), region
+
     def _judge_gate(self, region: Region) -> Gate | None:
-        shape = [_TOKENS if not isinstance(size, int) else size for size in region.source.shape]
-        x = np.random.default_rng(0).standard_normal(shape).astype(np.float32) * _SPREAD
+        x = _numbers(region.source)
         found = self._run(region, x)
-        if found is None or 2 * found.shape[-1] != shape[-1]:
+        if found is None or 2 * found.shape[-1] != x.shape[-1]:
             return None
-        for gate in self._candidates(region):
+        for in_turns, alpha, beta, limit in every((False, True), *self._candidates(region)):
+            gate = Gate(in_turns, alpha, beta, limit)
             if np.allclose(gate.compute(x), found, rtol=_CLOSE, atol=_CLOSE):
                 return gate
         return None
 
-    def _candidates(self, region: Region) -> Iterator[Gate]:
-        """Gates with the numbers that stand in a graph."""
+    def _judge_activation(self, region: Region) -> Gate | None:
+        """What gates become, where up projections only are multiplied with it."""
+        x = _numbers(region.source)
+        found = self._run(region, x)
+        if found is None or found.shape != x.shape:
+            return None
+        both = np.concatenate([x, np.ones_like(x)], axis=-1)
+        for alpha in self._candidates(region)[0]:
+            gate = Gate(False, alpha, 0.0, np.inf)
+            if np.allclose(gate.compute(both), found, rtol=_CLOSE, atol=_CLOSE):
+                return gate
+        return None
+
+    def _candidates(self, region: Region) -> tuple[list[float], list[float], list[float]]:
+        """Values of alpha, beta and the limit: numbers that stand in a graph."""
         scalars = [self._constants.scalar(value) for value in region.constants()]
         found = [abs(one) for one in scalars if one is not None and one != 0]
         for node in region.nodes:
             if node.kind == "Clamp":
                 found.append(float(node.attributes["max"]))
         known = sorted(set(found))
-        for in_turns, alpha, beta, limit in every(
-            (False, True), [1.0, *known], [0.0, *known], [np.inf, *known]
-        ):
-            yield Gate(in_turns, alpha, beta, limit)
+        return [1.0, *known], [0.0, *known], [np.inf, *known]
 
     def _routing(self, table: Value) -> tuple[Routing, Value]:
         """How shares are told, and the value that tells them."""
@@ -187,12 +213,12 @@ class _Finder:
 
 
 def _shares(value: Value) -> Value | None:
-    """The shares [T, experts] that are [experts, T, 1] here."""
-    node = value.node
-    if node.kind != "Unsqueeze" or node.inputs[0].node.kind != "Transpose":
-        return None
-    table = node.inputs[0].node.inputs[0]
-    return table if len(table.shape) == 2 and table.token_axes == [0] else None
+    """The shares [T, experts] that are [experts, 1, T, 1] here."""
+    for kind in ("Unsqueeze", "Reshape", "Transpose"):
+        if value.node.kind != kind:
+            return None
+        value = value.node.inputs[0]
+    return value if len(value.shape) == 2 and value.token_axes == [0] else None
 
 
 def _everyone(value: Value) -> Value | None:
@@ -202,6 +228,12 @@ def _everyone(value: Value) -> Value | None:
             return None
         value = value.node.inputs[0]
     return value if value.token_axes == [0] and len(value.shape) == 2 else None
+
+
+def _numbers(value: Value) -> NDArray[np.float32]:
+    """Random numbers for a value."""
+    shape = [_TOKENS if not isinstance(size, int) else size for size in value.shape]
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32) * _SPREAD
 
 
 def _strange(node: Node) -> Exception:

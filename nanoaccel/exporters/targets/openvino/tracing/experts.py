@@ -1,7 +1,15 @@
-"""A mixture of experts as a graph holds it: three products over all experts, and a routing."""
+"""A mixture of experts as a graph holds it: products over all experts, and a routing.
+
+The form is that of OpenVINO's pass ConvertTiledMoeBlockToGatherMatmuls: gate, up and down as
+products of their own, or gate and up as one with a bias, and shares that a scatter spreads over all
+experts. Its CPU plugin for x86-64 then reads the weights of chosen experts alone; where the gate is
+another one, and on other CPUs, all experts are computed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +18,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = "nanoaccel_traced"
+# Experts of which transformers does not say that their weights are [in, out].
+_TURNED = ("Llama4TextExperts",)
+
+
+def _define_product() -> None:
+    """Tell torch of the product: for the tracer, which knows sizes alone."""
+    name = "nanoaccel::expert_product"
+
+    def empty(x: Tensor, weight: Tensor, turned: bool, part: int, parts: int) -> Tensor:  # noqa: ARG001
+        rows = weight.shape[2 if turned else 1] // parts
+        return torch.zeros(x.shape[0], x.shape[1], rows)
+
+    arguments = "Tensor x, Tensor weight, bool turned, int part, int parts"
+    torch.library.define(name, f"({arguments}) -> Tensor")
+    torch.library.impl(name, "default", empty)
+
+
+_define_product()
 
 
 def register() -> None:
@@ -17,6 +43,49 @@ def register() -> None:
     from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 
     ALL_EXPERTS_FUNCTIONS.register(NAME, compute_experts)
+
+
+def is_computed(module: torch.nn.Module) -> bool:
+    """Whether ``compute_experts`` computes a module."""
+    told = hasattr(module, "has_gate") and hasattr(module, "is_transposed")
+    return told or type(module).__name__ in _TURNED
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A product with matrices of all experts.
+
+    Args:
+        name: What its matrices are called.
+        stored: The weight of the module that they are in.
+        part: Which part of its rows they are.
+        parts: How many parts it has.
+    """
+
+    name: str
+    stored: str
+    part: int = 0
+    parts: int = 1
+
+    def shape(self, module: Any) -> tuple[int, int, int]:
+        """Experts, outputs and inputs."""
+        experts, rows, columns = getattr(module, self.stored).shape
+        if _is_turned(module):
+            rows, columns = columns, rows
+        return experts, rows // self.parts, columns
+
+
+def products_of(module: Any) -> list[Product]:
+    """The products of a module that ``compute_experts`` computes, that behind the gate last."""
+    from transformers.integrations.moe import _default_apply_gate
+
+    first = [Product("gate_up_proj", "gate_up_proj")]
+    if not getattr(module, "has_gate", True):
+        first = [Product("up_proj", "up_proj")]
+    elif _apply_gate_of(module) is _default_apply_gate and not _has_bias(module):
+        names = ("gate_proj", "up_proj")
+        first = [Product(name, "gate_up_proj", part, 2) for part, name in enumerate(names)]
+    return [*first, Product("down_proj", "down_proj")]
 
 
 def compute_experts(
@@ -40,20 +109,45 @@ def compute_experts(
     # An index beyond the last expert stands for none.
     routing = routing.scatter(1, top_k_index.clamp(max=count - 1), top_k_weights)
     everyone = tokens.repeat(count, 1).view(count, -1, width)
-    gated = getattr(module, "has_gate", True)
-    first = _product(module, everyone, "gate_up_proj" if gated else "up_proj")
-    inner = module._apply_gate(first) if gated else module.act_fn(first)
-    out = _product(module, inner, "down_proj")
+    *first, down = products_of(module)
+    inner = _gated(module, [_product(module, everyone, one) for one in first])
+    out = _product(module, inner, down)
     norm = getattr(module, "post_expert_norm", None)
     if norm is not None:
         out = norm(out)
-    return (out * routing.transpose(0, 1)[..., None]).sum(dim=0)
+    # A first axis of one sequence: a reshape to the sizes that there are would be left out.
+    shares = routing.transpose(0, 1).reshape(count, 1, -1)[..., None]
+    return (out.view(count, 1, -1, width) * shares).sum(dim=0).view(-1, width)
 
 
-def _product(module: Any, x: Tensor, name: str) -> Tensor:
-    weight = getattr(module, name)
-    if not getattr(module, "is_transposed", False):
-        weight = weight.transpose(1, 2)
-    out = torch.bmm(x, weight)
-    bias = getattr(module, f"{name}_bias", None) if getattr(module, "has_bias", False) else None
-    return out if bias is None else out + bias[:, None]
+def _gated(module: Any, first: list[Tensor]) -> Tensor:
+    """What goes into the last product, [E, T, I]."""
+    if not getattr(module, "has_gate", True):
+        return module.act_fn(first[0])
+    if len(first) == 1:
+        return module._apply_gate(first[0])
+    gate, up = first
+    return module.act_fn(gate) * up
+
+
+def _product(module: Any, x: Tensor, product: Product) -> Tensor:
+    """A product, and the bias."""
+    weight = getattr(module, product.stored)
+    turned, part, parts = _is_turned(module), product.part, product.parts
+    out: Tensor = torch.ops.nanoaccel.expert_product(x, weight, turned, part, parts)
+    return out + getattr(module, f"{product.stored}_bias")[:, None] if _has_bias(module) else out
+
+
+def _apply_gate_of(module: Any) -> Callable[..., Tensor]:
+    from transformers.integrations.moe import _default_apply_gate
+
+    found: Callable[..., Tensor] = getattr(type(module), "_apply_gate", _default_apply_gate)
+    return found
+
+
+def _is_turned(module: Any) -> bool:
+    return bool(getattr(module, "is_transposed", type(module).__name__ in _TURNED))
+
+
+def _has_bias(module: Any) -> bool:
+    return bool(getattr(module, "has_bias", False))

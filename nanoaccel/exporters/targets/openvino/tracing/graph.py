@@ -14,6 +14,7 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from nanoaccel.bundle.attention import WINDOWS
 from nanoaccel.bundle.long_factors import RUNTIME_INFO
 from nanoaccel.exporters.targets.openvino.tracing.caches import STATES, CachedTensors, find_cached
+from nanoaccel.exporters.targets.openvino.tracing.expert_products import ExpertProducts
 from nanoaccel.exporters.targets.openvino.tracing.forward import INPUTS, flat_forward, own_kernels
 from nanoaccel.exporters.targets.openvino.tracing.long_rotation import told_by_positions
 from nanoaccel.exporters.targets.openvino.tracing.loops import RULES
@@ -22,16 +23,19 @@ from nanoaccel.exporters.targets.openvino.tracing.windows import windows_of
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from nanoaccel.exporters.quantize.compression.mapped import MappedTensors
+
 # Sizes of the example: no two alike, so that none is taken for another.
 _BATCH, _TOKENS, _PAST = 2, 3, 5
 
 
-def stateful_graph(model: PreTrainedModel, context: int) -> ov.Model:
+def stateful_graph(model: PreTrainedModel, context: int, tensors: MappedTensors) -> ov.Model:
     """Trace a decoder; its keys and values, and its states, become the graph's own state.
 
     Args:
         model: A causal language model, in evaluation mode.
         context: Tokens that it can attend to.
+        tensors: Where weights lie that are not as the model has them; the graph needs them.
 
     Returns:
         Inputs input_ids, attention_mask, position_ids i64[B, T] and beam_idx i32[B], output logits
@@ -42,12 +46,13 @@ def stateful_graph(model: PreTrainedModel, context: int) -> ov.Model:
             it rotates long texts by code of its own.
         RuntimeError: It does not trace; so do others, as torch and the model raise them.
     """
+    rules = [*RULES, ExpertProducts(tensors).rule()]
     with own_kernels(model) as attentions, torch.no_grad():
         cached = find_cached(model, attentions)
         windows = windows_of(attentions.masks, context)
         told = told_by_positions(model, context)
         with told as factors, flat_forward(model, cached, attentions):
-            graph = ov.convert_model(_traced(model, cached), extension=[*RULES])
+            graph = ov.convert_model(_traced(model, cached), extension=rules)
     _name(graph, cached)
     _reorder(graph, cached)
     pairs = {one.name: _present(one.name) for one in cached.tensors}

@@ -1,7 +1,7 @@
-"""Attention of models that compute it by code of their own, as the operator that a graph holds.
+"""Parts of models that compute them by code of their own, as the operators that a graph holds.
 
-Their masks and biases become those of the operator. Paged attention drops them, so the engine is
-told of windows and slopes by ``bundle.architectures``.
+Masks and biases of attention become those of its operator. Paged attention drops them, so the
+engine is told of windows and slopes by ``bundle.architectures``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
+
+from nanoaccel.exporters.targets.openvino.tracing.experts import compute_experts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,6 +96,22 @@ def _biased(
     return out.transpose(1, 2).flatten(2)
 
 
+def _llama4(module: Any, hidden_states: Tensor) -> tuple[Tensor, Tensor]:
+    """``Llama4TextMoe.forward``: the share of an expert scales what goes into it.
+
+    Where a token has several experts, and so several inputs, all of them are computed.
+    """
+    if module.top_k != 1:
+        found: tuple[Tensor, Tensor] = type(module).forward(module, hidden_states)
+        return found
+    tokens = hidden_states.reshape(-1, module.hidden_dim)
+    logits = torch.nn.functional.linear(tokens, module.router.weight)
+    value, index = torch.topk(logits, 1, dim=1)
+    scaled = tokens * torch.sigmoid(value)
+    routed = compute_experts(module.experts, scaled, index, torch.ones_like(value))
+    return module.shared_expert(tokens) + routed, logits
+
+
 def _seen(mask: Tensor) -> Tensor:
     """Who sees whom, bool[B, 1, T, S]; masks of eager attention are added to scores."""
     return mask if mask.dtype == torch.bool else mask >= 0
@@ -104,5 +122,6 @@ _FORMS: Mapping[str, Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "GPTNeoSelfAttention": {"_attn": _gpt_neo},
         "MptAttention": {"forward": _mpt},
         "BloomAttention": {"forward": _bloom},
+        "Llama4TextMoe": {"forward": _llama4},
     }
 )

@@ -30,9 +30,7 @@ def test_expected_memory_counts_weights_that_are_converted() -> None:
 
 
 def test_expected_memory_counts_what_is_measured_where_layers_differ() -> None:
-    wide = ModelSize(
-        parameters=BILLION, vocabulary=0, block=0, words=10**5, outputs=10**6
-    )
+    wide = ModelSize(parameters=BILLION, vocabulary=0, block=0, words=10**5, outputs=10**6)
     mixed, plain = (expected_memory(wide, 0, recipe) for recipe in (Recipe(share=0.5), Recipe()))
     assert mixed - plain > 256 * 2 * 10**6
     assert expected_memory(wide, 0, Recipe(share=0.5), item=4) > mixed

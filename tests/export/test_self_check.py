@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from nanoaccel.runtime.llm import LLM
 pytestmark = pytest.mark.export
 
 F32 = Recipe(weights="f32")
+MATRIX = re.compile(r'element_type="f32" shape="\d+, \d+" offset="(\d+)" size="(\d+)"')
 PLAIN = {
     "vocab_size": tiny_models.VOCAB_SIZE,
     "initializer_range": 0.3,
@@ -82,12 +84,12 @@ def test_export_does_not_publish_swapped_weights(
     def damaged(*arguments: Any) -> Any:
         made = build(*arguments)
         weights = made.path.with_suffix(".bin")
-        data = weights.read_bytes()
-        whole = len(data) - len(data) % 4
-        numbers = np.frombuffer(data[:whole], np.float32).copy()
-        usual = (abs(numbers) > 0.01) & (abs(numbers) < 10)
-        numbers[usual] *= 1.02
-        weights.write_bytes(numbers.tobytes() + data[whole:])
+        data = bytearray(weights.read_bytes())
+        for place in MATRIX.findall(made.path.read_text()):
+            offset, size = map(int, place)
+            numbers = np.frombuffer(data, np.float32, size // 4, offset) * np.float32(1.02)
+            data[offset : offset + size] = numbers.tobytes()
+        weights.write_bytes(data)
         return made
 
     monkeypatch.setattr(OpenVINOTarget, "build", damaged)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nanoaccel.openvino_core import openvino_core
+
 
 def export_for_genai(source: Path, out: Path, *, symmetric: bool, group_size: int) -> None:
     """Write a folder that OpenVINO GenAI opens.
@@ -29,7 +31,7 @@ def export_for_genai(source: Path, out: Path, *, symmetric: bool, group_size: in
     mode = nncf.CompressWeightsMode.INT4_SYM if symmetric else nncf.CompressWeightsMode.INT4_ASYM
     with quiet():
         traced = trace(load_model(resolve(str(source)), "int4"), out / "traced")
-        graph = ov.Core().read_model(traced)
+        graph = openvino_core().read_model(traced)
         small = nncf.compress_weights(graph, mode=mode, group_size=group_size, ratio=1.0)
     ov.save_model(small, out / traced.name)
     for name in ("config.json", "generation_config.json"):

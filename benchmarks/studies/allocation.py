@@ -32,6 +32,7 @@ from nanoaccel.exporters.targets.openvino.build import save_graph
 from nanoaccel.exporters.targets.openvino.runner import GraphRunner, graph_inputs
 from nanoaccel.exporters.targets.openvino.trace import GRAPH
 from nanoaccel.exporters.targets.table import BASE
+from nanoaccel.openvino_core import openvino_core
 
 METRICS = (
     "WEIGHT_QUANTIZATION_ERROR",
@@ -81,9 +82,8 @@ def by_nncf(
 ) -> tuple[int, float]:
     """Bytes and KL of what NNCF makes by one of its metrics."""
     import nncf
-    import openvino as ov
 
-    model = ov.Core().read_model(artifacts.captured / "openvino" / GRAPH)
+    model = openvino_core().read_model(artifacts.captured / "openvino" / GRAPH)
     assert artifacts.calibration is not None
     samples = [graph_inputs(model, window) for window in artifacts.calibration.samples]
     data = None if metric == "WEIGHT_QUANTIZATION_ERROR" else nncf.Dataset(samples)

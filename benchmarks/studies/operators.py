@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks.harness.figures import in_turn
 from benchmarks.harness.machine import machine
+from nanoaccel.openvino_core import openvino_core
 from nanoaccel.runtime.cpu.threads import core_count
 from nanoaccel.runtime.native import find_operators
 from nanoaccel.runtime.native.library import ISA
@@ -171,7 +172,9 @@ def openvino_pass(weights: Sequence[Weights], bits: int, group: int, threads: in
         "PERFORMANCE_HINT": "LATENCY",
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": group,
     }
-    compiled = ov.Core().compile_model(ov.Model(results, [*inputs.values()]), "CPU", properties)
+    compiled = openvino_core().compile_model(
+        ov.Model(results, [*inputs.values()]), "CPU", properties
+    )
     request = compiled.create_infer_request()
 
     def run(x: NDArray[np.float32]) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 import pytest
 
 pytest.importorskip("torch")
@@ -32,6 +31,7 @@ from nanoaccel.exporters.quantize.weight_types import FLOATS, TRAITS
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.targets.openvino.runner import GraphRunner
 from nanoaccel.exporters.targets.openvino.trace import trace
+from nanoaccel.openvino_core import openvino_core
 
 pytestmark = pytest.mark.export
 
@@ -142,7 +142,7 @@ def test_compress_stores_embedding_and_last_projection_as_it_is_told(
 def test_compress_stores_a_tied_embedding_as_the_last_projection(
     tied: Path, end: Any, expected: str
 ) -> None:
-    layers = find_layers(ov.Core().read_model(tied))
+    layers = find_layers(openvino_core().read_model(tied))
     assert [layer.kind for layer in layers if layer.kind != "projection"] == ["last"]
     last = next(layer for layer in layers if layer.kind == "last")
     assert (last.name, last.outputs, last.inputs, len(last.operations)) == ("lm_head", 384, 128, 2)
@@ -223,7 +223,7 @@ def test_compress_tells_what_nncf_cannot_do(traced: Path, monkeypatch: pytest.Mo
 
 
 def test_find_layers_without_logits_finds_no_last_projection(traced: Path) -> None:
-    model = ov.Core().read_model(traced)
+    model = openvino_core().read_model(traced)
     model.output("logits").set_names({"hidden"})
     kinds = [layer.kind for layer in find_layers(model)]
     assert kinds == ["embedding", *["projection"] * 8]
@@ -232,7 +232,7 @@ def test_find_layers_without_logits_finds_no_last_projection(traced: Path) -> No
 def test_find_layers_takes_the_last_of_those_as_wide_as_the_vocabulary(tmp_path: Path) -> None:
     model = tiny_models.make_model("llama", intermediate_size=384, num_hidden_layers=1)
     with quiet():
-        layers = find_layers(ov.Core().read_model(trace(model, tmp_path)))
+        layers = find_layers(openvino_core().read_model(trace(model, tmp_path)))
     assert [layer.name for layer in layers if layer.kind == "last"] == ["lm_head"]
     with pytest.raises(ConfigError, match="match no layer"):
         storage_of(layers, Recipe(overrides=(Override(layers="lm", weights="int8"),)))

@@ -21,6 +21,7 @@ from nanoaccel.errors import ExportError
 from nanoaccel.exporters.quantize.compression import statistics_run
 from nanoaccel.exporters.quantize.compression.parts import FinishedParts
 from nanoaccel.exporters.quantize.recipe import Override, Recipe
+from nanoaccel.openvino_core import openvino_core
 
 pytestmark = pytest.mark.export
 
@@ -98,9 +99,8 @@ def test_gptq_leaves_nothing_when_it_is_done(traced: Path, tmp_path: Path) -> No
 
 
 def test_parts_do_not_read_what_was_half_written(traced: Path, tmp_path: Path) -> None:
-    import openvino as ov
 
-    model = ov.Core().read_model(traced)
+    model = openvino_core().read_model(traced)
     parts = FinishedParts(tmp_path, GPTQ, {})
     assert (parts.count, parts.latest(model)) == (0, model)
     parts.keep(model)

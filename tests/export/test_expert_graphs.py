@@ -23,6 +23,7 @@ from nanoaccel.exporters.quantize.possible import _matrices  # noqa: E402
 from nanoaccel.exporters.quantize.recipe import Override, Recipe  # noqa: E402
 from nanoaccel.exporters.quiet import quiet  # noqa: E402
 from nanoaccel.exporters.targets.openvino.trace import trace  # noqa: E402
+from nanoaccel.openvino_core import openvino_core  # noqa: E402
 
 pytestmark = pytest.mark.export
 # Products of a layer: gate, up and down; of gpt-oss gate and up are one.
@@ -48,7 +49,7 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 def gathering(model: ov.Model) -> int:
     """Products of a compiled graph that read some matrices of many."""
-    compiled = ov.Core().compile_model(model, "CPU")
+    compiled = openvino_core().compile_model(model, "CPU")
     kinds = (node.get_rt_info()["layerType"] for node in compiled.get_runtime_model().get_ops())
     return Counter(kind.astype(str) for kind in kinds)["GatherMatmul"]
 
@@ -66,7 +67,7 @@ def test_only_chosen_experts_are_read(kind: str, recipe: str, graphs: dict[str, 
 @cache
 def stacks(graph: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Types and shapes of the weights of experts, by name."""
-    model = ov.Core().read_model(graph)
+    model = openvino_core().read_model(graph)
     return {
         node.get_friendly_name(): (
             node.get_element_type().get_type_name(),
@@ -101,7 +102,9 @@ def test_rows_of_experts_are_outputs(graphs: dict[str, Path]) -> None:
 def test_experts_are_layers_of_the_names_that_are_known_before_they_are_traced(
     kind: str, graphs: dict[str, Path]
 ) -> None:
-    found = [layer for layer in find_layers(ov.Core().read_model(graphs[kind])) if _is_stack(layer)]
+    found = [
+        layer for layer in find_layers(openvino_core().read_model(graphs[kind])) if _is_stack(layer)
+    ]
     known = [
         layer for layer in _matrices(tiny_configs.make_model(Family(kind))) if _is_stack(layer)
     ]
@@ -128,7 +131,7 @@ def test_overrides_reach_experts(graphs: dict[str, Path]) -> None:
 def test_budgets_count_experts(graphs: dict[str, Path], tmp_path: Path) -> None:
     """The file has the size that is expected of it."""
     graph = graphs["mixtral"]
-    layers = find_layers(ov.Core().read_model(graph))
+    layers = find_layers(openvino_core().read_model(graph))
     budget = Budget(layers, [], graph.with_suffix(".bin").stat().st_size, 4)
     recipe = Recipe(group_size=32, target_bits=6.0)
     expected, _ = budget.range(recipe)

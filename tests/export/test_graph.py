@@ -21,6 +21,7 @@ from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.targets.openvino.trace import trace
 from nanoaccel.fuse_projections import fuse_projections
+from nanoaccel.openvino_core import openvino_core
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.openvino import load
 from nanoaccel.runtime.types.packing import even_plan
@@ -51,7 +52,7 @@ def traced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def compressed(graph: Path, recipe: Recipe) -> ov.Model:
-    model = ov.Core().read_model(graph)
+    model = openvino_core().read_model(graph)
     layers = find_layers(model)
     with quiet():
         return compress(model, recipe, layers, storage_of(layers, recipe))
@@ -62,7 +63,7 @@ def kinds(model: ov.Model) -> Counter[str]:
 
 
 def logits(model: ov.Model) -> np.ndarray:
-    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     count = 12
     inputs = {
         "input_ids": np.arange(3, 3 + count)[None],
@@ -87,7 +88,7 @@ def test_fuse_projections_leaves_the_numbers_as_they_are(traced: Path, recipe: R
 
 def test_fuse_projections_fuses_biases_too(tmp_path: Path) -> None:
     with quiet():
-        model = ov.Core().read_model(trace(tiny_models.make_model("qwen2"), tmp_path))
+        model = openvino_core().read_model(trace(tiny_models.make_model("qwen2"), tmp_path))
     additions = kinds(model)["Add"]
     fuse_projections(model)
     assert kinds(model)["Add"] == additions - 3 * 2
@@ -148,11 +149,11 @@ def test_fuse_projections_keeps_half_precision_weights_small_in_memory(tmp_path:
 
     model = tiny_models.make_model("llama", hidden_size=256).to(torch.bfloat16)
     with quiet():
-        graph = ov.Core().read_model(trace(model, tmp_path / "traced"))
+        graph = openvino_core().read_model(trace(model, tmp_path / "traced"))
     fuse_projections(graph)
     ov.save_model(graph, tmp_path / "fused.xml", compress_to_fp16=False)
     options = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = ov.Core().compile_model(tmp_path / "fused.xml", "CPU", options)
+    compiled = openvino_core().compile_model(tmp_path / "fused.xml", "CPU", options)
     products = [
         node
         for node in compiled.get_runtime_model().get_ops()

@@ -21,6 +21,7 @@ from nanoaccel.errors import SourceError  # noqa: E402
 from nanoaccel.exporters.quantize.recipe import Recipe  # noqa: E402
 from nanoaccel.exporters.quiet import quiet  # noqa: E402
 from nanoaccel.exporters.targets.openvino.trace import trace  # noqa: E402
+from nanoaccel.openvino_core import openvino_core  # noqa: E402
 
 pytestmark = pytest.mark.export
 
@@ -122,7 +123,7 @@ def test_openvino_keeps_mxfp4_experts_as_they_are(tmp_path: Path) -> None:
         while value.get_type_name() != "Multiply":
             (reader,) = value.output(0).get_target_inputs()
             value = reader.get_node()
-        run = ov.Core().compile_model(ov.Model([value.output(0)], []), "CPU")
+        run = openvino_core().compile_model(ov.Model([value.output(0)], []), "CPU")
         rows = wanted.transpose(0, 2, 1)
         found = run([])[0].astype(np.float32).reshape(rows.shape)
         np.testing.assert_array_equal(found, rows)
@@ -160,9 +161,11 @@ def test_openvino_runs_mxfp4_experts_as_integers(tmp_path: Path) -> None:
     small = compressed(graph, Recipe(weights="mxfp4"))
     hint = {"INFERENCE_PRECISION_HINT": "f32"}
     tokens = np.arange(3, 20)
-    wanted = ov.Core().compile_model(small, "CPU", hint)(graph_inputs(small, tokens))["logits"]
+    wanted = openvino_core().compile_model(small, "CPU", hint)(graph_inputs(small, tokens))[
+        "logits"
+    ]
     assert as_integers(small) == 4
-    compiled = ov.Core().compile_model(small, "CPU", hint)
+    compiled = openvino_core().compile_model(small, "CPU", hint)
     found = compiled(graph_inputs(small, tokens))["logits"]
     assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
     nodes = {node.get_rt_info()["layerType"].astype(str): node for node in _ops(compiled)}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 import pytest
 from support import tiny_models
 from support.quantized_cases import PACKED, load
@@ -26,6 +25,7 @@ from nanoaccel.exporters.targets.onnx.runner import OnnxRunner
 from nanoaccel.exporters.targets.onnx.save import DATA
 from nanoaccel.exporters.targets.onnx.weights import read_weights
 from nanoaccel.exporters.targets.openvino.runner import GraphRunner
+from nanoaccel.openvino_core import openvino_core
 
 pytestmark = pytest.mark.export
 
@@ -108,7 +108,7 @@ def test_onnx_graph_takes_over_a_scaled_input(tmp_path: Path) -> None:
     graph, compressed = model.export(tmp_path / "out", recipe, calibration(tmp_path / "cal"))
     scaled = [
         weight
-        for weight in read_weights(ov.Core().read_model(compressed)).products.values()
+        for weight in read_weights(openvino_core().read_model(compressed)).products.values()
         if weight.input_scale is not None
     ]
     assert scaled
@@ -122,7 +122,7 @@ def test_onnx_graph_keeps_the_integers_of_a_quantized_checkpoint(tmp_path: Path,
     made = OnnxModel.make(tmp_path, model, packed)
     graph, compressed = made.export(tmp_path / "out", Recipe(group_size=32))
     check_same_logits(graph, compressed)
-    stored = read_weights(ov.Core().read_model(compressed)).products
+    stored = read_weights(openvino_core().read_model(compressed)).products
     for module, weight in packed.items():
         own = stored[module].dequantize()
         if weight.permutation is not None:
@@ -168,7 +168,7 @@ def test_read_weights_undoes_the_fusion_of_projections(
     models: dict[str, OnnxModel], tmp_path: Path
 ) -> None:
     _, compressed = models["plain"].export(tmp_path, Recipe(weights="int8"))
-    found = dequantized(ov.Core().read_model(compressed))
+    found = dequantized(openvino_core().read_model(compressed))
     for name, module in models["plain"].model.named_modules():
         if name.endswith("_proj"):
             wanted = module.weight.detach().numpy()

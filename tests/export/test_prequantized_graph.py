@@ -21,6 +21,7 @@ from nanoaccel.exporters.source.prequantized import Checkpoint, PackedWeight, lo
 from nanoaccel.exporters.source.prequantized.insert import insert_packed
 from nanoaccel.exporters.targets.openvino.trace import trace
 from nanoaccel.fuse_projections import fuse_projections
+from nanoaccel.openvino_core import openvino_core
 
 pytestmark = pytest.mark.export
 
@@ -38,7 +39,7 @@ def torch_logits(model: Any) -> np.ndarray:
 def graph_logits(model: ov.Model | Path) -> np.ndarray:
     # Dynamic quantization rounds activations; what is asked here is whether the weights are right.
     exact = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
-    compiled = ov.Core().compile_model(model, "CPU", exact)
+    compiled = openvino_core().compile_model(model, "CPU", exact)
     inputs = {
         "input_ids": TOKENS,
         "attention_mask": np.ones_like(TOKENS),
@@ -86,13 +87,13 @@ def test_insert_packed_keeps_logits_and_four_bits(
 ) -> None:
     PACKED[name](tmp_path)
     model, packed = load(tmp_path)
-    graph = ov.Core().read_model(traced[model.config.model_type])
+    graph = openvino_core().read_model(traced[model.config.model_type])
     gathers = kinds(graph)["Gather"]
     assert insert_packed(graph, packed) == (PROJECTIONS, [])
     assert fuse_projections(graph) == 2 * 3
     path = tmp_path / "packed.xml"
     ov.save_model(graph, path, compress_to_fp16=False)
-    saved = ov.Core().read_model(path)
+    saved = openvino_core().read_model(path)
     symmetric = all(weight.symmetric for weight in packed.values())
     assert matrices(saved) == {"i4" if symmetric else "u4": 4 * 3}
     assert kinds(saved)["Gather"] - gathers == (4 * 3 if "act-order" in name else 0)
@@ -112,10 +113,10 @@ def test_insert_packed_stays_four_bit_when_compiled(
             name: replace(weight, scales=weight.scales * np.float32(1.0001))
             for name, weight in packed.items()
         }
-    graph = ov.Core().read_model(traced["llama"])
+    graph = openvino_core().read_model(traced["llama"])
     insert_packed(graph, packed)
     ov.save_model(graph, tmp_path / "packed.xml", compress_to_fp16=False)
-    compiled = ov.Core().compile_model(tmp_path / "packed.xml", "CPU")
+    compiled = openvino_core().compile_model(tmp_path / "packed.xml", "CPU")
     products = Counter(
         node.input(1).get_element_type().get_type_name()
         for node in compiled.get_runtime_model().get_ops()
@@ -131,7 +132,7 @@ def test_insert_packed_gives_the_same_before_and_after_compression(
     PACKED["gptq-act-order-asym"](tmp_path)
     _, packed = load(tmp_path)
     groups = {"group_size": 32} if mode == "INT4_SYM" else {}
-    before, after = (ov.Core().read_model(traced["llama"]) for _ in range(2))
+    before, after = (openvino_core().read_model(traced["llama"]) for _ in range(2))
     with quiet():
         insert_packed(before, packed)
         before = nncf.compress_weights(before, mode=nncf.CompressWeightsMode[mode], **groups)
@@ -148,7 +149,7 @@ def test_insert_packed_works_on_half_precision_graphs(tmp_path: Path) -> None:
     with quiet():
         half, packed = load_quantized(tmp_path, checkpoint)
         assert str(half.dtype) == "torch.float16"
-        graph = ov.Core().read_model(trace(half, tmp_path / "traced"))
+        graph = openvino_core().read_model(trace(half, tmp_path / "traced"))
     assert insert_packed(graph, packed) == (PROJECTIONS, [])
     assert fuse_projections(graph) == 2 * 3
     exact, _ = load(tmp_path)

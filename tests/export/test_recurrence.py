@@ -17,6 +17,7 @@ import torch
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.targets.openvino.tracing import kernels
 from nanoaccel.exporters.targets.openvino.tracing.loops import RULES
+from nanoaccel.openvino_core import openvino_core
 
 pytestmark = pytest.mark.export
 
@@ -45,7 +46,7 @@ def converted(function: Callable[..., Any], values: tuple[Any, ...]) -> list[np.
         graph = ov.convert_model(
             Module(function), example_input=values, input=shapes, extension=[*RULES]
         )
-    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return list(compiled([value.numpy() for value in values]).values())
 
 

@@ -16,6 +16,7 @@ from nanoaccel.exporters.quantize.compression import Calibration, compress, find
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.targets.openvino.trace import trace
+from nanoaccel.openvino_core import openvino_core
 
 _COUNTED = re.compile(rb'(?<=[a-z])_\d+(?=")')
 
@@ -47,7 +48,7 @@ def compressed(
     tell: Tell = silence,
 ) -> ov.Model:
     """The graph with its weights as a recipe says."""
-    model = ov.Core().read_model(graph)
+    model = openvino_core().read_model(graph)
     layers = find_layers(model)
     with quiet():
         return compress(model, recipe, layers, storage_of(layers, recipe), calibration, tell)

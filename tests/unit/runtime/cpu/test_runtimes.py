@@ -59,10 +59,12 @@ def test_openvino_takes_the_properties() -> None:
     ov = pytest.importorskip("openvino")
     from openvino import opset13
 
+    from nanoaccel.openvino_core import openvino_core
+
     parameter = opset13.parameter([1, 4])
     model = ov.Model([opset13.relu(parameter)], [parameter])
     plan = plan_of(read_machine(), threads=1, weight_group_size=32)
-    compiled = ov.Core().compile_model(model, "CPU", openvino_properties(plan))
+    compiled = openvino_core().compile_model(model, "CPU", openvino_properties(plan))
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
     assert compiled.get_property("ENABLE_CPU_PINNING") is plan.pin
     assert compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE") == 32

@@ -15,6 +15,6 @@ def openvino_core() -> ov.Core:
     before back when it is unloaded. Where the lives of two overlap, it puts one back that is gone,
     and the next Ctrl-C is a crash. This one lives as long as the process.
     """
-    core = ov.Core()
+    core = ov.Core()  # noqa: TID251
     core.get_property("CPU", "FULL_DEVICE_NAME")
     return core

@@ -8,7 +8,7 @@ import openvino as ov
 
 
 @cache
-def openvino_core() -> ov.Core:
+def openvino_core() -> ov.Core:  # noqa: TID251
     """The Core, with its CPU plugin loaded.
 
     The plugin gives the thread that loads it a stack for signals of its own, and puts the one

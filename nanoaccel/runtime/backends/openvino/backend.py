@@ -71,7 +71,7 @@ def load(options: BackendOptions) -> OpenVINOBackend:
         ConfigError: An option that this CPU cannot do.
     """
     core = openvino_core()
-    model = _read(core, options.graph)
+    model = _read(options.graph)
     if options.fuse_projections:
         fuse_projections(model)
     as_integers(model)
@@ -116,13 +116,13 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     )
 
 
-def _read(core: ov.Core, graph: Path) -> ov.Model:
+def _read(graph: Path) -> ov.Model:
     """Raises BundleDamagedError for what is no graph, BundleError for one without logits."""
     try:
         with graph.open("rb") as file:
             if not file.read(64).lstrip().startswith(b"<"):
                 raise ValueError("not XML")  # OpenVINO would try other formats, and print
-        model = core.read_model(graph)
+        model = openvino_core().read_model(graph)
     except (RuntimeError, OSError, ValueError) as error:
         raise BundleDamagedError(
             f"OpenVINO cannot read {graph}", "Export the model again"

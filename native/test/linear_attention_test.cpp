@@ -3,11 +3,8 @@
 
 #include "linear_attention/linear_attention.h"
 
-#include "isa/path.h"
-#include "parallel/serial_pool.h"
 #include "steps_case.h"
 #include "targets.h"
-#include "thread_pool.h"
 
 namespace nanoaccel::test {
 namespace {
@@ -147,34 +144,13 @@ void require_values(Choices& choose, const Case& c, const std::vector<float>& y)
 
 void test_linear_attention(Choices& choose) {
   const Case c = choose_case(choose);
-  const Steps first(c.texts, nullptr);
-  Steps second(c.texts, &first);
-  const int64_t rows = second.rows;
-  const bool spoils = choose.one_in(6);
-  if (spoils) second.spoil(choose);
-  SerialPool serial;
-  ThreadPool threads;
-  std::vector<float> wanted, wanted_table;
-  const std::vector<const Path*>& paths = runnable_paths();
-  for (auto path = paths.rbegin(); path != paths.rend(); ++path) {  // the reference first
-    std::vector<float> table(static_cast<size_t>(rows * c.row), -1.0F);
-    std::fill(table.begin(), table.begin() + c.row, 0.0F);
-    std::vector<float> y;
-    for (const bool is_second : {false, true}) {
-      Pool& pool = choose.one_in(8) && !spoils ? static_cast<Pool&>(threads) : serial;
-      const Steps& steps = is_second ? second : first;
-      const std::string problem = run(**path, c, steps, Rows(c, is_second), &table, pool, &y);
-      if (is_second && spoils) return;
-      require(problem.empty(), "linear attention: refused: " + problem);
-    }
-    if (path == paths.rbegin()) {
-      wanted = y;
-      wanted_table = table;
-    }
-    require_same(y, wanted, std::string("linear attention: ") + (*path)->name);
-    require_same(table, wanted_table, std::string("linear attention: states of ") + (*path)->name);
-  }
-  require_values(choose, c, wanted);
+  const auto pass = [&](const Path& path, const Steps& steps, bool is_second,
+                        std::vector<float>* table, Pool& pool, std::vector<float>* y) {
+    return run(path, c, steps, Rows(c, is_second), table, pool, y);
+  };
+  const std::vector<float> y =
+      require_same_on_paths(choose, "linear attention", c.texts, c.row, pass);
+  if (!y.empty()) require_values(choose, c, y);
 }
 
 }  // namespace nanoaccel::test

@@ -6,8 +6,11 @@
 #include <vector>
 
 #include "choices.h"
+#include "isa/path.h"
+#include "parallel/serial_pool.h"
 #include "require.h"
 #include "states/steps.h"
+#include "thread_pool.h"
 
 namespace nanoaccel::test {
 
@@ -101,6 +104,44 @@ inline int64_t tokens_of(const std::vector<Text>& texts) {
   int64_t tokens = 0;
   for (const Text& text : texts) tokens += text.length();
   return tokens;
+}
+
+// Both passes over some texts, on every path: outputs and states have the bits of the reference.
+//
+// ``run`` computes a pass: (path, steps, whether it is the second, table, pool, y) to what is wrong
+// with it, or nothing. Gives the outputs of the second pass; none where its tables were spoiled.
+template <class Run>
+std::vector<float> require_same_on_paths(Choices& choose, const std::string& name,
+                                         const std::vector<Text>& texts, int64_t row,
+                                         const Run& run) {
+  const Steps first(texts, nullptr);
+  Steps second(texts, &first);
+  const int64_t rows = second.rows;
+  const bool spoils = choose.one_in(6);
+  if (spoils) second.spoil(choose);
+  SerialPool serial;
+  ThreadPool threads;
+  std::vector<float> wanted, wanted_table;
+  const std::vector<const Path*>& paths = runnable_paths();
+  for (auto path = paths.rbegin(); path != paths.rend(); ++path) {  // the reference first
+    std::vector<float> table(static_cast<size_t>(rows * row), -1.0F);
+    std::fill(table.begin(), table.begin() + row, 0.0F);
+    std::vector<float> y;
+    for (const bool is_second : {false, true}) {
+      const Steps& steps = is_second ? second : first;
+      Pool& pool = choose.one_in(8) && !spoils ? static_cast<Pool&>(threads) : serial;
+      const std::string problem = run(**path, steps, is_second, &table, pool, &y);
+      if (is_second && spoils) return {};
+      require(problem.empty(), name + ": refused: " + problem);
+    }
+    if (path == paths.rbegin()) {
+      wanted = y;
+      wanted_table = table;
+    }
+    require_same(y, wanted, name + ": " + (*path)->name);
+    require_same(table, wanted_table, name + ": states of " + (*path)->name);
+  }
+  return wanted;
 }
 
 }  // namespace nanoaccel::test

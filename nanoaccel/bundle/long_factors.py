@@ -61,3 +61,13 @@ class LongFactors:
                 "Export the model again",
             ) from error
         return cls(border, offset)
+
+
+def position_shift(factors: LongFactors | None, length: int) -> int:
+    """What is added to the positions of a text of so many tokens; nothing where all are alike.
+
+    Args:
+        factors: How the graph is told which texts are long; None where it tells none apart.
+        length: Tokens.
+    """
+    return 0 if factors is None else factors.shift(length)

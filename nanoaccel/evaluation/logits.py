@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nanoaccel.bundle import Bundle
+from nanoaccel.bundle.long_factors import position_shift
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import Precision
 from nanoaccel.runtime.config import DEFAULT_STEP_TOKENS, EngineConfig
@@ -154,7 +155,7 @@ class BundleLogits:
             fits = cache.allocate(chunk.passage, chunk.end)
             assert fits, "a pass fits the cache"
             passage = passages[chunk.passage].token_ids
-            shift = 0 if self._factors is None else self._factors.shift(len(passage))
+            shift = position_shift(self._factors, len(passage))
             tokens = passage[chunk.begin : chunk.end]
             sequences.append(
                 SequenceTokens(

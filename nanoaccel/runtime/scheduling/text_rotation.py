@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanoaccel.bundle.long_factors import LongFactors
+from nanoaccel.bundle.long_factors import LongFactors, position_shift
 
 _LONG = b"long"
 
@@ -22,7 +22,7 @@ class TextRotation:
 
     def shift(self, length: int) -> int:
         """What is added to the positions of a text of so many tokens."""
-        return 0 if self._factors is None else self._factors.shift(length)
+        return position_shift(self._factors, length)
 
     def cache_key(self, length: int) -> bytes:
         """What the keys of cached blocks of such a text begin with."""

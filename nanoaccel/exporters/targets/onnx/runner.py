@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nanoaccel.bundle import exact_graph
 from nanoaccel.bundle import packed_graph as contract
-from nanoaccel.bundle.long_factors import METADATA, LongFactors
+from nanoaccel.bundle.long_factors import METADATA, LongFactors, position_shift
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.progress import silence
 from nanoaccel.registry import OPERATORS
@@ -125,7 +125,7 @@ def packed_inputs(
     counts = np.array([len(ids) for ids in sequences])
     batch = contract.PaddedBatch(np.arange(len(counts)), counts, len(counts))
     positions = np.arange(counts.max(), dtype=np.int64)
-    shifts = np.array([0 if factors is None else factors.shift(len(ids)) for ids in sequences])
+    shifts = np.array([position_shift(factors, len(ids)) for ids in sequences])
     return {
         contract.INPUT_IDS: np.concatenate(sequences)[None].astype(np.int64),
         contract.LOGITS_ROWS: np.arange(counts.sum(), dtype=np.int64),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nanoaccel.bundle.long_factors import position_shift
 from nanoaccel.runtime.execution.loader import LoadedModel
 from nanoaccel.runtime.types.packing import SequenceTokens, StepPacker
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepResult
@@ -70,8 +71,7 @@ class DraftGraph:
 
     def shift(self, length: int) -> int:
         """What is added to the positions of a text of so many tokens."""
-        factors = self._backend.info.long_factors
-        return 0 if factors is None else factors.shift(length)
+        return position_shift(self._backend.info.long_factors, length)
 
     def has_room(self, rows: Rows) -> bool:
         """Whether rows fit the cache; if so, they hold it from now on."""

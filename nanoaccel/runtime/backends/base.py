@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nanoaccel.bundle.long_factors import LongFactors
+from nanoaccel.runtime.types.low_rank import LowRankUpdate
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 # A running sequence reads a state and writes another; passes are measured with eight sequences.
@@ -38,6 +39,7 @@ class BackendOptions:
             ignores it.
         attention_scores: Tell with each step how much attention each cached token drew.
         hidden_layers: Layers, from 0, whose output is told with each step.
+        adapters: Prepare the graph for adapters, where that makes a difference to it.
         role: "decode" for what an engine runs, "draft" for what drafts beside it.
         profile: Note what each operator takes, where the backend is an ``OperatorTimer``; slower.
     """
@@ -51,6 +53,7 @@ class BackendOptions:
     fuse_projections: bool = False
     attention_scores: bool = False
     hidden_layers: tuple[int, ...] = ()
+    adapters: bool = False
     role: Literal["decode", "draft"] = "decode"
     profile: bool = False
 
@@ -202,6 +205,35 @@ class StateHolder(Protocol):
 
     def write_state(self, slot: int, data: NDArray[np.uint8]) -> None:
         """Replace a state by ``data`` u8[state_bytes] that any slot had.
+
+        Another thread may call it during a ``forward`` that does not use the slot.
+        """
+
+
+@runtime_checkable
+class AdapterHolder(Protocol):
+    """A backend that computes each sequence of a pass with an adapter of its own, or none."""
+
+    @property
+    def adaptable(self) -> Mapping[str, tuple[int, int]]:
+        """Outputs and inputs of each matrix that an adapter may change.
+
+        By the name of its module in the original, such as ``model.layers.0.self_attn.q_proj``; so
+        too where the graph keeps several modules in one matrix.
+        """
+
+    def load_adapter(self, slot: int, updates: Mapping[str, LowRankUpdate]) -> None:
+        """Put an adapter into a slot, 0 or more, that is free.
+
+        Another thread may call it during a ``forward``. No array of it is kept.
+
+        Args:
+            slot: What ``StepPlan.adapters`` calls it by.
+            updates: By module; the names are among ``adaptable``, and the shapes fit.
+        """
+
+    def unload_adapter(self, slot: int) -> None:
+        """Free a slot and its memory.
 
         Another thread may call it during a ``forward`` that does not use the slot.
         """

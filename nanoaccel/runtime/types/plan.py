@@ -61,6 +61,8 @@ class StepPlan:
         features: f32[T, F], what a head reads besides tokens; None for other graphs.
         states: Whether the states of all tokens are wanted.
         recurrent: Where recurrent states are; None, or of no use, to graphs without.
+        adapters: i32[B], the slot of the adapter that each sequence is computed with, -1 for none;
+            None where no sequence has one (``AdapterHolder``).
         pad_to: Tokens that the pass may have, T or more: a size that the backend is prepared for.
             What it computes beyond T is nobody's.
     """
@@ -75,6 +77,7 @@ class StepPlan:
     features: Float32Array | None = None
     states: bool = False
     recurrent: StateTable | None = None
+    adapters: Int32Array | None = None
     pad_to: int = 0
 
     @property

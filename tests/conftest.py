@@ -84,7 +84,8 @@ def sample_bundle_f32(sample_gguf: Path, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def tiny_head(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A head for the tiny Llama, hardly trained."""
-    from nanoaccel.finetune.drafts.make import DraftRecipe, train_draft
+    from nanoaccel.finetune.drafts.make import train_draft
+    from nanoaccel.finetune.drafts.recipe import DraftRecipe
 
     folder = tmp_path_factory.mktemp("heads")
     text = folder / "text.txt"

@@ -8,7 +8,8 @@ import pytest
 from support.fake_llms import write_bundle
 
 from nanoaccel.finetune.drafts import make
-from nanoaccel.finetune.drafts.make import DraftRecipe, TrainedDraft
+from nanoaccel.finetune.drafts.make import TrainedDraft
+from nanoaccel.finetune.drafts.recipe import DraftRecipe
 
 
 @pytest.fixture
@@ -57,6 +58,7 @@ def test_draft_train_tells_what_was_made_and_what_to_try(
         (("--epochs", "-1"), "epochs=-1 is out of range"),
         (("--vocabulary", "0"), "vocabulary=0 is out of range"),
         (("--text", "nowhere.txt"), "text='nowhere.txt' is no file"),
+        (("--kind", "layers", "--start", "head"), "only a head can start from another"),
     ],
 )
 def test_draft_train_refuses_what_cannot_be(

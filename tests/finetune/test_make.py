@@ -15,7 +15,8 @@ from nanoaccel.errors import ConfigError, ExportError
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.progress import StageEvent
 from nanoaccel.finetune.drafts import corpus
-from nanoaccel.finetune.drafts.make import DraftRecipe, train_draft
+from nanoaccel.finetune.drafts.make import train_draft
+from nanoaccel.finetune.drafts.recipe import DraftRecipe
 
 pytestmark = pytest.mark.export
 
@@ -90,6 +91,14 @@ def test_train_draft_goes_on_where_it_was_stopped(tiny_bundle: Path, tmp_path: P
     train_draft(str(tiny_bundle), out, QUICK, listener=watch)
     assert set(seen) == {written}
     assert not work.exists()
+
+
+def test_train_draft_starts_from_another_head(tiny_bundle: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    train_draft(str(tiny_bundle), first, replace(QUICK, epochs=6))
+    made = train_draft(str(tiny_bundle), second, replace(QUICK, seed=1, start=first))
+    fresh = train_draft(str(tiny_bundle), tmp_path / "fresh", replace(QUICK, seed=1))
+    assert made.survival[0] > fresh.survival[0]
 
 
 def test_train_draft_keeps_what_stands_there(tiny_bundle: Path, tmp_path: Path) -> None:

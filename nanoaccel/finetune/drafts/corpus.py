@@ -6,15 +6,18 @@ import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from nanoaccel.errors import ConfigError
 from nanoaccel.finetune.drafts.prompts import Task, make_task
+from nanoaccel.finetune.drafts.self_asked import ask_itself
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 
 _GROUP = 384
 _ATTEMPTS = 8  # at a prompt that is new
+_OWN = 0.6  # of the prompts are the target's own, if it writes so many
 _TEMPERATURE = 0.8  # of every other group; the others are greedy
 _ANSWER = 256
 _CHUNK = 512  # tokens of a given text that are learned from at once
@@ -112,9 +115,11 @@ def _new_prompts(
 ) -> list[list[int]]:
     """New prompts, none of which was asked before: held-out texts stay apart from training."""
     written = [llm.tokenizer.decode(text.answer) for text in texts]
+    own = (Task(text) for text in ask_itself(llm, int(_OWN * count), source))
+    others = (make_task(source, written) for _ in range(count * _ATTEMPTS))
     prompts: list[list[int]] = []
-    for _ in range(count * _ATTEMPTS):
-        prompt = _encoded(llm, make_task(source, written))
+    for task in chain(own, others):
+        prompt = _encoded(llm, task)
         if tuple(prompt) not in known:
             known.add(tuple(prompt))
             prompts.append(prompt)

@@ -1,14 +1,20 @@
-"""Initializes a head: sizes from its target, and weights where they fit."""
+"""Initializes a head: sizes from its target, weights from there or from another head."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from nanoaccel.bundle import Head
+from nanoaccel.errors import ConfigError
+from nanoaccel.exporters.targets.onnx.head_parts import HeadParts, read_parts
+from nanoaccel.exporters.targets.table import BASE
 from nanoaccel.finetune.drafts.head import DraftHead, HeadShape
+from nanoaccel.openvino_core import openvino_core
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -78,6 +84,62 @@ def take_over(head: DraftHead, model: PreTrainedModel, vocabulary: Sequence[int]
         head.down.weight.mul_(_QUIETER)
     norm = getattr(model.get_decoder(), "norm", None)
     _copy(head, {"norm": None if norm is None else norm.weight.detach().float()})
+
+
+def continue_head(head: DraftHead, start: Path, vocabulary: Sequence[int]) -> None:
+    """Begin with the weights of another head, as they are stored.
+
+    Args:
+        head: New; tokens that the other head does not propose keep their embeddings.
+        start: Folder of the other head.
+        vocabulary: Tokens that the new head can propose.
+
+    Raises:
+        ConfigError: The heads differ in size.
+    """
+    graph = Head.open(start).graph_for(BASE.name)
+    parts = read_parts(openvino_core().read_model(graph))
+    weights = _weights(parts)
+    own = dict(head.named_parameters())
+    for name, weight in weights.items():
+        if own[f"{name}.weight"].shape != weight.shape:
+            raise ConfigError(
+                f"{start} has {name} of {list(weight.shape)}, and this target's head "
+                f"{list(own[f'{name}.weight'].shape)}",
+                "Start with a head for a target of the same sizes",
+            )
+    table = head.table.weight.detach().clone()
+    theirs = torch.from_numpy(parts.table.dequantize())
+    rows = torch.from_numpy(parts.rows[list(vocabulary)]).long()
+    known = rows < len(theirs) - 1
+    table[:-1][known] = theirs[rows[known]]
+    table[-1] = theirs[-1]
+    _copy(head, {**weights, "table": table})
+
+
+def _weights(parts: HeadParts) -> dict[str, Tensor]:
+    q, k, v = parts.qkv
+    gate, up = parts.gate_up
+    matrices = {
+        "token_in": parts.token_in,
+        "features_in": parts.features_in,
+        "q": q,
+        "k": k,
+        "v": v,
+        "o": parts.o,
+        "gate": gate,
+        "up": up,
+        "down": parts.down,
+    }
+    norms = {
+        "input_norm": parts.input_norm,
+        "post_norm": parts.post_norm,
+        "norm": parts.norm,
+    }
+    return {
+        **{name: torch.from_numpy(weight.dequantize()) for name, weight in matrices.items()},
+        **{name: torch.from_numpy(norm.weight) for name, norm in norms.items()},
+    }
 
 
 def _copy(head: DraftHead, weights: dict[str, Tensor | None]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from nanoaccel.bundle import HEAD, MANIFEST, Bundle, HeadManifest, list_files
 from nanoaccel.errors import ConfigError, NanoAccelError
@@ -22,6 +22,7 @@ from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
 from nanoaccel.exporters.targets.head_graphs import give_graphs
 from nanoaccel.exporters.targets.table import BASE, TARGETS, derived
 from nanoaccel.finetune.drafts import corpus
+from nanoaccel.finetune.drafts.recipe import DraftRecipe
 from nanoaccel.finetune.drafts.training_examples import (
     ExampleFolder,
     TrainingExample,
@@ -36,46 +37,9 @@ if TYPE_CHECKING:
 
     from nanoaccel.finetune.drafts.draft_module import DraftModule
 
-Kind: TypeAlias = Literal["head", "layers"]
 _AT_ONCE = 64  # answers that the target writes side by side
 _JUDGED_DEPTH = 4  # draft tokens in a row
 _GRAPH = "head.xml"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DraftRecipe:
-    """What to train and how long.
-
-    Args:
-        kind: "head" reads what the target computes; "layers" is a model of its own, some of the
-            target's layers.
-        tokens: Tokens that the target writes to learn from.
-        epochs: Times that they are learned.
-        vocabulary: Tokens that a head can propose.
-        layers: Layers that a model keeps.
-        text: A file to learn from instead of what the target writes.
-        seed: Seed of prompts, sampling and order.
-
-    Raises:
-        ConfigError: A value is out of range.
-    """
-
-    kind: Kind = "head"
-    tokens: int = 700_000
-    epochs: int = 6
-    vocabulary: int = 8192
-    layers: int = 6
-    text: Path | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("head", "layers"):
-            raise ConfigError(f"kind={self.kind!r} is unknown", "Choose head or layers")
-        for name in ("tokens", "epochs", "vocabulary"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)} is out of range", "Give 1 or more")
-        if self.text is not None and not self.text.is_file():
-            raise ConfigError(f"text={str(self.text)!r} is no file", "Name a text file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,12 +225,14 @@ class _Training:
         import torch
 
         from nanoaccel.finetune.drafts.head import DraftHead
-        from nanoaccel.finetune.drafts.head_start import head_shape, take_over
+        from nanoaccel.finetune.drafts.head_start import continue_head, head_shape, take_over
 
         torch.manual_seed(self._recipe.seed)
         head = DraftHead(head_shape(self._config, len(vocabulary)))
         if model is not None:
             take_over(head, model, vocabulary)
+        if self._recipe.start is not None:
+            continue_head(head, self._recipe.start, vocabulary)
         return head
 
     def _original(self) -> PreTrainedModel | None:

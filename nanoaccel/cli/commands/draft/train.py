@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nanoaccel.cli.ui.progress import stages
+
+if TYPE_CHECKING:
+    from nanoaccel.finetune.drafts.make import TrainedDraft
 
 
 def train(
@@ -34,6 +37,13 @@ def train(
         Path | None,
         typer.Option(metavar="FILE", help="Learn from this text, not from what the target writes."),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="HEAD",
+            help="Begin with this head, made for the same target or one of its sizes.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of prompts, sampling and order.")] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a draft that stands at OUT.")
@@ -46,7 +56,8 @@ def train(
 
     A training that was stopped goes on when the same command is given again.
     """
-    from nanoaccel.finetune.drafts.make import DraftRecipe, train_draft
+    from nanoaccel.finetune.drafts.make import train_draft
+    from nanoaccel.finetune.drafts.recipe import DraftRecipe
 
     recipe = DraftRecipe(
         kind=kind,  # type: ignore[arg-type]
@@ -55,16 +66,21 @@ def train(
         vocabulary=vocabulary,
         layers=layers,
         text=text,
+        start=start,
         seed=seed,
     )
     with stages() as listener:
         made = train_draft(target, out, recipe, overwrite=overwrite, listener=listener)
     if as_json:
         typer.echo(json.dumps(asdict(made), default=str))
-        return
+    else:
+        typer.echo(_told(made, target))
+
+
+def _told(made: TrainedDraft, target: str) -> str:
     shares = ", ".join(f"{share:.0%}" for share in made.survival)
-    typer.echo(
+    return (
         f"{made.folder}: on text that it has not seen, the first 1, 2, ... guesses are right at "
         f"{shares} of the places\n"
-        f"\nSee what it brings:\n  nanoaccel draft rank {target} {out}"
+        f"\nSee what it brings:\n  nanoaccel draft rank {target} {made.folder}"
     )

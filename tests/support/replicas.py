@@ -51,7 +51,7 @@ def write_plugin(
     info = folder / "letters_plugin-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: letters-plugin\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(f"[nanoaccel.backends]\n{name} = {target}\n")
+    (info / "entry_points.txt").write_text(f"[nanoaccel.backends.v1]\n{name} = {target}\n")
     return folder
 
 

@@ -10,7 +10,7 @@ COMMANDS = """
 from typing import Annotated
 import typer
 
-def hello(name: Annotated[str, typer.Argument(help="Whom.")] = "you") -> None:
+def hello(name: Annotated[str, typer.Option(help="Whom.")] = "you") -> None:
     "Say hello."
     typer.echo(f"hello {name}")
 
@@ -59,7 +59,7 @@ def test_command_of_a_plugin_runs_and_stands_in_the_help(
     run_cli: Any, install_plugin: Install
 ) -> None:
     install_plugin("greeter", {"commands.v1": {"hello": "hello"}}, COMMANDS)
-    assert run_cli("hello", "keeper").out == "hello keeper\n"
+    assert run_cli("hello", "--name", "keeper").out == "hello keeper\n"
     assert "Whom." in run_cli("hello", "--help").out
     text = run_cli("--help").out
     assert "Plugins" in text

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import tiny_models
 from support.plugins import Install, installing
 
 from nanoaccel.folders import cache_folder
+from nanoaccel.testing import tiny_models
 
 
 @pytest.fixture(scope="session", autouse=True)

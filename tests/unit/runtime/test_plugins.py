@@ -6,12 +6,12 @@ import logging
 from pathlib import Path
 
 import pytest
-from support.engines import LETTERS
 from support.fake_llms import skip_measurements, watch_backends, write_bundle
 from support.plugins import Install
 
 from nanoaccel import LLM, SamplingParams
 from nanoaccel.errors import ConfigError, PluginError, SamplingError
+from nanoaccel.testing.engines import LETTERS
 
 TEN = SamplingParams(max_tokens=10, ignore_eos=True)
 DRAFTER = """

@@ -28,6 +28,7 @@ from nanoaccel.text import Tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .\n!"
 VOCAB_SIZE = len(LETTERS) + 2
+TEMPLATE = "{% for message in messages %}{{ message['content'] }}.{% endfor %}"
 EOS = VOCAB_SIZE - 1
 
 
@@ -41,6 +42,22 @@ def letter_tokenizer(folder: Path) -> Tokenizer:
     backend.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text('{"eos_token": "<eos>", "bos_token": "<bos>"}')
     return Tokenizer.load(folder)
+
+
+def write_letters(folder: Path, context: int = 64) -> Path:
+    """A plain folder with the letter tokenizer, a chat template and a graph that the fake ignores.
+
+    Args:
+        folder: Made if it is not there.
+        context: Tokens that its model can attend to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    letter_tokenizer(folder)
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    (folder / "openvino_model.xml").write_text("<net/>")
+    (folder / "openvino_model.bin").write_bytes(b"")
+    (folder / "config.json").write_text(f'{{"max_position_embeddings": {context}}}')
+    return folder
 
 
 def next_letter(tokens: Sequence[int]) -> int:

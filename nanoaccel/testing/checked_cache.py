@@ -102,7 +102,7 @@ class CheckedCache:
         """The block table of a sequence."""
         out = np.full(self.cache.num_blocks, -1, np.int32)
         length = len(self.known[sequence].held) * self.cache.block_size
-        return out[: self.cache.block_ids(sequence, length, out)].tolist()
+        return [int(block) for block in out[: self.cache.block_ids(sequence, length, out)]]
 
     def begin(
         self,

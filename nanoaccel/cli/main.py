@@ -28,6 +28,7 @@ from nanoaccel.cli.commands.inspect import inspect
 from nanoaccel.cli.commands.list import list_
 from nanoaccel.cli.commands.merge import merge
 from nanoaccel.cli.commands.plugins.list import list_plugins
+from nanoaccel.cli.commands.plugins.new import new as plugins_new
 from nanoaccel.cli.commands.profile import profile
 from nanoaccel.cli.commands.pull import pull
 from nanoaccel.cli.commands.quickstart import quickstart
@@ -68,6 +69,7 @@ for _command in (data_check, data_stats, data_convert, data_split):
 app.add_typer(data, name="data", rich_help_panel="Make")
 plugins = typer.Typer(help="Show the plugins that are installed, and begin one.")
 plugins.callback(invoke_without_command=True)(with_options(list_plugins))
+plugins.command("new")(with_options(plugins_new))
 app.add_typer(plugins, name="plugins", rich_help_panel="Look")
 
 

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("nanoaccel.testing")
+pytest.register_assert_rewrite(
+    "nanoaccel.testing.contracts", "nanoaccel.testing.engines", "nanoaccel.testing.checked_cache"
+)
 
 _CONTRACTS = Path(__file__).parent / "contracts"
 
@@ -74,7 +76,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="module")
-def values(request: pytest.FixtureRequest) -> dict[str, Any]:
+def nanoaccel_values(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The values that a logits processor is made with."""
     text = request.config.getoption("nanoaccel_values")
     try:
@@ -87,7 +89,9 @@ def values(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def nanoaccel_bundle(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The bundle that a backend loads."""
     named = request.config.getoption("nanoaccel_bundle")
     if named is not None:
@@ -95,6 +99,15 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     from nanoaccel.testing.tiny_models import write_bundle
 
     return write_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def nanoaccel_drafter_options() -> Any:
+    """What drafters are made with: no draft, and the vocabulary of the fake backend's letters."""
+    from nanoaccel.runtime.speculation.drafters import DrafterOptions
+    from nanoaccel.testing.engines import VOCAB_SIZE
+
+    return DrafterOptions(vocab_size=VOCAB_SIZE)
 
 
 def _kinds() -> list[str]:

@@ -14,11 +14,6 @@ from nanoaccel.runtime.backends.fake import FakeBackend, hashed
 from nanoaccel.testing import tiny_models
 from nanoaccel.testing.contracts.backend import (  # noqa: F401
     TestBackend,
-    backend,
-    compact,
-    make,
-    scoring,
-    telling,
 )
 
 # These are the torch backend with other kernels, and compile for too long to be run in full.
@@ -62,7 +57,7 @@ def subject(name: str) -> Iterator[BackendLoader]:
 
 
 @pytest.fixture(scope="module")
-def bundle(name: str, request: pytest.FixtureRequest) -> Path:
+def nanoaccel_bundle(name: str, request: pytest.FixtureRequest) -> Path:
     """A tiny model for the backend."""
     found: Path = request.getfixturevalue(BUNDLES.get(name, "tiny_bundle"))
     return found

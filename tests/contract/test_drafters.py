@@ -21,8 +21,6 @@ from nanoaccel.testing import tiny_models
 from nanoaccel.testing.contracts.drafter import (  # noqa: F401
     TEXT,
     TestDrafter,
-    drafter,
-    other,
     propose,
 )
 from nanoaccel.testing.drafters import Always
@@ -55,7 +53,7 @@ def subject(name: str) -> DrafterFactory:
 
 
 @pytest.fixture(scope="module")
-def options(name: str, tiny_bundle: Path, tiny_head: Path) -> DrafterOptions:
+def nanoaccel_drafter_options(name: str, tiny_bundle: Path, tiny_head: Path) -> DrafterOptions:
     folder = draft_folder(name, tiny_bundle, tiny_head)
     if folder is None:
         return DrafterOptions(vocab_size=LETTERS)
@@ -64,9 +62,9 @@ def options(name: str, tiny_bundle: Path, tiny_head: Path) -> DrafterOptions:
 
 
 def test_drafter_is_called_as_it_is_registered_and_drafts(
-    name: str, subject: DrafterFactory, options: DrafterOptions
+    name: str, subject: DrafterFactory, nanoaccel_drafter_options: DrafterOptions
 ) -> None:
-    made = subject(options)
+    made = subject(nanoaccel_drafter_options)
     assert made.name == name
     assert propose(made, {1: TEXT})[1].proposed
     made.close()

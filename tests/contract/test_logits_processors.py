@@ -35,5 +35,5 @@ def subject(request: pytest.FixtureRequest) -> ProcessorFactory:
 
 
 @pytest.fixture(scope="module")
-def values() -> dict[str, Any]:
+def nanoaccel_values() -> dict[str, Any]:
     return {}

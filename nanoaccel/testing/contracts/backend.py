@@ -18,63 +18,58 @@ CONTRACT = "backend"
 MakeBackend: TypeAlias = Callable[..., Backend]
 
 
-@pytest.fixture(scope="module")
-def make(subject: BackendLoader, bundle: Path) -> MakeBackend:
-    """Loads the bundle's graph with some options, and allocates the cache."""
-    graph = Bundle.open(bundle).graph
-
-    def load(**options: object) -> Backend:
-        made = subject(BackendOptions(graph=graph, **{"precision": "f32", **options}))  # type: ignore[arg-type]
-        made.allocate_cache(BLOCKS)
-        return made
-
-    return load
-
-
-@pytest.fixture(scope="module")
-def backend(make: MakeBackend) -> Iterator[Backend]:
-    """A backend in f32."""
-    made = make()
-    yield made
-    made.close()
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def scoring(make: MakeBackend) -> Iterator[Backend]:
-    """A backend that tells scores, where it can."""
-    try:
-        made = make(attention_scores=True)
-    except ConfigError as error:
-        pytest.skip(str(error))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def telling(make: MakeBackend) -> Iterator[Backend]:
-    """A backend that tells states, and scores where it can."""
-    try:
-        made = make(attention_scores=True, hidden_layers=(0, 2))
-    except ConfigError:
-        made = make(hidden_layers=(0, 2))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module", params=get_args(CachePrecision))
-def compact(request: pytest.FixtureRequest, make: MakeBackend) -> Iterator[Backend]:
-    """A backend with each cache precision that it offers on this CPU."""
-    try:
-        made = make(precision="auto", cache_precision=request.param)
-    except ConfigError as error:
-        pytest.skip(str(error))
-    yield made
-    made.close()
-
-
 class TestBackend:
-    """The suite; ``subject`` loads a backend with ``BackendOptions``, ``bundle`` is run."""
+    """The suite; ``subject`` loads a backend with ``BackendOptions``, ``nanoaccel_bundle`` is run."""
+
+    @pytest.fixture(scope="class")
+    def make(self, subject: BackendLoader, nanoaccel_bundle: Path) -> MakeBackend:
+        """Loads the bundle's graph with some options, and allocates the cache."""
+        graph = Bundle.open(nanoaccel_bundle).graph
+
+        def load(**options: object) -> Backend:
+            made = subject(BackendOptions(graph=graph, **{"precision": "f32", **options}))  # type: ignore[arg-type]
+            made.allocate_cache(BLOCKS)
+            return made
+
+        return load
+
+    @pytest.fixture(scope="class")
+    def backend(self, make: MakeBackend) -> Iterator[Backend]:
+        """A backend in f32."""
+        made = make()
+        yield made
+        made.close()
+        made.close()
+
+    @pytest.fixture(scope="class")
+    def scoring(self, make: MakeBackend) -> Iterator[Backend]:
+        """A backend that tells scores, where it can."""
+        try:
+            made = make(attention_scores=True)
+        except ConfigError as error:
+            pytest.skip(str(error))
+        yield made
+        made.close()
+
+    @pytest.fixture(scope="class")
+    def telling(self, make: MakeBackend) -> Iterator[Backend]:
+        """A backend that tells states, and scores where it can."""
+        try:
+            made = make(attention_scores=True, hidden_layers=(0, 2))
+        except ConfigError:
+            made = make(hidden_layers=(0, 2))
+        yield made
+        made.close()
+
+    @pytest.fixture(scope="class", params=get_args(CachePrecision))
+    def compact(self, request: pytest.FixtureRequest, make: MakeBackend) -> Iterator[Backend]:
+        """A backend with each cache precision that it offers on this CPU."""
+        try:
+            made = make(precision="auto", cache_precision=request.param)
+        except ConfigError as error:
+            pytest.skip(str(error))
+        yield made
+        made.close()
 
     def test_describes_itself(self, backend: Backend) -> None:
         info = backend.info

@@ -21,33 +21,11 @@ from nanoaccel.runtime.speculation.drafters import (
     StateReader,
 )
 from nanoaccel.testing.drafters import Always
-from nanoaccel.testing.engines import VOCAB_SIZE, Bench, letter_tokenizer, write_letters
+from nanoaccel.testing.engines import Bench, letter_tokenizer, write_letters
 
 CONTRACT = "drafter"
 TEXT = (7, 8, 9, 10, 7, 8, 9, 10, 7, 8)
 _ROUNDS = 60
-
-
-@pytest.fixture(scope="module")
-def options() -> DrafterOptions:
-    """What drafters are made with; a module that imports the suite may have its own."""
-    return DrafterOptions(vocab_size=VOCAB_SIZE)
-
-
-@pytest.fixture
-def drafter(subject: DrafterFactory, options: DrafterOptions) -> Iterator[Drafter]:
-    """One that knows no request yet."""
-    made = subject(options)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def other(subject: DrafterFactory, options: DrafterOptions) -> Iterator[Drafter]:
-    """Another one like it."""
-    made = subject(options)
-    yield made
-    made.close()
 
 
 def propose(
@@ -87,7 +65,28 @@ def random_texts(options: DrafterOptions, count: int) -> list[list[int]]:
 
 
 class TestDrafter:
-    """The suite; ``subject`` makes a drafter of ``DrafterOptions``."""
+    """The suite; ``subject`` makes a drafter of ``DrafterOptions``.
+
+    A module that imports it may override ``nanoaccel_drafter_options``.
+    """
+
+    @pytest.fixture
+    def drafter(
+        self, subject: DrafterFactory, nanoaccel_drafter_options: DrafterOptions
+    ) -> Iterator[Drafter]:
+        """One that knows no request yet."""
+        made = subject(nanoaccel_drafter_options)
+        yield made
+        made.close()
+
+    @pytest.fixture
+    def other(
+        self, subject: DrafterFactory, nanoaccel_drafter_options: DrafterOptions
+    ) -> Iterator[Drafter]:
+        """Another one like it."""
+        made = subject(nanoaccel_drafter_options)
+        yield made
+        made.close()
 
     def test_it_has_what_the_interface_says(
         self, subject: DrafterFactory, drafter: Drafter
@@ -110,13 +109,15 @@ class TestDrafter:
             assert all(isinstance(layer, int) and layer >= 0 for layer in layers)
 
     def test_it_drafts_tokens_of_the_model_with_known_confidence(
-        self, drafter: Drafter, options: DrafterOptions
+        self, drafter: Drafter, nanoaccel_drafter_options: DrafterOptions
     ) -> None:
-        for number, text in enumerate(random_texts(options, _ROUNDS)):
+        for number, text in enumerate(random_texts(nanoaccel_drafter_options, _ROUNDS)):
             (draft,) = propose(drafter, {number: text}).values()
             assert len(draft.proposed) <= draft.limit
             assert all(type(token) is int for token in draft.proposed)
-            assert all(0 <= token < options.vocab_size for token in draft.proposed)
+            assert all(
+                0 <= token < nanoaccel_drafter_options.vocab_size for token in draft.proposed
+            )
             assert all(0 <= bucket < len(drafter.priors) for bucket in draft.buckets)
             drafter.finish(number, np.array(text), 1)
 
@@ -129,9 +130,9 @@ class TestDrafter:
             drafter.finish(number, np.array(text), 2)
 
     def test_a_request_leaves_nothing_to_the_next(
-        self, drafter: Drafter, other: Drafter, options: DrafterOptions
+        self, drafter: Drafter, other: Drafter, nanoaccel_drafter_options: DrafterOptions
     ) -> None:
-        for text in random_texts(options, 20):
+        for text in random_texts(nanoaccel_drafter_options, 20):
             drafted(drafter, {5: text})
             drafter.finish(5, np.array(text), 1)
             assert drafted(drafter, {5: TEXT}) == drafted(other, {5: TEXT})
@@ -139,20 +140,20 @@ class TestDrafter:
             other.finish(5, np.array(TEXT), 1)
 
     def test_two_drafters_know_nothing_of_each_other(
-        self, subject: DrafterFactory, drafter: Drafter, options: DrafterOptions
+        self, subject: DrafterFactory, drafter: Drafter, nanoaccel_drafter_options: DrafterOptions
     ) -> None:
         expected = drafted(drafter, {1: TEXT[:6]})
         drafter.finish(1, np.array(TEXT[:6]), 1)
-        for number, text in enumerate(random_texts(options, 20)):
+        for number, text in enumerate(random_texts(nanoaccel_drafter_options, 20)):
             drafted(drafter, {number: text})
-        fresh = subject(options)
+        fresh = subject(nanoaccel_drafter_options)
         assert drafted(fresh, {1: TEXT[:6]}) == expected
         fresh.close()
 
     def test_a_text_that_grows_is_followed(
-        self, drafter: Drafter, other: Drafter, options: DrafterOptions
+        self, drafter: Drafter, other: Drafter, nanoaccel_drafter_options: DrafterOptions
     ) -> None:
-        whole = [token for text in random_texts(options, 5) for token in text]
+        whole = [token for text in random_texts(nanoaccel_drafter_options, 5) for token in text]
         if isinstance(drafter, StateReader):
             pytest.skip("its drafts depend on the states that it was shown")
         for end in range(1, len(whole), 3):
@@ -172,11 +173,13 @@ class TestDrafter:
             assert draft.proposed == drafted(other, {1: TEXT[:end]})[1]
 
     def test_it_forgets_requests_that_have_ended(
-        self, drafter: Drafter, options: DrafterOptions
+        self, drafter: Drafter, nanoaccel_drafter_options: DrafterOptions
     ) -> None:
         sizes = []
         for turn in range(2):
-            for number, text in enumerate(random_texts(options, 100), start=100 * turn):
+            for number, text in enumerate(
+                random_texts(nanoaccel_drafter_options, 100), start=100 * turn
+            ):
                 drafted(drafter, {number: text})
                 drafter.finish(number, np.array(text), 1)
             sizes.append(_items_of(drafter))
@@ -188,15 +191,15 @@ class TestDrafter:
         drafter.close()
 
     def test_it_leaves_every_text_as_it_is(
-        self, subject: DrafterFactory, options: DrafterOptions, tmp_path: Path
+        self, subject: DrafterFactory, nanoaccel_drafter_options: DrafterOptions, tmp_path: Path
     ) -> None:
-        if options.draft is not None:
+        if nanoaccel_drafter_options.draft is not None:
             pytest.skip("it drafts for the model that its draft was made for")
         tokenizer = letter_tokenizer(tmp_path)
         prompts = [tokenizer.encode(text) for text in ("abcabcab", "tide", "a", "zzzzz")]
         heats = (0.0, 0.8, 0.0, 0.5)
         texts = []
-        for drafters in ([], [subject(options)]):
+        for drafters in ([], [subject(nanoaccel_drafter_options)]):
             bench = Bench(tokenizer, drafters=drafters, controller=Always(), hidden_states=True)
             requests = [
                 bench.submit(prompt, max_tokens=30, ignore_eos=True, temperature=heat, seed=3)

@@ -53,42 +53,42 @@ def same(left: list[Float32Array], right: list[Float32Array]) -> bool:
 
 
 class TestLogitsProcessor:
-    """The suite; ``subject`` makes a processor of ``ProcessorOptions`` with ``values``."""
+    """The suite; ``subject`` makes a processor of ``ProcessorOptions`` with ``nanoaccel_values``."""
 
     def test_it_has_what_the_interface_says(
-        self, subject: ProcessorFactory, values: dict[str, Any]
+        self, subject: ProcessorFactory, nanoaccel_values: dict[str, Any]
     ) -> None:
         assert LOGITS_PROCESSORS.makes is not None
         check(subject, LOGITS_PROCESSORS.interface, ())
-        check(make(subject, values), LOGITS_PROCESSORS.makes, ())
+        check(make(subject, nanoaccel_values), LOGITS_PROCESSORS.makes, ())
 
     @pytest.mark.parametrize("seed", _SEEDS)
     def test_rows_stay_numbers_of_which_one_can_be_chosen(
-        self, subject: ProcessorFactory, values: dict[str, Any], seed: int
+        self, subject: ProcessorFactory, nanoaccel_values: dict[str, Any], seed: int
     ) -> None:
-        for row in run(make(subject, values), seed):
+        for row in run(make(subject, nanoaccel_values), seed):
             assert not np.isnan(row).any()
             assert np.isfinite(row.max()), "every token is forbidden, or one is infinitely likely"
 
     @pytest.mark.parametrize("seed", _SEEDS)
     def test_rows_are_the_same_again(
-        self, subject: ProcessorFactory, values: dict[str, Any], seed: int
+        self, subject: ProcessorFactory, nanoaccel_values: dict[str, Any], seed: int
     ) -> None:
-        first = run(make(subject, values), seed)
-        assert same(run(make(subject, values), seed), first), "requests share a state"
+        first = run(make(subject, nanoaccel_values), seed)
+        assert same(run(make(subject, nanoaccel_values), seed), first), "requests share a state"
 
     def test_two_requests_know_nothing_of_each_other(
-        self, subject: ProcessorFactory, values: dict[str, Any]
+        self, subject: ProcessorFactory, nanoaccel_values: dict[str, Any]
     ) -> None:
-        expected = run(make(subject, values), 1)
-        mine, busy = make(subject, values), make(subject, values)
+        expected = run(make(subject, nanoaccel_values), 1)
+        mine, busy = make(subject, nanoaccel_values), make(subject, nanoaccel_values)
         run(busy, 2)
         assert same(run(mine, 1), expected)
 
     def test_apply_alone_changes_no_state(
-        self, subject: ProcessorFactory, values: dict[str, Any]
+        self, subject: ProcessorFactory, nanoaccel_values: dict[str, Any]
     ) -> None:
-        once, often = make(subject, values), make(subject, values)
+        once, often = make(subject, nanoaccel_values), make(subject, nanoaccel_values)
         for token in (7, 7, 8):
             for _ in range(3):
                 often.apply(np.zeros(VOCAB_SIZE, np.float32), 0)
@@ -97,16 +97,16 @@ class TestLogitsProcessor:
         assert same(run(often, 4), run(once, 4))
 
     def test_copy_has_the_state_and_goes_its_own_way(
-        self, subject: ProcessorFactory, values: dict[str, Any]
+        self, subject: ProcessorFactory, nanoaccel_values: dict[str, Any]
     ) -> None:
-        original, unshared = make(subject, values), make(subject, values)
+        original, unshared = make(subject, nanoaccel_values), make(subject, nanoaccel_values)
         run(original, 5, 10)
         run(unshared, 5, 10)
         twin = original.copy()
         expected = run(unshared, 6)
         run(twin, 7)
         assert same(run(original, 6), expected), "what a copy accepts reaches the original"
-        third, fourth = make(subject, values), make(subject, values)
+        third, fourth = make(subject, nanoaccel_values), make(subject, nanoaccel_values)
         run(third, 5, 10)
         run(fourth, 5, 10)
         assert same(run(third.copy(), 6), run(fourth, 6)), "a copy does not have the state"
@@ -114,7 +114,7 @@ class TestLogitsProcessor:
     def test_text_is_the_same_in_any_company_and_with_drafts(
         self,
         subject: ProcessorFactory,
-        values: dict[str, Any],
+        nanoaccel_values: dict[str, Any],
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -127,7 +127,7 @@ class TestLogitsProcessor:
             bench = Bench(tokenizer, drafters=drafters, controller=Always())
             ways = {"temperature": 0.7, "seed": 1, "max_tokens": 25}
             requests = [
-                bench.submit(prompts[number], processors={CONTRACT: values}, **ways)
+                bench.submit(prompts[number], processors={CONTRACT: nanoaccel_values}, **ways)
                 for number in chosen
             ]
             bench.run()

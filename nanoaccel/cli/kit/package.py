@@ -60,10 +60,7 @@ KINDS = {
     "logits_processor": Kind(
         LOGITS_PROCESSORS,
         sources.LOGITS_PROCESSOR,
-        sources.CONTRACT_TEST.replace(
-            "@pytest",
-            "@pytest.fixture\ndef values() -> dict[str, object]:\n    return {}\n\n\n@pytest",
-        ),
+        sources.CONTRACT_TEST,
         'A request asks for it: `SamplingParams(processors={"$NAME": {"token": 3}})`.',
         "TestLogitsProcessor",
     ),

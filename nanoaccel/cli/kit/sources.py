@@ -75,7 +75,7 @@ from nanoaccel.runtime.sampling.plugged import ProcessorOptions
 
 
 class $CLASS:
-    """Adds ``bias`` to a ``token``: SamplingParams(processors={"$NAME": {"token": 3, "bias": -1}})."""
+    """Adds a ``bias`` to the logit of a ``token``."""
 
     def __init__(self, options: ProcessorOptions) -> None:
         self._token = options.values.get("token", 0)

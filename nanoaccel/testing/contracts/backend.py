@@ -19,7 +19,7 @@ MakeBackend: TypeAlias = Callable[..., Backend]
 
 
 class TestBackend:
-    """The suite; ``subject`` loads a backend with ``BackendOptions``, ``nanoaccel_bundle`` is run."""
+    """The suite; ``subject`` loads a backend with ``BackendOptions``."""
 
     @pytest.fixture(scope="class")
     def make(self, subject: BackendLoader, nanoaccel_bundle: Path) -> MakeBackend:

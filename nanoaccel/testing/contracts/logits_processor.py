@@ -53,7 +53,7 @@ def same(left: list[Float32Array], right: list[Float32Array]) -> bool:
 
 
 class TestLogitsProcessor:
-    """The suite; ``subject`` makes a processor of ``ProcessorOptions`` with ``nanoaccel_values``."""
+    """The suite; ``subject`` makes a processor of ``ProcessorOptions``."""
 
     def test_it_has_what_the_interface_says(
         self, subject: ProcessorFactory, nanoaccel_values: dict[str, Any]

@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+from nanoaccel.errors import ConfigError
+
 
 def new(
+    context: typer.Context,
     kind: Annotated[
         str,
         typer.Argument(
@@ -24,5 +27,7 @@ def new(
     """Write a package that installs, with a test that passes."""
     from nanoaccel.cli.kit.package import write_package
 
+    if kind == "command" and name in getattr(context.find_root().command, "commands", {}):
+        raise ConfigError(f"there is a command {name!r}", "Choose another name")
     package = write_package(kind, name, out)
     typer.echo(f'{package}: next, cd {package} && pip install -e ".[test]" && pytest')

@@ -23,11 +23,11 @@ class BigramDrafter:
     def propose(self, drafts: Sequence[Draft]) -> None:
         for draft in drafts:
             text = draft.tokens.tolist()
-            followers = dict(zip(zip(text, text[1:]), text[2:]))
-            while (token := followers.get((text[-2], text[-1]) if text[1:] else None)) is not None:
+            followers = {tuple(text[at : at + 2]): text[at + 2] for at in range(len(text) - 2)}
+            token = followers.get(tuple(text[-2:]))
+            while token is not None and draft.add(token, 0):
                 text.append(token)
-                if not draft.add(token, 0):
-                    break
+                token = followers.get(tuple(text[-2:]))
 
     def finish(self, request_id: int, tokens: Int64Array, num_prompt: int) -> None:
         pass

@@ -19,6 +19,7 @@
     ├── StreamConsumedError     a stream was iterated a second time
     ├── CallbackError           a callback of the user raised
     ├── DrafterError            a drafter failed, and is switched off
+    ├── PluginError             a plugin cannot be used, or failed
     ├── PromptCacheError        the folder of a prompt cache cannot be used
     └── MissingExtraError       an optional dependency is not installed (also an ImportError)
 
@@ -151,6 +152,10 @@ class CallbackError(NanoAccelError):
 
 class DrafterError(NanoAccelError):
     """A drafter raised, or proposed a token that the model does not have."""
+
+
+class PluginError(NanoAccelError):
+    """A plugin cannot be imported, is for another version of the interface, or failed."""
 
 
 class PromptCacheError(NanoAccelError):

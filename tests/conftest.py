@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import tiny_models
+from support.plugins import Install, installing
 
 from nanoaccel.folders import cache_folder
+from nanoaccel.testing import tiny_models
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,7 +20,15 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / name).symlink_to(cache_folder() / name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NANOACCEL_CACHE", str(folder))
+        patch.setenv("NANOACCEL_CONFIG", "")  # nothing that the user has set
         yield folder
+
+
+@pytest.fixture
+def install_plugin(tmp_path: Path) -> Iterator[Install]:
+    """Installs packages with plugins until the end of a test."""
+    with installing(tmp_path / "packages") as install:
+        yield install
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,8 @@ from nanoaccel.cli.commands.generate import generate
 from nanoaccel.cli.commands.inspect import inspect
 from nanoaccel.cli.commands.list import list_
 from nanoaccel.cli.commands.merge import merge
+from nanoaccel.cli.commands.plugins.list import list_plugins
+from nanoaccel.cli.commands.plugins.new import new as plugins_new
 from nanoaccel.cli.commands.profile import profile
 from nanoaccel.cli.commands.pull import pull
 from nanoaccel.cli.commands.quickstart import quickstart
@@ -35,9 +37,12 @@ from nanoaccel.cli.commands.serve import serve
 from nanoaccel.cli.commands.tune import tune
 from nanoaccel.cli.errors import guard
 from nanoaccel.cli.options.expand import with_options
+from nanoaccel.cli.plugged import add_plugged
 from nanoaccel.cli.streams import prepare_streams
+from nanoaccel.registry import disable_plugins
 
 _DEBUG = "--debug"
+_DISABLE = "--disable"
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Make": (quickstart, export, convert, pull, finetune, merge),
     "Use": (generate, chat, serve, batch),
@@ -62,6 +67,10 @@ data = typer.Typer(help="Look at data to learn from, and change its form.")
 for _command in (data_check, data_stats, data_convert, data_split):
     data.command()(with_options(_command))
 app.add_typer(data, name="data", rich_help_panel="Make")
+plugins = typer.Typer(help="Show the plugins that are installed, and begin one.")
+plugins.callback(invoke_without_command=True)(with_options(list_plugins))
+plugins.command("new")(with_options(plugins_new))
+app.add_typer(plugins, name="plugins", rich_help_panel="Look")
 
 
 def _print_version(wanted: bool) -> None:
@@ -83,6 +92,10 @@ def nanoaccel(
     debug: Annotated[  # read by main(), wherever it stands
         bool, typer.Option(_DEBUG, help="Print a traceback when a command fails.")
     ] = False,
+    disable: Annotated[  # read by main(), wherever it stands
+        list[str] | None,
+        typer.Option(_DISABLE, metavar="NAME", help="Do not use a plugin, or a package's."),
+    ] = None,
 ) -> None:
     """Export language models to compressed OpenVINO or ONNX bundles and run them on CPUs."""
 
@@ -100,14 +113,37 @@ def main(arguments: Sequence[str]) -> int:
         arguments: As typed, without the program's name; none at all prints the help.
     """
     given = list(arguments)
-    options = given[: given.index("--")] if "--" in given else given
+    split = given.index("--") if "--" in given else len(given)
+    options = given[:split]
     debug = _DEBUG in options
-    kept = [word for word in options if word != _DEBUG] + given[len(options) :]
-    return guard(lambda: _invoke(kept if kept else ["--help"]), debug=debug)
+    disabled, options = _take_disabled([word for word in options if word != _DEBUG])
+    kept = options + given[split:]
+    return guard(lambda: _invoke(kept if kept else ["--help"], disabled), debug=debug)
 
 
-def _invoke(arguments: list[str]) -> None:
+def _take_disabled(words: list[str]) -> tuple[list[str], list[str]]:
+    """The names behind each ``--disable``, and the other words; one without a name stays."""
+    names: list[str] = []
+    others: list[str] = []
+    place = 0
+    while place < len(words):
+        word = words[place]
+        if word == _DISABLE and place + 1 < len(words):
+            place += 1
+            names.append(words[place])
+        elif word.startswith(f"{_DISABLE}="):
+            names.append(word.partition("=")[2])
+        else:
+            others.append(word)
+        place += 1
+    return names, others
+
+
+def _invoke(arguments: list[str], disabled: list[str]) -> None:
+    if disabled:
+        disable_plugins(disabled)
     # Not app(): it prints errors in its own way, and turns a closed pipe into exit code 1.
     command = typer.main.get_command(app)
+    add_plugged(command, arguments)
     with command.make_context("nanoaccel", arguments) as context:
         command.invoke(context)

@@ -13,6 +13,7 @@ from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.engines import engine_plans, engines_for
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.memory import free_memory
+from nanoaccel.runtime.engine.listeners import with_plugged
 from nanoaccel.runtime.engine.protocol import EngineClient
 from nanoaccel.runtime.types.events import EventListener
 from nanoaccel.runtime.types.values import as_path, as_text
@@ -51,6 +52,7 @@ def open_client(
     as_text("backend", backend)
     if on_event is not None and not callable(on_event):
         raise ConfigError(f"on_event={on_event!r:.80} cannot be called", "Give a function")
+    on_event = with_plugged(on_event)
     count = (
         _auto(bundle, backend, config)
         if replicas is None or replicas == "auto"

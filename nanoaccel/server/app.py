@@ -30,6 +30,7 @@ from nanoaccel.server.openapi.document import OpenApiEndpoint
 from nanoaccel.server.operators.endpoints import OperatorEndpoints
 from nanoaccel.server.operators.machine import EngineEndpoint
 from nanoaccel.server.page import page_routes
+from nanoaccel.server.plugged import plugged_routes
 from nanoaccel.server.responses.endpoint import count_input_tokens, responses
 from nanoaccel.server.responses.events import ResponsesDialect
 from nanoaccel.server.service import Service
@@ -104,6 +105,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         get("/tokenizer_info", TokenizerInfo(service).show),
     ]
     routes += [post(path, handler) for path, handler in _TOKENS.items()]
+    routes += plugged_routes(service.models, guarded)
     for prefix in ("/v1", ""):
         routes += [post(f"{prefix}{path}", *served) for path, served in _APIS.items()]
         routes.append(get(f"{prefix}/engine", engine.show))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.engines import EOS, LETTERS, VOCAB_SIZE, letter_tokenizer
 from support.paper import write_paper_bundle
 
 import nanoaccel
@@ -22,6 +21,7 @@ from nanoaccel.cli.main import main
 from nanoaccel.cli.ui.writing import Line
 from nanoaccel.runtime.backends.fake import FakeBackend, scripted
 from nanoaccel.runtime.engine import assembly as loading
+from nanoaccel.testing.engines import EOS, LETTERS, VOCAB_SIZE, letter_tokenizer
 
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}.{% endfor %}"
 

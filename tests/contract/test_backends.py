@@ -1,21 +1,20 @@
-"""What every backend promises: the same sequence gives the same logits, however it is cut."""
+"""The contract of backends, over the built-in ones and those that packages add."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
 
-import numpy as np
 import pytest
-from support import tiny_models
-from support.sequences import BLOCKS, Sequences, same
 
-from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
 from nanoaccel.registry import BACKENDS
-from nanoaccel.runtime.backends import Backend, BackendOptions, CachePrecision
+from nanoaccel.runtime.backends import Backend, BackendLoader, BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
+from nanoaccel.testing import tiny_models
+from nanoaccel.testing.contracts.backend import (  # noqa: F401
+    TestBackend,
+)
 
 # These are the torch backend with other kernels, and compile for too long to be run in full.
 COMPILED = ("torch-inductor", "torch-openvino")
@@ -28,294 +27,37 @@ NAMES = (
 BUNDLES = {"onnx": "tiny_onnx_bundle", STOCK: "tiny_onnx_bundle", "torch": "tiny_model"}
 
 
-def make(name: str, bundle: Path, **options: object) -> Backend:
-    """A backend with its cache."""
-    made: Backend
-    if name.startswith("fake"):
-        scores = bool(options.get("attention_scores", False))
-        vocabulary = tiny_models.VOCAB_SIZE
-        hidden = bool(options.get("hidden_layers", ()))
-        made = FakeBackend(
-            hashed(vocabulary),
-            vocabulary,
-            attention_scores=scores,
-            hidden_states=hidden,
-        )
-    else:
-        chosen = {"precision": "f32", **options}
-        with pytest.MonkeyPatch.context() as patch:
-            if name == STOCK:
-                patch.setenv("NANOACCEL_ISA", "none")
-            load = BACKENDS.resolve(name.removesuffix(" on stock operators"))
-            made = load(BackendOptions(graph=Bundle.open(bundle).graph, **chosen))
-    made.allocate_cache(BLOCKS)
-    return made
+def load_fake(options: BackendOptions) -> Backend:
+    """The fake, which has one precision."""
+    if options.cache_precision != "auto":
+        raise ConfigError("the fake has one precision")
+    return FakeBackend(
+        hashed(tiny_models.VOCAB_SIZE),
+        tiny_models.VOCAB_SIZE,
+        attention_scores=options.attention_scores,
+        hidden_states=bool(options.hidden_layers),
+    )
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def name(request: pytest.FixtureRequest) -> str:
-    return request.param
+    chosen: str = request.param
+    return chosen
 
 
 @pytest.fixture(scope="module")
-def bundle(name: str, request: pytest.FixtureRequest) -> Path:
+def subject(name: str) -> Iterator[BackendLoader]:
+    if name == "fake":
+        yield load_fake
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        if name == STOCK:
+            patch.setenv("NANOACCEL_ISA", "none")
+        yield BACKENDS.resolve(name.removesuffix(" on stock operators"))
+
+
+@pytest.fixture(scope="module")
+def nanoaccel_bundle(name: str, request: pytest.FixtureRequest) -> Path:
     """A tiny model for the backend."""
     found: Path = request.getfixturevalue(BUNDLES.get(name, "tiny_bundle"))
     return found
-
-
-@pytest.fixture(scope="module")
-def backend(name: str, bundle: Path) -> Iterator[Backend]:
-    made = make(name, bundle)
-    yield made
-    made.close()
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def scoring(name: str, bundle: Path) -> Iterator[Backend]:
-    """A backend that tells scores, where it can."""
-    try:
-        made = make(name, bundle, attention_scores=True)
-    except ConfigError as error:
-        pytest.skip(str(error))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def telling(name: str, bundle: Path) -> Iterator[Backend]:
-    """A backend that tells states, and scores where it can."""
-    try:
-        made = make(name, bundle, attention_scores=True, hidden_layers=(0, 2))
-    except ConfigError:
-        made = make(name, bundle, hidden_layers=(0, 2))
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module", params=get_args(CachePrecision))
-def compact(name: str, request: pytest.FixtureRequest, bundle: Path) -> Iterator[Backend]:
-    """A backend with each cache precision that it offers on this CPU."""
-    if name.startswith("fake") and request.param != "auto":
-        pytest.skip("the fake has one precision")
-    try:
-        made = make(name, bundle, precision="auto", cache_precision=request.param)
-    except ConfigError as error:
-        pytest.skip(str(error))
-    yield made
-    made.close()
-
-
-def test_backend_describes_itself(backend: Backend) -> None:
-    info = backend.info
-    assert info.vocab_size == tiny_models.VOCAB_SIZE
-    assert info.block_size >= 1
-    assert info.bytes_per_block >= backend.block_bytes >= 1
-    assert info.cache_layout
-
-
-def test_backend_chunks_equal_the_whole_prompt(backend: Backend) -> None:
-    sequences = Sequences(backend, [70])
-    whole = sequences.run([(0, 0, 70)])
-    for start, end in [(0, 1), (1, 33), (33, 64), (64, 70)]:
-        last = sequences.run([(0, start, end)])
-    assert same(last, whole)
-
-
-def test_backend_ragged_batch_equals_each_sequence_alone(backend: Backend) -> None:
-    lengths = [1, 5, 32, 33, 64]
-    sequences = Sequences(backend, lengths)
-    alone = np.concatenate([sequences.run([(s, 0, n)]) for s, n in enumerate(lengths)])
-    together = sequences.run([(s, 0, n) for s, n in enumerate(lengths)])
-    assert same(together, alone)
-
-
-def test_backend_mixes_prompts_and_decodes(backend: Backend) -> None:
-    sequences = Sequences(backend, [20, 40])
-    expected = np.concatenate([sequences.run([(0, 0, 20)]), sequences.run([(1, 0, 40)])])
-    sequences.run([(0, 0, 19)])
-    sequences.run([(1, 0, 7)])
-    assert same(sequences.run([(0, 19, 20), (1, 7, 40)]), expected)
-
-
-def test_backend_rolls_back_by_a_smaller_length(backend: Backend) -> None:
-    sequences = Sequences(backend, [40])
-    expected = sequences.run([(0, 0, 30)])
-    sequences.run([(0, 30, 40)])
-    sequences.tokens[0][25:40] = 5
-    wrong = sequences.run([(0, 25, 30)])
-    assert not same(wrong, expected)
-    sequences.tokens[0] = Sequences(backend, [40]).tokens[0]
-    assert same(sequences.run([(0, 25, 30)]), expected)
-
-
-def test_backend_gives_the_rows_that_are_asked(backend: Backend) -> None:
-    sequences = Sequences(backend, [10])
-    every = sequences.run([(0, 0, 10)], rows=list(range(10)))
-    assert every.shape == (10, backend.info.vocab_size)
-    assert same(sequences.run([(0, 0, 10)], rows=[9, 2]), every[[9, 2]])
-
-
-def test_backend_may_be_asked_for_no_row(backend: Backend) -> None:
-    sequences = Sequences(backend, [10])
-    whole = sequences.run([(0, 0, 10)])
-    assert sequences.run([(0, 0, 5)], rows=[]).shape == (0, backend.info.vocab_size)
-    assert same(sequences.run([(0, 5, 10)]), whole)
-
-
-def test_backend_tells_states_when_asked(backend: Backend) -> None:
-    size = backend.info.state_size
-    assert size > 0
-    lengths = [5, 40, 1]
-    sequences = Sequences(backend, lengths)
-    assert sequences.step([(0, 0, 5)]).states is None
-    alone = []
-    for number, length in enumerate(lengths):
-        found = sequences.step([(number, 0, length)], rows=[], states=True).states
-        assert found is not None
-        alone.append(found.copy())
-    assert alone[1].shape == (40, size)
-    sequences.step([(0, 0, 2), (1, 0, 30)])
-    rest = [(0, 2, 5), (1, 30, 40), (2, 0, 1)]
-    together = sequences.step(rest, rows=[2], states=True)
-    assert same(together.states, np.concatenate([alone[0][2:], alone[1][30:], alone[2]]))
-    logits = together.logits.copy()
-    assert same(sequences.step(rest, rows=[2]).logits, logits)
-
-
-def test_backend_pass_sizes_rise_from_one(backend: Backend) -> None:
-    sizes = backend.info.pass_sizes
-    assert list(sizes) == sorted(set(sizes))
-    assert sizes == () or sizes[0] == 1
-    for tokens in (1, 3, 16, 500):
-        assert backend.info.pass_size(tokens) >= tokens
-
-
-@pytest.mark.parametrize("pads", [1, 9, 32])
-def test_backend_gives_the_same_when_a_pass_is_padded(telling: Backend, pads: int) -> None:
-    lengths = [3, 40, 1]
-    plain, padded = Sequences(telling, lengths), Sequences(telling, lengths)
-    first, then = [(0, 0, 2), (1, 0, 30)], [(0, 2, 3), (1, 30, 40), (2, 0, 1)]
-    plain.step(first)
-    expected = plain.step(then, rows=[0, 10, 11])
-    logits, scores, hidden = (
-        np.array(part) for part in (expected.logits, expected.scores, expected.hidden)
-    )
-    padded.pad_to = 32 + pads
-    padded.step(first)
-    padded.pad_to = 12 + pads
-    found = padded.step(then, rows=[0, 10, 11])
-    assert found.hidden is not None
-    assert same(found.logits, logits)
-    if expected.scores is not None:
-        np.testing.assert_allclose(found.scores, scores, atol=1e-3)
-    assert same(found.hidden, hidden)
-
-
-def test_backend_goes_on_after_blocks_were_dropped(backend: Backend) -> None:
-    size = backend.info.block_size
-    start, end = 3 * size + 1, 4 * size + 3
-    sequences = Sequences(backend, [end])
-    sequences.run([(0, 0, start)])
-    undropped = sequences.run([(0, start, end)])
-    sequences.drop(0, [1])
-    whole = sequences.run([(0, start, end)])
-    assert not same(whole, undropped)
-    sequences.run([(0, start, start + 2)])
-    assert same(sequences.run([(0, start + 2, end)]), whole)
-
-
-def test_backend_ignores_what_dropped_blocks_held(backend: Backend) -> None:
-    size = backend.info.block_size
-    logits = []
-    for token in (5, 6):
-        sequences = Sequences(backend, [3 * size])
-        sequences.run([(0, 0, size)])
-        sequences.tokens[0][size : 2 * size] = token
-        sequences.run([(0, size, 2 * size)])
-        sequences.drop(0, [1])
-        logits.append(sequences.run([(0, 2 * size, 3 * size)]))
-    assert same(*logits)
-
-
-def test_backend_blocks_go_to_other_places(compact: Backend) -> None:
-    sequences = Sequences(compact, [70])
-    sequences.run([(0, 0, 69)])
-    contents = [np.empty(compact.block_bytes, np.uint8) for _ in sequences.blocks[0]]
-    for block, content in zip(sequences.blocks[0], contents, strict=True):
-        compact.read_block(int(block), content)
-    expected = sequences.run([(0, 69, 70)])
-
-    sequences.blocks[0] = sequences.take(len(contents))
-    for block, content in zip(sequences.blocks[0], contents, strict=True):
-        compact.write_block(int(block), content)
-    assert same(sequences.run([(0, 69, 70)]), expected)
-
-
-def test_backend_blocks_hold_the_bytes_that_were_written(compact: Backend) -> None:
-    sequences = Sequences(compact, [3 * compact.info.block_size])
-    sequences.run([(0, 0, 3 * compact.info.block_size)])
-    first, second, third = map(int, sequences.blocks[0])
-    contents = {block: np.empty(compact.block_bytes, np.uint8) for block in (first, second, third)}
-    for block, content in contents.items():
-        compact.read_block(block, content)
-    compact.write_block(second, contents[first])
-    found = np.zeros(compact.block_bytes, np.uint8)
-    for block, expected in ((first, first), (second, first), (third, third)):
-        compact.read_block(block, found)
-        assert (found == contents[expected]).all()
-
-
-def test_backend_layouts_differ_with_the_cache_precision(name: str, bundle: Path) -> None:
-    if name.startswith("fake"):
-        pytest.skip("the fake has one precision")
-    layouts = set()
-    for precision in ("f16", "f32"):
-        try:
-            made = make(name, bundle, cache_precision=precision)
-        except ConfigError as error:
-            pytest.skip(str(error))
-        layouts.add(made.info.cache_layout)
-        made.close()
-    assert len(layouts) == 2
-
-
-def test_backend_gives_no_scores_unasked(backend: Backend) -> None:
-    assert Sequences(backend, [5]).step([(0, 0, 5)]).scores is None
-
-
-def test_backend_gives_the_same_logits_with_scores(backend: Backend, scoring: Backend) -> None:
-    pieces = [(0, 0, 40), (1, 0, 7)]
-    lengths = [end for _, _, end in pieces]
-    assert same(Sequences(scoring, lengths).run(pieces), Sequences(backend, lengths).run(pieces))
-
-
-def test_backend_scores_cover_all_cached_tokens_of_each_sequence(scoring: Backend) -> None:
-    sequences = Sequences(scoring, [20, 40, 33])
-    sequences.run([(0, 0, 19), (1, 0, 7)])
-    scores = sequences.scores([(0, 19, 20), (1, 7, 40), (2, 0, 33)])
-    assert scores.shape == (20 + 40 + 33,)
-    assert (scores >= 0).all()
-    sums = np.add.reduceat(scores, [0, 20, 60]) / [1, 33, 33]
-    np.testing.assert_allclose(sums, sums[0], rtol=1e-4)
-
-
-def test_backend_scores_add_up_to_those_of_the_whole(scoring: Backend) -> None:
-    sequences = Sequences(scoring, [70])
-    whole = sequences.scores([(0, 0, 70)])
-    total = np.zeros_like(whole)
-    for start, end in [(0, 1), (1, 33), (33, 64), (64, 70)]:
-        total[:end] += sequences.scores([(0, start, end)])
-    np.testing.assert_allclose(total, whole, atol=1e-3)
-
-
-def test_backend_scores_only_what_is_left_after_a_drop(scoring: Backend) -> None:
-    size = scoring.info.block_size
-    sequences = Sequences(scoring, [3 * size + 1])
-    sequences.run([(0, 0, 3 * size)])
-    before = sequences.scores([(0, 3 * size, 3 * size + 1)])
-    sequences.drop(0, [1])
-    after = sequences.scores([(0, 3 * size, 3 * size + 1)])
-    assert after.shape == (2 * size + 1,)
-    np.testing.assert_allclose(after.sum(), before.sum(), rtol=1e-4)

@@ -1,32 +1,34 @@
-"""What every drafter promises: the built-in ones, and those that packages add."""
+"""The contract of drafters, over the built-in ones and those that packages add."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support import tiny_models
-from support.drafters import Always
 
 from nanoaccel import LLM, RequestOptions, SamplingParams
 from nanoaccel.bundle import Bundle
 from nanoaccel.registry import DRAFTERS
-from nanoaccel.runtime.engine import assembly as loading
+from nanoaccel.runtime.engine import assembly
 from nanoaccel.runtime.speculation.drafters import (
-    Draft,
-    Drafter,
     DrafterContext,
+    DrafterFactory,
     DrafterOptions,
     DraftOptions,
-    StateReader,
 )
+from nanoaccel.testing import tiny_models
+from nanoaccel.testing.contracts.drafter import (  # noqa: F401
+    TEXT,
+    TestDrafter,
+    propose,
+)
+from nanoaccel.testing.drafters import Always
+from nanoaccel.testing.engines import VOCAB_SIZE as LETTERS
 
 pytestmark = pytest.mark.export
 
 VOCAB_SIZE = tiny_models.VOCAB_SIZE
-TEXT = [7, 8, 9, 10, 7, 8, 9, 10, 7, 8]
 
 
 def draft_folder(name: str, tiny_bundle: Path, tiny_head: Path) -> Path | None:
@@ -38,62 +40,34 @@ def draft_folder(name: str, tiny_bundle: Path, tiny_head: Path) -> Path | None:
     )
 
 
-@pytest.fixture(params=DRAFTERS.names())
+@pytest.fixture(scope="module", params=DRAFTERS.names())
 def name(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen
 
 
-@pytest.fixture
-def drafter(name: str, tiny_bundle: Path, tiny_head: Path) -> Iterator[Drafter]:
+@pytest.fixture(scope="module")
+def subject(name: str) -> DrafterFactory:
+    made: DrafterFactory = DRAFTERS.resolve(name)
+    return made
+
+
+@pytest.fixture(scope="module")
+def nanoaccel_drafter_options(name: str, tiny_bundle: Path, tiny_head: Path) -> DrafterOptions:
     folder = draft_folder(name, tiny_bundle, tiny_head)
-    target = Bundle.open(tiny_bundle)
-    given = None if folder is None else DraftOptions(folder=folder, target=target, num_blocks=16)
-    made: Drafter = DRAFTERS.resolve(name)(DrafterOptions(vocab_size=VOCAB_SIZE, draft=given))
-    yield made
+    if folder is None:
+        return DrafterOptions(vocab_size=LETTERS)
+    draft = DraftOptions(folder=folder, target=Bundle.open(tiny_bundle), num_blocks=16)
+    return DrafterOptions(vocab_size=VOCAB_SIZE, draft=draft)
+
+
+def test_drafter_is_called_as_it_is_registered_and_drafts(
+    name: str, subject: DrafterFactory, nanoaccel_drafter_options: DrafterOptions
+) -> None:
+    made = subject(nanoaccel_drafter_options)
+    assert made.name == name
+    assert propose(made, {1: TEXT})[1].proposed
     made.close()
-
-
-def propose(drafter: Drafter, texts: dict[int, list[int]], limit: int = 4) -> dict[int, Draft]:
-    """Guesses for several requests, whose states a drafter that reads them is shown."""
-    drafts = {
-        number: Draft(number, np.array(text), limit, lambda _: 0.9, (0.0,))
-        for number, text in texts.items()
-    }
-    if isinstance(drafter, StateReader):
-        for number, text in texts.items():
-            states = np.random.default_rng(number).standard_normal((len(text) - 1, 2 * 64))
-            drafter.observe(number, 0, states.astype(np.float32))
-    drafter.propose(list(drafts.values()))
-    return drafts
-
-
-def test_drafter_says_what_it_is(drafter: Drafter, name: str) -> None:
-    assert drafter.name == name
-    assert all(0 < prior < 1 for prior in drafter.priors)
-
-
-def test_drafter_guesses_tokens_of_the_model_with_known_evidence(drafter: Drafter) -> None:
-    found = propose(drafter, {1: TEXT, 2: TEXT[:3], 3: [5]})
-    assert found[1].proposed
-    for draft in found.values():
-        assert len(draft.proposed) <= 4
-        assert all(0 <= token < VOCAB_SIZE for token in draft.proposed)
-        assert all(0 <= level < len(drafter.priors) for level in draft.buckets)
-
-
-def test_drafter_guesses_for_one_request_what_it_guesses_for_many(drafter: Drafter) -> None:
-    together = propose(drafter, {1: TEXT, 2: TEXT[2:]})
-    for number in (1, 2):
-        drafter.finish(number, np.array(TEXT), 2)
-    alone = propose(drafter, {1: TEXT})
-    assert alone[1].proposed == together[1].proposed
-
-
-def test_drafter_forgets_what_it_never_saw_and_closes_twice(drafter: Drafter) -> None:
-    drafter.finish(99, np.array(TEXT), 2)
-    drafter.close()
-    drafter.close()
 
 
 @pytest.mark.parametrize("bundle", ["tiny_bundle", "tiny_onnx_bundle"])
@@ -106,7 +80,7 @@ def test_drafter_leaves_every_text_as_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     target: Path = request.getfixturevalue(bundle)
-    monkeypatch.setattr(loading, "Controller", lambda _, pad: Always(pad))
+    monkeypatch.setattr(assembly, "Controller", lambda _, pad: Always(pad))
     folder = draft_folder(name, tiny_bundle, tiny_head)
     random = np.random.default_rng(3)
     prompts = [random.integers(3, VOCAB_SIZE, length).tolist() for length in (1, 33, 90, 5)]

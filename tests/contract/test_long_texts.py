@@ -15,15 +15,14 @@ import pytest
 
 pytest.importorskip("torch")
 
-from support import tiny_models
-from support.drafters import Always
-
 from nanoaccel import LLM, CacheEviction, SamplingParams
 from nanoaccel.bundle import Bundle
 from nanoaccel.evaluation.logits import BundleLogits, Passage
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.runtime.engine import assembly
+from nanoaccel.testing import tiny_models
+from nanoaccel.testing.drafters import Always
 
 pytestmark = pytest.mark.export
 BORDER = tiny_models.BORDER

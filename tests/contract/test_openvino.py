@@ -12,7 +12,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from support import tiny_models
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
@@ -20,6 +19,7 @@ from nanoaccel.runtime.backends import Backend, BackendOptions
 from nanoaccel.runtime.backends.openvino import backend as openvino_backend
 from nanoaccel.runtime.backends.openvino import load
 from nanoaccel.runtime.types.plan import StepPlan
+from nanoaccel.testing import tiny_models
 
 BLOCKS = 64
 

@@ -14,8 +14,7 @@ pytest.importorskip("torch")
 pytest.importorskip("openvino")
 pytest.importorskip("onnx_ir")
 
-from support import hybrids, tiny_models
-from support.drafters import Always
+from support import hybrids
 
 from nanoaccel import LLM, CacheEviction, SamplingParams
 from nanoaccel.bundle import Bundle
@@ -23,6 +22,8 @@ from nanoaccel.errors import BundleError, ConfigError
 from nanoaccel.evaluation.logits import BundleLogits, Passage
 from nanoaccel.runtime.engine import assembly
 from nanoaccel.runtime.native import find_operators
+from nanoaccel.testing import tiny_models
+from nanoaccel.testing.drafters import Always
 
 pytestmark = pytest.mark.export
 WAYS = {

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import tiny_models
 from support.untied_model import SMALL
+
+from nanoaccel.testing import tiny_models
 
 
 @pytest.fixture(scope="session")

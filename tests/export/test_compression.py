@@ -10,7 +10,6 @@ import pytest
 
 pytest.importorskip("torch")
 
-from support import tiny_models
 from support.traced_graphs import (
     calibration_in,
     compressed,
@@ -32,6 +31,7 @@ from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.targets.openvino.runner import GraphRunner
 from nanoaccel.exporters.targets.openvino.trace import trace
 from nanoaccel.openvino_core import openvino_core
+from nanoaccel.testing import tiny_models
 
 pytestmark = pytest.mark.export
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import tiny_models
 
 from nanoaccel import LLM, SamplingParams
 from nanoaccel.bundle import MANIFEST, Bundle
@@ -26,6 +25,7 @@ from nanoaccel.exporters.convert.ways import WAYS, Way, convert
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.source.gguf import load_gguf, read_metadata
+from nanoaccel.testing import tiny_models
 
 pytestmark = pytest.mark.export
 PROMPT = "The tide comes in"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import tiny_models
 
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.types.pooling import PoolingKind
+from nanoaccel.testing import tiny_models
 
 pytestmark = pytest.mark.export
 

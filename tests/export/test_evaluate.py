@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.tiny_models import write_model
 
 from nanoaccel.bundle import MANIFEST
 from nanoaccel.errors import ConfigError
@@ -17,6 +16,7 @@ from nanoaccel.evaluation import evaluate
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.source import model_source as sources
+from nanoaccel.testing.tiny_models import write_model
 
 pytestmark = pytest.mark.export
 

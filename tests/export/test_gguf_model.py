@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import tiny_models
 from support.gguf_files import llama3_factors, write_gguf
+
+from nanoaccel.testing import tiny_models
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("gguf")

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import tiny_models
 
 from nanoaccel.errors import UnsupportedModelError
 from nanoaccel.exporters.convert.gguf import GGUFContent, write_gguf
@@ -22,6 +21,7 @@ from nanoaccel.exporters.source.gguf import (
     read_metadata,
 )
 from nanoaccel.exporters.targets.onnx.stored import StoredWeight
+from nanoaccel.testing import tiny_models
 
 pytestmark = pytest.mark.export
 LLAMA3 = {

@@ -9,7 +9,6 @@ import numpy as np
 import openvino as ov
 import pytest
 from openvino import opset13 as ops
-from support import tiny_models
 
 from nanoaccel.exporters.quantize.compression import (
     compress,
@@ -25,6 +24,7 @@ from nanoaccel.openvino_core import openvino_core
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.openvino import load
 from nanoaccel.runtime.types.packing import even_plan
+from nanoaccel.testing import tiny_models
 
 pytestmark = pytest.mark.export
 

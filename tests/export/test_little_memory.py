@@ -14,7 +14,6 @@ import pytest
 
 pytest.importorskip("torch")
 
-from support.tiny_models import make_model
 from support.traced_graphs import compressed, saved_bytes, trace_llama
 
 import nanoaccel
@@ -25,6 +24,7 @@ from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.targets.openvino.runner import GraphRunner, run_over
 from nanoaccel.exporters.targets.openvino.trace import GRAPH, trace
 from nanoaccel.fuse_projections import fuse_projections
+from nanoaccel.testing.tiny_models import make_model
 
 pytestmark = pytest.mark.export
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import tiny_configs, tiny_models
+from support import tiny_configs
+
+from nanoaccel.testing import tiny_models
 
 pytest.importorskip("onnx_ir")
 torch = pytest.importorskip("torch")

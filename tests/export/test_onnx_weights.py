@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import tiny_models
 from support.quantized_cases import PACKED, load
+
+from nanoaccel.testing import tiny_models
 
 pytest.importorskip("onnx_ir")
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from support.tiny_models import VOCAB_SIZE, make_model
 
 from nanoaccel.calibration.datasets import (
     CalibrationOptions,
@@ -20,6 +19,7 @@ from nanoaccel.calibration.datasets import (
     write_own_text,
 )
 from nanoaccel.errors import ConfigError, SourceError
+from nanoaccel.testing.tiny_models import VOCAB_SIZE, make_model
 
 pytestmark = pytest.mark.export
 

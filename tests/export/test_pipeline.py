@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import tiny_models
 
 from nanoaccel.bundle import MANIFEST, Bundle
 from nanoaccel.errors import MissingExtraError, SourceError, UnsupportedModelError
@@ -22,6 +21,7 @@ from nanoaccel.exporters.quantize import requirements
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.testing import tiny_models
 
 pytestmark = pytest.mark.export
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from support import quantized_checkpoints as checkpoints
-from support import tiny_models
 from support.quantized_cases import DEQUANTIZED, PACKED, gptq, load
 
 from nanoaccel.errors import SourceError, UnsupportedModelError
 from nanoaccel.exporters.source.prequantized import PackedWeight, detect
 from nanoaccel.exporters.source.prequantized.packed import on_grid
+from nanoaccel.testing import tiny_models
 
 pytestmark = pytest.mark.export
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import tiny_models
 
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.testing import tiny_models
 
 pytestmark = pytest.mark.export
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import tiny_models
 from support.quantized_checkpoints import write_awq, write_gptq
 
 from nanoaccel.bundle import Bundle
@@ -21,6 +20,7 @@ from nanoaccel.exporters.quantize.recipe import PRESETS, Override, Recipe
 from nanoaccel.exporters.source import memory
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.testing import tiny_models
 
 pytestmark = pytest.mark.export
 

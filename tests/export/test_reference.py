@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from support.tiny_models import VOCAB_SIZE, make_model
 
 from nanoaccel.calibration import reference
 from nanoaccel.calibration.reference import Reference, record, reference_path
+from nanoaccel.testing.tiny_models import VOCAB_SIZE, make_model
 
 pytestmark = pytest.mark.export
 

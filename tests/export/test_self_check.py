@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import tiny_models
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.bundle.attention import WINDOWS
@@ -18,6 +17,7 @@ from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.runtime.backends.openvino import paged_graph
 from nanoaccel.runtime.llm import LLM
+from nanoaccel.testing import tiny_models
 
 pytestmark = pytest.mark.export
 

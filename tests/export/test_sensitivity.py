@@ -9,10 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from support import tiny_models  # noqa: E402
-
 from nanoaccel.calibration.rounding import Rounding  # noqa: E402
 from nanoaccel.calibration.sensitivity import measure_sensitivity  # noqa: E402
+from nanoaccel.testing import tiny_models  # noqa: E402
 
 pytestmark = pytest.mark.export
 

@@ -11,7 +11,6 @@ import pytest
 pytest.importorskip("torch")
 
 from support.tiny_configs import Family, write_model
-from support.tiny_models import write_tokenizer
 
 from nanoaccel.errors import SourceError, UnsupportedModelError
 from nanoaccel.exporters.source.model_source import (
@@ -21,6 +20,7 @@ from nanoaccel.exporters.source.model_source import (
     resolve,
 )
 from nanoaccel.exporters.source.text_part import decoder_key
+from nanoaccel.testing.tiny_models import write_tokenizer
 
 pytestmark = pytest.mark.export
 

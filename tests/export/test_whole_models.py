@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import tiny_models
 from support.quantized_checkpoints import edit_tensors
 from support.untied_model import SMALL, loaded, logits
 
@@ -16,6 +15,7 @@ from nanoaccel import LLM
 from nanoaccel.errors import BundleDamagedError, NanoAccelError, SourceError, UnsupportedModelError
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.source.model_source import load_config, resolve
+from nanoaccel.testing import tiny_models
 
 pytestmark = pytest.mark.export
 

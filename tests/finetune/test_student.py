@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support import tiny_models
 from support.training_examples import make_example
+
+from nanoaccel.testing import tiny_models
 
 torch = pytest.importorskip("torch")
 

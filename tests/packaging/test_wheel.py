@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+from support.wheels import ROOT, clean_python, run
 
 from nanoaccel.runtime.native.library import LIBRARY
 
-ROOT = Path(__file__).resolve().parents[2]
 EDGE = ("jinja2", "numpy", "rich", "tokenizers", "typer")
 # By the package of a runtime: the tiny bundle that it runs, and what must not be needed for it.
 WORKSHOP = ("torch", "transformers", "nncf", "onnx", "onnx_ir", "gguf")
@@ -86,30 +83,6 @@ finally:
 """
 
 
-def run(*command: str | Path, cwd: Path = ROOT) -> str:
-    """Run a program; what it printed, or a failed test that shows it."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command[0]} failed\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this source tree."""
-    out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, ROOT)
-    (built,) = out.glob("*.whl")
-    return built
-
-
 @pytest.fixture(scope="module", params=RUNTIMES)
 def runtime(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
@@ -121,16 +94,6 @@ def bundle(runtime: str, request: pytest.FixtureRequest) -> Path:
     """A bundle for the runtime."""
     found: Path = request.getfixturevalue(RUNTIMES[runtime][0])
     return found
-
-
-def clean_python(folder: Path, *installs: tuple[str | Path, ...]) -> Path:
-    """The Python of a new environment, after some runs of ``pip install``."""
-    venv.create(folder, with_pip=True, symlinks=os.name != "nt")
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-    for arguments in installs:
-        run(*pip, "--constraint", ROOT / "constraints.txt", *arguments)
-    return python
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import tiny_models
+
+from nanoaccel.testing import tiny_models
 
 torch = pytest.importorskip("torch")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import tiny_models
+
+from nanoaccel.testing import tiny_models
 
 pytest.importorskip("onnx_ir")
 pytest.importorskip("torch")

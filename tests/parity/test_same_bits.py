@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import tiny_configs, tiny_models
-from support.sequences import BLOCKS, Sequences
+from support import tiny_configs
+
+from nanoaccel.testing import tiny_models
+from nanoaccel.testing.sequences import BLOCKS, Sequences
 
 pytest.importorskip("onnx_ir")
 pytest.importorskip("torch")

@@ -11,9 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import tiny_models
-from support.drafters import Always
-from support.schedules import (
+
+from nanoaccel import LLM
+from nanoaccel.registry import DRAFTERS
+from nanoaccel.runtime.engine import assembly
+from nanoaccel.runtime.native import find_operators
+from nanoaccel.runtime.native.library import ISA, REFERENCE
+from nanoaccel.testing import tiny_models
+from nanoaccel.testing.drafters import Always
+from nanoaccel.testing.schedules import (
     ADVERSARY,
     CACHES,
     Coverage,
@@ -24,12 +30,6 @@ from support.schedules import (
     play,
     write_alone,
 )
-
-from nanoaccel import LLM
-from nanoaccel.registry import DRAFTERS
-from nanoaccel.runtime.engine import assembly
-from nanoaccel.runtime.native import find_operators
-from nanoaccel.runtime.native.library import ISA, REFERENCE
 
 pytest.importorskip("torch")
 
@@ -82,7 +82,7 @@ def adversary(
     alone: dict[str, list[list[Written]]], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """The drafter by its name, and a controller that has all guesses checked."""
-    monkeypatch.setitem(DRAFTERS._builtin, ADVERSARY, "support.schedules:Adversary")
+    monkeypatch.setitem(DRAFTERS._builtin, ADVERSARY, "nanoaccel.testing.schedules:Adversary")
     monkeypatch.setattr(assembly, "Controller", lambda _, pad: Always(pad))
     for ask, written in zip(ASKS, alone[CACHES[0]], strict=True):
         known.texts[ask.prompt] = written[0].token_ids

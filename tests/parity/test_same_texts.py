@@ -6,10 +6,10 @@ import random
 from pathlib import Path
 
 import pytest
-from support import tiny_models
 
 from benchmarks.studies.same_texts import ALONE, WAYS, Asker, Outcome, Way
 from nanoaccel.runtime.native import find_operators
+from nanoaccel.testing import tiny_models
 
 pytest.importorskip("torch")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.drafters import Always
 
 from nanoaccel import LLM, RequestOptions, SamplingParams
 from nanoaccel.runtime.engine import assembly as loading
+from nanoaccel.testing.drafters import Always
 
 pytestmark = [pytest.mark.export, pytest.mark.sample]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import tiny_models
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from nanoaccel.errors import SourceError
 from nanoaccel.exporters.source.model_source import Source
 from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
+from nanoaccel.testing import tiny_models
 from nanoaccel.text import Tokenizer
 
 transformers = pytest.importorskip("transformers")

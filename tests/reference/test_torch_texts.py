@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import tiny_models
 
 from nanoaccel import LLM, SamplingParams
 from nanoaccel.errors import UnsupportedModelError
+from nanoaccel.testing import tiny_models
 
 pytestmark = pytest.mark.export
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from support.engines import EOS, LETTERS, VOCAB_SIZE
 from support.fake_llms import WatchedBackend, skip_measurements, watch_backends, write_bundle
 from support.servers import Served, serving
 
 from nanoaccel.runtime.backends.fake import scripted
+from nanoaccel.testing.engines import EOS, LETTERS, VOCAB_SIZE
 
 
 def next_letter(tokens: Sequence[int]) -> int:

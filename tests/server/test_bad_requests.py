@@ -17,7 +17,6 @@ from support.bad_apis import bad_embeddings, bad_messages, bad_responses
 from support.bad_grammars import bad_grammars
 from support.bad_requests import Bad, bad_bodies, bad_chats, bad_values, unknown_models
 from support.bad_tools import bad_scores, bad_tools
-from support.fake_llms import TEMPLATE
 from support.grammar_llms import JsonBackend, write_bundle
 from support.rich_bodies import BODIES, wrong_within
 from support.servers import Answer, Served, serving
@@ -25,6 +24,7 @@ from support.wrong_bodies import VALUES, changes
 
 from nanoaccel import registry
 from nanoaccel.server.config import Limits
+from nanoaccel.testing.engines import TEMPLATE
 
 TABLE = [
     *bad_bodies(), *bad_chats(), *bad_values(), *unknown_models(), *bad_grammars(),

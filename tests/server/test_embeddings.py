@@ -12,9 +12,10 @@ import numpy as np
 import openai
 import pytest
 from support.disk_tiers import wait_until
-from support.engines import LETTERS
 from support.fake_llms import WatchedBackend
 from support.servers import Served, serving
+
+from nanoaccel.testing.engines import LETTERS
 
 PATH = "/v1/embeddings"
 

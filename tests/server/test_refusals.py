@@ -108,10 +108,10 @@ BAD = [
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """One server for the whole table."""
-    from support.engines import VOCAB_SIZE
     from support.fake_llms import WatchedBackend, write_bundle
 
     from nanoaccel import registry
+    from nanoaccel.testing.engines import VOCAB_SIZE
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry.BACKENDS, "resolve", lambda _: WatchedBackend)

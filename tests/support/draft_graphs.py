@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from support.engines import VOCAB_SIZE
 
 from nanoaccel.bundle import HeadManifest
 from nanoaccel.runtime.backends.fake import FakeBackend, Rule, scripted
@@ -18,6 +17,7 @@ from nanoaccel.runtime.speculation.drafters.draft_graph import DraftGraph
 from nanoaccel.runtime.speculation.drafters.draft_model import ModelDrafter
 from nanoaccel.runtime.speculation.drafters.head import HeadDrafter
 from nanoaccel.runtime.types.plan import Float32Array, Int32Array, StepPlan, StepResult
+from nanoaccel.testing.engines import VOCAB_SIZE
 
 # Numbers of the target's state and of the head's own: a token's id and its position.
 STATE = 2

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from support.disk_tiers import wait_until
-from support.engines import VOCAB_SIZE, letter_tokenizer
 
 from nanoaccel import registry
 from nanoaccel.runtime.async_llm import AsyncLLM
@@ -17,20 +16,16 @@ from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed
 from nanoaccel.runtime.engine import assembly
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.testing.engines import VOCAB_SIZE, write_letters
 
-TEMPLATE = "{% for message in messages %}{{ message['content'] }}.{% endfor %}"
 CONTEXT = 64
 BLOCK_BYTES = 32
 
 
 def write_bundle(folder: Path, graph: str = "<net/>") -> Path:
     """A plain folder with a letter tokenizer, a chat template and a context of 64 tokens."""
-    folder.mkdir(parents=True, exist_ok=True)
-    letter_tokenizer(folder)
-    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    write_letters(folder, CONTEXT)
     (folder / "openvino_model.xml").write_text(graph)
-    (folder / "openvino_model.bin").write_bytes(b"")
-    (folder / "config.json").write_text(f'{{"max_position_embeddings": {CONTEXT}}}')
     return folder
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 from support.tiny_configs import Family, config_of, write_model
-from support.tiny_models import VOCAB_SIZE as VOCABULARY
-from support.tiny_models import write_tokenizer
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import NanoAccelError
 from nanoaccel.exporters.progress import StageEvent
+from nanoaccel.testing.tiny_models import VOCAB_SIZE as VOCABULARY
+from nanoaccel.testing.tiny_models import write_tokenizer
 
 TOLERANCE = 1e-3  # nats
 _STEP = 128

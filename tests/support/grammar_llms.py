@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from support.drafters import Guess
 from support.fake_llms import WatchedBackend
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -15,6 +14,7 @@ from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed
 from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.runtime.types.plan import Float32Array
+from nanoaccel.testing.drafters import Guess
 
 CONTEXT = 512
 # Pieces that cross the borders of JSON's parts, so that a text can be spelled in several ways.

@@ -8,8 +8,6 @@ from functools import cache
 from typing import cast
 
 import numpy as np
-from support.drafters import Always, Guesser, knowing, random_tokens, same
-from support.engines import EOS, VOCAB_SIZE, Bench
 
 from nanoaccel.runtime.backends.fake import Rule, hashed
 from nanoaccel.runtime.kv import PagedCache
@@ -19,6 +17,8 @@ from nanoaccel.runtime.speculation.drafters import Drafter, DrafterOptions
 from nanoaccel.runtime.speculation.drafters.ngram import NgramDrafter
 from nanoaccel.runtime.types.outputs import Chunk, TokenLogprobs
 from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
+from nanoaccel.testing.drafters import Always, Guesser, knowing, random_tokens, same
+from nanoaccel.testing.engines import EOS, VOCAB_SIZE, Bench
 from nanoaccel.text import Tokenizer
 
 DRAFTERS = ("ngram", "oracle", "random", "same", "all")

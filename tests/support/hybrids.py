@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from support.tiny_models import sizes, write_tokenizer
+from nanoaccel.testing.tiny_models import sizes, write_tokenizer
 
 CONTEXT = 1024
 _SIZES = sizes(max_position_embeddings=CONTEXT)

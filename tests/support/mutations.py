@@ -8,8 +8,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias
 
-from support import tiny_models
 from support.quantized_checkpoints import edit_tensors, split_in_shards
+
+from nanoaccel.testing import tiny_models
 
 Tensors: TypeAlias = dict[str, Any]
 Mutation: TypeAlias = Callable[[Random, Path], object]

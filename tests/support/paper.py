@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import tokenizers
-from support.engines import letter_tokenizer
 
 from nanoaccel.bundle import MANIFEST, Manifest, ModelEntry, list_files
+from nanoaccel.testing.engines import letter_tokenizer
 
 
 def write_paper_bundle(

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from support import tiny_models
+
+from nanoaccel.testing import tiny_models
 
 GROUP = 32
 

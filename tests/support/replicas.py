@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from support.disk_tiers import wait_until
-from support.engines import VOCAB_SIZE
 
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
@@ -22,6 +21,7 @@ from nanoaccel.runtime.replicas.messages import Cancel, Close, Happened, Ready, 
 from nanoaccel.runtime.speculation import SpeculationCounters
 from nanoaccel.runtime.types.outputs import Chunk, FinishReason, RequestStats, Usage
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.testing.engines import VOCAB_SIZE
 
 LETTERS_BACKEND = "slow_letters"
 SECONDS = "NANOACCEL_TEST_PASS_SECONDS"
@@ -51,7 +51,7 @@ def write_plugin(
     info = folder / "letters_plugin-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: letters-plugin\nVersion: 1\n")
-    (info / "entry_points.txt").write_text(f"[nanoaccel.backends]\n{name} = {target}\n")
+    (info / "entry_points.txt").write_text(f"[nanoaccel.backends.v1]\n{name} = {target}\n")
     return folder
 
 

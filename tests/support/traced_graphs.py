@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import openvino as ov
-from support import tiny_models
 
 from nanoaccel.exporters.progress import Tell, silence
 from nanoaccel.exporters.quantize.compression import Calibration, compress, find_layers, storage_of
@@ -17,6 +16,7 @@ from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.targets.openvino.trace import trace
 from nanoaccel.openvino_core import openvino_core
+from nanoaccel.testing import tiny_models
 
 _COUNTED = re.compile(rb'(?<=[a-z])_\d+(?=")')
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from support import tiny_models
-
+from nanoaccel.testing import tiny_models
 from nanoaccel.text import Tokenizer
 
 

@@ -14,11 +14,13 @@ import nanoaccel
 from nanoaccel import registry
 from nanoaccel.runtime import streams
 from nanoaccel.runtime.engine import assembly
+from nanoaccel.testing import engines
 
 PUBLIC = {
     **{name: getattr(nanoaccel, name) for name in nanoaccel.__all__ if name != "__version__"},
     "Stream": streams.Stream,
     "AsyncStream": streams.AsyncStream,
+    "Bench": engines.Bench,
 }
 
 
@@ -28,7 +30,7 @@ def documented() -> Iterator[tuple[str, object]]:
         yield name, value
         for part, member in vars(value).items() if inspect.isclass(value) else ():
             function = inspect.unwrap(getattr(member, "__func__", member))
-            if not part.startswith("_") and inspect.isfunction(function):
+            if not part.startswith("_") and inspect.isfunction(function) and name != "Bench":
                 yield f"{name}.{part}", function
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.engines import LETTERS, VOCAB_SIZE, letter_tokenizer
 from support.special_tokens import adds_special_tokens
 
 from nanoaccel.errors import SourceError
 from nanoaccel.exporters.reference.encoder import ModelEncoder
+from nanoaccel.testing.engines import LETTERS, VOCAB_SIZE, letter_tokenizer
 
 BOS, EOS = VOCAB_SIZE - 2, VOCAB_SIZE - 1
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from nanoaccel import config_file
 from nanoaccel.errors import ConfigError
 from nanoaccel.exporters.quantize import recipe_file
 from nanoaccel.exporters.quantize.recipe import PRESETS, Override, Recipe
@@ -178,14 +179,14 @@ def test_read_recipe_refuses_other_files(tmp_path: Path) -> None:
         read_recipe(str(tmp_path / "a.json"))
 
 
-def test_read_recipe_without_a_parser_of_toml_points_to_json(
+def test_read_recipe_without_a_parser_of_toml_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def absent(name: str) -> Any:
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr(recipe_file, "import_module", absent)
-    with pytest.raises(ConfigError, match=r"Write it as a \.json file"):
+    monkeypatch.setattr(config_file, "import_module", absent)
+    with pytest.raises(ConfigError, match="Install tomli"):
         read_recipe(write(tmp_path, "share = 1"))
 
 
@@ -198,7 +199,7 @@ def test_read_recipe_takes_the_parser_that_this_python_has(
         asked.append(name)
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr(recipe_file, "import_module", note)
+    monkeypatch.setattr(config_file, "import_module", note)
     for version in ((3, 10), (3, 11)):
         monkeypatch.setattr(sys, "version_info", version)
         with pytest.raises(ConfigError, match="no parser of TOML"):

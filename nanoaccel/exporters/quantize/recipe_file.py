@@ -12,20 +12,17 @@ weights = "int8"
 from __future__ import annotations
 
 import json
-import re
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from nanoaccel.config_file import parse_toml
 from nanoaccel.errors import ConfigError
 from nanoaccel.exporters.quantize.recipe import LIMITS, PRESET_MEANINGS, PRESETS, Override, Recipe
 from nanoaccel.registry import did_you_mean
 from nanoaccel.sizes import parse_bytes
 
-_LINE = re.compile(r"line (\d+)")
 _DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Recipe)}
 
 
@@ -183,7 +180,7 @@ def _parse(path: Path) -> Mapping[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigError(f"recipe {path} cannot be read: {reason}", "Mend the file") from error
-    values = _parse_toml(path, text) if path.suffix == ".toml" else _parse_json(path, text)
+    values = parse_toml(path, text, "recipe") if path.suffix == ".toml" else _parse_json(path, text)
     if not isinstance(values, Mapping):
         raise ConfigError(
             f"recipe {path} is no table of keys and values", 'Write it as {"weights": "int4"}'
@@ -196,22 +193,6 @@ def _parse_json(path: Path, text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise _broken(path, error.lineno, error.msg) from error
-
-
-def _parse_toml(path: Path, text: str) -> Any:
-    try:  # Python has a parser from 3.11 on
-        toml: Any = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"recipe {path} cannot be read: this Python has no parser of TOML",
-            "Write it as a .json file, or install tomli",
-        ) from error
-    try:
-        return toml.loads(text)
-    except toml.TOMLDecodeError as error:
-        match = _LINE.search(str(error))
-        line = text.count("\n") + 1 if match is None else int(match[1])
-        raise _broken(path, line, str(error).partition(" (at ")[0]) from error
 
 
 def _broken(path: Path, line: int, reason: str) -> ConfigError:

@@ -3,6 +3,7 @@
 from nanoaccel.runtime.backends.base import (
     Backend,
     BackendInfo,
+    BackendLoader,
     BackendOptions,
     CachePrecision,
     OperatorTime,
@@ -15,6 +16,7 @@ from nanoaccel.runtime.backends.base import (
 __all__ = [
     "Backend",
     "BackendInfo",
+    "BackendLoader",
     "BackendOptions",
     "CachePrecision",
     "OperatorTime",

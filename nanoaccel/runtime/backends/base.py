@@ -136,6 +136,18 @@ class BackendInfo:
         return next((size for size in self.pass_sizes if size >= tokens), tokens)
 
 
+class BackendLoader(Protocol):
+    """What is registered under a backend's name: mostly a function."""
+
+    def __call__(self, options: BackendOptions) -> Backend:
+        """Load a graph.
+
+        Raises:
+            NanoAccelError: It cannot be loaded with these options.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorWork:
     """What one of NanoAccel's operators has to do in a pass.

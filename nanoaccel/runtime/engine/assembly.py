@@ -8,7 +8,6 @@ from contextlib import ExitStack
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.folders import cache_folder
-from nanoaccel.registry import EVICTION_POLICIES
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.engine.disk_tiers import open_tiers
 from nanoaccel.runtime.engine.engine import Engine
@@ -18,11 +17,16 @@ from nanoaccel.runtime.execution.pass_timing import measure_verification
 from nanoaccel.runtime.execution.runner import ModelRunner
 from nanoaccel.runtime.execution.state_timing import keeps_every_state
 from nanoaccel.runtime.kv import DiskTier
+from nanoaccel.runtime.kv.plugged import make_policy
 from nanoaccel.runtime.scheduling.scheduler import Scheduler
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
 from nanoaccel.runtime.speculation import Controller, Speculator
 from nanoaccel.runtime.speculation.drafters import DrafterContext, DrafterOptions, DraftOptions
-from nanoaccel.runtime.speculation.drafters.selection import layers_to_read, select_drafters
+from nanoaccel.runtime.speculation.drafters.selection import (
+    layers_to_read,
+    make_drafters,
+    select_drafters,
+)
 from nanoaccel.runtime.types.events import EventListener
 
 
@@ -84,7 +88,7 @@ def hidden_layers(bundle: Bundle, config: EngineConfig) -> tuple[int, ...]:
 def _make_runner(
     model: LoadedModel, tiers: Sequence[DiskTier], config: EngineConfig
 ) -> ModelRunner:
-    policy = EVICTION_POLICIES.resolve(config.eviction_policy)()
+    policy = make_policy(config.eviction_policy)
     backend, times = model.backend, model.times
     tier, state_tier = (*tiers, None, None)[:2]
     drafts = model.shape.num_states > 0 and config.speculation != "off"
@@ -125,7 +129,7 @@ def _make_speculator(model: LoadedModel, config: EngineConfig, bundle: Bundle) -
         vocab_size=info.vocab_size, corpus_tokens=config.corpus_tokens, draft=draft
     )
     return Speculator(
-        [factory(options) for factory in factories.values()],
+        make_drafters(config.speculation, factories, options),
         Controller(model.times.verify, info.pass_size),
         vocab_size=info.vocab_size,
         max_tokens=config.step_tokens,

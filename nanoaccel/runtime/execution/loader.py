@@ -158,26 +158,28 @@ def open_backend(
 
     Raises:
         MissingExtraError: The backend is not installed.
+        PluginError: It is a plugin that cannot be used.
         ConfigError: There is no such backend, or it cannot do what is asked.
         BundleError: The graph cannot be run, or there is none for this backend.
     """
     make = BACKENDS.resolve(name)
     eviction = config.cache_eviction
-    backend: Backend = make(
-        BackendOptions(
-            graph=source.graph_for(name),
-            threads=config.threads,
-            precision=config.precision,
-            cache_precision=config.cache_precision,
-            weight_group_size=source.weight_group_size,
-            quantization_group=config.quantization_group,
-            fuse_projections=bool(config.fuse_projections),
-            attention_scores=eviction is not None and eviction.by == "score",
-            hidden_layers=hidden_layers,
-            role=role,
-            profile=profile,
-        )
+    options = BackendOptions(
+        graph=source.graph_for(name),
+        threads=config.threads,
+        precision=config.precision,
+        cache_precision=config.cache_precision,
+        weight_group_size=source.weight_group_size,
+        quantization_group=config.quantization_group,
+        fuse_projections=bool(config.fuse_projections),
+        attention_scores=eviction is not None and eviction.by == "score",
+        hidden_layers=hidden_layers,
+        role=role,
+        profile=profile,
     )
+    with BACKENDS.named(name):
+        backend: Backend = make(options)
+        BACKENDS.check_made(name, backend)
     return backend
 
 

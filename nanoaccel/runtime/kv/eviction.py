@@ -32,6 +32,14 @@ class EvictionPolicy(Protocol):
         ...
 
 
+class EvictionPolicyFactory(Protocol):
+    """What is registered under a policy's name: mostly its class."""
+
+    def __call__(self) -> EvictionPolicy:
+        """Make the policy of a cache."""
+        ...
+
+
 class LeastRecentlyUsed:
     """The block left first goes first: all are worth the same."""
 

@@ -75,6 +75,8 @@ class SamplingParams:
             others.
         grammar: What the text must look like; see ``Grammar``. Penalties and biases choose among
             what it allows, and log-probabilities are those of the tokens that it allows.
+        processors: Logits processors of plugins, by name, each with its own values; they are
+            applied last, in this order.
 
     Raises:
         SamplingError: A value is of the wrong type or out of range, or two contradict each other.
@@ -108,6 +110,7 @@ class SamplingParams:
     skip_special_tokens: bool = True
     kept_special_tokens: tuple[int, ...] = ()
     grammar: Grammar | None = None
+    processors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._take_defaults()
@@ -128,6 +131,7 @@ class SamplingParams:
                 f"grammar={self.grammar!r:.80} is no Grammar",
                 "Write grammar=Grammar.json_schema(...), or .regex, .choice, .lark",
             )
+        self._set("processors", _processors(self.processors))
         self._check_lengths()
         self._check_distribution()
 
@@ -217,3 +221,15 @@ def _biases(value: object) -> dict[int, float]:
         )
         for token, bias in value.items()
     }
+
+
+def _processors(value: object) -> dict[str, dict[str, Any]]:
+    """Values by the name of a processor."""
+    if not isinstance(value, Mapping) or not all(
+        isinstance(name, str) and isinstance(values, Mapping) for name, values in value.items()
+    ):
+        raise SamplingError(
+            f"processors={value!r:.80} is not a dict of dicts",
+            'Write it as {"name": {"value": 1}}, or {"name": {}} for one without values',
+        )
+    return {name: dict(values) for name, values in value.items()}

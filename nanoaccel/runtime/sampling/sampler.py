@@ -13,6 +13,7 @@ from nanoaccel.runtime.sampling.distribution import distribution
 from nanoaccel.runtime.sampling.grammar import CompiledGrammar
 from nanoaccel.runtime.sampling.logprobs import log_probabilities
 from nanoaccel.runtime.sampling.params import SamplingParams
+from nanoaccel.runtime.sampling.plugged import plugged_processors
 from nanoaccel.runtime.sampling.processors import logits_processors
 from nanoaccel.runtime.sampling.random import uniform
 from nanoaccel.runtime.sampling.scratch import scratch
@@ -57,6 +58,8 @@ class Sampler:
 
     Raises:
         SamplingError: The parameters name a token that the model does not have.
+        ConfigError: They name a processor that nobody offers.
+        PluginError: A processor cannot be used.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Sampler:
         self._logprobs = params.logprobs
         self._settings = SamplingSettings().under(params)
         self._processors = logits_processors(params, prompt_ids, end_ids, vocab_size)
+        self._processors += plugged_processors(params.processors, prompt_ids, end_ids, vocab_size)
         self._grammar = None if grammar is None else grammar.begin(end_ids, vocab_size)
         self._seed = seed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from nanoaccel.errors import CallbackError
 from nanoaccel.runtime.types.outputs import Chunk
@@ -58,6 +58,14 @@ class Event:
 
 
 EventListener: TypeAlias = Callable[[Event], None]
+
+
+class ListenerFactory(Protocol):
+    """What a package registers to hear of requests: mostly a class with ``__call__``."""
+
+    def __call__(self) -> EventListener:
+        """Make the listener of an ``LLM``; the engine's thread calls it, so it must be quick."""
+        ...
 
 
 def log_callback_error(error: BaseException) -> None:

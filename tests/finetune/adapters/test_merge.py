@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.tiny_models import write_model
+
+from nanoaccel.testing.tiny_models import write_model
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.tiny_models import CHAT_TEMPLATE
 from support.training_data import tokenizer_with
 
 from nanoaccel.finetune.data.chat_mask import NoPlaceError, mark_answers
 from nanoaccel.finetune.data.records import Conversation
+from nanoaccel.testing.tiny_models import CHAT_TEMPLATE
 
 pytestmark = pytest.mark.export
 

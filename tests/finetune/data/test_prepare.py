@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.tiny_models import CHAT_TEMPLATE
 from support.training_data import letters, tokenizer_with, write_lines
 
 from nanoaccel.errors import ConfigError, SourceError
 from nanoaccel.finetune.data.encode import Encoder, Example
 from nanoaccel.finetune.data.prepare import DataOptions, hold_out, prepare
 from nanoaccel.finetune.data.records import Completion, PlainText, Problem, Row
+from nanoaccel.testing.tiny_models import CHAT_TEMPLATE
 from nanoaccel.text import Tokenizer
 
 pytestmark = pytest.mark.export

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.tiny_models import make_model
+
+from nanoaccel.testing.tiny_models import make_model
 
 torch = pytest.importorskip("torch")
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from support import hybrids
-from support.tiny_models import make_model
+
+from nanoaccel.testing.tiny_models import make_model
 
 torch = pytest.importorskip("torch")
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from support.drafters import Always, Guesser
 from support.grammar_llms import JsonBackend, guesses_of, write_bundle
 
 from nanoaccel import LLM, SamplingParams, registry
@@ -20,6 +19,7 @@ from nanoaccel.server.chat.families.form import Wanted
 from nanoaccel.server.chat.families.table import CALLS, HARMONY, form_of
 from nanoaccel.server.chat.families.tools import Tool, checked_tools
 from nanoaccel.server.chat.spelling import Spelling
+from nanoaccel.testing.drafters import Always, Guesser
 
 _LEAVES: list[dict[str, Any]] = [
     {"type": "integer", "minimum": -9, "maximum": 99},

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import pytest
 from support import fake_llms, grammar_llms, scripted_texts
-from support.engines import EOS, LETTERS, VOCAB_SIZE
 from support.servers import serving
 
 from nanoaccel import registry
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import scripted
+from nanoaccel.testing.engines import EOS, LETTERS, TEMPLATE, VOCAB_SIZE
 
 PROGRAMS = Path(__file__).parent / "programs"
 CLIENTS = {
@@ -70,7 +70,7 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     folder = tmp_path_factory.mktemp("clients")
     letters = fake_llms.write_bundle(folder / "letters")
     random = grammar_llms.write_bundle(folder / "json")
-    (random / "chat_template.jinja").write_text(fake_llms.TEMPLATE)
+    (random / "chat_template.jinja").write_text(TEMPLATE)
     calls = scripted_texts.write_speaker(folder / "calls")
     with pytest.MonkeyPatch.context() as patch, ExitStack() as servers:
         patch.setattr(registry.BACKENDS, "resolve", lambda _: load)

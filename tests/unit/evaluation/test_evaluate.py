@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.engines import LETTERS, VOCAB_SIZE
 from support.fake_llms import CONTEXT, write_bundle
 from support.paper import add_tokens, write_paper_bundle
 
@@ -22,6 +21,7 @@ from nanoaccel.errors import ConfigError, MissingExtraError, SourceError
 from nanoaccel.evaluation import evaluate, original, perplexity
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed
+from nanoaccel.testing.engines import LETTERS, VOCAB_SIZE
 
 TEXT = "the tide comes in twice a day and the keeper writes it down.\n" * 4
 _RULES: dict[str, Rule] = {"first": hashed(VOCAB_SIZE), "second": hashed(VOCAB_SIZE, 2.5)}

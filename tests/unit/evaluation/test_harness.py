@@ -7,9 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.engines import EOS, LETTERS, VOCAB_SIZE
 from support.fake_llms import CONTEXT, write_bundle
 from support.special_tokens import adds_special_tokens
+
+from nanoaccel.testing.engines import EOS, LETTERS, VOCAB_SIZE
 
 pytest.importorskip("lm_eval")
 

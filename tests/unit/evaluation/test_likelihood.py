@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.engines import VOCAB_SIZE
 from support.fake_llms import CONTEXT, write_bundle
 
 from nanoaccel import registry
@@ -16,6 +15,7 @@ from nanoaccel.calibration.metrics import log_softmax
 from nanoaccel.evaluation import BundleLogits
 from nanoaccel.evaluation.likelihood import Continuation, score
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
+from nanoaccel.testing.engines import VOCAB_SIZE
 
 _rule = hashed(VOCAB_SIZE)
 

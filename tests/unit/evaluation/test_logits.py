@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.engines import VOCAB_SIZE
 from support.fake_llms import CONTEXT, write_bundle
 
 from nanoaccel import registry
@@ -18,6 +17,7 @@ from nanoaccel.evaluation.logits import Passage
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
 from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
+from nanoaccel.testing.engines import VOCAB_SIZE
 
 PASS = 16
 _expected = hashed(VOCAB_SIZE)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.engines import VOCAB_SIZE
 from support.fake_llms import write_bundle
 
 from nanoaccel import registry
@@ -12,6 +11,7 @@ from nanoaccel.errors import ConfigError
 from nanoaccel.finetune.drafts.corpus import read_corpus, split_text, write_corpus
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
 from nanoaccel.runtime.llm import LLM
+from nanoaccel.testing.engines import VOCAB_SIZE
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.engines import VOCAB_SIZE
 from support.fake_llms import write_bundle
 
 from nanoaccel import registry
@@ -13,6 +12,7 @@ from nanoaccel.finetune.drafts.self_asked import ask_itself
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.testing.engines import VOCAB_SIZE
 
 
 class Listening(FakeBackend):

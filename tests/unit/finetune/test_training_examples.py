@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from support.engines import VOCAB_SIZE
 
 from nanoaccel.finetune.drafts.corpus import Text
 from nanoaccel.finetune.drafts.training_examples import (
@@ -12,6 +11,7 @@ from nanoaccel.finetune.drafts.training_examples import (
     choose_vocabulary,
 )
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
+from nanoaccel.testing.engines import VOCAB_SIZE
 
 TEXTS = [Text([1, 2, 3], [4, 5, 6, 7]), Text([8], [9, 10]), Text([3, 2], [1, 2, 3, 4, 5, 6, 7])]
 VOCABULARY = [1, 2, 4, 5, 6, 9]

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.engines import letter_tokenizer
 from support.fake_llms import WatchedBackend, skip_measurements, watch_backends, write_bundle
 
 from nanoaccel.runtime.llm import LLM
+from nanoaccel.testing.engines import letter_tokenizer
 from nanoaccel.text import Tokenizer
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.disk_tiers import wait_until
-from support.engines import LETTERS
 from support.fake_llms import BLOCK_BYTES, WatchedBackend, wait_until_idle
 
 from nanoaccel.errors import (
@@ -30,6 +29,7 @@ from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.events import Event
 from nanoaccel.runtime.types.outputs import RequestOutput
+from nanoaccel.testing.engines import LETTERS
 
 SHORT = SamplingParams(max_tokens=5, ignore_eos=True)
 LONG = SamplingParams(max_tokens=60, ignore_eos=True)

@@ -3,7 +3,6 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
-from support.engines import VOCAB_SIZE
 
 from nanoaccel.runtime.engine.batch_builder import BatchBuilder
 from nanoaccel.runtime.kv import CacheEviction, PagedCache
@@ -11,6 +10,7 @@ from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.types.plan import StepPlan
+from nanoaccel.testing.engines import VOCAB_SIZE
 from nanoaccel.text import Tokenizer
 
 ARRAYS = (

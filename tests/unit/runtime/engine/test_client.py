@@ -43,7 +43,7 @@ def ask(folder: Path, **options: object) -> tuple[RequestOutput, int]:
         ({"time_per_token": -1.0}, "time_per_token=-1.0 is out of range"),
         ({"kv_cache_memory": BLOCK_BYTES - 1}, "kv_cache_memory=31 holds no cache block"),
         ({"kv_cache_memory": 1 << 60}, "is more than the .* bytes that are free. Lower it"),
-        ({"eviction_policy": "lrru"}, "has no 'lrru'. Did you mean 'lru'?"),
+        ({"eviction_policy": "lrru"}, "there is no eviction policy 'lrru'. Did you mean 'lru'?"),
         ({"prompt_cache": "x", "prefix_cache": False}, "prompt_cache needs the prefix cache"),
         ({"cache_eviction": CacheEviction(16)}, "max_tokens=16 leaves no room"),
     ],

@@ -7,10 +7,10 @@ from random import Random
 
 import numpy as np
 import pytest
-from support.engines import VOCAB_SIZE, Bench
 
 from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
 from nanoaccel.runtime.types.pooling import Pooling, PoolingKind
+from nanoaccel.testing.engines import VOCAB_SIZE, Bench
 from nanoaccel.text import Tokenizer
 
 PROMPT = [index % 7 for index in range(18)]

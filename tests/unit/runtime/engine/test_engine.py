@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from support.engines import EOS, LETTERS, VOCAB_SIZE, Bench
 
 from nanoaccel.errors import QueueFullError
 from nanoaccel.runtime.backends.fake import hashed, scripted
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.testing.engines import EOS, LETTERS, VOCAB_SIZE, Bench
 from nanoaccel.text import Tokenizer
 
 

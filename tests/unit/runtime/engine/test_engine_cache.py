@@ -8,12 +8,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from support.engines import VOCAB_SIZE, Bench
 
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.types.outputs import Completion
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.testing.engines import VOCAB_SIZE, Bench
 from nanoaccel.text import Tokenizer
 
 _BY_POSITION = CacheEviction(16, start_tokens=4)

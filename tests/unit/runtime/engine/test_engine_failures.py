@@ -7,13 +7,13 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from support.drafters import Always, Guesser, random_tokens
-from support.engines import VOCAB_SIZE, Bench, quick
 
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.speculation.drafters import Drafter
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.testing.drafters import Always, Guesser, random_tokens
+from nanoaccel.testing.engines import VOCAB_SIZE, Bench, quick
 from nanoaccel.text import Tokenizer
 
 POISON = VOCAB_SIZE - 2

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from support.engines import VOCAB_SIZE, Bench, quick
 
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.testing.engines import VOCAB_SIZE, Bench, quick
 from nanoaccel.text import Tokenizer
 
 PROMPT = 2000

@@ -3,9 +3,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from support.engines import VOCAB_SIZE, Bench, quick
 
 from nanoaccel.runtime.engine.metrics import DurationWindow, Recorder
+from nanoaccel.testing.engines import VOCAB_SIZE, Bench, quick
 from nanoaccel.text import Tokenizer
 
 

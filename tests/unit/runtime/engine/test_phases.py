@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.engines import Bench, letter_tokenizer
 
 from nanoaccel.runtime.engine.phases import PHASES
 from nanoaccel.runtime.types.plan import StepPlan
+from nanoaccel.testing.engines import Bench, letter_tokenizer
 from nanoaccel.text import Tokenizer
 
 

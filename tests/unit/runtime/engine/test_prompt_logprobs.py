@@ -7,13 +7,13 @@ from random import Random
 
 import numpy as np
 import pytest
-from support.drafters import Always, Guesser, knowing
-from support.engines import VOCAB_SIZE, Bench
 
 from nanoaccel.runtime.backends.fake import hashed
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.types.outputs import Completion
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.testing.drafters import Always, Guesser, knowing
+from nanoaccel.testing.engines import VOCAB_SIZE, Bench
 from nanoaccel.text import Tokenizer
 
 RULE = hashed(VOCAB_SIZE)

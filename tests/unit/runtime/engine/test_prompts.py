@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.engines import VOCAB_SIZE
 from support.fake_llms import write_bundle
 
 from nanoaccel.errors import EmptyPromptError, NanoAccelError, PromptTooLongError, RequestError
 from nanoaccel.runtime.engine.prompts import PromptEncoder, is_single
+from nanoaccel.testing.engines import VOCAB_SIZE
 from nanoaccel.text import ChatOptions, Tokenizer
 
 HI = {"role": "user", "content": "hi"}

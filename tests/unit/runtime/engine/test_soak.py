@@ -11,12 +11,12 @@ from random import Random
 import numpy as np
 import psutil
 import pytest
-from support.engines import VOCAB_SIZE, Bench, next_letter, quick
 
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.types.outputs import FinishReason
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.testing.engines import VOCAB_SIZE, Bench, next_letter, quick
 from nanoaccel.text import Tokenizer
 
 _BY_POSITION = CacheEviction(16, start_tokens=4)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from support.disk_tiers import wait_until
-from support.engines import VOCAB_SIZE
 from support.fake_llms import WatchedBackend
 
 from nanoaccel.bundle import Bundle
@@ -24,6 +23,7 @@ from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.types.events import Event, EventListener
 from nanoaccel.runtime.types.outputs import Chunk
+from nanoaccel.testing.engines import VOCAB_SIZE
 from nanoaccel.text import Tokenizer
 
 

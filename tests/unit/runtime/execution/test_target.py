@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.engines import VOCAB_SIZE, letter_tokenizer, quick
 
 from nanoaccel import registry
 from nanoaccel.bundle import MANIFEST, Bundle, GraphEntry, Manifest, ModelEntry, list_files
@@ -19,6 +18,7 @@ from nanoaccel.runtime.execution.target import TargetLoader
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.native import Operators
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.testing.engines import VOCAB_SIZE, letter_tokenizer, quick
 
 CONFIG = EngineConfig(speculation="off")
 

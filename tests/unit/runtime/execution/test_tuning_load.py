@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.engines import VOCAB_SIZE, quick
 from support.fake_llms import write_bundle
 
 from nanoaccel import registry
@@ -31,6 +30,7 @@ from nanoaccel.runtime.execution.tuned.stored import (
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.tools.autotune import tune
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.testing.engines import VOCAB_SIZE, quick
 
 Seconds = Callable[[BackendOptions, int], float]
 

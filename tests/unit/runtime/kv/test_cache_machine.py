@@ -12,9 +12,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from support.checked_cache import CheckedCache
 
 from nanoaccel.registry import EVICTION_POLICIES
+from nanoaccel.testing.checked_cache import CheckedCache
 
 NUM_BLOCKS = 9
 MOST = 5

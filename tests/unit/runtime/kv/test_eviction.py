@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-from support.checked_cache import CheckedCache
-
 from nanoaccel.runtime.kv.eviction import (
     CheapestToCompute,
     LeastFrequentlyUsed,
     LeastRecentlyUsed,
 )
+from nanoaccel.testing.checked_cache import CheckedCache
 
 
 def test_lru_evicts_what_was_left_first() -> None:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.checked_cache import CheckedCache
 
 from nanoaccel.runtime.kv import PagedCache
+from nanoaccel.testing.checked_cache import CheckedCache
 
 
 def prompt(*tokens: int) -> np.ndarray:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.checked_cache import CheckedCache
 
 from nanoaccel.runtime.kv import prefix_cache
+from nanoaccel.testing.checked_cache import CheckedCache
 
 
 def test_sharing_finds_full_blocks_of_a_sequence_that_ended() -> None:

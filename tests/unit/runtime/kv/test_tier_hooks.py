@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import hashlib
 
-from support.checked_cache import CheckedCache
-
 from nanoaccel.runtime.kv.prefix_cache import block_key
+from nanoaccel.testing.checked_cache import CheckedCache
 
 
 def words(*tokens: int) -> bytes:

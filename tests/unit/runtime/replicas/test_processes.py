@@ -160,7 +160,9 @@ def test_replicas_divide_memory_and_the_prompt_cache(bundle: Path, tmp_path: Pat
 
 
 def test_replicas_raise_what_an_engine_raises_as_it_opens(bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"has no 'lrru'. Did you mean 'lru'\?"):
+    with pytest.raises(
+        ConfigError, match=r"there is no eviction policy 'lrru'. Did you mean 'lru'\?"
+    ):
         open_two(bundle, eviction_policy="lrru")
     with pytest.raises(ConfigError, match="replicas=9999 is more than the"):
         LLM(bundle, replicas=9999)

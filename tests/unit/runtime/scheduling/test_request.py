@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from support.engines import LETTERS, VOCAB_SIZE, letter_tokenizer
 
 from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.sampling import Sampled, SamplingParams
 from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.testing.engines import LETTERS, VOCAB_SIZE, letter_tokenizer
 from nanoaccel.text import Tokenizer
 
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from support.engines import letter_tokenizer
 from support.scheduling import Simulation
 
 from nanoaccel.errors import QueueFullError
 from nanoaccel.runtime.sampling import Sampled
 from nanoaccel.runtime.scheduling.token_budget import FIRST_CHUNK, MIN_CHUNK
+from nanoaccel.testing.engines import letter_tokenizer
 from nanoaccel.text import Tokenizer
 
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from support.engines import letter_tokenizer
 from support.scheduling import Simulation
 
 from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.token_budget import MIN_CHUNK
+from nanoaccel.testing.engines import letter_tokenizer
 from nanoaccel.text import Tokenizer
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from support.engines import VOCAB_SIZE, letter_tokenizer
 from support.scheduling import Simulation, text_alone
 
 from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.testing.engines import VOCAB_SIZE, letter_tokenizer
 from nanoaccel.text import Tokenizer
 
 _EVICTIONS = (

@@ -6,13 +6,13 @@ from itertools import zip_longest
 
 import numpy as np
 import pytest
-from support.drafters import Always, Guesser, knowing, same
-from support.engines import EOS, Bench, quick
 from support.guessed_texts import Job, run, whole_texts
 
 from nanoaccel.runtime.kv import PagedCache
 from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, AcceptanceHistory
 from nanoaccel.runtime.speculation.drafters import Draft
+from nanoaccel.testing.drafters import Always, Guesser, knowing, same
+from nanoaccel.testing.engines import EOS, Bench, quick
 from nanoaccel.text import Tokenizer
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from support.drafters import Guesser
-from support.engines import VOCAB_SIZE, Bench, next_letter, quick
 from support.speculating import (
     Curve,
     Truth,
@@ -27,6 +25,8 @@ from nanoaccel.runtime.speculation import Controller
 from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.runtime.speculation.ledger import START
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
+from nanoaccel.testing.drafters import Guesser
+from nanoaccel.testing.engines import VOCAB_SIZE, Bench, next_letter, quick
 from nanoaccel.text import Tokenizer
 
 SLACK = 0.5

@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 import pytest
-from support.drafters import Always, Guesser, knowing, same
-from support.engines import VOCAB_SIZE, Bench, next_letter, quick
 from support.guessed_texts import Job, run, whole_texts
 
 from nanoaccel.runtime.sampling import SamplingParams
@@ -16,6 +14,8 @@ from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.runtime.types.plan import Int64Array
+from nanoaccel.testing.drafters import Always, Guesser, knowing, same
+from nanoaccel.testing.engines import VOCAB_SIZE, Bench, next_letter, quick
 from nanoaccel.text import Tokenizer
 
 OPTIONS: dict[str, object] = {"max_tokens": 12, "ignore_eos": True}

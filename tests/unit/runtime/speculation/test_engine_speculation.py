@@ -9,8 +9,6 @@ from random import Random
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from support.drafters import Always, Guesser, same
-from support.engines import EOS, VOCAB_SIZE, Bench, quick
 from support.guessed_texts import (
     DRAFTERS,
     Job,
@@ -29,6 +27,8 @@ from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
+from nanoaccel.testing.drafters import Always, Guesser, same
+from nanoaccel.testing.engines import EOS, VOCAB_SIZE, Bench, quick
 from nanoaccel.text import Tokenizer
 
 HasRoom = Callable[[Request, int], bool]

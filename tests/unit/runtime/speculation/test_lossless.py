@@ -16,7 +16,6 @@ from typing import cast
 
 import numpy as np
 import pytest
-from support.drafters import Always, Guesser, random_tokens, same
 
 from nanoaccel.runtime.backends.fake import FakeBackend, hashed
 from nanoaccel.runtime.engine.engine import Engine
@@ -32,6 +31,7 @@ from nanoaccel.runtime.speculation import Speculator
 from nanoaccel.runtime.speculation.drafters import Draft, Drafter, DrafterOptions
 from nanoaccel.runtime.speculation.drafters.ngram import NgramDrafter
 from nanoaccel.runtime.types.plan import Float32Array
+from nanoaccel.testing.drafters import Always, Guesser, random_tokens, same
 from nanoaccel.text import Tokenizer
 
 VOCAB_SIZE = 5

@@ -6,12 +6,12 @@ from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
-from support.engines import VOCAB_SIZE, Bench, letter_tokenizer
 
 from nanoaccel.runtime.speculation.drafters import DrafterOptions
 from nanoaccel.runtime.speculation.drafters.ngram import NgramDrafter
 from nanoaccel.runtime.tools.profiling import PHASES, Profiler
 from nanoaccel.runtime.tools.profiling.clock import NestedClock
+from nanoaccel.testing.engines import VOCAB_SIZE, Bench, letter_tokenizer
 from nanoaccel.text import Tokenizer
 
 

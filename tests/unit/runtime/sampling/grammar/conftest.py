@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.drafters import Always, Guesser
 from support.grammar_llms import JsonBackend, guesses_of, write_bundle
 
 from nanoaccel import registry
 from nanoaccel.runtime.engine import assembly
 from nanoaccel.runtime.llm import LLM
+from nanoaccel.testing.drafters import Always, Guesser
 
 OpenLLM = Callable[..., LLM]
 

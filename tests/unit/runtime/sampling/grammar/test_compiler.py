@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.engines import letter_tokenizer
 
 from nanoaccel import Grammar
 from nanoaccel.errors import GenerationError, SamplingError
 from nanoaccel.runtime.sampling.grammar import GrammarCompiler, GrammarMask, compiler
+from nanoaccel.testing.engines import letter_tokenizer
 from nanoaccel.text import Tokenizer
 
 ROWS = 300

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from support.draft_graphs import Draft as DraftModel
 from support.draft_graphs import by_two, model_drafter, next_of_two
-from support.drafters import Always
-from support.engines import VOCAB_SIZE, Bench
 
 from nanoaccel.runtime.backends.fake import scripted
 from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.runtime.speculation.drafters.draft_model import ModelDrafter
+from nanoaccel.testing.drafters import Always
+from nanoaccel.testing.engines import VOCAB_SIZE, Bench
 from nanoaccel.text import Tokenizer
 
 TEXT = (1, 2, 3)

@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from support.draft_graphs import HeadGraph, by_two, head_drafter, next_of_two
-from support.drafters import Always
-from support.engines import VOCAB_SIZE, Bench
 
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.speculation.drafters import Draft, Drafter
 from nanoaccel.runtime.speculation.drafters.head import HeadDrafter
 from nanoaccel.runtime.types.plan import Float32Array
+from nanoaccel.testing.drafters import Always
+from nanoaccel.testing.engines import VOCAB_SIZE, Bench
 from nanoaccel.text import Tokenizer
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from support import tiny_models
+from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends import Backend
-from nanoaccel.runtime.types.plan import StateTable, StepPlan, StepResult
+from nanoaccel.runtime.types.plan import Float32Array, StateTable, StepPlan, StepResult
 
 BLOCKS = 40  # of the cache
 
@@ -17,7 +17,7 @@ class Sequences:
     def __init__(self, backend: Backend, lengths: list[int]) -> None:
         random = np.random.default_rng(sum(lengths))
         self.backend = backend
-        self.tokens = [random.integers(3, tiny_models.VOCAB_SIZE, n) for n in lengths]
+        self.tokens = [random.integers(3, backend.info.vocab_size, n) for n in lengths]
         self.dropped = [0] * len(lengths)
         self.pad_to = 0
         # Slots of recurrent states by length: two of each sequence, one to read and one to write.
@@ -25,7 +25,7 @@ class Sequences:
         self.free = random.permutation(BLOCKS)
         self.blocks = [self.take(-(-length // backend.info.block_size)) for length in lengths]
 
-    def take(self, count: int) -> np.ndarray:
+    def take(self, count: int) -> NDArray[np.int64]:
         """Blocks that nobody has."""
         taken, self.free = np.split(self.free, [count])
         return taken
@@ -75,17 +75,20 @@ class Sequences:
             offsets=np.zeros(len(pieces), np.int32),
         )
 
-    def run(self, pieces: list[tuple[int, int, int]], rows: list[int] | None = None) -> np.ndarray:
+    def run(
+        self, pieces: list[tuple[int, int, int]], rows: list[int] | None = None
+    ) -> Float32Array:
         """The logits of ``step``."""
-        return self.step(pieces, rows).logits.copy()
+        logits: Float32Array = self.step(pieces, rows).logits.copy()
+        return logits
 
-    def scores(self, pieces: list[tuple[int, int, int]]) -> np.ndarray:
+    def scores(self, pieces: list[tuple[int, int, int]]) -> Float32Array:
         """The scores of ``step``."""
         scores = self.step(pieces).scores
         assert scores is not None
-        return scores.copy()
+        return np.array(scores)
 
 
-def same(left: np.ndarray, right: np.ndarray) -> bool:
+def same(left: Float32Array, right: Float32Array) -> bool:
     """Whether logits are equal but for rounding."""
     return bool(np.abs(left - right).max() < 1e-4 * max(1.0, float(np.abs(right).max())))

@@ -28,6 +28,7 @@ from nanoaccel.text import Tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .\n!"
 VOCAB_SIZE = len(LETTERS) + 2
+TEMPLATE = "{% for message in messages %}{{ message['content'] }}.{% endfor %}"
 EOS = VOCAB_SIZE - 1
 
 
@@ -41,6 +42,22 @@ def letter_tokenizer(folder: Path) -> Tokenizer:
     backend.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text('{"eos_token": "<eos>", "bos_token": "<bos>"}')
     return Tokenizer.load(folder)
+
+
+def write_letters(folder: Path, context: int = 64) -> Path:
+    """A plain folder with the letter tokenizer, a chat template and a graph that the fake ignores.
+
+    Args:
+        folder: Made if it is not there.
+        context: Tokens that its model can attend to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    letter_tokenizer(folder)
+    (folder / "chat_template.jinja").write_text(TEMPLATE)
+    (folder / "openvino_model.xml").write_text("<net/>")
+    (folder / "openvino_model.bin").write_bytes(b"")
+    (folder / "config.json").write_text(f'{{"max_position_embeddings": {context}}}')
+    return folder
 
 
 def next_letter(tokens: Sequence[int]) -> int:
@@ -60,18 +77,34 @@ class Bench:
     whatever the workload.
 
     Args:
-        tokenizer: Of the requests.
-        rule: Of the backend; ``hashed`` by default.
-        num_blocks: Of 4 tokens.
-        max_step_tokens: Of a step.
-        max_running: Of the scheduler.
-        max_waiting: Of the scheduler.
-        attention_scores: Of the backend.
-        hidden_states: Of the backend.
-        folder: Of a disk tier; None for none.
-        tier_bytes: What it may take.
-        drafters: Guess tokens.
-        controller: Chooses how many guesses are checked.
+        tokenizer: Tokenizer of the requests, as ``letter_tokenizer`` makes it.
+        rule: What the fake backend computes; ``hashed`` by default, random-looking logits that
+            depend on all tokens so far.
+        num_blocks: Blocks of the cache, of 4 tokens each.
+        max_step_tokens: Tokens in a step at most.
+        max_running: Requests that run at the same time at most.
+        max_waiting: Requests that may wait.
+        attention_scores: Whether the backend tells attention scores.
+        hidden_states: Whether the backend tells hidden states.
+        folder: Folder of a disk tier; None for none.
+        tier_bytes: Bytes that the disk tier may take.
+        drafters: Drafters that propose tokens.
+        controller: What chooses how many draft tokens are verified; see ``drafters.Always``.
+
+    Attributes:
+        time: Seconds that the clock shows.
+        events: What happened, in order.
+        chunks: What each request got, by its number.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from tempfile import mkdtemp
+        >>> from nanoaccel.testing.engines import Bench, letter_tokenizer
+        >>> bench = Bench(letter_tokenizer(Path(mkdtemp())))
+        >>> request = bench.submit([0, 1, 2], max_tokens=4, ignore_eos=True)
+        >>> bench.run()
+        >>> len(bench.result(request).token_ids)
+        4
     """
 
     def __init__(
@@ -131,6 +164,7 @@ class Bench:
         self._ids = count()
 
     def now(self) -> float:
+        """Seconds that the clock shows."""
         return self.time
 
     def make(
@@ -143,7 +177,16 @@ class Bench:
         pooling: Pooling | None = None,
         **params: object,
     ) -> Request:
-        """A request that is not queued."""
+        """A request that is not queued.
+
+        Args:
+            prompt: Tokens.
+            priority: Rank in the queue.
+            timeout: Seconds after which it ends; None never.
+            eviction: Bound on the tokens that it keeps in the cache.
+            pooling: How its states become an embedding, for a request that writes nothing.
+            params: As for ``SamplingParams``; ``max_tokens`` is needed.
+        """
         chosen = SamplingParams(**params)  # type: ignore[arg-type]
         assert chosen.max_tokens is not None
         return Request(
@@ -175,6 +218,7 @@ class Bench:
         return request
 
     def step(self) -> None:
+        """Run one step, and check the engine's integrity."""
         self.engine.step()
         self.engine.check_integrity()
         for request in self.scheduler.requests():
@@ -182,6 +226,11 @@ class Bench:
             assert request.eviction is None or request.num_cached < request.eviction.max_tokens
 
     def run(self, most: int = 10_000) -> None:
+        """Run steps until nothing is left, and check that nothing of a request is.
+
+        Args:
+            most: Steps after which the engine is said to make no progress.
+        """
         while self.engine.has_work and most > 0:
             self.step()
             most -= 1
@@ -200,6 +249,7 @@ class Bench:
         assert self.cache.num_free == self.cache.num_blocks, "a block was lost"
 
     def result(self, request: Request) -> Completion:
+        """What a request got in all."""
         return join_chunks(self.chunks[request.id])
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ class Guesser:
 
     Args:
         guess: From a draft to the tokens that it adds.
-        name: Of the drafter.
+        name: Name of the drafter.
         prior: How often its guesses are said to be right.
 
     Attributes:
@@ -71,7 +71,7 @@ def knowing(texts: Mapping[int, Sequence[int]], right: float, seed: int = 0) -> 
     Args:
         texts: By request, its prompt and all that it writes.
         right: How likely each guess is right.
-        seed: Of the dice.
+        seed: Seed of the dice.
     """
     random = Random(seed)
 

@@ -134,6 +134,21 @@ def make_model(kind: str, seed: int = 0, **more: Any) -> Any:
     return model
 
 
+def write_bundle(folder: Path, runtime: str = "auto") -> Path:
+    """A bundle of a tiny random Llama, in f32.
+
+    Args:
+        folder: Where it is written.
+        runtime: As for ``export``.
+    """
+    from nanoaccel.exporters.pipeline import export
+    from nanoaccel.exporters.quantize.recipe import Recipe
+
+    model = write_model(folder.parent / f"{folder.name}-model")
+    export(model, folder, recipe=Recipe(weights="f32"), runtime=runtime)
+    return folder
+
+
 def write_model(folder: Path, kind: str = "llama", **more: Any) -> Path:
     """A whole Hugging Face folder: config, weights, tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -70,11 +70,11 @@ class CheckedCache:
     """Writes the whole prefix into a block when it is computed, and sees that it stays there.
 
     Args:
-        num_blocks: Of the cache.
-        block_size: Of the cache.
-        policy: Of the cache.
-        tiered: Whether it has a ``MemoryTier``.
-        sharing: Of the cache.
+        num_blocks: Blocks of the cache.
+        block_size: Tokens of a block.
+        policy: Eviction policy; least recently used by default.
+        tiered: Whether cold blocks go to a ``MemoryTier``.
+        sharing: Whether sequences that begin the same share blocks.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class CheckedCache:
         """The block table of a sequence."""
         out = np.full(self.cache.num_blocks, -1, np.int32)
         length = len(self.known[sequence].held) * self.cache.block_size
-        return out[: self.cache.block_ids(sequence, length, out)].tolist()
+        return [int(block) for block in out[: self.cache.block_ids(sequence, length, out)]]
 
     def begin(
         self,
@@ -112,7 +112,18 @@ class CheckedCache:
         need: int | None = None,
         key: bytes = b"",
     ) -> int | None:
-        """Admit a sequence; what it is given must hold its own prefix."""
+        """Admit a sequence; what it is given must hold its own prefix.
+
+        Args:
+            sequence: Its number.
+            tokens: Its known tokens.
+            reserve: Blocks that must stay free for others.
+            need: Blocks that it will ever hold at once; None is what all its tokens take.
+            key: What the keys of its blocks begin with.
+
+        Returns:
+            Tokens that were found in the cache; None when there is no room.
+        """
         array = np.array(tokens, np.int64)
         hits = self.cache.admit(sequence, array, reserve, need=need, key=key)
         if hits is not None:

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support import tiny_models
-
 from nanoaccel import LLM, RequestOptions, SamplingParams
 from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.speculation.drafters import Draft, DrafterOptions
 from nanoaccel.runtime.types.outputs import Chunk
 from nanoaccel.runtime.types.plan import Int64Array
+from nanoaccel.testing import tiny_models
 
 CACHES = ("auto", "u8")
 ADVERSARY = "adversary"

@@ -1,0 +1,1 @@
+"""``nanoaccel plugins``: what others add to it."""

@@ -1,0 +1,1 @@
+"""What ``nanoaccel plugins new`` writes."""

@@ -1,0 +1,193 @@
+"""Adapters by sequence on OpenVINO give what peft gives, each alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import tiny_models
+
+torch = pytest.importorskip("torch")
+peft = pytest.importorskip("peft")
+
+from nanoaccel.exporters.quiet import quiet  # noqa: E402
+from nanoaccel.exporters.targets.openvino.trace import trace  # noqa: E402
+from nanoaccel.runtime.backends import Backend, BackendOptions  # noqa: E402
+from nanoaccel.runtime.backends.base import AdapterHolder  # noqa: E402
+from nanoaccel.runtime.backends.openvino import load  # noqa: E402
+from nanoaccel.runtime.types.low_rank import LowRankUpdate  # noqa: E402
+from nanoaccel.runtime.types.plan import StepPlan  # noqa: E402
+
+pytestmark = pytest.mark.export
+
+# Apart and joined, q/k/v with a bias, norms around, modules that are joined, matrices turned.
+FUSED = {"llama": False, "qwen2": True, "gemma3_text": True, "phi3": False, "gpt2": False}
+_RANKS = {"some": 3, "all": 16, "last": 8}
+_LENGTHS = (5, 33, 1, 70)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, its graph, and its adapters."""
+
+    kind: str
+    graph: Path
+    model: Any
+
+    def updates(self, name: str) -> dict[str, LowRankUpdate]:
+        """What an adapter adds, by module of the original."""
+        prefix = "base_model.model."
+        return {
+            path.removeprefix(prefix): LowRankUpdate(
+                module.lora_A[name].weight.detach().numpy(),
+                (module.lora_B[name].weight * module.scaling[name]).detach().numpy(),
+            )
+            for path, module in self.model.named_modules()
+            if name in getattr(module, "lora_A", {})
+        }
+
+    def expected(self, ids: np.ndarray, name: str | None) -> np.ndarray:
+        """Torch's last logits of a text."""
+        with torch.inference_mode():
+            if name is None:
+                with self.model.disable_adapter():
+                    return self.model(torch.tensor(ids[None])).logits[0, -1].numpy()
+            self.model.set_adapter(name)
+            return self.model(torch.tensor(ids[None])).logits[0, -1].numpy()
+
+
+def _adapted(kind: str) -> Any:
+    """A tiny model with random adapters: of some modules, of all, of all in the last layer."""
+    model = tiny_models.make_model(kind)
+    linear = {type(m).__name__ for m in model.modules()} & {"Linear", "Conv1D"}
+    leaves = {
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if type(module).__name__ in linear and name != "lm_head"
+    }
+    some = sorted(leaves)[::2]
+    turned = {"fan_in_fan_out": "Conv1D" in linear, "init_lora_weights": False}
+    modules = {"some": some, "all": sorted(leaves), "last": sorted(leaves)}
+    torch.manual_seed(1)
+    made = None
+    for name, rank in _RANKS.items():
+        only = {"layers_to_transform": [2]} if name == "last" else {}
+        config = peft.LoraConfig(
+            r=rank, lora_alpha=2 * rank, target_modules=modules[name], **only, **turned
+        )
+        if made is None:
+            made = peft.get_peft_model(model, config, adapter_name=name)
+        else:
+            made.add_adapter(name, config)
+    assert made is not None
+    return made.eval()
+
+
+@pytest.fixture(scope="module", params=FUSED)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    folder = tmp_path_factory.mktemp(request.param)
+    with quiet():
+        graph = trace(tiny_models.make_model(request.param), folder)
+    return Case(request.param, graph, _adapted(request.param))
+
+
+@pytest.fixture(scope="module")
+def backend(case: Case) -> Iterator[Backend]:
+    made = make(case, adapters=True, fuse_projections=FUSED[case.kind])
+    yield made
+    made.close()
+
+
+def make(case: Case, **options: Any) -> Backend:
+    made = load(BackendOptions(graph=case.graph, **{"precision": "f32", **options}))
+    made.allocate_cache(32)
+    return made
+
+
+def prompts(adapters: list[int], seed: int = 0) -> tuple[StepPlan, list[np.ndarray]]:
+    """Whole prompts in one step, and their tokens."""
+    lengths = _LENGTHS[: len(adapters)]
+    random = np.random.default_rng(seed)
+    texts = [random.integers(3, tiny_models.VOCAB_SIZE, length) for length in lengths]
+    blocks = [-(-length // 32) for length in lengths]
+    plan = StepPlan(
+        token_ids=np.concatenate(texts),
+        positions=np.concatenate([np.arange(length) for length in lengths]),
+        seq_begins=np.cumsum([0, *lengths]).astype(np.int32),
+        past_lens=np.zeros(len(lengths), np.int32),
+        block_ids=np.arange(sum(blocks), dtype=np.int32),
+        block_begins=np.cumsum([0, *blocks]).astype(np.int32),
+        logits_rows=np.cumsum(lengths) - 1,
+        adapters=np.array(adapters, np.int32),
+    )
+    return plan, texts
+
+
+def test_adapters_of_one_pass_give_what_peft_gives(case: Case, backend: Backend) -> None:
+    assert isinstance(backend, AdapterHolder)
+    names = [*_RANKS, None]
+    for slot, name in enumerate(_RANKS):
+        updates = case.updates(name)
+        sizes = {module: (len(one.up), one.down.shape[1]) for module, one in updates.items()}
+        assert sizes.items() <= backend.adaptable.items()
+        backend.load_adapter(slot, updates)
+    plan, texts = prompts([0, 1, 2, -1])
+    found = backend.forward(plan).logits.copy()
+    for ids, name, logits in zip(texts, names, found, strict=True):
+        expected = case.expected(ids, name)
+        assert np.abs(logits - expected).max() < 1e-3 * max(1.0, np.abs(expected).max() / 20)
+    plain = case.expected(texts[0], None)
+    assert np.abs(found[0] - plain).max() > 0.1
+    for slot in range(len(_RANKS)):
+        backend.unload_adapter(slot)
+
+
+def test_rows_without_adapter_are_those_of_the_graph_without(case: Case, backend: Backend) -> None:
+    plain = make(case)
+    assert isinstance(plain, AdapterHolder)
+    assert plain.adaptable == {}
+    assert isinstance(backend, AdapterHolder)
+    backend.load_adapter(5, case.updates("all"))
+    plan, _ = prompts([-1, 5, -1])
+    expected = plain.forward(plan).logits.copy()
+    mixed = backend.forward(plan).logits.copy()
+    np.testing.assert_allclose(mixed[[0, 2]], expected[[0, 2]], atol=1e-4)
+    assert np.abs(mixed[1] - expected[1]).max() > 0.1
+    none, _ = prompts([-1, -1, -1])
+    np.testing.assert_allclose(backend.forward(none).logits, expected, atol=1e-4)
+    backend.unload_adapter(5)
+    plain.close()
+
+
+@pytest.mark.parametrize("case", ["llama"], indirect=True)
+def test_adapters_come_and_go_during_passes(case: Case, backend: Backend) -> None:
+    assert isinstance(backend, AdapterHolder)
+    holder: AdapterHolder = backend
+    holder.load_adapter(0, case.updates("all"))
+    plan, _ = prompts([0, -1])
+    expected = backend.forward(plan).logits.copy()
+    stop = threading.Event()
+
+    def swap() -> None:
+        turn = 0
+        while not stop.is_set():
+            turn += 1
+            for slot in range(1, 2 + turn % 12):  # the tables grow
+                holder.load_adapter(slot, case.updates(list(_RANKS)[slot % 3]))
+            for slot in range(1, 2 + turn % 12):
+                holder.unload_adapter(slot)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        for _ in range(100):
+            np.testing.assert_array_equal(backend.forward(plan).logits, expected)
+    finally:
+        stop.set()
+        thread.join()
+    holder.unload_adapter(0)

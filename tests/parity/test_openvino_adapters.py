@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino as ov
 import pytest
 from support import tiny_models
 
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")
 
+from nanoaccel.bundle.folded_scales import RUNTIME_INFO, FoldedScales  # noqa: E402
+from nanoaccel.errors import ConfigError  # noqa: E402
 from nanoaccel.exporters.quiet import quiet  # noqa: E402
 from nanoaccel.exporters.targets.openvino.trace import trace  # noqa: E402
+from nanoaccel.openvino_core import openvino_core  # noqa: E402
 from nanoaccel.runtime.backends import Backend, BackendOptions  # noqa: E402
 from nanoaccel.runtime.backends.base import AdapterHolder  # noqa: E402
 from nanoaccel.runtime.backends.openvino import load  # noqa: E402
@@ -91,9 +95,29 @@ def _adapted(kind: str) -> Any:
 @pytest.fixture(scope="module", params=FUSED)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     folder = tmp_path_factory.mktemp(request.param)
+    model = tiny_models.make_model(request.param)
+    folded = _fold(model) if request.param == "llama" else FoldedScales()
+    return Case(request.param, _traced(model, folded, folder), _adapted(request.param))
+
+
+def _fold(model: Any) -> FoldedScales:
+    """Move factors from a matrix into the one in front of it, as AWQ does."""
+    factors = np.linspace(0.25, 4, 96, dtype=np.float32)
+    up, down = (f"model.layers.1.mlp.{name}" for name in ("up_proj", "down_proj"))
+    with torch.no_grad():
+        model.get_submodule(up).weight.mul_(torch.tensor(factors)[:, None])
+        model.get_submodule(down).weight.div_(torch.tensor(factors))
+    return FoldedScales(inputs={down: factors}, outputs={up: factors})
+
+
+def _traced(model: Any, folded: FoldedScales, folder: Path) -> Path:
+    """The graph of a model, that tells what was folded in it."""
     with quiet():
-        graph = trace(tiny_models.make_model(request.param), folder)
-    return Case(request.param, graph, _adapted(request.param))
+        graph = openvino_core().read_model(trace(model, folder))
+    graph.set_rt_info(str(folded), RUNTIME_INFO)
+    path = folder / "told.xml"
+    ov.save_model(graph, path, compress_to_fp16=False)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +215,10 @@ def test_adapters_come_and_go_during_passes(case: Case, backend: Backend) -> Non
         stop.set()
         thread.join()
     holder.unload_adapter(0)
+
+
+def test_graph_that_does_not_tell_what_was_folded_is_refused(tmp_path: Path) -> None:
+    with quiet():
+        graph = trace(tiny_models.make_model("llama", num_hidden_layers=1), tmp_path)
+    with pytest.raises(ConfigError, match="Export the model again"):
+        load(BackendOptions(graph=graph, adapters=True))

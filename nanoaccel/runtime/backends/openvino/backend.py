@@ -66,7 +66,7 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     Raises:
         BundleDamagedError: OpenVINO cannot read the file.
         BundleError: The graph is not a text decoder with a key-value state.
-        ConfigError: An option that this CPU cannot do.
+        ConfigError: An option that this CPU, or this graph, cannot do.
     """
     core = openvino_core()
     model = _read(options.graph)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import openvino as ov
 
+from nanoaccel.bundle.folded_scales import RUNTIME_INFO, FoldedScales
+from nanoaccel.errors import ConfigError
 from nanoaccel.openvino_core import openvino_core
 from nanoaccel.runtime.backends.base import BackendOptions
 from nanoaccel.runtime.backends.openvino.adapters.copies import TwoGraphs
@@ -36,6 +38,7 @@ def compile_graph(
         What runs it, and what holds its adapters where the options ask for some.
 
     Raises:
+        ConfigError: Adapters are asked for, and the graph does not tell what they need.
         RuntimeError: OpenVINO cannot.
     """
     # Of a draft there is one, so that more of it stays in the CPU's caches.
@@ -43,15 +46,23 @@ def compile_graph(
     most = _affordable_copies(options.graph) if several else 0
     if not options.adapters:
         return _copies(model, properties, most), None
+    folded = _folded_scales(model, options.graph)
     adapted = model.clone()
-    exact = options.precision == "f32" or options.weight_group_size is None
-    kind = ov.Type.f32 if exact else ov.Type.f16
-    memory = AdapterMemory(add_adapters(adapted, kind), kind.to_dtype())
+    memory = AdapterMemory(add_adapters(adapted), folded)
     if most == 0:
         return _copies(adapted, properties, 0, memory), memory
     more = (most - 1) // 2
     plain = _copies(model, properties, most - 1 - more)
     return TwoGraphs(_copies(adapted, properties, more, memory), plain), memory
+
+
+def _folded_scales(model: ov.Model, graph: Path) -> FoldedScales:
+    if not model.has_rt_info(RUNTIME_INFO):
+        raise ConfigError(
+            f"{graph} does not tell what its compression did to matrices, which adapters need",
+            "Export the model again",
+        )
+    return FoldedScales.parse(model.get_rt_info(RUNTIME_INFO).astype(str))
 
 
 def _copies(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("openvino")
 
+from nanoaccel.bundle.folded_scales import FoldedScales
 from nanoaccel.runtime.backends.openvino.adapters.graph import AdaptedMatrix
 from nanoaccel.runtime.backends.openvino.adapters.memory import (
     AdapterMemory,
@@ -28,8 +29,8 @@ def update(rank: int, module: str, value: float) -> LowRankUpdate:
     return LowRankUpdate(down, up)
 
 
-def made(dtype: type = np.float32) -> AdapterMemory:
-    return AdapterMemory(MATRICES, np.dtype(dtype))
+def made(folded: FoldedScales | None = None) -> AdapterMemory:
+    return AdapterMemory(MATRICES, FoldedScales() if folded is None else folded)
 
 
 def tables(memory: AdapterMemory) -> list[np.ndarray]:
@@ -41,11 +42,10 @@ def test_memory_names_the_modules_of_joined_matrices() -> None:
 
 
 def test_adapter_has_the_same_ranks_in_all_tables() -> None:
-    memory = made(np.float16)
+    memory = made()
     memory.load(3, {"k": update(2, "k", 0.5), "o": update(4, "o", 0.25)})
     downs, q, k, o_down, o = tables(memory)
     assert memory.of_pass(np.array([3], np.int32), 1).spans == [RankSpan(0, 4)]
-    assert downs.dtype == np.float16
     np.testing.assert_array_equal(downs[:2, 1], 0.5)
     assert not downs[:, 0].any()
     assert not downs[2:].any()
@@ -54,6 +54,15 @@ def test_adapter_has_the_same_ranks_in_all_tables() -> None:
     assert not k[2:].any()
     np.testing.assert_array_equal(o_down[:4], 0.25)
     np.testing.assert_array_equal(o[:4], 0.25)
+
+
+def test_adapter_is_scaled_like_the_matrices_of_the_graph() -> None:
+    halves, doubles = np.full(500, 0.5, np.float32), np.full(300, 2, np.float32)
+    memory = made(FoldedScales(inputs={"o": halves}, outputs={"k": doubles}))
+    memory.load(0, {module: update(1, module, 1.0) for module in SIZES})
+    downs, q, k, o_down, o = (table[0] for table in tables(memory))
+    for found, value in ((downs, 1), (q, 1), (k, 2), (o_down, 2), (o, 1)):
+        np.testing.assert_array_equal(found, value)
 
 
 def test_pass_reads_from_the_first_rank_to_the_last() -> None:

@@ -56,16 +56,15 @@ class _Product:
     ends: tuple[ov.Output, ...]
 
 
-def add_adapters(model: ov.Model, kind: ov.Type) -> list[AdaptedMatrix]:
+def add_adapters(model: ov.Model) -> list[AdaptedMatrix]:
     """Edit a graph, in place.
 
     Args:
         model: A graph that ``make_paged`` made.
-        kind: Element type of the thin matrices.
 
     Returns:
-        The matrices that have inputs now, in order: ``adapters.down.N`` [R * modules, inputs], rank
-        by rank, and for each module M of it ``adapters.up.N.M`` [R, outputs].
+        The matrices that have inputs now, in order: ``adapters.down.N`` f32[R * modules, inputs],
+        rank by rank, and for each module M of it ``adapters.up.N.M`` f32[R, outputs].
     """
     last = last_projection(model)
     products = [
@@ -76,11 +75,11 @@ def add_adapters(model: ov.Model, kind: ov.Type) -> list[AdaptedMatrix]:
         and (found := _product(node)) is not None
     ]
     if products:
-        ranks = _input(RANKS, [-1, -1], ov.Type.f32)
+        ranks = _input(RANKS, [-1, -1])
         by_module = ops.unsqueeze(ranks, ops.constant(_LAST))
         model.add_parameters([ranks])
         for index, product in enumerate(products):
-            inputs = _thin_inputs(index, product.matrix, kind)
+            inputs = _thin_inputs(index, product.matrix)
             joined = len(product.ends) > 1
             _add_products(product, inputs, by_module if joined else ranks)
             model.add_parameters(inputs)
@@ -155,24 +154,21 @@ def _width(value: ov.Output) -> int:
     return int(value.get_partial_shape()[-1].get_length())
 
 
-def _input(name: str, shape: Sequence[int], kind: ov.Type) -> ov.Node:
-    made = ops.parameter(list(shape), kind, name=name)
+def _input(name: str, shape: Sequence[int]) -> ov.Node:
+    made = ops.parameter(list(shape), np.float32, name=name)
     made.output(0).set_names({name})
     return made
 
 
-def _thin_inputs(index: int, matrix: AdaptedMatrix, kind: ov.Type) -> list[ov.Node]:
-    down = _input(f"{DOWN}.{index}", [-1, matrix.inputs], kind)
-    ups = [
-        _input(f"{UP}.{index}.{part}", [-1, width], kind)
-        for part, width in enumerate(matrix.outputs)
-    ]
+def _thin_inputs(index: int, matrix: AdaptedMatrix) -> list[ov.Node]:
+    down = _input(f"{DOWN}.{index}", [-1, matrix.inputs])
+    ups = [_input(f"{UP}.{index}.{part}", [-1, width]) for part, width in enumerate(matrix.outputs)]
     return [down, *ups]
 
 
 def _add_products(product: _Product, inputs: Sequence[ov.Node], ranks: ov.Node) -> None:
     """Add to what each module gives its product, [T, R] between the two matrices."""
-    down, *ups = (_as_f32(value) for value in inputs)
+    down, *ups = inputs
     x = ops.reshape(product.x, _sizes(-1, product.matrix.inputs), special_zero=False)
     thin = ops.matmul(x, down, transpose_a=False, transpose_b=True)
     parts = len(ups)
@@ -193,10 +189,6 @@ def _add_products(product: _Product, inputs: Sequence[ov.Node], ranks: ov.Node) 
         total = ops.add(end, shaped)
         for reader in readers:
             reader.replace_source_output(total.output(0))
-
-
-def _as_f32(value: ov.Node) -> ov.Node:
-    return value if value.get_element_type() == ov.Type.f32 else ops.convert(value, "f32")
 
 
 def _sizes(*sizes: int) -> ov.Node:

@@ -12,9 +12,8 @@ from nanoaccel.runtime.backends.openvino.adapters.memory import (
     AdapterMemory,
     PassRanks,
     RankSpan,
-    Table,
 )
-from nanoaccel.runtime.types.plan import StepPlan
+from nanoaccel.runtime.types.plan import Float32Array, StepPlan
 
 # Times the ranks of a pass that are read at most before the inputs are bound anew.
 _MOST_WASTE = 2
@@ -40,9 +39,9 @@ class AdapterInputs:
         self._thin = [
             index for index, name in enumerate(names) if name.startswith((f"{DOWN}.", f"{UP}."))
         ]
-        self._tables: Sequence[Table] = ()
+        self._tables: Sequence[Float32Array] = ()
         self._bound = RankSpan(0, 0)
-        self._held: list[Table] = []
+        self._held: list[Float32Array] = []
         self._mask = np.empty(0, np.float32)
 
     def set(self, plan: StepPlan) -> None:
@@ -61,7 +60,7 @@ class AdapterInputs:
         covers = bound.begin <= hull.begin and hull.end <= bound.end
         return covers and bound.size <= _MOST_WASTE * hull.size
 
-    def _bind(self, tables: Sequence[Table], span: RankSpan) -> None:
+    def _bind(self, tables: Sequence[Float32Array], span: RankSpan) -> None:
         self._tables, self._bound = tables, span
         held = [table[span.begin : span.end] for table in tables]
         for index, rows in zip(self._thin, held, strict=True):

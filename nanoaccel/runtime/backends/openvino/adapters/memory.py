@@ -8,14 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nanoaccel.bundle.folded_scales import FoldedScales
+from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends.openvino.adapters.graph import AdaptedMatrix
 from nanoaccel.runtime.types.low_rank import LowRankUpdate
-from nanoaccel.runtime.types.plan import Int32Array
+from nanoaccel.runtime.types.plan import Float32Array, Int32Array
 
 _FIRST_CAPACITY = 64  # ranks
-Table = NDArray[np.floating]
+_NUMBER = 4  # bytes
+_ONE = np.float32(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class PassRanks:
         spans: The ranks of each sequence's adapter; an empty span of those without.
     """
 
-    tables: Sequence[Table]
+    tables: Sequence[Float32Array]
     spans: Sequence[RankSpan]
 
     @property
@@ -67,21 +69,24 @@ class AdapterMemory:
     used in one pass lie near each other, so a pass reads a slice of each table as it is. Memory is
     taken where it is written to, and given back with the adapter.
 
+    The numbers are f32: OpenVINO multiplies no others by f32, and to widen f16 in each pass takes
+    more time than reading half the bytes saves.
+
     Args:
         matrices: The matrices of the graph.
-        dtype: Type of the numbers.
+        folded: What compression multiplied them with.
     """
 
-    def __init__(self, matrices: Sequence[AdaptedMatrix], dtype: np.dtype[np.floating]) -> None:
+    def __init__(self, matrices: Sequence[AdaptedMatrix], folded: FoldedScales) -> None:
         self._matrices = matrices
-        self._dtype = dtype
+        self._folded = folded
         self._shapes: list[tuple[int, ...]] = []
         for matrix in matrices:
             self._shapes.append((len(matrix.modules), matrix.inputs))
             self._shapes += [(width,) for width in matrix.outputs]
         self._spans: dict[int, RankSpan] = {}
         self._lock = threading.Lock()
-        self._pages = _Pages(self._shapes, self._dtype, 0)
+        self._pages = _Pages(self._shapes, 0)
 
     @property
     def adaptable(self) -> dict[str, tuple[int, int]]:
@@ -93,7 +98,11 @@ class AdapterMemory:
         }
 
     def load(self, slot: int, updates: Mapping[str, LowRankUpdate]) -> None:
-        """As ``AdapterHolder.load_adapter``."""
+        """As ``AdapterHolder.load_adapter``.
+
+        Raises:
+            ConfigError: It does not fit in memory.
+        """
         assert slot not in self._spans, "the slot is free"
         rank = max((update.rank for update in updates.values()), default=0)
         span = self._free_span(rank)
@@ -125,7 +134,7 @@ class AdapterMemory:
 
     def _rows(
         self, updates: Mapping[str, LowRankUpdate]
-    ) -> Iterable[tuple[Table, NDArray[np.floating]]]:
+    ) -> Iterable[tuple[Float32Array, Float32Array]]:
         """By table what its first ranks are, of those that are not zero."""
         tables = iter(self._pages.tables)
         for matrix in self._matrices:
@@ -133,8 +142,9 @@ class AdapterMemory:
             for part, module in enumerate(matrix.modules):
                 up = next(tables)
                 if module in updates:
-                    yield downs[:, part], updates[module].down
-                    yield up, updates[module].up.T
+                    update = updates[module]
+                    yield downs[:, part], update.down / self._folded.inputs.get(module, _ONE)
+                    yield up, update.up.T * self._folded.outputs.get(module, _ONE)
 
     def _free_span(self, rank: int) -> RankSpan:
         """The first ranks that are free."""
@@ -148,7 +158,7 @@ class AdapterMemory:
     def _grow(self, least: int) -> None:
         """Move to larger tables; a pass that reads the old ones keeps them."""
         capacity = max(least, 2 * self._pages.capacity, _FIRST_CAPACITY)
-        pages = _Pages(self._shapes, self._dtype, capacity)
+        pages = _Pages(self._shapes, capacity)
         for old, new in zip(self._pages.tables, pages.tables, strict=True):
             for span in self._spans.values():
                 new[span.begin : span.end] = old[span.begin : span.end]
@@ -157,29 +167,26 @@ class AdapterMemory:
 
 
 class _Pages:
-    """Tables of zeros, whose memory is taken when it is first written to.
+    """Float32Arrays of zeros, whose memory is taken when it is first written to.
 
     Args:
         shapes: Shape of a row of each.
-        dtype: Type of the numbers.
         capacity: Rows of each.
 
     Attributes:
         capacity: Rows of each.
-        tables: [capacity, *shape] for each of ``shapes``.
+        tables: f32[capacity, *shape] for each of ``shapes``.
     """
 
-    def __init__(
-        self, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[np.floating], capacity: int
-    ) -> None:
+    def __init__(self, shapes: Sequence[tuple[int, ...]], capacity: int) -> None:
         self.capacity = capacity
-        self.tables: list[Table] = []
+        self.tables: list[Float32Array] = []
         self._memory: list[mmap.mmap | None] = []
         for shape in shapes:
-            size = capacity * int(np.prod(shape)) * dtype.itemsize
+            size = capacity * int(np.prod(shape)) * _NUMBER
             memory = _reserve(size)
             table = np.zeros(size, np.uint8) if memory is None else np.frombuffer(memory, np.uint8)
-            self.tables.append(table.view(dtype).reshape(capacity, *shape))
+            self.tables.append(table.view(np.float32).reshape(capacity, *shape))
             self._memory.append(memory)
 
     def clear(self, span: RankSpan) -> None:
@@ -198,7 +205,16 @@ class _Pages:
 
 
 def _reserve(size: int) -> mmap.mmap | None:
-    """Anonymous memory whose pages can be given back; None where the system has none."""
+    """Anonymous memory whose pages can be given back; None where the system has none.
+
+    Raises:
+        ConfigError: It does not fit.
+    """
     if size == 0 or not hasattr(mmap, "MADV_DONTNEED"):  # Windows
         return None
-    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise ConfigError(
+            f"{size} bytes of an adapter do not fit in memory", "Load fewer adapters at once"
+        ) from error

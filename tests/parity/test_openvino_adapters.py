@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from nanoaccel.exporters.targets.openvino.trace import trace  # noqa: E402
 from nanoaccel.openvino_core import openvino_core  # noqa: E402
 from nanoaccel.runtime.backends import Backend, BackendOptions  # noqa: E402
 from nanoaccel.runtime.backends.base import AdapterHolder  # noqa: E402
-from nanoaccel.runtime.backends.openvino import load  # noqa: E402
+from nanoaccel.runtime.backends.openvino import compilation, load  # noqa: E402
+from nanoaccel.runtime.backends.openvino.graph_copies import GraphCopies  # noqa: E402
 from nanoaccel.runtime.types.low_rank import LowRankUpdate  # noqa: E402
 from nanoaccel.runtime.types.plan import StepPlan  # noqa: E402
 
@@ -222,3 +223,40 @@ def test_graph_that_does_not_tell_what_was_folded_is_refused(tmp_path: Path) -> 
         graph = trace(tiny_models.make_model("llama", num_hidden_layers=1), tmp_path)
     with pytest.raises(ConfigError, match="Export the model again"):
         load(BackendOptions(graph=graph, adapters=True))
+
+
+@pytest.mark.parametrize("case", ["llama"], indirect=True)
+def test_one_graph_serves_all_where_memory_is_short(
+    case: Case, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilation, "free_memory", lambda: 0)
+    small = make(case, adapters=True)
+    for holder in (small, backend):
+        assert isinstance(holder, AdapterHolder)
+        holder.load_adapter(2, case.updates("all"))
+    assert isinstance(small._copies, GraphCopies)  # type: ignore[attr-defined]
+    for adapters in ([-1, -1], [2, -1], [-1, -1], [2, 2]):
+        plan, _ = prompts(adapters)
+        expected = backend.forward(plan).logits.copy()
+        np.testing.assert_allclose(small.forward(plan).logits, expected, atol=1e-4)
+    assert isinstance(backend, AdapterHolder)
+    backend.unload_adapter(2)
+    small.close()
+
+
+@pytest.mark.parametrize("case", ["llama"], indirect=True)
+def test_layers_tell_what_they_gave_with_the_adapter(case: Case) -> None:
+    telling = make(case, adapters=True, hidden_layers=(0, 1))
+    assert isinstance(telling, AdapterHolder)
+    telling.load_adapter(0, case.updates("all"))
+    plan, (ids,) = prompts([0])
+    found = telling.forward(replace(plan, states=True))
+    case.model.set_adapter("all")
+    with torch.inference_mode():
+        told = case.model(torch.tensor(ids[None]), output_hidden_states=True).hidden_states
+    expected = torch.cat([told[1][0], told[2][0]], -1).numpy()
+    assert found.hidden is not None
+    assert found.states is not None
+    np.testing.assert_allclose(found.hidden, expected, atol=1e-3 * np.abs(expected).max())
+    np.testing.assert_allclose(found.states, told[-1][0].numpy(), atol=1e-3)
+    telling.close()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import mmap
+import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +17,7 @@ from nanoaccel.runtime.backends.openvino.adapters.graph import AdaptedMatrix
 from nanoaccel.runtime.types.low_rank import LowRankUpdate
 from nanoaccel.runtime.types.plan import Float32Array, Int32Array
 
-_FIRST_CAPACITY = 64  # ranks
+_FIRST_CAPACITY = 256  # ranks; those that are not written to take no memory
 _NUMBER = 4  # bytes
 _ONE = np.float32(1)
 
@@ -167,7 +169,7 @@ class AdapterMemory:
 
 
 class _Pages:
-    """Float32Arrays of zeros, whose memory is taken when it is first written to.
+    """Tables of zeros, whose memory is taken when it is first written to.
 
     Args:
         shapes: Shape of a row of each.
@@ -205,16 +207,19 @@ class _Pages:
 
 
 def _reserve(size: int) -> mmap.mmap | None:
-    """Anonymous memory whose pages can be given back; None where the system has none.
+    """Anonymous memory whose pages are zero once given back; None where no system call does that.
 
     Raises:
         ConfigError: It does not fit.
     """
-    if size == 0 or not hasattr(mmap, "MADV_DONTNEED"):  # Windows
+    if size == 0 or sys.platform != "linux":  # elsewhere the call is a hint, or not there
         return None
     try:
-        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except OSError as error:
         raise ConfigError(
             f"{size} bytes of an adapter do not fit in memory", "Load fewer adapters at once"
         ) from error
+    with suppress(OSError):  # a kernel without large pages
+        memory.madvise(mmap.MADV_NOHUGEPAGE)  # one would hold ranks of many tables
+    return memory

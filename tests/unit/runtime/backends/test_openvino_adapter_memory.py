@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("openvino")
@@ -105,6 +105,7 @@ def test_memory_is_given_back_with_the_adapter() -> None:
     np.testing.assert_array_equal(tables(memory)[0][0, 0], 1.0)
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 40)), max_size=30))
 def test_adapters_never_share_a_rank_and_leave_zeros(steps: list[tuple[int, int]]) -> None:
     memory, ranks = made(), dict[int, int]()

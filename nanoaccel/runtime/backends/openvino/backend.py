@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from nanoaccel.errors import BundleDamagedError, BundleError, ConfigError
 from nanoaccel.fuse_projections import fuse_projections
 from nanoaccel.openvino_core import openvino_core
 from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
+from nanoaccel.runtime.backends.openvino.adapters.copies import TwoGraphs
+from nanoaccel.runtime.backends.openvino.adapters.memory import AdapterMemory
 from nanoaccel.runtime.backends.openvino.arena import CacheArena
 from nanoaccel.runtime.backends.openvino.cache_inputs import (
     CacheInput,
@@ -22,6 +24,7 @@ from nanoaccel.runtime.backends.openvino.cache_inputs import (
     describe,
     state_inputs,
 )
+from nanoaccel.runtime.backends.openvino.compilation import DEVICE, compile_graph
 from nanoaccel.runtime.backends.openvino.embedding import looked_up_bytes
 from nanoaccel.runtime.backends.openvino.graph_copies import GraphCopies
 from nanoaccel.runtime.backends.openvino.hidden_states import (
@@ -40,22 +43,17 @@ from nanoaccel.runtime.backends.openvino.operator_times import OperatorTimes
 from nanoaccel.runtime.backends.openvino.paged_graph import (
     make_paged,
     read_long_factors,
-    with_tokens,
 )
 from nanoaccel.runtime.backends.openvino.score_sum import ScoreSum
 from nanoaccel.runtime.backends.openvino.step_inputs import check_inputs
 from nanoaccel.runtime.backends.timed import Timed
 from nanoaccel.runtime.cpu.machine import this_machine
-from nanoaccel.runtime.cpu.memory import free_memory
 from nanoaccel.runtime.cpu.runtimes import openvino_properties
 from nanoaccel.runtime.cpu.threads import plan_here
 from nanoaccel.runtime.cpu.workload import ThreadPlan, Workload
+from nanoaccel.runtime.types.low_rank import LowRankUpdate
 from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
 
-_DEVICE = "CPU"
-# Copies beside the first, and the share of the free memory that they may take.
-_MOST_COPIES = 3
-_COPY_SHARE = 0.1
 # Sizes that those copies are kept prepared for; a few tokens cost hardly more than one.
 _PASS_SIZES = (4, 8, 16, 24, 32, 48, 64)
 _INT8_PRODUCTS = {"avx_vnni", "avx512_vnni", "amx_int8"}
@@ -68,7 +66,7 @@ def load(options: BackendOptions) -> OpenVINOBackend:
     Raises:
         BundleDamagedError: OpenVINO cannot read the file.
         BundleError: The graph is not a text decoder with a key-value state.
-        ConfigError: An option that this CPU cannot do.
+        ConfigError: An option that this CPU, or this graph, cannot do.
     """
     core = openvino_core()
     model = _read(options.graph)
@@ -84,11 +82,11 @@ def load(options: BackendOptions) -> OpenVINOBackend:
         add_hidden(model, options.hidden_layers)
     if options.role == "decode":
         add_states(model)
-    capabilities = core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+    capabilities = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
     plan = _plan(options)
     properties = _properties(options, plan, capabilities)
     try:
-        compiled = core.compile_model(model, _DEVICE, properties)
+        copies, memory = compile_graph(model, options, properties)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ConfigError(
@@ -96,23 +94,13 @@ def load(options: BackendOptions) -> OpenVINOBackend:
             f"cache_precision={options.cache_precision!r}: {reason}",
             "Set both to 'auto', or export the model again",
         ) from error
-    device = core.get_property(_DEVICE, "FULL_DEVICE_NAME").strip()
-
-    def compile_for(tokens: int) -> ov.CompiledModel:
-        return core.compile_model(with_tokens(model, tokens), _DEVICE, properties)
-
-    # Of a draft there is one, so that more of it stays in the CPU's caches.
-    several = options.role == "decode" and not options.profile
-    most_copies = _affordable_copies(options.graph) if several else 0
-    looked_up = looked_up_bytes(model) if options.profile else None
     return OpenVINOBackend(
-        compiled,
-        compile_for,
-        most_copies,
-        device,
+        copies,
+        core.get_property(DEVICE, "FULL_DEVICE_NAME").strip(),
         least=_least_tokens(plan),
-        looked_up=looked_up,
+        looked_up=looked_up_bytes(model) if options.profile else None,
         long_factors=factors,
+        adapters=memory,
     )
 
 
@@ -130,13 +118,6 @@ def _read(graph: Path) -> ov.Model:
     if "logits" not in {name for value in model.outputs for name in value.names}:
         raise BundleError(f"{graph} has no output logits", "Export a text decoder")
     return model
-
-
-def _affordable_copies(graph: Path) -> int:
-    """Further copies of the weights that would together take but little of the free memory."""
-    weights = graph.with_suffix(".bin")
-    size = weights.stat().st_size if weights.is_file() else 0
-    return min(_MOST_COPIES, int(_COPY_SHARE * free_memory() / size)) if size > 0 else 0
 
 
 def _plan(options: BackendOptions) -> ThreadPlan:
@@ -190,26 +171,27 @@ class OpenVINOBackend(Timed):
     """A compiled graph, and its cache; made by ``load``.
 
     Passes of fewer tokens than ``least`` are padded. With ``looked_up``, the bytes of weights of
-    which a pass reads but a few rows, it notes what its operators take.
+    which a pass reads but a few rows, it notes what its operators take. ``adapters`` holds those
+    that are loaded, of a graph that has inputs for them.
     """
 
     def __init__(
         self,
-        compiled: ov.CompiledModel,
-        compile_for: Callable[[int], ov.CompiledModel],
-        most_copies: int,
+        copies: GraphCopies | TwoGraphs,
         device: str,
         *,
         least: int = 1,
         looked_up: int | None = None,
         long_factors: LongFactors | None = None,
+        adapters: AdapterMemory | None = None,
     ) -> None:
         self._least = least
+        self._copies = copies
+        self._adapters = adapters
+        compiled = copies.general.request.get_compiled_model()
         self._caches = cache_inputs(compiled.inputs)
         self._state_tables = state_inputs(compiled.inputs)
-        held = [*self._caches, *self._state_tables]
-        self._copies = GraphCopies(compiled, compile_for, most_copies, held)
-        self._times = None if looked_up is None else OperatorTimes(self._copies.general, looked_up)
+        self._times = None if looked_up is None else OperatorTimes(copies.general, looked_up)
         outputs = [value.get_any_name() for value in compiled.outputs]
         self._logits = outputs.index("logits")
         scores = [index for index, name in enumerate(outputs) if name.startswith("scores.")]
@@ -291,9 +273,27 @@ class OpenVINOBackend(Timed):
         """As ``StateHolder``."""
         _live(self._state_arena).write(slot, data)
 
+    @property
+    def adaptable(self) -> Mapping[str, tuple[int, int]]:
+        """As ``AdapterHolder``; empty where it was not loaded for adapters."""
+        return {} if self._adapters is None else self._adapters.adaptable
+
+    def load_adapter(self, slot: int, updates: Mapping[str, LowRankUpdate]) -> None:
+        """As ``AdapterHolder``."""
+        self._held_adapters.load(slot, updates)
+
+    def unload_adapter(self, slot: int) -> None:
+        """As ``AdapterHolder``."""
+        self._held_adapters.unload(slot)
+
+    @property
+    def _held_adapters(self) -> AdapterMemory:
+        assert self._adapters is not None, "it was not loaded for adapters"
+        return self._adapters
+
     def close(self) -> None:
         self._copies.close()
-        self._arena = self._state_arena = None
+        self._arena = self._state_arena = self._adapters = None
 
     def _cache_layout(self, compiled: ov.CompiledModel) -> str:
         precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()

@@ -13,6 +13,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from nanoaccel.runtime.backends.openvino.adapters.memory import AdapterMemory
 from nanoaccel.runtime.backends.openvino.cache_inputs import CacheInput
 from nanoaccel.runtime.backends.openvino.graph_copy import GraphCopy
 from nanoaccel.runtime.cpu.huge_pages import HugePages
@@ -42,6 +43,7 @@ class GraphCopies:
         compile_for: Makes one for passes of so many tokens.
         most: Copies to make at most.
         caches: The graph's cache inputs: keys and values, then recurrent states.
+        adapters: Holds what its inputs of adapters are; None where it has no such inputs.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class GraphCopies:
         compile_for: Callable[[int], ov.CompiledModel],
         most: int,
         caches: Sequence[CacheInput],
+        adapters: AdapterMemory | None = None,
     ) -> None:
-        self._general: GraphCopy | None = GraphCopy(compiled)
+        self._adapters = adapters
+        self._general: GraphCopy | None = GraphCopy(compiled, adapters)
         self._fixed: dict[int, GraphCopy] = {}
         self._compile_for = compile_for
         self._left = most
@@ -115,7 +119,7 @@ class GraphCopies:
     def _make(self, size: int) -> None:
         try:
             pages = HugePages()
-            copy = GraphCopy(self._compile_for(size))
+            copy = GraphCopy(self._compile_for(size), self._adapters)
             # A block, or the states before and behind a sequence, and behind what is spare.
             memory = [np.zeros((3, cache.block_bytes), np.uint8) for cache in self._caches]
             copy.bind(self._caches, memory)

@@ -8,6 +8,8 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from nanoaccel.runtime.backends.openvino.adapters.inputs import AdapterInputs
+from nanoaccel.runtime.backends.openvino.adapters.memory import AdapterMemory
 from nanoaccel.runtime.backends.openvino.cache_inputs import CacheInput
 from nanoaccel.runtime.backends.openvino.step_inputs import StepInputs
 from nanoaccel.runtime.types.plan import StepPlan
@@ -18,16 +20,20 @@ class GraphCopy:
 
     Args:
         compiled: The graph.
+        adapters: Holds what its inputs of adapters are; None where it has no such inputs.
 
     Attributes:
         request: Holds the outputs of the last step.
         num_tokens: Tokens of the last step, with those that it was padded with.
     """
 
-    def __init__(self, compiled: ov.CompiledModel) -> None:
+    def __init__(self, compiled: ov.CompiledModel, adapters: AdapterMemory | None = None) -> None:
         self.request = compiled.create_infer_request()
         self.num_tokens = 0
         self._inputs = StepInputs(self.request, compiled.inputs)
+        self._adapters: AdapterInputs | None = None
+        if adapters is not None:
+            self._adapters = AdapterInputs(self.request, compiled.inputs, adapters)
 
     def bind(self, caches: Sequence[CacheInput], slices: Sequence[NDArray[np.uint8]]) -> None:
         """Let the graph work on a cache.
@@ -46,5 +52,7 @@ class GraphCopy:
     def run(self, plan: StepPlan) -> None:
         """Compute a step."""
         self._inputs.set(plan)
+        if self._adapters is not None:
+            self._adapters.set(plan)
         self.num_tokens = plan.num_computed
         self.request.infer(share_outputs=True)

@@ -59,27 +59,13 @@ def selected_states(model: ov.Model) -> ov.Output | None:
     Args:
         model: A graph that ``make_paged`` made.
     """
-    projection = _last_projection(model)
+    projection = last_projection(model)
     if projection.get_type_name() != "MatMul":
         return None
     return projection.input_value(0).get_node().input_value(0)
 
 
-def _select_rows(model: ov.Model) -> None:
-    """Compute logits of the wanted rows only: gather them before the last projection.
-
-    A prompt of 512 tokens then pays for one row of the vocabulary and not for 512.
-    """
-    wanted = ops.parameter([-1], np.int64, name=LOGITS_ROWS)
-    wanted.output(0).set_names({LOGITS_ROWS})
-    target = _last_projection(model).input(0)
-    rows = ops.gather(target.get_source_output(), wanted, ops.constant(np.int64(0)))
-    target.replace_source_output(rows.output(0))
-    model.add_parameters([wanted])
-    model.validate_nodes_and_infer_types()
-
-
-def _last_projection(model: ov.Model) -> ov.Node:
+def last_projection(model: ov.Model) -> ov.Node:
     """The node that makes logits from hidden states, or the result when none is found.
 
     Between it and the result stand only element-wise operations (scaling, soft capping, types).
@@ -96,3 +82,17 @@ def _last_projection(model: ov.Model) -> ov.Node:
             return result
         node = dynamic[0]
     return node
+
+
+def _select_rows(model: ov.Model) -> None:
+    """Compute logits of the wanted rows only: gather them before the last projection.
+
+    A prompt of 512 tokens then pays for one row of the vocabulary and not for 512.
+    """
+    wanted = ops.parameter([-1], np.int64, name=LOGITS_ROWS)
+    wanted.output(0).set_names({LOGITS_ROWS})
+    target = last_projection(model).input(0)
+    rows = ops.gather(target.get_source_output(), wanted, ops.constant(np.int64(0)))
+    target.replace_source_output(rows.output(0))
+    model.add_parameters([wanted])
+    model.validate_nodes_and_infer_types()

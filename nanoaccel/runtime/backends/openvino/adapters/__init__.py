@@ -1,0 +1,1 @@
+"""Adapters of sequences: products of thin matrices beside those of the graph."""

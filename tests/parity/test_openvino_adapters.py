@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import pytest
-from support import tiny_models
+
+from nanoaccel.testing import tiny_models
 
 torch = pytest.importorskip("torch")
 peft = pytest.importorskip("peft")

@@ -122,18 +122,23 @@ class FidelityMeter:
         logits: NDArray[np.float32],
         reference: NDArray[np.float32],
         token_ids: NDArray[np.int64],
-    ) -> None:
+    ) -> NDArray[np.float32]:
         """Compare logits over a window of text.
 
         Args:
             logits: f32[T, V] of the model.
             reference: f32[T, V], logits or log-probabilities.
-            token_ids: i64[T]; row t predicts token t+1.
+            token_ids: i64[T], or i64[T+1] where the window goes on; row t predicts token t+1.
+
+        Returns:
+            f32[T], the divergence at each position.
         """
-        for begin in range(0, len(token_ids), self._rows):
+        before = len(self._kl)
+        for begin in range(0, len(logits), self._rows):
             rows = slice(begin, begin + self._rows)
             right = token_ids[begin + 1 : begin + 1 + self._rows]
             self._add_rows(logits[rows], reference[rows], right)
+        return np.concatenate(self._kl[before:])
 
     def _add_rows(
         self,

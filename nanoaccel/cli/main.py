@@ -11,6 +11,7 @@ import typer
 from nanoaccel.cli.commands.batch import batch
 from nanoaccel.cli.commands.bench import bench
 from nanoaccel.cli.commands.chat import chat
+from nanoaccel.cli.commands.compare import compare
 from nanoaccel.cli.commands.convert import convert
 from nanoaccel.cli.commands.cpu import cpu
 from nanoaccel.cli.commands.data.check import check as data_check
@@ -46,7 +47,7 @@ _DISABLE = "--disable"
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Make": (quickstart, export, convert, pull, finetune, merge),
     "Use": (generate, chat, serve, batch),
-    "Measure": (eval, bench, tune, profile),
+    "Measure": (eval, compare, bench, tune, profile),
     "Look": (list_, inspect, rm, cpu, doctor),
 }
 

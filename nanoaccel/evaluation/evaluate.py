@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,15 +10,19 @@ from nanoaccel.calibration.datasets import CalibrationData, CalibrationOptions, 
 from nanoaccel.calibration.metrics import Fidelity, FidelityMeter, Perplexity, PerplexityMeter
 from nanoaccel.errors import ConfigError
 from nanoaccel.evaluation.logits import BundleLogits
-from nanoaccel.evaluation.original import check_same_tokens, model_predictions, original_of
+from nanoaccel.evaluation.original import (
+    check_same_tokens,
+    check_width,
+    model_predictions,
+    original_of,
+)
+from nanoaccel.evaluation.progress import Listener, in_tenths, tell_nobody
 from nanoaccel.exporters.reference.encoder import ModelEncoder
 from nanoaccel.runtime.backends import Precision
 
 DOCS = "docs"
 DEFAULT_TOKENS = 16384
 DEFAULT_LENGTH = 512
-
-Listener = Callable[[str], None]
 
 
 def evaluate(
@@ -55,19 +58,19 @@ def evaluate(
         SourceError: The text or the model cannot be read.
         MissingExtraError: What it needs is not installed.
     """
-    tell = _ignore if listener is None else listener
+    tell = tell_nobody if listener is None else listener
     judged = _Judged.open(bundle, text, column, tokens, length, precision)
     if against is not None and Bundle.is_one(against):
         return _compare(judged, judged.with_other(Path(against)), tell)
-    progress = _in_tenths(tell, "running the original")
+    progress = in_tenths(tell, "running the original")
     if against is None:
         reference = original_of(judged.bundle, judged.judge, progress)
     else:
         reference = model_predictions(str(against), judged.bundle, judged.judge, progress)
     tell(f"loading {judged.bundle.folder}")
     with judged.load() as logits:
-        _check_width(logits.vocab_size, reference.vocab_size)
-        return reference.judge(logits, tell=_in_tenths(tell, "comparing"))
+        check_width(logits.vocab_size, reference.vocab_size)
+        return reference.judge(logits, tell=in_tenths(tell, "comparing"))
 
 
 def perplexity(
@@ -88,10 +91,10 @@ def perplexity(
     Raises:
         NanoAccelError: As ``evaluate``.
     """
-    tell = _ignore if listener is None else listener
+    tell = tell_nobody if listener is None else listener
     judged = _Judged.open(bundle, text, column, tokens, length, precision)
     tell(f"loading {judged.bundle.folder}")
-    meter, progress = PerplexityMeter(), _in_tenths(tell, "reading")
+    meter, progress = PerplexityMeter(), in_tenths(tell, "reading")
     windows = judged.judge.held_out
     with judged.load() as logits:
         for index, window in enumerate(windows, 1):
@@ -143,37 +146,12 @@ class _Judged:
 
 def _compare(judged: _Judged, other: _Judged, tell: Listener) -> Fidelity:
     """Read the text with two bundles, window by window side by side."""
-    meter, progress = FidelityMeter(), _in_tenths(tell, "comparing")
+    meter, progress = FidelityMeter(), in_tenths(tell, "comparing")
     tell(f"loading {judged.bundle.folder} and {other.bundle.folder}")
     windows = judged.judge.held_out
     with judged.load() as found, other.load() as expected:
-        _check_width(found.vocab_size, expected.vocab_size)
+        check_width(found.vocab_size, expected.vocab_size)
         for index, window in enumerate(windows, 1):
             meter.add(found(window), expected(window), window)
             progress(index / len(windows))
     return meter.result(judged.judge.name)
-
-
-def _check_width(found: int, expected: int) -> None:
-    if found != expected:
-        raise ConfigError(
-            f"the bundle gives {found} logits and what it is compared with {expected}",
-            "Only models with the same vocabulary can be compared",
-        )
-
-
-def _in_tenths(tell: Listener, what: str) -> Callable[[float], None]:
-    """Tells a listener each further tenth of something."""
-    told = -1
-
-    def progress(done: float) -> None:
-        nonlocal told
-        if int(done * 10) > told:
-            told = int(done * 10)
-            tell(f"{what}: {told * 10}%")
-
-    return progress
-
-
-def _ignore(_: str) -> None:
-    """Tell nobody."""

@@ -166,6 +166,19 @@ def check_same_tokens(bundle: Bundle, other: ModelEncoder, name: str) -> None:
         )
 
 
+def check_width(found: int, expected: int) -> None:
+    """Refuse to compare predictions over different numbers of tokens.
+
+    Raises:
+        ConfigError: They differ.
+    """
+    if found != expected:
+        raise ConfigError(
+            f"the bundle gives {found} logits and what it is compared with {expected}",
+            "Only models with the same vocabulary can be compared",
+        )
+
+
 def _check_installed() -> None:
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:

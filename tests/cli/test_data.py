@@ -28,6 +28,14 @@ def test_check_names_lines_and_fails(data: Path, run_cli: Any) -> None:
     ]
 
 
+def test_check_shows_the_first_of_many_and_json_all(tmp_path: Path, run_cli: Any) -> None:
+    wrong = write_lines(tmp_path / "wrong.jsonl", [{"question": "a"}] * 60)
+    shown = run_cli("data", "check", wrong).out.splitlines()
+    assert len(shown) == 52
+    assert shown[-2] == "... and 10 more; --json names all"
+    assert len(json.loads(run_cli("data", "check", wrong, "--json").out)["problems"]) == 60
+
+
 @pytest.mark.export
 def test_check_knows_what_a_model_reads(data: Path, tiny_model: Path, run_cli: Any) -> None:
     data.write_text("".join(data.read_text().splitlines(keepends=True)[:40]))
@@ -51,7 +59,8 @@ def test_convert_and_split(data: Path, tmp_path: Path, run_cli: Any) -> None:
     assert (refused.code, refused.out) == (1, "")
     assert "line 41 has an empty answer" in refused.err
     ended = run_cli("data", "convert", data, tmp_path / "chats.jsonl", "--skip-broken")
-    assert ended.out == f"{tmp_path / 'chats.jsonl'}: 40 rows\n"
+    left = "1 that cannot be read are left out"
+    assert ended.out == f"{tmp_path / 'chats.jsonl'}: 40 rows; {left}\n"
     ended = run_cli("data", "split", tmp_path / "chats.jsonl", tmp_path / "parts", "--share", 0.25)
     assert ended.out.splitlines() == [
         f"{tmp_path / 'parts' / 'train.jsonl'}: 30 rows",

@@ -131,7 +131,10 @@ def _of_rows(path: Path, text: str) -> Iterator[ComparisonPrompt]:
         where = f"{path}, line {number}"
         try:
             yield _of_row(where, json.loads(line))
-        except (ValueError, RecursionError) as error:
+        except json.JSONDecodeError as error:
+            what = f"{where} is no JSON: {error.msg}, at its character {error.pos + 1}"
+            raise SourceError(what, "Mend the line") from error
+        except (ValueError, RecursionError) as error:  # a number or a nesting without end
             raise SourceError(f"{where} is no JSON: {error}", "Mend the line") from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -19,7 +19,9 @@ FORMS: tuple[Form, ...] = ("messages", "prompt", "text")
 _MAGIC = {".jsonl": b"{", ".parquet": b"PAR1"}
 
 
-def convert(source: str, out: Path, form: Form, *, skip_broken: bool, overwrite: bool) -> int:
+def convert(
+    source: str, out: Path, form: Form, *, skip_broken: bool, overwrite: bool
+) -> tuple[int, int]:
     """Write the rows of a source in one form.
 
     Args:
@@ -30,7 +32,7 @@ def convert(source: str, out: Path, form: Form, *, skip_broken: bool, overwrite:
         overwrite: Whether a file that stands at ``out`` is replaced.
 
     Returns:
-        Rows that were written.
+        Rows that were written, and broken ones that were left out.
 
     Raises:
         SourceError: A row is broken, or does not fit the form.
@@ -39,9 +41,17 @@ def convert(source: str, out: Path, form: Form, *, skip_broken: bool, overwrite:
     """
     if form not in FORMS:
         raise ConfigError(f"to={form!r} is unknown", f"Choose {', '.join(FORMS)}")
-    rows = [_in_form(row, form) for row in _whole(source, skip_broken=skip_broken)]
+    rows: list[Mapping[str, object]] = []
+    broken = 0
+    for row in read_rows(source):
+        if not isinstance(row, Problem):
+            rows.append(_in_form(row, form))
+            continue
+        if not skip_broken:
+            raise _broken(row, ", or leave such rows out: --skip-broken")
+        broken += 1
     write_rows(out, rows, overwrite=overwrite)
-    return len(rows)
+    return len(rows), broken
 
 
 def split(
@@ -110,16 +120,8 @@ def _text(row: Mapping[str, object]) -> str:
     return json.dumps(row, ensure_ascii=False)
 
 
-def _whole(source: str, *, skip_broken: bool) -> Iterator[Row]:
-    for row in read_rows(source):
-        if not isinstance(row, Problem):
-            yield row
-        elif not skip_broken:
-            raise _broken(row)
-
-
-def _broken(problem: Problem) -> SourceError:
-    return SourceError(str(problem), "See all with 'nanoaccel data check'")
+def _broken(problem: Problem, more: str = "") -> SourceError:
+    return SourceError(str(problem), f"See all with 'nanoaccel data check'{more}")
 
 
 def _in_form(row: Row, form: Form) -> dict[str, object]:
@@ -151,7 +153,7 @@ def _as_prompt(where: str, record: Record) -> dict[str, object]:
     if isinstance(record, Conversation):
         roles = [one["role"] for one in record.messages]
         if roles != ["user", "assistant"] or record.tools is not None:
-            raise _unfit(where, "is more than one question and one answer")
+            raise _unfit(where, "is not one question and one answer")
         asked, answered = (one["content"] for one in record.messages)
         return {"prompt": asked, "completion": answered}
     raise _unfit(where, "is plain text, without a prompt and an answer")

@@ -77,7 +77,8 @@ def _conversation(
         messages.append({"role": _ROLES.get(item[role], item[role]), "content": said, **more})
     answers = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
     if not answers:
-        raise FormError("has no message of the assistant: there is nothing to learn")
+        roles = ", ".join(dict.fromkeys(str(message["role"]) for message in messages))
+        raise FormError(f"has no message of the assistant to learn; its roles are {roles}")
     for place in answers:
         said = messages[place]["content"]
         if isinstance(said, str) and not said.strip() and len(messages[place]) == 2:

@@ -81,7 +81,10 @@ def _json_lines(path: Path) -> Iterator[tuple[str, object]]:
                     yield where, json.loads(line)
             except UnicodeDecodeError as error:
                 yield where, Problem(where, f"is not UTF-8 at its byte {error.start}")
-            except (ValueError, RecursionError) as error:
+            except json.JSONDecodeError as error:
+                what = f"is no JSON: {error.msg}, at its character {error.pos + 1}"
+                yield where, Problem(where, what)
+            except (ValueError, RecursionError) as error:  # a number or a nesting without end
                 yield where, Problem(where, f"is no JSON: {error}")
 
 

@@ -26,7 +26,7 @@ def test_convert_there_and_back(tmp_path: Path, kind: str) -> None:
         pytest.importorskip("pyarrow")
     data = write_lines(tmp_path / "data.jsonl", letters())
     chats, again = tmp_path / f"chats.{kind}", tmp_path / "again.jsonl"
-    assert convert(str(data), chats, "messages", skip_broken=False, overwrite=False) == 40
+    assert convert(str(data), chats, "messages", skip_broken=False, overwrite=False) == (40, 0)
     convert(str(chats), again, "prompt", skip_broken=False, overwrite=False)
     assert again.read_text() == data.read_text()
 
@@ -42,7 +42,7 @@ def test_convert_to_texts(tmp_path: Path) -> None:
     [
         ({"text": "a"}, "messages", "is plain text"),
         ({"text": "a"}, "prompt", "is plain text"),
-        ({"messages": [{"role": "assistant", "content": "a"}]}, "prompt", "more than one question"),
+        ({"messages": [{"role": "assistant", "content": "a"}]}, "prompt", "not one question"),
         ({"messages": [{"role": "assistant", "content": "a"}]}, "text", "is a conversation"),
         ({"prompt": "a"}, "messages", "line 1 has a prompt, and no completion"),
     ],

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nanoaccel.cli.commands.data.encoders import MaxLength, ModelName, Raw, open_encoder
+
+if TYPE_CHECKING:
+    from nanoaccel.finetune.data.records import Problem
+
+_SHOWN = 50  # lines of a kind: a file of another form has one for each row
 
 
 def check(
@@ -33,13 +39,17 @@ def check(
         }
         typer.echo(json.dumps(facts))
     else:
-        for problem in found.problems:
-            typer.echo(str(problem))
-        for warning in found.warnings:
-            typer.echo(f"warning: {warning}")
-        typer.echo(
-            f"{found.rows:,} rows: {len(found.problems):,} cannot be learned, "
-            f"{len(found.warnings):,} warnings"
-        )
+        _print("", found.problems)
+        _print("warning: ", found.warnings)
+        warnings = f"{len(found.warnings):,} warning{'s' if len(found.warnings) != 1 else ''}"
+        typer.echo(f"{found.rows:,} rows: {len(found.problems):,} cannot be learned, {warnings}")
     if found.problems:
         raise typer.Exit(1)
+
+
+def _print(prefix: str, problems: Sequence[Problem]) -> None:
+    """The first ones, a line each, and how many more there are."""
+    for problem in problems[:_SHOWN]:
+        typer.echo(f"{prefix}{problem}")
+    if len(problems) > _SHOWN:
+        typer.echo(f"{prefix}... and {len(problems) - _SHOWN:,} more; --json names all")

@@ -28,5 +28,6 @@ def convert(
     """
     from nanoaccel.finetune.data.convert import convert as run
 
-    count = run(file, out, to, skip_broken=skip_broken, overwrite=overwrite)  # type: ignore[arg-type]
-    typer.echo(f"{out}: {count:,} rows")
+    count, broken = run(file, out, to, skip_broken=skip_broken, overwrite=overwrite)  # type: ignore[arg-type]
+    left = f"; {broken:,} that cannot be read are left out" if broken else ""
+    typer.echo(f"{out}: {count:,} rows{left}")

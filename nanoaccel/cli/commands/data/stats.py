@@ -49,7 +49,11 @@ def describe(found: Lengths) -> str:
     bars = found.bars()
     most = max(count for _, _, count in bars)
     drawn = [
-        (f"{low:,} to {high:,}", f"{count:,}", "#" * -(-_WIDTH * count // most))
+        (
+            f"{low:,}" if low == high else f"{low:,} to {high:,}",
+            f"{count:,}",
+            "#" * -(-_WIDTH * count // most),
+        )
         for low, high, count in bars
     ]
     return f"{table(rows)}\n\n{table([(found.unit, 'examples', ''), *drawn])}"

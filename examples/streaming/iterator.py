@@ -1,4 +1,4 @@
-"""Answer a question while it is written: python examples/stream.py BUNDLE [QUESTION]"""
+"""Answer a question while it is written: python examples/streaming/iterator.py BUNDLE [QUESTION]"""
 
 import sys
 

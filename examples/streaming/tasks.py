@@ -1,4 +1,4 @@
-"""Write several texts at once: python examples/async_streams.py BUNDLE [PROMPT ...]"""
+"""Write several texts at once: python examples/streaming/tasks.py BUNDLE [PROMPT ...]"""
 
 import asyncio
 import sys

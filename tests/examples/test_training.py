@@ -1,0 +1,60 @@
+"""The examples that make models: fine-tuning, recipes, drafts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from support.examples import load_example
+
+from nanoaccel.calibration.datasets.options import CalibrationOptions
+from nanoaccel.finetune.drafts.make import DraftRecipe
+from nanoaccel.finetune.train.options import TrainingOptions
+
+pytest.importorskip("peft")
+pytestmark = pytest.mark.export
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text("The tide comes in twice a day, and the keeper writes it down.\n" * 60)
+    return path
+
+
+@pytest.mark.parametrize("method", ["lora", "qlora"])
+def test_finetune_learns_exports_and_compares(
+    method: str, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = TrainingOptions(epochs=1, batch_tokens=2048, learning_rate=5e-3, evaluations=1)
+    example = load_example("training/finetune.py", OPTIONS=options)
+    example.main(str(tiny_model), str(tmp_path), method)
+    printed = capsys.readouterr().out
+    losses = [float(loss) for loss in re.findall(r"step \d+: ([\d.]+) nats", printed)]
+    assert losses[-1] < 0.9 * losses[0]
+    assert re.search(r"as expected: 0 of 20 before, \d+ after", printed)
+
+
+def test_quantize_tells_of_each_recipe(
+    tiny_model: Path, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calibration = CalibrationOptions(samples=4, length=32, held_out=2)
+    example = load_example("quantize.py", CALIBRATION=calibration)
+    example.main(str(tiny_model), str(tmp_path / "out"), str(text))
+    printed = capsys.readouterr().out
+    kl = {name: float(kl) for name, kl in re.findall(r"(\w+): [\d.]+ MB, KL ([\d.]+)", printed)}
+    assert set(kl) == {"nearest", "mine"}
+    assert kl["mine"] < kl["nearest"]
+
+
+def test_draft_is_trained_ranked_and_used(
+    tiny_bundle: Path, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = DraftRecipe(epochs=1, vocabulary=200)
+    example = load_example("training/draft.py", RECIPE=recipe)
+    example.main(str(tiny_bundle), str(tmp_path / "draft"), str(text))
+    printed = capsys.readouterr().out
+    assert "right on held-out text, for 1, 2, ... draft tokens: " in printed
+    assert "ngram: " in printed
+    assert re.search(r"\d+ of \d+ draft tokens were accepted", printed)

@@ -6,6 +6,7 @@ f16 is finest.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from tempfile import TemporaryFile
 
@@ -21,6 +22,8 @@ from nanoaccel.text import Tokenizer
 
 _LEAST = float(np.finfo(np.float16).min)
 
+_REMEDY = "Give fewer prompts or max_tokens, or set NANOACCEL_CACHE to a folder with room"
+
 Tell = Callable[[float], None]
 
 
@@ -30,11 +33,16 @@ class AnswerText:
     Args:
         prompt: Token ids, 1 or more.
         answer: Token ids, 1 or more.
+
+    Attributes:
+        first: Place of the token that predicts the answer's first.
+        answer_tokens: Tokens of the answer.
     """
 
     def __init__(self, prompt: Sequence[int], answer: Sequence[int]) -> None:
         self._ids = np.array([*prompt, *answer], np.int64)
         self.first = len(prompt) - 1
+        self.answer_tokens = len(answer)
 
     @property
     def passage(self) -> Passage:
@@ -59,6 +67,20 @@ class PredictionFile:
             self._file = TemporaryFile(dir=cache_folder())  # noqa: SIM115 - closed by __exit__
         except OSError as error:
             raise _cannot_keep(error) from error
+
+    def check_room(self, rows: int, width: int) -> None:
+        """See that so many rows of that width will fit, before the disk is full of them.
+
+        Raises:
+            ConfigError: They will not.
+        """
+        needed, free = 2 * rows * width, shutil.disk_usage(cache_folder()).free
+        if needed > free:
+            raise ConfigError(
+                f"what the first model predicts takes {needed / 1e9:.1f} GB in {cache_folder()}, "
+                f"and {free / 1e9:.1f} GB are free",
+                _REMEDY,
+            )
 
     def append(self, logits: NDArray[np.float32]) -> None:
         """Write rows f32[R, V]."""
@@ -101,6 +123,7 @@ def keep_predictions(
     Raises:
         ConfigError: The disk is full.
     """
+    file.check_room(sum(text.answer_tokens for text in texts), logits.vocab_size)
     for rows in logits.read([text.passage for text in texts]):
         file.append(rows.logits)
         tell((rows.passage + 1) / len(texts))
@@ -172,5 +195,5 @@ def _tokens(
 def _cannot_keep(error: OSError) -> ConfigError:
     return ConfigError(
         f"what the first model predicts cannot be kept in {cache_folder()}: {error.strerror}",
-        "Give fewer prompts or max_tokens, or set NANOACCEL_CACHE to a folder with room",
+        _REMEDY,
     )

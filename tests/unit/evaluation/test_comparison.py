@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -146,6 +147,15 @@ def test_a_refused_conversation_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "TemporaryFile", lambda **_: open("/dev/full", "r+b", 0))  # noqa: SIM115
     with pytest.raises(ConfigError, match=r"cannot be kept in .*: No space left"):
+        run(tmp_path, "same")
+
+
+def test_predictions_that_will_not_fit_are_refused_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(ConfigError, match=r"predicts takes .* GB in .* are free"):
         run(tmp_path, "same")
 
 

@@ -53,12 +53,14 @@ def compare(
     from nanoaccel.cli.ui.comparison.page import html_page
     from nanoaccel.cli.ui.comparison.summary import facts, prompt_rows, summary_rows
 
-    page = _PAGE if html is None and not as_json else html
-    if page is not None:
-        with whole_file(page) as partial:
-            partial.write_text(html_page(found), encoding="utf-8")
     if as_json:
         typer.echo(json.dumps(facts(found)))
+    else:
+        typer.echo(f"{table(summary_rows(found))}\n\n{table(prompt_rows(found))}\n")
+    page = _PAGE if html is None and not as_json else html
+    if page is None:
         return
-    typer.echo(f"{table(summary_rows(found))}\n\n{table(prompt_rows(found))}\n")
-    typer.echo(f"Side by side: {page}")
+    with whole_file(page) as partial:
+        partial.write_text(html_page(found), encoding="utf-8")
+    if not as_json:
+        typer.echo(f"Side by side: {page}")

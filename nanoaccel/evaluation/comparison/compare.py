@@ -96,14 +96,11 @@ def compare(
     """
     options = CompareOptions() if options is None else options
     tell = tell_nobody if listener is None else listener
-    models = [
-        _Model("A", str(a), Bundle.open(a), options.backend_a, options),
-        _Model("B", str(b), Bundle.open(b), options.backend_b, options),
-    ]
-    first, second = models
+    first = _Model("A", str(a), Bundle.open(a), options.backend_a, options)
+    second = _Model("B", str(b), Bundle.open(b), options.backend_b, options)
     check_same_tokens(first.bundle, ModelEncoder(second.bundle.tokenizer_folder), str(b))
     tokenizer = Tokenizer.load(first.bundle.tokenizer_folder)
-    length = min(model.bundle.context_length for model in models)
+    length = min(first.bundle.context_length, second.bundle.context_length)
     ids = [_encode(prompt, tokenizer, length, raw=options.raw) for prompt in prompts]
     written, side_a = first.answer(ids, length, tell, closing)
     texts = [AnswerText(one.prompt_token_ids, one.token_ids) for one in written]

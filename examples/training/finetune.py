@@ -20,6 +20,7 @@ from nanoaccel.finetune.train.options import Method, TrainingOptions
 
 MONTHS = ("January", "March", "May", "July", "August", "October", "December")
 OPTIONS = TrainingOptions(epochs=2, batch_tokens=1024, learning_rate=1e-3, evaluations=4)
+ROWS, HELD_OUT = 400, 20
 RECIPE = Recipe(weights="int8")  # quick to make; without one, the model's size chooses
 
 
@@ -41,21 +42,23 @@ def show(event: Event) -> None:
         print(f"step {event.step}: {event.loss:.3f} nats a token")
 
 
-def main(model: str, folder: str, method: Method = "lora") -> None:
-    work = Path(folder)
+def teach(model: str, work: Path, method: Method) -> None:
+    """Write the data, train an adapter, and merge it into the model."""
     work.mkdir(parents=True, exist_ok=True)
-    data, held_out = work / "train.jsonl", work / "validation.jsonl"
-    write_dates(data, 400, seed=1)
-    write_dates(held_out, 20, seed=2)
-
+    write_dates(work / "train.jsonl", ROWS, seed=1)
+    write_dates(work / "validation.jsonl", HELD_OUT, seed=2)
     options = replace(OPTIONS, method=method)
-    reading = DataOptions(validation=str(held_out))
-    finetune(model, str(data), work / "adapter", options, reading, listener=show)
+    reading = DataOptions(validation=str(work / "validation.jsonl"))
+    finetune(model, str(work / "train.jsonl"), work / "adapter", options, reading, listener=show)
     merge(model, [work / "adapter"], work / "merged")
 
+
+def main(model: str, folder: str, method: Method = "lora") -> None:
+    work = Path(folder)
+    teach(model, work, method)
     export(model, work / "before", recipe=RECIPE)
     export(work / "merged", work / "after", recipe=RECIPE)
-    prompts = read_prompts(held_out)
+    prompts = read_prompts(work / "validation.jsonl")
     found = compare(work / "before", work / "after", prompts, CompareOptions(max_tokens=24))
     before, after = found.as_expected
     print(f"as expected: {before} of {len(prompts)} before, {after} after")

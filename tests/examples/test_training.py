@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.examples import load_example
 
+from nanoaccel.bundle import Bundle, Manifest
 from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.finetune.drafts.make import DraftRecipe
 from nanoaccel.finetune.train.options import TrainingOptions
@@ -63,9 +64,17 @@ def test_quantize_tells_of_each_recipe(
     example = load_example("quantize.py", CALIBRATION=calibration)
     example.main(str(tiny_model), str(tmp_path / "out"), str(text))
     printed = capsys.readouterr().out
-    kl = {name: float(kl) for name, kl in re.findall(r"(\w+): [\d.]+ MB, KL ([\d.]+)", printed)}
-    assert set(kl) == {"nearest", "mine"}
-    assert kl["mine"] < kl["nearest"]
+    assert re.findall(r"(\w+): [\d.]+ MB, KL [\d.]+ ±", printed) == ["nearest", "mine"]
+    recipes = [manifest_of(tmp_path / "out" / name).recipe for name in ("nearest", "mine")]
+    assert "methods" not in recipes[0]
+    assert recipes[1]["methods"] == ["awq", "scale-estimation"]
+    assert [one["layers"] for one in recipes[1]["overrides"]] == ["*.down_proj"]
+
+
+def manifest_of(folder: Path) -> Manifest:
+    manifest = Bundle.open(folder).manifest
+    assert manifest is not None
+    return manifest
 
 
 def test_draft_is_trained_ranked_and_used(

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.engines import VOCAB_SIZE
 from support.fake_llms import CONTEXT, skip_measurements, write_bundle
 from support.paper import add_tokens
 
@@ -30,6 +29,7 @@ from nanoaccel.evaluation.comparison import (
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed
 from nanoaccel.runtime.llm import LLM
+from nanoaccel.testing.engines import VOCAB_SIZE
 from nanoaccel.text import Tokenizer
 
 _FIRST = hashed(VOCAB_SIZE)

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "linear/narrow.h"
+
 namespace nanoaccel {
 namespace {
 
@@ -21,8 +23,23 @@ void require(bool holds, const UpdateSource& source, const char* problem) {
                               problem);
 }
 
-bool all_finite(const float* numbers, int64_t count) {
-  return std::all_of(numbers, numbers + count, [](float one) { return std::isfinite(one); });
+constexpr uint32_t kInfinity = 0x7f800000U;
+
+uint32_t magnitude_of(float value) { return bits_of(value) & 0x7fffffffU; }
+
+// The bits of the largest magnitude, which grow with it.
+uint32_t largest(const float* numbers, int64_t count) {
+  uint32_t most = 0;
+  for (int64_t i = 0; i < count; ++i) most = std::max(most, magnitude_of(numbers[i]));
+  return most;
+}
+
+bool all_finite(const float* numbers, int64_t count) { return largest(numbers, count) < kInfinity; }
+
+float of_bits(uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
 }
 
 void check(const UpdateSource& s) {
@@ -151,25 +168,29 @@ class Layout {
 
   // A number of down or up, as it is stored.
   static void store(float value, float, float* to) { *to = value; }
+  // The sum has ones at its end, so it is rounded, and they are its lowest bits.
   static void store(float value, float inverse, int8_t* to) {
-    *to = static_cast<int8_t>(std::lround(value * inverse));
+    *to = static_cast<int8_t>(bits_of(value * inverse + 0x1.8p23F));
   }
 
   static float inverse_of(float most) { return most > 0.0F ? kLargestCode / most : 0.0F; }
 
   // What codes are made with, and what turns sums of them into numbers.
   void find_scales(float* scales) {
+    std::vector<uint32_t> columns;  // the largest of each of up's
     for (size_t p = 0; p < source_.parts.size(); ++p) {
       const UpdatePart& part = source_.parts[p];
+      columns.assign(static_cast<size_t>(part.rank), 0);
+      for (int64_t n = 0; n < part.outputs; ++n) {
+        const float* const row = part.up + n * part.rank;
+        for (int64_t r = 0; r < part.rank; ++r) {
+          uint32_t& most = columns[static_cast<size_t>(r)];
+          most = std::max(most, magnitude_of(row[r]));
+        }
+      }
       for (int64_t r = 0; r < part.rank; ++r) {
-        float down = 0.0F;
-        float up = 0.0F;
-        for (int64_t k = 0; k < source_.inputs; ++k) {
-          down = std::max(down, std::fabs(part.down[r * source_.inputs + k]));
-        }
-        for (int64_t n = 0; n < part.outputs; ++n) {
-          up = std::max(up, std::fabs(part.up[n * part.rank + r]));
-        }
+        const float down = of_bits(largest(part.down + r * source_.inputs, source_.inputs));
+        const float up = of_bits(columns[static_cast<size_t>(r)]);
         const float scale = (down / kLargestCode) * (up / kLargestCode);
         require(std::isfinite(scale) && std::isfinite(inverse_of(down)) &&
                     std::isfinite(inverse_of(up)),
@@ -183,17 +204,21 @@ class Layout {
 
   template <class T>
   void pack_down(T* to) const {
-    const int64_t inputs = source_.inputs;
     size_t rank = 0;  // among those of all parts
     for (size_t p = 0; p < source_.parts.size(); ++p) {
       const UpdatePart& part = source_.parts[p];
       for (int64_t r = 0; r < part.rank; ++r, ++rank) {
         const float inverse = int8() ? inverse_down_[rank] : 1.0F;
+        const float* const row = part.down + r * source_.inputs;
         const int64_t tile = hidden_[p] + r / kTile;
         T* const lane = to + tile * view_.padded() * kTile + r % kTile;
-        for (int64_t k = 0; k < inputs; ++k) {
-          const int64_t at = k % view_.segment * kSegments + k / view_.segment;
-          store(part.down[r * inputs + k], inverse, lane + at * kTile);
+        for (int64_t s = 0; s < kSegments; ++s) {
+          const int64_t begin = s * view_.segment;
+          const int64_t count = std::min(view_.segment, source_.inputs - begin);
+          T* const segment = lane + s * kTile;
+          for (int64_t k = 0; k < count; ++k) {
+            store(row[begin + k], inverse, segment + k * kSegments * kTile);
+          }
         }
       }
     }
@@ -205,6 +230,8 @@ class Layout {
     for (const UpdatePart& part : source_.parts) {
       ranks.push_back(ranks.back() + static_cast<size_t>(part.rank));
     }
+    const std::vector<float> ones(static_cast<size_t>(int8() ? 0 : ranks.back()), 1.0F);
+    const float* const inverses = int8() ? inverse_up_.data() : ones.data();
     for (int64_t tile = 0; tile < view_.output_tiles; ++tile) {
       for (uint32_t i = begins_[static_cast<size_t>(tile)];
            i < begins_[static_cast<size_t>(tile) + 1]; ++i) {
@@ -215,8 +242,8 @@ class Layout {
           if (row < 0 || row >= part.outputs) continue;
           T* const column = to + int64_t{pieces_[i].row} * kTile + lane;
           for (int64_t r = 0; r < part.rank; ++r) {
-            const float inverse = int8() ? inverse_up_[ranks[p] + static_cast<size_t>(r)] : 1.0F;
-            store(part.up[row * part.rank + r], inverse, column + r * kTile);
+            store(part.up[row * part.rank + r], inverses[ranks[p] + static_cast<size_t>(r)],
+                  column + r * kTile);
           }
         }
       }

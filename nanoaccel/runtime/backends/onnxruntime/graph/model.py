@@ -129,15 +129,11 @@ class Model:
 
     def metadata(self) -> dict[str, str]:
         """What the model says about itself."""
-        entries = (
-            dict(wire.fields(one)) for one in wire.bytes_of(memoryview(self._before), _METADATA)
-        )
-        return {
-            wire.text_of(entry.get(_KEY, memoryview(b""))): wire.text_of(
-                entry.get(_VALUE, memoryview(b""))
-            )
-            for entry in entries
-        }
+        told = {}
+        for message in wire.bytes_of(memoryview(self._before), _METADATA):
+            key, value = (next(wire.bytes_of(message, n), memoryview(b"")) for n in (_KEY, _VALUE))
+            told[wire.text_of(key)] = wire.text_of(value)
+        return told
 
     def retype(self, name: str, type_: int) -> None:
         """Take the bytes of an initializer for numbers of another type of their size."""

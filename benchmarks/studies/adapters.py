@@ -4,8 +4,8 @@
 
 The adapters are random, of one rank, for all projections of decoder layers. Passes take turns in
 each round, and the least time of each turn counts; the ratio is the speed with adapters to that of
-the same backend without any in the pass. "unprepared" is a backend that takes no adapters. Then: what
-loading one takes, and the memory of those that are loaded.
+the same backend without any in the pass. "unprepared" is a backend that takes no adapters. Then:
+what loading one takes, and the memory of those that are loaded.
 """
 
 from __future__ import annotations

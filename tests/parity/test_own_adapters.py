@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -70,8 +71,7 @@ def exact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("llama", 16, "all-linear"),
         ("llama", 64, ["q_proj", "up_proj", "lm_head"]),
-        ("qwen3", 5, "all-linear"),
-        ("gemma3_text", 8, ["k_proj", "v_proj", "gate_proj", "down_proj"]),
+        ("gemma3_text", 5, ["k_proj", "v_proj", "gate_proj", "down_proj"]),
         ("phi3", 16, "all-linear"),
     ],
 )
@@ -192,15 +192,13 @@ def test_slot_holds_what_was_loaded_last(exact: Path) -> None:
 
 def edited(graph: Path, folder: Path, **told: str | None) -> Path:
     """A copy of a graph that says other things about itself."""
-    for file in graph.parent.iterdir():
-        (folder / file.name).symlink_to(file)
+    shutil.copytree(graph.parent, folder, dirs_exist_ok=True)
     model = onnx.load(graph, load_external_data=False)
     kept = {one.key: one.value for one in model.metadata_props} | {
         f"nanoaccel.{name}": text for name, text in told.items()
     }
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {k: v for k, v in kept.items() if v is not None})
-    (folder / graph.name).unlink()
     onnx.save(model, folder / graph.name)
     return folder / graph.name
 

@@ -14,6 +14,7 @@ import argparse
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -61,7 +62,7 @@ def passes(backend: Backend, case: Case, blocks: int) -> dict[str, Callable[[], 
     if case.sequences > 1:
         slots[OWN] = np.arange(case.sequences, dtype=np.int32)
     plans = {name: replace(plan, adapters=rows) for name, rows in slots.items()}
-    return {name: lambda plan=plan: backend.forward(plan) for name, plan in plans.items()}
+    return {name: partial(backend.forward, plan) for name, plan in plans.items()}
 
 
 def resident() -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,8 @@ class FoldedScales:
     Args:
         inputs: f32 [in] of some modules: the graph's input divided by the original's.
         outputs: f32 [out] of some modules: the graph's output divided by the original's.
+
+    Most factors are 1, so the text is compressed.
     """
 
     inputs: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
@@ -58,7 +61,7 @@ class FoldedScales:
         try:
             given = json.loads(text)
             return cls(_read(given["inputs"]), _read(given["outputs"]))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, zlib.error) as error:
             raise BundleDamagedError(
                 f"a graph says folded_scales={text[:40]!r}, which are no factors",
                 "Export the model again",
@@ -74,13 +77,15 @@ def _times(
 
 def _written(factors: Mapping[str, NDArray[np.float32]]) -> dict[str, str]:
     return {
-        name: base64.b64encode(numbers.astype("<f4").tobytes()).decode()
+        name: base64.b64encode(zlib.compress(numbers.astype("<f4").tobytes())).decode()
         for name, numbers in sorted(factors.items())
     }
 
 
 def _read(given: Mapping[str, Any]) -> dict[str, NDArray[np.float32]]:
     return {
-        name: np.frombuffer(base64.b64decode(text, validate=True), "<f4").astype(np.float32)
+        name: np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), "<f4").astype(
+            np.float32
+        )
         for name, text in given.items()
     }

@@ -41,8 +41,12 @@ class Sequences:
         rows: list[int] | None = None,
         *,
         states: bool = False,
+        adapters: list[int] | None = None,
     ) -> StepResult:
-        """Compute ``(sequence, start, end)`` pieces in one step; a row for each last token."""
+        """Compute ``(sequence, start, end)`` pieces in one step; a row for each last token.
+
+        ``adapters`` has the slot of each piece.
+        """
         size = self.backend.info.block_size
         ends = np.cumsum([end - start for _, start, end in pieces])
         blocks = [self.blocks[s][: -(-(end - self.dropped[s]) // size)] for s, _, end in pieces]
@@ -56,6 +60,7 @@ class Sequences:
             logits_rows=np.array(ends - 1 if rows is None else rows, np.int64),
             states=states,
             recurrent=self._recurrent(pieces) if self.backend.info.bytes_per_state else None,
+            adapters=None if adapters is None else np.array(adapters, np.int32),
             pad_to=self.pad_to,
         )
         return self.backend.forward(plan)

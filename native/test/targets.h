@@ -11,5 +11,6 @@ void test_experts(Choices& choose);
 void test_attention(Choices& choose);
 void test_convolution(Choices& choose);
 void test_linear_attention(Choices& choose);
+void test_low_rank(Choices& choose);
 
 }  // namespace nanoaccel::test

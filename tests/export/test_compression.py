@@ -25,9 +25,11 @@ from nanoaccel.exporters.quantize.compression import (
     storage_of,
     weight_statistics,
 )
+from nanoaccel.exporters.quantize.compression.folded import folded_in
 from nanoaccel.exporters.quantize.recipe import Override, Recipe
 from nanoaccel.exporters.quantize.weight_types import FLOATS, TRAITS
 from nanoaccel.exporters.quiet import quiet
+from nanoaccel.exporters.targets.onnx.weights import read_weights
 from nanoaccel.exporters.targets.openvino.runner import GraphRunner
 from nanoaccel.exporters.targets.openvino.trace import trace
 from nanoaccel.openvino_core import openvino_core
@@ -236,3 +238,18 @@ def test_find_layers_takes_the_last_of_those_as_wide_as_the_vocabulary(tmp_path:
     assert [layer.name for layer in layers if layer.kind == "last"] == ["lm_head"]
     with pytest.raises(ConfigError, match="match no layer"):
         storage_of(layers, Recipe(overrides=(Override(layers="lm", weights="int8"),)))
+
+
+def test_graph_tells_what_awq_folded(traced: Path, tmp_path: Path) -> None:
+    before = openvino_core().read_model(traced)
+    recipe = Recipe(weights="int4", group_size=32, methods=("awq",))
+    made = compressed(traced, recipe, calibration_in(tmp_path))
+    folded = folded_in(made)
+    up = DOWN.replace("down", "up")
+    assert (folded.inputs.keys(), folded.outputs.keys()) == ({DOWN}, {up})
+    factors = folded.outputs[up]
+    np.testing.assert_array_equal(factors, folded.inputs[DOWN])
+    assert np.abs(factors - 1).max() > 0.05
+    original, stored = (read_weights(one).products[up].dequantize() for one in (before, made))
+    rows = (original * stored).sum(1) / (original**2).sum(1)
+    np.testing.assert_allclose(rows, factors, rtol=0.2)

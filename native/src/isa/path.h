@@ -9,6 +9,7 @@
 #include "linear/float/kernels.h"
 #include "linear/kernels.h"
 #include "linear_attention/kernels.h"
+#include "low_rank/kernels.h"
 
 namespace nanoaccel {
 
@@ -20,6 +21,7 @@ struct Path {
   ExpertKernels experts;
   ConvolutionKernels convolution;
   LinearAttentionKernels linear_attention;
+  LowRankKernels low_rank;
 };
 
 // Each is defined in a translation unit of its own, compiled for its instructions; those of another

@@ -6,6 +6,7 @@
 #include "linear/float/float_kernels.h"
 #include "linear/linear_kernels.h"
 #include "linear_attention/linear_attention_kernels.h"
+#include "low_rank/reduce.h"
 
 namespace nanoaccel {
 
@@ -15,6 +16,7 @@ const Path kAvx2Path = {"avx2",
                         attention_kernels<Avx2>(),
                         expert_kernels<Avx2>(),
                         convolution_kernels<Avx2>(),
-                        linear_attention_kernels<Avx2>()};
+                        linear_attention_kernels<Avx2>(),
+                        low_rank_kernels<Avx2>()};
 
 }  // namespace nanoaccel

@@ -6,6 +6,7 @@
 #include "linear/float/float_kernels.h"
 #include "linear/linear_kernels.h"
 #include "linear_attention/linear_attention_kernels.h"
+#include "low_rank/reduce.h"
 
 namespace nanoaccel {
 
@@ -15,6 +16,7 @@ const Path kAvx512VnniPath = {"avx512vnni",
                               attention_kernels<Avx512Vnni>(),
                               expert_kernels<Avx512Vnni>(),
                               convolution_kernels<Avx512Vnni>(),
-                              linear_attention_kernels<Avx512Vnni>()};
+                              linear_attention_kernels<Avx512Vnni>(),
+                              low_rank_kernels<Avx512Vnni>()};
 
 }  // namespace nanoaccel

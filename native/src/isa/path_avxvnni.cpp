@@ -6,6 +6,7 @@
 #include "linear/float/float_kernels.h"
 #include "linear/linear_kernels.h"
 #include "linear_attention/linear_attention_kernels.h"
+#include "low_rank/reduce.h"
 
 namespace nanoaccel {
 
@@ -15,6 +16,7 @@ const Path kAvxVnniPath = {"avxvnni",
                            attention_kernels<AvxVnni>(),
                            expert_kernels<AvxVnni>(),
                            convolution_kernels<AvxVnni>(),
-                           linear_attention_kernels<AvxVnni>()};
+                           linear_attention_kernels<AvxVnni>(),
+                           low_rank_kernels<AvxVnni>()};
 
 }  // namespace nanoaccel

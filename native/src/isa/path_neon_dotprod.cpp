@@ -6,6 +6,7 @@
 #include "linear/float/float_kernels.h"
 #include "linear/linear_kernels.h"
 #include "linear_attention/linear_attention_kernels.h"
+#include "low_rank/reduce.h"
 
 namespace nanoaccel {
 
@@ -15,6 +16,7 @@ const Path kNeonDotprodPath = {"neon_dotprod",
                                attention_kernels<NeonDotprod>(),
                                expert_kernels<NeonDotprod>(),
                                convolution_kernels<NeonDotprod>(),
-                               linear_attention_kernels<NeonDotprod>()};
+                               linear_attention_kernels<NeonDotprod>(),
+                               low_rank_kernels<NeonDotprod>()};
 
 }  // namespace nanoaccel

@@ -6,6 +6,7 @@
 #include "linear/float/float_kernels.h"
 #include "linear/linear_kernels.h"
 #include "linear_attention/linear_attention_kernels.h"
+#include "low_rank/reduce.h"
 
 namespace nanoaccel {
 
@@ -15,6 +16,7 @@ const Path kNeonI8mmPath = {"neon_i8mm",
                             attention_kernels<NeonI8mm>(),
                             expert_kernels<NeonI8mm>(),
                             convolution_kernels<NeonI8mm>(),
-                            linear_attention_kernels<NeonI8mm>()};
+                            linear_attention_kernels<NeonI8mm>(),
+                            low_rank_kernels<NeonI8mm>()};
 
 }  // namespace nanoaccel

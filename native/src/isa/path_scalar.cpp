@@ -6,6 +6,7 @@
 #include "linear/float/float_kernels.h"
 #include "linear/linear_kernels.h"
 #include "linear_attention/linear_attention_kernels.h"
+#include "low_rank/reduce.h"
 
 namespace nanoaccel {
 
@@ -15,6 +16,7 @@ const Path kScalarPath = {"scalar",
                           attention_kernels<Scalar>(),
                           expert_kernels<Scalar>(),
                           convolution_kernels<Scalar>(),
-                          linear_attention_kernels<Scalar>()};
+                          linear_attention_kernels<Scalar>(),
+                          low_rank_kernels<Scalar>()};
 
 }  // namespace nanoaccel

@@ -51,6 +51,7 @@ void in_pieces(const LinearCall& call, const Weights& weights, int64_t most, Run
     some.x += begin * weights.view().inputs;
     some.y += begin * weights.outputs();
     if (some.residual != nullptr) some.residual += begin * weights.outputs();
+    some.adapters.first += begin;
     run(some);
   }
 }
@@ -58,8 +59,8 @@ void in_pieces(const LinearCall& call, const Weights& weights, int64_t most, Run
 // Where the results of a call go.
 template <class Weights>
 OutputView output_of(const LinearCall& call, const Weights& weights) {
-  return {call.y,        weights.outputs(), weights.bias(),
-          call.residual, call.activation,   weights.gated()};
+  return {call.y,          weights.outputs(), weights.bias(), call.residual,
+          call.activation, weights.gated(),   nullptr};
 }
 
 }  // namespace nanoaccel

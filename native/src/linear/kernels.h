@@ -77,8 +77,10 @@ struct NormView {
 enum class Activation : int { kNone, kSilu, kGelu, kTanhGelu, kQuickGelu, kRelu, kSquaredRelu };
 constexpr int kActivations = 7;
 
-// y = x * W + bias; then the activation, of all outputs or of gates, which up projections are
-// multiplied with; then + residual.
+struct RowUpdate;  // low_rank/kernels.h
+
+// y = x * W, and what updates add to it, + bias; then the activation, of all outputs or of gates,
+// which up projections are multiplied with; then + residual.
 struct OutputView {
   float* y;  // [row][width]
   int64_t width;
@@ -86,6 +88,7 @@ struct OutputView {
   const float* residual;  // [row][width]; nullptr is none
   Activation activation;
   bool gated;
+  const RowUpdate* updates;  // [row]; nullptr is none of any row
 };
 
 struct Range {

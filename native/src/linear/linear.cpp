@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "linear/division.h"
+#include "low_rank/row_updates.h"
 
 namespace nanoaccel {
 namespace {
@@ -68,6 +69,8 @@ void run_rows(const LinearKernels& kernels, const PackedWeights& weights, const 
   } else {
     quantize_part(&work, 0);
   }
+  RowUpdates updates(call, view.inputs, view.units);
+  work.output.updates = updates.prepare(pool, parts);
   work.division.into_units(parts, kRowsApart);
   pool.run(multiply_part, work.division.parts(), &work);
 }

@@ -7,6 +7,7 @@
 #include "linear/finish.h"
 #include "linear/kernels.h"
 #include "linear/pairs.h"
+#include "low_rank/expand.h"
 
 namespace nanoaccel {
 namespace {
@@ -113,8 +114,10 @@ __attribute__((noinline)) void add_groups(const LinearView& w, const ActivationV
 
 // Finishes the rows of a block, whose totals are [tile][row][16].
 template <class V>
-void finish_block(const OutputView& out, int64_t row, int64_t rows, int64_t unit,
-                  const float* totals) {
+void finish_block(const OutputView& out, int64_t row, int64_t rows, int64_t unit, float* totals) {
+  if (out.updates != nullptr) {
+    expand_updates<V>(out.updates + row, rows, unit, {totals, kTile, rows * kTile});
+  }
   for (int64_t m = 0; m < rows; ++m) {
     finish<V>(out, row + m, unit, V::load(totals + m * kTile),
               V::load(totals + (rows + m) * kTile));
@@ -166,6 +169,9 @@ void blocks_product(const LinearView& w, const ActivationView& a, const OutputVi
   if (count == 1) chunk = w.groups;
   if (chunk < 1) chunk = 1;
   for (int64_t unit = units.begin; unit < units.end; ++unit) {
+    if (out.updates != nullptr) {
+      prefetch_updates(out.updates + rows.begin, rows.end - rows.begin, unit);
+    }
     const int64_t used = (count - 1) * kTotals + blocks[count - 1].rows * kUnitTiles * kTile;
     for (int64_t i = 0; i < used; i += kTile) V::store(totals + i, V::set(0.0F));
     for (int64_t g = 0; g < w.groups; g += chunk) {

@@ -67,23 +67,26 @@ Current& current() {
 }  // namespace
 
 ArenaBytes ArenaBytes::allocate(size_t size) {
-  ArenaBytes bytes;
   const size_t needed = round_up(size, kAlignment);
-  if (needed >= kBlock / 2) {
-    bytes.block_ = new_block(round_up(needed, kPage));
-    bytes.data_ = static_cast<unsigned char*>(bytes.block_.get());
-  } else {
-    Current& shared = current();
-    const std::lock_guard<std::mutex> lock(shared.mutex);
-    bytes.block_ = shared.block.lock();
-    if (bytes.block_ == nullptr || shared.used + needed > kBlock) {
-      bytes.block_ = new_block(kBlock);
-      shared.block = bytes.block_;
-      shared.used = 0;
-    }
-    bytes.data_ = static_cast<unsigned char*>(bytes.block_.get()) + shared.used;
-    shared.used += needed;
+  if (needed >= kBlock / 2) return alone(needed);
+  ArenaBytes bytes;
+  Current& shared = current();
+  const std::lock_guard<std::mutex> lock(shared.mutex);
+  bytes.block_ = shared.block.lock();
+  if (bytes.block_ == nullptr || shared.used + needed > kBlock) {
+    bytes.block_ = new_block(kBlock);
+    shared.block = bytes.block_;
+    shared.used = 0;
   }
+  bytes.data_ = static_cast<unsigned char*>(bytes.block_.get()) + shared.used;
+  shared.used += needed;
+  return bytes;
+}
+
+ArenaBytes ArenaBytes::alone(size_t size) {
+  ArenaBytes bytes;
+  bytes.block_ = new_block(round_up(size, kPage));
+  bytes.data_ = static_cast<unsigned char*>(bytes.block_.get());
   return bytes;
 }
 

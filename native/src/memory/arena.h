@@ -15,6 +15,9 @@ class ArenaBytes {
   // Zeroed, aligned to 64 bytes. Throws std::bad_alloc.
   static ArenaBytes allocate(size_t size);
 
+  // The same, in a block that nothing else shares: its memory goes with it.
+  static ArenaBytes alone(size_t size);
+
   unsigned char* data() const { return data_; }
 
  private:

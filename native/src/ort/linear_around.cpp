@@ -1,5 +1,7 @@
 #include "ort/linear_around.h"
 
+#include "isa/path.h"
+
 namespace nanoaccel::ort {
 
 LinearAround::LinearAround(const Api& api, const KernelInfo* info, int64_t inputs)
@@ -9,11 +11,40 @@ LinearAround::LinearAround(const Api& api, const KernelInfo* info, int64_t input
     throw std::invalid_argument("the linear's activation is unknown");
   }
   activation_ = static_cast<Activation>(activation);
+  if (is_given(api, info, kAdapters)) find_adapters(info);
   if (!is_given(api, info, kNorm)) return;
   norm_ = floats(info, kNorm, "the norm's weights");
   if (is_given(api, info, kNormBias)) norm_bias_ = floats(info, kNormBias, "the norm's bias");
   centered_ = integer(api, info, "centered") != 0;
   epsilon_ = real(api, info, "epsilon");
+}
+
+void LinearAround::find_adapters(const KernelInfo* info) {
+  kernels_ = &chosen_path()->low_rank;
+  matrix_ = integer(api_, info, "matrix");
+  table_ = AdapterTable::find(integer(api_, info, "adapters"));
+  if (table_ == nullptr) throw std::invalid_argument("the linear's table of adapters is not there");
+}
+
+// The slots of all rows, of all tokens where x is [1, T, ...], or of none.
+AdapterRows LinearAround::adapters(KernelContext* context, const Tensor& x, int64_t rows) const {
+  const Value* value = nullptr;
+  check(api_.input(context, kAdapters, &value));
+  ShapeInfo* info = nullptr;
+  check(api_.shape(value, &info));
+  size_t count = 0;
+  Status* const failed = api_.element_count(info, &count);
+  api_.release_shape(info);
+  check(failed);
+  if (count == 0) return {};
+  const auto given = static_cast<int64_t>(count);
+  const bool of_tokens = x.shape.size() > 2 && x.shape[0] == 1 && x.shape[1] == given;
+  if (given != rows && !of_tokens) {
+    throw std::invalid_argument("the linear's adapters are not one for each row");
+  }
+  void* slots = nullptr;
+  check(api_.tensor_data(const_cast<Value*>(value), &slots));
+  return {static_cast<const int32_t*>(slots), rows / given, 0, table_.get(), kernels_, matrix_};
 }
 
 std::vector<float> LinearAround::floats(const KernelInfo* info, LinearInput input,
@@ -44,6 +75,7 @@ LinearCall LinearAround::call(KernelContext* context, int64_t outputs) const {
     }
     call.residual = static_cast<const float*>(residual.data);
   }
+  if (table_ != nullptr) call.adapters = adapters(context, x, call.rows);
   std::vector<int64_t> shape = x.shape;
   shape.back() = outputs;
   Value* output = nullptr;
@@ -61,6 +93,8 @@ ElementType linear_input_type(const CustomOp*, size_t index) {
     case kWeights:
     case kScales:
       return ElementType::kUndefined;
+    case kAdapters:
+      return ElementType::kInt32;
     default:
       return ElementType::kFloat;
   }

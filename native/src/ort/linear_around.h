@@ -5,12 +5,13 @@
 
 #include "linear/linear.h"
 #include "linear/stored.h"
+#include "low_rank/table.h"
 #include "ort/release.h"
 #include "ort/tensor.h"
 
 namespace nanoaccel::ort {
 
-// Inputs, in their order. All but x and the residual are initializers.
+// Inputs, in their order. All but x, the residual and the adapters are initializers.
 enum LinearInput : size_t {
   kX,
   kWeights,
@@ -20,6 +21,7 @@ enum LinearInput : size_t {
   kNorm,
   kNormBias,
   kResidual,
+  kAdapters,
   kLinearInputs
 };
 
@@ -78,6 +80,8 @@ class LinearAround {
   LinearCall call(KernelContext* context, int64_t outputs) const;
 
  private:
+  void find_adapters(const KernelInfo* info);
+  AdapterRows adapters(KernelContext* context, const Tensor& x, int64_t rows) const;
   std::vector<float> floats(const KernelInfo* info, LinearInput input, const char* name) const;
 
   const Api& api_;
@@ -88,6 +92,9 @@ class LinearAround {
   bool centered_ = false;
   Activation activation_ = Activation::kNone;
   bool has_residual_ = false;
+  std::shared_ptr<AdapterTable> table_;  // nullptr: it takes no adapters
+  const LowRankKernels* kernels_ = nullptr;
+  int64_t matrix_ = 0;
 };
 
 // The type of an input; undefined where a kernel takes several.

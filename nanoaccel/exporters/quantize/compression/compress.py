@@ -7,14 +7,21 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nanoaccel.bundle.folded_scales import FoldedScales
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.progress import Tell, silence
+from nanoaccel.exporters.quantize.compression.folded import (
+    folded_in,
+    note_folded,
+    watching_awq,
+)
 from nanoaccel.exporters.quantize.compression.layers import SMALLEST_GROUP, Layer
 from nanoaccel.exporters.quantize.compression.parts import FinishedParts, kept_statistics
 from nanoaccel.exporters.quantize.compression.progress import reporting
@@ -80,6 +87,7 @@ def compress(
     Raises:
         ExportError: NNCF cannot do it.
     """
+    note_folded(model, folded_in(model))
     if not recipe.compressed:
         return model
     steps = [_primary, _int8]
@@ -277,19 +285,25 @@ def _call_nncf(
     import nncf
 
     adjust = recipe.fallback == "smaller" and recipe.traits.group_size is None
-    return nncf.compress_weights(
-        model,
-        mode=nncf.CompressWeightsMode[_mode(recipe.weights, recipe.symmetric)],
-        group_size=recipe.group,
-        all_layers=True,
-        ignored_scope=_ignoring(left),
-        advanced_parameters=nncf.AdvancedCompressionParameters(
-            statistics_path=None if statistics is None else str(statistics),
-            group_size_fallback_mode=nncf.GroupSizeFallbackMode["ADJUST" if adjust else "IGNORE"],
-            min_adjusted_group_size=SMALLEST_GROUP,
-        ),
-        **more,
-    )
+    folded = folded_in(model)
+    with watching_awq() as more_folded:
+        made = nncf.compress_weights(
+            model,
+            mode=nncf.CompressWeightsMode[_mode(recipe.weights, recipe.symmetric)],
+            group_size=recipe.group,
+            all_layers=True,
+            ignored_scope=_ignoring(left),
+            advanced_parameters=nncf.AdvancedCompressionParameters(
+                statistics_path=None if statistics is None else str(statistics),
+                group_size_fallback_mode=nncf.GroupSizeFallbackMode[
+                    "ADJUST" if adjust else "IGNORE"
+                ],
+                min_adjusted_group_size=SMALLEST_GROUP,
+            ),
+            **more,
+        )
+    note_folded(made, reduce(FoldedScales.with_more, more_folded, folded))
+    return made
 
 
 def _forget_path(model: ov.Model, path: str) -> None:

@@ -10,12 +10,17 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from nanoaccel.bundle import packed_graph as contract
+from nanoaccel.bundle.folded_scales import METADATA as FOLDED
+from nanoaccel.bundle.folded_scales import FoldedScales
 from nanoaccel.bundle.long_factors import METADATA, LongFactors
+from nanoaccel.bundle.module_rows import METADATA as MODULES
+from nanoaccel.bundle.module_rows import ModuleRows, write_modules
 from nanoaccel.exporters.targets.onnx.graph_inputs import graph_inputs
 from nanoaccel.exporters.targets.onnx.rotation import Rotation, rotary_tables
 from nanoaccel.exporters.targets.onnx.source.graph import Node, Shape, Tokens
 from nanoaccel.exporters.targets.onnx.source.names import path_of
 from nanoaccel.exporters.targets.onnx.source.trial import unsupported
+from nanoaccel.exporters.targets.onnx.stored import StoredWeight
 from nanoaccel.exporters.targets.onnx.writer import Writer
 
 OPSETS = {"": 22, "com.microsoft": 1}
@@ -49,6 +54,8 @@ class PackedWriter:
         self._tokens: ir.Value | None = None
         self._state_numbers = 0
         self._distances: ir.Value | None = None
+        self._modules: dict[str, list[ModuleRows]] = {}
+        self._input_scales: dict[str, NDArray[np.float32]] = {}
 
     def input(self, name: str) -> ir.Value:
         """An input of the contract."""
@@ -203,11 +210,27 @@ class PackedWriter:
         domain = contract.OWN_DOMAIN
         return self.writer.add(kind, [*inputs, *states], name, domain, state_offset=offset, **more)
 
-    def finish(self, outputs: Sequence[ir.Value]) -> ir.Model:
+    def tell_modules(self, product: ir.Value, modules: Sequence[tuple[str, StoredWeight]]) -> None:
+        """Say in the graph which modules a product is.
+
+        Args:
+            product: What it gives.
+            modules: Names and matrices, in the order of their rows.
+        """
+        node = product.producer()
+        assert node is not None, "a product is made by a node"
+        assert node.name is not None, "all nodes have names"
+        self._modules[node.name] = [ModuleRows(name, weight.rows) for name, weight in modules]
+        for name, weight in modules:
+            if weight.input_scale is not None:
+                self._input_scales[name] = weight.input_scale
+
+    def finish(self, outputs: Sequence[ir.Value], folded: FoldedScales | None = None) -> ir.Model:
         """The graph with its inputs, in the order of the contract, and its outputs.
 
         Args:
             outputs: Those besides the caches.
+            folded: Factors that compression moved between matrices; None where nobody knows.
         """
         states = self._inputs[contract.RECURRENT_STATES]
         states.shape = ir.Shape(["slots", self._state_numbers])
@@ -218,6 +241,9 @@ class PackedWriter:
         border = self._long_border
         # The tables have the rows of long texts behind those of short ones.
         about = {} if border is None else {METADATA: str(LongFactors(border, border))}
+        if folded is not None:
+            factors = folded.with_more(FoldedScales(inputs=self._input_scales))
+            about |= {FOLDED: str(factors), MODULES: write_modules(self._modules)}
         return ir.Model(
             self._graph, ir_version=_IR_VERSION, producer_name="nanoaccel", metadata_props=about
         )

@@ -122,7 +122,7 @@ class _Translation:
             name = contract.hidden_name(layer)
             outputs.append(declare(self._made[value], name, [1, "T", size]))
         outputs.append(declare(self._made[states], contract.STATES, [1, "T", width]))
-        return self._out.finish(outputs)
+        return self._out.finish(outputs, self._graph.folded_scales)
 
     def _choose_rows(self, last: Node) -> None:
         """Let only the tokens whose logits are asked for go through the last product."""

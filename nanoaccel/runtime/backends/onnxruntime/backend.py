@@ -10,6 +10,7 @@ import onnxruntime as ort
 from nanoaccel.bundle import exact_graph
 from nanoaccel.errors import BundleError, ConfigError
 from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
+from nanoaccel.runtime.backends.onnxruntime.adapters import GraphAdapters
 from nanoaccel.runtime.backends.onnxruntime.binding import Binding
 from nanoaccel.runtime.backends.onnxruntime.block_backend import OnnxBlockBackend, cache_type
 from nanoaccel.runtime.backends.onnxruntime.operator_times import OperatorTimes
@@ -24,6 +25,7 @@ from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.cpu.threads import plan_here
 from nanoaccel.runtime.cpu.workload import Workload
 from nanoaccel.runtime.native import Operators, find_operators
+from nanoaccel.runtime.native.adapters import NativeAdapters
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 _BLOCK_SIZE = 32
@@ -38,10 +40,11 @@ def load(options: BackendOptions) -> OnnxRuntimeBackend | OnnxBlockBackend:
     Raises:
         BundleDamagedError: The file or its weights cannot be read.
         BundleError: The graph is no decoder that can be run, or needs another ONNX Runtime.
-        ConfigError: An option that this runtime or this graph cannot do.
+        ConfigError: An option that this runtime or this graph cannot do, adapters among them.
     """
     operators = find_operators()
-    graph, rewritten = _rewritten(options, operators)
+    table = _table(options, operators)
+    graph, rewritten = _rewritten(options, operators, table)
     if options.attention_scores and (rewritten is None or rewritten.blocks is None):
         raise ConfigError(
             "ONNX Runtime tells no attention scores without NanoAccel's own attention",
@@ -63,11 +66,31 @@ def load(options: BackendOptions) -> OnnxRuntimeBackend | OnnxBlockBackend:
         raise without_operators(graph, "its attention is none that they compute")
     common = (plan.threads, options, operators, times)
     if rewritten is not None and rewritten.blocks is not None:
-        return OnnxBlockBackend(session, signature, rewritten, *common)
+        adapters = None if table is None else GraphAdapters(table, rewritten.adaptable)
+        return OnnxBlockBackend(session, signature, rewritten, *common, adapters)
     return OnnxRuntimeBackend(session, signature, *common)
 
 
-def _rewritten(options: BackendOptions, operators: Operators) -> tuple[Path, Rewritten | None]:
+def _table(options: BackendOptions, operators: Operators) -> NativeAdapters | None:
+    """Where adapters will be; None where none were asked for.
+
+    Raises:
+        ConfigError: There are no operators that compute with them.
+    """
+    if not options.adapters:
+        return None
+    if operators.library is None:
+        raise ConfigError(
+            "ONNX Runtime computes with adapters only by NanoAccel's operators "
+            f"({operators.described()})",
+            "Run the bundle on OpenVINO; 'nanoaccel doctor' says more",
+        )
+    return NativeAdapters(operators.library)
+
+
+def _rewritten(
+    options: BackendOptions, operators: Operators, table: NativeAdapters | None
+) -> tuple[Path, Rewritten | None]:
     """The file of the graph, and the graph with NanoAccel's operators where they have a place.
 
     Raises:
@@ -76,7 +99,8 @@ def _rewritten(options: BackendOptions, operators: Operators) -> tuple[Path, Rew
     graph, kind = _computing(options), cache_type(options)
     rewritten = None
     if operators.library is not None:
-        rewritten = rewrite(graph, kind, scores=options.attention_scores)
+        number = None if table is None else table.number
+        rewritten = rewrite(graph, kind, scores=options.attention_scores, adapters=number)
     in_blocks = rewritten is not None and rewritten.blocks is not None
     if not in_blocks and options.cache_precision not in ("auto", "f32"):
         raise ConfigError(
@@ -84,7 +108,28 @@ def _rewritten(options: BackendOptions, operators: Operators) -> tuple[Path, Rew
             f"Runtime, whose attention caches in f32 (operators: {operators.described()})",
             "Set it to 'auto', or run the bundle on OpenVINO",
         )
+    if table is not None:
+        _check_adaptable(graph, rewritten)
     return graph, rewritten
+
+
+def _check_adaptable(graph: Path, rewritten: Rewritten | None) -> None:
+    """Refuse a graph that no adapter can change.
+
+    Raises:
+        ConfigError: It is none that can be.
+    """
+    if rewritten is None or rewritten.blocks is None:
+        raise ConfigError(
+            f"{graph} cannot be run with adapters: NanoAccel's operators do not compute its "
+            "attention",
+            "Run the bundle on OpenVINO, or merge the adapter and export",
+        )
+    if not rewritten.adaptable.matrices:
+        raise ConfigError(
+            f"{graph} does not tell which modules its matrices are, which adapters need",
+            "Export the model again",
+        )
 
 
 def _computing(options: BackendOptions) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.block_memory import CacheBlocks
+from nanoaccel.runtime.backends.onnxruntime.adapters import GraphAdapters
 from nanoaccel.runtime.backends.onnxruntime.block_graph import BlockGraph
 from nanoaccel.runtime.backends.onnxruntime.operator_times import OperatorTimes
 from nanoaccel.runtime.backends.onnxruntime.operators import Rewritten
@@ -17,6 +20,7 @@ from nanoaccel.runtime.backends.onnxruntime.signature import Signature
 from nanoaccel.runtime.backends.timed import Timed
 from nanoaccel.runtime.cpu.machine import cpu_name
 from nanoaccel.runtime.native import Operators
+from nanoaccel.runtime.types.low_rank import LowRankUpdate
 from nanoaccel.runtime.types.plan import StepPlan, StepResult
 
 PRECISIONS = {
@@ -51,6 +55,7 @@ class OnnxBlockBackend(Timed):
         options: BackendOptions,
         operators: Operators,
         times: OperatorTimes | None = None,
+        adapters: GraphAdapters | None = None,
     ) -> None:
         layout = rewritten.blocks
         assert layout is not None, "its attention has blocks"
@@ -59,6 +64,7 @@ class OnnxBlockBackend(Timed):
         self._signature = signature
         self._hidden = signature.told_layers(options.hidden_layers)
         self._scores = layout.nodes if options.attention_scores else 0
+        self._adapters = adapters
         self._graph: BlockGraph | None = None
         self._blocks: CacheBlocks | None = None
         self._states: CacheBlocks | None = None
@@ -123,7 +129,28 @@ class OnnxBlockBackend(Timed):
         """As ``StateHolder``."""
         _live(self._states).write(slot, data)
 
+    @property
+    def adaptable(self) -> Mapping[str, tuple[int, int]]:
+        """As ``AdapterHolder``; nothing where the graph was not prepared for adapters."""
+        return {} if self._adapters is None else self._adapters.modules
+
+    def load_adapter(self, slot: int, updates: Mapping[str, LowRankUpdate]) -> None:
+        """As ``AdapterHolder``.
+
+        Raises:
+            ConfigError: Its numbers cannot be kept.
+        """
+        assert self._adapters is not None, "the graph was not prepared for adapters"
+        self._adapters.load(slot, updates)
+
+    def unload_adapter(self, slot: int) -> None:
+        """As ``AdapterHolder``."""
+        assert self._adapters is not None, "the graph was not prepared for adapters"
+        self._adapters.unload(slot)
+
     def close(self) -> None:
+        if self._adapters is not None:
+            self._adapters.close()
         if self._times is not None:
             self._times.close()
         self._graph = self._session = self._blocks = self._states = None

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.runtime.backends.onnxruntime.growing_arrays import GrowingInput, GrowingOutput
 from nanoaccel.runtime.backends.onnxruntime.operators import attention
+from nanoaccel.runtime.backends.onnxruntime.operators.adapters import ADAPTER_INPUTS
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature
-from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
+from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepPlan, StepResult
 
 # Inputs, and the fields of a plan that they are.
 _OF_TOKENS = {
@@ -34,6 +35,7 @@ _OF_STATES = {
     contract.STATE_OFFSETS: "offsets",
 }
 _ONE_ROW = np.zeros(1, np.int64)
+_NO_SLOTS = np.zeros(0, np.int32)
 
 
 class BlockBinding:
@@ -71,6 +73,11 @@ class BlockBinding:
                 self._inputs.append((field, GrowingInput(binding, name, dtype, batched=True)))
         for name, field in _OF_SEQUENCES.items():
             self._inputs.append((field, GrowingInput(binding, name, np.int32, batched=False)))
+        self._adapters = [
+            GrowingInput(binding, name, np.int32, batched=False)
+            for name in ADAPTER_INPUTS
+            if name in signature.inputs
+        ]
         self._rows = GrowingInput(binding, contract.LOGITS_ROWS, np.int64, batched=False)
         self._logits = GrowingOutput(binding, contract.LOGITS, signature.vocab_size)
         self._hidden = [
@@ -104,13 +111,25 @@ class BlockBinding:
             memory.fill(getattr(plan.recurrent, field))
         wanted = len(plan.logits_rows)
         # A product of no row is not worth a special case to it.
-        self._rows.fill(plan.logits_rows if wanted > 0 else _ONE_ROW)
+        rows = plan.logits_rows if wanted > 0 else _ONE_ROW
+        self._rows.fill(rows)
+        if self._adapters:
+            self._fill_adapters(plan, rows)
         self._logits.reserve(max(wanted, 1))
         for output in (*self._hidden, self._states):
             if output is not None:
                 output.reserve(len(plan.token_ids))
         for output in self._scores:
             output.reserve(len(plan.token_ids) + int(plan.past_lens.sum()))
+
+    def _fill_adapters(self, plan: StepPlan, rows: Int64Array) -> None:
+        """Write the slots of all tokens, and of those whose logits are given."""
+        of_tokens, of_logits = self._adapters
+        slots = _NO_SLOTS
+        if plan.adapters is not None:
+            slots = np.repeat(plan.adapters, np.diff(plan.seq_begins))
+        of_tokens.fill(slots)
+        of_logits.fill(slots if plan.adapters is None else slots[rows])
 
     def result(self, plan: StepPlan) -> StepResult:
         """What the step gave, in memory that is valid until the next one."""

@@ -16,6 +16,7 @@ from nanoaccel.bundle.long_factors import METADATA, LongFactors
 from nanoaccel.errors import BundleError
 from nanoaccel.runtime.backends.onnxruntime.cache_input import CacheInput
 from nanoaccel.runtime.backends.onnxruntime.operators import attention
+from nanoaccel.runtime.backends.onnxruntime.operators.adapters import ADAPTER_INPUTS
 
 _BUILDERS_CONFIG = "genai_config.json"
 _CACHE_TYPE = "tensor(float)"
@@ -73,7 +74,7 @@ def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
     needed, known = (_PACKED, {*contract.INPUTS}) if packed else (_PLAIN, _PLAIN | _MORE_PLAIN)
     if blocks:
         needed = {contract.INPUT_IDS, contract.LOGITS_ROWS, *attention.BLOCK_INPUTS}
-        known = needed | {contract.FEATURES, *contract.STATE_INPUTS}
+        known = needed | {contract.FEATURES, *contract.STATE_INPUTS, *ADAPTER_INPUTS}
     missing = sorted(needed - names) + sorted({contract.LOGITS} - outputs.keys())
     if missing:
         raise _unfit(graph, f"it has no input or output {', '.join(missing)}")

@@ -5,6 +5,7 @@
 #include "linear/float/formats.h"
 #include "linear/float/kernels.h"
 #include "linear/norm.h"
+#include "low_rank/expand.h"
 
 namespace nanoaccel {
 namespace {
@@ -102,6 +103,7 @@ void multiply_floats(const FloatView& w, const FloatRows& x, const OutputView& o
   for (int64_t begin = rows.begin; begin < rows.end; begin += kRowsTogether) {
     const int64_t end = begin + kRowsTogether < rows.end ? begin + kRowsTogether : rows.end;
     for (int64_t unit = units.begin; unit < units.end; ++unit) {
+      if (out.updates != nullptr) prefetch_updates(out.updates + begin, end - begin, unit);
       for (int64_t m = 0; m < end - begin; ++m) totals[m] = {};
       for (int64_t k = 0; k < w.padded; k += kDepth) {
         const Range ks = {k, k + kDepth < w.padded ? k + kDepth : w.padded};
@@ -109,6 +111,10 @@ void multiply_floats(const FloatView& w, const FloatRows& x, const OutputView& o
           const auto add = unit_of_rows<V, W>(block_rows(x.rows, row, V::kRows));
           add(w, x.x + row * x.padded, unit, ks, totals + (row - begin));
         }
+      }
+      if (out.updates != nullptr) {
+        expand_updates<V>(out.updates + begin, end - begin, unit,
+                          {totals[0].tile[0], kUnitTiles * kTile, kTile});
       }
       for (int64_t m = begin; m < end; ++m) {
         const Totals& total = totals[m - begin];

@@ -88,6 +88,8 @@ class ProductGroup:
             x = turned(x, out, name)
         weights = [product.weight for product in self.products]
         whole = out.writer.product(x, weights, out.unique(name))
+        if weights[0].permutation is None:
+            out.tell_modules(whole, [(one.module, one.weight) for one in self.products])
         biases = [product.bias for product in self.products if product.bias is not None]
         if biases:
             bias = out.numbers(np.concatenate(biases))

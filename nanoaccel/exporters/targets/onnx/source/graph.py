@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 import openvino as ov
 
+from nanoaccel.bundle.folded_scales import RUNTIME_INFO as FOLDED
+from nanoaccel.bundle.folded_scales import FoldedScales
 from nanoaccel.bundle.long_factors import RUNTIME_INFO, LongFactors
 
 
@@ -121,6 +123,13 @@ class SourceGraph:
         if not self.model.has_rt_info(RUNTIME_INFO):
             return None
         return LongFactors.parse(self.model.get_rt_info(RUNTIME_INFO).astype(str))
+
+    @property
+    def folded_scales(self) -> FoldedScales | None:
+        """Factors that compression moved between matrices; None where it does not say."""
+        if not self.model.has_rt_info(FOLDED):
+            return None
+        return FoldedScales.parse(self.model.get_rt_info(FOLDED).astype(str))
 
     def input(self, name: str) -> Value | None:
         """An input by its name; None where there is none."""

@@ -12,7 +12,8 @@ from graphlib import TopologicalSorter
 from nanoaccel.runtime.backends.onnxruntime.graph import wire
 
 # Fields by message of onnx.proto.
-_GRAPH, _OPSET = 7, 8  # of a model
+_GRAPH, _OPSET, _METADATA = 7, 8, 14  # of a model
+_KEY, _VALUE = 1, 2  # of an entry of metadata
 _NODE, _INITIALIZER, _INPUT, _OUTPUT, _VALUE_INFO = 1, 5, 11, 12, 13  # of a graph
 _IN, _OUT, _NODE_NAME, _KIND, _ATTRIBUTE, _DOMAIN = 1, 2, 3, 4, 5, 7  # of a node
 _ATTRIBUTE_NAME, _FLOAT, _INTEGER, _TEXT, _INTEGERS = 1, 2, 3, 4, 8  # of an attribute
@@ -125,6 +126,14 @@ class Model:
     _before: bytes
     _stored: dict[str, bytes]
     _around: bytes
+
+    def metadata(self) -> dict[str, str]:
+        """What the model says about itself."""
+        told = {}
+        for message in wire.bytes_of(memoryview(self._before), _METADATA):
+            key, value = (next(wire.bytes_of(message, n), memoryview(b"")) for n in (_KEY, _VALUE))
+            told[wire.text_of(key)] = wire.text_of(value)
+        return told
 
     def retype(self, name: str, type_: int) -> None:
         """Take the bytes of an initializer for numbers of another type of their size."""

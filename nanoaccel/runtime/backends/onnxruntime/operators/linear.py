@@ -9,9 +9,12 @@ Linear and FloatLinear (domain nanoaccel)
   norm       f32 [K], initializer: the weights of a norm of x; or none
   norm_bias  f32 [K], initializer: what the norm adds; or none
   residual   f32 [..., width], added to the result; or none
+  adapters   i32 [rows], or [T] where x is [1, T, ...]: the slot of the adapter of each, negative
+             without one; or [0], or none
 attributes K, N, bits, block_size, gated (the first half of the outputs are gates; width is N / 2
 then), activation (a number of ``Activation``), epsilon and centered (of the norm; whether it
-subtracts the mean)
+subtracts the mean); with adapters: adapters (number of the library's table), matrix (its own
+number there)
 """
 
 from __future__ import annotations
@@ -48,6 +51,7 @@ class Input(IntEnum):
     NORM = 5
     NORM_BIAS = 6
     RESIDUAL = 7
+    ADAPTERS = 8
 
 
 class Activation(IntEnum):

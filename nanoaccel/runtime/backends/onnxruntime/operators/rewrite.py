@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nanoaccel.runtime.backends.onnxruntime.graph.model import (
@@ -12,6 +12,7 @@ from nanoaccel.runtime.backends.onnxruntime.graph.model import (
     without_unused,
 )
 from nanoaccel.runtime.backends.onnxruntime.graph.wire import WireError
+from nanoaccel.runtime.backends.onnxruntime.operators.adapters import Adaptable, take_adapters
 from nanoaccel.runtime.backends.onnxruntime.operators.attention import (
     BlockLayout,
     CacheType,
@@ -39,16 +40,22 @@ class Rewritten:
         linears: Products that were replaced.
         blocks: What a block of the cache holds; None where attention is as it was, over slots.
         row_wise: Whether it gives a token the same bits in any company.
+        adaptable: What adapters may change, where they were asked for.
     """
 
     model: bytes
     linears: int
     blocks: BlockLayout | None
     row_wise: bool
+    adaptable: Adaptable = field(default_factory=Adaptable)
 
 
 def rewrite(
-    graph: Path, cache_type: CacheType | None = None, *, scores: bool = False
+    graph: Path,
+    cache_type: CacheType | None = None,
+    *,
+    scores: bool = False,
+    adapters: int | None = None,
 ) -> Rewritten | None:
     """Edit a graph; None when there is nothing to replace, or it cannot be read.
 
@@ -60,14 +67,20 @@ def rewrite(
         graph: The .onnx file.
         cache_type: Type of cached numbers, to replace attention where that can be; None leaves it.
         scores: Whether attention that was replaced tells what tokens of the cache draw.
+        adapters: Number of the table whose adapters linears compute with; None without any.
+
+    Raises:
+        BundleDamagedError: What the graph tells of its modules cannot be read.
     """
     try:
-        return _edited(read_model(graph.read_bytes()), cache_type, scores=scores)
+        return _edited(read_model(graph.read_bytes()), cache_type, scores, adapters)
     except (OSError, WireError):  # of attributes too, which are read when they are asked for
         return None
 
 
-def _edited(model: Model, cache_type: CacheType | None, *, scores: bool) -> Rewritten | None:
+def _edited(
+    model: Model, cache_type: CacheType | None, scores: bool, adapters: int | None
+) -> Rewritten | None:
     wiring = Wiring(model, model.nodes)
     own = [
         quantized_linear(node, model, wiring)
@@ -84,5 +97,9 @@ def _edited(model: Model, cache_type: CacheType | None, *, scores: bool) -> Rewr
     for fuse in FUSIONS:
         fuse(model, nodes)
     model.nodes = without_unused(in_order(nodes), model.outputs)
+    adaptable = Adaptable()
+    if adapters is not None and blocks is not None:
+        adaptable = take_adapters(model, model.nodes, adapters)
     linears = sum(map(is_linear, own))
-    return Rewritten(model.write({DOMAIN: VERSION}), linears, blocks, is_row_wise(model.nodes))
+    row_wise = is_row_wise(model.nodes)
+    return Rewritten(model.write({DOMAIN: VERSION}), linears, blocks, row_wise, adaptable)

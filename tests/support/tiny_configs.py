@@ -99,6 +99,14 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "new decoder": {"new_decoder_architecture": True},
     },
     "gemma2": {"no soft cap": {"attn_logit_softcapping": None}},
+    "gemma4_text": {
+        "experts": {
+            "enable_moe_block": True,
+            "num_experts": 4,
+            "top_k_experts": 2,
+            "moe_intermediate_size": 32,
+        }
+    },
     "gemma3_text": {"linear": {"sliding_window": WINDOW, "layer_types": ["full_attention"] * 2}},
     "gpt2": {"scaled by layer": {"scale_attn_by_inverse_layer_idx": True}},
     "gpt_oss": {
@@ -130,6 +138,13 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             original_max_position_embeddings=128,
         ),
         "biases": {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
+    },
+    "llama4_text": {
+        "tuned": {
+            "no_rope_layers": [1, 0],
+            "layer_types": ["chunked_attention", "full_attention"],
+            "floor_scale": 16,
+        }
     },
     "mistral": {"no window": {"sliding_window": None}},
     "mixtral": {"no window": {"sliding_window": None}},

@@ -64,7 +64,7 @@ def _flat(
         position_ids: Tensor,
         past: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
-        cache = cached.cache(past)
+        cache = cached.cache(past, position_ids)
         attentions.layers = cache.layers
         out = forward(
             input_ids=input_ids,

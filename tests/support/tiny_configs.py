@@ -62,6 +62,10 @@ _MLA: Mapping[str, Any] = {
     "num_key_value_heads": 4,
 }
 _GROUPS: Mapping[str, Any] = {"n_group": 1, "topk_group": 1, "first_k_dense_replace": 1}
+# Of rotary frequencies, by the axes of an image; a text has one position for all.
+_SECTIONS: Mapping[str, Any] = {
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}
+}
 _TOKENS = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0}
 
 # What the defaults do not show, or what shrinking cannot guess.
@@ -81,6 +85,8 @@ _EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
     "llama4_text": {"num_experts_per_tok": 1},
     "mamba2": {"num_heads": 8},
     "qwen3_moe": {"head_dim": 16},
+    "qwen2_5_vl_text": _SECTIONS,
+    "qwen2_vl_text": _SECTIONS,
     "phi": {"num_key_value_heads": 4},
     "phi3": {"original_max_position_embeddings": CONTEXT},
 }

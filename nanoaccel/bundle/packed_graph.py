@@ -15,8 +15,8 @@ a padded batch. T tokens of B rows, S the most tokens of a row, R rows of logits
     features               f32 [1, T, F]  only in graphs of heads: states of the target, and its own
     past_key_values.{i}.*  f32 [B, Hkv, C, D], bound to the same memory as present.{i}.*
 
-only in graphs with recurrent states, whose operators are NanoAccel's (domain "nanoaccel"): M states
-that sequences read or write, as a ``StateTable`` says which
+only in graphs with recurrent states, whose operators are NanoAccel's (domain "nanoaccel"; so are
+experts gated by GELU): M states that sequences read or write, as a ``StateTable`` says which
 
     recurrent_states       f32 [slots, N]  the states of all layers, written to; that of slot 0 is 0
     seq_begins             i32 [B+1]       tokens of each sequence: from seq_begins[b] on
@@ -35,6 +35,10 @@ In graphs with ALiBi, attention_bias of GroupQueryAttention is the product of tw
     alibi_distances        f32 [B or 1, 1, S, most cached and new tokens]  index of the key minus
                                           that of the query, among the tokens of a row
     slopes                 f32 [1, heads, 1, 1], an initializer of any name
+
+Where shares of experts are no softmax of the largest logits, a mixture reads their logarithms,
+Log(Max(shares, least)), and what it gives is multiplied with the sum of the shares, by a product
+with ones, a node whose name ends as ``SHARES_TOTAL``.
 """
 
 from __future__ import annotations
@@ -66,6 +70,8 @@ SEQ_BEGINS = "seq_begins"
 STATE_SLOTS, STATE_BEGINS = "state_slots", "state_begins"
 STATE_INTERVALS, STATE_OFFSETS = "state_intervals", "state_offsets"
 OWN_DOMAIN = "nanoaccel"  # of operators
+EXPERTS, FLOAT_EXPERTS = "Experts", "FloatExperts"  # some of them
+SHARES_TOTAL = "/total"
 CACHE_KINDS = ("key", "value")
 
 _PAST = re.compile(r"past_key_values\.(\d+)\.(key|value)")

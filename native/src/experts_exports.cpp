@@ -20,9 +20,14 @@ nanoaccel::ProjectionSource read(const NanoaccelMatrix& given) {
 
 void* nanoaccel_experts_pack(const NanoaccelExpertsSource* source, char* problem,
                              int64_t problem_size) {
-  const nanoaccel::ExpertsSource given = {source->experts,   source->hidden, source->inner,
-                                          source->bits,      source->group,  read(source->gate_up),
-                                          read(source->down)};
+  nanoaccel::ExpertsSource given;
+  given.experts = source->experts;
+  given.hidden = source->hidden;
+  given.inner = source->inner;
+  given.bits = source->bits;
+  given.group = source->group;
+  given.gate_up = read(source->gate_up);
+  given.down = read(source->down);
   return nanoaccel::packed<nanoaccel::ExpertWeights>(given, problem, problem_size);
 }
 
@@ -42,7 +47,8 @@ int nanoaccel_experts_run(const void* weights, const char* path, const Nanoaccel
                           call->y,
                           call->rows,
                           call->top_k,
-                          {call->alpha, call->beta, call->limit}},
+                          {call->alpha, call->beta, call->limit, nanoaccel::Activation::kSilu},
+                          false},
                          pool, parts);
   return 1;
 }

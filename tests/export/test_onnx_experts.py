@@ -17,15 +17,18 @@ from nanoaccel.exporters.targets.onnx.exact import make_exact  # noqa: E402
 from nanoaccel.exporters.targets.onnx.packed_writer import PackedWriter  # noqa: E402
 from nanoaccel.exporters.targets.onnx.patterns.expert_nodes import write_experts  # noqa: E402
 from nanoaccel.exporters.targets.onnx.patterns.expert_parts import (  # noqa: E402
+    Activation,
     ExpertsNode,
     Gate,
     Routing,
     Stack,
 )
 from nanoaccel.exporters.targets.onnx.stacks import read_stack  # noqa: E402
+from nanoaccel.runtime.native import find_operators  # noqa: E402
 
 pytestmark = pytest.mark.export
 
+OPERATORS = find_operators()
 EXPERTS, HIDDEN, INNER, TOKENS = 4, 64, 32, 7
 SIZES = {"x": HIDDEN, "told": EXPERTS}
 RNG = np.random.default_rng(0)
@@ -100,7 +103,12 @@ def write(gate_up: Made | tuple[Made, Made], down: Made, gate: Gate, routing: Ro
 
 def run(model: Any, folder: Path, told: np.ndarray) -> np.ndarray:
     ir.save(model, folder / "model.onnx")
-    session = ort.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    if OPERATORS.library is not None:
+        options.register_custom_ops_library(str(OPERATORS.library))
+    session = ort.InferenceSession(
+        folder / "model.onnx", options, providers=["CPUExecutionProvider"]
+    )
     found: np.ndarray = session.run(None, {"x": X, "told": told})[0]
     return found
 
@@ -202,3 +210,19 @@ def test_experts_of_two_widths_get_the_wider_one(tmp_path: Path) -> None:
     assert node.attributes["expert_weight_bits"].as_int() == 8
     wanted = computed(gate_up, down, gate, chosen(LOGITS))
     assert np.abs(run(model, tmp_path, LOGITS) - wanted).max() <= 0.03 * np.abs(wanted).max()
+
+
+@pytest.mark.skipif(OPERATORS.library is None, reason=OPERATORS.reason)
+@pytest.mark.parametrize("activation", [Activation.GELU, Activation.TANH_GELU])
+def test_experts_gated_by_gelu_are_nodes_of_our_own(activation: Activation, tmp_path: Path) -> None:
+    """They take shares as they are, and round no activations in the exact graph."""
+    gate_up, down = make(2 * INNER, HIDDEN, bias=True), make(HIDDEN, INNER, zeros=False)
+    gate = Gate(False, 1.0, 0.0, np.inf, activation)
+    shares = chosen(LOGITS) * np.float32(-3.0)
+    model = write(gate_up, down, gate, Routing(2, logits=False))
+    rounded = run(model, tmp_path, shares)
+    assert make_exact(model.graph)
+    assert [node.op_type for node in model.graph] == ["FloatExperts"]
+    wanted = computed(gate_up, down, gate, shares)
+    np.testing.assert_allclose(run(model, tmp_path, shares), wanted, rtol=1e-4, atol=1e-4)
+    assert 1e-4 < np.abs(rounded - wanted).max() < 0.03 * np.abs(wanted).max()

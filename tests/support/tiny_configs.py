@@ -62,6 +62,10 @@ _MLA: Mapping[str, Any] = {
     "num_key_value_heads": 4,
 }
 _GROUPS: Mapping[str, Any] = {"n_group": 1, "topk_group": 1, "first_k_dense_replace": 1}
+# Of rotary frequencies, by the axes of an image; a text has one position for all.
+_SECTIONS: Mapping[str, Any] = {
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}
+}
 _TOKENS = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0}
 
 # What the defaults do not show, or what shrinking cannot guess.
@@ -81,6 +85,8 @@ _EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
     "llama4_text": {"num_experts_per_tok": 1},
     "mamba2": {"num_heads": 8},
     "qwen3_moe": {"head_dim": 16},
+    "qwen2_5_vl_text": _SECTIONS,
+    "qwen2_vl_text": _SECTIONS,
     "phi": {"num_key_value_heads": 4},
     "phi3": {"original_max_position_embeddings": CONTEXT},
 }
@@ -99,6 +105,14 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "new decoder": {"new_decoder_architecture": True},
     },
     "gemma2": {"no soft cap": {"attn_logit_softcapping": None}},
+    "gemma4_text": {
+        "experts": {
+            "enable_moe_block": True,
+            "num_experts": 4,
+            "top_k_experts": 2,
+            "moe_intermediate_size": 32,
+        }
+    },
     "gemma3_text": {"linear": {"sliding_window": WINDOW, "layer_types": ["full_attention"] * 2}},
     "gpt2": {"scaled by layer": {"scale_attn_by_inverse_layer_idx": True}},
     "gpt_oss": {
@@ -130,6 +144,13 @@ VARIANTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
             original_max_position_embeddings=128,
         ),
         "biases": {"attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True},
+    },
+    "llama4_text": {
+        "tuned": {
+            "no_rope_layers": [1, 0],
+            "layer_types": ["chunked_attention", "full_attention"],
+            "floor_scale": 16,
+        }
     },
     "mistral": {"no window": {"sliding_window": None}},
     "mixtral": {"no window": {"sliding_window": None}},

@@ -1,4 +1,4 @@
-// Activations in int8 that stand apart by rows, and that are gathered for experts.
+// Inputs of experts that stand apart by rows, and that are gathered for experts: int8, or f32.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "experts/slots.h"
+#include "linear/float/kernels.h"
 #include "linear/kernels.h"
 
 namespace nanoaccel {
@@ -47,6 +48,23 @@ class Activations {
   std::vector<uint32_t> sums_;
 };
 
+// The same in f32.
+class FloatActivations {
+ public:
+  void reserve(const FloatView& w, int64_t rows) {
+    all_ = {rows, w.padded, grown(&numbers_, rows * w.padded)};
+  }
+
+  FloatRows rows(Range range) const {
+    return {range.end - range.begin, all_.padded, all_.x + range.begin * all_.padded};
+  }
+  FloatRows row(int64_t index) const { return rows({index, index + 1}); }
+
+ private:
+  FloatRows all_ = {};
+  std::vector<float> numbers_;
+};
+
 // A row that stands alone into its place among those of an expert.
 inline void gather_row(const ActivationView& from, const ActivationView& to, int64_t row,
                        int64_t block) {
@@ -61,6 +79,13 @@ inline void gather_row(const ActivationView& from, const ActivationView& to, int
     to.scales[at] = from.scales[g];
     to.starts[at] = from.starts[g];
   }
+}
+
+inline void gather_row(const FloatRows& from, const FloatRows& to, int64_t row, int64_t block) {
+  const int64_t begin = row / block * block;
+  const int64_t rows = block_rows(to.rows, begin, block);
+  float* numbers = to.x + begin * to.padded + (row - begin);
+  for (int64_t k = 0; k < to.padded; ++k, numbers += rows) *numbers = from.x[k];
 }
 
 }  // namespace nanoaccel

@@ -8,11 +8,16 @@ namespace {
 constexpr int64_t kMostExperts = 4096;
 constexpr int64_t kMostSize = int64_t{1} << 24;
 
-std::string shape_problem(const ExpertsSource& s) {
+bool has_groups(const ExpertsSource&, const LinearSource*) { return true; }
+bool has_groups(const ExpertsSource& s, const FloatSource*) {
+  return s.stored >= Stored::kIntegers;
+}
+
+std::string shape_problem(const ExpertsSource& s, bool groups) {
   if (s.experts < 1 || s.experts > kMostExperts) return "the number of experts is out of range";
   if (s.hidden < 1 || s.hidden > kMostSize) return "the hidden size is out of range";
   if (s.inner < 1 || s.inner > kMostSize) return "the inner size is out of range";
-  if (s.group < 1 || s.hidden % s.group != 0 || s.inner % s.group != 0) {
+  if (groups && (s.group < 1 || s.hidden % s.group != 0 || s.inner % s.group != 0)) {
     return "block_size does not divide the hidden and the inner size";
   }
   return "";
@@ -28,12 +33,16 @@ bool part_of(const Numbers<T>& all, int64_t index, int64_t experts, Numbers<T>* 
   return true;
 }
 
-bool expert_of(const ProjectionSource& all, int64_t index, int64_t experts, LinearSource* one) {
+Numbers<uint8_t>* bytes_of(LinearSource* one) { return &one->codes; }
+Numbers<uint8_t>* bytes_of(FloatSource* one) { return &one->values; }
+
+template <class Source>
+bool expert_of(const ProjectionSource& all, int64_t index, int64_t experts, Source* one) {
   if (all.factors.data != nullptr) {
     if (all.factors.size != experts) return false;
     one->factor = all.factors.data[index];
   }
-  return part_of(all.codes, index, experts, &one->codes) &&
+  return part_of(all.codes, index, experts, bytes_of(one)) &&
          part_of(all.scales, index, experts, &one->scales) &&
          part_of(all.half_scales, index, experts, &one->half_scales) &&
          part_of(all.exponents, index, experts, &one->exponents) &&
@@ -70,8 +79,9 @@ struct GateUpApart {
   Apart<uint8_t> zeros;
   Apart<float> bias;
 
-  void move(LinearSource* source) {
-    codes.move(&source->codes, source->outputs);
+  template <class Source>
+  void move(Source* source) {
+    codes.move(bytes_of(source), source->outputs);
     scales.move(&source->scales, source->outputs);
     half_scales.move(&source->half_scales, source->outputs);
     exponents.move(&source->exponents, source->outputs);
@@ -80,17 +90,26 @@ struct GateUpApart {
   }
 };
 
+void tell_stored(const ExpertsSource&, LinearSource*) {}
+void tell_stored(const ExpertsSource& source, FloatSource* one) {
+  one->stored = source.stored;
+  one->rows = true;
+}
+
 }  // namespace
 
-std::string ExpertWeights::pack(const ExpertsSource& source) {
-  std::string problem = shape_problem(source);
+template <class Packed, class Source>
+std::string ExpertWeightsOf<Packed, Source>::pack(const ExpertsSource& source) {
+  std::string problem = shape_problem(source, has_groups(source, static_cast<Source*>(nullptr)));
   if (!problem.empty()) return problem;
   gate_up_.resize(static_cast<size_t>(source.experts));
   down_.resize(static_cast<size_t>(source.experts));
   GateUpApart apart;
   for (int64_t e = 0; e < source.experts; ++e) {
-    LinearSource gate_up;
-    LinearSource down;
+    Source gate_up;
+    Source down;
+    tell_stored(source, &gate_up);
+    tell_stored(source, &down);
     gate_up.bits = down.bits = source.bits;
     gate_up.group = down.group = source.group;
     gate_up.inputs = down.outputs = source.hidden;
@@ -108,5 +127,8 @@ std::string ExpertWeights::pack(const ExpertsSource& source) {
   }
   return "";
 }
+
+template class ExpertWeightsOf<PackedWeights, LinearSource>;
+template class ExpertWeightsOf<FloatWeights, FloatSource>;
 
 }  // namespace nanoaccel

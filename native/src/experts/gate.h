@@ -2,8 +2,8 @@
 #pragma once
 
 #include "experts/kernels.h"
+#include "linear/activation.h"
 #include "linear/quantize.h"
-#include "linear/silu.h"
 
 namespace nanoaccel {
 namespace {
@@ -15,12 +15,14 @@ void gate(const GatedUnit& unit, const float* gate_up, int64_t inner, float* out
   const Float limit = V::set(unit.limit);
   const Float least = V::set(-unit.limit);
   const Float negated_alpha = V::set(-unit.alpha);
+  const bool silu = unit.activation == Activation::kSilu;
   for (int64_t i = 0; i < inner; i += kTile) {
     const int64_t left = inner - i;
     const Float g = V::min(limit, load_up_to<V>(gate_up + i, left));
     const Float u = V::max(least, V::min(limit, load_up_to<V>(gate_up + inner + i, left)));
-    const Float inverse = V::add(V::set(1.0F), exponential<V>(V::mul(g, negated_alpha)));
-    store_up_to<V>(out + i, left, V::mul(V::div(g, inverse), V::add(u, V::set(unit.beta))));
+    const Float activated =
+        silu ? times_sigmoid<V>(g, V::mul(g, negated_alpha)) : activate<V>(unit.activation, g);
+    store_up_to<V>(out + i, left, V::mul(activated, V::add(u, V::set(unit.beta))));
   }
 }
 

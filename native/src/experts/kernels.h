@@ -1,19 +1,27 @@
 // A mixture of experts as its kernels see it: what one path computes besides the linears.
 //
-//   chosen, share = the top_k largest logits of a token, softmax over them
+//   chosen, share = the top_k largest logits of a token, softmax over them; or shares as given
 //   y = sum over the chosen, in their order, of share * (down(gated(gate_up(x))))
-//   gated(g, u) = g' * sigmoid(alpha * g') * (u' + beta), g' = min(g, limit), u' = u within +-limit
+//   gated(g, u) = activated(g') * (u' + beta), g' = min(g, limit), u' = u within +-limit
+//   activated(g) = g * sigmoid(alpha * g), or GELU
 #pragma once
 
 #include <cstdint>
 
+#include "linear/kernels.h"
+
 namespace nanoaccel {
 
 struct GatedUnit {
-  float alpha;
+  float alpha;  // of SiLU
   float beta;
   float limit;
+  Activation activation;  // kSilu, kGelu or kTanhGelu
 };
+
+constexpr bool is_gate(Activation kind) {
+  return kind == Activation::kSilu || kind == Activation::kGelu || kind == Activation::kTanhGelu;
+}
 
 // The experts of a token, by falling logits; those of equal logits by rising number.
 struct RoutingView {
@@ -21,6 +29,7 @@ struct RoutingView {
   int64_t top_k;
   int32_t* chosen;  // [row][top_k]
   float* shares;    // [row][top_k]
+  bool told;  // whether shares stand in the place of logits, of which the farthest from 0 count
 };
 
 struct ExpertKernels {

@@ -6,5 +6,6 @@
 namespace nanoaccel::ort {
 
 const CustomOp* experts_op();
+const CustomOp* float_experts_op();  // without rounding activations
 
 }  // namespace nanoaccel::ort

@@ -31,6 +31,7 @@ Domain* domain(const Api& api) {
     check(api.domain_add(made, float_linear_op()));
     check(api.domain_add(made, attention_op()));
     check(api.domain_add(made, experts_op()));
+    check(api.domain_add(made, float_experts_op()));
     check(api.domain_add(made, convolution_op()));
     check(api.domain_add(made, linear_attention_op()));
     return made;

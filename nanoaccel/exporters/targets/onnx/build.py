@@ -6,7 +6,7 @@ from pathlib import Path
 
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from nanoaccel.bundle.packed_graph import RECURRENT_STATES
+from nanoaccel.bundle.packed_graph import OWN_DOMAIN
 from nanoaccel.exporters.progress import Tell, silence
 from nanoaccel.exporters.targets.onnx.save import GRAPH, save_graph
 from nanoaccel.exporters.targets.onnx.source.trial import unsupported
@@ -28,10 +28,10 @@ def check_graph(traced: Path, context: int) -> None:
     """
     model = translate(openvino_core().read_model(traced), context)
     operators = OPERATORS.resolve("native")()
-    states = any(value.name == RECURRENT_STATES for value in model.graph.inputs)
-    if states and operators.library is None:
+    own = [node.op_type for node in model.graph if node.domain == OWN_DOMAIN]
+    if own and operators.library is None:
         raise unsupported(
-            "its recurrent states need NanoAccel's operators, which do not run here "
+            f"it needs NanoAccel's operators ({own[0]}), which do not run here "
             f"({operators.described()})"
         )
 

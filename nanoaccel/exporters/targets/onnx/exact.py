@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from nanoaccel.bundle.packed_graph import EXPERTS, FLOAT_EXPERTS
 from nanoaccel.exporters.targets.onnx.writer import EXACT
 
 _MOE = "com.microsoft"
@@ -18,8 +19,11 @@ _OF_CODES = ("expert_weight_bits", "block_size", "accuracy_level")
 
 def make_exact(graph: ir.Graph) -> bool:
     """Edit a graph, in place, so that it computes with floats; False where it does already."""
-    rounding = [node for node in graph if node.op_type in ("MatMulNBits", "QMoE")]
+    rounding = [node for node in graph if node.op_type in ("MatMulNBits", "QMoE", EXPERTS)]
     for node in rounding:
+        if node.op_type == EXPERTS:
+            node.op_type = FLOAT_EXPERTS
+            continue
         bits = node.attributes.get("expert_weight_bits")
         if node.op_type == "QMoE" and bits is not None and bits.as_int() == _WIDE:
             _with_floats(graph, node)

@@ -205,10 +205,13 @@ class PackedWriter:
             more: Its attributes.
         """
         offset, self._state_numbers = self._state_numbers, self._state_numbers + numbers
-        self._graph.opset_imports.setdefault(contract.OWN_DOMAIN, _OWN_OPSET)
         states = [self.input(one) for one in contract.STATE_INPUTS]
-        domain = contract.OWN_DOMAIN
-        return self.writer.add(kind, [*inputs, *states], name, domain, state_offset=offset, **more)
+        return self.own(kind, [*inputs, *states], name, state_offset=offset, **more)
+
+    def own(self, kind: str, inputs: Sequence[ir.Value | None], name: str, **more: Any) -> ir.Value:
+        """A node of NanoAccel's own, with its attributes."""
+        self._graph.opset_imports.setdefault(contract.OWN_DOMAIN, _OWN_OPSET)
+        return self.writer.add(kind, inputs, name, contract.OWN_DOMAIN, **more)
 
     def tell_modules(self, product: ir.Value, modules: Sequence[tuple[str, StoredWeight]]) -> None:
         """Say in the graph which modules a product is.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support.native_experts import Experts, expert_reference, random_experts
 
+ml_dtypes = pytest.importorskip("ml_dtypes")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
@@ -157,7 +158,6 @@ def test_experts_of_another_float_are_left_as_they_are(name: str, tmp_path: Path
 
 
 LEFT = {
-    "exact": {"accuracy_level": 1},
     "other activations": {"activation_type": "silu", "swiglu_fusion": 0},
     "sparse mixer": {"use_sparse_mixer": 1},
     "unnormalized": {"normalize_routing_weights": 0},
@@ -172,6 +172,102 @@ LEFT = {
 def test_experts_of_another_kind_are_left_as_they_are(name: str, tmp_path: Path) -> None:
     layer = random_experts(np.random.default_rng(0), EXPERTS, HIDDEN, INNER)
     assert rewrite(save(tmp_path, layer, LEFT[name])) is None
+
+
+@pytest.mark.parametrize("tokens", [1, 70])
+@pytest.mark.parametrize("kind", [{}, {"zeros": True, "bias": True, "clipped": True}])
+def test_codes_without_rounding_give_what_stock_experts_give(
+    kind: dict[str, Any], tokens: int, tmp_path: Path
+) -> None:
+    layer = random_experts(np.random.default_rng(0), EXPERTS, HIDDEN, INNER, **kind)
+    own, stock = both(save(tmp_path, layer, {"accuracy_level": 1}), tokens)
+    np.testing.assert_allclose(own, stock, atol=1e-5 * np.abs(stock).max())
+
+
+def save_floats(folder: Path, stored: str, *, shares: bool = False) -> Path:
+    """A graph of one MoE over floats, or over codes of 8 bits behind DequantizeLinear."""
+    rng = np.random.default_rng(0)
+    make, info = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    nodes, kept, names = [], [], []
+    for name, rows, columns in (("up", 2 * INNER, HIDDEN), ("down", HIDDEN, INNER)):
+        numbers = rng.normal(size=(EXPERTS, rows, columns)).astype(np.float32) / 8
+        bias = rng.normal(size=(EXPERTS, rows)).astype(np.float32)
+        names += [f"{name}.wide", f"{name}.bias"]
+        kept.append(onnx.numpy_helper.from_array(bias, names[-1]))
+        if stored == "codes":
+            shape = (EXPERTS, rows, columns // 32)
+            scales = rng.uniform(0.01, 0.02, shape).astype(np.float16)
+            parts = {
+                name: rng.integers(0, 256, numbers.shape, np.uint8),
+                f"{name}.scales": scales,
+                f"{name}.zeros": rng.integers(120, 136, shape, np.uint8),
+            }
+            kept += [onnx.numpy_helper.from_array(array, key) for key, array in parts.items()]
+            nodes.append(make("Cast", [f"{name}.scales"], [f"{name}.wide_scales"], to=1))
+            reads = [name, f"{name}.wide_scales", f"{name}.zeros"]
+            nodes.append(make("DequantizeLinear", reads, [f"{name}.wide"], axis=2, block_size=32))
+            continue
+        kind = {"f16": np.float16, "bf16": ml_dtypes.bfloat16}.get(stored, np.float32)
+        wide = stored == "f32"
+        kept.append(onnx.numpy_helper.from_array(numbers.astype(kind), names[-2] if wide else name))
+        nodes += [] if wide else [make("Cast", [name], [f"{name}.wide"], to=1)]
+    gates = {"activation_type": "swiglu", "swiglu_fusion": 1, "activation_alpha": 1.0}
+    logits, given = ("logarithms", "part") if shares else ("logits", "y")
+    attributes = {"k": 2, "normalize_routing_weights": 1, "activation_beta": 0.0, **gates}
+    reads = ["x", logits, *names]
+    nodes.append(make("MoE", reads, [given], "moe", domain="com.microsoft", **attributes))
+    if shares:
+        ones = np.ones((EXPERTS, 1), np.float32)
+        kept += [
+            onnx.numpy_helper.from_array(ones, "ones"),
+            onnx.numpy_helper.from_array(np.array(1e-30, np.float32), "least"),
+        ]
+        nodes[:0] = [
+            make("Max", ["logits", "least"], ["raised"]),
+            make("Log", ["raised"], ["logarithms"]),
+        ]
+        nodes += [
+            make("MatMul", ["logits", "ones"], ["sum"], "/moe/total"),
+            make("Mul", ["part", "sum"], ["y"]),
+        ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "sketch",
+        [info("x", 1, [1, "T", HIDDEN]), info("logits", 1, ["T", EXPERTS])],
+        [info("y", 1, [1, "T", HIDDEN])],
+        kept,
+    )
+    sets = [onnx.helper.make_opsetid(*one) for one in (("", 22), ("com.microsoft", 1))]
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=sets, ir_version=12), folder / "model.onnx"
+    )
+    return folder / "model.onnx"
+
+
+@pytest.mark.parametrize("tokens", [1, 70])
+@pytest.mark.parametrize("stored", ["f32", "f16", "bf16", "codes"])
+def test_floats_give_what_stock_experts_give(stored: str, tokens: int, tmp_path: Path) -> None:
+    graph = save_floats(tmp_path, stored)
+    edited = rewrite(graph)
+    assert edited is not None
+    assert edited.row_wise
+    own, stock = both(graph, tokens)
+    np.testing.assert_allclose(own, stock, atol=1e-5 * np.abs(stock).max())
+
+
+def test_shares_are_read_in_place_of_their_logarithms(tmp_path: Path) -> None:
+    """Those of a token need not be 1 together, and one may be less than zero."""
+    graph = save_floats(tmp_path, "f32", shares=True)
+    edited = rewrite(graph)
+    assert edited is not None
+    assert edited.row_wise
+    plan = plan_here(Workload(role="decode", threads=2))
+    x = np.repeat(inputs(1)["x"], 3, axis=1)
+    shares = np.zeros((3, EXPERTS), np.float32)
+    shares[0, [1, 4]], shares[1, 1], shares[2, 4] = (0.5, -1.5), 1.0, 1.0
+    session = open_session(graph, plan, OPERATORS, edited)
+    both, first, second = session.run(None, {"x": x, "logits": shares})[0][0]
+    np.testing.assert_allclose(both, 0.5 * first - 1.5 * second, rtol=1e-4, atol=1e-5)
 
 
 def test_experts_with_more_chosen_than_there_are_do_not_load(tmp_path: Path) -> None:

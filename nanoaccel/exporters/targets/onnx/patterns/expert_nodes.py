@@ -1,6 +1,6 @@
-"""Writes a mixture of experts: QMoE over codes, MoE over floats.
+"""Writes a mixture of experts: QMoE over codes, MoE over floats, or NanoAccel's own of either.
 
-Both want rows of gates and of up projections in turns, and both linears of a layer in one width of
+All want rows of gates and of up projections in turns, and both linears of a layer in one width of
 codes and one size of groups: narrower codes are widened and scales repeated, which changes no
 weight.
 """
@@ -16,9 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from nanoaccel.bundle.packed_graph import EXPERTS, FLOAT_EXPERTS, SHARES_TOTAL
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.targets.onnx.layout import Blocks, block_zero_points
-from nanoaccel.exporters.targets.onnx.patterns.expert_parts import ExpertLinear, ExpertsNode
+from nanoaccel.exporters.targets.onnx.patterns.expert_parts import (
+    Activation,
+    ExpertLinear,
+    ExpertsNode,
+)
 from nanoaccel.exporters.targets.onnx.source.names import path_of
 from nanoaccel.exporters.targets.onnx.stored import Array, StoredWeight
 from nanoaccel.exporters.targets.onnx.writer import FAST
@@ -51,32 +56,28 @@ def write_experts(
         ExportError: Groups of weights would be smaller than any kernel takes.
     """
     name = out.unique(path_of(node.name))
-    x, told = values
-    routing = told if node.routing.logits else _logits(told, out, name)
-    attributes: dict[str, object] = {
-        "k": node.routing.count,
-        "activation_type": "swiglu",
-        "swiglu_fusion": 1,
-        "normalize_routing_weights": 1,
-        "activation_alpha": node.gate.alpha,
-        "activation_beta": node.gate.beta,
-    }
-    if isfinite(node.gate.limit):
-        attributes["swiglu_limit"] = node.gate.limit
     weights = [part.weights for linear in node.linears.values() for part in linear.parts]
     floats = [one.scales is None for one in weights]
     if any(floats) and not all(floats):
         raise ExportError(
             f"some linears of the experts of {name} are compressed, some not", _REMEDY
         )
-    if all(floats):
-        given = _floats(node, x, routing, attributes, out, name)
-    else:
-        given = _codes(node, x, routing, attributes, out, name)
+    form = None if all(floats) else _form(weights, name)
+    linears = [
+        _floats(one, out, f"{name[1:]}.{kind}")
+        if form is None
+        else _codes(one, form, out, f"{name[1:]}.{kind}")
+        for kind, one in node.linears.items()
+    ]
+    if node.gate.activation is not Activation.SILU:
+        return [_own(node, form, values, linears, out, name)]
+    x, told = values
+    routing = told if node.routing.logits else _logits(told, out, name)
+    given = _stock(node, form, (x, routing), linears, out, name)
     if node.routing.logits:
         return [given]
     ones = out.numbers(np.ones((node.down.experts, 1), np.float32))
-    total = out.writer.add("MatMul", [told, ones], f"{name}/total")
+    total = out.writer.add("MatMul", [told, ones], f"{name}{SHARES_TOTAL}")
     return [out.writer.add("Mul", [given, total], f"{name}/scaled")]
 
 
@@ -87,58 +88,101 @@ def _logits(shares: ir.Value, out: PackedWriter, name: str) -> ir.Value:
     return out.writer.add("Log", [raised], f"{name}/logits")
 
 
-def _floats(
+@dataclass(frozen=True, slots=True, eq=False)
+class _Written:
+    """What is stored of a linear: codes, or floats, which have no scales."""
+
+    values: ir.Value
+    bias: ir.Value | None
+    scales: ir.Value | None = None
+    zeros: ir.Value | None = None
+
+
+def _floats(linear: ExpertLinear, out: PackedWriter, name: str) -> _Written:
+    dtype = np.result_type(*(part.weights.values.dtype for part in linear.parts))
+    shape = (linear.experts, linear.rows, linear.columns)
+    stored = out.writer.stored(name, partial(linear.made, _values), dtype, shape)
+    return _Written(stored, _bias(linear, out))
+
+
+def _codes(linear: ExpertLinear, form: _Form, out: PackedWriter, name: str) -> _Written:
+    groups = linear.columns // form.group
+    stored = {}
+    for part, (make, width) in {
+        "codes": (partial(_widened, bits=form.bits), linear.columns * form.bits // 8),
+        "scales": (partial(_scales, form=form), groups),
+        "zeros": (partial(_packed_zeros, form=form), -(-groups * form.bits // 8)),
+    }.items():
+        if part != "zeros" or form.zeros:
+            dtype = form.scales if part == "scales" else np.dtype(np.uint8)
+            shape = (linear.experts, linear.rows, width)
+            made = partial(linear.made, make)
+            stored[part] = out.writer.stored(f"{name}.{part}", made, dtype, shape)
+    return _Written(stored["codes"], _bias(linear, out), stored["scales"], stored.get("zeros"))
+
+
+def _own(
     node: ExpertsNode,
-    x: ir.Value,
-    routing: ir.Value,
-    attributes: dict[str, object],
+    form: _Form | None,
+    values: Sequence[ir.Value],
+    linears: Sequence[_Written],
     out: PackedWriter,
     name: str,
 ) -> ir.Value:
-    """MoE, which computes with f32; floats of other types are widened when the graph is loaded."""
-    inputs: list[ir.Value | None] = [x, routing]
-    for kind, linear in node.linears.items():
-        dtype = np.result_type(*(part.weights.values.dtype for part in linear.parts))
-        shape = (linear.experts, linear.rows, linear.columns)
-        make = partial(linear.made, _values)
-        stored = out.writer.stored(f"{name[1:]}.{kind}", make, dtype, shape)
-        if dtype != np.float32:
-            to = int(ir.DataType.FLOAT)
-            stored = out.writer.add("Cast", [stored], f"{name}/{kind}/widened", to=to)
-        inputs += [stored, _bias(linear, out)]
-    return out.writer.add("MoE", inputs, f"{name}/MoE", _MICROSOFT, **attributes)
+    """A node of NanoAccel's, which takes shares as they are; stock ones know no such gate."""
+    inputs: list[ir.Value | None] = [*values]
+    for one in linears:
+        inputs += [one.values, one.scales, one.zeros, one.bias]
+    down, gate = node.linears["down"], node.gate
+    return out.own(
+        FLOAT_EXPERTS if form is None else EXPERTS,
+        inputs,
+        f"{name}/Experts",
+        experts=down.experts,
+        hidden=down.rows,
+        inner=down.columns,
+        top_k=node.routing.count,
+        bits=0 if form is None else form.bits,
+        block_size=0 if form is None else form.group,
+        activation=int(gate.activation),
+        shares=int(not node.routing.logits),
+        alpha=gate.alpha,
+        beta=gate.beta,
+        limit=gate.limit,
+    )
 
 
-def _codes(
+def _stock(
     node: ExpertsNode,
-    x: ir.Value,
-    routing: ir.Value,
-    attributes: dict[str, object],
+    form: _Form | None,
+    values: Sequence[ir.Value],
+    linears: Sequence[_Written],
     out: PackedWriter,
     name: str,
 ) -> ir.Value:
-    linears = node.linears
-    form = _form([part.weights for one in linears.values() for part in one.parts], name)
-    inputs: list[ir.Value | None] = [x, routing]
-    zeros: list[ir.Value | None] = []
-    for kind, linear in linears.items():
-        groups = linear.columns // form.group
-        stored = {}
-        for part, (make, width) in {
-            "codes": (partial(_widened, bits=form.bits), linear.columns * form.bits // 8),
-            "scales": (partial(_scales, form=form), groups),
-            "zeros": (partial(_packed_zeros, form=form), -(-groups * form.bits // 8)),
-        }.items():
-            if part != "zeros" or form.zeros:
-                dtype = form.scales if part == "scales" else np.dtype(np.uint8)
-                shape = (linear.experts, linear.rows, width)
-                stored[part] = out.writer.stored(
-                    f"{name[1:]}.{kind}.{part}", partial(linear.made, make), dtype, shape
-                )
-        inputs += [stored["codes"], stored["scales"], _bias(linear, out)]
-        zeros.append(stored.get("zeros"))
+    """QMoE, or MoE, for which floats of other types are widened when the graph is loaded."""
+    attributes: dict[str, object] = {
+        "k": node.routing.count,
+        "activation_type": "swiglu",
+        "swiglu_fusion": 1,
+        "normalize_routing_weights": 1,
+        "activation_alpha": node.gate.alpha,
+        "activation_beta": node.gate.beta,
+    }
+    if isfinite(node.gate.limit):
+        attributes["swiglu_limit"] = node.gate.limit
+    inputs: list[ir.Value | None] = [*values]
+    if form is None:
+        for kind, one in zip(node.linears, linears, strict=True):
+            stored, to = one.values, int(ir.DataType.FLOAT)
+            if stored.dtype != ir.DataType.FLOAT:
+                stored = out.writer.add("Cast", [stored], f"{name}/{kind}/widened", to=to)
+            inputs += [stored, one.bias]
+        return out.writer.add("MoE", inputs, f"{name}/MoE", _MICROSOFT, **attributes)
+    for one in linears:
+        inputs += [one.values, one.scales, one.bias]
     inputs += [None] * 3  # a third linear
-    inputs += zeros if form.zeros else []
+    inputs += [one.zeros for one in linears] if form.zeros else []
     more = {"expert_weight_bits": form.bits, "block_size": form.group, "accuracy_level": FAST}
     return out.writer.add("QMoE", inputs, f"{name}/QMoE", _MICROSOFT, **attributes, **more)
 

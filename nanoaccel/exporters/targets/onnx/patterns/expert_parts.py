@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,30 +13,50 @@ from numpy.typing import NDArray
 from nanoaccel.exporters.targets.onnx.stored import Array, StoredWeight
 
 
+class Activation(IntEnum):
+    """What becomes of gates, as nanoaccel.Experts numbers it."""
+
+    SILU = 1
+    GELU = 2
+    TANH_GELU = 3
+
+    def compute(self, x: NDArray[np.float32], alpha: float) -> NDArray[np.float32]:
+        """Activated numbers; ``alpha`` is a factor of what SiLU takes the sigmoid of."""
+        if self is Activation.GELU:
+            area = np.vectorize(math.erf, otypes=[np.float32])(x * math.sqrt(0.5))
+            return np.asarray(np.float32(0.5) * x * (1 + area), np.float32)
+        inner = np.float32(alpha) * x
+        if self is Activation.TANH_GELU:
+            inner = np.float32(2 * math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x**3)
+        with np.errstate(over="ignore"):
+            found: NDArray[np.float32] = x / (1 + np.exp(-inner))
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What becomes of the first product: ``g * sigmoid(alpha * g) * (u + beta)``.
+    """What becomes of the first product: ``activated(g) * (u + beta)``.
 
     Args:
         in_turns: Whether gates and up projections take turns, or gates come first.
-        alpha: See above.
+        alpha: Of SiLU: ``g * sigmoid(alpha * g)``.
         beta: See above.
         limit: What g is at most, and u within.
+        activation: What becomes of g.
     """
 
     in_turns: bool
     alpha: float
     beta: float
     limit: float
+    activation: Activation = Activation.SILU
 
     def compute(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """The gate of numbers [..., 2 * inner]."""
         half = x.shape[-1] // 2
         g, u = (x[..., ::2], x[..., 1::2]) if self.in_turns else (x[..., :half], x[..., half:])
         g, u = np.minimum(g, self.limit), np.clip(u, -self.limit, self.limit)
-        with np.errstate(over="ignore"):
-            found: NDArray[np.float32] = g / (1 + np.exp(-self.alpha * g)) * (u + self.beta)
-        return found
+        return self.activation.compute(g, self.alpha) * (u + self.beta)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,7 +6,7 @@ the shares are logits whose softmax are the shares again, up to their sum.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product as every
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nanoaccel.exporters.targets.onnx.patterns.expert_nodes import write_experts
 from nanoaccel.exporters.targets.onnx.patterns.expert_parts import (
+    Activation,
     ExpertsNode,
     Gate,
     Routing,
@@ -49,7 +50,7 @@ def find_experts(graph: SourceGraph, plan: Plan, constants: Constants) -> None:
     """Find all mixtures of experts.
 
     Raises:
-        UnsupportedModelError: One is gated otherwise than QMoE does it.
+        UnsupportedModelError: One is gated otherwise than any operator does it.
     """
     finder = _Finder(graph, constants)
     for node in graph.of_kind("ReduceSum"):
@@ -116,9 +117,7 @@ class _Finder:
                 self._gates[form] = judge(region)
             gate = self._gates[form]
             if gate is None:
-                raise unsupported(
-                    f"its experts are gated by another function than SwiGLU ({inner.name})"
-                )
+                raise unsupported(f"its experts are gated by neither SiLU nor GELU ({inner.name})")
             return gate, first
         raise _strange(inner.node)
 
@@ -143,8 +142,11 @@ class _Finder:
         found = self._run(region, x)
         if found is None or 2 * found.shape[-1] != x.shape[-1]:
             return None
-        for in_turns, alpha, beta, limit in every((False, True), *self._candidates(region)):
-            gate = Gate(in_turns, alpha, beta, limit)
+        alphas, betas, limits = self._candidates(region)
+        for in_turns, (activation, alpha), beta, limit in every(
+            (False, True), _activations(alphas), betas, limits
+        ):
+            gate = Gate(in_turns, alpha, beta, limit, activation)
             if np.allclose(gate.compute(x), found, rtol=_CLOSE, atol=_CLOSE):
                 return gate
         return None
@@ -156,8 +158,8 @@ class _Finder:
         if found is None or found.shape != x.shape:
             return None
         both = np.concatenate([x, np.ones_like(x)], axis=-1)
-        for alpha in self._candidates(region)[0]:
-            gate = Gate(False, alpha, 0.0, np.inf)
+        for activation, alpha in _activations(self._candidates(region)[0]):
+            gate = Gate(False, alpha, 0.0, np.inf, activation)
             if np.allclose(gate.compute(both), found, rtol=_CLOSE, atol=_CLOSE):
                 return gate
         return None
@@ -210,6 +212,12 @@ class _Finder:
             self._trial = Trial(self._graph, _TOKENS, 0)
         found = self._trial.run([region.result], {region.source: x})
         return None if found is None else found[0]
+
+
+def _activations(alphas: Sequence[float]) -> list[tuple[Activation, float]]:
+    """SiLU with each factor, and GELU, which has none."""
+    others = [(one, 1.0) for one in (Activation.TANH_GELU, Activation.GELU)]
+    return [*((Activation.SILU, alpha) for alpha in alphas), *others]
 
 
 def _shares(value: Value) -> Value | None:

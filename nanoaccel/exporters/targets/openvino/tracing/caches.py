@@ -23,6 +23,7 @@ Sizes: TypeAlias = tuple[int, ...]
 Read: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 _ARGUMENTS = ("past_key_values", "cache")
 STATES = "cache_params"
+POSITIONS = "nanoaccel_positions"  # attribute of a cache
 _TOKENS = -1
 # Fields of a cache's layer, and what their tensors are called in the graph.
 _KEYS = {"keys": "key", "values": "value"}
@@ -67,11 +68,12 @@ class CachedTensors:
     layers: int
     expanded: frozenset[int]
 
-    def cache(self, values: Sequence[Tensor]) -> Cache:
+    def cache(self, values: Sequence[Tensor], positions: Tensor) -> Cache:
         """A cache that holds these values.
 
         Args:
             values: As ``tensors``, each f32[B, *sizes].
+            positions: Those of new tokens, i64[B, T], for layers that would count them themselves.
         """
         from transformers.cache_utils import DynamicCache
 
@@ -79,6 +81,7 @@ class CachedTensors:
         for tensor, value in zip(self.tensors, values, strict=True):
             fields[tensor.layer][tensor.field] = value
         cache = DynamicCache()
+        setattr(cache, POSITIONS, positions)
         cache.layers = [
             layer_of(held, expanded=layer in self.expanded) for layer, held in enumerate(fields)
         ]

@@ -8,7 +8,8 @@ another one, and on other CPUs, all experts are computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import torch
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from transformers import PreTrainedModel
 
 NAME = "nanoaccel_traced"
 # Experts of which transformers does not say that their weights are [in, out].
@@ -38,11 +40,24 @@ def _define_product() -> None:
 _define_product()
 
 
-def register() -> None:
-    """Tell transformers of the experts."""
+@contextmanager
+def replaced(model: PreTrainedModel) -> Iterator[None]:
+    """While it lasts, all experts of a model are computed here.
+
+    Their configs say so, not the model, which may be one of ours around a decoder of transformers.
+    """
     from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 
     ALL_EXPERTS_FUNCTIONS.register(NAME, compute_experts)
+    configs = {id(one.config): one.config for one in model.modules() if hasattr(one, "has_gate")}
+    before = [config._experts_implementation for config in configs.values()]
+    for config in configs.values():
+        config._experts_implementation = NAME
+    try:
+        yield
+    finally:
+        for config, name in zip(configs.values(), before, strict=True):
+            config._experts_implementation = name
 
 
 def is_computed(module: torch.nn.Module) -> bool:

@@ -26,13 +26,10 @@ def own_kernels(model: PreTrainedModel) -> Iterator[Attentions]:
         What its attentions are told and tell.
     """
     attentions = attention.register()
-    experts.register()
     with ExitStack() as stack:
         stack.callback(model.set_attn_implementation, model.config._attn_implementation)
         model.set_attn_implementation(attention.NAME)
-        implementation = getattr(model.config, "_experts_implementation", None)
-        stack.callback(model.set_experts_implementation, implementation)
-        model.set_experts_implementation(experts.NAME)
+        stack.enter_context(experts.replaced(model))
         stack.enter_context(older.replaced(model))
         yield attentions
 
@@ -64,7 +61,7 @@ def _flat(
         position_ids: Tensor,
         past: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
-        cache = cached.cache(past)
+        cache = cached.cache(past, position_ids)
         attentions.layers = cache.layers
         out = forward(
             input_ids=input_ids,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from nanoaccel.exporters.targets.openvino.tracing.caches import POSITIONS
 from nanoaccel.exporters.targets.openvino.tracing.experts import compute_experts
 
 if TYPE_CHECKING:
@@ -112,6 +113,37 @@ def _llama4(module: Any, hidden_states: Tensor) -> tuple[Tensor, Tensor]:
     return module.shared_expert(tokens) + routed, logits
 
 
+def _llama4_attention(
+    module: Any,
+    hidden_states: Tensor,
+    position_embeddings: Tensor,
+    attention_mask: Tensor,
+    cache: Any,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """``Llama4TextAttention.forward``: a token's temperature is that of its own position.
+
+    The model counts positions from the length of its cache, which texts of a batch do not share.
+    """
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    positions = getattr(cache, POSITIONS, None)
+    if module.use_rope or not module.attn_temperature_tuning or positions is None:
+        found: tuple[Tensor, None] = type(module).forward(
+            module, hidden_states, position_embeddings, attention_mask, cache, **options
+        )
+        return found
+    sizes = (*hidden_states.shape[:-1], -1, module.head_dim)
+    linears = (module.q_proj, module.k_proj, module.v_proj)
+    query, key, value = (one(hidden_states).view(sizes).transpose(1, 2) for one in linears)
+    steps = torch.floor((positions.float() + 1.0) / module.floor_scale)
+    query = query * (torch.log1p(steps) * module.attn_scale + 1.0)[:, None, :, None]
+    key, value = cache.update(key, value, module.layer_idx)
+    attend = ALL_ATTENTION_FUNCTIONS[module.config._attn_implementation]
+    out, _ = attend(module, query, key, value, attention_mask, scaling=module.scaling)
+    return module.o_proj(out.flatten(2)), None
+
+
 def _seen(mask: Tensor) -> Tensor:
     """Who sees whom, bool[B, 1, T, S]; masks of eager attention are added to scores."""
     return mask if mask.dtype == torch.bool else mask >= 0
@@ -123,5 +155,6 @@ _FORMS: Mapping[str, Mapping[str, Callable[..., Any]]] = MappingProxyType(
         "MptAttention": {"forward": _mpt},
         "BloomAttention": {"forward": _bloom},
         "Llama4TextMoe": {"forward": _llama4},
+        "Llama4TextAttention": {"forward": _llama4_attention},
     }
 )

@@ -46,6 +46,7 @@ from nanoaccel.runtime.backends.onnxruntime.graph.values import (
     value_info,
 )
 from nanoaccel.runtime.backends.onnxruntime.operators.linear import DOMAIN
+from nanoaccel.runtime.backends.onnxruntime.operators.norms import NORM_EPSILON, norm_of_heads
 from nanoaccel.runtime.backends.onnxruntime.operators.wiring import Wiring
 
 BLOCK_SIZE = 32  # tokens
@@ -54,8 +55,6 @@ SEQ_BEGINS, PAST_LENS = contract.SEQ_BEGINS, "past_lens"
 BLOCK_IDS, BLOCK_BEGINS = "block_ids", "block_begins"
 
 _KIND, _STOCK = "PagedAttention", "GroupQueryAttention"
-_NORM = "SimplifiedLayerNormalization"
-_EPSILON = 1e-5  # of a norm that names none
 _SLOT_INPUTS = (
     *(contract.QUERY_MAP, contract.TOKEN_MAP, contract.ROW_POSITIONS),
     *(contract.SEQLENS_K, contract.QUERY_SEQLENS, contract.TOTAL_LENGTH),
@@ -234,8 +233,8 @@ def _paged(node: Node, model: Model, wiring: Wiring) -> _Paged | None:
     back = wiring.only_user(node.outputs[0])
     if sources[0] == "" or len(sources) < 3 or back is None or not _is_gather(back):
         return None
-    norms = [_norm(name, size, model, wiring) for name in sources[:2]]
-    epsilon = _EPSILON
+    norms = [norm_of_heads(name, size, model, wiring) for name in sources[:2]]
+    epsilon = NORM_EPSILON
     if norms[0] is not None and norms[1] is not None and norms[0].epsilon == norms[1].epsilon:
         epsilon = norms[0].epsilon
         sources[:2] = [norms[0].source, norms[1].source]
@@ -269,31 +268,6 @@ def _paged(node: Node, model: Model, wiring: Wiring) -> _Paged | None:
     make |= {name: float_attribute(name, n) for name, n in reals.items()}
     past = node.input(_Stock.PAST_KEYS)
     return _Paged(kv_heads, size, past, inputs, list(back.outputs), make, back)
-
-
-@dataclass(frozen=True, slots=True)
-class _Norm:
-    """An RMSNorm of each head."""
-
-    source: str
-    weight: str
-    epsilon: float
-
-
-def _norm(name: str, size: int, model: Model, wiring: Wiring) -> _Norm | None:
-    """The norm of heads, between two Reshape, that makes a value; None where it is none."""
-    found = []
-    for kind in ("Reshape", _NORM, "Reshape"):
-        node = wiring.maker(name)
-        if node is None or node.kind != kind:
-            return None
-        found.append(node)
-        name = node.input(0)
-    norm = found[1]
-    weight = norm.input(1)
-    if norm.integer("axis", -1) != -1 or model.initializers.get(weight) != Tensor(FLOAT, (size,)):
-        return None
-    return _Norm(name, weight, norm.real("epsilon", _EPSILON))
 
 
 def _slopes(bias: str, heads: int, model: Model, wiring: Wiring) -> str | None:

@@ -10,6 +10,7 @@ from nanoaccel.runtime.backends.onnxruntime.operators.activations import (
     fuse_activation,
     fuse_gates,
 )
+from nanoaccel.runtime.backends.onnxruntime.operators.experts import fuse_shares
 from nanoaccel.runtime.backends.onnxruntime.operators.linear import (
     FLOAT,
     Input,
@@ -36,4 +37,11 @@ def fuse_bias(model: Model, nodes: list[Node]) -> None:
             disconnect(add)
 
 
-FUSIONS: tuple[Fusion, ...] = (fuse_bias, fuse_gates, fuse_activation, fuse_residual, fuse_norm)
+FUSIONS: tuple[Fusion, ...] = (
+    fuse_shares,
+    fuse_bias,
+    fuse_gates,
+    fuse_activation,
+    fuse_residual,
+    fuse_norm,
+)

@@ -1,4 +1,4 @@
-"""Norms in front of a linear, and the sums that they are taken of."""
+"""Norms in front of a linear or of attention, and the sums that they are taken of."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from nanoaccel.runtime.backends.onnxruntime.graph.model import (
 )
 from nanoaccel.runtime.backends.onnxruntime.operators.linear import (
     FLOAT,
+    FLOAT_LINEAR,
+    LINEAR,
     Input,
     is_linear,
     set_input,
@@ -21,9 +23,11 @@ from nanoaccel.runtime.backends.onnxruntime.operators.linear import (
 from nanoaccel.runtime.backends.onnxruntime.operators.wiring import Wiring, disconnect
 
 _NORMS = ("SimplifiedLayerNormalization", "LayerNormalization")
-_CENTERED = "LayerNormalization"
+_OF_HEADS, _CENTERED = _NORMS
+# Nodes that give numbers of all heads side by side.
+_FLAT = frozenset({"Split", "MatMul", "MatMulNBits", "MatMulBnb4", "Gemm", LINEAR, FLOAT_LINEAR})
 _SKIP_SUM = 3  # which output of a norm of a sum is the sum
-_EPSILON, _SKIP_EPSILON = 1e-5, 1e-12
+NORM_EPSILON, _SKIP_EPSILON = 1e-5, 1e-12  # of a norm that names none
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def fuse_norm(model: Model, nodes: list[Node]) -> None:
             continue
         if any(result in node.inputs[1:] for node in (*users, *linears)):  # added to one, too
             continue
-        epsilon = norm.real("epsilon", _EPSILON)
+        epsilon = norm.real("epsilon", NORM_EPSILON)
         for user in users:
             user.inputs[0] = norm.input(0)
         for node in linears:
@@ -115,3 +119,34 @@ def _linears(user: Node, name: str, wiring: Wiring) -> list[Node]:
 def _takes_norm(node: Node, weight: Tensor) -> bool:
     free = is_linear(node) and not node.input(Input.NORM)
     return free and weight.shape == (node.integer("K"),)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadNorm:
+    """An RMSNorm of each head."""
+
+    source: str
+    weight: str
+    epsilon: float
+
+
+def norm_of_heads(name: str, size: int, model: Model, wiring: Wiring) -> HeadNorm | None:
+    """The norm of heads, between two Reshape, that makes a flat value of another flat one.
+
+    None where there is none, or where heads come from another shape (Llama 4's pairs).
+    """
+    found = []
+    for kind in ("Reshape", _OF_HEADS, "Reshape"):
+        node = wiring.maker(name)
+        if node is None or node.kind != kind:
+            return None
+        found.append(node)
+        name = node.input(0)
+    maker = wiring.maker(name)
+    if maker is None or maker.kind not in _FLAT:
+        return None
+    norm = found[1]
+    weight = norm.input(1)
+    if norm.integer("axis", -1) != -1 or model.initializers.get(weight) != Tensor(FLOAT, (size,)):
+        return None
+    return HeadNorm(name, weight, norm.real("epsilon", NORM_EPSILON))

@@ -85,7 +85,7 @@ def _edited(
     own = [
         quantized_linear(node, model, wiring)
         or float_linear(node, model, wiring)
-        or experts_of(node, model)
+        or experts_of(node, model, wiring)
         for node in model.nodes
     ]
     nodes = [new or node for new, node in zip(own, model.nodes, strict=True)]

@@ -145,6 +145,7 @@ def open_backend(
     hidden_layers: tuple[int, ...] = (),
     role: Role = "decode",
     profile: bool = False,
+    adapters: bool = False,
 ) -> Backend:
     """Load a graph; its cache is not allocated.
 
@@ -155,6 +156,7 @@ def open_backend(
         hidden_layers: Layers whose output is told with each step.
         role: As in ``BackendOptions``.
         profile: As in ``BackendOptions``.
+        adapters: As in ``BackendOptions``.
 
     Raises:
         MissingExtraError: The backend is not installed.
@@ -176,6 +178,7 @@ def open_backend(
         hidden_layers=hidden_layers,
         role=role,
         profile=profile,
+        adapters=adapters,
     )
     with BACKENDS.named(name):
         backend: Backend = make(options)
@@ -214,6 +217,8 @@ def pass_time_key(
     config: EngineConfig,
     info: BackendInfo,
     role: Role = "decode",
+    *,
+    adapters: bool = False,
 ) -> str:
     """Names a graph with all that the time of its passes depends on.
 
@@ -223,6 +228,7 @@ def pass_time_key(
         config: What it is loaded with.
         info: What the backend is.
         role: As in ``BackendOptions``.
+        adapters: As in ``BackendOptions``.
     """
     facts = BACKENDS.facts(name)
     versions = versions_of(("nanoaccel", *facts.packages))
@@ -233,5 +239,5 @@ def pass_time_key(
     return (
         f"{role} {name} {versions} {source.stamp(name)} {cpu_name()} {core_count()} "
         f"{config.threads} {config.precision} {config.cache_precision} {tuned} "
-        f"{info.cache_layout} {build}"
+        f"{info.cache_layout} {build}{' adapters' if adapters else ''}"
     )

@@ -21,6 +21,7 @@ def run_tasks(
     chat: bool = False,
     include: Path | None = None,
     precision: Precision = "f32",
+    adapter: str | None = None,
     listener: Callable[[str], None],
 ) -> dict[str, Any]:
     """Let a bundle do tasks (Gao et al., "The Language Model Evaluation Harness").
@@ -33,6 +34,7 @@ def run_tasks(
         chat: Put questions through the model's chat template.
         include: A folder of further tasks.
         precision: As of ``LLM``.
+        adapter: What the bundle runs with: the name of one of its adapters, or a folder.
         listener: Called with what is done.
 
     Returns:
@@ -62,7 +64,7 @@ def run_tasks(
     manager = TaskManager(include_path=None if include is None else str(include))
     _check_names(tasks, manager.all_tasks)
     results: dict[str, Any] = lm_eval.simple_evaluate(
-        model=BundleLM(bundle, precision=precision, listener=_in_tenths(listener)),
+        model=BundleLM(bundle, precision=precision, adapter=adapter, listener=_in_tenths(listener)),
         tasks=list(tasks),
         task_manager=manager,
         limit=limit,

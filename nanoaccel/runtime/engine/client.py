@@ -158,7 +158,7 @@ class InProcessClient:
         self.thread.wake()
 
     def set_adapters(self, adapters: tuple[RegisteredAdapter, ...]) -> None:
-        """Have these adapters, which were checked elsewhere, and no others."""
+        """Have these adapters; as ``EngineClient.set_adapters``."""
         self.registry.set(adapters)
         self.thread.wake()
 

@@ -116,6 +116,10 @@ class EngineClient(Protocol[RequestT]):
         """
         ...
 
+    def set_adapters(self, adapters: tuple[RegisteredAdapter, ...]) -> None:
+        """Have these adapters, which were checked before, and no others."""
+        ...
+
     def counters(self) -> Counters:
         """Queue, cache and times; a snapshot."""
         ...

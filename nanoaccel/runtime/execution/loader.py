@@ -87,6 +87,7 @@ def load(
     *,
     hidden_layers: tuple[int, ...] = (),
     role: Role = "decode",
+    adapters: bool = False,
 ) -> LoadedModel:
     """Load a graph, and allocate its cache.
 
@@ -97,13 +98,16 @@ def load(
         cache: What its cache shall have room for.
         hidden_layers: Layers whose output is told with each step.
         role: As in ``BackendOptions``.
+        adapters: As in ``BackendOptions``.
 
     Raises:
         NanoAccelError: As ``open_backend``; or the cache does not fit in memory.
     """
-    backend = open_backend(source, name, config, hidden_layers=hidden_layers, role=role)
+    backend = open_backend(
+        source, name, config, hidden_layers=hidden_layers, role=role, adapters=adapters
+    )
     try:
-        key = pass_time_key(source, name, config, backend.info, role)
+        key = pass_time_key(source, name, config, backend.info, role, adapters=adapters)
         return add_cache(name, key, backend, cache)
     except BaseException:
         backend.close()

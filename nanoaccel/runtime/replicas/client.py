@@ -138,6 +138,12 @@ class ReplicaClient:
             self._registry.remove(name)
             self.pool.set_adapters(self._registry.all())
 
+    def set_adapters(self, adapters: tuple[RegisteredAdapter, ...]) -> None:
+        """Have these adapters, in all engines; as ``EngineClient.set_adapters``."""
+        with self._changing:
+            self._registry.set(adapters)
+            self.pool.set_adapters(adapters)
+
     def _add_adapters(self, folders: Mapping[str, Path]) -> None:
         with self._changing:
             self._registry.add_all(folders)

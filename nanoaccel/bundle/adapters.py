@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from nanoaccel.adapters.peft_config import CONFIG, NOTE, WEIGHTS
 from nanoaccel.bundle.files import FileEntry, inside, read_text, sha256_of
 from nanoaccel.bundle.in_use import hold_alone
 from nanoaccel.bundle.manifest import MANIFEST, Manifest
@@ -16,8 +17,6 @@ from nanoaccel.errors import BundleError, ConfigError
 from nanoaccel.registry import did_you_mean
 
 ADAPTERS = "adapters"
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-NOTE = "nanoaccel_adapter.json"
 
 
 @dataclass(frozen=True, slots=True)

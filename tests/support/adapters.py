@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nanoaccel.runtime.adapters.folder import read_adapter
+from nanoaccel.adapters.folder import read_adapter
+from nanoaccel.runtime.adapters.fit import fit
 from nanoaccel.runtime.adapters.registry import RegisteredAdapter
 from nanoaccel.runtime.backends.fake import FakeBackend
 from nanoaccel.runtime.types.low_rank import LowRankUpdate
@@ -117,4 +118,4 @@ def registered(folder: Path, count: int) -> list[RegisteredAdapter]:
 
 def read_updates(adapter: RegisteredAdapter) -> Mapping[str, LowRankUpdate]:
     """What a registry loads."""
-    return read_adapter(adapter.folder).updates
+    return fit(read_adapter(adapter.folder), FakeBackend.adaptable)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from nanoaccel.adapters.folder import Adapter, LowRank
 from nanoaccel.errors import AdapterError
 from nanoaccel.registry import did_you_mean
-from nanoaccel.runtime.adapters.folder import Adapter
 from nanoaccel.runtime.types.low_rank import LowRankUpdate
 
 # Matrices that are one in some models and several in others, one below the other.
@@ -28,11 +28,12 @@ def fit(adapter: Adapter, adaptable: Mapping[str, tuple[int, int]]) -> dict[str,
         adaptable: As of ``AdapterHolder``.
 
     Raises:
-        AdapterError: It changes modules that the model has not, or of another shape.
+        AdapterError: It changes modules that the model has not, or of another shape, or is DoRA.
     """
     by_end = {_end(name): name for name in adaptable}
     found: dict[str, LowRankUpdate] = {}
-    for module, update in adapter.updates.items():
+    for module, low in adapter.modules.items():
+        update = _update(adapter, low)
         for name, part in _parts(module, update, adaptable, by_end).items():
             known = name if name in adaptable else by_end.get(_end(name))
             if known is None:
@@ -40,6 +41,15 @@ def fit(adapter: Adapter, adaptable: Mapping[str, tuple[int, int]]) -> dict[str,
             _check_shape(adapter, module, part, adaptable[known])
             found[known] = part
     return found
+
+
+def _update(adapter: Adapter, low: LowRank) -> LowRankUpdate:
+    if low.magnitude is not None:
+        raise AdapterError(
+            f"{adapter.folder} is DoRA, which is not computed beside its base",
+            "Merge it instead: nanoaccel merge MODEL ADAPTER OUT, and export that",
+        )
+    return LowRankUpdate(low.a, low.b * np.float32(low.scale))
 
 
 def _parts(
@@ -97,5 +107,6 @@ def _unknown(
 
 
 def _use_its_base(adapter: Adapter) -> str:
-    base = "the model that it was trained on" if adapter.base is None else repr(adapter.base)
+    name = adapter.base_name
+    base = "the model that it was trained on" if name is None else repr(name)
     return f"It belongs to {base}: use it with that"

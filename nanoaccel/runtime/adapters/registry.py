@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nanoaccel.adapters.folder import Adapter, fingerprint_of, read_adapter
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import AdapterError, ConfigError, RequestError
 from nanoaccel.registry import did_you_mean
 from nanoaccel.runtime.adapters.fit import fit
-from nanoaccel.runtime.adapters.folder import Adapter, fingerprint_of, read_adapter
 from nanoaccel.runtime.types.low_rank import LowRankUpdate
 
 _log = logging.getLogger("nanoaccel")
@@ -183,23 +183,23 @@ def check_base(adapter: Adapter, bundle: Bundle, *, warns: bool = True) -> None:
     """
     manifest = bundle.manifest
     own = None if manifest is None else manifest.target.fingerprint
-    if own is not None and adapter.base_fingerprint is not None:
-        if own != adapter.base_fingerprint:
+    if own is not None and adapter.base is not None:
+        if own != adapter.base.fingerprint:
             raise AdapterError(
-                f"{adapter.folder} was trained on {adapter.base!r}, whose weights are not those "
+                f"{adapter.folder} was trained on {adapter.base.id!r}, whose weights are not those "
                 f"that {bundle.folder} was made from",
                 "Export its base, or train it again on this model",
             )
         return
     source = None if manifest is None else manifest.source.get("id")
-    if not warns or adapter.base is None or source is None:
+    if not warns or adapter.base_name is None or source is None:
         return
-    if _last(adapter.base) != _last(source):
+    if _last(adapter.base_name) != _last(source):
         _log.warning(
             "%s names the base %r, and %s was made from %r: its shapes fit; whether it belongs to "
             "it nobody can tell",
             adapter.folder,
-            adapter.base,
+            adapter.base_name,
             bundle.folder,
             source,
         )

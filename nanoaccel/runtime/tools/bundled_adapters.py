@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from nanoaccel.adapters.folder import Adapter, read_adapter
 from nanoaccel.bundle import Bundle
 from nanoaccel.bundle.adapters import put_adapter
 from nanoaccel.runtime.adapters.choice import AdapterChoice
 from nanoaccel.runtime.adapters.fit import fit
-from nanoaccel.runtime.adapters.folder import Adapter, read_adapter
 from nanoaccel.runtime.adapters.registry import check_base, check_name
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.execution.loader import open_backend, preferred

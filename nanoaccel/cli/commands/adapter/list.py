@@ -20,17 +20,17 @@ def list_(
 
     BUNDLE is a bundle's folder.
     """
+    from nanoaccel.adapters.folder import read_adapter
     from nanoaccel.bundle import Bundle
     from nanoaccel.bundle.adapters import AdapterFiles
-    from nanoaccel.runtime.adapters.folder import read_adapter
 
     def facts(name: str, files: AdapterFiles) -> dict[str, Any]:
         read = read_adapter(files.folder)
         return {
             "name": name,
-            "base": read.base,
-            "rank": max(update.rank for update in read.updates.values()),
-            "modules": len(read.updates),
+            "base": read.base_name,
+            "rank": max(low.rank for low in read.modules.values()),
+            "modules": len(read.modules),
             "size": files.size,
             "written": bytes_text(files.size),
         }

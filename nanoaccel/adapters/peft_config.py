@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nanoaccel.bundle.adapters import CONFIG
 from nanoaccel.errors import AdapterError
 
-MERGE = "Merge it instead: nanoaccel merge MODEL ADAPTER OUT, and export that"
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+NOTE = "nanoaccel_adapter.json"
+BY_PEFT = "Merge it into its base with peft, and export that"
 # What an adapter may hold or do beyond low-rank updates of linear layers.
 _BEYOND = {
-    "use_dora": "DoRA",
     "lora_bias": "biases of its own",
     "modules_to_save": "whole modules (modules_to_save)",
     "trainable_token_indices": "embeddings of tokens (trainable_token_indices)",
@@ -44,6 +44,7 @@ class PeftConfig:
         rank_pattern: Rank by regular expression that matches the end of a module's path.
         alpha_pattern: The same of alpha.
         root: Whether the scaling is divided by the root of the rank (rsLoRA, arXiv 2312.03732).
+        dora: Whether rows have lengths of their own (DoRA, arXiv 2402.09353).
         base: Name or path of the base; None where it is not said.
     """
 
@@ -53,6 +54,7 @@ class PeftConfig:
     rank_pattern: Mapping[str, int]
     alpha_pattern: Mapping[str, float]
     root: bool
+    dora: bool
     base: str | None
 
     @classmethod
@@ -64,7 +66,7 @@ class PeftConfig:
             folder: Where it is.
 
         Raises:
-            AdapterError: It is no JSON, or not of a LoRA or rsLoRA adapter that can run.
+            AdapterError: It is no JSON, or not of a LoRA, rsLoRA or DoRA adapter.
         """
         try:
             config = json.loads(text)
@@ -74,7 +76,7 @@ class PeftConfig:
                 f"{folder / CONFIG} is not a configuration of PEFT", "Save the adapter again"
             ) from error
         if kind != "LORA":
-            raise AdapterError(f"{folder} is an adapter of the kind {kind!r}", _merge(kind))
+            raise AdapterError(f"{folder} is an adapter of the kind {kind!r}", BY_PEFT)
         _check_plain(config, folder)
         try:
             rank = int(config.get("r", 8))
@@ -85,6 +87,7 @@ class PeftConfig:
                 rank_pattern={k: int(v) for k, v in (config.get("rank_pattern") or {}).items()},
                 alpha_pattern={k: float(v) for k, v in (config.get("alpha_pattern") or {}).items()},
                 root=bool(config.get("use_rslora")),
+                dora=bool(config.get("use_dora")),
                 base=config.get("base_model_name_or_path") or None,
             )
         except (TypeError, ValueError, AttributeError) as error:
@@ -114,16 +117,12 @@ def _by_pattern(patterns: Mapping[str, float], module: str, default: float) -> f
 def _check_plain(config: Mapping[str, Any], folder: Path) -> None:
     for name, what in _BEYOND.items():
         if config.get(name):
-            raise AdapterError(f"{folder} has {what}, which is not computed at run time", MERGE)
+            raise AdapterError(f"{folder} has {what}, which NanoAccel does not compute", BY_PEFT)
     if config.get("bias", "none") != "none":
-        raise AdapterError(f"{folder} has biases of its own (bias={config['bias']!r})", MERGE)
+        raise AdapterError(f"{folder} has biases of its own (bias={config['bias']!r})", BY_PEFT)
     beginning = config.get("init_lora_weights")
     if beginning not in _PLAIN_BEGINNINGS:
         raise AdapterError(
             f"{folder} began with init_lora_weights={beginning!r}, which changes the base too",
             "Convert it as peft's documentation of that method says, or merge it with peft",
         )
-
-
-def _merge(kind: object) -> str:
-    return f"LoRA and rsLoRA run beside the base; merge {kind} into it with peft, and export that"

@@ -6,13 +6,14 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nanoaccel.errors import AdapterError
-from nanoaccel.runtime.types.plan import Float32Array
+
+Float32Array: TypeAlias = NDArray[np.float32]
 
 _LENGTH = 8
 _METADATA = "__metadata__"

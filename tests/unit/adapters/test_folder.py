@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from support.adapters import PREFIX, tensors_of, write_adapter, write_tensors
 
+from nanoaccel.adapters.folder import is_adapter, read_adapter
 from nanoaccel.errors import AdapterError
-from nanoaccel.runtime.adapters.folder import is_adapter, read_adapter
 
 SHAPES = {"model.layers.0.q_proj": (4, 3), "model.layers.1.q_proj": (4, 3), "lm_head": (5, 3)}
 WEIGHTS = "adapter_model.safetensors"
@@ -22,19 +22,17 @@ def test_read_adapter_scales_by_alpha_and_rank(tmp_path: Path) -> None:
     folder = write_adapter(tmp_path, 1, shapes=SHAPES, rank=2, lora_alpha=6)
     adapter = read_adapter(folder)
     tensors = tensors_of(1, SHAPES, 2)
-    assert list(adapter.updates) == list(SHAPES)
-    for module, update in adapter.updates.items():
-        assert update.rank == 2
-        np.testing.assert_array_equal(update.down, tensors[f"{PREFIX}{module}.lora_A.weight"])
-        np.testing.assert_array_equal(update.up, 3 * tensors[f"{PREFIX}{module}.lora_B.weight"])
-    assert (adapter.base, adapter.base_fingerprint) == (None, None)
+    assert list(adapter.modules) == list(SHAPES)
+    for module, low in adapter.modules.items():
+        assert (low.rank, low.scale, low.magnitude) == (2, 3.0, None)
+        np.testing.assert_array_equal(low.a, tensors[f"{PREFIX}{module}.lora_A.weight"])
+        np.testing.assert_array_equal(low.b, tensors[f"{PREFIX}{module}.lora_B.weight"])
+    assert (adapter.base, adapter.base_name) == (None, None)
 
 
 def test_read_adapter_scales_rslora_by_the_root(tmp_path: Path) -> None:
     folder = write_adapter(tmp_path, 1, shapes=SHAPES, rank=4, lora_alpha=6, use_rslora=True)
-    update = read_adapter(folder).updates["lm_head"]
-    own = tensors_of(1, SHAPES, 4)[f"{PREFIX}lm_head.lora_B.weight"]
-    np.testing.assert_array_equal(update.up, 3 * own)
+    assert read_adapter(folder).modules["lm_head"].scale == 3.0
 
 
 def test_read_adapter_follows_patterns_as_peft_matches_them(tmp_path: Path) -> None:
@@ -48,13 +46,20 @@ def test_read_adapter_follows_patterns_as_peft_matches_them(tmp_path: Path) -> N
         rank_pattern={r"layers\.1\.q_proj": 3, "proj": 9},
         alpha_pattern={"q_proj": 12, "head": 7},
     )
-    updates = read_adapter(folder).updates
-    assert [updates[name].rank for name in SHAPES] == [2, 3, 2]
-    scales = [
-        float(updates[name].up.flat[0] / tensors[f"{PREFIX}{name}.lora_B.weight"].flat[0])
-        for name in SHAPES
-    ]
-    np.testing.assert_allclose(scales, [6, 4, 1], rtol=1e-6)
+    modules = read_adapter(folder).modules
+    assert [modules[name].rank for name in SHAPES] == [2, 3, 2]
+    assert [modules[name].scale for name in SHAPES] == [6.0, 4.0, 1.0]
+
+
+def test_read_adapter_takes_the_lengths_of_dora(tmp_path: Path) -> None:
+    lengths = np.arange(5, dtype=np.float32)
+    tensors = tensors_of(1, {"lm_head": (5, 3)}, 2)
+    folder = write_adapter(
+        tmp_path,
+        tensors={**tensors, f"{PREFIX}lm_head.lora_magnitude_vector": lengths},
+        use_dora=True,
+    )
+    np.testing.assert_array_equal(read_adapter(folder).modules["lm_head"].magnitude, lengths)
 
 
 @pytest.mark.parametrize("kind", ["F64", "F16", "BF16"])
@@ -74,8 +79,8 @@ def test_read_adapter_widens_other_types(tmp_path: Path, kind: str) -> None:
         data += raw
     text = json.dumps(header).encode() + b" "  # of odd length: nothing is aligned
     (folder / WEIGHTS).write_bytes(len(text).to_bytes(8, "little") + text + data)
-    for module, update in read_adapter(folder).updates.items():
-        np.testing.assert_array_equal(update.down, tensors[f"{PREFIX}{module}.lora_A.weight"])
+    for module, low in read_adapter(folder).modules.items():
+        np.testing.assert_array_equal(low.a, tensors[f"{PREFIX}{module}.lora_A.weight"])
 
 
 def test_fingerprint_names_the_content_alone(tmp_path: Path) -> None:
@@ -89,7 +94,7 @@ def test_fingerprint_names_the_content_alone(tmp_path: Path) -> None:
 
 def test_read_adapter_says_which_base_it_names(tmp_path: Path) -> None:
     folder = write_adapter(tmp_path, base_model_name_or_path="org/model")
-    assert read_adapter(folder).base == "org/model"
+    assert read_adapter(folder).base_name == "org/model"
     assert is_adapter(folder)
     assert not is_adapter(tmp_path / "nowhere")
 
@@ -141,7 +146,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "rank is a word": (_config(r="many"), "value of the wrong type"),
     "another kind": (_config(peft_type="IA3"), "kind 'IA3'"),
-    "DoRA": (_config(use_dora=True), "has DoRA"),
+    "DoRA without lengths": (_config(use_dora=True), "says use_dora=True"),
     "biases": (_config(bias="all"), "biases of its own"),
     "biases of lora_B": (_config(lora_bias=True), "biases of its own"),
     "whole modules": (_config(modules_to_save=["lm_head"]), "modules_to_save"),
@@ -168,15 +173,15 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "rank 0": (_config(rank=0), "declares the rank 0"),
     "a convolution": (
         _tensors(lambda t: t.update({_A: np.zeros((2, 3, 1), np.float32)})),
-        "not a linear layer",
+        "no linear layer",
     ),
     "embeddings": (
         _tensors(lambda t: t.update({"embed.lora_embedding_A": np.zeros(1, np.float32)})),
         "update of embeddings",
     ),
     "magnitudes": (
-        _tensors(lambda t: t.update({"x.lora_magnitude_vector": np.zeros(1, np.float32)})),
-        "DoRA's",
+        _tensors(lambda t: t.update({"lm_head.lora_magnitude_vector": np.ones(5, np.float32)})),
+        "says use_dora=False",
     ),
     "a whole matrix": (
         _tensors(lambda t: t.update({"lm_head.weight": np.zeros((1, 1), np.float32)})),

@@ -148,7 +148,7 @@ class AdapterRegistry:
         if not self._adaptable:
             raise ConfigError(
                 f"the backend {self._backend!r}, as it was opened, computes no adapters",
-                "Open the bundle with adapters={}, by another backend, or merge the adapter: "
+                "Open it with adapters={} and a backend that does, or merge the adapter: "
                 "nanoaccel merge MODEL ADAPTER OUT",
             )
 

@@ -43,7 +43,7 @@ def run_tasks(
     Raises:
         MissingExtraError: lm-eval is not installed.
         ConfigError: A task is unknown, or a number out of range.
-        BundleError: The folder is not a bundle, or is damaged.
+        BundleError: The bundle is none, or damaged.
     """
     for name, value, least in (("limit", limit, 1), ("num_fewshot", num_fewshot, 0)):
         if value is not None and value < least:
@@ -63,7 +63,7 @@ def run_tasks(
     listener("looking for the tasks")
     manager = TaskManager(include_path=None if include is None else str(include))
     _check_names(tasks, manager.all_tasks)
-    results: dict[str, Any] = lm_eval.simple_evaluate(
+    return lm_eval.simple_evaluate(  # type: ignore[no-any-return, unused-ignore]
         model=BundleLM(bundle, precision=precision, adapter=adapter, listener=_in_tenths(listener)),
         tasks=list(tasks),
         task_manager=manager,
@@ -72,7 +72,6 @@ def run_tasks(
         apply_chat_template=chat,
         log_samples=False,
     )
-    return results
 
 
 def results_table(results: dict[str, Any]) -> str:

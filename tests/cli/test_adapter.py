@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 from support.adapters import write_adapter
-from support.engines import VOCAB_SIZE
 from support.fake_llms import WatchedBackend, watch_backends
 from support.paper import write_paper_bundle
 
 from nanoaccel.runtime.adapters.choice import AdapterChoice
 from nanoaccel.runtime.backends.fake import FakeBackend, scripted
+from nanoaccel.testing.engines import VOCAB_SIZE
 
 
 @pytest.fixture(autouse=True)

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from support.adapters import write_adapter
 from support.disk_tiers import wait_until
-from support.engines import VOCAB_SIZE
 from support.fake_llms import WatchedBackend, watch_backends, write_bundle
 from support.servers import Served, serving
 
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends.fake import scripted
 from nanoaccel.server.config import ServerConfig
+from nanoaccel.testing.engines import VOCAB_SIZE
 
 LOAD, UNLOAD = "/v1/load_lora_adapter", "/v1/unload_lora_adapter"
 

@@ -63,10 +63,7 @@ def generate(
     prompt_logprobs: Annotated[
         int | None, in_sampling(help="The same of the prompt; --max-tokens 0 writes nothing.")
     ] = None,
-    max_running: Annotated[
-        int,
-        in_engine(help="Completions that run together at most."),
-    ] = 32,
+    max_running: Annotated[int, in_engine(help="Completions that run together at most.")] = 32,
 ) -> None:
     """Continue a prompt; for a chat model it becomes the user's message.
 
@@ -85,8 +82,8 @@ def generate(
     arguments = llm_arguments(engine, replicas, speculation, reuse, adapters)
     # All completions are queued at once.
     with open_llm(bundle, **arguments, max_running=max_running, max_waiting=n) as llm:
-        wrapped = _wrap(llm, text, raw, system)
-        completions = complete(llm, wrapped, params, adapters.request(), echo=echo)
+        asked = _wrap(llm, text, raw, system), params, adapters.request()
+        completions = complete(llm, *asked, echo=echo)
     if as_json:
         typer.echo(_json(completions))
     else:

@@ -8,14 +8,14 @@ from random import Random
 
 import pytest
 from support.adapters import LaterExecutor, read_updates, registered
-from support.drafters import Always, Guesser, random_tokens
-from support.engines import VOCAB_SIZE, Bench, next_letter
 from support.guessed_texts import by_all
 
 from nanoaccel.runtime.adapters.pool import AdapterPool
 from nanoaccel.runtime.adapters.registry import RegisteredAdapter
 from nanoaccel.runtime.backends.fake import FakeBackend
 from nanoaccel.runtime.scheduling.request import Request
+from nanoaccel.testing.drafters import Always, Guesser, random_tokens
+from nanoaccel.testing.engines import VOCAB_SIZE, Bench, next_letter
 from nanoaccel.text import Tokenizer
 
 PROMPT = list(range(10))

@@ -9,6 +9,7 @@
     ├── ExportError             the export failed: disk full, output in use, a stage that broke
     ├── BundleError             a folder is not a bundle, or not one that this version can open
     │   └── BundleDamagedError  ... because a file of it is missing, truncated or altered
+    ├── AdapterError            an adapter cannot be read, or does not fit the model
     ├── RequestError            a request was refused before it ran    (also a ValueError)
     │   ├── EmptyPromptError    ... because there is nothing to continue
     │   ├── PromptTooLongError  ... because it does not fit the context or the cache
@@ -85,6 +86,10 @@ class BundleError(NanoAccelError):
 
 class BundleDamagedError(BundleError):
     """A file of the bundle is missing, truncated or altered."""
+
+
+class AdapterError(NanoAccelError):
+    """An adapter cannot be read, or does not fit the model."""
 
 
 class RequestError(NanoAccelError, ValueError):

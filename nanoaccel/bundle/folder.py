@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from nanoaccel.bundle.adapters import AdapterFiles, adapters_of
 from nanoaccel.bundle.attention import uniform_length
 from nanoaccel.bundle.context import find_context_length
 from nanoaccel.bundle.files import check_size, inside, read_text, sha256_of
@@ -187,6 +188,16 @@ class Bundle:
         """The folder of its draft, a bundle or a head; None when it has none."""
         folder = self.folder / DRAFT
         return folder if folder.is_dir() else None
+
+    def adapters(self) -> dict[str, AdapterFiles]:
+        """The adapters that it holds, by name.
+
+        Examples:
+            >>> from nanoaccel import Bundle
+            >>> Bundle.open("bundle").adapters()
+            {}
+        """
+        return {} if self.manifest is None else adapters_of(self.folder, self.manifest.files)
 
     @property
     def context_note(self) -> str:

@@ -33,14 +33,26 @@ def hold(folder: Path) -> IO[bytes] | None:
 
 def is_held(folder: Path) -> bool:
     """Whether a process has the folder open, this one included."""
-    path = mark_file(folder)
-    if path is None or sys.platform == "win32":
+    if mark_file(folder) is None or sys.platform == "win32":
         return False
-    file = _locked(path, exclusive=True)
+    file = hold_alone(folder)
     if file is None:
         return True
     file.close()
     return False
+
+
+def hold_alone(folder: Path) -> IO[bytes] | None:
+    """Keep others from a folder until the file that is given is closed.
+
+    Returns:
+        The open file; None where somebody has the folder open. Where there are no locks, nobody is
+        seen.
+    """
+    path = mark_file(folder)
+    if path is None:
+        return None
+    return path.open("rb") if sys.platform == "win32" else _locked(path, exclusive=True)
 
 
 def _locked(path: Path, *, exclusive: bool) -> IO[bytes] | None:

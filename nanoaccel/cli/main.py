@@ -8,6 +8,9 @@ from typing import Annotated
 
 import typer
 
+from nanoaccel.cli.commands.adapter.add import add as adapter_add
+from nanoaccel.cli.commands.adapter.list import list_ as adapter_list
+from nanoaccel.cli.commands.adapter.rm import rm as adapter_rm
 from nanoaccel.cli.commands.batch import batch
 from nanoaccel.cli.commands.bench import bench
 from nanoaccel.cli.commands.chat import chat
@@ -64,6 +67,10 @@ drafts = typer.Typer(help="Make drafts, which guess for a model, and choose amon
 for _command in (rank, train):
     drafts.command()(with_options(_command))
 app.add_typer(drafts, name="draft", rich_help_panel="Make")
+adapters = typer.Typer(help="Put adapters into a bundle, and take them out.")
+for _command in (adapter_add, adapter_list, adapter_rm):
+    adapters.command(_command.__name__.rstrip("_"))(with_options(_command))
+app.add_typer(adapters, name="adapter", rich_help_panel="Make")
 data = typer.Typer(help="Look at data to learn from, and change its form.")
 for _command in (data_check, data_stats, data_convert, data_split):
     data.command()(with_options(_command))

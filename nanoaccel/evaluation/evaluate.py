@@ -34,6 +34,7 @@ def evaluate(
     tokens: int = DEFAULT_TOKENS,
     length: int | None = None,
     precision: Precision = "f32",
+    adapter: str | None = None,
     listener: Listener | None = None,
 ) -> Fidelity:
     """Compare what a bundle predicts with what its original, or another bundle, does.
@@ -50,6 +51,7 @@ def evaluate(
             where that is shorter.
         precision: "f32" shows what compression costs alone, "auto" all that happens when the
             bundle runs on this CPU.
+        adapter: What the bundle runs with: the name of one of its adapters, or a folder.
         listener: Called with what is done.
 
     Raises:
@@ -59,7 +61,7 @@ def evaluate(
         MissingExtraError: What it needs is not installed.
     """
     tell = tell_nobody if listener is None else listener
-    judged = _Judged.open(bundle, text, column, tokens, length, precision)
+    judged = _Judged.open(bundle, text, column, tokens, length, precision, adapter)
     if against is not None and Bundle.is_one(against):
         return _compare(judged, judged.with_other(Path(against)), tell)
     progress = in_tenths(tell, "running the original")
@@ -81,18 +83,19 @@ def perplexity(
     tokens: int = DEFAULT_TOKENS,
     length: int | None = None,
     precision: Precision = "f32",
+    adapter: str | None = None,
     listener: Listener | None = None,
 ) -> Perplexity:
     """How well a bundle predicts a text; there is nothing to compare it with.
 
     Args:
-        bundle, text, column, tokens, length, precision, listener: As for ``evaluate``.
+        bundle, text, column, tokens, length, precision, adapter, listener: As for ``evaluate``.
 
     Raises:
         NanoAccelError: As ``evaluate``.
     """
     tell = tell_nobody if listener is None else listener
-    judged = _Judged.open(bundle, text, column, tokens, length, precision)
+    judged = _Judged.open(bundle, text, column, tokens, length, precision, adapter)
     tell(f"loading {judged.bundle.folder}")
     meter, progress = PerplexityMeter(), in_tenths(tell, "reading")
     windows = judged.judge.held_out
@@ -105,11 +108,12 @@ def perplexity(
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A bundle, the text in its tokens, and how it computes."""
+    """A bundle, the text in its tokens, how it computes, and the adapter that it runs with."""
 
     bundle: Bundle
     judge: CalibrationData
     precision: Precision
+    adapter: str | None = None
 
     @classmethod
     def open(
@@ -120,6 +124,7 @@ class _Judged:
         tokens: int,
         length: int | None,
         precision: Precision,
+        adapter: str | None,
     ) -> _Judged:
         """Check the bundle and read the text; no graph is loaded."""
         if tokens < 2:
@@ -130,7 +135,7 @@ class _Judged:
         options = CalibrationOptions(source=text, column=column, length=chosen)
         encoder = ModelEncoder(bundle.tokenizer_folder)
         judge = judging_windows(options, encoder, tokens, context, whole=text != DOCS)
-        return cls(bundle, judge, precision)
+        return cls(bundle, judge, precision, adapter)
 
     def with_other(self, folder: Path) -> _Judged:
         """The same with another bundle, whose tokens must be the same."""
@@ -141,7 +146,9 @@ class _Judged:
     def load(self) -> BundleLogits:
         """Load the graph."""
         length = max(map(len, self.judge.held_out))
-        return BundleLogits(self.bundle, length=length, precision=self.precision)
+        return BundleLogits(
+            self.bundle, length=length, precision=self.precision, adapter=self.adapter
+        )
 
 
 def _compare(judged: _Judged, other: _Judged, tell: Listener) -> Fidelity:

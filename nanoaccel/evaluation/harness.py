@@ -14,9 +14,11 @@ from nanoaccel.errors import ConfigError
 from nanoaccel.evaluation.likelihood import Continuation, Likelihood, score
 from nanoaccel.evaluation.logits import BundleLogits
 from nanoaccel.exporters.reference.encoder import ModelEncoder
+from nanoaccel.runtime.adapters.choice import AdapterChoice
 from nanoaccel.runtime.backends import Precision
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.events import Event
 from nanoaccel.text import Tokenizer
 
@@ -32,16 +34,25 @@ class BundleLM(TemplateLM):  # type: ignore[misc, unused-ignore]
     Args:
         bundle: A bundle's folder, or a plain folder that optimum-intel exported.
         precision: As of ``LLM``.
+        adapter: What it runs with, as ``AdapterChoice`` takes it; None is the bundle alone.
         listener: Called with the question that is answered, and the share of it.
 
     Raises:
         BundleError: The folder is not a bundle, or is damaged.
     """
 
-    def __init__(self, bundle: str | Path, *, precision: Precision, listener: Listener) -> None:
+    def __init__(
+        self,
+        bundle: str | Path,
+        *,
+        precision: Precision,
+        adapter: str | None = None,
+        listener: Listener,
+    ) -> None:
         super().__init__()
         self._bundle = Bundle.open(bundle)
         self._precision = precision
+        self._adapter = adapter
         self._listener = listener
         self._text = Tokenizer.load(self._bundle.tokenizer_folder)
         self._encoder = ModelEncoder(self._bundle.tokenizer_folder)
@@ -135,13 +146,21 @@ class BundleLM(TemplateLM):  # type: ignore[misc, unused-ignore]
                 done += 1
                 self._listener("generating", done / len(requests))
 
-        with LLM(self._bundle.folder, precision=self._precision, on_event=note) as llm:
+        choice = None if self._adapter is None else AdapterChoice.parse(self._adapter)
+        options = RequestOptions(adapter=None if choice is None else choice.name)
+        with LLM(
+            self._bundle.folder,
+            precision=self._precision,
+            on_event=note,
+            adapters=None if choice is None else choice.folders,
+        ) as llm:
             for indices in alike.values():
                 params = sampling_params(requests[indices[0]].args[1])
                 assert params.max_tokens is not None
                 room = max(1, llm.context_length - params.max_tokens)
                 prompts = [self.tok_encode(requests[index].args[0])[-room:] for index in indices]
-                for index, output in zip(indices, llm.generate(prompts, params), strict=True):
+                outputs = llm.generate(prompts, params, options)
+                for index, output in zip(indices, outputs, strict=True):
                     texts[index] = output.text
         return texts
 
@@ -172,7 +191,9 @@ class BundleLM(TemplateLM):  # type: ignore[misc, unused-ignore]
         if not asked:
             return []
         longest = max(len(continuation.read) for continuation in asked)
-        with BundleLogits(self._bundle, length=longest, precision=self._precision) as logits:
+        with BundleLogits(
+            self._bundle, length=longest, precision=self._precision, adapter=self._adapter
+        ) as logits:
             return score(logits, asked, lambda done: self._listener("scoring", done))
 
 

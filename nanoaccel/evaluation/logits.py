@@ -14,9 +14,12 @@ import numpy as np
 from nanoaccel.bundle import Bundle
 from nanoaccel.bundle.long_factors import position_shift
 from nanoaccel.errors import ConfigError
-from nanoaccel.runtime.backends import Precision
+from nanoaccel.runtime.adapters.choice import AdapterChoice
+from nanoaccel.runtime.adapters.registry import AdapterRegistry
+from nanoaccel.runtime.backends import AdapterHolder, Precision
 from nanoaccel.runtime.config import DEFAULT_STEP_TOKENS, EngineConfig
 from nanoaccel.runtime.execution.loader import CacheSize, load, preferred
+from nanoaccel.runtime.execution.target import adaptable_by
 from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.types.packing import SequenceTokens, StepPacker
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array
@@ -73,11 +76,14 @@ class BundleLogits:
         precision: "f32" shows what compression costs alone, "auto" all that happens when the
             bundle runs on this CPU.
         threads: Threads for it; None lets the runtime choose.
+        adapter: What all passages are read with, as ``AdapterChoice`` takes it; None is the bundle
+            alone.
 
     Raises:
         ConfigError: The length is beyond the context, or an option is wrong.
         BundleError: The graph cannot be run.
         MissingExtraError: The backend is not installed.
+        AdapterError: The adapter cannot be read, or does not fit.
     """
 
     def __init__(
@@ -88,6 +94,7 @@ class BundleLogits:
         backend: str = "auto",
         precision: Precision = "f32",
         threads: int | None = None,
+        adapter: str | None = None,
     ) -> None:
         if length > bundle.context_length:
             raise ConfigError(
@@ -99,14 +106,29 @@ class BundleLogits:
         longest = max(length, _STEP_TOKENS)
         size = CacheSize(lambda info: 2 * -(-longest // info.block_size), longest)
         name = preferred(bundle.runtimes) if backend == "auto" else backend
-        model = load(bundle, name, config, size)
+        model = load(bundle, name, config, size, adapters=adapter is not None)
         self._backend, self._shape = model.backend, model.shape
+        self._slot = -1
+        if adapter is not None:
+            self._load_adapter(bundle, name, AdapterChoice.parse(adapter))
         # A sequence reads a recurrent state, and writes another.
         states = self._shape.num_states
         self._most = min(_SEQUENCES, states // 2) if states > 0 else _SEQUENCES
         self._packer = StepPacker()
         self._factors = self._backend.info.long_factors
         self.vocab_size = self._backend.info.vocab_size
+
+    def _load_adapter(self, bundle: Bundle, backend: str, choice: AdapterChoice) -> None:
+        try:
+            registry = AdapterRegistry(bundle, adaptable_by(self._backend), backend)
+            registry.add_all(choice.folders)
+            updates = registry.load(registry.find(choice.name))
+            assert isinstance(self._backend, AdapterHolder)
+            self._slot = 0
+            self._backend.load_adapter(self._slot, updates)
+        except BaseException:
+            self.close()
+            raise
 
     def __call__(self, token_ids: Int64Array) -> Float32Array:
         """Logits f32[T, V] of tokens i64[T]; row t predicts token t+1."""
@@ -165,6 +187,7 @@ class BundleLogits:
                     chunk.begin,
                     num_rows=chunk.end - first,
                     first_row=first - chunk.begin,
+                    adapter=self._slot,
                 )
             )
         result = self._backend.forward(self._packer.pack(sequences, cache))

@@ -21,6 +21,7 @@ def run_tasks(
     chat: bool = False,
     include: Path | None = None,
     precision: Precision = "f32",
+    adapter: str | None = None,
     listener: Callable[[str], None],
 ) -> dict[str, Any]:
     """Let a bundle do tasks (Gao et al., "The Language Model Evaluation Harness").
@@ -33,6 +34,7 @@ def run_tasks(
         chat: Put questions through the model's chat template.
         include: A folder of further tasks.
         precision: As of ``LLM``.
+        adapter: What the bundle runs with: the name of one of its adapters, or a folder.
         listener: Called with what is done.
 
     Returns:
@@ -41,7 +43,7 @@ def run_tasks(
     Raises:
         MissingExtraError: lm-eval is not installed.
         ConfigError: A task is unknown, or a number out of range.
-        BundleError: The folder is not a bundle, or is damaged.
+        BundleError: The bundle is none, or damaged.
     """
     for name, value, least in (("limit", limit, 1), ("num_fewshot", num_fewshot, 0)):
         if value is not None and value < least:
@@ -61,8 +63,8 @@ def run_tasks(
     listener("looking for the tasks")
     manager = TaskManager(include_path=None if include is None else str(include))
     _check_names(tasks, manager.all_tasks)
-    results: dict[str, Any] = lm_eval.simple_evaluate(
-        model=BundleLM(bundle, precision=precision, listener=_in_tenths(listener)),
+    return lm_eval.simple_evaluate(  # type: ignore[no-any-return, unused-ignore]
+        model=BundleLM(bundle, precision=precision, adapter=adapter, listener=_in_tenths(listener)),
         tasks=list(tasks),
         task_manager=manager,
         limit=limit,
@@ -70,7 +72,6 @@ def run_tasks(
         apply_chat_template=chat,
         log_samples=False,
     )
-    return results
 
 
 def results_table(results: dict[str, Any]) -> str:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nanoaccel.errors import ConfigError, SourceError
+from nanoaccel.adapters.folder import Adapter, LowRank, read_adapter
+from nanoaccel.errors import AdapterError, ConfigError
 from nanoaccel.exporters.progress import Listener, Progress, Tell
 from nanoaccel.exporters.publish import check_free, publishing
 from nanoaccel.exporters.source import model_source
 from nanoaccel.exporters.source.fingerprint import fingerprint
 from nanoaccel.finetune.adapters.deltas import MergeOptions, combine, delta
-from nanoaccel.finetune.adapters.files import Adapter, LowRank, read_adapter
 from nanoaccel.finetune.model_folder import load_float, write_model
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def merge(
 
     Raises:
         ConfigError: There is not one weight for each adapter.
-        SourceError: An adapter is broken, or belongs to another base.
+        AdapterError: An adapter is broken, or belongs to another base.
+        SourceError: The model cannot be found or read.
         ExportError: Something else stands at ``out``, or the disk is full.
     """
     options = MergeOptions(weights=(1.0,) * len(adapters)) if options is None else options
@@ -99,7 +100,7 @@ def _check_base(base: PreTrainedModel, adapters: Sequence[Adapter]) -> tuple[str
         if adapter.base is None:
             notes.append(f"{adapter.folder} does not say which base it belongs to")
         elif adapter.base.fingerprint != found:
-            raise SourceError(
+            raise AdapterError(
                 f"{adapter.folder} was trained on another base, {adapter.base.id}",
                 "Merge it into that one",
             )
@@ -107,7 +108,7 @@ def _check_base(base: PreTrainedModel, adapters: Sequence[Adapter]) -> tuple[str
             weight = _weight(base, path, adapter.folder)
             shape = (low.b.shape[0], low.a.shape[1])
             if tuple(_upright(weight, base, path).shape) != shape:
-                raise SourceError(
+                raise AdapterError(
                     f"{adapter.folder} changes {path} as a matrix of {list(shape)}; "
                     f"the model's is {list(weight.shape)}",
                     "Use the model that it was trained on",
@@ -153,13 +154,15 @@ def _weight(base: PreTrainedModel, path: str, folder: Path) -> Tensor:
     try:
         module: nn.Module = base.get_submodule(path)
     except AttributeError as error:
-        raise SourceError(
+        raise AdapterError(
             f"{folder} changes {path}, which the model has not",
             "Use the model that it was trained on",
         ) from error
     weight = getattr(module, "weight", None)
     if not isinstance(weight, torch.Tensor) or weight.ndim != 2:
-        raise SourceError(f"{folder} changes {path}, which is no linear layer", "It cannot be used")
+        raise AdapterError(
+            f"{folder} changes {path}, which is no linear layer", "It cannot be used"
+        )
     return weight
 
 

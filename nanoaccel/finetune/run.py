@@ -218,7 +218,8 @@ class _Run:
 
     def write(self, folder: Path, planned: Planned, training: Training, history: History) -> None:
         """Write what was trained, and the report."""
-        from nanoaccel.finetune.adapters.files import BaseNote, write_adapter
+        from nanoaccel.adapters.folder import BaseNote
+        from nanoaccel.finetune.adapters.files import write_adapter
         from nanoaccel.finetune.model_folder import write_model
 
         assert self._model is not None

@@ -44,6 +44,7 @@ class AsyncLLM:
     def __init__(self, bundle: str | Path, **options: Any) -> None:
         self._llm = LLM(bundle, **options)
         self.tokenizer = self._llm.tokenizer
+        self.adapters = self._llm.adapters
 
     @property
     def backend(self) -> BackendInfo:

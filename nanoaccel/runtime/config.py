@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -17,6 +17,7 @@ from nanoaccel.runtime.types.values import (
     as_float,
     as_int,
     as_path,
+    as_paths,
     as_text,
     take_types,
 )
@@ -26,6 +27,7 @@ DEFAULT_STEP_TOKENS = 128
 DEFAULT_RUNNING = 32
 DEFAULT_WAITING = 1024
 DEFAULT_PROMPT_CACHE_SIZE = 4 << 30
+DEFAULT_LOADED_ADAPTERS = 16
 _MEMORY_SHARE = 0.25
 
 GenerationConfig: TypeAlias = Literal["auto", "off"]
@@ -43,8 +45,7 @@ class EngineConfig:
         kv_cache_memory: Bytes for the cache, or a size such as "2GB"; None takes up to a quarter of
             the free memory.
         context_length: Tokens of prompt and text together that a request may have; None is what the
-            model was made for. It can be less, so that the cache has room for more requests, not
-            more: no model knows positions that it was not made for.
+            model was made for, which is the most. With less the cache has room for more requests.
         generation_config: Source of the defaults of ``SamplingParams``: "auto" is the model's
             generation_config.json, "off" none, so that the default is greedy.
         quantization_group: Values of an activation that are quantized together, where the runtime
@@ -73,12 +74,13 @@ class EngineConfig:
             ``nanoaccel draft train`` made; None is the one in the bundle, if it has one.
         corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0 keeps
             requests apart.
-        cache_eviction: Bound on the tokens that each request keeps in the cache, unless the request
-            sets its own; None keeps all.
+        cache_eviction: Bound on the tokens that each request keeps in the cache; None keeps all.
+        adapters: Folders of adapters by the names that ``RequestOptions`` calls them, beside those
+            of the bundle; empty where they come later, by ``llm.adapters``.
+        max_loaded_adapters: Adapters that are in memory, and may be used in one step, at once.
         engines: Engines that share the memory of the machine; each takes its part of what is free,
             or of ``kv_cache_memory``.
-        tuned: Whether to use what ``nanoaccel tune`` found for this bundle on this machine, for all
-            that is not set here.
+        tuned: Whether to use what ``nanoaccel tune`` found here, for all that is not set.
 
     Raises:
         ConfigError: A value is of the wrong type or out of range, or two contradict each other.
@@ -105,6 +107,8 @@ class EngineConfig:
     speculation: str = "auto"
     draft: Path | None = None
     corpus_tokens: int = 0
+    adapters: Mapping[str, Path] | None = None
+    max_loaded_adapters: int = DEFAULT_LOADED_ADAPTERS
     engines: int = 1
     tuned: bool = True
 
@@ -129,6 +133,7 @@ class EngineConfig:
             "max_waiting",
             "max_queued_tokens",
             "prompt_cache_size",
+            "max_loaded_adapters",
             "engines",
         ):
             value = getattr(self, name)
@@ -236,6 +241,8 @@ _ENGINE_TYPES: dict[str, Callable[[str, Any], object]] = {
     "speculation": as_text,
     "draft": as_path,
     "corpus_tokens": as_int,
+    "adapters": as_paths,
+    "max_loaded_adapters": as_int,
     "engines": as_int,
     "tuned": as_bool,
 }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, overload
 
+from nanoaccel.runtime.adapter_names import Adapters
 from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
 from nanoaccel.runtime.config import (
+    DEFAULT_LOADED_ADAPTERS,
     DEFAULT_PROMPT_CACHE_SIZE,
     DEFAULT_RUNNING,
     DEFAULT_WAITING,
@@ -27,7 +29,7 @@ from nanoaccel.runtime.types.events import EventListener
 from nanoaccel.runtime.types.outputs import RequestOutput
 from nanoaccel.runtime.types.plan import Float32Array
 from nanoaccel.runtime.types.pooling import Pooling, PoolingKind
-from nanoaccel.runtime.types.values import as_path
+from nanoaccel.runtime.types.values import as_path, as_paths, optional
 from nanoaccel.sizes import as_bytes
 
 
@@ -55,8 +57,7 @@ class LLM:
         kv_cache_memory: Bytes for the cache, or a size such as "2GB"; None takes up to a quarter of
             the free memory.
         context_length: Tokens of prompt and text together that a request may have; None is what the
-            model was made for. It can be less, so that the cache has room for more requests, not
-            more: no model knows positions that it was not made for.
+            model was made for, which is the most. With less the cache has room for more requests.
         generation_config: Source of the defaults of ``SamplingParams``: "auto" is the model's
             generation_config.json, "off" none, so that the default is greedy.
         max_step_tokens: Tokens in one step at most; longer prompts are cut into chunks. None is
@@ -80,10 +81,11 @@ class LLM:
             ``nanoaccel draft train`` made; None is the one in the bundle, if it has one.
         corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0 keeps
             requests apart.
-        cache_eviction: Bound on the tokens that each request keeps in the cache, unless the request
-            sets its own; None keeps all.
-        tuned: Whether to use what ``nanoaccel tune`` found for this bundle on this machine, for all
-            that is not set here.
+        cache_eviction: Bound on the tokens that each request keeps in the cache; None keeps all.
+        adapters: Folders of adapters by the names that ``RequestOptions`` calls them, beside those
+            of the bundle; empty where they come later, by ``llm.adapters``.
+        max_loaded_adapters: Adapters that are in memory, and may be used in one step, at once.
+        tuned: Whether to use what ``nanoaccel tune`` found here, for all that is not set.
 
     Raises:
         BundleError: The folder is not a bundle, or is damaged.
@@ -126,15 +128,15 @@ class LLM:
         speculation: str = "auto",
         draft: str | Path | None = None,
         corpus_tokens: int = 0,
+        adapters: Mapping[str, str | Path] | None = None,
+        max_loaded_adapters: int = DEFAULT_LOADED_ADAPTERS,
         tuned: bool = True,
     ) -> None:
         config = EngineConfig(
             threads=threads,
             precision=precision,
             cache_precision=cache_precision,
-            kv_cache_memory=None
-            if kv_cache_memory is None
-            else as_bytes("kv_cache_memory", kv_cache_memory),
+            kv_cache_memory=optional(as_bytes, "kv_cache_memory", kv_cache_memory, None),
             context_length=context_length,
             generation_config=generation_config,
             max_step_tokens=max_step_tokens,
@@ -144,20 +146,21 @@ class LLM:
             time_per_token=time_per_token,
             prefix_cache=prefix_cache,
             eviction_policy=eviction_policy,
-            prompt_cache=None if prompt_cache is None else as_path("prompt_cache", prompt_cache),
-            prompt_cache_size=DEFAULT_PROMPT_CACHE_SIZE
-            if prompt_cache_size is None
-            else as_bytes("prompt_cache_size", prompt_cache_size),
+            prompt_cache=optional(as_path, "prompt_cache", prompt_cache, None),
+            prompt_cache_size=optional(
+                as_bytes, "prompt_cache_size", prompt_cache_size, DEFAULT_PROMPT_CACHE_SIZE
+            ),
             cache_eviction=cache_eviction,
             speculation=speculation,
-            draft=None if draft is None else as_path("draft", draft),
+            draft=optional(as_path, "draft", draft, None),
             corpus_tokens=corpus_tokens,
+            adapters=optional(as_paths, "adapters", adapters, None),
+            max_loaded_adapters=max_loaded_adapters,
             tuned=tuned,
         )
-        self.client: EngineClient[Any] = open_client(
-            bundle, backend=backend, config=config, on_event=on_event, replicas=replicas
-        )
+        self.client: EngineClient[Any] = open_client(bundle, backend, config, on_event, replicas)
         self.tokenizer = self.client.tokenizer
+        self.adapters = Adapters(self.client)
 
     @property
     def backend(self) -> BackendInfo:

@@ -27,7 +27,6 @@ _log = logging.getLogger("nanoaccel")
 
 def open_client(
     bundle: str | Path,
-    *,
     backend: str,
     config: EngineConfig,
     on_event: EventListener | None,

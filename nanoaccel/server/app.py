@@ -22,6 +22,7 @@ from nanoaccel.server.http.access import CheckHost, LimitHeaders, RefuseSurplus,
 from nanoaccel.server.http.dialect import Dialect, OpenAIDialect, error_content
 from nanoaccel.server.http.endpoint import Handler, JsonEndpoint
 from nanoaccel.server.http.request_log import RequestLog
+from nanoaccel.server.openai.adapters import load_lora_adapter, unload_lora_adapter
 from nanoaccel.server.openai.chat import chat_completions
 from nanoaccel.server.openai.completions import completions
 from nanoaccel.server.openai.embeddings import embeddings
@@ -42,6 +43,8 @@ _APIS: dict[str, tuple[Handler, Callable[[], Dialect]]] = {
     "/embeddings": (embeddings, OpenAIDialect),
     "/responses": (responses, ResponsesDialect),
     "/responses/input_tokens": (count_input_tokens, ResponsesDialect),
+    "/load_lora_adapter": (load_lora_adapter, OpenAIDialect),
+    "/unload_lora_adapter": (unload_lora_adapter, OpenAIDialect),
     "/messages": (messages, AnthropicDialect),
     "/messages/count_tokens": (count_tokens, AnthropicDialect),
 }

@@ -75,6 +75,8 @@ class ServerConfig:
         ping: Seconds of silence after which a stream gets a comment.
         max_connections: Connections that may be open, idle ones too; requests of others are told
             to try again.
+        load_adapters: Whether clients may load adapters from folders of this machine, and unload
+            them.
         log_requests: Whether the log shows what was asked.
         tool_parser: How models write calls of tools; None is what their chat templates say.
         reasoning_parser: How models write thoughts; None is what their chat templates say.
@@ -96,6 +98,7 @@ class ServerConfig:
     drain: float = 30.0
     ping: float = 10.0
     max_connections: int = 512
+    load_adapters: bool = False
     log_requests: bool = False
     tool_parser: str | None = None
     reasoning_parser: str | None = None
@@ -106,6 +109,11 @@ class ServerConfig:
             raise ConfigError("there is no bundle to serve", "Name at least one folder")
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"port={self.port} is out of range", "It is 0 to 65535")
+        if len(self.bundles) > 1 and self.engine.get("adapters"):
+            raise ConfigError(
+                f"adapters are given for {len(self.bundles)} bundles together",
+                "Put each into its bundle: nanoaccel adapter add BUNDLE ADAPTER",
+            )
         for name, known in (
             ("tool_parser", TOOL_PARSERS),
             ("reasoning_parser", REASONING_PARSERS),

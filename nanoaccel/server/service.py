@@ -69,6 +69,8 @@ class Service:
 
     def _load(self, name: str, bundle: Path) -> Model:
         engine = {**self.config.engine, "kv_cache_memory": self.config.cache_memory}
+        if self.config.load_adapters:
+            engine.setdefault("adapters", {})
         form = partial(
             form_of, tools=self.config.tool_parser, reasoning=self.config.reasoning_parser
         )

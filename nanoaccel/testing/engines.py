@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
+from nanoaccel.runtime.adapters.pool import AdapterPool
+from nanoaccel.runtime.adapters.registry import RegisteredAdapter
 from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed, scripted
 from nanoaccel.runtime.engine.engine import Engine
 from nanoaccel.runtime.execution.pass_time import PassTimeModel
@@ -90,6 +92,7 @@ class Bench:
         tier_bytes: Bytes that the disk tier may take.
         drafters: Drafters that propose tokens.
         controller: What chooses how many draft tokens are verified; see ``drafters.Always``.
+        adapters: Makes what loads adapters into the backend.
 
     Attributes:
         time: Seconds that the clock shows.
@@ -122,6 +125,7 @@ class Bench:
         tier_bytes: int = 1 << 20,
         drafters: Sequence[Drafter] = (),
         controller: Controller | None = None,
+        adapters: Callable[[FakeBackend], AdapterPool] | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.time = 0.0
@@ -143,6 +147,7 @@ class Bench:
             max_running=max_running,
             max_waiting=max_waiting,
             clock=self.now,
+            adapters=None if adapters is None else adapters(self.backend),
         )
         self.speculator = Speculator(
             drafters,
@@ -175,6 +180,7 @@ class Bench:
         timeout: float | None = None,
         eviction: CacheEviction | None = None,
         pooling: Pooling | None = None,
+        adapter: RegisteredAdapter | None = None,
         **params: object,
     ) -> Request:
         """A request that is not queued.
@@ -185,6 +191,7 @@ class Bench:
             timeout: Seconds after which it ends; None never.
             eviction: Bound on the tokens that it keeps in the cache.
             pooling: How its states become an embedding, for a request that writes nothing.
+            adapter: What it is computed with.
             params: As for ``SamplingParams``; ``max_tokens`` is needed.
         """
         chosen = SamplingParams(**params)  # type: ignore[arg-type]
@@ -202,6 +209,7 @@ class Bench:
             deadline=None if timeout is None else self.time + timeout,
             eviction=None if eviction is None else eviction.in_blocks(self.cache.block_size),
             pooling=pooling,
+            adapter=adapter,
         )
 
     def add(self, requests: Sequence[Request], *, even_if_full: bool = False) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 from starlette.routing import Route
+from support.adapters import write_adapter
 from support.disk_tiers import wait_until
 from support.servers import Served, serving
 
@@ -23,6 +25,15 @@ SERVER = Path(application.__file__).parent
 TABLE = operations(Limits())
 POSTS = {path: operation for (method, path), operation in TABLE.items() if method == "POST"}
 _READERS = {"raw", "typed", "listed", "within"}
+
+
+@pytest.fixture
+def served(letters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """A server that may load an adapter, which is where the examples say."""
+    write_adapter(tmp_path / "adapter")
+    monkeypatch.chdir(tmp_path)
+    with serving(letters, load_adapters=True) as running:
+        yield running
 
 
 @pytest.fixture
@@ -83,6 +94,10 @@ def test_a_handler_reads_what_is_described(
         leave(service, call)
 
     monkeypatch.setattr(Service, "leave", note)
+    if path == "/v1/unload_lora_adapter":
+        served.post("/v1/load_lora_adapter", {"lora_name": "sql", "lora_path": "adapter"})
+        wait_until(lambda: len(read) == 1, "a call that has ended")
+        read.clear()
     for example in POSTS[path].examples:
         answer = served.post(path, example)
         assert answer.status == 200, answer.body

@@ -106,7 +106,7 @@ class FakeReplica:
     made: list[FakeReplica]
     broken: bool
     is_late = False
-    greeting: object = Ready(FakeBackend(hashed(VOCAB_SIZE), VOCAB_SIZE).info, 400)
+    greeting: object = Ready(FakeBackend(hashed(VOCAB_SIZE), VOCAB_SIZE).info, 400, {})
 
     def __init__(self, name: str, plan: ThreadPlan, start: Any, deliver: Any) -> None:
         self.name, self.plan, self.start, self._deliver = name, plan, start, deliver

@@ -13,6 +13,7 @@ from nanoaccel.errors import GenerationError
 if TYPE_CHECKING:
     from nanoaccel.runtime.llm import LLM
     from nanoaccel.runtime.sampling import SamplingParams
+    from nanoaccel.runtime.scheduling.options import RequestOptions
     from nanoaccel.runtime.types.outputs import Chunk
 
 
@@ -47,13 +48,21 @@ class Conversation:
         llm: Gives the answers; its model has a chat template.
         params: How to sample them.
         system: The system message; it survives ``reset``.
+        options: How requests are treated.
 
     Attributes:
         params: May be replaced between answers.
     """
 
-    def __init__(self, llm: LLM, params: SamplingParams, system: str | None) -> None:
+    def __init__(
+        self,
+        llm: LLM,
+        params: SamplingParams,
+        system: str | None,
+        options: RequestOptions | None = None,
+    ) -> None:
         self._llm = llm
+        self._options = options
         self.params = params
         self._system = system
         self.messages: list[dict[str, str]] = []
@@ -93,7 +102,8 @@ class Conversation:
         messages = [*self.messages, {"role": "user", "content": text}]
         prompt = self._llm.tokenizer.encode_chat(messages)
         chunks: list[Chunk] = []
-        with suppress(KeyboardInterrupt), self._llm.stream(prompt, self.params) as stream:
+        stream = self._llm.stream(prompt, self.params, self._options)
+        with suppress(KeyboardInterrupt), stream:
             for chunk in stream:
                 chunks.append(chunk)
                 if chunk.finish_reason == "error":

@@ -14,6 +14,7 @@ from nanoaccel.cli.options import (
     ParserOptions,
     ReplicaOptions,
     ReuseOptions,
+    ServedAdapterOptions,
     SpeculationOptions,
     llm_arguments,
 )
@@ -40,6 +41,7 @@ def batch(
     replicas: ReplicaOptions,
     speculation: SpeculationOptions,
     reuse: ReuseOptions,
+    adapters: ServedAdapterOptions,
     max_running: Annotated[int, in_engine(help="Completions that run together at most.")] = 32,
     ray: Annotated[
         str | None,
@@ -64,7 +66,7 @@ def batch(
 
     if answers.exists() and requests.exists() and answers.samefile(requests):
         raise ConfigError(f"{answers} is both read and written", "Name another file for one")
-    arguments = llm_arguments(engine, replicas, speculation, reuse)
+    arguments = llm_arguments(engine, replicas, speculation, reuse, adapters)
     config = ServerConfig(
         bundles=(bundle,),
         engine={**arguments, "max_running": max_running},

@@ -12,6 +12,7 @@ from nanoaccel.cli.chat.conversation import Conversation
 from nanoaccel.cli.chat.dialogue import talk
 from nanoaccel.cli.loading import open_llm
 from nanoaccel.cli.options import (
+    AdapterOptions,
     EngineOptions,
     ReplicaOptions,
     ReuseOptions,
@@ -29,6 +30,7 @@ def chat(
     replicas: ReplicaOptions,
     speculation: SpeculationOptions,
     reuse: ReuseOptions,
+    adapters: AdapterOptions,
     system: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The system message of the conversation.")
     ] = None,
@@ -38,7 +40,7 @@ def chat(
     BUNDLE is a bundle's folder. /help lists commands; Ctrl-C stops an answer or clears the line.
     """
     params = sampling.params()
-    arguments = llm_arguments(engine, replicas, speculation, reuse)
+    arguments = llm_arguments(engine, replicas, speculation, reuse, adapters)
     with open_llm(bundle, **arguments) as llm:
         if not llm.tokenizer.has_chat_template:
             raise BundleError(
@@ -47,4 +49,4 @@ def chat(
         terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
         if terminal:
             typer.echo("/help lists the commands, Ctrl-C stops an answer, Ctrl-D leaves", err=True)
-        talk(Conversation(llm, params, system), terminal)
+        talk(Conversation(llm, params, system, adapters.request()), terminal)

@@ -41,6 +41,7 @@ def eval(
                 chat=tasks.chat,
                 include=tasks.include_path,
                 precision=comparison.precision,  # type: ignore[arg-type]
+                adapter=comparison.adapter,
                 listener=show,
             )
         typer.echo(json.dumps(results, default=str) if as_json else results_table(results))

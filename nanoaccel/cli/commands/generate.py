@@ -12,6 +12,7 @@ import typer
 
 from nanoaccel.cli.loading import open_llm
 from nanoaccel.cli.options import (
+    AdapterOptions,
     EngineOptions,
     GrammarOptions,
     ReplicaOptions,
@@ -40,6 +41,7 @@ def generate(
     replicas: ReplicaOptions,
     speculation: SpeculationOptions,
     reuse: ReuseOptions,
+    adapters: AdapterOptions,
     prompt: Annotated[str | None, typer.Argument(show_default=False)] = None,
     file: Annotated[Path | None, typer.Option(help="Read the prompt from a file.")] = None,
     raw: Annotated[
@@ -61,10 +63,7 @@ def generate(
     prompt_logprobs: Annotated[
         int | None, in_sampling(help="The same of the prompt; --max-tokens 0 writes nothing.")
     ] = None,
-    max_running: Annotated[
-        int,
-        in_engine(help="Completions that run together at most."),
-    ] = 32,
+    max_running: Annotated[int, in_engine(help="Completions that run together at most.")] = 32,
 ) -> None:
     """Continue a prompt; for a chat model it becomes the user's message.
 
@@ -80,10 +79,11 @@ def generate(
     )
     text = read_prompt(prompt, file)
     echo = not as_json and n == 1 and (sys.stdout.isatty() if stream is None else stream)
-    arguments = llm_arguments(engine, replicas, speculation, reuse)
+    arguments = llm_arguments(engine, replicas, speculation, reuse, adapters)
     # All completions are queued at once.
     with open_llm(bundle, **arguments, max_running=max_running, max_waiting=n) as llm:
-        completions = complete(llm, _wrap(llm, text, raw, system), params, echo=echo)
+        asked = _wrap(llm, text, raw, system), params, adapters.request()
+        completions = complete(llm, *asked, echo=echo)
     if as_json:
         typer.echo(_json(completions))
     else:

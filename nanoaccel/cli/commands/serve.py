@@ -14,6 +14,7 @@ from nanoaccel.cli.options import (
     ParserOptions,
     ReplicaOptions,
     ReuseOptions,
+    ServedAdapterOptions,
     ServerOptions,
     SpeculationOptions,
     llm_arguments,
@@ -32,6 +33,7 @@ def serve(
     replicas: ReplicaOptions,
     speculation: SpeculationOptions,
     reuse: ReuseOptions,
+    adapters: ServedAdapterOptions,
     max_running: Annotated[int, in_engine(help="Requests that run together at most.")] = 32,
     max_waiting: Annotated[
         int, in_engine(help="Requests that may wait; further ones are told to try again.")
@@ -51,7 +53,7 @@ def serve(
     from nanoaccel.server.logs import log_as_json
     from nanoaccel.server.run import serve as run
 
-    arguments = llm_arguments(engine, replicas, speculation, reuse)
+    arguments = llm_arguments(engine, replicas, speculation, reuse, adapters)
     config = ServerConfig(
         bundles=tuple(bundles),
         engine={

@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol
 
+from nanoaccel.cli.options.adapters import AdapterOptions, ServedAdapterOptions
 from nanoaccel.cli.options.engine import EngineOptions, ReplicaOptions
 from nanoaccel.cli.options.grammar import GrammarOptions
 from nanoaccel.cli.options.parsers import ParserOptions
@@ -11,12 +12,14 @@ from nanoaccel.cli.options.server import ServerOptions
 from nanoaccel.cli.options.speculation import SpeculationOptions
 
 __all__ = [
+    "AdapterOptions",
     "EngineOptions",
     "GrammarOptions",
     "ParserOptions",
     "ReplicaOptions",
     "ReuseOptions",
     "SamplingOptions",
+    "ServedAdapterOptions",
     "ServerOptions",
     "SpeculationOptions",
     "llm_arguments",

@@ -45,6 +45,13 @@ class ComparisonOptions:
         ),
     ] = "f32"
 
+    adapter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR", help="An adapter to run with: one of the bundle's, or a folder."
+        ),
+    ] = None
+
     @property
     def compares(self) -> bool:
         """Whether there is something to compare with."""
@@ -58,6 +65,7 @@ class ComparisonOptions:
             "tokens": self.tokens,
             "length": self.length,
             "precision": self.precision,
+            "adapter": self.adapter,
         }
 
 

@@ -61,6 +61,14 @@ class ServerOptions:
         int,
         in_server(help="Connections that may be open; requests of others are told to try again."),
     ] = 512
+    load_adapters: Annotated[
+        bool,
+        in_server(
+            "--load-adapters",
+            help="Let clients load and unload adapters from folders of this machine "
+            "(/v1/load_lora_adapter).",
+        ),
+    ] = False
     log_requests: Annotated[
         bool, in_server("--log-requests", help="Write prompts and answers into the log.")
     ] = False
@@ -81,6 +89,7 @@ class ServerOptions:
             "keep_alive": self.keep_alive,
             "drain": self.drain,
             "max_connections": self.max_connections,
+            "load_adapters": self.load_adapters,
             "log_requests": self.log_requests,
         }
 

@@ -13,11 +13,17 @@ if TYPE_CHECKING:
     from nanoaccel.runtime.engine.prompts import Prompt
     from nanoaccel.runtime.llm import LLM
     from nanoaccel.runtime.sampling import SamplingParams
+    from nanoaccel.runtime.scheduling.options import RequestOptions
     from nanoaccel.runtime.types.outputs import Chunk, Completion
 
 
 def complete(
-    llm: LLM, prompt: Prompt, params: SamplingParams, *, echo: bool
+    llm: LLM,
+    prompt: Prompt,
+    params: SamplingParams,
+    options: RequestOptions | None = None,
+    *,
+    echo: bool,
 ) -> tuple[Completion, ...]:
     """Run a prompt to its end.
 
@@ -25,6 +31,7 @@ def complete(
         llm: Writes the text.
         prompt: What to continue.
         params: How.
+        options: How it is treated.
         echo: Write the text while it comes; only for one completion.
 
     Raises:
@@ -34,7 +41,7 @@ def complete(
     from nanoaccel.runtime.types.outputs import join_chunks
 
     chunks: dict[int, list[Chunk]] = {}
-    with ended_line() as line, llm.stream(prompt, params) as stream:
+    with ended_line() as line, llm.stream(prompt, params, options) as stream:
         for chunk in stream:
             chunks.setdefault(chunk.index, []).append(chunk)
             if echo:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from nanoaccel.adapters.folder import LowRank
 from nanoaccel.errors import ConfigError
-from nanoaccel.finetune.adapters.files import LowRank
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,13 +52,16 @@ def delta(weight: Tensor, low: LowRank) -> Tensor:
         weight: [O, I], the base's.
         low: The adapter's part for it.
     """
-    product = low.scale * (low.b @ low.a)
+    import torch
+
+    product = low.scale * (torch.from_numpy(low.b) @ torch.from_numpy(low.a))
     if low.magnitude is None:
         return product
     # DoRA: the rows of the sum have lengths of their own (arXiv 2402.09353).
     base = weight.float()
     whole = base + product
-    return whole * (low.magnitude / whole.norm(dim=1))[:, None] - base
+    lengths = torch.from_numpy(low.magnitude)
+    return whole * (lengths / whole.norm(dim=1))[:, None] - base
 
 
 def combine(deltas: Sequence[Tensor], weights: Sequence[float], options: MergeOptions) -> Tensor:

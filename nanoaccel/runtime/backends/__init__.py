@@ -1,6 +1,7 @@
 """The graph runtimes, each behind the same small interface."""
 
 from nanoaccel.runtime.backends.base import (
+    AdapterHolder,
     Backend,
     BackendInfo,
     BackendLoader,
@@ -14,6 +15,7 @@ from nanoaccel.runtime.backends.base import (
 )
 
 __all__ = [
+    "AdapterHolder",
     "Backend",
     "BackendInfo",
     "BackendLoader",

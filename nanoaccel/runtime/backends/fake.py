@@ -1,23 +1,29 @@
 """A backend without a model, for tests and simulations.
 
-It stores the token ids themselves in the cache blocks, with their positions, and reads them back
-through the block table, so that a wrong table, position or length gives a wrong answer, as it would
-with a model, or an AssertionError.
+It stores the token ids themselves in the cache blocks, with their positions and adapters, and reads
+them back through the block table, so that a wrong table, position or length gives a wrong answer,
+as it would with a model, or an AssertionError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nanoaccel.runtime.backends.base import BackendInfo
+from nanoaccel.runtime.types.low_rank import LowRankUpdate
 from nanoaccel.runtime.types.plan import Float32Array, Int32Array, StepPlan, StepResult
 
 Rule = Callable[[Sequence[int]], Float32Array]
 
 _STATE_SIZE = 3
+# A cell of the cache is a position, and a token whose upper bits are the adapter.
+_TOKEN_BITS = 18
+_MOST_ADAPTERS = 1 << 12
 
 
 def scripted(vocab_size: int, script: Callable[[Sequence[int]], int]) -> Rule:
@@ -44,6 +50,8 @@ def hashed(vocab_size: int, scale: float = 3.0) -> Rule:
 class FakeBackend:
     """Gives ``rule(tokens so far)`` as logits; tokens whose blocks were dropped are not among them.
 
+    With an adapter, a number that its content gives is the first of these tokens.
+
     Args:
         rule: From all cached tokens of a sequence to logits f32[V].
         vocab_size: V.
@@ -53,7 +61,12 @@ class FakeBackend:
 
     Attributes:
         rule: As given.
+        adaptable: As of ``AdapterHolder``.
     """
+
+    adaptable: Mapping[str, tuple[int, int]] = MappingProxyType(
+        {"model.layers.0.q_proj": (4, 3), "model.layers.0.o_proj": (3, 4)}
+    )
 
     def __init__(
         self,
@@ -67,7 +80,8 @@ class FakeBackend:
         self.rule = rule
         self._attention_scores = attention_scores
         self._hidden_states = hidden_states
-        self._cache: Int32Array = np.zeros((0, block_size, 2), np.int32)  # token and position
+        self._cache: Int32Array = np.zeros((0, block_size, 2), np.int32)
+        self._adapters: dict[int, int] = {}
         self.block_bytes = 2 * 4 * block_size
         self.info = BackendInfo(
             name="fake",
@@ -89,18 +103,25 @@ class FakeBackend:
         logits = np.zeros((len(rows), self.info.vocab_size), np.float32)
         scores: list[Float32Array] = []
         states = np.empty((len(plan.token_ids), _STATE_SIZE), np.float32)
+        slots = [-1] * len(plan.past_lens) if plan.adapters is None else plan.adapters.tolist()
         for sequence, past in enumerate(plan.past_lens.tolist()):
+            adapter = 0 if slots[sequence] < 0 else self._adapters[slots[sequence]]
             begin, end = plan.seq_begins[sequence : sequence + 2].tolist()
             blocks = plan.block_ids[slice(*plan.block_begins[sequence : sequence + 2])]
             for token in range(begin, end):
                 block, offset = divmod(past + token - begin, self.info.block_size)
-                self._cache[blocks[block], offset] = plan.token_ids[token], plan.positions[token]
+                known = plan.token_ids[token] + (adapter << _TOKEN_BITS)
+                self._cache[blocks[block], offset] = known, plan.positions[token]
             history = self._cache[blocks].reshape(-1, 2)[: past + end - begin]
             self._check_positions(history[:, 1], past)
+            computed_by, history[:, 0] = np.divmod(history[:, 0], 1 << _TOKEN_BITS)
+            written = computed_by >= 0
+            assert (computed_by[written] == adapter).all(), "a block that another adapter computed"
             for token in range(begin, end):
                 if token in rows:
                     seen = history[: past + token - begin + 1, 0]
-                    logits[rows[token]] = self.rule(seen.tolist())
+                    begun = [] if adapter == 0 else [adapter]
+                    logits[rows[token]] = self.rule([*begun, *seen.tolist()])
             states[begin:end] = _states(history)[past:]
             if self._attention_scores:
                 scores.append(_attention(history, past))
@@ -117,6 +138,17 @@ class FakeBackend:
 
     def write_block(self, block: int, data: NDArray[np.uint8]) -> None:
         self._cache[block].view(np.uint8).reshape(-1)[:] = data
+
+    def load_adapter(self, slot: int, updates: Mapping[str, LowRankUpdate]) -> None:
+        assert slot not in self._adapters, "a slot that is not free"
+        digest = 0
+        for name, update in sorted(updates.items()):
+            assert self.adaptable[name] == (len(update.up), update.down.shape[1])
+            digest = zlib.crc32(name.encode() + (update.up @ update.down).tobytes(), digest)
+        self._adapters[slot] = 1 + digest % _MOST_ADAPTERS
+
+    def unload_adapter(self, slot: int) -> None:
+        del self._adapters[slot]
 
     def close(self) -> None:
         self._cache = np.zeros((0, self.info.block_size, 2), np.int32)

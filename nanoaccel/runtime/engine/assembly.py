@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.folders import cache_folder
+from nanoaccel.runtime.adapters.pool import AdapterPool
+from nanoaccel.runtime.adapters.registry import AdapterRegistry
+from nanoaccel.runtime.backends import AdapterHolder
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.engine.disk_tiers import open_tiers
 from nanoaccel.runtime.engine.engine import Engine
@@ -31,7 +35,12 @@ from nanoaccel.runtime.types.events import EventListener
 
 
 def start_engine(
-    model: LoadedModel, config: EngineConfig, *, bundle: Bundle, on_event: EventListener | None
+    model: LoadedModel,
+    config: EngineConfig,
+    *,
+    bundle: Bundle,
+    on_event: EventListener | None,
+    registry: AdapterRegistry,
 ) -> EngineThread:
     """Start the engine's thread, which closes the graph at its end.
 
@@ -40,6 +49,7 @@ def start_engine(
         config: What the user set.
         bundle: Where it is from.
         on_event: The user's listener.
+        registry: Adapters that its requests may have.
 
     Raises:
         ConfigError: There is no such eviction policy, or the draft does not fit.
@@ -52,6 +62,7 @@ def start_engine(
         tiers = open_tiers(model, config, bundle)
         stack.pop_all()
     runner = _make_runner(model, tiers, config)
+    adapters = _make_adapters(model, config, registry)
     scheduler = Scheduler(
         runner.cache,
         budget=runner.budget,
@@ -60,6 +71,7 @@ def start_engine(
         max_queued_tokens=config.max_queued_tokens,
         clock=time.perf_counter,
         share_prefixes=config.prefix_cache,
+        adapters=adapters,
     )
 
     def make_engine(emit: EventListener) -> Engine:
@@ -68,12 +80,17 @@ def start_engine(
     def release() -> None:
         with ExitStack() as stack:
             stack.callback(model.backend.close)
+            if adapters is not None:
+                stack.callback(adapters.close)
             stack.callback(speculator.close)
             for tier in tiers:
                 stack.callback(tier.close)
             runner.cache.save_all()
 
-    return EngineThread(make_engine, on_event=on_event, release=release)
+    thread = EngineThread(make_engine, on_event=on_event, release=release)
+    if adapters is not None:
+        adapters.wake = thread.wake
+    return thread
 
 
 def hidden_layers(bundle: Bundle, config: EngineConfig) -> tuple[int, ...]:
@@ -104,6 +121,21 @@ def _make_runner(
         cache=cache,
         times=times,
         budget=StepBudget(times.step, max_tokens=config.step_tokens, target=config.time_per_token),
+    )
+
+
+def _make_adapters(
+    model: LoadedModel, config: EngineConfig, registry: AdapterRegistry
+) -> AdapterPool | None:
+    """What loads adapters; None where the backend cannot hold any."""
+    if not registry.adaptable or not isinstance(model.backend, AdapterHolder):
+        return None
+    return AdapterPool(
+        model.backend,
+        registry.load,
+        registry.all,
+        slots=config.max_loaded_adapters,
+        executor=ThreadPoolExecutor(1, "nanoaccel-adapters"),
     )
 
 

@@ -44,4 +44,5 @@ def _tokens_of(chunk: ScheduledTokens) -> SequenceTokens:
         chunk.num_rows,
         chunk.first_row,
         chunk.drafts,
+        adapter=request.adapter_slot,
     )

@@ -13,6 +13,7 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.bundle.in_use import hold
 from nanoaccel.bundle.known import note_used
 from nanoaccel.folders import cache_folder
+from nanoaccel.runtime.adapters.registry import AdapterRegistry, RegisteredAdapter
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.engine.assembly import hidden_layers, start_engine
@@ -22,7 +23,7 @@ from nanoaccel.runtime.engine.page_compaction import PageCompaction
 from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.runtime.engine.protocol import Sink
 from nanoaccel.runtime.engine.thread import EngineThread
-from nanoaccel.runtime.execution.target import TargetLoader
+from nanoaccel.runtime.execution.target import TargetLoader, adaptable_by
 from nanoaccel.runtime.execution.tuned.setting import Setting, apply, tuned_backend
 from nanoaccel.runtime.execution.tuned.stored import find_tuning
 from nanoaccel.runtime.sampling import SamplingParams
@@ -49,6 +50,7 @@ class InProcessClient:
         info: What runs the graph.
         replicas: Number of engines: one.
         cache_tokens: Tokens that the cache holds.
+        registry: Adapters that requests may have.
         thread: The engine's thread.
 
     Raises:
@@ -93,6 +95,8 @@ class InProcessClient:
         self.info = model.backend.info
         try:
             self.cache_tokens = model.shape.num_blocks * self.info.block_size
+            self.registry = AdapterRegistry(opened, adaptable_by(model.backend), model.name)
+            self.registry.add_all(config.adapters)
             self._processor = InputProcessor(
                 self.tokenizer,
                 self.info,
@@ -101,9 +105,12 @@ class InProcessClient:
                 set_length=opened.context_length,
                 eviction=config.cache_eviction,
                 settings=config.model_settings(opened.tokenizer_folder),
+                adapters=self.registry,
                 context_note=opened.context_note,
             )
-            self.thread = start_engine(model, config, bundle=opened, on_event=on_event)
+            self.thread = start_engine(
+                model, config, bundle=opened, on_event=on_event, registry=self.registry
+            )
         except BaseException:
             model.backend.close()
             raise
@@ -134,6 +141,26 @@ class InProcessClient:
     def cancel(self, requests: Sequence[Request]) -> None:
         """End requests that have not ended; may be called from anywhere, at any time."""
         self.thread.cancel(requests)
+
+    def adapters(self) -> tuple[RegisteredAdapter, ...]:
+        """Adapters that requests may have; as ``EngineClient.adapters``."""
+        return self.registry.all()
+
+    def add_adapter(self, name: str, folder: Path) -> None:
+        """Give an adapter a name; as ``EngineClient.add_adapter``."""
+        self.thread.owner.check()
+        self.registry.add(name, folder)
+
+    def remove_adapter(self, name: str) -> None:
+        """Forget an adapter; as ``EngineClient.remove_adapter``."""
+        self.thread.owner.check()
+        self.registry.remove(name)
+        self.thread.wake()
+
+    def set_adapters(self, adapters: tuple[RegisteredAdapter, ...]) -> None:
+        """Have these adapters; as ``EngineClient.set_adapters``."""
+        self.registry.set(adapters)
+        self.thread.wake()
 
     def counters(self) -> Counters:
         """How the engine does."""

@@ -73,6 +73,11 @@ class Engine:
         """Whether any request has not ended."""
         return self.scheduler.num_running + self.scheduler.num_waiting > 0
 
+    @property
+    def can_step(self) -> bool:
+        """Whether a step would do anything: not while all wait for their adapters to be loaded."""
+        return self.scheduler.can_step
+
     def warm_up(self) -> None:
         """Prepare for the first request, unless it is there already."""
         if not self.has_work:
@@ -187,15 +192,19 @@ class Engine:
                 cache=self.runner.cache,
                 cache_bytes=self.runner.cache_bytes,
                 speculation=self._speculator.counters(),
+                adapters=self.scheduler.adapters.counters(),
             )
 
     def check_integrity(self) -> None:
-        """Assert that no cache block is lost or owned twice."""
+        """Assert that no cache block, and no slot of an adapter, is lost or owned twice."""
         self.runner.cache.check_integrity()
+        self.scheduler.check_integrity()
 
     def _schedule(self) -> list[ScheduledTokens]:
         for request in self.scheduler.expire():
             self._end(request, request.finish("timeout", self._clock()))
+        for request, error in self.scheduler.settle_adapters():
+            self._end(request, self._failure(request, error))
         chunks = self.scheduler.schedule()
         now, waiting = self._clock(), self.scheduler.num_waiting
         for chunk in chunks:

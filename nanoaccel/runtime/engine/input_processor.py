@@ -9,6 +9,7 @@ from itertools import count
 from typing import TypeVar
 
 from nanoaccel.errors import ConfigError, RequestError
+from nanoaccel.runtime.adapters.registry import AdapterRegistry
 from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.engine.prompts import Prompt, PromptEncoder
 from nanoaccel.runtime.kv import CacheEviction
@@ -32,6 +33,7 @@ class InputProcessor:
         set_length: Tokens that the user allows, at most ``model_length``.
         eviction: Tokens that each request keeps, unless it says otherwise.
         settings: The model's sampling settings, for what the parameters leave open.
+        adapters: Those that requests may name.
         context_note: Why the context is shorter than the model's own; empty when it is not.
 
     Raises:
@@ -48,6 +50,7 @@ class InputProcessor:
         set_length: int,
         eviction: CacheEviction | None,
         settings: SamplingSettings,
+        adapters: AdapterRegistry,
         context_note: str = "",
     ) -> None:
         self._tokenizer = tokenizer
@@ -59,6 +62,7 @@ class InputProcessor:
         self._context_note = context_note
         self._cache_length = cache_length
         self._settings = settings
+        self._adapters = adapters
         self._eviction = self._in_blocks(eviction)
         self._numbers = count()
         self._lock = threading.Lock()
@@ -83,8 +87,8 @@ class InputProcessor:
             options: How to treat it; None is ``RequestOptions()``.
 
         Raises:
-            RequestError: The prompt is empty, too long, or not a prompt; or it asks for eviction
-                by score and there are no scores, or for an embedding that the graph cannot make.
+            RequestError: The prompt is empty, too long, or not a prompt; or it asks for what there
+                is not: scores to evict by, states for an embedding, or the adapter.
             SamplingError: The parameters name a token that the model does not have, or a grammar
                 that cannot be used with its tokens.
             MissingExtraError: A grammar needs llguidance, which is not installed.
@@ -98,6 +102,7 @@ class InputProcessor:
         params = self._settings.complete(_checked(params, SamplingParams, "params"))
         options = _checked(options, RequestOptions, "options")
         eviction = self._eviction_of(options)
+        adapter = None if options.adapter is None else self._adapters.find(options.adapter)
         length = self._length_with(eviction)
         least, more = int(params.max_tokens != 0), self._way_to_more(length)
         ids = self._encoder.encode(prompt, length, options.chat, more, room=least)
@@ -106,8 +111,7 @@ class InputProcessor:
         deadline = None if options.timeout is None else time.perf_counter() + options.timeout
         first_seed = secrets.randbits(63) if params.seed is None else params.seed
         requests: list[Request] = []
-        for index, number in enumerate(self._new_numbers(params.n)):
-            seed = first_seed + index
+        for seed, number in enumerate(self._new_numbers(params.n), first_seed):
             request = Request(
                 number,
                 ids,
@@ -116,7 +120,7 @@ class InputProcessor:
                 tokenizer=self._tokenizer,
                 vocab_size=self._info.vocab_size,
                 seed=seed,
-                index=index,
+                index=seed - first_seed,
                 options=options,
                 deadline=deadline,
                 eviction=eviction,
@@ -124,6 +128,7 @@ class InputProcessor:
                 grammar=grammar,
                 pooling=pooling,
                 long_factors=self._info.long_factors,
+                adapter=adapter,
             )
             requests.append(request)
         return requests

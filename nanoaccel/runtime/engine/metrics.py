@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from nanoaccel.runtime.adapters.pool import AdapterCounters
 from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.speculation import SpeculationCounters
 from nanoaccel.runtime.types.outputs import FinishReason
@@ -70,6 +71,7 @@ class Counters:
         first_token: Times from submission to the first token.
         per_token: Times between two tokens of a request; those of one step share its time.
         speculation: What speculation has brought.
+        adapters: How adapters are loaded.
 
     Examples:
         >>> from nanoaccel import LLM, SamplingParams
@@ -106,6 +108,7 @@ class Counters:
     first_token: Durations
     per_token: Durations
     speculation: SpeculationCounters
+    adapters: AdapterCounters = field(default_factory=AdapterCounters)
 
     @property
     def hit_rate(self) -> float:
@@ -183,6 +186,7 @@ class Recorder:
         cache: KVCache,
         cache_bytes: int,
         speculation: SpeculationCounters,
+        adapters: AdapterCounters,
     ) -> Counters:
         """The counters now.
 
@@ -195,6 +199,7 @@ class Recorder:
             cache: The cache.
             cache_bytes: Memory of its blocks and states.
             speculation: Counters of the drafters.
+            adapters: Counters of the adapters.
         """
         stats = cache.stats
         return Counters(
@@ -224,4 +229,5 @@ class Recorder:
             first_token=self.first_token.snapshot(),
             per_token=self.per_token.snapshot(),
             speculation=speculation,
+            adapters=adapters,
         )

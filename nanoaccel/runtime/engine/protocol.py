@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
+from nanoaccel.runtime.adapters.registry import RegisteredAdapter
 from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.engine.prompts import Prompt
@@ -62,8 +64,8 @@ class EngineClient(Protocol[RequestT]):
             options: How to treat it; None is ``RequestOptions()``.
 
         Raises:
-            RequestError: The prompt is empty, too long, or not a prompt; or it asks for eviction
-                by score and there are no scores, or for an embedding that the graph cannot make.
+            RequestError: The prompt is empty, too long, or not a prompt; or it asks for what there
+                is not: scores to evict by, states for an embedding, or the adapter.
             SamplingError: The parameters name a token that the model does not have.
             ConfigError: The cache eviction does not fit the cache.
         """
@@ -87,6 +89,35 @@ class EngineClient(Protocol[RequestT]):
 
     def cancel(self, requests: Sequence[RequestT]) -> None:
         """End requests that have not ended; may be called from anywhere, at any time."""
+        ...
+
+    def adapters(self) -> tuple[RegisteredAdapter, ...]:
+        """Adapters that requests may have, by ``RequestOptions.adapter``."""
+        ...
+
+    def add_adapter(self, name: str, folder: Path) -> None:
+        """Read an adapter, check it, and let requests have it; it is loaded when one does.
+
+        Args:
+            name: What requests call it.
+            folder: PEFT's folder, which must stay as it is.
+
+        Raises:
+            ConfigError: The name is taken or cannot be one, or the backend computes no adapters.
+            AdapterError: The adapter cannot be read, or does not fit the model.
+        """
+        ...
+
+    def remove_adapter(self, name: str) -> None:
+        """Refuse new requests for an adapter; those that were accepted run to their end with it.
+
+        Raises:
+            ConfigError: There is no such adapter.
+        """
+        ...
+
+    def set_adapters(self, adapters: tuple[RegisteredAdapter, ...]) -> None:
+        """Have these adapters, which were checked before, and no others."""
         ...
 
     def counters(self) -> Counters:

@@ -80,6 +80,11 @@ class EngineThread:
         """
         self._cancelled.extend(request for request in requests if request.finish_reason is None)
 
+    def wake(self) -> None:
+        """Let it look again whether there is something to do."""
+        with self._changed:
+            self._changed.notify_all()
+
     def counters(self) -> Counters:
         """How the engine does.
 
@@ -120,7 +125,7 @@ class EngineThread:
     def _wait_for_work(self) -> bool:
         """Sleep until there is a step to run; False when the thread is closing."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or self.engine.has_work)
+            self._changed.wait_for(lambda: self._closing or self.engine.can_step)
             while self._cancelled:
                 request = self._cancelled.popleft()
                 if request.id in self._live:

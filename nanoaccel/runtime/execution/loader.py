@@ -87,6 +87,7 @@ def load(
     *,
     hidden_layers: tuple[int, ...] = (),
     role: Role = "decode",
+    adapters: bool = False,
 ) -> LoadedModel:
     """Load a graph, and allocate its cache.
 
@@ -97,13 +98,16 @@ def load(
         cache: What its cache shall have room for.
         hidden_layers: Layers whose output is told with each step.
         role: As in ``BackendOptions``.
+        adapters: As in ``BackendOptions``.
 
     Raises:
         NanoAccelError: As ``open_backend``; or the cache does not fit in memory.
     """
-    backend = open_backend(source, name, config, hidden_layers=hidden_layers, role=role)
+    backend = open_backend(
+        source, name, config, hidden_layers=hidden_layers, role=role, adapters=adapters
+    )
     try:
-        key = pass_time_key(source, name, config, backend.info, role)
+        key = pass_time_key(source, name, config, backend.info, role, adapters=adapters)
         return add_cache(name, key, backend, cache)
     except BaseException:
         backend.close()
@@ -145,6 +149,7 @@ def open_backend(
     hidden_layers: tuple[int, ...] = (),
     role: Role = "decode",
     profile: bool = False,
+    adapters: bool = False,
 ) -> Backend:
     """Load a graph; its cache is not allocated.
 
@@ -155,6 +160,7 @@ def open_backend(
         hidden_layers: Layers whose output is told with each step.
         role: As in ``BackendOptions``.
         profile: As in ``BackendOptions``.
+        adapters: As in ``BackendOptions``.
 
     Raises:
         MissingExtraError: The backend is not installed.
@@ -176,6 +182,7 @@ def open_backend(
         hidden_layers=hidden_layers,
         role=role,
         profile=profile,
+        adapters=adapters,
     )
     with BACKENDS.named(name):
         backend: Backend = make(options)
@@ -214,6 +221,8 @@ def pass_time_key(
     config: EngineConfig,
     info: BackendInfo,
     role: Role = "decode",
+    *,
+    adapters: bool = False,
 ) -> str:
     """Names a graph with all that the time of its passes depends on.
 
@@ -223,6 +232,7 @@ def pass_time_key(
         config: What it is loaded with.
         info: What the backend is.
         role: As in ``BackendOptions``.
+        adapters: As in ``BackendOptions``.
     """
     facts = BACKENDS.facts(name)
     versions = versions_of(("nanoaccel", *facts.packages))
@@ -233,5 +243,5 @@ def pass_time_key(
     return (
         f"{role} {name} {versions} {source.stamp(name)} {cpu_name()} {core_count()} "
         f"{config.threads} {config.precision} {config.cache_precision} {tuned} "
-        f"{info.cache_layout} {build}"
+        f"{info.cache_layout} {build}{' adapters' if adapters else ''}"
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError, MissingExtraError
 from nanoaccel.registry import BACKENDS
-from nanoaccel.runtime.backends import Backend, BackendInfo
+from nanoaccel.runtime.backends import AdapterHolder, Backend, BackendInfo
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.memory import free_memory
 from nanoaccel.runtime.execution.loader import (
@@ -39,14 +40,17 @@ class TargetLoader:
 
         Args:
             name: Name of a backend; "auto" is the first of ``by_preference`` that is installed and
-                can do what is asked. One on stock operators comes last.
+                can do what is asked. One on stock operators, or that computes no adapters where
+                there are some, comes last.
 
         Raises:
             NanoAccelError: As ``loader.load``.
         """
         name, backend = self._first() if name == "auto" else (name, self._open(name))
         try:
-            key = pass_time_key(self.bundle, name, self.config, backend.info)
+            key = pass_time_key(
+                self.bundle, name, self.config, backend.info, adapters=self._adapters
+            )
             return add_cache(name, key, backend, self._cache_size())
         except BaseException:
             backend.close()
@@ -55,24 +59,36 @@ class TargetLoader:
     def _first(self) -> tuple[str, Backend]:
         names = by_preference(self.bundle.runtimes)
         refused: list[ConfigError | MissingExtraError] = []
-        stock: list[str] = []
+        lesser: list[str] = []
         for name in names:
             try:
                 backend = self._open(name)
             except (ConfigError, MissingExtraError) as error:
                 refused.append(error)
                 continue
-            own = BACKENDS.facts(name).own_operators
-            if backend.info.own_operators or not own or name == names[-1]:
+            own = backend.info.own_operators or not BACKENDS.facts(name).own_operators
+            able = own and (not self._adapters or adaptable_by(backend) is not None)
+            if able or (name == names[-1] and not lesser):
                 return name, backend
             backend.close()
-            stock.append(name)
-        if stock:
-            return stock[0], self._open(stock[0])
+            lesser.append(name)
+        if lesser:
+            return lesser[0], self._open(lesser[0])
         raise _most_telling(refused)
 
     def _open(self, name: str) -> Backend:
-        return open_backend(self.bundle, name, self.config, hidden_layers=self.hidden_layers)
+        return open_backend(
+            self.bundle,
+            name,
+            self.config,
+            hidden_layers=self.hidden_layers,
+            adapters=self._adapters,
+        )
+
+    @property
+    def _adapters(self) -> bool:
+        """Whether requests may ask for adapters."""
+        return self.config.adapters is not None or bool(self.bundle.adapters())
 
     def _cache_size(self) -> CacheSize:
         """The size of the cache of one of so many engines that share the memory."""
@@ -86,6 +102,13 @@ class TargetLoader:
             return replace(config, kv_cache_memory=memory).cache_blocks(info, length, free)
 
         return CacheSize(num_blocks, length)
+
+
+def adaptable_by(backend: Backend) -> Mapping[str, tuple[int, int]] | None:
+    """What adapters may change, as of ``AdapterHolder``; None where there can be none."""
+    if not isinstance(backend, AdapterHolder):
+        return None
+    return backend.adaptable or None
 
 
 def _most_telling(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from nanoaccel.bundle import Bundle
+from nanoaccel.runtime.adapters.registry import AdapterRegistry, RegisteredAdapter
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.workload import ThreadPlan
 from nanoaccel.runtime.engine.input_processor import InputProcessor
@@ -73,6 +75,10 @@ class ReplicaClient:
         weakref.finalize(self, self.pool.close)
         ready = self.pool.ready
         self.info = ready[0].info
+        self._registry = AdapterRegistry(opened, ready[0].adaptable, self.info.name)
+        self._changing = threading.Lock()
+        if config.adapters is not None:
+            self._add_adapters(config.adapters)
         # A request must fit wherever it goes.
         self._processor = InputProcessor(
             self.tokenizer,
@@ -82,6 +88,7 @@ class ReplicaClient:
             set_length=opened.context_length,
             eviction=config.cache_eviction,
             settings=config.model_settings(opened.tokenizer_folder),
+            adapters=self._registry,
         )
 
     @property
@@ -115,6 +122,33 @@ class ReplicaClient:
         """End requests that have not ended; may be called from anywhere, at any time."""
         self.pool.cancel(requests)
 
+    def adapters(self) -> tuple[RegisteredAdapter, ...]:
+        """Adapters that requests may have; as ``EngineClient.adapters``."""
+        return self._registry.all()
+
+    def add_adapter(self, name: str, folder: Path) -> None:
+        """Give an adapter a name, in all engines; as ``EngineClient.add_adapter``."""
+        self.pool.owner.check()
+        self._add_adapters({name: folder})
+
+    def remove_adapter(self, name: str) -> None:
+        """Forget an adapter, in all engines; as ``EngineClient.remove_adapter``."""
+        self.pool.owner.check()
+        with self._changing:
+            self._registry.remove(name)
+            self.pool.set_adapters(self._registry.all())
+
+    def set_adapters(self, adapters: tuple[RegisteredAdapter, ...]) -> None:
+        """Have these adapters, in all engines; as ``EngineClient.set_adapters``."""
+        with self._changing:
+            self._registry.set(adapters)
+            self.pool.set_adapters(adapters)
+
+    def _add_adapters(self, folders: Mapping[str, Path]) -> None:
+        with self._changing:
+            self._registry.add_all(folders)
+            self.pool.set_adapters(self._registry.all())
+
     def counters(self) -> Counters:
         """How the engines do, together."""
         return self.pool.counters()
@@ -129,6 +163,8 @@ def _part(config: EngineConfig, index: int, engines: int) -> EngineConfig:
     folder = config.prompt_cache
     return replace(
         config,
+        # What is in them is checked once, and told to all.
+        adapters=None if config.adapters is None else {},
         engines=engines,
         prompt_cache=None if folder is None else folder / f"replica-{index}",
         prompt_cache_size=max(1, config.prompt_cache_size // engines),

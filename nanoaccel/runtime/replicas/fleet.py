@@ -7,10 +7,11 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from nanoaccel.runtime.adapters.registry import RegisteredAdapter
 from nanoaccel.runtime.cpu.workload import ThreadPlan
 from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.replicas.merging import at_rest, merge
-from nanoaccel.runtime.replicas.messages import Start
+from nanoaccel.runtime.replicas.messages import SetAdapters, Start
 from nanoaccel.runtime.replicas.replica import Replica
 
 # Times in a row that an engine may end, or fail to start, and is started again.
@@ -54,6 +55,7 @@ class Fleet:
         self._slots = [_Slot(plan, start) for plan, start in zip(plans, starts, strict=True)]
         self._deliver = deliver
         self._make = make
+        self._adapters: tuple[RegisteredAdapter, ...] | None = None
 
     @property
     def size(self) -> int:
@@ -79,6 +81,14 @@ class Fleet:
         slot = self._slots[index]
         name = f"engine {index + 1} of {self.size}"
         slot.replica = self._make(name, slot.plan, slot.start, self._deliver)
+        if self._adapters is not None:
+            slot.replica.send(SetAdapters(self._adapters))
+
+    def set_adapters(self, adapters: tuple[RegisteredAdapter, ...]) -> None:
+        """Tell all engines, those that are started later too, which adapters there are."""
+        self._adapters = adapters
+        for engine in self.running:
+            engine.send(SetAdapters(adapters))
 
     def index_of(self, replica: Replica) -> int | None:
         """Where an engine is; None when it has been given up."""

@@ -28,6 +28,7 @@ from nanoaccel.runtime.replicas.messages import (
     Logged,
     Ready,
     Refused,
+    SetAdapters,
     Start,
     Submit,
 )
@@ -97,7 +98,7 @@ class Host:
             self._outbox.put(_failure(error))
             return
         self._client = client
-        self._outbox.put(Ready(client.info, client.cache_tokens))
+        self._outbox.put(Ready(client.info, client.cache_tokens, client.registry.adaptable))
         self._opened.set()
         self._ended.wait()
         client.close()
@@ -120,6 +121,8 @@ class Host:
             self._submit(self._client, message)
         elif isinstance(message, Cancel):
             self._client.cancel(self._requests.get(message.number, []))
+        elif isinstance(message, SetAdapters):
+            self._client.set_adapters(message.adapters)
         else:
             assert isinstance(message, AskCounters)
             self._outbox.put(Counted(self._client.counters()))

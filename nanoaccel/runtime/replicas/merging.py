@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from itertools import zip_longest
 from typing import Any
 
+from nanoaccel.runtime.adapters.pool import AdapterCounters
 from nanoaccel.runtime.engine.metrics import Counters, Durations
 from nanoaccel.runtime.speculation import SpeculationCounters
 
@@ -18,7 +19,7 @@ def merge(parts: Sequence[Counters]) -> Counters:
     Args:
         parts: One or more.
     """
-    apart = ("finished", "first_token", "per_token", "speculation")
+    apart = ("finished", "first_token", "per_token", "speculation", "adapters")
     finished: Counter[Any] = Counter()
     for part in parts:
         finished.update(part.finished)
@@ -28,6 +29,7 @@ def merge(parts: Sequence[Counters]) -> Counters:
         first_token=merge_durations([part.first_token for part in parts]),
         per_token=merge_durations([part.per_token for part in parts]),
         speculation=merge_speculation([part.speculation for part in parts]),
+        adapters=_merge_adapters([part.adapters for part in parts]),
     )
 
 
@@ -59,6 +61,10 @@ def merge_speculation(parts: Sequence[SpeculationCounters]) -> SpeculationCounte
     )
 
 
+def _merge_adapters(parts: Sequence[AdapterCounters]) -> AdapterCounters:
+    return AdapterCounters(**_sums(parts, [item.name for item in fields(AdapterCounters)]))
+
+
 def at_rest(counters: Counters) -> Counters:
     """Those of an engine that has ended: what it held is gone, what it did stays."""
     return replace(
@@ -73,6 +79,7 @@ def at_rest(counters: Counters) -> Counters:
         owned_states=0,
         cached_states=0,
         cache_bytes=0,
+        adapters=replace(counters.adapters, loaded=0),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nanoaccel.runtime.adapters.registry import RegisteredAdapter
 from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.engine.metrics import Counters
@@ -31,10 +33,12 @@ class Ready:
     Args:
         info: Facts about what runs the graph.
         cache_tokens: Tokens that its cache holds.
+        adaptable: As of ``AdapterHolder``; empty where it computes no adapters.
     """
 
     info: BackendInfo
     cache_tokens: int
+    adaptable: Mapping[str, tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,13 @@ class Failed:
     kind: str
     problem: str
     remedy: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetAdapters:
+    """To an engine: the adapters that completions sent after it may have."""
+
+    adapters: tuple[RegisteredAdapter, ...]
 
 
 @dataclass(frozen=True, slots=True)

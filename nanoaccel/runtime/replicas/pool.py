@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from nanoaccel import errors
 from nanoaccel.errors import ClosedError, NanoAccelError
+from nanoaccel.runtime.adapters.registry import RegisteredAdapter
 from nanoaccel.runtime.cpu.workload import ThreadPlan
 from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.engine.protocol import Sink
@@ -125,6 +126,11 @@ class Pool:
         for request in requests:
             request.cancelled = True
             self._inbox.put(request)
+
+    def set_adapters(self, adapters: tuple[RegisteredAdapter, ...]) -> None:
+        """Let completions that are submitted from now on have these adapters."""
+        with self._lock:
+            self._fleet.set_adapters(adapters)
 
     def counters(self) -> Counters:
         """Counters of all engines together, ended ones included; ForkedError in a fork."""

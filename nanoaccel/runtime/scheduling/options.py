@@ -26,6 +26,7 @@ class RequestOptions:
         speculation: Drafters of the ``LLM`` that may propose its tokens: "auto" is all, "off" none,
             else a name.
         chat: Options of the chat template, such as tools and documents; only for messages.
+        adapter: Name of the adapter that it is computed with; None is the model alone.
         progress: Whether to tell, before the first token, its place in the queue and how much of
             its prompt is computed: in chunks without text.
 
@@ -46,6 +47,7 @@ class RequestOptions:
     cache_eviction: CacheEviction | None = None
     speculation: str = "auto"
     chat: ChatOptions | None = None
+    adapter: str | None = None
     progress: bool = False
 
     def __post_init__(self) -> None:
@@ -81,5 +83,6 @@ _REQUEST_TYPES: dict[str, Callable[[str, Any], object]] = {
     "timeout": as_float,
     "cache_eviction": as_eviction,
     "speculation": as_text,
+    "adapter": as_text,
     "progress": as_bool,
 }

@@ -8,9 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from nanoaccel.bundle.long_factors import LongFactors
+from nanoaccel.runtime.adapters.registry import RegisteredAdapter
 from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.sampling import Sampled, Sampler, SamplingParams
 from nanoaccel.runtime.sampling.grammar import CompiledGrammar
+from nanoaccel.runtime.scheduling.endings import end_tokens, stop_reason
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.pooler import Pooler
 from nanoaccel.runtime.scheduling.prompt_logprobs import PromptScorer
@@ -55,8 +57,11 @@ class Request:
         grammar: ``params.grammar``, compiled; only where there is no ``sampler``.
         pooling: How the prompt becomes an embedding; None makes none.
         long_factors: How the graph is told which texts are long; None where all are alike.
+        adapter: What it is computed with; None is the base alone.
 
     Attributes:
+        adapter: As given.
+        adapter_slot: Where that is while a step may work on it; -1 without.
         cache_key: What ``prefix_key`` begins with.
         num_computed: Tokens that are computed.
         num_evicted: Those of them that were dropped from the cache.
@@ -89,6 +94,7 @@ class Request:
         grammar: CompiledGrammar | None = None,
         pooling: Pooling | None = None,
         long_factors: LongFactors | None = None,
+        adapter: RegisteredAdapter | None = None,
     ) -> None:
         self.id = request_id
         self.params = params
@@ -98,7 +104,9 @@ class Request:
         self.eviction = eviction
         self.seed = seed
         self.index = index
-        self.max_tokens, self.cache_key = max_tokens, b""
+        self.adapter, self.adapter_slot = adapter, -1
+        self.max_tokens = max_tokens
+        self.cache_key = b"" if adapter is None else adapter.cache_key
         self.num_prompt = self.num_known = len(prompt_ids)
         self.num_computed = self.num_evicted = 0
         self.num_cached_at_start = self.num_preemptions = 0
@@ -113,10 +121,7 @@ class Request:
         self.scorer = None if wanted is None else PromptScorer(prompt, wanted)
         self.pooler = None if pooling is None else Pooler(pooling, self.num_prompt)
         self.embedding: Float32Array | None = None
-        model_ends = frozenset() if params.ignore_eos else tokenizer.eos_token_ids
-        # A model may name an end that it has no row for, which then never comes.
-        model_ends = frozenset(token for token in model_ends if token < vocab_size)
-        self._end_ids = model_ends | frozenset(params.stop_token_ids)
+        self._end_ids = end_tokens(params, tokenizer, vocab_size)
         if sampler is None:
             sampler = Sampler(params, prompt_ids, sorted(self._end_ids), seed, vocab_size, grammar)
         self.sampler = sampler
@@ -334,17 +339,12 @@ class Request:
             saved=self._saved,
         )
         usage = Usage(self.num_prompt, self.num_generated)
-        stop = self._stop_reason() if reason == "stop" else None
+        last = int(self._tokens[self.num_known - 1])
+        ended = self.params, self.output_text, last, self.num_generated
+        stop = stop_reason(*ended) if reason == "stop" else None
         chunk = Chunk(text, token_ids, logprobs, self.index, reason, error, usage, stats, stop)
         told = self._take_prompt_logprobs()
         return replace(chunk, prompt_logprobs=told, embedding=self.embedding)
 
     def _take_prompt_logprobs(self) -> PromptLogprobs:
         return () if self.scorer is None else self.scorer.take()
-
-    def _stop_reason(self) -> str | int | None:
-        """The stop string or stop token that ended the text."""
-        last = int(self._tokens[self.num_known - 1])
-        if self.output_text.matched or self.num_generated == 0:
-            return self.output_text.stop_string
-        return last if last in self.params.stop_token_ids else None

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nanoaccel.errors import QueueFullError
+from nanoaccel.runtime.adapters.pool import AdapterPool
 from nanoaccel.runtime.kv import KVCache
+from nanoaccel.runtime.scheduling.adapter_use import AdapterUse
 from nanoaccel.runtime.scheduling.deadlines import Deadlines
 from nanoaccel.runtime.scheduling.queue_limits import QueueLimits
 from nanoaccel.runtime.scheduling.request import Request
@@ -58,6 +60,8 @@ class Scheduler:
     A request that was computed as a short text, where the graph tells long ones from short ones,
     goes back to the queue once it is long, with its rank, and is computed anew as a long one.
 
+    A request whose adapter is not loaded lets others pass until it is (``AdapterPool``).
+
     Args:
         cache: Where the tokens of a step must find room.
         budget: Gives the tokens that a step may have.
@@ -68,8 +72,10 @@ class Scheduler:
         max_queued_tokens: Tokens of their prompts at most; see ``QueueLimits``.
         share_prefixes: Let a request wait while one of higher rank computes blocks that it can
             take from the cache a step later; of use when the cache shares blocks.
+        adapters: Loads adapters; None where no request has one.
 
     Attributes:
+        adapters: Adapters of its requests.
         num_preemptions: How often a request gave up its blocks to another, so far.
     """
 
@@ -83,7 +89,9 @@ class Scheduler:
         clock: Callable[[], float],
         max_queued_tokens: int | None = None,
         share_prefixes: bool = True,
+        adapters: AdapterPool | None = None,
     ) -> None:
+        self.adapters = AdapterUse(adapters)
         self._cache = cache
         self._budget = budget
         self._max_running = max_running
@@ -134,6 +142,12 @@ class Scheduler:
         """Known tokens of the requests that wait."""
         return sum(request.num_known for request in self._waiting)
 
+    @property
+    def can_step(self) -> bool:
+        """Whether there is anything to do but to wait for requests, or for an adapter."""
+        busy = self._running or self.adapters.has_work
+        return bool(busy) or self.adapters.could_start(self._waiting)
+
     def requests(self) -> Iterator[Request]:
         """All requests, running ones first."""
         yield from self._running
@@ -155,7 +169,9 @@ class Scheduler:
 
     def remove(self, request: Request) -> None:
         """Take a request out, wherever it is, and free its blocks."""
-        if not _take_out(self._running, request):
+        if _take_out(self._running, request):
+            self.adapters.end(request)
+        else:
             found = _take_out(self._waiting, request)
             assert found, "the request has ended"
             self._num_returned -= request.has_returned
@@ -168,6 +184,13 @@ class Scheduler:
         for request in due:
             self.remove(request)
         return due
+
+    def settle_adapters(self) -> list[tuple[Request, Exception]]:
+        """Take out the requests whose adapter could not be loaded, each with the reason."""
+        failed = self.adapters.settle(self._waiting)
+        for request, _ in failed:
+            self.remove(request)
+        return failed
 
     def schedule(self) -> list[ScheduledTokens]:
         """Choose the chunks of the next step; their room in the cache is allocated."""
@@ -184,6 +207,10 @@ class Scheduler:
             self._advance(request, step)
         self._admit(step, above=None)
         return step.chunks
+
+    def check_integrity(self) -> None:
+        """Assert that adapters and the requests that run agree."""
+        self.adapters.check_integrity(self._running)
 
     def _step_tokens(self, decodes: list[Request], prompts: list[Request]) -> int:
         """Tokens for a step, by what decodes and what waits."""
@@ -212,9 +239,9 @@ class Scheduler:
 
     def _admit(self, step: _Step, above: int | None) -> None:
         """Admit waiting requests whose priority is ``above`` another, while they find room."""
-        while step.admits and step.left > 0 and self._waiting:
-            request = self._waiting[0]
-            if above is not None and request.priority <= above:
+        while step.admits and step.left > 0:
+            request = self.adapters.first_ready(self._waiting)
+            if request is None or (above is not None and request.priority <= above):
                 return
             step.admits = not self._gains_by_waiting(request, step) and self._start(request, step)
             if step.admits:
@@ -232,6 +259,7 @@ class Scheduler:
         self._num_returned -= request.has_returned
         _take_out(self._waiting, request)
         insort(self._running, request, key=_rank)
+        self.adapters.begin(request)
         request.start(self._clock(), cached)
         return True
 
@@ -294,6 +322,7 @@ class Scheduler:
     def _put_back(self, request: Request) -> None:
         """Let a running request wait for a place to be computed anew."""
         _take_out(self._running, request)
+        self.adapters.end(request)
         self._cache.free(request.id)
         request.begin_again()
         insort(self._waiting, request, key=_rank)

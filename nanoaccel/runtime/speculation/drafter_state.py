@@ -19,6 +19,8 @@ _HORIZON = 64
 _FEW = 2
 # Chances that differ by less than one of so many steps count as equal.
 _STEPS_OF_CHANCE = 64
+# Groups of requests whose experience is kept apart.
+_MOST_GROUPS = 256
 # Draft tokens that are tried when nothing is known of what they cost.
 _FIRST_TRY = 3
 
@@ -59,7 +61,7 @@ class DrafterState:
         self.reader = drafter if isinstance(drafter, StateReader) else None
         self.requests: dict[int, _RequestState] = {}
         self._clock = clock
-        self._history = AcceptanceHistory(drafter.priors)
+        self._histories: dict[bytes, AcceptanceHistory] = {}
         self._cost = DraftCost()
         self._asked: float | None = None  # when it was, in this step
         self._expected: dict[tuple[int, int], Goodput] = {}
@@ -78,6 +80,7 @@ class DrafterState:
         controller: Controller,
         shape: StepShape,
         rival: Draft | None,
+        group: bytes = b"",
     ) -> Draft | None:
         """An empty draft for a request, unless it would not pay.
 
@@ -88,12 +91,16 @@ class DrafterState:
             controller: Knows what pays.
             shape: The step, without prompts.
             rival: Another draft for this request.
+            group: Requests of one group write alike: those that one adapter computes.
         """
         if limit < 1:
             return None
         if self._asked is None:
             self._asked = self._clock()
-        state, most = self._request_state(request_id), min(limit, MAX_DRAFT)
+        if request_id not in self.requests:
+            estimator = AcceptanceEstimator(self._history(group))
+            self.requests[request_id] = _RequestState(estimator)
+        state, most = self.requests[request_id], min(limit, MAX_DRAFT)
         if self.drafter.is_free:
             least = controller.least_chance(shape)
             return Draft(request_id, tokens, most, state.estimator.chance, (least,))
@@ -162,14 +169,14 @@ class DrafterState:
         lag = max(draft.lag for draft in drafts)
         self._cost.observe(len(drafts), longest, lag, seconds)
         for draft in drafts:
-            state = self._request_state(draft.request_id)
+            state = self.requests[draft.request_id]
             state.read = len(draft.tokens) if draft.proposed else state.read + draft.lag
             state.trying = state.trying and not draft.proposed
         return seconds
 
     def learn(self, draft: Draft, given: Sequence[int]) -> None:
         """Compare draft tokens with what the target drew, up to the first wrong one."""
-        estimator = self._request_state(draft.request_id).estimator
+        estimator = self.requests[draft.request_id].estimator
         for drafted, bucket, token in zip(draft.proposed, draft.buckets, given, strict=False):
             estimator.note(bucket, drafted == token)
             if drafted != token:
@@ -179,8 +186,12 @@ class DrafterState:
         """A request has ended."""
         self.requests.pop(request_id, None)
 
-    def _request_state(self, request_id: int) -> _RequestState:
-        found = self.requests.get(request_id)
+    def _history(self, group: bytes) -> AcceptanceHistory:
+        """How often it was right for a group of requests; of many groups, for the latest ones."""
+        found = self._histories.pop(group, None)
         if found is None:
-            found = self.requests[request_id] = _RequestState(AcceptanceEstimator(self._history))
+            found = AcceptanceHistory(self.drafter.priors)
+        self._histories[group] = found
+        if len(self._histories) > _MOST_GROUPS:
+            del self._histories[next(iter(self._histories))]
         return found

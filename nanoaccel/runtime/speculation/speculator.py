@@ -207,6 +207,7 @@ class Speculator:
                         self._controller,
                         shape,
                         best.get(chunk.request.id),
+                        chunk.request.cache_key,
                     )
                 )
                 is not None

@@ -41,6 +41,7 @@ class SequenceTokens:
         first_row: The first of them, counted from the first token of this step.
         drafts: Draft tokens behind the known ones.
         features: f32[n, F], what a head reads beside each token; None for other graphs.
+        adapter: The slot of its adapter; -1 without.
     """
 
     sequence: int
@@ -51,6 +52,7 @@ class SequenceTokens:
     first_row: int
     drafts: Sequence[int] = _NO_DRAFT
     features: Float32Array | None = None
+    adapter: int = -1
 
     @property
     def count(self) -> int:
@@ -163,6 +165,7 @@ class StepPacker:
             features=_joined([p.features for p in sequences if p.features is not None]),
             states=states,
             recurrent=_state_table([step for step in steps if step is not None]),
+            adapters=_adapters([part.adapter for part in sequences]),
             pad_to=pad_to,
         )
 
@@ -226,6 +229,11 @@ def _state_table(steps: Sequence[StateSteps]) -> StateTable | None:
         intervals=np.array([step.interval for step in steps], np.int32),
         offsets=np.array([step.offset for step in steps], np.int32),
     )
+
+
+def _adapters(slots: Sequence[int]) -> Int32Array | None:
+    """The slots of all sequences; None where none has an adapter."""
+    return np.array(slots, np.int32) if max(slots) >= 0 else None
 
 
 def _joined(parts: Sequence[Float32Array]) -> Float32Array | None:

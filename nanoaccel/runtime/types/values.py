@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from nanoaccel.errors import ConfigError, NanoAccelError
 
 Refusal = type[NanoAccelError]
+T = TypeVar("T")
+D = TypeVar("D")
 
 _EXACT = 1 << 53
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -86,6 +88,27 @@ def as_path(name: str, value: object) -> Path:
             return Path(text)
         raise ConfigError(f"{name} is an empty string", "Name a folder")
     raise ConfigError(f"{name}={value!r:.80} is not a path", "Give it as a string or a Path")
+
+
+def as_paths(name: str, value: object) -> dict[str, Path]:
+    """Paths by name.
+
+    Raises:
+        ConfigError: It is no mapping, or a value no path.
+    """
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f"{name}={value!r:.80} is not a dict", f'Write {name}={{"name": "folder"}}'
+        )
+    return {
+        as_text(f"{name}'s key", key): as_path(f"{name}[{key!r}]", path)
+        for key, path in value.items()
+    }
+
+
+def optional(take: Callable[[str, Any], T], name: str, value: object, default: D) -> T | D:
+    """What was given, as it must be; a default for None."""
+    return default if value is None else take(name, value)
 
 
 def items_of(name: str, value: object, error: Refusal = ConfigError) -> tuple[object, ...]:

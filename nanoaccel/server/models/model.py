@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ class Model:
         form: Makes of its chat templates how it writes replies.
 
     Attributes:
-        name: As given.
+        name: As given; with an adapter, BUNDLE:ADAPTER.
+        base: As given.
+        adapter: Name of the adapter that it answers with; None without.
         client: What runs its requests.
         token_texts: Text and bytes of single tokens.
         form: How it writes replies.
@@ -46,7 +49,8 @@ class Model:
         options: dict[str, Any],
         form: Callable[[Sequence[str]], ReplyForm] = form_of,
     ) -> None:
-        self.name = name
+        self.name = self.base = name
+        self.adapter: str | None = None
         self._llm = LLM(bundle, **options)
         self.client: EngineClient[Any] = self._llm.client
         self.token_texts = TokenTexts(self.tokenizer)
@@ -63,6 +67,18 @@ class Model:
     def tokenizer(self) -> Tokenizer:
         """Text to token ids and back."""
         return self._llm.tokenizer
+
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the adapters that requests may have."""
+        return tuple(one.name for one in self.client.adapters())
+
+    def with_adapter(self, adapter: str | None) -> Model:
+        """The same model, answering with an adapter of this name; itself for None."""
+        if adapter is None:
+            return self
+        made = copy.copy(self)
+        made.name, made.adapter = f"{self.base}:{adapter}", adapter
+        return made
 
     async def close(self) -> None:
         """End its requests and free its memory."""

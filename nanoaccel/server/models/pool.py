@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ClosedError, ConfigError, NanoAccelError
 from nanoaccel.server.api_error import ApiError, stopping
 from nanoaccel.server.metrics.latencies import Latencies
@@ -70,7 +71,8 @@ class ModelPool:
                 f"{bundle} takes {size} bytes with its cache, more than memory={self._memory}",
                 "Raise it, lower kv_cache_memory, or leave the bundle out",
             )
-        self._entries[name] = Entry(name, bundle, size, Latencies())
+        adapters = tuple(Bundle.open(bundle).adapters())
+        self._entries[name] = Entry(name, bundle, size, Latencies(), adapters)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -96,6 +98,26 @@ class ModelPool:
             )
         return entry
 
+    def find_with_adapter(self, name: str | None) -> tuple[Entry, str | None]:
+        """A model, and the adapter that it shall answer with, by the name ``MODEL:ADAPTER``.
+
+        The name of an adapter alone stands for that of the first model which has it, as in vLLM.
+
+        Raises:
+            ApiError: There is no such model, or it has no such adapter.
+        """
+        if name is None or name in self._entries:
+            return self.find(name), None
+        base, _, adapter = name.rpartition(":")
+        if base in self._entries:
+            entry = self._entries[base]
+            if adapter not in entry.adapter_names():
+                raise _no_adapter(entry, adapter)
+            return entry, adapter
+        having = (one for one in self.entries if name in one.adapter_names())
+        found = next(having, None)
+        return (self.find(name), None) if found is None else (found, name)
+
     @asynccontextmanager
     async def use(self, name: str | None) -> AsyncIterator[Model]:
         """A model, loaded, which stays so for the length of the block.
@@ -112,7 +134,7 @@ class ModelPool:
             yield model
         except ClosedError:
             if entry.model is model:
-                entry.model = None  # its engine has stopped by itself; the next request loads it
+                entry.end()  # its engine has stopped by itself; the next request loads it
             raise
         finally:
             entry.users -= 1
@@ -160,7 +182,7 @@ class ModelPool:
                 _log.exception("a model could not be loaded")
                 message = f"the model {entry.name!a} could not be loaded; the server's log says why"
                 return ApiError(503, message, "model_not_loaded", headers={"Retry-After": "30"})
-            entry.model, entry.memory = model, model.memory
+            entry.begin(model)
             entry.idle_since = time.monotonic()
             entry.is_owed = entry.wanted > 0
             facts = {
@@ -193,7 +215,7 @@ class ModelPool:
         return self._memory is None or taken == 0 or taken + entry.memory <= self._memory
 
     async def _close(self, entry: Entry) -> None:
-        model, entry.model = entry.model, None
+        model = entry.end()
         if model is not None:
             _log.info("closing", extra={"facts": {"model": entry.name}})
             await model.close()
@@ -214,3 +236,9 @@ class ModelPool:
         async with self._turn:
             for entry in self.entries:
                 await self._close(entry)
+
+
+def _no_adapter(entry: Entry, adapter: str) -> ApiError:
+    known = ", ".join(entry.adapter_names()) or "none"
+    message = f"the model {entry.name!a} has no adapter {adapter[:80]!a}. It has: {known}"
+    return ApiError(404, message, "model_not_found", "model")

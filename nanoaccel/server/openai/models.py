@@ -26,24 +26,29 @@ class ModelsEndpoints:
 
     async def list(self, _: Request) -> Response:
         """All models."""
-        models = [self._shown(entry) for entry in self._service.models.entries]
+        models = [
+            self._shown(entry, adapter)
+            for entry in self._service.models.entries
+            for adapter in (None, *entry.adapter_names())
+        ]
         return JSONResponse({"object": "list", "data": models})
 
     async def show(self, request: Request) -> Response:
         """One model."""
         try:
-            entry = self._service.models.find(request.path_params["model"])
+            found = self._service.models.find_with_adapter(request.path_params["model"])
         except ApiError as error:
             return JSONResponse(error.body(), error.status)
-        return JSONResponse(self._shown(entry))
+        return JSONResponse(self._shown(*found))
 
-    def _shown(self, entry: Entry) -> dict[str, Any]:
+    def _shown(self, entry: Entry, adapter: str | None) -> dict[str, Any]:
         model = entry.model
         return {
-            "id": entry.name,
+            "id": entry.name if adapter is None else f"{entry.name}:{adapter}",
             "object": "model",
             "created": self._created,
             "owned_by": "nanoaccel",
+            "parent": None if adapter is None else entry.name,
             "loaded": model is not None,
             "max_model_len": None if model is None else model.client.context_length,
         }

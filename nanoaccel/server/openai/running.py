@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 from nanoaccel.errors import QueueFullError
@@ -15,17 +16,19 @@ from nanoaccel.server.models.model import Model
 
 @asynccontextmanager
 async def model_for(call: Call) -> AsyncIterator[Model]:
-    """The model that a call names, loaded; the first one when it names none.
+    """The model that a call names, loaded, with the adapter that it names, if any.
+
+    Without a name it is the first model.
 
     Raises:
         ApiError: There is no such model, or it cannot be loaded.
     """
     name: str | None = call.fields.typed("model", str, "")
     models = call.service.models
-    entry = models.find(name if name else None)
-    call.log["model"] = entry.name
+    entry, adapter = models.find_with_adapter(name if name else None)
+    call.log["model"] = entry.name if adapter is None else f"{entry.name}:{adapter}"
     async with models.use(entry.name) as model:
-        yield model
+        yield model.with_adapter(adapter)
 
 
 @asynccontextmanager
@@ -36,7 +39,8 @@ async def generation_of(call: Call, model: Model, work: Work) -> AsyncIterator[G
         ApiError: The queue is full.
         NanoAccelError: As ``EngineClient.process``.
     """
-    latencies = call.service.models.find(model.name).latencies
+    latencies = call.service.models.find(model.base).latencies
+    work = replace(work, options=replace(work.options, adapter=model.adapter))
     try:
         generation = await Generation.start(
             model.client,

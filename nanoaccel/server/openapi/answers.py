@@ -94,9 +94,11 @@ SCHEMAS: Schemas = {
         object={"const": "model"},
         created=WHOLE,
         owned_by=TEXT,
+        parent=TEXT_OR_NULL,
         loaded=BOOL,
         max_model_len=WHOLE_OR_NULL,
     ),
+    "Adapter": record(object={"const": "adapter"}, id=TEXT, loaded=BOOL),
     "Models": record(object={"const": "list"}, data=list_of(ref("Model"))),
     "Engine": record(
         object={"const": "engine"},

@@ -29,7 +29,12 @@ def of(kind: str, description: str, **rules: Any) -> Schema:
 
 def model() -> Schemas:
     """Which model answers."""
-    return {"model": of("string", "Name of the model; left out or empty: the first one.")}
+    return {
+        "model": of(
+            "string",
+            "Name of the model, or MODEL:ADAPTER; left out or empty: the first one.",
+        )
+    }
 
 
 def prompts(limit: int) -> Schema:

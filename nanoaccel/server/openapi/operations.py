@@ -56,6 +56,7 @@ def operations(limits: Limits) -> Table:
     return {
         **_operators(),
         **_models(),
+        **_adapters(),
         **_generating(limits),
         **_responses(limits),
         **_messages(limits),
@@ -83,6 +84,27 @@ def _models() -> Table:
         ("GET", "/v1/models/{model}"): Operation(summary="Show one.", answer=ref("Model")),
         ("GET", "/v1/engine"): Operation(
             summary="The machine, and what runs on it.", answer=ref("Engine")
+        ),
+    }
+
+
+def _adapters() -> Table:
+    name = {**fields.model(), "lora_name": of("string", "Name of the adapter.", minLength=1)}
+    folder = of("string", "Its folder, on the server's machine.", minLength=1)
+    return {
+        ("POST", "/v1/load_lora_adapter"): Operation(
+            summary="Let requests have an adapter; needs --load-adapters.",
+            fields={**name, "lora_path": folder},
+            required=("lora_name", "lora_path"),
+            examples=({"lora_name": "sql", "lora_path": "adapter"},),
+            answer=ref("Adapter"),
+        ),
+        ("POST", "/v1/unload_lora_adapter"): Operation(
+            summary="Refuse further requests for an adapter; needs --load-adapters.",
+            fields=name,
+            required=("lora_name",),
+            examples=({"lora_name": "sql"},),
+            answer=ref("Adapter"),
         ),
     }
 

@@ -13,9 +13,11 @@ from nanoaccel.testing.tiny_models import write_model
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
-from nanoaccel.errors import ConfigError, ExportError, SourceError  # noqa: E402
+from nanoaccel.adapters.folder import BaseNote  # noqa: E402
+from nanoaccel.adapters.peft_config import CONFIG, NOTE  # noqa: E402
+from nanoaccel.errors import AdapterError, ConfigError, ExportError  # noqa: E402
 from nanoaccel.finetune.adapters.deltas import MergeOptions, combine  # noqa: E402
-from nanoaccel.finetune.adapters.files import BASE, CONFIG, BaseNote, write_adapter  # noqa: E402
+from nanoaccel.finetune.adapters.files import write_adapter  # noqa: E402
 from nanoaccel.finetune.merge import merge  # noqa: E402
 
 pytestmark = pytest.mark.export
@@ -118,9 +120,9 @@ def test_combine_adds_up() -> None:
 def test_an_adapter_of_another_base_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     other = write_model(tmp_path / "other", seed=1)
     adapter = write_random(tmp_path / "adapter", other)
-    with pytest.raises(SourceError, match="was trained on another base"):
+    with pytest.raises(AdapterError, match="was trained on another base"):
         merge(str(tiny_model), [adapter], tmp_path / "out")
-    (adapter / BASE).unlink()
+    (adapter / NOTE).unlink()
     made = merge(str(tiny_model), [adapter], tmp_path / "out")
     assert made.notes == (f"{adapter} does not say which base it belongs to",)
 
@@ -128,13 +130,13 @@ def test_an_adapter_of_another_base_is_refused(tiny_model: Path, tmp_path: Path)
 def test_an_adapter_that_does_not_fit_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     wider = write_model(tmp_path / "wider", intermediate_size=128)
     adapter = write_random(tmp_path / "adapter", wider)
-    (adapter / BASE).unlink()
-    with pytest.raises(SourceError, match=r"changes model\.layers\.0\.mlp\.down_proj as a matrix"):
+    (adapter / NOTE).unlink()
+    with pytest.raises(AdapterError, match=r"changes model\.layers\.0\.mlp\.down_proj as a matrix"):
         merge(str(tiny_model), [adapter], tmp_path / "out")
     deeper = write_model(tmp_path / "deeper", num_hidden_layers=4)
     adapter = write_random(tmp_path / "deep", deeper)
-    (adapter / BASE).unlink()
-    with pytest.raises(SourceError, match=r"layers\.3\.mlp\.down_proj, which the model has not"):
+    (adapter / NOTE).unlink()
+    with pytest.raises(AdapterError, match=r"layers\.3\.mlp\.down_proj, which the model has not"):
         merge(str(tiny_model), [adapter], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

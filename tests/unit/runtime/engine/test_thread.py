@@ -12,6 +12,7 @@ from support.fake_llms import WatchedBackend
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ClosedError, QueueFullError
+from nanoaccel.runtime.adapters.registry import AdapterRegistry
 from nanoaccel.runtime.backends import BackendOptions
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.engine.assembly import start_engine
@@ -46,6 +47,7 @@ class Bench:
             EngineConfig(max_waiting=max_waiting, speculation="off"),
             bundle=bundle,
             on_event=on_event,
+            registry=AdapterRegistry(bundle, None, "fake"),
         )
         self.chunks: dict[int, list[Chunk]] = {}
         self._ids = count()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from support import replicas
+from support.adapters import write_adapter
 from support.disk_tiers import wait_until
 from support.fake_llms import BLOCK_BYTES, write_bundle
 from support.replicas import LETTERS_BACKEND, SECONDS, is_alive, wait_until_gone, write_plugin
@@ -301,3 +302,30 @@ async def _ask(bundle: Path) -> list[str]:
 def test_replicas_serve_asyncio(bundle: Path) -> None:
     first, _, streamed = asyncio.run(_ask(bundle))
     assert first == streamed
+
+
+def test_replicas_share_one_list_of_adapters(bundle: Path, tmp_path: Path) -> None:
+    folders = [write_adapter(tmp_path / f"a{seed}", seed) for seed in range(2)]
+    prompts = ["abc", "the keeper", "lamp"] * 2
+    with LLM(bundle, backend=LETTERS_BACKEND, speculation="off", adapters={"x": folders[0]}) as one:
+        using = RequestOptions(adapter="x")
+        plain = [output.token_ids for output in one.generate(prompts, SHORT)]
+        adapted = [output.token_ids for output in one.generate(prompts, SHORT, using)]
+        one.adapters.add("y", folders[1])
+        other = [
+            output.token_ids for output in one.generate(prompts, SHORT, RequestOptions(adapter="y"))
+        ]
+    with open_two(bundle, adapters={"x": folders[0]}) as llm:
+        assert [output.token_ids for output in llm.generate(prompts, SHORT)] == plain
+        assert [output.token_ids for output in llm.generate(prompts, SHORT, using)] == adapted
+        assert 1 <= llm.counters().adapters.loaded <= 2
+        for pid in pids_of(llm):  # those that are started again know it too
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: len(pids_of(llm)) == 2, "engines that are started again")
+        assert [output.token_ids for output in llm.generate(prompts, SHORT, using)] == adapted
+        llm.adapters.remove("x")
+        llm.adapters.add("x", folders[1])
+        assert [output.token_ids for output in llm.generate(prompts, SHORT, using)] == other
+        llm.adapters.remove("x")
+        with pytest.raises(RequestError, match="there is no adapter 'x'"):
+            llm.generate("abc", SHORT, using)

@@ -1,0 +1,1 @@
+"""``nanoaccel adapter``: one file a command."""

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(OPERATORS.library is None, reason=OPERATORS.reas
 MANY = settings(max_examples=60, deadline=None)
 ODD = st.sampled_from([0, -1, 1, 3, 17, 2**31, 2**62, -(2**63)])
 TYPES = st.sampled_from([np.float32, np.float16, np.uint8, np.int8, np.int32, np.int64, np.float64])
+SILU = 1  # Activation of experts
 FLOATS: dict[str, float] = {"epsilon": 1e-5}
 
 
@@ -122,7 +123,18 @@ def experts() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         "down_factors": rng.random(3, np.float32),
     }
     sizes = {"experts": 3, "hidden": 64, "inner": 32, "top_k": 2, "bits": 4, "block_size": 32}
-    return inputs, stored, {**sizes, "alpha": 1.7, "beta": 1.0, "limit": 7.0}
+    kinds = {"activation": SILU, "shares": 0}
+    return inputs, stored, {**sizes, **kinds, "alpha": 1.7, "beta": 1.0, "limit": 7.0}
+
+
+def float_experts() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The same of three experts in f16."""
+    rng = np.random.default_rng(0)
+    inputs, stored, attributes = experts()
+    names = dict.fromkeys(stored)
+    names["codes"] = rng.random((3, 64, 64), np.float32).astype(np.float16)
+    names["down"] = rng.random((3, 64, 32), np.float32).astype(np.float16)
+    return inputs, names, {**attributes, "bits": 16}
 
 
 def states(numbers: int) -> dict[str, Any]:
@@ -169,6 +181,7 @@ CASES = {
     "Linear": (linear, (3, 20)),
     "PagedAttention": (attention, (5, 32)),
     "Experts": (experts, (5, 64)),
+    "FloatExperts": (float_experts, (5, 64)),
     "CausalConvolution": (convolution, (5, 20)),
     "LinearAttention": (linear_attention, (1, 5, 24)),
 }

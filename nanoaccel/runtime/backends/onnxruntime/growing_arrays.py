@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -61,26 +62,22 @@ class GrowingOutput:
         self._name = name
         self._width = width
         self._memory: NDArray[Any] = np.empty(0, dtype)
-        self._rows: int | None = None
+        self._bound: NDArray[Any] | None = None
 
     def reserve(self, rows: int) -> None:
         """Make room for what a pass writes."""
-        if rows == self._rows:
+        if self._bound is not None and rows == len(self._bound):
             return
-        self._rows = rows
-        shape = self._shape
-        size = int(np.prod(shape))
+        shape = (rows,) if self._width is None else (rows, self._width)
+        size = math.prod(shape)
         if size > self._memory.size:
             self._memory = np.empty(size, self._memory.dtype)
+        self._bound = self._memory[:size].reshape(shape)
         shape, address = shape if self._width is None else (1, *shape), self._memory.ctypes.data
         self._binding.bind_output(self._name, "cpu", 0, self._memory.dtype, shape, address)
 
     @property
     def values(self) -> NDArray[Any]:
         """What the last pass wrote: [rows, width] or [rows], valid until the next one."""
-        return self._memory[: int(np.prod(self._shape))].reshape(self._shape)
-
-    @property
-    def _shape(self) -> tuple[int, ...]:
-        assert self._rows is not None, "nothing was computed"
-        return (self._rows,) if self._width is None else (self._rows, self._width)
+        assert self._bound is not None, "nothing was computed"
+        return self._bound

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,9 +57,9 @@ def mean_squares(
 
 def _load(file: Path, layers: Sequence[Layer]) -> Squares | None:
     try:
-        with np.load(file) as stored:
+        with np.load(io.BytesIO(file.read_bytes())) as stored:
             found = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError):  # not there, or damaged
+    except (OSError, ValueError, EOFError, BadZipFile):  # not there, or damaged
         return None
     names = {layer.name for layer in layers if layer.kind != "embedding"}
     return found if names <= found.keys() else None

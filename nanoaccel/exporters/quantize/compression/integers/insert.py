@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -45,7 +45,7 @@ def round_layer(
     leaf, ports = stored_weight(operations), [_port(node) for node in operations]
     turned = not all(_is_upright(node) for node in operations)
     stored = _stored(leaf)
-    matrix = stored.transpose(-1, -2) if turned else stored
+    matrix = stored.swapaxes(-1, -2) if turned else stored
     rows = [*leaf.get_output_shape(0)[:-2], layer.outputs]
     parts = _rounded(matrix.reshape(-1, *matrix.shape[-2:]), rows, grid, importance, allocate)
     kind = operations[0].input_value(ports[0]).get_element_type()
@@ -87,14 +87,20 @@ def _replace_product(node: ov.Node, weight: ov.Output) -> None:
     product.output(0).set_names(names)
 
 
-def _stored(leaf: ov.Node) -> torch.Tensor:
-    """The numbers of a constant in their own type, not copied."""
+def _stored(leaf: ov.Node) -> NDArray[Any]:
+    """The floats of a constant, not copied; the upper halves of bf16, which numpy has not."""
+    kinds = {"f32": np.float32, "f16": np.float16, "bf16": np.int16}
+    kind = kinds[leaf.get_element_type().get_type_name()]
+    floats: NDArray[Any] = leaf.data.reshape(-1).view(kind)
+    return floats.reshape(list(leaf.get_output_shape(0)))
+
+
+def _floats(some: NDArray[Any]) -> torch.Tensor:
+    """Stored floats as f32."""
     import torch
 
-    kinds = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
-    octets = torch.from_numpy(leaf.data.reshape(-1).view(np.uint8))
-    kind = kinds[leaf.get_element_type().get_type_name()]
-    return octets.view(kind).reshape(list(leaf.get_output_shape(0)))
+    found = torch.from_numpy(some)
+    return (found.view(torch.bfloat16) if found.dtype == torch.int16 else found).float()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ class _Parts:
 
 
 def _rounded(
-    matrices: torch.Tensor,
+    matrices: NDArray[Any],
     rows: Sequence[int],
     grid: Grid,
     importance: NDArray[np.float32] | None,
@@ -136,10 +142,10 @@ def _rounded(
     shares = None if importance is None else torch.from_numpy(importance)
     step = max(2, _NUMBERS // inputs // 2 * 2)  # no step ends within a byte
     for begin in range(0, len(matrices) * outputs, step):
-        here = torch.arange(begin, min(begin + step, len(matrices) * outputs))
-        some = matrices[here // outputs, here % outputs].float()
+        here = np.arange(begin, min(begin + step, len(matrices) * outputs))
+        some = _floats(matrices[here // outputs, here % outputs])
         if shares is not None and len(shares) > 1:
-            codes = round_rows(some, grid, shares[here // outputs])
+            codes = round_rows(some, grid, shares[torch.from_numpy(here // outputs)])
         else:
             codes = round_rows(some, grid, None if shares is None else shares[0])
         _store(parts, codes, grid, begin * inputs, begin * groups)

@@ -202,7 +202,8 @@ def test_compress_stores_kept_layers_and_ends_asymmetrically_too(traced: Path) -
     assert (found[DOWN], found["lm_head"], found[Q]) == ("u8", "u8", "u4")
 
 
-def test_compress_tells_how_far_it_is(traced: Path, calibration: Calibration) -> None:
+def test_compress_tells_how_far_it_is(traced: Path, tmp_path: Path) -> None:
+    calibration = calibration_in(tmp_path)
     told: list[tuple[float, str, int]] = []
 
     def tell(done: float, part: str = "", size: int = 0) -> None:

@@ -37,8 +37,7 @@ _VOCABULARY = 49152
 _INTERVAL = 0.02  # seconds between two looks
 _ANONYMOUS = re.compile(r"RssAnon:\s+(\d+) kB")
 _FREE = ("--weights", "int4")
-_CALIBRATED = ("--weights", "int4", "--method", "awq", "--method", "scale-estimation")
-_SHORT = ("--calibration-samples", "16", "--calibration-length", "128")
+_CALIBRATED = ("--weights", "int4", "--method", "scale-estimation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,13 +187,13 @@ def report(peaks: list[Peak]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--billions", type=int, nargs="+", default=[1, 2, 3], choices=_SHAPES)
-    parser.add_argument("--calibrated", action="store_true", help="AWQ and scale estimation")
+    parser.add_argument("--calibrated", action="store_true", help="scale estimation")
     parser.add_argument("--runtime", default="openvino")
     parser.add_argument("--judge-tokens", default="512")
     parser.add_argument("--folder", type=Path, help="where the models lie for that time")
     given = parser.parse_args()
     print(machine(), flush=True)
-    options = [*(_CALIBRATED if given.calibrated else _FREE), *(_SHORT * given.calibrated)]
+    options = [*(_CALIBRATED if given.calibrated else _FREE)]
     options += ["--runtime", given.runtime, "--judge-tokens", given.judge_tokens, "--draft", "none"]
     peaks = []
     for billions in given.billions:

@@ -91,7 +91,8 @@ def test_compress_leaves_floats_as_they_are(traced: Path, weights: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "methods", [("awq", "scale-estimation"), ("awq", "scale-estimation", "gptq")]
+    "methods",
+    [("scale-estimation",), ("awq", "scale-estimation"), ("awq", "scale-estimation", "gptq")],
 )
 def test_compress_with_methods_comes_closer_to_the_original(
     traced: Path, calibration: Calibration, methods: Any
@@ -109,6 +110,7 @@ def test_compress_with_methods_comes_closer_to_the_original(
 @pytest.mark.parametrize(
     "recipe",
     [
+        Recipe(weights="int4", methods=("scale-estimation",)),
         Recipe(weights="int4", methods=("awq", "scale-estimation")),
         Recipe(weights="nf4", methods=("gptq",)),
         Recipe(weights="int3", methods=("awq",)),
@@ -169,6 +171,7 @@ def test_compress_by_gptq_makes_the_embedding_small_too(
     ("weights", "methods"),
     [
         ("int4", ("awq",)),
+        ("int4", ("scale-estimation",)),
         ("int4", ("gptq",)),
         ("int3", ("awq",)),
         ("int3", ("gptq",)),
@@ -199,7 +202,8 @@ def test_compress_stores_kept_layers_and_ends_asymmetrically_too(traced: Path) -
     assert (found[DOWN], found["lm_head"], found[Q]) == ("u8", "u8", "u4")
 
 
-def test_compress_tells_how_far_it_is(traced: Path, calibration: Calibration) -> None:
+def test_compress_tells_how_far_it_is(traced: Path, tmp_path: Path) -> None:
+    calibration = calibration_in(tmp_path)
     told: list[tuple[float, str, int]] = []
 
     def tell(done: float, part: str = "", size: int = 0) -> None:
@@ -207,10 +211,13 @@ def test_compress_tells_how_far_it_is(traced: Path, calibration: Calibration) ->
 
     compressed(traced, Recipe(methods=("gptq",)), calibration, tell)
     assert all(0 < done <= 1 for done, _, _ in told)
-    assert {"statistics collection", "applying gptq"} <= {part for _, part, _ in told}
-    last, part, size = told[-1]
-    assert (last, part) == (1, "applying weight compression")
-    assert size >= 4 * (PROJECTIONS + TABLES)
+    parts = {part for _, part, _ in told}
+    assert {"statistics collection", "applying gptq", "applying weight compression"} <= parts
+    assert told[-1] == (1, "round the weights", 4 * TABLES)
+    told.clear()
+    compressed(traced, Recipe(methods=("scale-estimation",)), calibration, tell)
+    assert {part for _, part, _ in told} == {"run the text", "round the weights"}
+    assert told[-1] == (1, "round the weights", 4 * (PROJECTIONS + TABLES))
 
 
 def test_compress_tells_what_nncf_cannot_do(traced: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,8 +227,8 @@ def test_compress_tells_what_nncf_cannot_do(traced: Path, monkeypatch: pytest.Mo
         raise nncf.ParameterNotSupportedError("not\nthis")
 
     monkeypatch.setattr(nncf, "compress_weights", refuse)
-    with pytest.raises(ExportError, match=r"make the model int4 symmetric.*: not\. Choose"):
-        compressed(traced, Recipe())
+    with pytest.raises(ExportError, match=r"make the model nf4.*: not\. Choose"):
+        compressed(traced, Recipe(weights="nf4"))
 
 
 def test_find_layers_without_logits_finds_no_last_projection(traced: Path) -> None:

@@ -17,8 +17,10 @@ pytest.importorskip("torch")
 from support.traced_graphs import compressed, saved_bytes, trace_llama
 
 import nanoaccel
-from nanoaccel.exporters.quantize.compression import mapped, rows
-from nanoaccel.exporters.quantize.compression.mapped import MappedTensors, written_to
+from nanoaccel.exporters.quantize.compression import mapped
+from nanoaccel.exporters.quantize.compression.by_nncf import rows
+from nanoaccel.exporters.quantize.compression.integers import insert
+from nanoaccel.exporters.quantize.compression.mapped import MappedTensors
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.targets.openvino.runner import GraphRunner, run_over
@@ -53,9 +55,9 @@ def test_weights_in_a_file_and_by_rows_are_the_same_bytes(
     fuse_projections(whole)
     monkeypatch.setattr(mapped, "_SMALL", 0)
     monkeypatch.setattr(rows, "_NUMBERS", 4096)
+    monkeypatch.setattr(insert, "_NUMBERS", 4096)
     with MappedTensors(tmp_path) as tensors:
-        with written_to(tensors):
-            model = compressed(traced, recipe)
+        model = compressed(traced, recipe, tensors=tensors)
         fuse_projections(model, tensors.allocate)
     assert saved_bytes(model, tmp_path / "own") == saved_bytes(whole, tmp_path / "whole")
 

@@ -12,6 +12,7 @@ import openvino as ov
 
 from nanoaccel.exporters.progress import Tell, silence
 from nanoaccel.exporters.quantize.compression import Calibration, compress, find_layers, storage_of
+from nanoaccel.exporters.quantize.compression.mapped import MappedTensors
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.targets.openvino.trace import trace
@@ -46,12 +47,14 @@ def compressed(
     recipe: Recipe,
     calibration: Calibration | None = None,
     tell: Tell = silence,
+    tensors: MappedTensors | None = None,
 ) -> ov.Model:
     """The graph with its weights as a recipe says."""
     model = openvino_core().read_model(graph)
     layers = find_layers(model)
     with quiet():
-        return compress(model, recipe, layers, storage_of(layers, recipe), calibration, tell)
+        storage = storage_of(layers, recipe)
+        return compress(model, recipe, layers, storage, calibration, tell, tensors)
 
 
 _DECOMPRESSING = ("Convert", "Gather", "Multiply", "Reshape", "Subtract")

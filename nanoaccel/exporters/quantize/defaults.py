@@ -15,7 +15,7 @@ from nanoaccel.exporters.quantize.requirements import missing_modules
 _SHARES = ((0.4e9, 0.5), (1.5e9, 0.65), (4e9, 0.8))
 _SHARE_BEYOND = 0.9
 # Groups of 32 with zero points lose least at equal size.
-_DEFAULT = Recipe(symmetric=False, group_size=32, methods=("awq", "scale-estimation"))
+_DEFAULT = Recipe(symmetric=False, group_size=32, methods=("scale-estimation",))
 
 
 def default_recipe(parameters: int, fits: Callable[[Recipe], object]) -> Recipe:

@@ -21,7 +21,7 @@ def test_default_recipe_is_calibrated_where_that_fits_into_memory() -> None:
         if recipe.calibrated:
             raise ExportError("too little memory")
 
-    assert default_recipe(10**9, fits).methods == ("awq", "scale-estimation")
+    assert default_recipe(10**9, fits).methods == ("scale-estimation",)
     rounded = default_recipe(10**9, scarce)
     assert rounded.methods == ()
     assert rounded.share == default_recipe(10**9, fits).share

@@ -20,7 +20,7 @@ from nanoaccel.exporters.quantize.compression import (
     storage_of,
     weight_statistics,
 )
-from nanoaccel.exporters.quantize.compression.mapped import MappedTensors, written_to
+from nanoaccel.exporters.quantize.compression.mapped import MappedTensors
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.source.prequantized import PackedWeight
 from nanoaccel.exporters.source.prequantized.insert import insert_packed
@@ -80,8 +80,7 @@ def build_graph(
     layers = find_layers(model)
     storage = storage_of(layers, recipe, sensitive)
     with MappedTensors(traced) as tensors:
-        with written_to(tensors):
-            model = compress(model, recipe, layers, storage, calibration, tell)
+        model = compress(model, recipe, layers, storage, calibration, tell, tensors)
         fused = fuse_projections(model, tensors.allocate)
     weights = weight_statistics(model)
     if model.has_rt_info("runtime_options"):

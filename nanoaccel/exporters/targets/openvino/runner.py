@@ -87,6 +87,19 @@ def run_over(
         raise _does_not_run(error) from error
 
 
+def fast_options() -> dict[str, str]:
+    """Options of the CPU plugin: bf16 where the CPU multiplies it, several times as fast as f32.
+
+    What is measured are means over many tokens and samples of activations, which weights are then
+    rounded by; that they have 8 bits is of no weight.
+    """
+    import torch
+
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.10
+    fast = known.get("avx512_bf16", False)
+    return {"INFERENCE_PRECISION_HINT": "bf16" if fast else "f32"}
+
+
 def _checked(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     if not np.isfinite(logits).all():
         raise ExportError(

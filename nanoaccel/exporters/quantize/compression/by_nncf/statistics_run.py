@@ -8,24 +8,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from nanoaccel.exporters.progress import Tell
+from nanoaccel.exporters.targets.openvino.runner import fast_options
 
 if TYPE_CHECKING:
     import openvino as ov
 
     from nanoaccel.exporters.targets.openvino.segments import Arrays
-
-
-def _options() -> dict[str, str]:
-    """Options of the CPU plugin: bf16 where the CPU multiplies it, several times as fast as f32.
-
-    What is measured are means over many tokens and samples of activations, which weights are then
-    rounded by; that they have 8 bits is of no weight.
-    """
-    import torch
-
-    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # new in torch 2.10
-    fast = known.get("avx512_bf16", False)
-    return {"INFERENCE_PRECISION_HINT": "bf16" if fast else "f32"}
 
 
 @contextmanager
@@ -82,7 +70,7 @@ def _collect(aggregator: Any, model: ov.Model, graph: Any, tell: Tell) -> None:
 
     count = aggregator._get_iterations_number()
     samples = list(islice(aggregator.dataset.get_inference_data(), count))
-    SegmentedGraph(measured, _options()).run(
+    SegmentedGraph(measured, fast_options()).run(
         samples, take, lambda done: tell(done, "statistics collection")
     )
 

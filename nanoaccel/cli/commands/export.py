@@ -125,7 +125,11 @@ def _recover(bundle: Bundle, options: RecoveryOptions, listener: Listener) -> Re
     """Recover a bundle in its place; when that fails, what was exported stays."""
     from nanoaccel.finetune.recovery.run import recover
 
-    return recover(bundle.folder, options=options, listener=listener)
+    try:
+        return recover(bundle.folder, options=options, listener=listener)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; {bundle.folder} is as it was exported", err=True)
+        raise
 
 
 def describe_export(bundle: Bundle, report: dict[str, Any]) -> str:

@@ -36,21 +36,26 @@ def recover(
     from nanoaccel.finetune.recovery.run import recover as run
 
     with stages() as listener:
-        made = run(bundle, out, options=flags.build(), overwrite=overwrite, listener=listener)
+        try:
+            made = run(bundle, out, options=flags.build(), overwrite=overwrite, listener=listener)
+        except KeyboardInterrupt:
+            typer.echo("stopped; nothing was changed", err=True)
+            raise
     if as_json:
-        typer.echo(json.dumps({**made.facts, "bundle": str(made.bundle.folder)}))
+        report = json.loads((made.bundle.folder / "report.json").read_text(encoding="utf-8"))
+        typer.echo(json.dumps({**report["recovery"], "bundle": str(made.bundle.folder)}))
     else:
         typer.echo(describe_recovery(made))
 
 
 def describe_recovery(made: Recovered) -> str:
     """What was learned, and what it is worth, in a few lines."""
-    before, after, facts = made.before, made.after, made.facts
+    before, after, learned = made.before, made.after, made.learned
     return (
         f"{made.bundle.folder}: KL to the original {nats(before.kl)} before, {nats(after.kl)} "
         f"after (± {nats(after.kl_error)} nats a token),\n"
         f"same likeliest token {percent(before.top1_agreement, before.top1_error)} before, "
         f"{percent(after.top1_agreement, after.top1_error)} after, over {after.tokens:,} tokens of "
         f"{after.text}\n"
-        f"learned for {facts['seconds']:.0f} s from {facts['tokens']:,} tokens of {facts['text']}"
+        f"learned for {learned.seconds:.0f} s from {learned.tokens:,} tokens of {made.text}"
     )

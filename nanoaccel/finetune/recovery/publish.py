@@ -71,7 +71,7 @@ class Recovery:
 
     def publish(
         self, target: Path, learned: Learned, progress: Progress, *, overwrite: bool
-    ) -> tuple[Fidelity, dict[str, object]]:
+    ) -> Fidelity:
         """Make the bundle.
 
         Args:
@@ -81,7 +81,7 @@ class Recovery:
             overwrite: Whether what stands there is replaced.
 
         Returns:
-            Fidelity of its first graph, and what report.json says of the recovery.
+            Fidelity of its first graph.
 
         Raises:
             ExportError: It is no better than it was, or does not work; nothing was changed.
@@ -95,7 +95,7 @@ class Recovery:
             judged = [self._judge(graph, folder, progress) for graph in self.graphs]
             facts = self._facts(learned, judged[0].fidelity, progress)
             _state(folder, manifest_of(bundle), judged, facts, self.before)
-        return judged[0].fidelity, facts
+        return judged[0].fidelity
 
     def _judge(self, graph: StoredGraph, folder: Path, progress: Progress) -> Judged:
         """Judge the copy of a graph, and refuse it if it is no better."""

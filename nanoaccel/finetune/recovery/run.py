@@ -43,13 +43,17 @@ class Recovered:
         bundle: The bundle, opened.
         before: Fidelity of its first graph to the original.
         after: The same of what was made.
-        facts: What it learned, as report.json has it.
+        learned: What was learned.
+        text: What it was learned from.
+        expected_memory: Bytes that it should take.
     """
 
     bundle: Bundle
     before: Fidelity
     after: Fidelity
-    facts: dict[str, object]
+    learned: Learned
+    text: str
+    expected_memory: int
 
 
 def recover(
@@ -128,8 +132,15 @@ def _recover(
     windows, seed = teaching.samples, options.text.seed
     learned = _learn(original, graphs[0], windows, seed, left, progress, clock)
     recovery = Recovery(bundle, graphs, reference, probes, before, teaching.name, original.memory)
-    after, facts = recovery.publish(target, learned, progress, overwrite=overwrite)
-    return Recovered(bundle=Bundle.open(target), before=before, after=after, facts=facts)
+    after = recovery.publish(target, learned, progress, overwrite=overwrite)
+    return Recovered(
+        bundle=Bundle.open(target),
+        before=before,
+        after=after,
+        learned=learned,
+        text=teaching.name,
+        expected_memory=original.memory,
+    )
 
 
 def _learn(
@@ -149,7 +160,8 @@ def _learn(
     began = clock()
     teacher, copied = original.split()
     student = Student(copied, graph)
-    student.check(graph, windows[0])
+    student.check(graph, teacher, windows[0])
+    graph.unload()
     learner = Learner(student, teacher, windows, Rates(), seed)
     with progress.stage("learn") as tell, interruptible() as stopped:
         left = seconds - (clock() - began)

@@ -20,7 +20,7 @@ from nanoaccel.finetune.recovery.graphs.patches import Patch, Place, patch_of
 from nanoaccel.finetune.recovery.graphs.stored_graph import StoredGraph
 
 _CODES, _SCALES = ".codes", ".scales"
-_ZEROS = (".zeros", ".packed zeros")
+_ZERO_POINTS = 3  # input of a product
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,6 @@ class OnnxGraph(StoredGraph):
         self.path, self._rows = path, rows
         self._graph = ir.load(path).graph
         self._products: list[_Product] = []
-        self._runner: OnnxRunner | None = None
         weights: dict[str, StoredWeight] = {}
         for node in self._graph:
             if node.op_type in ("QMoE", "MatMulBnb4"):
@@ -92,10 +91,8 @@ class OnnxGraph(StoredGraph):
                 packed = block_zero_points(np.concatenate(zeros), whole[0].bits, blocks)
                 yield self._patch(product.zeros, packed)
 
-    def logits(self, token_ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        if self._runner is None:
-            self._runner = OnnxRunner(self.path)
-        return self._runner.logits(token_ids)
+    def load(self) -> OnnxRunner:
+        return OnnxRunner(self.path)
 
     def _patch(self, name: str, numbers: Array) -> Patch:
         tensor = self._graph.initializers[name].const_value
@@ -119,9 +116,7 @@ class OnnxGraph(StoredGraph):
             )
         columns, bits = node.attributes["K"].as_int(), node.attributes["bits"].as_int()
         scales, codes = self._numbers(key + _SCALES), self._numbers(key + _CODES)
-        zeros = next(
-            (key + kind for kind in _ZEROS if key + kind in self._graph.initializers), None
-        )
+        zeros = self._name_of_zeros(node)
         whole = StoredWeight(
             key=key,
             raw=codes.reshape(len(codes), -1)[:, : columns * bits // 8],
@@ -145,6 +140,14 @@ class OnnxGraph(StoredGraph):
         value = self._graph.initializers[name].const_value
         assert value is not None
         return value.numpy()
+
+    def _name_of_zeros(self, node: ir.Node) -> str | None:
+        """The initializer of a product's zero points; it may be widened on its way."""
+        value = node.inputs[_ZERO_POINTS] if len(node.inputs) > _ZERO_POINTS else None
+        producer = None if value is None else value.producer()
+        if producer is not None:
+            value = producer.inputs[0]
+        return None if value is None else value.name
 
     def _zero_points(self, name: str, weight: StoredWeight) -> NDArray[np.uint8]:
         """One in a byte for each group, of those for each block."""

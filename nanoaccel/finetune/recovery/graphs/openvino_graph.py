@@ -69,7 +69,6 @@ class OpenVINOGraph(StoredGraph):
             and (constants := _constants_of(node)) is not None
         ]
         self._places = only_once(places_in(path))
-        self._runner: GraphRunner | None = None
 
     @property
     def data(self) -> Path:
@@ -97,10 +96,8 @@ class OpenVINOGraph(StoredGraph):
                 packed = _packed(np.concatenate(zeros))
                 yield patch_of(self._place(constants.zeros, name), packed, name)
 
-    def logits(self, token_ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        if self._runner is None:
-            self._runner = GraphRunner(self.path)
-        return self._runner.logits(token_ids)
+    def load(self) -> GraphRunner:
+        return GraphRunner(self.path)
 
     def _place(self, constant: str, name: str) -> Place:
         if constant not in self._places:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,13 @@ from nanoaccel.finetune.recovery.graphs.patches import Patch, apply
 
 _BITS = 4
 _EIGHT = 8
+
+
+class Runner(Protocol):
+    """Runs a graph without rounding activations."""
+
+    def logits(self, token_ids: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Logits f32[T, V] over a sequence i64[T]."""
 
 
 class StoredGraph(ABC):
@@ -30,6 +37,7 @@ class StoredGraph(ABC):
     runtime: ClassVar[str]
     path: Path
     weights: Mapping[str, StoredWeight]
+    _runner: Runner | None = None
 
     @property
     @abstractmethod
@@ -49,8 +57,18 @@ class StoredGraph(ABC):
         """
 
     @abstractmethod
+    def load(self) -> Runner:
+        """Load the graph to run it."""
+
     def logits(self, token_ids: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Logits f32[T, V] over a sequence i64[T], computed without rounding activations."""
+        """Logits f32[T, V] over a sequence i64[T]; the graph is loaded at the first time."""
+        if self._runner is None:
+            self._runner = self.load()
+        return self._runner.logits(token_ids)
+
+    def unload(self) -> None:
+        """Free what ``logits`` loaded."""
+        self._runner = None
 
     def write(self, folder: Path, bundle: Path, changed: Mapping[str, StoredWeight]) -> None:
         """Store other matrices in a copy of the bundle.

@@ -40,6 +40,15 @@ from nanoaccel.finetune.recovery.run import Recovered, recover  # noqa: E402
 pytestmark = pytest.mark.export
 
 INT4 = Recipe(weights="int4", symmetric=False, group_size=32)
+# Wide enough that all numbers of a matrix lie in the file of weights.
+SIZES: dict[str, Any] = {
+    "initializer_range": 0.1,
+    "hidden_size": 160,
+    "intermediate_size": 192,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 5,
+    "num_key_value_heads": 5,
+}
 OPTIONS = RecoveryOptions(minutes=0.5, text=teaching_options(length=128), judge_tokens=512)
 
 
@@ -57,7 +66,8 @@ class Ticks:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that tests hide and show again."""
-    return tiny_models.write_model(tmp_path_factory.mktemp("recovery") / "model")
+    folder = tmp_path_factory.mktemp("recovery") / "model"
+    return tiny_models.write_model(folder, **SIZES)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +115,7 @@ def graphs_of(bundle: Path) -> list[StoredGraph]:
 
 
 def test_a_recovered_bundle_is_closer_and_as_large(made: Path, recovered: Recovered) -> None:
-    assert recovered.after.kl < 0.9 * recovered.before.kl
+    assert recovered.after.kl < 0.95 * recovered.before.kl
     recovered.bundle.verify()
     before, after = contents(made), contents(recovered.bundle.folder)
     changed = {name for name in before if before[name] != after[name]}

@@ -30,13 +30,11 @@ class _Product:
     Args:
         key: What the names of its initializers begin with.
         modules: Those whose rows lie in it, one behind the other.
-        rows: How many are of each.
         zeros: The initializer of its zero points; None without.
     """
 
     key: str
     modules: tuple[str, ...]
-    rows: tuple[int, ...]
     zeros: str | None
 
 
@@ -128,9 +126,8 @@ class OnnxGraph(StoredGraph):
         if zeros is not None:
             whole = replace(whole, zero_points=self._zero_points(zeros, whole))
         whole = _with_input(whole, node.inputs[0])
-        counts = tuple(rows[module] for module in modules)
-        self._products.append(_Product(key, modules, counts, zeros))
-        begins = np.cumsum([0, *counts])
+        self._products.append(_Product(key, modules, zeros))
+        begins = np.cumsum([0, *(rows[module] for module in modules)])
         return {
             module: whole.slice(int(begin), int(end))
             for module, begin, end in zip(modules, begins[:-1], begins[1:], strict=True)

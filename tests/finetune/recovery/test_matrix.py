@@ -89,6 +89,22 @@ def test_codes_go_against_the_sign_of_their_gradient() -> None:
     assert steps.abs().max() == 1
 
 
+def test_shadows_begin_where_the_original_lies() -> None:
+    weight = stored()
+    exact = torch.from_numpy(weight.dequantize()) + 0.4 * torch.from_numpy(
+        np.repeat(weight.scales.astype(np.float32), 32, axis=1)
+    )
+    matrix = LearnedMatrix(weight, torch.float32, exact)
+    assert np.array_equal(matrix.stored().raw, weight.raw)
+    matrix.rate = 0.2  # over the border from there, and from nowhere else
+    scale = matrix.scale()
+    up = -torch.ones(6, 2, 32) * scale.sign()
+    before = matrix.steps()
+    matrix.learn(up.flatten(1), matrix.weight()[1])
+    top = before + matrix.zero.detach().round() == 15
+    assert torch.equal(matrix.steps() - before, (~top).float())
+
+
 def test_codes_stay_where_they_do_not_learn() -> None:
     matrix = LearnedMatrix(stored(), torch.float32)
     matrix.learn(torch.randn(6, 64), matrix.weight()[1])

@@ -82,7 +82,7 @@ def made(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def long_steps() -> Iterator[None]:
     """Steps that change a model in twenty passes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learner, "Rates", partial(learner.Rates, scales=5e-3, zeros=0.05, codes=0.05))
+        patch.setattr(learner, "Rates", partial(learner.Rates, scales=5e-3, zeros=0.05, codes=1.0))
         patch.setattr(learner, "PASS_TOKENS", 256)
         yield
 
@@ -188,7 +188,7 @@ def test_what_is_no_better_is_not_published(
     assert contents(folder) == before
 
 
-def _climb(self: learner.Learner, _: float) -> None:
+def _climb(self: learner.Learner, *_: float) -> None:
     """Steps that lead away."""
     for group in self._optimizer.param_groups:
         group["lr"] = -0.05

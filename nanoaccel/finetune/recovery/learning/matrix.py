@@ -21,6 +21,7 @@ from torch.nn.functional import linear
 from nanoaccel.exporters.targets.onnx.stored import StoredWeight
 
 _LAST = 15  # of the codes
+_HALF = 0.49  # a little less, so that it rounds to where it began
 
 
 class LearnedMatrix:
@@ -29,6 +30,8 @@ class LearnedMatrix:
     Args:
         stored: As the bundle has it, in codes of 4 bits.
         dtype: Type that products are computed in.
+        original: The original's matrix [O, I], as the bundle's would be without rounding; the
+            shadows of codes begin where it lies between them. None begins at the codes.
 
     Attributes:
         gain: Factor of each scale, f32 [O, G, 1]; its gradient is set by ``learn``.
@@ -36,7 +39,9 @@ class LearnedMatrix:
         rate: Size of a step of the codes, in units of codes.
     """
 
-    def __init__(self, stored: StoredWeight, dtype: torch.dtype) -> None:
+    def __init__(
+        self, stored: StoredWeight, dtype: torch.dtype, original: Tensor | None = None
+    ) -> None:
         assert stored.scales is not None
         self._stored, self._dtype = stored, dtype
         octets = stored.values
@@ -50,6 +55,8 @@ class LearnedMatrix:
         self.gain = nn.Parameter(torch.ones_like(self._scales))
         self.zero = nn.Parameter(torch.from_numpy(zeros.astype(np.float32))[..., None])
         self.rate = 0.0
+        if original is not None:
+            self._begin_at(original)
 
     @property
     def learns_zeros(self) -> bool:
@@ -100,6 +107,12 @@ class LearnedMatrix:
             scales=scales,
             zero_points=zeros if self.learns_zeros else None,
         )
+
+    def _begin_at(self, original: Tensor) -> None:
+        """Put shadows where the original lies, as far as they round to the code that is stored."""
+        exact = original.float().reshape(self._codes.shape) / self._scales + self._zeros()
+        shift = exact.sub_(self._codes).nan_to_num_(0.0).clamp_(-_HALF, _HALF)
+        self._shift.copy_(shift)
 
     def _zeros(self) -> Tensor:
         return self.zero.detach().round().clamp_(0, _LAST)

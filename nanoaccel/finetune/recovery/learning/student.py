@@ -54,7 +54,8 @@ class Student:
             if isinstance(module, nn.Embedding) or module is model.get_output_embeddings():
                 continue
             if name in learnable:
-                self.matrices[name] = LearnedMatrix(stored, product_type())
+                original = _unrounded(module, stored)
+                self.matrices[name] = LearnedMatrix(stored, product_type(), original)
                 _replace(model, name, LearnedLinear(self.matrices[name], _bias(module)))
             else:
                 _replace(model, name, FrozenLinear(_dense(stored), _bias(module)))
@@ -156,6 +157,21 @@ def _upright(module: nn.Module, weight: Tensor) -> Tensor:
     from transformers.pytorch_utils import Conv1D
 
     return weight.T if isinstance(module, Conv1D) else weight
+
+
+def _unrounded(module: nn.Module, stored: StoredWeight) -> Tensor | None:
+    """The original's matrix as the bundle's would be without rounding."""
+    weight = getattr(module, "weight", None)
+    if not isinstance(weight, torch.Tensor):
+        return None
+    found = _upright(module, weight.detach()).float()
+    if found.shape != (stored.rows, stored.columns):
+        return None
+    if stored.input_scale is not None:
+        found = found / torch.from_numpy(stored.input_scale.copy())
+    if stored.permutation is not None:
+        found = found[:, torch.from_numpy(stored.permutation.copy())]
+    return found
 
 
 def _dense(stored: StoredWeight) -> Tensor:

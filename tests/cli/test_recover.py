@@ -54,7 +54,7 @@ def asked(paper_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
         learned = Learned(
             matrices={},
             tokens=270_000,
-            weights=10,
+            numbers=10,
             seconds=840.0,
             divergence=(0.1,),
             stopped=False,
@@ -107,7 +107,7 @@ def test_a_recovery_that_is_stopped_says_what_became_of_the_bundle(
 @pytest.mark.parametrize("flags", [("--minutes", "0"), ("--judge-tokens", "5")])
 def test_options_out_of_range_are_refused(flags: Any, tmp_path: Path, run_cli: Any) -> None:
     ended = run_cli("recover", tmp_path, *flags)
-    assert ended.code == 1
+    assert ended.code == 2
     assert flags[0].strip("-").replace("-", "_") in ended.err
 
 
@@ -116,6 +116,6 @@ def test_export_with_recovery_refuses_other_weights_first(
 ) -> None:
     monkeypatch.setattr(pipeline, "export", lambda *_, **__: pytest.fail("it was exported"))
     ended = run_cli("export", "m", tmp_path / "out", "--weights", "int8", "--recover", 15)
-    assert ended.code == 1
+    assert ended.code == 2
     assert "int8" in ended.err
     assert asked == []

@@ -109,7 +109,7 @@ def _recovery(
 
     if recipe is not None and recipe.weights != "int4":
         raise ConfigError(
-            f"--recover learns codes, scales and zero points of int4, and not {recipe.weights}",
+            f"--recover learns scales and zero points of int4, and not {recipe.weights}",
             "Leave it out, or choose --weights int4",
         )
     given = (

@@ -29,7 +29,7 @@ def recover(
 ) -> None:
     """Let a bundle's 4-bit weights learn from its original what rounding lost.
 
-    Codes, scales and zero points change; size, speed and draft stay. Ctrl-C ends the learning
+    Scales and zero points change; size, speed and draft stay. Ctrl-C ends the learning
     early. What is no better than before is not kept.
     """
     need_packages("nanoaccel recover", "export", "torch", "transformers")

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 # Measured by benchmarks/studies/recovery.py, bytes.
 _LIBRARIES = 0.6e9
-_TEACHER = 2.0  # of each weight: its own, in the type of products
-_PER_WEIGHT = 6.0  # codes, their shifts, and the product's matrix until gradients have passed
+_PER_CODE = 2.0  # of each weight that learns: its code, and its steps until gradients have passed
 _PER_WORD = 6.0  # of the embedding, in f32 and in the type of products
 _PER_OUTPUT = 20.0  # of each number that a projection gives for a token of a pass
 _PER_CHANCE = 20.0  # of each number of a chunk of logits
@@ -29,7 +28,7 @@ def expected_memory(size: ModelSize, item: int) -> int:
         item: Bytes of a number in products.
     """
     inner = size.parameters - size.vocabulary
-    held = _TEACHER / 2 * item * size.parameters + (_PER_WEIGHT - 2 + item) * inner
+    held = item * size.parameters + (_PER_CODE + item) * inner  # the teacher, and the student
     passing = PASS_TOKENS * _PER_OUTPUT * size.outputs + _LARGEST * size.block
     return int(_LIBRARIES + held + _PER_WORD * size.vocabulary + passing + _PER_CHANCE * (1 << 23))
 

@@ -33,7 +33,7 @@ class Learned:
     Args:
         matrices: The matrices by module.
         tokens: Tokens that were read, all rounds together.
-        weights: Weights that learned.
+        numbers: Scales and zero points that learned.
         seconds: Seconds that it took.
         divergence: KL of each pass over its text, nats a token, before its step.
         stopped: Whether it ended early.
@@ -41,7 +41,7 @@ class Learned:
 
     matrices: Mapping[str, StoredWeight]
     tokens: int
-    weights: int
+    numbers: int
     seconds: float
     divergence: tuple[float, ...]
     stopped: bool
@@ -113,7 +113,7 @@ class Recovery:
         return {
             "text": self.text,
             "tokens": learned.tokens,
-            "weights": learned.weights,
+            "numbers": learned.numbers,
             "seconds": learned.seconds,
             "stopped": learned.stopped,
             "divergence": list(learned.divergence),
@@ -167,7 +167,7 @@ def _section(facts: Mapping[str, object], before: Fidelity, after: Fidelity) -> 
     return "\n".join(
         [
             "\n## Recovery\n",
-            f"{facts['weights']:,} weights in 4 bits learned from the original for "
+            f"{facts['numbers']:,} scales and zero points learned from the original for "
             f"{facts['seconds']:.0f} s, over {facts['tokens']:,} tokens of {facts['text']}. What "
             "stands above of fidelity was measured before.\n",
             fidelity_table({"before": before, "after": after}),

@@ -67,7 +67,7 @@ def recover(
 ) -> Recovered:
     """Let a bundle's 4-bit matrices learn from the model that it was made from.
 
-    Codes, scales and zero points change, and nothing else does: the bundle is as large and as fast
+    Scales and zero points change, and nothing else does: the bundle is as large and as fast
     as before, and its draft goes on guessing. Ctrl-C ends the learning early; what was learned
     until then is judged as usual.
 
@@ -169,7 +169,7 @@ def _learn(
     return Learned(
         matrices=student.stored(),
         tokens=learner.tokens,
-        weights=student.count,
+        numbers=student.count,
         seconds=clock() - began,
         divergence=tuple(learner.divergences),
         stopped=stopped.is_set(),

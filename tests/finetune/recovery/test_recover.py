@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def made(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def long_steps() -> Iterator[None]:
     """Steps that change a model in twenty passes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learner, "Rates", partial(learner.Rates, scales=5e-3, zeros=0.05, codes=1.0))
+        patch.setattr(learner, "Rates", partial(learner.Rates, scales=5e-3, zeros=0.05))
         patch.setattr(learner, "PASS_TOKENS", 256)
         yield
 
@@ -134,7 +135,8 @@ def test_both_graphs_have_what_was_learned(made: Path, recovered: Recovered) -> 
         first, second = new[0].weights[name], new[1].weights[name]
         for field in ("values", "scales", "zero_points"):
             assert np.array_equal(getattr(first, field), getattr(second, field))
-        changed += not np.array_equal(first.values, learned[name].values)
+        assert np.array_equal(first.values, learned[name].values)  # codes stay
+        changed += not np.array_equal(first.scales, learned[name].scales)
     assert changed > 0
     for name in set(old[0].weights) - set(learned):  # 8 bits stay
         assert np.array_equal(old[0].weights[name].values, new[0].weights[name].values)
@@ -220,16 +222,26 @@ def test_an_original_that_is_not_here_is_named(made: Path, tmp_path: Path) -> No
     assert "nanoaccel pull org/gone" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("weights", "words"), [("int8", "in 8-bit integers"), ("nf4", "in nf4"), ("mxfp4", "8-bit")]
-)
-def test_other_weights_are_refused_by_name(
-    model: Path, tmp_path: Path, weights: Any, words: str
-) -> None:
-    export(model, tmp_path / "b", recipe=Recipe(weights=weights), judge_tokens=256,
-           runtime="openvino")  # fmt: skip
-    with pytest.raises(UnsupportedModelError, match=words):
-        run(tmp_path / "b")
+class Paper(OpenVINOGraph):
+    """A graph that has these matrices, and no file."""
+
+    def __init__(self, *weights: StoredWeight) -> None:
+        self.path = Path("graph.xml")
+        self.weights = {weight.key: weight for weight in weights}
+
+
+def test_other_weights_are_refused_by_name() -> None:
+    codes, scales = np.zeros((2, 32), np.uint8), np.ones((2, 1), np.float16)
+    eight = StoredWeight("a", codes, 32, 8, scales)
+    with pytest.raises(UnsupportedModelError, match="in 4-bit integers, but in 8-bit integers"):
+        Paper(eight).learnable()
+    with pytest.raises(UnsupportedModelError, match="but in floats, nf4"):
+        Paper(
+            StoredWeight("b", codes.astype(np.float32), 32, 0),
+            StoredWeight("c", codes, 64, 4, scales, nf4=True),
+        ).learnable()
+    four = StoredWeight("d", codes, 64, 4, scales)
+    assert Paper(eight, four).learnable() == {"d": four}
 
 
 def test_too_little_time_is_refused(made: Path) -> None:
@@ -241,6 +253,7 @@ def test_too_little_time_is_refused(made: Path) -> None:
 def test_a_matrix_that_lies_elsewhere_is_refused(made: Path) -> None:
     graph = OpenVINOGraph(made / "openvino/openvino_model.xml")
     name, weight = next(iter(graph.learnable().items()))
-    short = StoredWeight(name, weight.raw[:1], weight.columns, 4, weight.scales, None)
+    assert weight.scales is not None
+    short = replace(weight, scales=weight.scales[:1])
     with pytest.raises(UnsupportedModelError, match="bytes"):
         list(graph.patches({name: short}))

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from nanoaccel.errors import UnsupportedModelError
-from nanoaccel.exporters.targets.onnx.layout import block_values, block_zero_points, blocks_of
+from nanoaccel.exporters.targets.onnx.layout import block_zero_points, blocks_of
 from nanoaccel.exporters.targets.onnx.runner import OnnxRunner
 from nanoaccel.exporters.targets.onnx.save import DATA
 from nanoaccel.exporters.targets.onnx.stored import Array, StoredWeight
@@ -80,8 +80,6 @@ class OnnxGraph(StoredGraph):
                 continue
             whole = [changed.get(module, self.weights[module]) for module in product.modules]
             blocks = blocks_of(whole[0])
-            codes = np.concatenate([block_values(part, blocks) for part in whole])
-            yield self._patch(product.key + _CODES, codes)
             scales = [part.scales for part in whole if part.scales is not None]
             yield self._patch(product.key + _SCALES, np.concatenate(scales))
             zeros = [part.zero_points for part in whole if part.zero_points is not None]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nanoaccel.errors import ExportError, UnsupportedModelError
 from nanoaccel.exporters.targets.onnx.stored import StoredWeight
-from nanoaccel.exporters.targets.onnx.weights import is_matrix, leaf_of, modules_of, read_weights
+from nanoaccel.exporters.targets.onnx.weights import is_matrix, modules_of, read_weights
 from nanoaccel.exporters.targets.openvino.runner import GraphRunner
 from nanoaccel.finetune.recovery.graphs.patches import Patch, Place, only_once, patch_of
 from nanoaccel.finetune.recovery.graphs.stored_graph import StoredGraph
@@ -29,12 +29,11 @@ class _Constants:
 
     Args:
         modules: Those whose rows lie in it, one behind the other.
-        codes, scales: Always there.
+        scales: Always there.
         zeros: None without zero points, or where all groups have the same one.
     """
 
     modules: tuple[str, ...]
-    codes: str
     scales: str
     zeros: str | None
 
@@ -87,8 +86,6 @@ class OpenVINOGraph(StoredGraph):
                 for module, part in zip(constants.modules, parts, strict=True)
             ]
             name = "+".join(constants.modules)
-            codes = np.concatenate([part.raw for part in whole])
-            yield patch_of(self._place(constants.codes, name), codes, name)
             scales = [part.scales for part in whole if part.scales is not None]
             yield patch_of(self._place(constants.scales, name), np.concatenate(scales), name)
             zeros = [part.zero_points for part in whole if part.zero_points is not None]
@@ -126,8 +123,6 @@ def _constants_of(node: ov.Node) -> _Constants | None:
         scaled = scaled.input_value(0).get_node()
     if scaled.get_type_name() != "Multiply":
         return None
-    codes = leaf_of(node.input_value(1))
-    assert codes is not None
     zeros: str | None = None
     shifted = scaled.input_value(0).get_node()
     while shifted.get_type_name() in ("Convert", "Reshape"):
@@ -139,7 +134,6 @@ def _constants_of(node: ov.Node) -> _Constants | None:
             zeros = str(middle.get_friendly_name())
     return _Constants(
         tuple(modules_of(node)),
-        str(codes.get_friendly_name()),
         str(scales.get_friendly_name()),
         zeros,
     )

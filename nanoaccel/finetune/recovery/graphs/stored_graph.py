@@ -50,7 +50,7 @@ class StoredGraph(ABC):
 
     @abstractmethod
     def patches(self, changed: Mapping[str, StoredWeight]) -> Iterator[Patch]:
-        """Patches of ``data`` that store other codes, scales and zero points.
+        """Patches of ``data`` that store other scales and zero points.
 
         Args:
             changed: Matrices by module, in the form that they were read in.
@@ -96,7 +96,7 @@ class StoredGraph(ABC):
             instead = f", but in {', '.join(kinds)}" if kinds else ""
             raise UnsupportedModelError(
                 f"{self.path} stores no matrix in 4-bit integers{instead}",
-                "Recovery learns codes, scales and zero points of int4; export with --weights int4",
+                "Recovery learns scales and zero points of int4; export with --weights int4",
             )
         return found
 

@@ -27,7 +27,6 @@ _BETAS = (0.9, 0.98)
 _WARM_UP = 0.03  # share of the time
 _FIRST = 1e-3  # of the time, with which the rise begins
 _FLOOR = 0.02  # of the rates, at the end
-_MEAN = 0.5  # of the cosine
 _RECENT = 8  # passes
 
 Clock = Callable[[], float]
@@ -35,17 +34,15 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """How far steps go.
+    """How far a step goes, at the most.
 
     Args:
-        scales: A step at the most, as a share of each scale.
-        zeros: A step at the most, in units of codes.
-        codes: All steps together, in units of codes; 0 leaves them as they are.
+        scales: As a share of each scale.
+        zeros: In units of codes.
     """
 
     scales: float = 2e-3
     zeros: float = 2e-2
-    codes: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +112,12 @@ class Learner:
             clock: Gives the time, in seconds.
         """
         began = clock()
-        longest = before = 0.0
+        longest = 0.0
         for numbers in self._batches():
             gone = clock() - began
             if stopped.is_set() or gone + longest > seconds:
                 break
-            self._set_rates(gone / seconds, (gone - before) / seconds)
-            before = gone
+            self._set_rates(gone / seconds)
             self.divergences.append(self._pass(numbers))
             longest = max(longest, clock() - began - gone)
             gone = clock() - began
@@ -155,17 +151,10 @@ class Learner:
                 self._known.update(zip(numbers, self._teacher.states(ids), strict=True))
         return torch.cat([self._known[number] for number in numbers])
 
-    def _set_rates(self, share: float, step: float) -> None:
-        """A short rise, then a cosine.
-
-        Args:
-            share: Share of the time that is gone.
-            step: Share of the time that a pass takes.
-        """
+    def _set_rates(self, share: float) -> None:
+        """A short rise, then a cosine, by the share of the time that is gone."""
         falling = _FLOOR + (1 - _FLOOR) * (1 + math.cos(math.pi * share)) / 2
         factor = min(1.0, (share + _FIRST) / _WARM_UP) * falling
         rates = (self._rates.scales, self._rates.zeros)
         for group, rate in zip(self._optimizer.param_groups, rates, strict=False):
             group["lr"] = rate * factor
-        for matrix in self._student.matrices.values():
-            matrix.rate = self._rates.codes * factor * step / _MEAN

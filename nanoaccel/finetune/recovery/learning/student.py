@@ -54,8 +54,7 @@ class Student:
             if isinstance(module, nn.Embedding) or module is model.get_output_embeddings():
                 continue
             if name in learnable:
-                original = _unrounded(module, stored)
-                self.matrices[name] = LearnedMatrix(stored, product_type(), original)
+                self.matrices[name] = LearnedMatrix(stored, product_type())
                 _replace(model, name, LearnedLinear(self.matrices[name], _bias(module)))
             else:
                 _replace(model, name, FrozenLinear(_dense(stored), _bias(module)))
@@ -63,8 +62,11 @@ class Student:
 
     @property
     def count(self) -> int:
-        """Weights that learn."""
-        return sum(one.steps().numel() for one in self.matrices.values())
+        """Scales and zero points that learn."""
+        return sum(
+            one.gain.numel() + (one.zero.numel() if one.learns_zeros else 0)
+            for one in self.matrices.values()
+        )
 
     def _set_ends(self, weights: Mapping[str, StoredWeight]) -> None:
         """Give embeddings and the last projection the bundle's numbers; they do not learn."""
@@ -157,21 +159,6 @@ def _upright(module: nn.Module, weight: Tensor) -> Tensor:
     from transformers.pytorch_utils import Conv1D
 
     return weight.T if isinstance(module, Conv1D) else weight
-
-
-def _unrounded(module: nn.Module, stored: StoredWeight) -> Tensor | None:
-    """The original's matrix as the bundle's would be without rounding."""
-    weight = getattr(module, "weight", None)
-    if not isinstance(weight, torch.Tensor):
-        return None
-    found = _upright(module, weight.detach()).float()
-    if found.shape != (stored.rows, stored.columns):
-        return None
-    if stored.input_scale is not None:
-        found = found / torch.from_numpy(stored.input_scale.copy())
-    if stored.permutation is not None:
-        found = found[:, torch.from_numpy(stored.permutation.copy())]
-    return found
 
 
 def _dense(stored: StoredWeight) -> Tensor:

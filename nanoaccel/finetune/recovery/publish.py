@@ -148,8 +148,9 @@ def _state(
     graphs: list[Any] = []
     if report.is_file():
         graphs = json.loads(report.read_text(encoding="utf-8")).get("graphs", [])
-        for graph in graphs:
-            graph["fidelity"] = {first.runtime: asdict(first.fidelity), **found}[graph["runtime"]]
+        known = {first.runtime: asdict(first.fidelity), **found}
+        for graph in graphs:  # a bundle that was converted may have fewer than its report
+            graph["fidelity"] = known.get(graph["runtime"], graph["fidelity"])
     if (folder / _PAGE).is_file():
         with (folder / _PAGE).open("a", encoding="utf-8") as page:
             page.write(_section(facts, before, first.fidelity))

@@ -200,15 +200,13 @@ def test_a_killed_recovery_leaves_the_bundle_as_it_was(made: Path, tmp_path: Pat
     folder = Path(shutil.copytree(made, tmp_path / "bundle"))
     before = contents(folder)
     command = [sys.executable, "-m", "nanoaccel", "recover", str(folder), "--minutes", "1"]
-    process = subprocess.Popen([*command, "--length", "128", "--judge-tokens", "512"],
-                               stderr=subprocess.PIPE, text=True)  # fmt: skip
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("judge it before"):
-            break
-    time.sleep(0.3)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    command += ["--length", "128", "--judge-tokens", "512"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        lines = iter(process.stderr)
+        assert any(line.startswith("judge it before") for line in lines)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGKILL)
     assert contents(folder) == before
 
 

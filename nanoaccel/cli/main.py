@@ -36,6 +36,7 @@ from nanoaccel.cli.commands.plugins.new import new as plugins_new
 from nanoaccel.cli.commands.profile import profile
 from nanoaccel.cli.commands.pull import pull
 from nanoaccel.cli.commands.quickstart import quickstart
+from nanoaccel.cli.commands.recover import recover
 from nanoaccel.cli.commands.rm import rm
 from nanoaccel.cli.commands.serve import serve
 from nanoaccel.cli.commands.tune import tune
@@ -48,7 +49,7 @@ from nanoaccel.registry import disable_plugins
 _DEBUG = "--debug"
 _DISABLE = "--disable"
 _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Make": (quickstart, export, convert, pull, finetune, merge),
+    "Make": (quickstart, export, recover, convert, pull, finetune, merge),
     "Use": (generate, chat, serve, batch),
     "Measure": (eval, compare, bench, tune, profile),
     "Look": (list_, inspect, rm, cpu, doctor),

@@ -127,4 +127,4 @@ def check_graph(
     expected = judged if original is None else Expected(original, ORIGINAL)
     group = graph.compression.weights.group_size
     with progress.stage(f"check it through the engine, {graph.target}"), quiet():
-        return self_check(folder, graph, artifacts.probes, expected, group)
+        return self_check(folder, graph.target, graph.path, artifacts.probes, expected, group)

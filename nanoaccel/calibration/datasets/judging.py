@@ -14,7 +14,7 @@ from nanoaccel.calibration.datasets.load import (
     windows_of_text,
 )
 from nanoaccel.calibration.datasets.options import DOCS, SELF, CalibrationOptions
-from nanoaccel.calibration.datasets.windows import choose_windows, cut
+from nanoaccel.calibration.datasets.windows import PackedTokens, choose_windows, cut
 
 
 def judging_windows(
@@ -58,12 +58,19 @@ def judging_windows(
     return _behind_samples(options, encoder, most)
 
 
+def first_judging_window(options: CalibrationOptions, tokens: PackedTokens) -> int:
+    """Number of the first window that may judge.
+
+    Samples end before their share of the tokens does, in windows of any length.
+    """
+    return -(-len(tokens.ids) * options.samples // (options.windows * options.length))
+
+
 def _behind_samples(
     options: CalibrationOptions, encoder: TextEncoder, most: int
 ) -> CalibrationData:
     text, tokens = read_tokens(options, encoder)
-    # Samples end before their share of the tokens does, in windows of any length.
-    border = -(-len(tokens.ids) * options.samples // (options.windows * options.length))
+    border = first_judging_window(options, tokens)
     available = len(tokens.ids) // options.length - border
     if available < 1:
         raise too_short(

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nanoaccel.cli.commands.recover import describe_recovery
 from nanoaccel.cli.options.calibration import CalibrationFlags, SearchFlags
 from nanoaccel.cli.options.recipe import RecipeFlags
 from nanoaccel.cli.ui.fidelity_text import nats, percent
 from nanoaccel.cli.ui.progress import stages
 from nanoaccel.cli.ui.sizes import bytes_text
+from nanoaccel.errors import ConfigError
 
 if TYPE_CHECKING:
     from nanoaccel.bundle import Bundle
+    from nanoaccel.calibration.datasets.options import CalibrationOptions
+    from nanoaccel.exporters.progress import Listener
+    from nanoaccel.exporters.quantize.recipe import Recipe
+    from nanoaccel.finetune.recovery.options import RecoveryOptions
+    from nanoaccel.finetune.recovery.run import Recovered
 
 
 def export(
@@ -42,6 +50,14 @@ def export(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bundle that stands at OUT.")
     ] = False,
+    recover: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MINUTES",
+            help="Then let 4-bit weights learn from the original what rounding lost, for so long; "
+            "nanoaccel recover has more options.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as one JSON object.")
     ] = False,
@@ -53,6 +69,8 @@ def export(
     from nanoaccel.exporters.pipeline import export as run_export
 
     wanted = recipe.build()
+    text = calibration.build()
+    learning = None if recover is None else _recovery(recover, model, wanted, text, search)
     if wanted is not None and wanted.note:
         typer.echo(wanted.note, err=True)
     with stages() as listener:
@@ -60,7 +78,7 @@ def export(
             model,
             out,
             recipe=wanted,
-            calibration=calibration.build(),
+            calibration=text,
             judge_tokens=search.judge_tokens,
             search_seconds=search.seconds,
             draft=draft,
@@ -68,12 +86,50 @@ def export(
             overwrite=overwrite,
             listener=listener,
         )
+        learned = None if learning is None else _recover(bundle, learning, listener)
     report = json.loads((bundle.folder / "report.json").read_text(encoding="utf-8"))
     if as_json:
         typer.echo(json.dumps({**report, "bundle": str(bundle.folder)}))
         return
     typer.echo(describe_export(bundle, report))
+    if learned is not None:
+        typer.echo(describe_recovery(learned))
     typer.echo(f"\nTry it:\n  {_next_command(bundle, out)}")
+
+
+def _recovery(
+    minutes: float,
+    model: str,
+    recipe: Recipe | None,
+    text: CalibrationOptions | None,
+    search: SearchFlags,
+) -> RecoveryOptions:
+    """The options of the recovery; what cannot be recovered is refused before the export."""
+    from nanoaccel.finetune.recovery.options import RecoveryOptions, teaching_options
+
+    if recipe is not None and recipe.weights != "int4":
+        raise ConfigError(
+            f"--recover learns scales and zero points of int4, and not {recipe.weights}",
+            "Leave it out, or choose --weights int4",
+        )
+    given = (
+        {} if text is None else {"source": text.source, "column": text.column, "seed": text.seed}
+    )
+    options = RecoveryOptions(minutes=minutes, text=teaching_options(**given), original=model)
+    if search.judge_tokens is None:
+        return options
+    return replace(options, judge_tokens=search.judge_tokens)
+
+
+def _recover(bundle: Bundle, options: RecoveryOptions, listener: Listener) -> Recovered:
+    """Recover a bundle in its place; when that fails, what was exported stays."""
+    from nanoaccel.finetune.recovery.run import recover
+
+    try:
+        return recover(bundle.folder, options=options, listener=listener)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; {bundle.folder} is as it was exported", err=True)
+        raise
 
 
 def describe_export(bundle: Bundle, report: dict[str, Any]) -> str:

@@ -222,6 +222,13 @@ def fidelity_rows(found: Fidelity) -> list[tuple[str, str]]:
     ]
 
 
+def fidelity_table(found: Mapping[str, Fidelity]) -> str:
+    """Several fidelities side by side, by name."""
+    columns = [dict(fidelity_rows(one)) for one in found.values()]
+    rows = [(name, *(column[name] for column in columns)) for name in columns[0]]
+    return _table(("", *found), rows)
+
+
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -16,7 +16,6 @@ from nanoaccel.calibration.probes import (
     largest_difference,
 )
 from nanoaccel.errors import ExportError, MissingExtraError, NanoAccelError
-from nanoaccel.exporters.targets.base import TargetGraph
 from nanoaccel.registry import ENGINE_CHECKS
 
 # Of a log-probability, in nats: what other kernels round otherwise, in f32.
@@ -66,13 +65,14 @@ class SelfCheck:
 
 
 def self_check(
-    folder: Path, graph: TargetGraph, probes: Probes, expected: Expected, group: int | None
+    folder: Path, runtime: str, path: Path, probes: Probes, expected: Expected, group: int | None
 ) -> SelfCheck:
     """Run a graph through the engine and compare.
 
     Args:
         folder: Folder of the bundle in the making.
-        graph: The graph.
+        runtime: Name of the backend that runs the graph.
+        path: The graph's file.
         probes: What the engine is asked.
         expected: What is right.
         group: Weights that share a scale; None without groups.
@@ -82,19 +82,19 @@ def self_check(
     """
     ask = ENGINE_CHECKS.resolve("engine")
     try:
-        answers: Sequence[Answer] = ask(folder, graph.target, graph.path, probes, group)
+        answers: Sequence[Answer] = ask(folder, runtime, path, probes, group)
     except MissingExtraError:
         raise
     except NanoAccelError as error:
         raise ExportError(
-            f"the {graph.target} graph does not run in the engine: {error.problem}",
+            f"the {runtime} graph does not run in the engine: {error.problem}",
             "No bundle was written: the engine cannot run this architecture as it was exported",
         ) from error
     worst = largest_difference(probes, expected.answers, answers)
     if worst.nats > TOLERANCE:
-        raise _wrong(graph.target, expected, worst)
+        raise _wrong(runtime, expected, worst)
     return SelfCheck(
-        runtime=graph.target,
+        runtime=runtime,
         difference=worst.nats,
         tolerance=TOLERANCE,
         requests=len(probes.requests),

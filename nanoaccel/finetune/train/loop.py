@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,6 +13,7 @@ import torch
 from nanoaccel.errors import ConfigError
 from nanoaccel.finetune.data.encode import Example
 from nanoaccel.finetune.events import Evaluated, Listener, Stepped
+from nanoaccel.finetune.interrupt import interruptible
 from nanoaccel.finetune.train.batches import Step, plan_epoch
 from nanoaccel.finetune.train.checkpoint import Checkpoints
 from nanoaccel.finetune.train.history import History
@@ -25,8 +23,6 @@ from nanoaccel.finetune.train.passes import Passes
 from nanoaccel.finetune.train.weights import TrainedWeights
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from transformers import PreTrainedModel
 
 _WARM_UP = 0.05  # share of the steps
@@ -142,7 +138,7 @@ class Training:
             self._evaluate(0)
         saved = time.monotonic()
         recent: deque[tuple[int, float]] = deque(maxlen=_RECENT)
-        with _interruptible() as interrupted:
+        with interruptible() as interrupted:
             for step in range(begin, self.steps):
                 self._step(step, recent)
                 judged = step + 1 in self._judged
@@ -250,26 +246,6 @@ def check_key(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
                 f"the training that was stopped had {name}={found.get(name)}, this one {value}",
                 "Give the same, or begin anew with --overwrite",
             )
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets, so that a step is ended and saved; a second one ends at once."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def handle(_: int, __: FrameType | None) -> None:
-        if event.is_set():
-            raise KeyboardInterrupt
-        event.set()
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _share(step: int, steps: int) -> float:

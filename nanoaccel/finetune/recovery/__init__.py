@@ -1,0 +1,1 @@
+"""Recovery: what 4 bits lost is learned from the original itself."""

@@ -1,0 +1,1 @@
+"""The 4-bit matrices of a bundle's graphs: read, and written over in place."""

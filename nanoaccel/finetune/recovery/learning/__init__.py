@@ -1,0 +1,1 @@
+"""The bundle's model in torch, whose 4-bit matrices learn from the original."""

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support import tiny_models
+
+from nanoaccel.testing import tiny_models
 
 torch = pytest.importorskip("torch")
 

@@ -87,14 +87,17 @@ def export(
             listener=listener,
         )
         learned = None if learning is None else _recover(bundle, learning, listener)
+    typer.echo(_told(bundle, learned, out, as_json=as_json))
+
+
+def _told(bundle: Bundle, learned: Recovered | None, out: Path, *, as_json: bool) -> str:
     report = json.loads((bundle.folder / "report.json").read_text(encoding="utf-8"))
     if as_json:
-        typer.echo(json.dumps({**report, "bundle": str(bundle.folder)}))
-        return
-    typer.echo(describe_export(bundle, report))
+        return json.dumps({**report, "bundle": str(bundle.folder)})
+    parts = [describe_export(bundle, report)]
     if learned is not None:
-        typer.echo(describe_recovery(learned))
-    typer.echo(f"\nTry it:\n  {_next_command(bundle, out)}")
+        parts.append(describe_recovery(learned))
+    return "\n".join([*parts, f"\nTry it:\n  {_next_command(bundle, out)}"])
 
 
 def _recovery(

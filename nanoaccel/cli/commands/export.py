@@ -54,8 +54,7 @@ def export(
         float | None,
         typer.Option(
             metavar="MINUTES",
-            help="Then let 4-bit weights learn from the original what rounding lost, for so long; "
-            "nanoaccel recover has more options.",
+            help="Then let 4-bit weights learn what rounding lost: see nanoaccel recover.",
         ),
     ] = None,
     as_json: Annotated[
@@ -68,8 +67,7 @@ def export(
     """
     from nanoaccel.exporters.pipeline import export as run_export
 
-    wanted = recipe.build()
-    text = calibration.build()
+    wanted, text = recipe.build(), calibration.build()
     learning = None if recover is None else _recovery(recover, model, wanted, text, search)
     if wanted is not None and wanted.note:
         typer.echo(wanted.note, err=True)

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nanoaccel import LLM, SamplingParams
-from nanoaccel.finetune.drafts.make import DraftRecipe, train_draft
+from nanoaccel.finetune.drafts.make import train_draft
+from nanoaccel.finetune.drafts.recipe import DraftRecipe
 from nanoaccel.runtime.tools.draft_ranking import rank_drafts
 
 RECIPE = DraftRecipe(tokens=500_000, epochs=6)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from support.adapters import write_adapter
 from support.examples import EXAMPLES, ROOT, run_example
 
 pytestmark = pytest.mark.export
@@ -32,6 +33,18 @@ def test_prompt_cache_outlives_the_first_start(tiny_bundle: Path) -> None:
     assert len(cached) == 4
     assert cached[0] == 0
     assert min(cached[1:]) > 0
+
+
+def test_adapters_answer_each_in_its_own_way(tiny_onnx_bundle: Path, tmp_path: Path) -> None:
+    shapes = {
+        "model.layers.0.self_attn.q_proj": (64, 64),
+        "model.layers.1.mlp.down_proj": (64, 96),
+    }
+    folders = [write_adapter(tmp_path / name, shapes=shapes) for name in ("orders", "letters")]
+    printed = run_example("adapters.py", tiny_onnx_bundle, *folders)
+    answers = dict(line.split(": ", 1) for line in printed.splitlines())
+    assert list(answers) == ["the model alone", "orders", "letters", "newer"]
+    assert answers["newer"] == answers["orders"] != answers["the model alone"]
 
 
 def test_batch_job_goes_on_where_it_was(tiny_bundle: Path, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,12 @@ from support.examples import load_example
 
 from nanoaccel.bundle import Bundle, Manifest
 from nanoaccel.calibration.datasets.options import CalibrationOptions
-from nanoaccel.finetune.drafts.make import DraftRecipe
+from nanoaccel.exporters.quantize.recipe import Recipe
+from nanoaccel.finetune.drafts.recipe import DraftRecipe
+from nanoaccel.finetune.recovery.options import RecoveryOptions, teaching_options
+from nanoaccel.finetune.recovery.run import recover
 from nanoaccel.finetune.train.options import TrainingOptions
+from nanoaccel.testing import tiny_models
 
 pytest.importorskip("peft")
 pytestmark = pytest.mark.export
@@ -69,6 +75,27 @@ def test_quantize_tells_of_each_recipe(
     assert "methods" not in recipes[0]
     assert recipes[1]["methods"] == ["awq", "scale-estimation"]
     assert [one["layers"] for one in recipes[1]["overrides"]] == ["*.down_proj"]
+
+
+def test_recover_tells_how_far_both_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tiny_models.write_model(
+        tmp_path / "model",
+        hidden_size=160,
+        intermediate_size=192,
+        num_attention_heads=5,
+        num_key_value_heads=5,
+        initializer_range=0.1,
+    )
+    example = load_example(
+        "training/recover.py",
+        RECIPE=Recipe(weights="int4", symmetric=False, group_size=32),
+        OPTIONS=RecoveryOptions(text=teaching_options(length=128), judge_tokens=512),
+        recover=partial(recover, clock=count(0, 0.3).__next__),
+    )
+    example.main(str(model), str(tmp_path / "out"), "0.5")
+    found = re.findall(r"(\w+): KL ([\d.]+) ±", capsys.readouterr().out)
+    assert [name for name, _ in found] == ["rounded", "recovered"]
+    assert float(found[1][1]) < float(found[0][1])
 
 
 def manifest_of(folder: Path) -> Manifest:

@@ -167,5 +167,6 @@ def test_eval_passes_tasks_on(letters: Path, run_cli: Any, monkeypatch: pytest.M
         "chat": True,
         "include": Path("mine"),
         "precision": "auto",
+        "adapter": None,
     }
     assert json.loads(run_cli(*arguments, "--json").out)["results"] == {"piqa": {"acc,none": 0.5}}

@@ -58,7 +58,7 @@ def test_sampling_options_cover_sampling_params() -> None:
     names = {item.name for item in fields(SamplingOptions)}
     names -= {"stop_token_id", "no_generation_config"}
     elsewhere = {"stop_token_ids", "n", "logprobs", "skip_special_tokens", "grammar"}
-    elsewhere |= {"prompt_logprobs", "kept_special_tokens"}
+    elsewhere |= {"prompt_logprobs", "kept_special_tokens", "processors"}
     assert names | elsewhere == {f.name for f in fields(SamplingParams)}
 
 
@@ -89,7 +89,8 @@ def test_engine_defaults_are_those_of_llm() -> None:
         for name, parameter in inspect.signature(LLM.__init__).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    for name in ("on_event", "max_waiting", "max_queued_tokens", "tuned"):
+    elsewhere = ("on_event", "max_waiting", "max_queued_tokens", "tuned")
+    for name in (*elsewhere, "adapters", "max_loaded_adapters"):
         del defaults[name]
     del defaults["generation_config"]  # with the options of sampling: --no-generation-config
     running = inspect.signature(generate).parameters["max_running"].default

@@ -17,6 +17,7 @@ from nanoaccel.cli.options import (
     SamplingOptions,
     SpeculationOptions,
 )
+from nanoaccel.cli.options.adapters import ServedAdapterOptions
 from nanoaccel.cli.options.calibration import CalibrationFlags
 from nanoaccel.cli.options.expand import with_options
 from nanoaccel.cli.options.recipe import RecipeFlags
@@ -89,8 +90,7 @@ def test_engine_defaults_are_those_of_llm() -> None:
         for name, parameter in inspect.signature(LLM.__init__).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
-    elsewhere = ("on_event", "max_waiting", "max_queued_tokens", "tuned")
-    for name in (*elsewhere, "adapters", "max_loaded_adapters"):
+    for name in ("on_event", "max_waiting", "max_queued_tokens", "tuned", "adapters"):
         del defaults[name]
     del defaults["generation_config"]  # with the options of sampling: --no-generation-config
     running = inspect.signature(generate).parameters["max_running"].default
@@ -99,6 +99,7 @@ def test_engine_defaults_are_those_of_llm() -> None:
         **ReplicaOptions().arguments(),
         **SpeculationOptions().arguments(),
         **ReuseOptions().arguments(),
+        **ServedAdapterOptions().arguments(),
         "max_running": running,
     }
     assert shown == defaults

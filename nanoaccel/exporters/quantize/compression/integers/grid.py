@@ -28,11 +28,13 @@ class Grid:
         bits: Bits of an integer: 4 or 8.
         group: Weights along the input that share a scale.
         symmetric: Whether integers are centered on zero.
+        by_row: Whether the group is a row, and stored without an axis of groups.
     """
 
     bits: int
     group: int
     symmetric: bool
+    by_row: bool = False
 
     @property
     def middle(self) -> int:

@@ -131,7 +131,7 @@ def _rounded(
 
     outputs, inputs = matrices.shape[1:]
     groups = inputs // grid.group
-    many = [*rows, inputs] if groups == 1 else [*rows, groups, grid.group]
+    many = [*rows, inputs] if grid.by_row else [*rows, groups, grid.group]
     few = [*many[:-1], 1]
     kind = getattr(ov.Type, f"{'i' if grid.symmetric else 'u'}{grid.bits}")
     parts = _Parts(

@@ -59,12 +59,14 @@ def round_layers(
     done, size = 0, sum(sizes.values())
     for layer in chosen:
         if storage[layer.name] == "int8":
-            grid, importance = Grid(8, layer.inputs, recipe.symmetric), None
+            grid, importance = Grid(8, layer.inputs, recipe.symmetric, by_row=True), None
         else:
             group = group_of(layer, recipe)
             assert group is not None, "storage_of gives a layer the backup that no group fits"
-            inputs = layer.inputs if group == -1 else group
-            grid, importance = Grid(4, inputs, recipe.symmetric), known.get(layer.name)
+            by_row = group == -1
+            inputs = layer.inputs if by_row else group
+            grid = Grid(4, inputs, recipe.symmetric, by_row)
+            importance = known.get(layer.name)
         round_layer(layer, readers[layer], grid, importance, allocate)
         done += sizes[layer]
         tell(done / size, "round the weights", size)

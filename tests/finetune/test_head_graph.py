@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from support.training_examples import make_example
@@ -10,11 +13,14 @@ torch = pytest.importorskip("torch")
 
 from support.small_heads import small_shape  # noqa: E402
 
+from nanoaccel.bundle import HEAD, HeadManifest, list_files  # noqa: E402
+from nanoaccel.errors import ConfigError  # noqa: E402
 from nanoaccel.exporters.quantize.recipe import Recipe  # noqa: E402
 from nanoaccel.exporters.quiet import quiet  # noqa: E402
 from nanoaccel.finetune.drafts.batches import collate  # noqa: E402
 from nanoaccel.finetune.drafts.head import DraftHead  # noqa: E402
 from nanoaccel.finetune.drafts.head_graph import write_graph  # noqa: E402
+from nanoaccel.finetune.drafts.head_start import continue_head  # noqa: E402
 from nanoaccel.runtime.backends import BackendOptions  # noqa: E402
 from nanoaccel.runtime.backends.openvino import load  # noqa: E402
 from nanoaccel.runtime.execution.loader import LoadedModel  # noqa: E402
@@ -88,3 +94,46 @@ def test_head_graph_reads_tokens_that_it_cannot_guess_as_one(graph: DraftGraph) 
 
     assert (logits(4) == logits(98)).all()
     assert not np.allclose(logits(3), logits(4))
+
+
+@pytest.fixture(scope="module")
+def folder(head: DraftHead, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("folder")
+    with quiet():
+        write_graph(head, VOCABULARY, VOCAB_SIZE, made / "head.xml", Recipe(weights="f32"))
+    manifest = HeadManifest(
+        runtime="openvino",
+        graph="head.xml",
+        target="the target",
+        layers=(0, 1),
+        feature_size=WIDTH,
+        hidden_size=SHAPE.hidden,
+        vocabulary=VOCABULARY,
+        weight_group_size=None,
+        training={},
+        files=list_files(made),
+    )
+    (made / HEAD).write_text(manifest.to_json())
+    return made
+
+
+def test_continue_head_has_the_weights_of_the_other(head: DraftHead, folder: Path) -> None:
+    other = DraftHead(SHAPE)
+    continue_head(other, folder, VOCABULARY)
+    for name, weight in head.named_parameters():
+        torch.testing.assert_close(other.get_parameter(name), weight)
+
+
+def test_continue_head_keeps_the_embeddings_of_tokens_that_are_new(
+    head: DraftHead, folder: Path
+) -> None:
+    other = DraftHead(SHAPE)
+    own = other.table.weight[0].detach().clone()
+    continue_head(other, folder, (VOCAB_SIZE - 1, *VOCABULARY[1:]))
+    torch.testing.assert_close(other.table.weight[0], own)
+    torch.testing.assert_close(other.table.weight[1:], head.table.weight[1:])
+
+
+def test_continue_head_refuses_another_size(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="token_in of"):
+        continue_head(DraftHead(replace(SHAPE, hidden=48)), folder, VOCABULARY)

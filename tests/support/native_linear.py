@@ -273,6 +273,14 @@ def reference(
     return finished(y, size, matrix.bias, matrix.gated, around)
 
 
+def magnitudes(matrix: Matrix, x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The sum of the magnitudes of all products, f64 [rows, outputs], also of those that cancel."""
+    padded = matrix.groups * matrix.group
+    grouped = np.pad(x, ((0, 0), (0, padded - x.shape[1]))).reshape(len(x), matrix.groups, -1)
+    weights = np.abs(_centred(matrix) * _scales(matrix)[:, :, None])
+    return np.einsum("mgk,ngk->mn", np.abs(grouped).astype(np.float64), weights)
+
+
 def finished(
     y: NDArray[np.float64],
     size: NDArray[np.float64],

@@ -232,7 +232,7 @@ def test_drafter_learns_that_the_grammar_refuses_its_drafts(guessed: LLM) -> Non
     (state,) = engine._speculator._states
     noted: list[bool] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(state._history, "note", lambda _, right: noted.append(right))
+        patch.setattr(state._history(b""), "note", lambda _, right: noted.append(right))
         params = SamplingParams(grammar=Grammar.regex("[0-9]{12}"), max_tokens=20)
         output = guessed.generate("x", params)
     assert output.stats.drafted_tokens < len(noted)

@@ -112,17 +112,37 @@ def check_memory(
     """
     held, item = loaded_bytes(source, config, recipe), weight_bytes(source, config, recipe)
     needed = expected_memory(size, held, recipe, building, item)
+    require_memory(
+        f"the export of {size.parameters / 1e9:.2f} billion weights",
+        needed,
+        available,
+        "Close other programs, use a larger machine, or a recipe without methods",
+    )
+    return needed
+
+
+def require_memory(what: str, needed: int, available: int | None, remedy: str) -> None:
+    """Refuse what needs more memory than there is.
+
+    Args:
+        what: Name of it, in words.
+        needed: Bytes.
+        available: Bytes that may be used; None asks the system.
+        remedy: What a user can do.
+
+    Raises:
+        ExportError: It would take more than is available.
+    """
     if available is None:
         import psutil
 
         available = int(psutil.virtual_memory().available)
     if needed > available:
         raise ExportError(
-            f"the export of {size.parameters / 1e9:.2f} billion weights needs about "
-            f"{needed / 1e9:.1f} GB of memory, {available / 1e9:.1f} GB are available",
-            "Close other programs, use a larger machine, or a recipe without methods",
+            f"{what} needs about {needed / 1e9:.1f} GB of memory, "
+            f"{available / 1e9:.1f} GB are available",
+            remedy,
         )
-    return needed
 
 
 def expected_memory(

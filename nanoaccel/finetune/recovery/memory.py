@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nanoaccel.errors import ExportError
-from nanoaccel.exporters.source.memory import ModelSize, size_of
+from nanoaccel.exporters.source.memory import ModelSize, require_memory, size_of
 from nanoaccel.finetune.recovery.learning.learner import PASS_TOKENS
 
 if TYPE_CHECKING:
@@ -48,14 +47,6 @@ def check_memory(config: PretrainedConfig, item: int, available: int | None = No
         ExportError: It would take more than is available.
     """
     needed = expected_memory(size_of(config), item)
-    if available is None:
-        import psutil
-
-        available = int(psutil.virtual_memory().available)
-    if needed > available:
-        raise ExportError(
-            f"the recovery needs about {needed / 1e9:.1f} GB of memory, "
-            f"{available / 1e9:.1f} GB are available",
-            "Close other programs, or use a larger machine",
-        )
+    remedy = "Close other programs, or use a larger machine"
+    require_memory("the recovery", needed, available, remedy)
     return needed

@@ -62,9 +62,9 @@ def test_async_llm_embeds_and_lets_go_when_cancelled(
         task = asyncio.create_task(llm.embed(["abc", "d"] * 20))
         await until_submitted(llm, 42)
         task.cancel()
-        backends[0].go_on()
         with pytest.raises(asyncio.CancelledError):
             await task
+        backends[0].go_on()
         await asyncio.to_thread(wait_until_idle, llm)
         assert llm.counters().finished["cancelled"] > 0
 

@@ -61,7 +61,7 @@ def test_reviewed_phrases_are_short_and_still_there(name: str) -> None:
 
 def test_every_file_of_results_is_used() -> None:
     text = "\n".join(prose(page) for page in PAGES)
-    used = set(re.findall(r"<!-- (?:figures|from): ([\w-]+) -->", text))
+    used = set(re.findall(r"<!-- (?:figures|from): ([a-z0-9-]+) -->", text))
     assert used == {path.stem for path in RESULTS.glob("*.json")}
 
 

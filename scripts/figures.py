@@ -1,4 +1,4 @@
-"""Writes the figures of benchmarks/results into the pages, and the page that lists them.
+"""Writes the figures of benchmarks/results into pages and pictures, and the page that lists them.
 
 python scripts/figures.py           write
 python scripts/figures.py --check   exit with 1 when a page is not what it would write
@@ -17,6 +17,7 @@ from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
 _RESULTS = _ROOT / "benchmarks" / "results"
+_PICTURES = {"peers": _ROOT / "docs" / "images" / "peers.svg"}
 _LIST = _ROOT / "docs" / "reference" / "figures.md"
 _REGION = re.compile(r"(<!-- figures: ([\w-]+) -->\n\n).*?(\n\n<!-- end of figures -->)", re.DOTALL)
 _HEAD = """\
@@ -96,6 +97,16 @@ def listed(results: dict[str, Results]) -> str:
     return "\n".join(parts)
 
 
+def picture(name: str) -> str:
+    """The picture of a file of benchmarks/results/pictures, as SVG."""
+    sys.path.insert(0, str(_ROOT))
+    from benchmarks.harness.results import Results as Run
+    from benchmarks.peers.pictures import draw
+
+    run = Run.load(_RESULTS / "pictures" / f"{name}.json")
+    return draw(run, run.rows)
+
+
 def main() -> int:
     """Write or check; gives the exit code."""
     parser = argparse.ArgumentParser(description="Write measured figures into the pages.")
@@ -104,6 +115,7 @@ def main() -> int:
     results = all_results()
     wanted = {page: filled(page.read_text(encoding="utf-8"), results) for page in pages()}
     wanted[_LIST] = listed(results)
+    wanted |= {path: picture(name) for name, path in _PICTURES.items()}
     stale = [
         page
         for page, text in wanted.items()

@@ -27,17 +27,16 @@ def main() -> int:
     """Build or serve; gives the exit code."""
     parser = argparse.ArgumentParser(description="Build the documentation of this version.")
     parser.add_argument("--serve", action="store_true", help="show it, and follow changes")
-    parser.add_argument("--out", type=Path, default=_SITE, help="folder of all versions")
-    arguments = parser.parse_args()
+    serve = parser.parse_args().serve
     version = package_version()
-    folder = arguments.out / version
-    program = [_zensical(), "serve" if arguments.serve else "build", "--config-file", str(_CONFIG)]
+    folder = _SITE / version
+    program = [_zensical(), "serve" if serve else "build", "--config-file", str(_CONFIG)]
     environment = os.environ | {
         "DOCS_COPYRIGHT": f"NanoAccel {version}, Apache-2.0",
         # Relative to the configuration, whichever folder this was called from.
         "DOCS_FOLDER": os.path.relpath(folder, _ROOT),
     }
-    if arguments.serve:
+    if serve:
         return subprocess.run(program, cwd=_ROOT, env=environment, check=False).returncode
     program += ["--clean", "--strict"]
     done = subprocess.run(
@@ -48,7 +47,7 @@ def main() -> int:
     if done.returncode != 0 or "griffe:" in said:
         print(said, file=sys.stderr)
         return 1
-    list_versions(arguments.out)
+    list_versions(_SITE)
     return 0
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import runpy
 import subprocess
 from pathlib import Path
 
@@ -57,3 +59,14 @@ def test_pages_stand_in_the_folder_of_their_kind() -> None:
         for title, pages in kind.items():
             named = re.findall(r"'([^']+)/[^/']+\.md'", repr(pages))
             assert {name.split("/")[0] for name in named} == {folders[title]}
+
+
+def test_the_menu_of_versions_has_the_newest_first(tmp_path: Path) -> None:
+    for version in ("0.9.0", "0.10.0", "0.2.0"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "index.html").touch()
+    (tmp_path / "half-built").mkdir()
+    runpy.run_path(str(ROOT / "scripts" / "docs.py"))["list_versions"](tmp_path)
+    listed = json.loads((tmp_path / "versions.json").read_text())
+    assert [one["version"] for one in listed] == ["0.10.0", "0.9.0", "0.2.0"]
+    assert "url=0.10.0/" in (tmp_path / "index.html").read_text()

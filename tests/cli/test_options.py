@@ -90,6 +90,7 @@ def test_engine_defaults_are_those_of_llm() -> None:
         for name, parameter in inspect.signature(LLM.__init__).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
+    assert set(defaults.values()) == {None}  # or nothing that is set elsewhere could count
     for name in ("on_event", "max_waiting", "max_queued_tokens", "tuned", "adapters"):
         del defaults[name]
     del defaults["generation_config"]  # with the options of sampling: --no-generation-config

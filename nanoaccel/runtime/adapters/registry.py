@@ -15,7 +15,7 @@ from nanoaccel.registry import did_you_mean
 from nanoaccel.runtime.adapters.fit import fit
 from nanoaccel.runtime.types.low_rank import LowRankUpdate
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.adapters")
 
 
 @dataclass(frozen=True, slots=True)

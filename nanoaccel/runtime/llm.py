@@ -5,32 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from nanoaccel.runtime.adapter_names import Adapters
-from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
-from nanoaccel.runtime.config import (
-    DEFAULT_LOADED_ADAPTERS,
-    DEFAULT_PROMPT_CACHE_SIZE,
-    DEFAULT_RUNNING,
-    DEFAULT_WAITING,
-    EngineConfig,
-    GenerationConfig,
-)
-from nanoaccel.runtime.engine.metrics import Counters
-from nanoaccel.runtime.engine.prompts import Prompt
-from nanoaccel.runtime.engine.protocol import EngineClient
-from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.open import open_client
-from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.scheduling.options import RequestOptions
-from nanoaccel.runtime.streams import SIGNAL_SECONDS, OutputCollector, Stream
-from nanoaccel.runtime.types.events import EventListener
-from nanoaccel.runtime.types.outputs import RequestOutput
-from nanoaccel.runtime.types.plan import Float32Array
-from nanoaccel.runtime.types.pooling import Pooling, PoolingKind
-from nanoaccel.runtime.types.values import as_path, as_paths, optional
-from nanoaccel.sizes import as_bytes
+from nanoaccel.runtime.types import defaults
+
+if TYPE_CHECKING:  # what a bundle needs is imported when one is opened: numpy alone takes long
+    from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
+    from nanoaccel.runtime.config import GenerationConfig
+    from nanoaccel.runtime.engine.metrics import Counters
+    from nanoaccel.runtime.engine.prompts import Prompt
+    from nanoaccel.runtime.engine.protocol import EngineClient
+    from nanoaccel.runtime.kv import CacheEviction
+    from nanoaccel.runtime.sampling import SamplingParams
+    from nanoaccel.runtime.scheduling.options import RequestOptions
+    from nanoaccel.runtime.streams import OutputCollector, Stream
+    from nanoaccel.runtime.types.events import EventListener
+    from nanoaccel.runtime.types.outputs import RequestOutput
+    from nanoaccel.runtime.types.plan import Float32Array
+    from nanoaccel.runtime.types.pooling import Pooling, PoolingKind
 
 
 class LLM:
@@ -70,13 +62,11 @@ class LLM:
             that leaves. None lets a prompt slow decoding to at most about twice its own time.
         prefix_cache: Whether to keep what was computed for prompts, for those that begin the same.
         eviction_policy: Order in which cached blocks go: "lru", "lfu", "cost", or a plugin's.
-        prompt_cache: Folder where cached blocks go when they are cold, and are found again after
-            a restart; None keeps them in memory only.
+        prompt_cache: Folder where cold blocks go, to be found after a restart too; None is memory.
         prompt_cache_size: Bytes that the folder may hold, or a size such as "4GiB".
         speculation: Drafters that propose tokens, which a step then verifies: "auto" is every one
             that this bundle has, "off" none, else the name of one. The model chooses every token;
-            but a pass that verifies draft tokens may round differently from one that does not.
-            Drafts are used only where they pay.
+            a pass that verifies drafts may round differently. They are used only where they pay.
         draft: Folder of a draft for this model: a bundle with the same tokenizer, or what
             ``nanoaccel draft train`` made; None is the one in the bundle, if it has one.
         corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0 keeps
@@ -116,22 +106,28 @@ class LLM:
         context_length: int | None = None,
         generation_config: GenerationConfig = "auto",
         max_step_tokens: int | None = None,
-        max_running: int = DEFAULT_RUNNING,
-        max_waiting: int = DEFAULT_WAITING,
+        max_running: int = defaults.RUNNING,
+        max_waiting: int = defaults.WAITING,
         max_queued_tokens: int | None = None,
         time_per_token: float | None = None,
         prefix_cache: bool = True,
         eviction_policy: str = "lru",
         prompt_cache: str | Path | None = None,
-        prompt_cache_size: int | str | None = DEFAULT_PROMPT_CACHE_SIZE,
+        prompt_cache_size: int | str | None = defaults.PROMPT_CACHE_SIZE,
         cache_eviction: CacheEviction | None = None,
         speculation: str = "auto",
         draft: str | Path | None = None,
         corpus_tokens: int = 0,
         adapters: Mapping[str, str | Path] | None = None,
-        max_loaded_adapters: int = DEFAULT_LOADED_ADAPTERS,
+        max_loaded_adapters: int = defaults.LOADED_ADAPTERS,
         tuned: bool = True,
     ) -> None:
+        from nanoaccel.runtime.adapter_names import Adapters
+        from nanoaccel.runtime.config import EngineConfig
+        from nanoaccel.runtime.open import open_client
+        from nanoaccel.runtime.types.values import as_path, as_paths, optional
+        from nanoaccel.sizes import as_bytes
+
         config = EngineConfig(
             threads=threads,
             precision=precision,
@@ -148,7 +144,7 @@ class LLM:
             eviction_policy=eviction_policy,
             prompt_cache=optional(as_path, "prompt_cache", prompt_cache, None),
             prompt_cache_size=optional(
-                as_bytes, "prompt_cache_size", prompt_cache_size, DEFAULT_PROMPT_CACHE_SIZE
+                as_bytes, "prompt_cache_size", prompt_cache_size, defaults.PROMPT_CACHE_SIZE
             ),
             cache_eviction=cache_eviction,
             speculation=speculation,
@@ -268,6 +264,8 @@ class LLM:
             >>> -1.001 < float(sea @ ocean) < 1.001
             True
         """
+        from nanoaccel.runtime.types.pooling import Pooling
+
         asked = Pooling(kind=pooling, normalize=normalize, dimensions=dimensions)
         return self._collect(prompts, asked, options).embeddings()
 
@@ -295,6 +293,8 @@ class LLM:
             >>> chunks[-1].finish_reason in ("stop", "length")
             True
         """
+        from nanoaccel.runtime.streams import Stream
+
         return Stream(self.client, self.client.process(prompt, params, options))
 
     def counters(self) -> Counters:
@@ -330,6 +330,8 @@ class LLM:
         options: RequestOptions | Sequence[RequestOptions | None] | None,
     ) -> OutputCollector:
         """Run prompts until all have ended."""
+        from nanoaccel.runtime.streams import SIGNAL_SECONDS, OutputCollector
+
         ended = threading.Event()
         collector = OutputCollector(self.client, prompts, params, options, ended.set)
         try:

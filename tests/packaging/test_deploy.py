@@ -76,7 +76,7 @@ def test_replicas_are_run_as_the_server_is() -> None:
     assert options["port"] == container["ports"][0]["containerPort"]
     assert container["livenessProbe"]["httpGet"]["path"] == "/health"
     assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
-    pause = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     grace = pod["spec"]["terminationGracePeriodSeconds"]
     assert grace >= pause + options["drain"] + GOODBYE
     assert container["resources"]["requests"] == container["resources"]["limits"]

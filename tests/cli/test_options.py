@@ -23,8 +23,8 @@ from nanoaccel.cli.options.expand import with_options
 from nanoaccel.cli.options.recipe import RecipeFlags
 from nanoaccel.errors import ConfigError, SamplingError
 from nanoaccel.exporters.quantize.recipe import PRESETS, Backup, EndType, Recipe
-from nanoaccel.exporters.quantize.weight_types import METHODS, WeightType
-from nanoaccel.registry import EVICTION_POLICIES
+from nanoaccel.exporters.quantize.weight_types import WeightType
+from nanoaccel.registry import COMPRESSION_METHODS, EVICTION_POLICIES
 from nanoaccel.runtime.backends import CachePrecision, Precision
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.llm import LLM
@@ -138,7 +138,7 @@ def test_choices_in_the_help_are_those_that_exist() -> None:
         assert policy in _help(ReuseOptions, "eviction_policy")
     for weights in get_args(WeightType):
         assert weights in _help(RecipeFlags, "weights")
-    for method in METHODS:
+    for method in COMPRESSION_METHODS.names():
         assert method in _help(RecipeFlags, "method")
     for preset in PRESETS:
         assert preset in _help(RecipeFlags, "recipe")

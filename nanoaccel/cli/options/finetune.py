@@ -81,7 +81,7 @@ class TrainingFlags:
         from nanoaccel.finetune.train.options import TrainingOptions
 
         return TrainingOptions(
-            method=self.method,  # type: ignore[arg-type]
+            method=self.method,
             rank=self.rank,
             alpha=self.alpha,
             dropout=self.dropout,

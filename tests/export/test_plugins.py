@@ -138,9 +138,9 @@ def test_plugin_that_fails_is_named_and_no_bundle_is_written(
 
 @pytest.mark.usefixtures("install")
 def test_names_that_nobody_has_are_refused_with_the_closest() -> None:
-    with pytest.raises(ConfigError, match="'mime' is unknown. Did you mean 'mine'"):
+    with pytest.raises(ConfigError, match=r"'mime' is unknown\. Did you mean 'mine'"):
         Recipe(methods=("mime",))
-    with pytest.raises(ConfigError, match="'mime' is unknown. Did you mean 'mine'"):
+    with pytest.raises(ConfigError, match=r"'mime' is unknown\. Did you mean 'mine'"):
         target_names("mime")
     with pytest.raises(SourceError, match=r"mime:x does not exist. .*, mine:\.\.\."):
         resolve("mime:x")
@@ -160,5 +160,5 @@ def test_disabled_method_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("NANOACCEL_DISABLE", "compression_methods/mine")
-    with pytest.raises(PluginError, match="'mine' of some-parts 1.0 is not used: disabled"):
+    with pytest.raises(PluginError, match=r"'mine' of some-parts 1\.0 is not used: disabled"):
         Recipe(methods=("mine",))

@@ -233,7 +233,7 @@ class _Run:
                     id=self._source.id,
                     revision=self._source.revision,
                     fingerprint=self._fingerprint,
-                    training=_told(options),
+                    training=told_options(options),
                 )
                 with quiet():
                     values = training.weights.values()
@@ -326,7 +326,7 @@ class _Run:
         )
 
 
-def _told(options: Mapping[str, object]) -> dict[str, str]:
+def told_options(options: Mapping[str, object]) -> dict[str, str]:
     """Options as an adapter's folder keeps them, with the package of a plugin's method."""
     told = {name: str(value) for name, value in options.items()}
     package = ADAPTER_METHODS.package_of(told["method"])

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.runtime.types import defaults
 from nanoaccel.runtime.configure import configure
+from nanoaccel.runtime.types import defaults
 from nanoaccel.server.chat.families.table import REASONING_PARSERS, TOOL_PARSERS
 
 _CACHE_SHARE = 4

@@ -93,6 +93,7 @@ def test_alibi_slopes_are_blooms() -> None:
             512,
         ),
         ({"rope_parameters": {"rope_type": "yarn", "original_max_position_embeddings": 64}}, None),
+        ({"rope_parameters": {"rope_type": "dynamic"}}, None),
         ({"layer_types": ["chunked_attention"], "attention_chunk_size": 128}, 128),
     ],
 )

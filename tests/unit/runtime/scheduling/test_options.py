@@ -22,7 +22,7 @@ def test_request_options_tell_the_drafter_that_was_meant(typed: str, meant: str)
 def test_request_options_take_any_timeout_above_zero() -> None:
     assert RequestOptions(timeout=0.001).timeout == 0.001
     for timeout in (0.0, -1.0, float("nan")):
-        with pytest.raises(ConfigError, match="timeout=.* is out of range"):
+        with pytest.raises(ConfigError, match=r"timeout=.* is out of range"):
             RequestOptions(timeout=timeout)
 
 

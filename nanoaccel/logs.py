@@ -12,7 +12,8 @@ from typing import Literal, TextIO, TypeAlias
 
 Format: TypeAlias = Literal["text", "json"]
 
-# Each package logs under one of these, which stay as they are; docs/configuration.md lists them.
+# Each package logs under one of these, which stay as they are;
+# docs/reference/configuration.md lists them.
 LOGGERS = ("nanoaccel", "uvicorn.error")
 _OTHERS_LEVEL = logging.WARNING
 

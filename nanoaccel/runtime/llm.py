@@ -5,24 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from nanoaccel.runtime.adapter_names import Adapters
-from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
-from nanoaccel.runtime.config import GenerationConfig
-from nanoaccel.runtime.configure import configure
-from nanoaccel.runtime.engine.metrics import Counters
-from nanoaccel.runtime.engine.prompts import Prompt
-from nanoaccel.runtime.engine.protocol import EngineClient
-from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.open import open_client
-from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.scheduling.options import RequestOptions
-from nanoaccel.runtime.streams import SIGNAL_SECONDS, OutputCollector, Stream
-from nanoaccel.runtime.types.events import EventListener
-from nanoaccel.runtime.types.outputs import RequestOutput
-from nanoaccel.runtime.types.plan import Float32Array
-from nanoaccel.runtime.types.pooling import Pooling, PoolingKind
+if TYPE_CHECKING:  # what a bundle needs is imported when one is opened: numpy alone takes long
+    from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
+    from nanoaccel.runtime.config import GenerationConfig
+    from nanoaccel.runtime.engine.metrics import Counters
+    from nanoaccel.runtime.engine.prompts import Prompt
+    from nanoaccel.runtime.engine.protocol import EngineClient
+    from nanoaccel.runtime.kv import CacheEviction
+    from nanoaccel.runtime.sampling import SamplingParams
+    from nanoaccel.runtime.scheduling.options import RequestOptions
+    from nanoaccel.runtime.streams import OutputCollector, Stream
+    from nanoaccel.runtime.types.events import EventListener
+    from nanoaccel.runtime.types.outputs import RequestOutput
+    from nanoaccel.runtime.types.plan import Float32Array
+    from nanoaccel.runtime.types.pooling import Pooling, PoolingKind
 
 
 class LLM:
@@ -73,8 +71,7 @@ class LLM:
         prompt_cache_size: Bytes that the folder may hold, or a size such as "4GiB", the default.
         speculation: Drafters that propose tokens, which a step then verifies: "auto" is every one
             that this bundle has, "off" none, else the name of one. The model chooses every token;
-            but a pass that verifies draft tokens may round differently from one that does not.
-            Drafts are used only where they pay.
+            a pass that verifies drafts may round differently. They are used only where they pay.
         draft: Folder of a draft for this model: a bundle with the same tokenizer, or what
             ``nanoaccel draft train`` made; None is the one in the bundle, if it has one.
         corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0, the
@@ -133,6 +130,10 @@ class LLM:
         given = dict(locals())  # first of all: what was given, by name
         for name in ("self", "bundle", "on_event"):
             del given[name]
+        from nanoaccel.runtime.adapter_names import Adapters
+        from nanoaccel.runtime.configure import configure
+        from nanoaccel.runtime.open import open_client
+
         asked = configure(given)
         with asked.resolved.naming_places():
             self.client: EngineClient[Any] = open_client(
@@ -247,6 +248,8 @@ class LLM:
             >>> -1.001 < float(sea @ ocean) < 1.001
             True
         """
+        from nanoaccel.runtime.types.pooling import Pooling
+
         asked = Pooling(kind=pooling, normalize=normalize, dimensions=dimensions)
         return self._collect(prompts, asked, options).embeddings()
 
@@ -274,6 +277,8 @@ class LLM:
             >>> chunks[-1].finish_reason in ("stop", "length")
             True
         """
+        from nanoaccel.runtime.streams import Stream
+
         return Stream(self.client, self.client.process(prompt, params, options))
 
     def counters(self) -> Counters:
@@ -309,6 +314,8 @@ class LLM:
         options: RequestOptions | Sequence[RequestOptions | None] | None,
     ) -> OutputCollector:
         """Run prompts until all have ended."""
+        from nanoaccel.runtime.streams import SIGNAL_SECONDS, OutputCollector
+
         ended = threading.Event()
         collector = OutputCollector(self.client, prompts, params, options, ended.set)
         try:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.runtime.config import DEFAULT_RUNNING
 from nanoaccel.runtime.configure import configure
+from nanoaccel.runtime.types import defaults
 from nanoaccel.server.chat.families.table import REASONING_PARSERS, TOOL_PARSERS
 
 _CACHE_SHARE = 4
@@ -149,7 +149,7 @@ class ServerConfig:
     @property
     def max_running(self) -> int:
         """Requests that each engine runs together at most."""
-        most: int = self.engine.get("max_running", DEFAULT_RUNNING)
+        most: int = self.engine.get("max_running", defaults.RUNNING)
         return most
 
     @property

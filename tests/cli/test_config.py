@@ -153,7 +153,7 @@ def test_library_leaves_logging_alone() -> None:
 
 
 def test_docs_name_every_setting_and_logger() -> None:
-    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
     for item in SETTINGS:
         assert f"`{item.key}`" in page, item.name
         assert f"`{item.variable}`" in page, item.name

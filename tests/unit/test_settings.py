@@ -160,6 +160,7 @@ def test_server_takes_what_is_set(file: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_llm_runs_with_what_is_set(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from nanoaccel.runtime import llm
+    from nanoaccel.runtime import open as opening
 
     given: list[Any] = []
 
@@ -167,7 +168,7 @@ def test_llm_runs_with_what_is_set(file: Path, monkeypatch: pytest.MonkeyPatch) 
         given.extend(arguments)
         raise ConfigError("max_step_tokens=9 is too much for this one", "Lower it")
 
-    monkeypatch.setattr(llm, "open_client", refuse)
+    monkeypatch.setattr(opening, "open_client", refuse)
     file.write_text("[engine]\nbackend = 'onnx'\nmax_step_tokens = 9\nmax_running = 3")
     with pytest.raises(ConfigError, match=r"line 3: max_step_tokens=9 is too much"):
         llm.LLM("bundle", max_running=4)

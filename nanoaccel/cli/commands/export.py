@@ -46,8 +46,7 @@ def export(
         typer.Option(
             metavar="openvino|onnx|both|auto",
             help="What runs it; auto is onnx, which is fastest, or openvino where the model has no "
-            "such graph. Both have the same weights."
-            f"{plugged_names(EXPORT_TARGETS)}",
+            f"such graph. Both have the same weights.{plugged_names(EXPORT_TARGETS)}",
         ),
     ] = "auto",
     overwrite: Annotated[

@@ -110,7 +110,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nanoaccel.finetune.train.options import TrainingOptions
+from nanoaccel.finetune.adapters.methods import AdapterOptions
 
 
 class $CLASS:
@@ -119,7 +119,7 @@ class $CLASS:
     rate = 5e-4
     four_bits = False
 
-    def configure(self, options: TrainingOptions) -> Mapping[str, Any]:
+    def configure(self, options: AdapterOptions) -> Mapping[str, Any]:
         """Fields of peft.LoraConfig that differ from plain LoRA."""
         return {"init_lora_weights": "gaussian"}
 '''

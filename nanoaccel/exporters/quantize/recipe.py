@@ -7,7 +7,6 @@ from itertools import combinations
 from typing import Any, Literal, TypeAlias, get_args
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.exporters.quantize.methods import CompressionMethod, method_of
 from nanoaccel.exporters.quantize.weight_types import FLOATS, TRAITS, Traits, WeightType
 from nanoaccel.registry import COMPRESSION_METHODS, did_you_mean
 
@@ -114,7 +113,7 @@ class Recipe:
     @property
     def calibrated(self) -> bool:
         """Whether it needs a text to calibrate with."""
-        return any(method_of(name).needs_text for name in self.methods)
+        return any(COMPRESSION_METHODS.make(name).needs_text for name in self.methods)
 
     @property
     def limited(self) -> bool:
@@ -244,11 +243,11 @@ class Recipe:
             _check_choice("override", override.weights, (self.weights, "int8", "float"))
 
     def _check_methods(self) -> None:
-        found: dict[str, CompressionMethod] = {}
+        found: dict[str, Any] = {}
         for name in self.methods:
             if not COMPRESSION_METHODS.plugins_named(name):
                 _check_choice("method", name, tuple(COMPRESSION_METHODS.names()))
-            found[name] = method_of(name)
+            found[name] = COMPRESSION_METHODS.make(name)
             if self.weights not in found[name].weights:
                 raise ConfigError(
                     f"method {name!r} does not go with weights={self.weights!r}",

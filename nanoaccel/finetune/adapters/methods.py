@@ -10,9 +10,26 @@ from nanoaccel.registry import ADAPTER_METHODS
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from nanoaccel.finetune.train.options import TrainingOptions
-
 _RATE = 5e-4
+
+
+class AdapterOptions(Protocol):
+    """What a method may read of ``TrainingOptions``, which says what each of these is."""
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def scale_alpha(self) -> float: ...
+
+    @property
+    def dropout(self) -> float: ...
+
+    @property
+    def modules(self) -> tuple[str, ...]: ...
+
+    @property
+    def layers(self) -> tuple[int, ...]: ...
 
 
 class AdapterMethod(Protocol):
@@ -28,7 +45,7 @@ class AdapterMethod(Protocol):
         """Whether the base is held in 4 bits while the adapter learns."""
         ...
 
-    def configure(self, options: TrainingOptions) -> Mapping[str, Any]:
+    def configure(self, options: AdapterOptions) -> Mapping[str, Any]:
         """Fields of ``peft.LoraConfig`` that differ from plain LoRA.
 
         Args:
@@ -59,7 +76,7 @@ class Lora:
     rate = _RATE
     four_bits = False
 
-    def configure(self, options: TrainingOptions) -> Mapping[str, Any]:  # noqa: ARG002
+    def configure(self, options: AdapterOptions) -> Mapping[str, Any]:  # noqa: ARG002
         """See ``AdapterMethod``."""
         return {}
 
@@ -67,7 +84,7 @@ class Lora:
 class RsLora(Lora):
     """LoRA scaled by the root of the rank: https://arxiv.org/abs/2312.03732."""
 
-    def configure(self, options: TrainingOptions) -> Mapping[str, Any]:  # noqa: ARG002
+    def configure(self, options: AdapterOptions) -> Mapping[str, Any]:  # noqa: ARG002
         """See ``AdapterMethod``."""
         return {"use_rslora": True}
 
@@ -75,7 +92,7 @@ class RsLora(Lora):
 class Dora(Lora):
     """LoRA with lengths of rows of their own: https://arxiv.org/abs/2402.09353."""
 
-    def configure(self, options: TrainingOptions) -> Mapping[str, Any]:  # noqa: ARG002
+    def configure(self, options: AdapterOptions) -> Mapping[str, Any]:  # noqa: ARG002
         """See ``AdapterMethod``."""
         return {"use_dora": True}
 

@@ -254,14 +254,8 @@ class Request:
         self._drafts.accept()
         self._saved += saved
 
-    def sample(
-        self, row: np.ndarray[tuple[int], np.dtype[np.float32]], likeliest: int | None = None
-    ) -> Sampled:
-        """Choose the next token from logits f32[V]; may write to ``row``.
-
-        Args:
-            row: The logits.
-            likeliest: Index of the largest, where it is known.
+    def sample(self, row: Float32Array, likeliest: int | None = None) -> Sampled:
+        """Choose the next token from logits f32[V], the likeliest may be known; may write to them.
 
         Raises:
             GenerationError: The logits are not numbers.

@@ -10,7 +10,8 @@ from nanoaccel.exporters.quantize.compression.calibration import Calibration
 from nanoaccel.exporters.quantize.compression.folded import folded_in, note_folded
 from nanoaccel.exporters.quantize.compression.layers import Layer, find_layers
 from nanoaccel.exporters.quantize.compression.mapped import MappedTensors
-from nanoaccel.exporters.quantize.methods import ByNearest, CompressionRequest, method_of
+from nanoaccel.exporters.quantize.compression.request import CompressionRequest
+from nanoaccel.exporters.quantize.methods import ByNearest, method_of
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.registry import COMPRESSION_METHODS
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import nncf
     import openvino as ov
 
-    from nanoaccel.exporters.quantize.methods import CompressionRequest
+    from nanoaccel.exporters.quantize.compression.request import CompressionRequest
 
 _MODES = {
     "fp8": "FP8_E4M3", "mxfp8": "MXFP8_E4M3", "nf4": "NF4", "fp4": "FP4", "mxfp4": "MXFP4",

@@ -16,7 +16,7 @@ from nanoaccel.exporters.quantize.compression.integers.insert import (
 from nanoaccel.exporters.quantize.compression.layers import group_of
 
 if TYPE_CHECKING:
-    from nanoaccel.exporters.quantize.methods import CompressionRequest
+    from nanoaccel.exporters.quantize.compression.request import CompressionRequest
 
 
 def round_layers(request: CompressionRequest, kinds: Set[str], rounds: Rounds = round_rows) -> None:

@@ -56,7 +56,7 @@ def test_new_plugin_installs_and_its_test_passes(python: Path, tmp_path: Path) -
 
 
 def test_documentation_shows_the_tutorial_as_it_is() -> None:
-    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "plugins.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(class .*?)```", page, re.DOTALL)
     sources = [
         path.read_text(encoding="utf-8")

@@ -88,7 +88,7 @@ _PATH_OR_FOLDER = re.compile(r"`([\w/]+(?:\.py|/))`")
 @pytest.mark.parametrize("page", WRITTEN, ids=name_of)
 def test_code_that_a_page_names_is_there(page: Path) -> None:
     text = prose(page)
-    tops = ("nanoaccel", "native", "tests", "benchmarks", "examples")
+    tops = ("nanoaccel", "native", "tests", "benchmarks", "examples", "deploy")
     code = [path for top in tops for path in (ROOT / top, *(ROOT / top).rglob("*"))]
     code = [path for path in code if path.suffix == ".py" or path.is_dir()]
     known = {path.relative_to(ROOT).as_posix() for path in code}

@@ -11,16 +11,17 @@ from typing import Any, get_type_hints
 
 def with_options(function: Callable[..., None]) -> Callable[..., None]:
     """The command with a parameter for each field of a dataclass that it takes."""
-    hints = get_type_hints(function, include_extras=True)
-    groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
+    # Not get_type_hints(): Python 3.10 wraps what defaults to None, and typer's marks are lost.
+    taken = inspect.signature(function, eval_str=True).parameters
+    groups: dict[str, Any] = {
+        name: item.annotation for name, item in taken.items() if is_dataclass(item.annotation)
+    }
     parameters: list[inspect.Parameter] = []
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in taken.items():
         if name in groups:
             parameters.extend(_parameters_of(groups[name]))
         else:
-            parameters.append(
-                parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
-            )
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     @functools.wraps(function)
     def command(**values: Any) -> None:

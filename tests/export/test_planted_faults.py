@@ -8,7 +8,8 @@ from support.contract_runs import found_faults
 
 from nanoaccel.testing.tiny_models import write_model
 
-pytestmark = pytest.mark.export
+# On each change the same suites run over what is built in.
+pytestmark = [pytest.mark.export, pytest.mark.nightly]
 KINDS = {
     "compression_method": planted.GoodMethod,
     "model_source": planted.GoodModels,

@@ -1,6 +1,6 @@
 """The wheel installs and answers on every supported Python that this machine has.
 
-Each takes a while, so they run nightly (``NANOACCEL_NIGHTLY=1``). ``NANOACCEL_PYTHONS`` names
+Each takes a while, so they run nightly. ``NANOACCEL_PYTHONS`` names
 interpreters that are not on the PATH as ``python3.N``.
 """
 
@@ -40,7 +40,7 @@ def find_python(minor: int) -> Path | None:
 
 
 @pytest.mark.export
-@pytest.mark.skipif(not os.environ.get("NANOACCEL_NIGHTLY"), reason="runs nightly")
+@pytest.mark.nightly
 @pytest.mark.parametrize("minor", MINORS)
 def test_wheel_answers_on_each_python(
     minor: int, wheel: Path, tiny_bundle: Path, tiny_onnx_bundle: Path, tmp_path: Path

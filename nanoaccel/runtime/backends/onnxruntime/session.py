@@ -86,7 +86,13 @@ def _explained(graph: Path, reason: str, operators: Operators) -> BundleError:
     version = ort.__version__
     unknown = _UNKNOWN_OPERATOR.search(reason)
     if unknown is not None and unknown.group(1).startswith(contract.OWN_DOMAIN):
-        return without_operators(graph, f"operators: {operators.described()}")
+        if operators.library is None:
+            return without_operators(graph, f"operators: {operators.described()}")
+        return BundleError(
+            f"{operators.library} has not the operator {unknown.group(1)}: it was compiled from "
+            "other sources",
+            "Install NanoAccel again, or run: python native/build.py",
+        )
     if unknown is not None:
         return BundleError(
             f"{graph} needs the operator {unknown.group(1)}, which onnxruntime {version} has not",

@@ -8,9 +8,22 @@ from pathlib import Path
 
 import pytest
 from support.plugins import Install, installing
+from support.shared import made_once
 
 from nanoaccel.folders import cache_folder
 from nanoaccel.testing import tiny_models
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--nightly", action="store_true", help="run the tests marked nightly too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--nightly"):
+        return
+    late = [item for item in items if item.get_closest_marker("nightly") is not None]
+    config.hook.pytest_deselected(items=late)
+    items[:] = [item for item in items if item.get_closest_marker("nightly") is None]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,7 +55,7 @@ def install_plugin(tmp_path: Path) -> Iterator[Install]:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Hugging Face folder of a tiny random Llama."""
-    return tiny_models.write_model(tmp_path_factory.mktemp("models") / "tiny-llama")
+    return made_once(tmp_path_factory, "tiny-llama-model", tiny_models.write_model)
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +64,11 @@ def tiny_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     from nanoaccel.exporters.pipeline import export
     from nanoaccel.exporters.quantize.recipe import Recipe
 
-    out = tmp_path_factory.mktemp("bundles") / "tiny-llama"
-    export(tiny_model, out, recipe=Recipe(weights="f32"), runtime="openvino")
-    return out
+    return made_once(
+        tmp_path_factory,
+        "tiny-llama",
+        lambda out: export(tiny_model, out, recipe=Recipe(weights="f32"), runtime="openvino"),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -62,9 +77,11 @@ def tiny_onnx_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory)
     from nanoaccel.exporters.pipeline import export
     from nanoaccel.exporters.quantize.recipe import Recipe
 
-    out = tmp_path_factory.mktemp("bundles") / "tiny-llama-onnx"
-    export(tiny_model, out, recipe=Recipe(weights="f32"), runtime="onnx")
-    return out
+    return made_once(
+        tmp_path_factory,
+        "tiny-llama-onnx",
+        lambda out: export(tiny_model, out, recipe=Recipe(weights="f32"), runtime="onnx"),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -73,10 +90,12 @@ def tiny_int4_bundle(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory)
     from nanoaccel.exporters.pipeline import export
     from nanoaccel.exporters.quantize.recipe import Recipe
 
-    out = tmp_path_factory.mktemp("bundles") / "tiny-llama-int4"
     recipe = Recipe(weights="int4", group_size=32)
-    export(tiny_model, out, recipe=recipe, judge_tokens=512, runtime="onnx")
-    return out
+    return made_once(
+        tmp_path_factory,
+        "tiny-llama-int4",
+        lambda out: export(tiny_model, out, recipe=recipe, judge_tokens=512, runtime="onnx"),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -93,9 +112,12 @@ def sample_bundle_f32(sample_gguf: Path, tmp_path_factory: pytest.TempPathFactor
     from nanoaccel.exporters.pipeline import export
     from nanoaccel.exporters.quantize.recipe import Recipe
 
-    out = tmp_path_factory.mktemp("bundles") / "sample-f32"
-    export(sample_gguf, out, recipe=Recipe(weights="f32"), judge_tokens=512, runtime="openvino")
-    return out
+    recipe = Recipe(weights="f32")
+    return made_once(
+        tmp_path_factory,
+        "sample-f32",
+        lambda out: export(sample_gguf, out, recipe=recipe, judge_tokens=512, runtime="openvino"),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -104,9 +126,9 @@ def tiny_head(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     from nanoaccel.finetune.drafts.make import train_draft
     from nanoaccel.finetune.drafts.recipe import DraftRecipe
 
-    folder = tmp_path_factory.mktemp("heads")
-    text = folder / "text.txt"
+    text = tmp_path_factory.mktemp("heads") / "text.txt"
     text.write_text("The tide comes in twice a day, and the keeper writes it down.\n" * 60)
     recipe = DraftRecipe(epochs=1, vocabulary=200, text=text)
-    train_draft(str(tiny_bundle), folder / "tiny-head", recipe)
-    return folder / "tiny-head"
+    return made_once(
+        tmp_path_factory, "tiny-head", lambda out: train_draft(str(tiny_bundle), out, recipe)
+    )

@@ -20,14 +20,13 @@ from nanoaccel.bundle.graph_files import (
     weights_size,
 )
 from nanoaccel.bundle.head import HEAD, Head, HeadGraph, HeadManifest
-from nanoaccel.bundle.manifest import MANIFEST, SCHEMA_VERSION, GraphEntry, Manifest, ModelEntry
+from nanoaccel.bundle.manifest import MANIFEST, GraphEntry, Manifest, ModelEntry
 
 __all__ = [
     "DRAFT",
     "HEAD",
     "MANIFEST",
     "MODEL_CONFIG",
-    "SCHEMA_VERSION",
     "Bundle",
     "FileEntry",
     "GraphEntry",

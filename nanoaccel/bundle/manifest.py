@@ -6,16 +6,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from nanoaccel.bundle.files import FileEntry, checked
-from nanoaccel.errors import BundleDamagedError, BundleError
+from nanoaccel.bundle.schema import SchemaVersion, check_readable, without_newer
+from nanoaccel.errors import BundleDamagedError
 
+T = TypeVar("T")
 MANIFEST = "nanoaccel.json"
-SCHEMA_VERSION = 3
 # Since which version there are bundles with graphs for several runtimes, and bundles that say how
-# they were checked. Others are written as version 1, which every NanoAccel reads.
-_SEVERAL_GRAPHS = 2
-_SELF_CHECKED = 3
+# they were checked. Others are written as the first version, which every NanoAccel reads.
+_FIRST = SchemaVersion(1)
+_SEVERAL_GRAPHS = SchemaVersion(2)
+_SELF_CHECKED = SchemaVersion(3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,51 +89,46 @@ class Manifest:
 
     def to_json(self) -> str:
         """The text of ``nanoaccel.json``."""
-        content = {"schema_version": self._version, **asdict(self)}
+        content = {"schema_version": self._version.to_json(), **asdict(self)}
         for name in ("also", "self_check"):
             if not content[name]:
                 del content[name]
         return json.dumps(content, indent=2) + "\n"
 
     @property
-    def _version(self) -> int:
+    def _version(self) -> SchemaVersion:
         """The lowest that knows all that it says."""
         if self.self_check:
             return _SELF_CHECKED
-        return _SEVERAL_GRAPHS if self.also else 1
+        return _SEVERAL_GRAPHS if self.also else _FIRST
 
     @classmethod
     def from_json(cls, text: str, where: Path) -> Manifest:
         """Read what ``to_json`` wrote.
 
         Raises:
-            BundleError: It was written by a newer NanoAccel.
+            BundleError: It has a newer major schema version.
             BundleDamagedError: It is not a manifest.
         """
         try:
             content = json.loads(text)
-            version = content.pop("schema_version")
+            stated = content.pop("schema_version")
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise BundleDamagedError(
                 f"{where} is not a manifest", "Export the bundle again"
             ) from error
-        if type(version) is not int or version < 1:
-            raise BundleDamagedError(
-                f"{where} has schema version {version!r}", "Export the bundle again"
-            )
-        if version > SCHEMA_VERSION:
-            raise BundleError(
-                f"{where} has schema version {version}; this NanoAccel reads up to "
-                f"{SCHEMA_VERSION}",
-                "Upgrade NanoAccel, or export the bundle again with this version",
-            )
+        version = SchemaVersion.of_json(stated, where)
+        check_readable(version, where)
+
+        def read(kind: type[T], entry: Mapping[str, Any]) -> T:
+            return checked(kind, without_newer(kind, entry, version))
+
         try:
-            content["target"] = checked(ModelEntry, content["target"])
-            content["files"] = tuple(checked(FileEntry, entry) for entry in content["files"])
-            also = content.get("also", ())
-            content["also"] = tuple(checked(GraphEntry, entry) for entry in also)
-            return checked(cls, content)
-        except (KeyError, TypeError) as error:
+            content["target"] = read(ModelEntry, content["target"])
+            content["files"] = tuple(read(FileEntry, entry) for entry in content["files"])
+            content["also"] = tuple(read(GraphEntry, entry) for entry in content.get("also", ()))
+            return read(cls, content)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BundleDamagedError(
                 f"{where} is not a manifest: {error}", "Export the bundle again"
             ) from error

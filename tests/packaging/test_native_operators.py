@@ -29,7 +29,7 @@ def run(*options: str, cxx: str) -> str:
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++: operators are not tested")
 def test_operators_stay_in_bounds_and_have_the_bits_of_the_reference() -> None:
-    printed = run("--sanitize", "address", "--cases", "80", cxx="g++")
+    printed = run("--quick", "--sanitize", "address", "--cases", "80", cxx="g++")
     assert "scalar\n80 cases" in printed
 
 
@@ -38,5 +38,5 @@ def test_operators_stay_in_bounds_and_have_the_bits_of_the_reference() -> None:
     reason=f"there is no {CROSS} or no {EMULATOR}: AArch64 is not tested",
 )
 def test_operators_of_aarch64_have_the_bits_of_the_reference() -> None:
-    printed = run("--werror", "--run", EMULATOR, "--cases", "40", cxx=CROSS)
+    printed = run("--quick", "--werror", "--run", EMULATOR, "--cases", "40", cxx=CROSS)
     assert "paths: neon_i8mm neon_dotprod scalar\n40 cases" in printed

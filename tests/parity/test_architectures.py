@@ -140,6 +140,7 @@ def test_export_gives_torch_logits_and_text(kind: str, tmp_path: Path) -> None:
     check_hidden_states(tmp_path / "bundle", model, tiny_models.VOCAB_SIZE)
 
 
+@pytest.mark.nightly
 @pytest.mark.sample
 def test_sample_model_gives_torch_logits_and_text(
     sample_gguf: Path, sample_bundle_f32: Path

@@ -30,7 +30,11 @@ CASES = [
     pytest.param(("tiny_bundle", "sampled"), id="tiny-sampled"),
     pytest.param(("tiny_onnx_bundle", "greedy"), id="tiny-onnx-greedy"),
     pytest.param(("tiny_onnx_bundle", "sampled"), id="tiny-onnx-sampled"),
-    pytest.param(("sample_bundle_f32", "greedy"), id="sample-greedy", marks=pytest.mark.sample),
+    pytest.param(
+        ("sample_bundle_f32", "greedy"),
+        id="sample-greedy",
+        marks=[pytest.mark.sample, pytest.mark.nightly],
+    ),
 ]
 
 Texts = list[tuple[int, ...]]

@@ -25,7 +25,10 @@ PROMPTS = (
 PARAMS = SamplingParams(max_tokens=40, ignore_eos=True)
 
 
-@pytest.mark.parametrize("drafter", ["ngram", "head", "auto"])
+@pytest.mark.parametrize(
+    "drafter",
+    ["ngram", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("head", "auto"))],
+)
 def test_sample_model_writes_the_same_text_with_every_drafter(
     sample_bundle_f32: Path, drafter: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

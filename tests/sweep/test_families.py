@@ -1,12 +1,13 @@
 """Every causal language model of transformers is exact through the engine, or refused by name.
 
-On each change a few that cover the kinds; all of them with NANOACCEL_NIGHTLY=1, a part of them with
-NANOACCEL_SHARD=2/4 too.
+On each change a few that cover the kinds; all of them in the nightly run, a part of them with
+NANOACCEL_SHARD=2/4.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +32,17 @@ _HARD = {"openvino": ("bloom", "llama (dynamic)"), "onnx": ("gemma2",)}
 _REFUSED = ("bart", "bert", "jamba", "musicgen")
 
 
-def wanted() -> list[tuple[str, Family]]:
+def wanted() -> Iterator[Any]:
     """Of the table, what this run shall judge, and with which runtime."""
     both = [(runtime, family) for family in _TABLE for runtime in ("openvino", "onnx")]
-    if os.environ.get("NANOACCEL_NIGHTLY") == "1":
-        place, _, parts = os.environ.get("NANOACCEL_SHARD", "1/1").partition("/")
-        return both[int(place) - 1 :: int(parts)]
+    place, _, parts = os.environ.get("NANOACCEL_SHARD", "1/1").partition("/")
     few = {runtime: {*_EXACT[runtime], *_HARD[runtime], *_REFUSED} for runtime in _EXACT}
-    return [(runtime, family) for runtime, family in both if family.name in few[runtime]]
+    for runtime, family in both[int(place) - 1 :: int(parts)]:
+        marks = () if family.name in few[runtime] else (pytest.mark.nightly,)
+        yield pytest.param(runtime, family, marks=marks, id=f"{runtime}-{family.name}")
 
 
-@pytest.mark.parametrize(
-    ("runtime", "family"), wanted(), ids=lambda part: part if isinstance(part, str) else part.name
-)
+@pytest.mark.parametrize(("runtime", "family"), wanted())
 def test_family_is_exact_or_refused(runtime: str, family: Family, tmp_path: Path) -> None:
     verdict = judge(family, tmp_path, runtime)
     assert verdict.sound, f"{family.name}: {verdict.word}: {verdict.text}"

@@ -28,7 +28,7 @@ from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 
-WRONG = [b"x", "no such", 1.5, math.nan, 1j, [1.5], {"a": 1}, object(), -3]
+WRONG = [b"x", "no such", 1.5, math.nan, 1j, [1.5], {"a": 1}, ..., -3]
 SHORT = SamplingParams(max_tokens=3, ignore_eos=True)
 
 

@@ -45,7 +45,7 @@ def test_params_say_what_to_write_instead_of_a_text() -> None:
         SamplingParams(temperature="hot")  # type: ignore[arg-type]
 
 
-WRONG = ["x", "0.5", True, b"x", [1], {"a": 1}, {1}, object(), 1.5, math.nan, 1j, np.arange(2)]
+WRONG = ["x", "0.5", True, b"x", [1], {"a": 1}, {1}, ..., 1.5, math.nan, 1j, np.arange(2)]
 IDS = ("stop_token_ids", "kept_special_tokens")
 FINE = {
     "stop": ("x", "0.5"),

@@ -15,7 +15,7 @@ def test_request_options_take_any_drafter_by_its_name(speculation: str) -> None:
 
 @pytest.mark.parametrize(("typed", "meant"), [("Ngram", "ngram"), ("of", "off"), ("aut", "auto")])
 def test_request_options_tell_the_drafter_that_was_meant(typed: str, meant: str) -> None:
-    with pytest.raises(ConfigError, match=rf"speculation='{typed}' is unknown.*{meant}"):
+    with pytest.raises(ConfigError, match=rf"speculation='{typed}' is unknown.*\b{meant}\b"):
         RequestOptions(speculation=typed)
 
 

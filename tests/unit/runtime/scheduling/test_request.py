@@ -69,3 +69,28 @@ def test_request_that_times_out_delivers_its_text_so_far(tokenizer: Tokenizer) -
     chunks.append(request.finish("timeout", 2.0))
     assert "".join(chunk.text for chunk in chunks) == "abxy"
     assert chunks[-1].finish_reason == request.finish_reason == "timeout"
+
+
+def test_request_that_meets_a_stop_string_delivers_the_text_before_it(tokenizer: Tokenizer) -> None:
+    request = make(tokenizer)
+    chunks = [request.append(Sampled(LETTERS.index(letter)), 1.0) for letter in "abxxyz"]
+    assert "".join(chunk.text for chunk in chunks) == "abx"
+    assert chunks[-1].finish_reason == "stop"
+
+
+def test_request_leaves_its_last_token_to_the_target(tokenizer: Tokenizer) -> None:
+    request = make(tokenizer)
+    assert request.draft_limit(3) == 19
+    for _ in range(18):
+        request.append(Sampled(LETTERS.index("a")), 1.0)
+    assert request.draft_limit(request.num_known) == 1
+    request.append(Sampled(LETTERS.index("a")), 1.0)
+    assert request.draft_limit(request.num_known) == 0
+
+
+def test_request_that_forgets_has_draft_tokens_up_to_its_bound(tokenizer: Tokenizer) -> None:
+    request = make(tokenizer, CacheEviction(64))
+    assert request.draft_limit(60) == 4
+    request.num_evicted = 8
+    assert request.draft_limit(60) == 12
+    assert make(tokenizer, CacheEviction(64, by="score")).draft_limit(60) == 0

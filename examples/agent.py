@@ -2,7 +2,7 @@
 
 A grammar made of the functions' signatures holds each step, so any model makes calls that can be
 made, those included that never learned to. For models that did, the server does this with the
-form that they know: see docs/tools.md.
+form that they know: see docs/how-to/tools.md.
 """
 
 import inspect

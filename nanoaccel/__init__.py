@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     __version__: str = ""
 
 switch_off()
+# Programs decide whether and where the log is written.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Imported on first use, so that neither side loads the libraries of the other.
 _HOMES = {

@@ -160,7 +160,17 @@ class DrafterError(NanoAccelError):
 
 
 class PluginError(NanoAccelError):
-    """A plugin cannot be imported, is for another version of the interface, or failed."""
+    """A plugin cannot be imported, is for another version of the interface, or failed.
+
+    Args:
+        problem: As in ``NanoAccelError``.
+        remedy: As there.
+        part: The plugin, as "grammar 'mine'": what may be told to who is not to know the reason.
+    """
+
+    def __init__(self, problem: str, remedy: str | None = None, *, part: str = "a plugin") -> None:
+        super().__init__(problem, remedy)
+        self.part = part
 
 
 class PromptCacheError(NanoAccelError):

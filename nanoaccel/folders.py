@@ -9,16 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
+from typing import cast
 
-_log = logging.getLogger("nanoaccel")
+from nanoaccel.settings import setting
+
+_log = logging.getLogger("nanoaccel.cache")
 _told: set[Path] = set()  # cache folders of which it was said that they cannot be used
 
 
 def cache_folder() -> Path:
-    """``NANOACCEL_CACHE``, or the user's cache folder as the system has it; may not exist yet."""
-    chosen = os.environ.get("NANOACCEL_CACHE")
+    """The setting ``cache``, or the user's cache folder as the system has it; may not exist yet.
+
+    Raises:
+        ConfigError: A nanoaccel.toml is wrong.
+    """
+    chosen = setting("cache")
     if chosen is not None:
-        return Path(chosen)
+        return cast(Path, chosen.value)
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA")
         return (Path.home() / "AppData/Local" if local is None else Path(local)) / "nanoaccel"

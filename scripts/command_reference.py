@@ -1,4 +1,4 @@
-"""Writes docs/commands.md from the help of each command.
+"""Writes docs/reference/commands.md from the help of each command.
 
 python scripts/command_reference.py           write it
 python scripts/command_reference.py --check   exit with 1 when it is not what it would write
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
-_PAGE = _ROOT / "docs" / "commands.md"
+_PAGE = _ROOT / "docs" / "reference" / "commands.md"
 _WIDTH = 88
 _REGENERATE = "python scripts/command_reference.py"
 _HEAD = f"""\
@@ -30,7 +30,7 @@ went well, 1 when something failed, 2 when an option or a request is wrong, and 
 
 def main() -> int:
     """Write or check the page; gives the exit code."""
-    parser = argparse.ArgumentParser(description="Write docs/commands.md from the commands' help.")
+    parser = argparse.ArgumentParser(description="Write the reference of commands from their help.")
     parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
     check = parser.parse_args().check
     wanted = render()
@@ -41,10 +41,16 @@ def main() -> int:
     if found == wanted:
         return 0
     changes = difflib.unified_diff(
-        found.splitlines(), wanted.splitlines(), "docs/commands.md", "the commands' help", "", "", 1
+        found.splitlines(),
+        wanted.splitlines(),
+        "docs/reference/commands.md",
+        "the commands' help",
+        "",
+        "",
+        1,
     )
     print("\n".join(line.rstrip("\n") for line in changes), file=sys.stderr)
-    print(f"docs/commands.md is out of date. Run: {_REGENERATE}", file=sys.stderr)
+    print(f"docs/reference/commands.md is out of date. Run: {_REGENERATE}", file=sys.stderr)
     return 1
 
 

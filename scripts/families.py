@@ -1,4 +1,4 @@
-"""Judges a tiny model of every causal language model of transformers; writes docs/families.md.
+"""Judges a tiny model of every causal model of transformers; writes docs/reference/families.md.
 
 python scripts/families.py results.jsonl            judge what the file lacks, then write the page
 python scripts/families.py results.jsonl --only gpt2 "phi3 (longrope)"    judge these again
@@ -22,7 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parent.parent
-_PAGE = _ROOT / "docs" / "families.md"
+_PAGE = _ROOT / "docs" / "reference" / "families.md"
 _NAMES = {"openvino": "OpenVINO", "onnx": "ONNX Runtime"}
 
 
@@ -38,7 +38,7 @@ class Result:
 
 def main() -> int:
     """Judge and write; gives the exit code: 1 when a family is wrong or ends in a traceback."""
-    parser = argparse.ArgumentParser(description="Judge every family, and write docs/families.md.")
+    parser = argparse.ArgumentParser(description="Judge every family, and write its page.")
     parser.add_argument("results", type=Path, help="file of results; made when missing")
     parser.add_argument("--only", nargs="*", default=[], help="families to judge again")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Takes the picture of the server's page that docs/page.md shows: docs/images/page.png.
+"""Takes the picture of the server's page that docs/how-to/page.md shows: docs/images/page.png.
 
     python scripts/page_picture.py
 

@@ -35,7 +35,7 @@ from benchmarks.harness.loads import GENERATED, Load, closed_loop, poisson
 from benchmarks.harness.machine import machine
 from benchmarks.harness.worker import Worker
 from benchmarks.peers import interference, prefix_reuse
-from nanoaccel.runtime.config import DEFAULT_RUNNING
+from nanoaccel.runtime.types import defaults
 
 _RATE_SHARE = 0.7
 OURS = "nanoaccel-serving"
@@ -128,7 +128,7 @@ def run_loads(arguments: argparse.Namespace, exports: Exports) -> Outcome:
     """The closed loops and the Poisson arrivals."""
     loads: dict[str, Paced] = {}
     rounds, rate = arguments.rounds, arguments.rate
-    ours = {"max_running": max(DEFAULT_RUNNING, *arguments.concurrency)}
+    ours = {"max_running": max(defaults.RUNNING, *arguments.concurrency)}
     with started(arguments, exports, ours) as workers:
         for slots in arguments.concurrency:
             make = partial(closed_loop, slots, slots * arguments.requests_per_slot)

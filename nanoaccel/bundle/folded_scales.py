@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import base64
 import json
+import mmap
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoaccel.errors import BundleDamagedError
+from nanoaccel.errors import BundleDamagedError, ConfigError
 
 # Where graphs say so: of OpenVINO as runtime information, of ONNX as metadata.
 RUNTIME_INFO = ["nanoaccel", "folded_scales"]
@@ -66,6 +68,21 @@ class FoldedScales:
                 f"a graph says folded_scales={text[:40]!r}, which are no factors",
                 "Export the model again",
             ) from error
+
+
+def not_told(graph: Path) -> ConfigError:
+    """What refuses adapters of a graph that does not say what its compression moved."""
+    return ConfigError(
+        f"{graph} does not tell what its compression did to matrices, which adapters need",
+        "Export the model again",
+    )
+
+
+def check_told(graph: Path) -> None:
+    """Raises ``not_told`` unless a graph says it; its file, of either runtime, is not parsed."""
+    with graph.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        if text.find(RUNTIME_INFO[-1].encode()) < 0:
+            raise not_told(graph)
 
 
 def _times(

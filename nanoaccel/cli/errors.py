@@ -15,12 +15,13 @@ from nanoaccel.errors import NanoAccelError
 INTERRUPTED = 130
 
 
-def guard(command: Callable[[], None], *, debug: bool) -> int:
+def guard(command: Callable[[], None], *, debug: bool, name: str = "") -> int:
     """Run a command and give its exit code, whatever it raises.
 
     Args:
         command: Ends normally, with ``typer.Exit`` or with an error.
         debug: Print a traceback before the error's line.
+        name: The command's, under which a failure is kept for bug reports.
     """
     code = 0
     try:
@@ -39,6 +40,10 @@ def guard(command: Callable[[], None], *, debug: bool) -> int:
         if debug:
             traceback.print_exc()
         code = report(error)
+        if not _is_usage(error):
+            from nanoaccel.failures import keep_failure
+
+            keep_failure(error, name)
     release_streams()
     return code
 
@@ -49,6 +54,10 @@ def report(error: Exception) -> int:
     with suppress(OSError):
         typer.echo(f"error: {message}", err=True)
     return code
+
+
+def _is_usage(error: Exception) -> bool:
+    return callable(getattr(error, "format_message", None))
 
 
 def describe(error: Exception) -> tuple[str, int]:

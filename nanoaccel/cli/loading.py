@@ -35,7 +35,7 @@ def open_llm(bundle: Path, **arguments: Any) -> Iterator[LLM]:
         from nanoaccel.runtime.llm import LLM
 
         llm = LLM(bundle, **arguments)
-    if llm.backend.name == "torch" and arguments.get("backend", "auto") == "auto":
+    if llm.backend.name == "torch" and arguments.get("backend") in (None, "auto"):
         typer.echo(
             f"{bundle} is not exported: torch runs it as it is. 'nanoaccel export {bundle} OUT' "
             "makes it smaller and faster.",

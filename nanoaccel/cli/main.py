@@ -15,6 +15,7 @@ from nanoaccel.cli.commands.batch import batch
 from nanoaccel.cli.commands.bench import bench
 from nanoaccel.cli.commands.chat import chat
 from nanoaccel.cli.commands.compare import compare
+from nanoaccel.cli.commands.config import config
 from nanoaccel.cli.commands.convert import convert
 from nanoaccel.cli.commands.cpu import cpu
 from nanoaccel.cli.commands.data.check import check as data_check
@@ -41,6 +42,7 @@ from nanoaccel.cli.commands.rm import rm
 from nanoaccel.cli.commands.serve import serve
 from nanoaccel.cli.commands.tune import tune
 from nanoaccel.cli.errors import guard
+from nanoaccel.cli.logs import FORMAT, LEVEL, command_log
 from nanoaccel.cli.options.expand import with_options
 from nanoaccel.cli.plugged import add_plugged
 from nanoaccel.cli.streams import prepare_streams
@@ -52,7 +54,7 @@ _GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Make": (quickstart, export, recover, convert, pull, finetune, merge),
     "Use": (generate, chat, serve, batch),
     "Measure": (eval, compare, bench, tune, profile),
-    "Look": (list_, inspect, rm, cpu, doctor),
+    "Look": (list_, inspect, rm, cpu, doctor, config),
 }
 
 app = typer.Typer(
@@ -105,6 +107,24 @@ def nanoaccel(
         list[str] | None,
         typer.Option(_DISABLE, metavar="NAME", help="Do not use a plugin, or a package's."),
     ] = None,
+    log_level: Annotated[  # these two are read by main(), wherever they stand
+        str | None,
+        typer.Option(
+            LEVEL,
+            metavar="debug|info|warning|error",
+            help="What to write into the log, which goes to standard error.",
+            show_default="warning; info for serve",
+        ),
+    ] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option(
+            FORMAT,
+            metavar="text|json",
+            help="How its lines look.",
+            show_default="text; json for serve",
+        ),
+    ] = None,
 ) -> None:
     """Export language models to compressed OpenVINO or ONNX bundles and run them on CPUs."""
 
@@ -125,27 +145,44 @@ def main(arguments: Sequence[str]) -> int:
     split = given.index("--") if "--" in given else len(given)
     options = given[:split]
     debug = _DEBUG in options
-    disabled, options = _take_disabled([word for word in options if word != _DEBUG])
+    disabled, options = _take(_DISABLE, [word for word in options if word != _DEBUG])
+    levels, options = _take(LEVEL, options)
+    formats, options = _take(FORMAT, options)
+    log = {"level": levels[-1:], "format": formats[-1:]}
     kept = options + given[split:]
-    return guard(lambda: _invoke(kept if kept else ["--help"], disabled), debug=debug)
+    name = _name_of(kept)
+
+    def command() -> None:
+        with command_log(name, {key: words[0] for key, words in log.items() if words}):
+            _invoke(kept if kept else ["--help"], disabled)
+
+    return guard(command, debug=debug, name=name)
 
 
-def _take_disabled(words: list[str]) -> tuple[list[str], list[str]]:
-    """The names behind each ``--disable``, and the other words; one without a name stays."""
-    names: list[str] = []
+def _take(option: str, words: list[str]) -> tuple[list[str], list[str]]:
+    """The values behind an option, wherever it stands, and the other words; one without stays."""
+    values: list[str] = []
     others: list[str] = []
     place = 0
     while place < len(words):
         word = words[place]
-        if word == _DISABLE and place + 1 < len(words):
+        if word == option and place + 1 < len(words):
             place += 1
-            names.append(words[place])
-        elif word.startswith(f"{_DISABLE}="):
-            names.append(word.partition("=")[2])
+            values.append(words[place])
+        elif word.startswith(f"{option}="):
+            values.append(word.partition("=")[2])
         else:
             others.append(word)
         place += 1
-    return names, others
+    return values, others
+
+
+def _name_of(words: list[str]) -> str:
+    """The command that a command line names; empty where that is none of ours."""
+    first = next((word for word in words if not word.startswith("-")), "")
+    known = {item.name for item in app.registered_commands}
+    known |= {item.name for item in app.registered_groups}
+    return first if first in known else ""
 
 
 def _invoke(arguments: list[str], disabled: list[str]) -> None:

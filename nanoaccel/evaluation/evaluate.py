@@ -88,8 +88,7 @@ def perplexity(
 ) -> Perplexity:
     """How well a bundle predicts a text; there is nothing to compare it with.
 
-    Args:
-        bundle, text, column, tokens, length, precision, adapter, listener: As for ``evaluate``.
+    Arguments are those of ``evaluate``.
 
     Raises:
         NanoAccelError: As ``evaluate``.

@@ -17,15 +17,16 @@ from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.adapters.choice import AdapterChoice
 from nanoaccel.runtime.adapters.registry import AdapterRegistry
 from nanoaccel.runtime.backends import AdapterHolder, Precision
-from nanoaccel.runtime.config import DEFAULT_STEP_TOKENS, EngineConfig
+from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.execution.loader import CacheSize, load, preferred
 from nanoaccel.runtime.execution.target import adaptable_by
 from nanoaccel.runtime.kv import KVCache
+from nanoaccel.runtime.types import defaults
 from nanoaccel.runtime.types.packing import SequenceTokens, StepPacker
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array
 
 # What the engine reads in a step; passages together are chunks beside each other there.
-_STEP_TOKENS = DEFAULT_STEP_TOKENS
+_STEP_TOKENS = defaults.STEP_TOKENS
 _SEQUENCES = 8
 
 

@@ -14,7 +14,7 @@ from nanoaccel.exporters.progress import Progress
 from nanoaccel.exporters.quantize.weight_types import FLOATS
 from nanoaccel.exporters.targets.base import BuildRequest, GraphTarget, TargetGraph
 from nanoaccel.exporters.targets.options import ExportOptions
-from nanoaccel.exporters.targets.table import BASE, TARGETS, with_sources
+from nanoaccel.exporters.targets.table import BASE, BUILT_IN, with_sources
 
 if TYPE_CHECKING:
     from nanoaccel.exporters.reference.artifacts import ModelArtifacts
@@ -87,7 +87,8 @@ def finish_folders(folder: Path, made: MadeGraphs) -> bool:
         Whether OpenVINO GenAI opens one of them.
     """
     opened = [
-        target.finish(folder, kept=target.name in made.targets) for target in TARGETS.values()
+        target.finish(folder, kept=target.name in made.targets)
+        for target in with_sources((*BUILT_IN, *made.targets))
     ]
     return any(opened)
 

@@ -13,7 +13,7 @@ from nanoaccel.exporters.quantize.defaults import default_recipe, obstacle_to_ta
 from nanoaccel.exporters.quantize.recipe import PRESETS, Recipe
 from nanoaccel.exporters.reference.options import CaptureOptions
 from nanoaccel.exporters.targets.options import ExportOptions
-from nanoaccel.exporters.targets.table import BASE, TARGETS, derived, with_sources
+from nanoaccel.exporters.targets.table import BASE, beside_base, derived, target_of, with_sources
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -74,10 +74,10 @@ def plan_export(model: str, folder: Path, options: ExportOptions, progress: Prog
     BASE.check_model(config)
     checkpoint = sources.find_checkpoint(source)
     options = _settle(options, source, config, checkpoint)
-    for target in derived(options.targets):
+    for target in beside_base(options.targets):
         _check_target(target, options, config)
     for name in options.targets:
-        TARGETS[name].check_runtime(config)
+        target_of(name).check_runtime(config)
     context = context_length(config)
     capture = _capture_options(options, context)
     check_text(capture.options, context)

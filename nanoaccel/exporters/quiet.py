@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -16,7 +15,7 @@ _LOUD = ("nncf", "transformers", "torch", "openvino", "huggingface_hub")
 def quiet() -> Iterator[None]:
     """Silence loggers, warnings, progress bars and prints of the libraries inside the block.
 
-    NanoAccel's own log is heard.
+    NanoAccel's own log is heard where a program has it written.
     """
     from transformers.utils import logging as transformers_logging
 
@@ -25,18 +24,12 @@ def quiet() -> Iterator[None]:
     for name in _LOUD:
         logging.getLogger(name).setLevel(logging.ERROR)
     transformers_logging.disable_progress_bar()
-    own = logging.getLogger("nanoaccel")
-    heard = None if own.hasHandlers() else logging.StreamHandler(sys.stderr)
-    if heard is not None:
-        own.addHandler(heard)
     try:
         sink = io.StringIO()
         with warnings.catch_warnings(), redirect_stdout(sink), redirect_stderr(sink):
             warnings.simplefilter("ignore")
             yield
     finally:
-        if heard is not None:
-            own.removeHandler(heard)
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
         if bars:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -24,6 +24,7 @@ from nanoaccel.finetune.data.prepare import DataOptions, DataSet, prepare
 from nanoaccel.finetune.events import Event, Listener, Planned
 from nanoaccel.finetune.report.write import TRAINING, write_report
 from nanoaccel.finetune.train.options import TrainingOptions
+from nanoaccel.registry import ADAPTER_METHODS
 from nanoaccel.text import Tokenizer
 
 if TYPE_CHECKING:
@@ -232,7 +233,7 @@ class _Run:
                     id=self._source.id,
                     revision=self._source.revision,
                     fingerprint=self._fingerprint,
-                    training={name: str(value) for name, value in options.items()},
+                    training=told_options(options),
                 )
                 with quiet():
                     values = training.weights.values()
@@ -279,7 +280,7 @@ class _Run:
         self._parameters = int(model.num_parameters())
         if self._options.adapts:
             with quiet():
-                if self._options.method == "qlora":
+                if self._options.four_bits:
                     to_four_bits(model)
                 self._adapter = attach(model, self._options)
         else:
@@ -323,3 +324,10 @@ class _Run:
             memory=self.progress.peak_memory,
             packed=packed,
         )
+
+
+def told_options(options: Mapping[str, object]) -> dict[str, str]:
+    """Options as an adapter's folder keeps them, with the package of a plugin's method."""
+    told = {name: str(value) for name, value in options.items()}
+    package = ADAPTER_METHODS.package_of(told["method"])
+    return told if package is None else {**told, "method_package": package}

@@ -9,13 +9,19 @@ from nanoaccel.registry.extension_point import ExtensionPoint
 from nanoaccel.registry.named_imports import NamedImports
 from nanoaccel.registry.plugin import Plugin, all_plugins
 from nanoaccel.registry.points import (
+    ADAPTER_METHODS,
     BACKENDS,
+    CALIBRATION_SOURCES,
     COMMANDS,
+    COMPRESSION_METHODS,
     DRAFTERS,
     ENGINE_CHECKS,
     EVENT_LISTENERS,
     EVICTION_POLICIES,
+    EXPORT_TARGETS,
+    GRAMMARS,
     LOGITS_PROCESSORS,
+    MODEL_SOURCES,
     OPERATORS,
     POINTS,
     SERVER_ROUTES,
@@ -23,13 +29,19 @@ from nanoaccel.registry.points import (
 from nanoaccel.registry.switches import disable_plugins
 
 __all__ = [
+    "ADAPTER_METHODS",
     "BACKENDS",
+    "CALIBRATION_SOURCES",
     "COMMANDS",
+    "COMPRESSION_METHODS",
     "DRAFTERS",
     "ENGINE_CHECKS",
     "EVENT_LISTENERS",
     "EVICTION_POLICIES",
+    "EXPORT_TARGETS",
+    "GRAMMARS",
     "LOGITS_PROCESSORS",
+    "MODEL_SOURCES",
     "OPERATORS",
     "POINTS",
     "SERVER_ROUTES",

@@ -119,6 +119,7 @@ class ExtensionPoint(NamedImports):
             raise PluginError(
                 f"{self.noun} {name!r} of {plugin.package} is not used: {refusal}",
                 "'nanoaccel plugins' shows what is installed",
+                part=f"{self.noun} {name!r}",
             )
         try:
             found = plugin.load()
@@ -129,8 +130,28 @@ class ExtensionPoint(NamedImports):
             raise PluginError(
                 f"{self.noun} {name!r} of {plugin.package} cannot be used: {in_words(error)}",
                 f"Update or remove the package, or disable it: --disable {name}",
+                part=f"{self.noun} {name!r}",
             ) from error
         return found
+
+    def make(self, name: str, *arguments: Any) -> Any:
+        """What the object of a name makes of some arguments, checked.
+
+        Raises:
+            ConfigError: Nobody offers that name.
+            MissingExtraError: What it needs is not installed.
+            PluginError: It cannot be used, or what it made is not what the interface says.
+        """
+        factory = self.resolve(name)
+        with self.named(name):
+            made = factory(*arguments)
+            self.check_made(name, made)
+        return made
+
+    def package_of(self, name: str) -> str | None:
+        """The package that brings a name, with its version; None of what is built in."""
+        offers = [] if name in self._builtin else self.plugins_named(name)
+        return next((p.package for p in offers if self.refusal(p) is None), None)
 
     def usable(self) -> Iterator[tuple[str, Any]]:
         """Name and object of all that can be used here; a plugin that cannot is switched off."""
@@ -145,7 +166,7 @@ class ExtensionPoint(NamedImports):
             TypeError: It lacks a member.
         """
         if self.makes is not None and self.is_plugin(name):
-            check(made, self.makes, ())
+            check(made, self.makes, self.capabilities)
 
     @contextmanager
     def guard(self, name: str) -> Iterator[None]:
@@ -177,6 +198,7 @@ class ExtensionPoint(NamedImports):
             raise PluginError(
                 f"{self.noun} {name!r} failed with {in_words(error)}",
                 "Update or remove its package, or choose another one",
+                part=f"{self.noun} {name!r}",
             ) from error
 
     def switch_off(self, name: str, error: BaseException) -> None:

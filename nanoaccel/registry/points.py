@@ -74,6 +74,86 @@ LOGITS_PROCESSORS = ExtensionPoint(
     makes="nanoaccel.runtime.sampling.processors:LogitsProcessor",
 )
 
+# Writes what a text must look like in one of llguidance's forms: Grammar("mine", "...").
+GRAMMARS = ExtensionPoint(
+    "grammars",
+    version=1,
+    interface="nanoaccel.runtime.sampling.grammar.kinds:GrammarKindFactory",
+    makes="nanoaccel.runtime.sampling.grammar.kinds:GrammarKind",
+    builtin={
+        "json_schema": "nanoaccel.runtime.sampling.grammar.kinds:JsonSchemas",
+        "regex": "nanoaccel.runtime.sampling.grammar.kinds:RegularExpressions",
+        "choice": "nanoaccel.runtime.sampling.grammar.kinds:Choices",
+        "lark": "nanoaccel.runtime.sampling.grammar.kinds:LarkGrammars",
+    },
+)
+
+# Chooses the numbers of compressed weights: nanoaccel export --method mine.
+COMPRESSION_METHODS = ExtensionPoint(
+    "compression_methods",
+    version=1,
+    interface="nanoaccel.exporters.quantize.methods:CompressionMethodFactory",
+    makes="nanoaccel.exporters.quantize.methods:CompressionMethod",
+    builtin={
+        "awq": "nanoaccel.exporters.quantize.methods:Awq",
+        "scale-estimation": "nanoaccel.exporters.quantize.methods:ScaleEstimation",
+        "gptq": "nanoaccel.exporters.quantize.methods:Gptq",
+        "lora-correction": "nanoaccel.exporters.quantize.methods:LoraCorrection",
+    },
+)
+
+# Gives texts that calibrate and judge: --calibration mine, or mine:WHICH.
+CALIBRATION_SOURCES = ExtensionPoint(
+    "calibration_sources",
+    version=1,
+    interface="nanoaccel.calibration.datasets.sources:CalibrationSource",
+    builtin={
+        "docs": "nanoaccel.calibration.datasets.sources:open_docs",
+        "self": "nanoaccel.calibration.datasets.sources:open_own_text",
+        "file": "nanoaccel.calibration.datasets.sources:open_file",
+        "hub": "nanoaccel.calibration.datasets.sources:open_hub",
+    },
+)
+
+# Brings models onto this disk: nanoaccel export mine:WHICH.
+MODEL_SOURCES = ExtensionPoint(
+    "model_sources",
+    version=1,
+    interface="nanoaccel.exporters.source.places:ModelSource",
+    builtin={
+        "sample": "nanoaccel.exporters.source.places:find_sample",
+        "file": "nanoaccel.exporters.source.places:find_path",
+        "hub": "nanoaccel.exporters.source.places:find_on_hub",
+    },
+)
+
+# Makes the graphs of a bundle: nanoaccel export --runtime mine.
+EXPORT_TARGETS = ExtensionPoint(
+    "export_targets",
+    version=1,
+    interface="nanoaccel.exporters.targets.base:GraphTargetFactory",
+    makes="nanoaccel.exporters.targets.base:GraphTarget",
+    builtin={
+        "openvino": "nanoaccel.exporters.targets.openvino.target:OpenVINOTarget",
+        "onnx": "nanoaccel.exporters.targets.onnx.target:OnnxTarget",
+    },
+)
+
+# Decides what an adapter is made of: nanoaccel finetune --method mine.
+ADAPTER_METHODS = ExtensionPoint(
+    "adapter_methods",
+    version=1,
+    interface="nanoaccel.finetune.adapters.methods:AdapterMethodFactory",
+    makes="nanoaccel.finetune.adapters.methods:AdapterMethod",
+    capabilities=("begin",),
+    builtin={
+        "lora": "nanoaccel.finetune.adapters.methods:Lora",
+        "rslora": "nanoaccel.finetune.adapters.methods:RsLora",
+        "dora": "nanoaccel.finetune.adapters.methods:Dora",
+        "qlora": "nanoaccel.finetune.adapters.methods:QLora",
+    },
+)
+
 # Hears of every request of every LLM: for metrics and logs.
 EVENT_LISTENERS = ExtensionPoint(
     "event_listeners",
@@ -94,6 +174,12 @@ POINTS: tuple[ExtensionPoint, ...] = (
     DRAFTERS,
     EVICTION_POLICIES,
     LOGITS_PROCESSORS,
+    GRAMMARS,
+    COMPRESSION_METHODS,
+    CALIBRATION_SOURCES,
+    MODEL_SOURCES,
+    EXPORT_TARGETS,
+    ADAPTER_METHODS,
     EVENT_LISTENERS,
     COMMANDS,
     SERVER_ROUTES,

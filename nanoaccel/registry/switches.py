@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import cast
 
 from nanoaccel.closest import did_you_mean
-from nanoaccel.config_file import read_config
 from nanoaccel.errors import ConfigError
 from nanoaccel.registry.plugin import all_plugins
+from nanoaccel.settings import setting
 
 VARIABLE = "NANOACCEL_DISABLE"
 
@@ -20,10 +21,8 @@ def disabled_plugins() -> frozenset[str]:
     Raises:
         ConfigError: A nanoaccel.toml cannot be read.
     """
-    value = os.environ.get(VARIABLE)
-    if value is None:
-        return frozenset(read_config().disable)
-    return frozenset(name.strip() for name in value.split(",") if name.strip())
+    found = setting("disable")
+    return frozenset() if found is None else frozenset(cast(tuple[str, ...], found.value))
 
 
 def disable_plugins(names: list[str]) -> None:

@@ -12,6 +12,7 @@ from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.sampling import SamplingSettings
 from nanoaccel.runtime.scheduling.options import as_eviction, check_speculation
+from nanoaccel.runtime.types import defaults
 from nanoaccel.runtime.types.values import (
     as_bool,
     as_float,
@@ -23,11 +24,6 @@ from nanoaccel.runtime.types.values import (
 )
 from nanoaccel.sizes import as_bytes
 
-DEFAULT_STEP_TOKENS = 128
-DEFAULT_RUNNING = 32
-DEFAULT_WAITING = 1024
-DEFAULT_PROMPT_CACHE_SIZE = 4 << 30
-DEFAULT_LOADED_ADAPTERS = 16
 _MEMORY_SHARE = 0.25
 
 GenerationConfig: TypeAlias = Literal["auto", "off"]
@@ -95,20 +91,20 @@ class EngineConfig:
     quantization_group: int | None = None
     fuse_projections: bool | None = None
     max_step_tokens: int | None = None
-    max_running: int = DEFAULT_RUNNING
-    max_waiting: int = DEFAULT_WAITING
+    max_running: int = defaults.RUNNING
+    max_waiting: int = defaults.WAITING
     max_queued_tokens: int | None = None
     time_per_token: float | None = None
     prefix_cache: bool = True
     eviction_policy: str = "lru"
     prompt_cache: Path | None = None
-    prompt_cache_size: int = DEFAULT_PROMPT_CACHE_SIZE
+    prompt_cache_size: int = defaults.PROMPT_CACHE_SIZE
     cache_eviction: CacheEviction | None = None
     speculation: str = "auto"
     draft: Path | None = None
     corpus_tokens: int = 0
     adapters: Mapping[str, Path] | None = None
-    max_loaded_adapters: int = DEFAULT_LOADED_ADAPTERS
+    max_loaded_adapters: int = defaults.LOADED_ADAPTERS
     engines: int = 1
     tuned: bool = True
 
@@ -153,7 +149,7 @@ class EngineConfig:
     @property
     def step_tokens(self) -> int:
         """Tokens in one step at most."""
-        return DEFAULT_STEP_TOKENS if self.max_step_tokens is None else self.max_step_tokens
+        return defaults.STEP_TOKENS if self.max_step_tokens is None else self.max_step_tokens
 
     def length_within(self, model_length: int) -> int:
         """Tokens that a request may have, of those that the model was made for.

@@ -5,32 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from nanoaccel.runtime.adapter_names import Adapters
-from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
-from nanoaccel.runtime.config import (
-    DEFAULT_LOADED_ADAPTERS,
-    DEFAULT_PROMPT_CACHE_SIZE,
-    DEFAULT_RUNNING,
-    DEFAULT_WAITING,
-    EngineConfig,
-    GenerationConfig,
-)
-from nanoaccel.runtime.engine.metrics import Counters
-from nanoaccel.runtime.engine.prompts import Prompt
-from nanoaccel.runtime.engine.protocol import EngineClient
-from nanoaccel.runtime.kv import CacheEviction
-from nanoaccel.runtime.open import open_client
-from nanoaccel.runtime.sampling import SamplingParams
-from nanoaccel.runtime.scheduling.options import RequestOptions
-from nanoaccel.runtime.streams import SIGNAL_SECONDS, OutputCollector, Stream
-from nanoaccel.runtime.types.events import EventListener
-from nanoaccel.runtime.types.outputs import RequestOutput
-from nanoaccel.runtime.types.plan import Float32Array
-from nanoaccel.runtime.types.pooling import Pooling, PoolingKind
-from nanoaccel.runtime.types.values import as_path, as_paths, optional
-from nanoaccel.sizes import as_bytes
+if TYPE_CHECKING:  # what a bundle needs is imported when one is opened: numpy alone takes long
+    from nanoaccel.runtime.backends import BackendInfo, CachePrecision, Precision
+    from nanoaccel.runtime.config import GenerationConfig
+    from nanoaccel.runtime.engine.metrics import Counters
+    from nanoaccel.runtime.engine.prompts import Prompt
+    from nanoaccel.runtime.engine.protocol import EngineClient
+    from nanoaccel.runtime.kv import CacheEviction
+    from nanoaccel.runtime.sampling import SamplingParams
+    from nanoaccel.runtime.scheduling.options import RequestOptions
+    from nanoaccel.runtime.streams import OutputCollector, Stream
+    from nanoaccel.runtime.types.events import EventListener
+    from nanoaccel.runtime.types.outputs import RequestOutput
+    from nanoaccel.runtime.types.plan import Float32Array
+    from nanoaccel.runtime.types.pooling import Pooling, PoolingKind
 
 
 class LLM:
@@ -39,6 +29,9 @@ class LLM:
     A prompt is a string (continued as it is), a list of token ids, or a list of messages
     (``{"role": ..., "content": ...}``, put through the model's chat template). Any number of
     threads may call it; their requests run together, in a thread of the LLM's own.
+
+    An option that is None is what the environment or a nanoaccel.toml says, else what was tuned
+    for this machine, else the default; ``nanoaccel config`` shows which.
 
     Args:
         bundle: A bundle's folder, or a plain folder that optimum-intel exported.
@@ -51,9 +44,10 @@ class LLM:
             finishes or fails; in the engine's thread, so it must be quick and must not wait for a
             request. What it raises is logged and counted, and changes nothing else.
         threads: Threads for the graph; None lets the runtime choose.
-        precision: Inference precision; "auto" is what this CPU does fastest, "f32" computes
-            everything in f32, for exactness tests.
-        cache_precision: Type of cached keys and values; "auto" is the backend's choice.
+        precision: Inference precision; "auto", the default, is what this CPU does fastest, "f32"
+            computes everything in f32, for exactness tests.
+        cache_precision: Type of cached keys and values; "auto", the default, is the backend's
+            choice.
         kv_cache_memory: Bytes for the cache, or a size such as "2GB"; None takes up to a quarter of
             the free memory.
         context_length: Tokens of prompt and text together that a request may have; None is what the
@@ -62,30 +56,31 @@ class LLM:
             generation_config.json, "off" none, so that the default is greedy.
         max_step_tokens: Tokens in one step at most; longer prompts are cut into chunks. None is
             what ``nanoaccel tune`` found, or 128.
-        max_running: Requests that run at the same time at most.
-        max_waiting: Requests that may wait before a stream is refused; ``generate`` never is.
+        max_running: Requests that run at the same time at most; 32.
+        max_waiting: Requests that may wait before a stream is refused, 1024; ``generate`` never is.
         max_queued_tokens: Tokens of the prompts of requests that wait before a stream is refused,
             unless none waits; None is no limit.
         time_per_token: Seconds that a step may last while requests are decoding; prompts get what
             that leaves. None lets a prompt slow decoding to at most about twice its own time.
-        prefix_cache: Whether to keep what was computed for prompts, for those that begin the same.
-        eviction_policy: Order in which cached blocks go: "lru", "lfu", "cost", or a plugin's.
+        prefix_cache: Whether to keep what was computed for prompts, for those that begin the
+            same; True.
+        eviction_policy: Order in which cached blocks go: "lru" (the default), "lfu", "cost", or a
+            plugin's.
         prompt_cache: Folder where cached blocks go when they are cold, and are found again after
             a restart; None keeps them in memory only.
-        prompt_cache_size: Bytes that the folder may hold, or a size such as "4GiB".
+        prompt_cache_size: Bytes that the folder may hold, or a size such as "4GiB", the default.
         speculation: Drafters that propose tokens, which a step then verifies: "auto" is every one
             that this bundle has, "off" none, else the name of one. The model chooses every token;
-            but a pass that verifies draft tokens may round differently from one that does not.
-            Drafts are used only where they pay.
+            a pass that verifies drafts may round differently. They are used only where they pay.
         draft: Folder of a draft for this model: a bundle with the same tokenizer, or what
             ``nanoaccel draft train`` made; None is the one in the bundle, if it has one.
-        corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0 keeps
-            requests apart.
+        corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0, the
+            default, keeps requests apart.
         cache_eviction: Bound on the tokens that each request keeps in the cache; None keeps all.
         adapters: Folders of adapters by the names that ``RequestOptions`` calls them, beside those
             of the bundle; empty where they come later, by ``llm.adapters``.
-        max_loaded_adapters: Adapters that are in memory, and may be used in one step, at once.
-        tuned: Whether to use what ``nanoaccel tune`` found here, for all that is not set.
+        max_loaded_adapters: Adapters that are in memory, and may be used in one step, at once; 16.
+        tuned: Whether to use what ``nanoaccel tune`` found here, for all that is not set; True.
 
     Raises:
         BundleError: The folder is not a bundle, or is damaged.
@@ -106,59 +101,44 @@ class LLM:
         self,
         bundle: str | Path,
         *,
-        backend: str = "auto",
-        replicas: int | Literal["auto"] = "auto",
+        backend: str | None = None,
+        replicas: int | Literal["auto"] | None = None,
         on_event: EventListener | None = None,
         threads: int | None = None,
-        precision: Precision = "auto",
-        cache_precision: CachePrecision = "auto",
+        precision: Precision | None = None,
+        cache_precision: CachePrecision | None = None,
         kv_cache_memory: int | str | None = None,
         context_length: int | None = None,
-        generation_config: GenerationConfig = "auto",
+        generation_config: GenerationConfig | None = None,
         max_step_tokens: int | None = None,
-        max_running: int = DEFAULT_RUNNING,
-        max_waiting: int = DEFAULT_WAITING,
+        max_running: int | None = None,
+        max_waiting: int | None = None,
         max_queued_tokens: int | None = None,
         time_per_token: float | None = None,
-        prefix_cache: bool = True,
-        eviction_policy: str = "lru",
+        prefix_cache: bool | None = None,
+        eviction_policy: str | None = None,
         prompt_cache: str | Path | None = None,
-        prompt_cache_size: int | str | None = DEFAULT_PROMPT_CACHE_SIZE,
+        prompt_cache_size: int | str | None = None,
         cache_eviction: CacheEviction | None = None,
-        speculation: str = "auto",
+        speculation: str | None = None,
         draft: str | Path | None = None,
-        corpus_tokens: int = 0,
+        corpus_tokens: int | None = None,
         adapters: Mapping[str, str | Path] | None = None,
-        max_loaded_adapters: int = DEFAULT_LOADED_ADAPTERS,
-        tuned: bool = True,
+        max_loaded_adapters: int | None = None,
+        tuned: bool | None = None,
     ) -> None:
-        config = EngineConfig(
-            threads=threads,
-            precision=precision,
-            cache_precision=cache_precision,
-            kv_cache_memory=optional(as_bytes, "kv_cache_memory", kv_cache_memory, None),
-            context_length=context_length,
-            generation_config=generation_config,
-            max_step_tokens=max_step_tokens,
-            max_running=max_running,
-            max_waiting=max_waiting,
-            max_queued_tokens=max_queued_tokens,
-            time_per_token=time_per_token,
-            prefix_cache=prefix_cache,
-            eviction_policy=eviction_policy,
-            prompt_cache=optional(as_path, "prompt_cache", prompt_cache, None),
-            prompt_cache_size=optional(
-                as_bytes, "prompt_cache_size", prompt_cache_size, DEFAULT_PROMPT_CACHE_SIZE
-            ),
-            cache_eviction=cache_eviction,
-            speculation=speculation,
-            draft=optional(as_path, "draft", draft, None),
-            corpus_tokens=corpus_tokens,
-            adapters=optional(as_paths, "adapters", adapters, None),
-            max_loaded_adapters=max_loaded_adapters,
-            tuned=tuned,
-        )
-        self.client: EngineClient[Any] = open_client(bundle, backend, config, on_event, replicas)
+        given = dict(locals())  # first of all: what was given, by name
+        for name in ("self", "bundle", "on_event"):
+            del given[name]
+        from nanoaccel.runtime.adapter_names import Adapters
+        from nanoaccel.runtime.configure import configure
+        from nanoaccel.runtime.open import open_client
+
+        asked = configure(given)
+        with asked.resolved.naming_places():
+            self.client: EngineClient[Any] = open_client(
+                bundle, asked.backend, asked.engine, on_event, asked.replicas
+            )
         self.tokenizer = self.client.tokenizer
         self.adapters = Adapters(self.client)
 
@@ -268,6 +248,8 @@ class LLM:
             >>> -1.001 < float(sea @ ocean) < 1.001
             True
         """
+        from nanoaccel.runtime.types.pooling import Pooling
+
         asked = Pooling(kind=pooling, normalize=normalize, dimensions=dimensions)
         return self._collect(prompts, asked, options).embeddings()
 
@@ -295,6 +277,8 @@ class LLM:
             >>> chunks[-1].finish_reason in ("stop", "length")
             True
         """
+        from nanoaccel.runtime.streams import Stream
+
         return Stream(self.client, self.client.process(prompt, params, options))
 
     def counters(self) -> Counters:
@@ -330,6 +314,8 @@ class LLM:
         options: RequestOptions | Sequence[RequestOptions | None] | None,
     ) -> OutputCollector:
         """Run prompts until all have ended."""
+        from nanoaccel.runtime.streams import SIGNAL_SECONDS, OutputCollector
+
         ended = threading.Event()
         collector = OutputCollector(self.client, prompts, params, options, ended.set)
         try:

@@ -22,7 +22,7 @@ from nanoaccel.runtime.types.values import as_path, as_text
 _COPIES = 2
 _CACHE_SHARE = 4
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.engine")
 
 
 def open_client(

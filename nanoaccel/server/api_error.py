@@ -10,6 +10,7 @@ from nanoaccel.errors import (
     ClosedError,
     ConfigError,
     NanoAccelError,
+    PluginError,
     PromptTooLongError,
     QueueFullError,
     RequestError,
@@ -81,6 +82,8 @@ def api_error(error: Exception, *, retry_after: int = 1) -> ApiError:
         return ApiError(
             503, "the model was closed; try again", "closed", None, {"Retry-After": "1"}
         )
+    if isinstance(error, PluginError):
+        return ApiError(500, f"{error.part} cannot be used; the server's log says why", "plugin")
     return ApiError(500, "the server failed; its log says why, under this request's id", "internal")
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nanoaccel.errors import ConfigError
+from nanoaccel.runtime.configure import configure
+from nanoaccel.runtime.types import defaults
 from nanoaccel.server.chat.families.table import REASONING_PARSERS, TOOL_PARSERS
 
 _CACHE_SHARE = 4
@@ -61,7 +63,8 @@ class ServerConfig:
 
     Args:
         bundles: Folders; the name of each is that of its model. The first is loaded at once.
-        engine: Keyword arguments for ``LLM``, the same for each.
+        engine: Keyword arguments for ``LLM``, the same for each; completed by what is set in the
+            environment and in nanoaccel.toml.
         host: Address to listen at.
         port: Port to listen at; 0 is a free one.
         memory: Bytes that the weights and caches of loaded bundles may take; None does not limit
@@ -105,6 +108,7 @@ class ServerConfig:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "engine", configure(self.engine).arguments)
         if not self.bundles:
             raise ConfigError("there is no bundle to serve", "Name at least one folder")
         if not 0 <= self.port <= 65535:
@@ -141,6 +145,12 @@ class ServerConfig:
         if asked is None and self.memory is not None:
             return self.memory // _CACHE_SHARE
         return asked
+
+    @property
+    def max_running(self) -> int:
+        """Requests that each engine runs together at most."""
+        most: int = self.engine.get("max_running", defaults.RUNNING)
+        return most
 
     @property
     def on_loopback(self) -> bool:

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from nanoaccel.runtime.config import DEFAULT_RUNNING
 from nanoaccel.server.chat.families.table import form_of
 from nanoaccel.server.config import ServerConfig
 from nanoaccel.server.http.pacer import Pacer
@@ -134,6 +133,6 @@ class Service:
         """
         ended = latencies.total.count
         mean = latencies.total.total / ended if ended else 1.0
-        most: int = self.config.engine.get("max_running", DEFAULT_RUNNING)
+        most = self.config.max_running
         running = min(len(self.calls), most)
         return max(1, min(_LONGEST_WAIT, math.ceil(mean / max(1, running))))

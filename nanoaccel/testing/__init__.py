@@ -1,7 +1,7 @@
 """What the project tests itself with, for the tests of plugins.
 
 ``pytest --nanoaccel-contract drafter my_package:Mine`` runs the contract suite of a kind of plugin
-over one; see ``docs/plugins.md``. Nothing here is imported by a program that runs models.
+over one; see ``docs/how-to/plugins.md``. Nothing here is imported by a program that runs models.
 
     contracts/       the suites: drafter, eviction_policy, logits_processor, backend
     engines          Bench: an engine on the fake backend, driven step by step, and its letters

@@ -40,6 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="What a request says of the logits processor: the values that it is made with.",
     )
     group.addoption(
+        "--nanoaccel-reference",
+        default="",
+        metavar="TEXT",
+        help="A source of the grammar, or what is written behind the name of a text or model.",
+    )
+    group.addoption(
         "--nanoaccel-bundle",
         metavar="FOLDER",
         help="A bundle that the backend can load; else a tiny one is exported.",
@@ -86,6 +92,12 @@ def nanoaccel_values(request: pytest.FixtureRequest) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise pytest.UsageError(f"--nanoaccel-values {text}: write a JSON object")
     return found
+
+
+@pytest.fixture(scope="module")
+def nanoaccel_reference(request: pytest.FixtureRequest) -> str:
+    """A source of a grammar, or what a source of text or models is told."""
+    return str(request.config.getoption("nanoaccel_reference"))
 
 
 @pytest.fixture(scope="module")

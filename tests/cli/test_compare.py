@@ -64,6 +64,7 @@ def test_compare_refuses(two: tuple[Path, Path], prompts: Path, run_cli: Any) ->
         (("--prompts", "nowhere.txt"), 1, "cannot read nowhere.txt"),
         (("--prompts", prompts, "--max-tokens", 0), 2, "max_tokens=0 is out of range"),
         (("--prompts", prompts, "--backend-b", "none"), 2, "'none'"),
+        (("--prompts", prompts, "--adapter-a", "no/folder"), 2, "no/folder is not a folder"),
         ((), 2, "--prompts"),
     ):
         ended = run_cli("compare", *two, *more)

@@ -14,7 +14,7 @@ from nanoaccel.cli.installation import environment, requirements
 from nanoaccel.cli.installation.environment import look_around, read_cpu
 from nanoaccel.cli.installation.requirements import find_problems
 from nanoaccel.exporters.quantize import requirements as export_requirements
-from nanoaccel.exporters.targets.table import TARGETS
+from nanoaccel.exporters.targets.table import target_of
 from nanoaccel.runtime.cpu.machine import read_machine
 from nanoaccel.runtime.cpu.threads import ENVIRONMENT, plan_here, plan_threads
 from nanoaccel.runtime.cpu.workload import Workload
@@ -83,7 +83,7 @@ def test_look_around_imports_no_package() -> None:
 def test_problems_know_what_the_export_needs() -> None:
     needed = {name.replace("_", "-").replace(".", "-") for name in export_requirements.NEEDED}
     assert set(requirements.EXPORT) == needed
-    for_onnx = {name.replace("_genai", "-genai") for name in TARGETS["onnx"].packages}
+    for_onnx = {name.replace("_genai", "-genai") for name in target_of("onnx").packages}
     assert set(requirements.EXPORT_ONNX) == for_onnx
     assert set(COMPLETE) <= set(environment.PACKAGES)
 

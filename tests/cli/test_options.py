@@ -23,8 +23,8 @@ from nanoaccel.cli.options.expand import with_options
 from nanoaccel.cli.options.recipe import RecipeFlags
 from nanoaccel.errors import ConfigError, SamplingError
 from nanoaccel.exporters.quantize.recipe import PRESETS, Backup, EndType, Recipe
-from nanoaccel.exporters.quantize.weight_types import METHODS, WeightType
-from nanoaccel.registry import EVICTION_POLICIES
+from nanoaccel.exporters.quantize.weight_types import WeightType
+from nanoaccel.registry import COMPRESSION_METHODS, EVICTION_POLICIES
 from nanoaccel.runtime.backends import CachePrecision, Precision
 from nanoaccel.runtime.kv import CacheEviction
 from nanoaccel.runtime.llm import LLM
@@ -57,7 +57,7 @@ def test_sampling_defaults_are_those_of_sampling_params() -> None:
 
 def test_sampling_options_cover_sampling_params() -> None:
     names = {item.name for item in fields(SamplingOptions)}
-    names -= {"stop_token_id", "no_generation_config"}
+    names -= {"stop_token_id", "no_generation_config", "processor"}
     elsewhere = {"stop_token_ids", "n", "logprobs", "skip_special_tokens", "grammar"}
     elsewhere |= {"prompt_logprobs", "kept_special_tokens", "processors"}
     assert names | elsewhere == {f.name for f in fields(SamplingParams)}
@@ -90,6 +90,7 @@ def test_engine_defaults_are_those_of_llm() -> None:
         for name, parameter in inspect.signature(LLM.__init__).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
+    assert set(defaults.values()) == {None}  # or nothing that is set elsewhere could count
     for name in ("on_event", "max_waiting", "max_queued_tokens", "tuned", "adapters"):
         del defaults[name]
     del defaults["generation_config"]  # with the options of sampling: --no-generation-config
@@ -138,7 +139,7 @@ def test_choices_in_the_help_are_those_that_exist() -> None:
         assert policy in _help(ReuseOptions, "eviction_policy")
     for weights in get_args(WeightType):
         assert weights in _help(RecipeFlags, "weights")
-    for method in METHODS:
+    for method in COMPRESSION_METHODS.names():
         assert method in _help(RecipeFlags, "method")
     for preset in PRESETS:
         assert preset in _help(RecipeFlags, "recipe")

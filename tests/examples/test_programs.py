@@ -60,7 +60,7 @@ def test_batch_job_goes_on_where_it_was(tiny_bundle: Path, tmp_path: Path) -> No
 
 
 def test_the_page_names_every_example_and_no_other() -> None:
-    page = (ROOT / "docs" / "examples.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "tutorials" / "examples.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`examples/([\w/.]+\.\w+)`", page))
     kept = ("*.py", "*.ipynb", "*.yml")
     there = {path.relative_to(EXAMPLES).as_posix() for one in kept for path in EXAMPLES.rglob(one)}

@@ -26,6 +26,7 @@ from nanoaccel.exporters.quantize.compression import (
     weight_statistics,
 )
 from nanoaccel.exporters.quantize.compression.folded import folded_in
+from nanoaccel.exporters.quantize.methods import methods_for
 from nanoaccel.exporters.quantize.recipe import Override, Recipe
 from nanoaccel.exporters.quantize.weight_types import FLOATS, TRAITS
 from nanoaccel.exporters.quiet import quiet
@@ -43,9 +44,9 @@ ELEMENTS = {
 }  # fmt: skip
 CASES: list[tuple[Any, Any]] = [
     (weights, methods)
-    for weights, traits in TRAITS.items()
+    for weights in TRAITS
     if weights not in FLOATS
-    for methods in [(), *((method,) for method in traits.methods)]
+    for methods in [(), *((method,) for method in methods_for(weights))]
 ]
 PROJECTIONS = 128 * 128 * 2 + 64 * 128 * 2 + 256 * 128 * 3
 TABLES = 2 * 384 * 128

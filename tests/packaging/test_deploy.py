@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy import edge
 from nanoaccel.fleet.serve.config import FleetConfig
 from nanoaccel.server.config import Limits, ServerConfig
 
@@ -76,7 +77,7 @@ def test_replicas_are_run_as_the_server_is() -> None:
     assert options["port"] == container["ports"][0]["containerPort"]
     assert container["livenessProbe"]["httpGet"]["path"] == "/health"
     assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
-    pause = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     grace = pod["spec"]["terminationGracePeriodSeconds"]
     assert grace >= pause + options["drain"] + GOODBYE
     assert container["resources"]["requests"] == container["resources"]["limits"]
@@ -111,12 +112,24 @@ def test_proxy_passes_streams_and_bodies_as_the_server_takes_them() -> None:
     assert f"client_max_body_size {Limits().body_bytes >> 20}m;" in text
 
 
-def test_container_copies_what_the_package_is_built_from() -> None:
-    text = (DEPLOY / "Containerfile").read_text()
-    copied = re.findall(r"^COPY (?!--)(.+)$", text, re.MULTILINE)
-    for path in " ".join(copied).split():
+@pytest.mark.parametrize("name", ["Containerfile", "Containerfile.ray"])
+def test_container_copies_what_the_package_is_built_from(name: str) -> None:
+    text = (DEPLOY / name).read_text()
+    copied = " ".join(re.findall(r"^COPY (?!--)(.+)$", text, re.MULTILINE)).split()
+    assert {"pyproject.toml", "native", "nanoaccel", "constraints.txt"} <= set(copied)
+    for path in copied:
         assert path == "./" or (ROOT / path).exists()
-    extras = re.search(r"^ARG EXTRAS=(.+)$", text, re.MULTILINE)
-    assert extras is not None
     project = (ROOT / "pyproject.toml").read_text()
-    assert all(f"\n{extra} = [" in project for extra in extras[1].split(","))
+    extras = re.findall(r"^ARG EXTRAS=(.+)$", text, re.MULTILINE)
+    assert all(f"\n{extra} = [" in project for extra in ",".join(extras).split(",") if extra)
+
+
+def test_container_runs_what_it_was_built_with() -> None:
+    text = (DEPLOY / "Containerfile").read_text()
+    build, base = re.findall(r"^ARG B[A-Z]+=(.+)$", text, re.MULTILINE)
+    assert "python:3.11-" in build  # which is the Python of Debian 12
+    assert "debian12" in base
+    runtime = re.search(r"^ARG RUNTIME=(.+)$", text, re.MULTILINE)
+    assert runtime is not None
+    assert runtime[1] in edge.BACKENDS
+    assert parse(["serve", "/models"])["port"] == int(re.findall(r":(\d+)/health", text)[0])

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pytest
+from support.wheels import ROOT, clean_python, run
 
-ROOT = Path(__file__).resolve().parents[2]
 REASON = "no C++ compiler was found when NanoAccel was installed"
 GENERATE = """
 import sys
@@ -23,25 +21,11 @@ assert output.usage.completion_tokens == 4, output
 """
 
 
-def run(*command: str | Path, environment: dict[str, str], cwd: Path = ROOT) -> str:
-    """What a program printed, which succeeded."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        env=environment,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command[0]} failed\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """An environment whose PATH has no compiler."""
     tools = tmp_path_factory.mktemp("bin")
-    left_out = ("PYTHONPATH", "CXX", "NANOACCEL_ISA")
+    left_out = ("CXX", "NANOACCEL_ISA")
     kept = {name: value for name, value in os.environ.items() if name not in left_out}
     return {**kept, "PATH": str(tools)}
 
@@ -56,10 +40,7 @@ def test_install_without_a_compiler_runs_on_stock_operators(
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     assert wheel.name.endswith("-py3-none-any.whl")
 
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint")
-    run(python, *install, ROOT / "constraints.txt", f"{wheel}[onnx]", environment=bare)
+    python = clean_python(tmp_path / "venv", (f"{wheel}[onnx]",))
     run(python, "-c", GENERATE, tiny_onnx_bundle, environment=bare, cwd=tmp_path)
 
     command = python.with_name("nanoaccel")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,13 +49,14 @@ def test_new_plugin_installs_and_its_test_passes(python: Path, tmp_path: Path) -
     run(python, "-m", "nanoaccel", *new, cwd=tmp_path)
     package = tmp_path / "nanoaccel-my-rule"
     quiet = ("--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation")
-    run(python, "-m", "pip", "install", *quiet, package, cwd=tmp_path)
+    pip = (sys.executable, "-m", "pip", "--python", python, "install")
+    run(*pip, *quiet, package, cwd=tmp_path)
     assert " passed" in run(python, "-m", "pytest", "-q", cwd=package)
     assert "my-rule" in run(python, "-m", "nanoaccel", "plugins", cwd=tmp_path)
 
 
 def test_documentation_shows_the_tutorial_as_it_is() -> None:
-    page = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "plugins.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(class .*?)```", page, re.DOTALL)
     sources = [
         path.read_text(encoding="utf-8")

@@ -12,8 +12,8 @@ from support.scripted_server import ENGINE
 from support.servers import Served, serving
 
 import nanoaccel
+from nanoaccel.logs import JsonLines
 from nanoaccel.runtime.types.outputs import Chunk, RequestStats, Usage
-from nanoaccel.server.logs import JsonLines
 from nanoaccel.server.metrics.histogram import Histogram
 from nanoaccel.server.metrics.latencies import Latencies
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+import re
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nanoaccel.calibration.datasets import Document, TextSource
+from nanoaccel.errors import ConfigError
+from nanoaccel.runtime.sampling.grammar import Translation
 from nanoaccel.runtime.sampling.plugged import ProcessorOptions
 from nanoaccel.runtime.speculation.drafters import Draft, DrafterOptions
 from nanoaccel.runtime.types.plan import Int64Array
@@ -205,3 +210,136 @@ class ForbidsEverything(GoodProcessor):
 class Draws(GoodProcessor):
     def apply(self, row: NDArray[np.float32], position: int) -> None:  # noqa: ARG002
         row += np.random.default_rng().normal(0, 5, row.size).astype(np.float32)
+
+
+class GoodGrammar:
+    """One of some words."""
+
+    title = "list of words"
+
+    def translate(self, source: str) -> Any:
+        words = source.split(",")
+        if not all(word.isidentifier() for word in words):
+            raise ValueError("it is no list of words")
+        return Translation("regex", "|".join(map(re.escape, words)))
+
+
+class HasNoTitle(GoodGrammar):
+    title = ""
+
+
+class WritesAnUnknownForm(GoodGrammar):
+    def translate(self, source: str) -> Any:
+        form: Any = "ebnf"
+        return Translation(form, super().translate(source).text)
+
+
+class GivesBareText(GoodGrammar):
+    def translate(self, source: str) -> Any:
+        return super().translate(source).text
+
+
+class WritesNoExpression(GoodGrammar):
+    def translate(self, source: str) -> Any:
+        return Translation("regex", f"({super().translate(source).text}")
+
+
+class RemembersSources(GoodGrammar):
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def translate(self, source: str) -> Any:
+        self.words.append(re.escape(source))
+        return Translation("regex", "|".join(self.words))
+
+
+class DiffersEachTime(GoodGrammar):
+    numbers = count()
+
+    def translate(self, source: str) -> Any:
+        made = super().translate(source)
+        return Translation("regex", f"{made.text}|{next(self.numbers)}")
+
+
+class FailsOnOddSources(GoodGrammar):
+    def translate(self, source: str) -> Any:
+        return super().translate({"good": source}[source])
+
+
+class GoodTexts:
+    """Some documents."""
+
+    title = "some texts"
+
+    def __new__(cls, reference: str, column: str | None) -> Any:
+        if column is not None:
+            raise ConfigError(f"there is no column {column!r}")
+        return cls.open(reference)
+
+    @classmethod
+    def open(cls, reference: str) -> Any:
+        return TextSource(cls.title, cls.documents(reference))
+
+    @classmethod
+    def documents(cls, reference: str) -> Iterator[Any]:
+        yield from (Document(f"{reference} {number}") for number in range(3))
+
+
+class HasNoDocuments(GoodTexts):
+    @classmethod
+    def documents(cls, reference: str) -> Iterator[Any]:  # noqa: ARG003
+        yield from ()
+
+
+class GivesStrings(GoodTexts):
+    @classmethod
+    def documents(cls, reference: str) -> Iterator[Any]:
+        yield from (document.text for document in super().documents(reference))
+
+
+class GivesAnIterator(GoodTexts):
+    @classmethod
+    def open(cls, reference: str) -> Any:
+        return cls.documents(reference)
+
+
+class IsNameless(GoodTexts):
+    title = ""
+
+
+class GivesBlankText(GoodTexts):
+    @classmethod
+    def documents(cls, reference: str) -> Iterator[Any]:
+        yield from super().documents(reference)
+        yield Document("  ")
+
+
+class ReadsOnce(GoodTexts):
+    kept: ClassVar[list[Any]] = []
+
+    @classmethod
+    def documents(cls, reference: str) -> Iterator[Any]:
+        if not cls.kept:
+            cls.kept.append(super().documents(reference))
+        found: Iterator[Any] = cls.kept[0]
+        return found
+
+
+class IsAnotherTextEachTime(GoodTexts):
+    numbers = count()
+
+    @classmethod
+    def documents(cls, reference: str) -> Iterator[Any]:
+        return super().documents(f"{reference} {next(cls.numbers)}")
+
+
+class BreaksOff(GoodTexts):
+    @classmethod
+    def documents(cls, reference: str) -> Iterator[Any]:
+        yield from super().documents(reference)
+        raise RuntimeError("third")
+
+
+class IgnoresTheColumn(GoodTexts):
+    def __new__(cls, reference: str, column: str | None) -> Any:  # noqa: ARG004
+        return cls.open(reference)

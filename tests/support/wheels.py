@@ -5,23 +5,29 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import venv
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(*command: str | Path, cwd: Path = ROOT) -> str:
-    """Run a program; what it printed, or a failed test that shows it."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
+def run_any(
+    *command: str | Path, cwd: Path = ROOT, environment: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[str]:
+    """Run a program, which may fail, without this tree on its path."""
+    return subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env=environment,
+        env={key: value for key, value in environment.items() if key != "PYTHONPATH"},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def run(*command: str | Path, cwd: Path = ROOT, environment: Mapping[str, str] = os.environ) -> str:
+    """Run a program; what it printed, or a failed test that shows it."""
+    done = run_any(*command, cwd=cwd, environment=environment)
     assert done.returncode == 0, f"{command[0]} failed\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -33,11 +39,25 @@ def build_wheel(source: Path, out: Path) -> Path:
     return built
 
 
-def clean_python(folder: Path, *installs: tuple[str | Path, ...]) -> Path:
-    """The Python of a new environment, after some runs of ``pip install``."""
-    venv.create(folder, with_pip=True, symlinks=os.name != "nt")
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+def python_of(folder: Path) -> Path:
+    """The Python of an environment."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def clean_python(
+    folder: Path, *installs: tuple[str | Path, ...], base: Path = Path(sys.executable)
+) -> Path:
+    """The Python of a new environment, after some runs of ``pip install``.
+
+    Args:
+        folder: A new one.
+        installs: Arguments of each run.
+        base: The Python that it is made of.
+    """
+    run(base, "-m", "venv", "--without-pip", folder)
+    python = python_of(folder)
+    pip = (sys.executable, "-m", "pip", "--python", python, "install")
     for arguments in installs:
-        run(*pip, "--constraint", ROOT / "constraints.txt", *arguments)
+        quiet = ("--quiet", "--disable-pip-version-check", "--no-compile")
+        run(*pip, *quiet, "--constraint", ROOT / "constraints.txt", *arguments)
     return python

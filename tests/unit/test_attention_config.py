@@ -60,6 +60,15 @@ def test_alibi_slopes_are_mpts() -> None:
     odd = alibi_slopes({**config, "n_heads": 3})
     assert odd == [0.0625, 0.00390625, 0.25]
     assert alibi_slopes({**config, "attn_config": {"alibi": False}}) is None
+    gentle = {**config, "attn_config": {"alibi": True, "alibi_bias_max": 4}}
+    assert alibi_slopes(gentle) == [0.5, 0.25, 0.125, 0.0625]
+
+
+def test_alibi_slopes_are_blooms() -> None:
+    config = {"model_type": "bloom", "n_head": 4}
+    assert alibi_slopes(config) == [0.25, 0.0625, 0.015625, 0.00390625]
+    odd = alibi_slopes({"model_type": "bloom", "num_attention_heads": 6})
+    assert odd == [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +93,7 @@ def test_alibi_slopes_are_mpts() -> None:
             512,
         ),
         ({"rope_parameters": {"rope_type": "yarn", "original_max_position_embeddings": 64}}, None),
+        ({"rope_parameters": {"rope_type": "dynamic"}}, None),
         ({"layer_types": ["chunked_attention"], "attention_chunk_size": 128}, 128),
     ],
 )

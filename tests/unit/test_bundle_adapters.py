@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -28,6 +29,10 @@ def adapter(tmp_path: Path) -> Path:
     return folder
 
 
+def sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def state(bundle: Path) -> dict[str, bytes]:
     files = (path for path in bundle.rglob("*") if path.is_file())
     return {path.relative_to(bundle).as_posix(): path.read_bytes() for path in files}
@@ -43,6 +48,8 @@ def test_bundle_lists_what_was_put_in_and_checks_it(bundle: Path, adapter: Path)
     names = ["adapter_config.json", "adapter_model.safetensors", "nanoaccel_adapter.json"]
     assert sorted(path.name for path in files.folder.iterdir()) == names
     assert files.size == sum(path.stat().st_size for path in files.folder.iterdir())
+    assert files.config_sha256 == sha256(files.folder / "adapter_config.json")
+    assert files.weights_sha256 == sha256(files.folder / "adapter_model.safetensors")
     opened.verify()
     weights = files.folder / names[1]
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")

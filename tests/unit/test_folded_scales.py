@@ -20,9 +20,11 @@ def test_folded_scales_are_read_as_they_are_written() -> None:
 
 def test_folded_scales_of_two_steps_are_multiplied() -> None:
     factors = np.array([1, 2, 4], np.float32)
-    both = FoldedScales({"a": factors}).with_more(FoldedScales({"a": factors, "b": factors}))
+    more = FoldedScales({"a": factors, "b": factors}, {"c": factors})
+    both = FoldedScales({"a": factors}, {"c": factors}).with_more(more)
     np.testing.assert_array_equal(both.inputs["a"], factors**2)
     np.testing.assert_array_equal(both.inputs["b"], factors)
+    np.testing.assert_array_equal(both.outputs["c"], factors**2)
 
 
 @pytest.mark.parametrize(

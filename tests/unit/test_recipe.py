@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 
 from nanoaccel.errors import ConfigError
+from nanoaccel.exporters.quantize.methods import methods_for
 from nanoaccel.exporters.quantize.recipe import PRESET_MEANINGS, PRESETS, Override, Recipe
-from nanoaccel.exporters.quantize.weight_types import FLOATS, METHODS, TRAITS
+from nanoaccel.exporters.quantize.weight_types import FLOATS, TRAITS
+from nanoaccel.registry import COMPRESSION_METHODS
 
 BY_NEAREST = ("f32", "f16", "bf16", "int8", "fp8", "mxfp8", "fp4", "mxfp4", "nvfp4")
 CALIBRATED = ("int4", "nf4", "cb4", "int3", "int2")
 # What NNCF's OpenVINO backend refuses, from its own checks.
 REFUSED = [
-    *((weights, (method,)) for weights in BY_NEAREST for method in METHODS),
+    *((weights, (method,)) for weights in BY_NEAREST for method in COMPRESSION_METHODS.names()),
     ("cb4", ("lora-correction",)),
     *((weights, ("gptq", "lora-correction")) for weights in CALIBRATED),
     *((weights, ("awq", "awq")) for weights in CALIBRATED),
@@ -51,7 +53,7 @@ def test_recipe_refuses_methods_that_nncf_refuses(weights: Any, methods: Any) ->
 
 @pytest.mark.parametrize("weights", CALIBRATED)
 def test_recipe_takes_each_method_that_its_type_can_be_made_with(weights: Any) -> None:
-    for method in TRAITS[weights].methods:
+    for method in methods_for(weights):
         assert Recipe(weights=weights, methods=(method,)).calibrated
     assert Recipe(weights=weights, methods=("awq", "scale-estimation", "gptq")).calibrated
 

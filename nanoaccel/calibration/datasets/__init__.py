@@ -12,13 +12,18 @@ from nanoaccel.calibration.datasets.load import CalibrationData, load_calibratio
 from nanoaccel.calibration.datasets.options import CalibrationOptions
 from nanoaccel.calibration.datasets.own_text import write_own_text
 from nanoaccel.calibration.datasets.prompt_frame import PromptFrame
+from nanoaccel.calibration.datasets.rows import Document
+from nanoaccel.calibration.datasets.sources import CalibrationSource, TextSource
 from nanoaccel.calibration.datasets.token_cache import cached_windows, token_cache_folder
 
 __all__ = [
     "CalibrationData",
     "CalibrationOptions",
+    "CalibrationSource",
+    "Document",
     "PromptFrame",
     "TextEncoder",
+    "TextSource",
     "cached_windows",
     "judging_windows",
     "load_calibration",

@@ -17,7 +17,8 @@ class CalibrationOptions:
     Args:
         source: ``self`` (the model writes it), ``docs`` (Python's language reference), a file or
             a folder (.txt, .md, .jsonl, .parquet), or a data set on the hub
-            (``org/name[@revision][:config][:split]``). A folder named docs is ``./docs``.
+            (``org/name[@revision][:config][:split]``), or NAME:REFERENCE of a plugin. A folder
+            named docs is ``./docs``.
         column: The column of the rows to read; None finds messages, prompt with response, or text.
         samples: Windows to calibrate with.
         length: Tokens in each window.

@@ -42,7 +42,9 @@ def batch(
     speculation: SpeculationOptions,
     reuse: ReuseOptions,
     adapters: ServedAdapterOptions,
-    max_running: Annotated[int, in_engine(help="Completions that run together at most.")] = 32,
+    max_running: Annotated[
+        int | None, in_engine(help="Completions that run together at most.", show_default="32")
+    ] = None,
     ray: Annotated[
         str | None,
         typer.Option(
@@ -62,15 +64,13 @@ def batch(
         need_packages("--ray", "ray", "ray")
     from nanoaccel.batch.answer_file import open_answers
     from nanoaccel.batch.request_file import open_requests
-    from nanoaccel.server.config import ServerConfig
+    from nanoaccel.server.configure import configure_parsers
 
     if answers.exists() and requests.exists() and answers.samefile(requests):
         raise ConfigError(f"{answers} is both read and written", "Name another file for one")
     arguments = llm_arguments(engine, replicas, speculation, reuse, adapters)
-    config = ServerConfig(
-        bundles=(bundle,),
-        engine={**arguments, "max_running": max_running},
-        **parsers.arguments(),
+    config = configure_parsers(
+        (bundle,), {**arguments, "max_running": max_running}, parsers.arguments()
     )
     begun = time.monotonic()
     with open_requests(requests) as asked:
@@ -78,7 +78,7 @@ def batch(
         with open_answers(answers, keys) as answered:
             _say_beginning(answered, len(keys))
             if len(answered.done) < len(keys):
-                _run(asked, answered, len(keys), config, _AHEAD * max_running, ray)
+                _run(asked, answered, len(keys), config, _AHEAD * config.max_running, ray)
             done, failed = len(answered.done), answered.failed
     seconds = time.monotonic() - begun
     typer.echo(f"{done} answered in {seconds:.1f} s, {failed} of them with an error", err=True)

@@ -27,29 +27,49 @@ def cpu(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show the processor, what this process may use of it, and the plan of threads."""
+    if as_json:
+        typer.echo(json.dumps(machine_facts(threads)))
+        return
+    machine, plans, engines = _plans(threads)
+    _print_all(machine, plans)
+    if len(engines) > 1:
+        typer.echo(f"\nEngines (--replicas auto)\n{table(_engines(engines), indent=2)}")
+
+
+def machine_facts(threads: int | None) -> dict[str, Any]:
+    """The machine, what is allowed of it, and all plans, as JSON.
+
+    Args:
+        threads: As of the command.
+
+    Raises:
+        ConfigError: There are fewer CPUs than threads, or a setting is wrong.
+    """
+    machine, plans, engines = _plans(threads)
+    return {**_facts(machine, plans), "engines": list(map(asdict, engines))}
+
+
+def _plans(threads: int | None) -> tuple[Machine, dict[Role, ThreadPlan], list[ThreadPlan]]:
+    from nanoaccel.runtime.configure import configure
     from nanoaccel.runtime.cpu.engines import engine_plans, engines_for
     from nanoaccel.runtime.cpu.machine import read_machine
     from nanoaccel.runtime.cpu.threads import plan_threads
     from nanoaccel.runtime.cpu.workload import Workload
 
-    machine = read_machine()
-    plans = {
-        role: plan_threads(
-            machine.topology,
-            machine.allowance,
-            Workload(role=role, threads=threads),
-            os.environ,
-        )
-        for role in _ROLES
-    }
-    count = engines_for(machine, threads, os.environ)
-    engines = engine_plans(machine, count, threads, os.environ)
-    if as_json:
-        typer.echo(json.dumps({**_facts(machine, plans), "engines": list(map(asdict, engines))}))
-        return
-    _print_all(machine, plans)
-    if count > 1:
-        typer.echo(f"\nEngines (--replicas auto)\n{table(_engines(engines), indent=2)}")
+    asked = configure({"threads": threads})
+    wanted, machine = asked.engine.threads, read_machine()
+    with asked.resolved.naming_places():
+        plans = {
+            role: plan_threads(
+                machine.topology,
+                machine.allowance,
+                Workload(role=role, threads=wanted),
+                os.environ,
+            )
+            for role in _ROLES
+        }
+        count = engines_for(machine, wanted, os.environ)
+        return machine, plans, engine_plans(machine, count, wanted, os.environ)
 
 
 def _facts(machine: Machine, plans: dict[Role, ThreadPlan]) -> dict[str, Any]:

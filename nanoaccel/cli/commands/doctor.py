@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nanoaccel.cli.ui.sizes import bytes_text
 from nanoaccel.cli.ui.table import table
+from nanoaccel.config_file import VARIABLE as CONFIG
+from nanoaccel.errors import ConfigError
+from nanoaccel.settings import SETTINGS
 
 if TYPE_CHECKING:
     from nanoaccel.cli.installation.environment import Environment, Space
@@ -18,16 +25,55 @@ if TYPE_CHECKING:
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.zip",
+            help="Write a report for a bug report: no prompts, keys, or names of users and hosts.",
+        ),
+    ] = None,
 ) -> None:
     """Check the installation and the machine; fails when nothing can be generated."""
     from nanoaccel.cli.installation.environment import look_around
-    from nanoaccel.cli.installation.requirements import find_problems
+    from nanoaccel.cli.installation.requirements import Problem, find_problems
 
-    environment = look_around()
-    problems = find_problems(environment.packages)
+    variables = dict(os.environ)
+    with _without_wrong_settings() as broken:
+        environment = look_around()
+        problems = find_problems(environment.packages)
+        if report is not None:
+            from nanoaccel.cli.installation.report import write_report
+
+            write_report(report, as_text(environment, problems), broken, variables)
+    if broken is not None:
+        problems.insert(0, Problem(broken.problem, str(broken.remedy), "generate"))
     typer.echo(as_json_text(environment, problems) if as_json else as_text(environment, problems))
+    if report is not None:
+        typer.echo(f"wrote {report}: read it before you send it", err=True)
     if any(problem.blocks == "generate" for problem in problems):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _without_wrong_settings() -> Iterator[ConfigError | None]:
+    """What is wrong with the settings; inside they are then left aside, but for the cache."""
+    from nanoaccel.cli.effective import effective_settings
+
+    try:
+        effective_settings(None, {})
+    except ConfigError as error:
+        before = dict(os.environ)
+        for setting in SETTINGS:
+            if setting.name != "cache":
+                os.environ.pop(setting.variable, None)
+        os.environ[CONFIG] = ""
+        try:
+            yield error
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+    else:
+        yield None
 
 
 def as_json_text(environment: Environment, problems: list[Problem]) -> str:

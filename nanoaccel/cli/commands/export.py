@@ -11,11 +11,13 @@ import typer
 
 from nanoaccel.cli.commands.recover import describe_recovery
 from nanoaccel.cli.options.calibration import CalibrationFlags, SearchFlags
+from nanoaccel.cli.options.plugged import plugged_names
 from nanoaccel.cli.options.recipe import RecipeFlags
 from nanoaccel.cli.ui.fidelity_text import nats, percent
 from nanoaccel.cli.ui.progress import stages
 from nanoaccel.cli.ui.sizes import bytes_text
 from nanoaccel.errors import ConfigError
+from nanoaccel.registry import EXPORT_TARGETS
 
 if TYPE_CHECKING:
     from nanoaccel.bundle import Bundle
@@ -44,7 +46,8 @@ def export(
         typer.Option(
             metavar="openvino|onnx|both|auto",
             help="What runs it; auto is onnx, which is fastest, or openvino where the model has no "
-            "such graph. Both have the same weights.",
+            "such graph. Both have the same weights."
+            f"{plugged_names(EXPORT_TARGETS)}",
         ),
     ] = "auto",
     overwrite: Annotated[

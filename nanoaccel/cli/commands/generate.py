@@ -63,7 +63,9 @@ def generate(
     prompt_logprobs: Annotated[
         int | None, in_sampling(help="The same of the prompt; --max-tokens 0 writes nothing.")
     ] = None,
-    max_running: Annotated[int, in_engine(help="Completions that run together at most.")] = 32,
+    max_running: Annotated[
+        int | None, in_engine(help="Completions that run together at most.", show_default="32")
+    ] = None,
 ) -> None:
     """Continue a prompt; for a chat model it becomes the user's message.
 

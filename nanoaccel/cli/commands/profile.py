@@ -43,13 +43,16 @@ def profile(
     or the one that --backend names.
     """
     begun = time.perf_counter()
+    from nanoaccel.runtime.configure import configure
     from nanoaccel.runtime.tools.profiling import ProfileOptions, chrome_trace, profile_bundle
 
     options = ProfileOptions(
         prompt_tokens=prompt_tokens, tokens=tokens, imports=time.perf_counter() - begun
     )
-    arguments = {**engine.arguments(), "prefix_cache": False, "speculation": speculation}
-    backend = arguments.pop("backend")
+    given = {**engine.arguments(), "prefix_cache": False, "speculation": speculation}
+    arguments = dict(configure(given).arguments)
+    arguments.pop("replicas", None)  # one engine is profiled
+    backend = arguments.pop("backend", "auto")
     with working("profile") as show:
         found = profile_bundle(
             bundle,

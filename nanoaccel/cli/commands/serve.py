@@ -34,10 +34,15 @@ def serve(
     speculation: SpeculationOptions,
     reuse: ReuseOptions,
     adapters: ServedAdapterOptions,
-    max_running: Annotated[int, in_engine(help="Requests that run together at most.")] = 32,
+    max_running: Annotated[
+        int | None, in_engine(help="Requests that run together at most.", show_default="32")
+    ] = None,
     max_waiting: Annotated[
-        int, in_engine(help="Requests that may wait; further ones are told to try again.")
-    ] = 1024,
+        int | None,
+        in_engine(
+            help="Requests that may wait; further ones are told to try again.", show_default="1024"
+        ),
+    ] = None,
     max_queued_tokens: Annotated[
         int | None,
         in_engine(help="Prompt tokens of requests that wait; further ones are told to try again."),
@@ -46,24 +51,21 @@ def serve(
     """Serve bundles by OpenAI's API, until SIGTERM or Ctrl-C.
 
     BUNDLES are folders; the name of each is that of its model. The first is loaded at once, the
-    others when they are asked for. The log goes to standard error, as JSON.
+    others when they are asked for. The log goes to standard error, as JSON from "info" on where
+    --log-format and --log-level say nothing else.
     """
     need_packages("serve", "server", "starlette", "uvicorn")
-    from nanoaccel.server.config import ServerConfig
-    from nanoaccel.server.logs import log_as_json
+    from nanoaccel.server.configure import configure_server
     from nanoaccel.server.run import serve as run
 
     arguments = llm_arguments(engine, replicas, speculation, reuse, adapters)
-    config = ServerConfig(
-        bundles=tuple(bundles),
-        engine={
-            **arguments,
-            "max_running": max_running,
-            "max_waiting": max_waiting,
-            "max_queued_tokens": max_queued_tokens,
-        },
-        **server.arguments(),
-        **parsers.arguments(),
+    limits = {
+        "max_running": max_running,
+        "max_waiting": max_waiting,
+        "max_queued_tokens": max_queued_tokens,
+    }
+    config = configure_server(
+        tuple(bundles), {**arguments, **limits}, {**server.arguments(), **parsers.arguments()}
     )
     if not config.on_loopback and not config.api_keys:
         typer.echo(
@@ -71,7 +73,6 @@ def serve(
             "--api-key",
             err=True,
         )
-    log_as_json()
     run(config, partial(_say_where, config))
 
 

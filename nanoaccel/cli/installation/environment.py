@@ -126,18 +126,19 @@ def read_cpu(root: Path) -> Cpu:
     Args:
         root: Where /proc and /sys are.
     """
+    from nanoaccel.runtime.configure import configure
     from nanoaccel.runtime.cpu.machine import read_machine
     from nanoaccel.runtime.cpu.threads import plan_threads
     from nanoaccel.runtime.cpu.workload import Workload
 
-    machine = read_machine(root)
+    machine, wanted = read_machine(root), Workload(threads=configure({}).engine.threads)
     topology, allowance = machine.topology, machine.allowance
     return Cpu(
         model=topology.name,
         cpus=len(topology.cpus),
         usable=len(allowance.cpus),
         quota=allowance.quota,
-        threads=plan_threads(topology, allowance, Workload(), os.environ).threads,
+        threads=plan_threads(topology, allowance, wanted, os.environ).threads,
         isa=topology.instructions,
     )
 

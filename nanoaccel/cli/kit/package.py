@@ -8,18 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from nanoaccel.cli.kit import sources
+from nanoaccel.cli.kit import export_sources, sources
 from nanoaccel.errors import ConfigError
 from nanoaccel.registry import (
+    ADAPTER_METHODS,
+    CALIBRATION_SOURCES,
     COMMANDS,
+    COMPRESSION_METHODS,
     DRAFTERS,
     EVENT_LISTENERS,
     EVICTION_POLICIES,
+    EXPORT_TARGETS,
+    GRAMMARS,
     LOGITS_PROCESSORS,
+    MODEL_SOURCES,
     ExtensionPoint,
     did_you_mean,
 )
 
+_WRITES = "from nanoaccel.testing.tiny_models import write_model\n"
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 
@@ -33,6 +40,9 @@ class Kind:
         test: Its test.
         use: How it is used, for people.
         suite: Name of its contract suite, if there is one.
+        function: Whether the entry point names a function, and not a class.
+        entries: More entry points of the package.
+        extras: Extras of NanoAccel that its tests need.
     """
 
     point: ExtensionPoint
@@ -40,7 +50,20 @@ class Kind:
     test: str
     use: str
     suite: str = ""
+    function: bool = False
+    entries: str = ""
+    extras: str = "testing"
 
+
+_EXPORT = "export,testing"
+_MODEL_TEST = (
+    sources.CONTRACT_TEST.replace(
+        "import pytest", "from collections.abc import Iterator\n\nimport pytest"
+    )
+    .replace("import $TARGET\n", "import FOLDER, $TARGET\n")
+    .replace("import $SUITE  # noqa: F401\n", f"import $SUITE  # noqa: F401\n{_WRITES}")
+    + export_sources.MODEL_TEST
+)
 
 KINDS = {
     "drafter": Kind(
@@ -64,6 +87,56 @@ KINDS = {
         'A request asks for it: `SamplingParams(processors={"$NAME": {"token": 3}})`.',
         "TestLogitsProcessor",
     ),
+    "grammar": Kind(
+        GRAMMARS,
+        sources.GRAMMAR,
+        sources.CONTRACT_TEST + export_sources.REFERENCE_TEST,
+        'A request asks for it: `SamplingParams(grammar=Grammar("$NAME", "yes, no"))`.',
+        "TestGrammar",
+        extras="grammar,testing",
+    ),
+    "compression_method": Kind(
+        COMPRESSION_METHODS,
+        export_sources.COMPRESSION_METHOD,
+        sources.CONTRACT_TEST,
+        "`nanoaccel export MODEL OUT --method $NAME` uses it.",
+        "TestCompressionMethod",
+        extras=_EXPORT,
+    ),
+    "calibration_source": Kind(
+        CALIBRATION_SOURCES,
+        export_sources.CALIBRATION_SOURCE,
+        sources.CONTRACT_TEST,
+        "`nanoaccel export MODEL OUT --calibration $NAME:WHICH` reads it.",
+        "TestCalibrationSource",
+        function=True,
+    ),
+    "model_source": Kind(
+        MODEL_SOURCES,
+        export_sources.MODEL_SOURCE,
+        _MODEL_TEST,
+        "`nanoaccel export $NAME:WHICH OUT` exports one of its models.",
+        "TestModelSource",
+        function=True,
+        extras=_EXPORT,
+    ),
+    "export_target": Kind(
+        EXPORT_TARGETS,
+        export_sources.EXPORT_TARGET,
+        export_sources.TARGET_TEST,
+        "`nanoaccel export MODEL OUT --runtime $NAME` makes its graph. Once the package is "
+        "installed, `pytest --nanoaccel-contract export_target $MODULE:$CLASS` exports with it.",
+        entries=export_sources.TARGET_ENTRIES,
+        extras=_EXPORT,
+    ),
+    "adapter_method": Kind(
+        ADAPTER_METHODS,
+        export_sources.ADAPTER_METHOD,
+        sources.CONTRACT_TEST,
+        "`nanoaccel finetune MODEL DATA OUT --method $NAME` learns by it.",
+        "TestAdapterMethod",
+        extras="finetune,testing",
+    ),
     "event_listener": Kind(
         EVENT_LISTENERS,
         sources.EVENT_LISTENER,
@@ -71,7 +144,11 @@ KINDS = {
         "Every `LLM` makes one and tells it what happens.",
     ),
     "command": Kind(
-        COMMANDS, sources.COMMAND, sources.COMMAND_TEST, "`nanoaccel $NAME BUNDLE` runs it."
+        COMMANDS,
+        sources.COMMAND,
+        sources.COMMAND_TEST,
+        "`nanoaccel $NAME BUNDLE` runs it.",
+        function=True,
     ),
 }
 
@@ -127,7 +204,9 @@ def _words(kind: str, name: str) -> dict[str, str]:
         "NAME": name,
         "CLASS": class_name,
         "FUNCTION": function,
-        "TARGET": function if kind == "command" else class_name,
+        "TARGET": function if made.function else class_name,
+        "VARIABLE": f"{function.upper()}_MODELS",
+        "EXTRAS": made.extras,
         "PACKAGE": f"nanoaccel-{name.replace('_', '-')}",
         "MODULE": f"nanoaccel_{function}",
         "GROUP": made.point.group,
@@ -135,4 +214,5 @@ def _words(kind: str, name: str) -> dict[str, str]:
         "NOUN": made.point.noun,
         "SUITE": made.suite,
     }
-    return {**words, "USE": Template(made.use).substitute(words)}
+    more = {"USE": made.use, "ENTRIES": made.entries.rstrip("\n")}
+    return {**words, **{name: Template(text).substitute(words) for name, text in more.items()}}

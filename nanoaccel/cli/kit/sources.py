@@ -136,20 +136,43 @@ def $FUNCTION(
         typer.echo(llm.generate(prompt, SamplingParams(max_tokens=32)).text)
 '''
 
+GRAMMAR = '''\
+"""A kind of grammar: what a text must look like, written in a form that llguidance reads."""
+
+from __future__ import annotations
+
+import re
+
+from nanoaccel.runtime.sampling.grammar import Translation
+
+
+class $CLASS:
+    """One of some words. Write your own notation into ``translate``."""
+
+    title = "list of words"
+
+    def translate(self, source: str) -> Translation:
+        """Write "yes, no" as a regular expression; "json_schema" and "lark" are forms too."""
+        words = [word.strip() for word in source.split(",")]
+        if not all(word.isidentifier() for word in words):
+            raise ValueError("it is no list of words with commas between them")
+        return Translation("regex", "|".join(map(re.escape, words)))
+'''
+
 CONTRACT_TEST = '''\
 """The contract of its kind, run over the plugin."""
 
 from __future__ import annotations
 
 import pytest
-from $MODULE import $CLASS
+from $MODULE import $TARGET
 
 from nanoaccel.testing.contracts.$KIND import $SUITE  # noqa: F401
 
 
 @pytest.fixture(scope="module")
-def subject() -> type[$CLASS]:
-    return $CLASS
+def subject() -> object:
+    return $TARGET
 '''
 
 LISTENER_TEST = """\
@@ -197,10 +220,10 @@ requires-python = ">=3.10"
 dependencies = ["nanoaccel>=0.1"]
 
 [project.optional-dependencies]
-test = ["nanoaccel[testing]"]
+test = ["nanoaccel[$EXTRAS]"]
 
 [project.entry-points."$GROUP"]
-$NAME = "$MODULE:$TARGET"
+$NAME = "$MODULE:$TARGET"$ENTRIES
 
 [tool.hatch.build.targets.wheel]
 packages = ["src/$MODULE"]

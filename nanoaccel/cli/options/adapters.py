@@ -54,7 +54,7 @@ class AdapterOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedAdapterOptions:
-    """The adapters that requests may name; the defaults are those of ``LLM``."""
+    """The adapters that requests may name; None is as set, or the default of ``LLM``."""
 
     adapter: Annotated[
         list[str] | None,
@@ -65,8 +65,12 @@ class ServedAdapterOptions:
         ),
     ] = None
     max_loaded_adapters: Annotated[
-        int, in_engine(help="Adapters in memory at once; others are loaded as they are needed.")
-    ] = 16
+        int | None,
+        in_engine(
+            help="Adapters in memory at once; others are loaded as they are needed.",
+            show_default="16",
+        ),
+    ] = None
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for ``LLM``.

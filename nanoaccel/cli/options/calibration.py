@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from nanoaccel.cli.options.panels import in_limits, in_text
+from nanoaccel.cli.options.plugged import plugged_names
+from nanoaccel.registry import CALIBRATION_SOURCES
 
 if TYPE_CHECKING:
     from nanoaccel.calibration.datasets.options import CalibrationOptions
@@ -20,7 +22,8 @@ class CalibrationFlags:
         in_text(
             metavar="SOURCE",
             help="Text that chooses numbers: docs (Python's language reference), self (the model "
-            "writes it), a .txt, .jsonl or .parquet file, or a data set on the hub.",
+            "writes it), a .txt, .jsonl or .parquet file, or a data set on the hub."
+            f"{plugged_names(CALIBRATION_SOURCES, ':...')}",
             show_default="docs",
         ),
     ] = None

@@ -25,6 +25,15 @@ class AnswerOptions:
         str, in_engine(metavar="NAME", help="What runs A; auto is what is fastest here.")
     ] = "auto"
     backend_b: Annotated[str, in_engine(metavar="NAME", help="What runs B.")] = "auto"
+    adapter_a: Annotated[
+        str | None,
+        in_engine(
+            metavar="NAME|DIR", help="An adapter that A answers with: one of A's, or a folder."
+        ),
+    ] = None
+    adapter_b: Annotated[
+        str | None, in_engine(metavar="NAME|DIR", help="An adapter that B answers with.")
+    ] = None
     threads: Annotated[int | None, in_engine(help="CPU threads; chosen when not given.")] = None
     precision: Annotated[
         str,
@@ -44,6 +53,8 @@ class AnswerOptions:
             raw=self.raw,
             backend_a=self.backend_a,
             backend_b=self.backend_b,
+            adapter_a=self.adapter_a,
+            adapter_b=self.adapter_b,
             threads=self.threads,
             precision=self.precision,  # type: ignore[arg-type]
         )

@@ -15,16 +15,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
-    """How the model runs; the defaults are those of ``LLM``."""
+    """How the model runs; None is as set, or the default of ``LLM``."""
 
     backend: Annotated[
-        str,
-        in_engine(metavar="NAME", help="What runs the graph; auto is what is fastest here."),
-    ] = "auto"
+        str | None,
+        in_engine(
+            metavar="NAME",
+            help="What runs the graph; auto is what is fastest here.",
+            show_default="auto",
+        ),
+    ] = None
     threads: Annotated[int | None, in_engine(help="CPU threads; chosen when not given.")] = None
     precision: Annotated[
-        str, in_engine(metavar="auto|f32", help="f32 computes everything in it, slowly.")
-    ] = "auto"
+        str | None,
+        in_engine(
+            metavar="auto|f32", help="f32 computes everything in it, slowly.", show_default="auto"
+        ),
+    ] = None
     max_step_tokens: Annotated[
         int | None,
         in_engine(
@@ -49,8 +56,13 @@ class EngineOptions:
         ),
     ] = None
     cache_precision: Annotated[
-        str, in_cache(metavar="TYPE", help="Of cached keys and values: u4, u8, f16, bf16, f32.")
-    ] = "auto"
+        str | None,
+        in_cache(
+            metavar="TYPE",
+            help="Of cached keys and values: u4, u8, f16, bf16, f32.",
+            show_default="auto",
+        ),
+    ] = None
     keep_tokens: Annotated[
         int | None,
         in_cache(metavar="N", help="Tokens that a text may attend to; all when not given."),
@@ -104,15 +116,16 @@ class EngineOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaOptions:
-    """How many engines run; the default is that of ``LLM``."""
+    """How many engines run; None is as set, or the default of ``LLM``."""
 
     replicas: Annotated[
-        str,
+        str | None,
         in_engine(
             metavar="auto|N",
             help="Engines, each in a process of its own; auto is one for each NUMA node.",
+            show_default="auto",
         ),
-    ] = "auto"
+    ] = None
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for ``LLM``.
@@ -120,8 +133,9 @@ class ReplicaOptions:
         Raises:
             ConfigError: ``--replicas`` is neither.
         """
-        if self.replicas == "auto":
-            return {"replicas": "auto"}
+        if self.replicas in (None, "auto"):
+            return {"replicas": self.replicas}
+        assert self.replicas is not None
         if not self.replicas.isdecimal() or int(self.replicas) < 1:
             raise ConfigError(
                 f"--replicas {self.replicas!r} is no number of engines", "It is 1 or more, or auto"

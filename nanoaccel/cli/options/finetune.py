@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from nanoaccel.cli.options.panels import in_data, in_training
+from nanoaccel.cli.options.plugged import plugged_names
 from nanoaccel.errors import ConfigError
+from nanoaccel.registry import ADAPTER_METHODS
 
 if TYPE_CHECKING:
     from nanoaccel.finetune.data.prepare import DataOptions
@@ -22,7 +24,8 @@ class TrainingFlags:
         str,
         in_training(
             metavar="lora|rslora|dora|qlora|full",
-            help="An adapter, an adapter on a base in 4 bits (qlora), or all weights.",
+            help="An adapter, an adapter on a base in 4 bits (qlora), or all weights."
+            f"{plugged_names(ADAPTER_METHODS)}",
         ),
     ] = "lora"
     rank: Annotated[int, in_training(help="Rank of an adapter.")] = 16
@@ -81,7 +84,7 @@ class TrainingFlags:
         from nanoaccel.finetune.train.options import TrainingOptions
 
         return TrainingOptions(
-            method=self.method,  # type: ignore[arg-type]
+            method=self.method,
             rank=self.rank,
             alpha=self.alpha,
             dropout=self.dropout,

@@ -36,6 +36,14 @@ class GrammarOptions:
         list[str] | None,
         in_sampling(metavar="TEXT", help="A text that may be the answer; may be repeated."),
     ] = None
+    grammar_of: Annotated[
+        str | None,
+        in_sampling(
+            "--grammar",
+            metavar="KIND=TEXT|@FILE",
+            help="A grammar of any kind: json_schema, regex, choice, lark, or a plugin's.",
+        ),
+    ] = None
 
     def grammar(self) -> Grammar | None:
         """The grammar.
@@ -49,6 +57,7 @@ class GrammarOptions:
             "--json-schema": self.json_schema,
             "--regex": self.regex,
             "--choice": self.choice or None,
+            "--grammar": self.grammar_of,
         }
         given = [name for name, value in named.items() if value is not None]
         if self.flexible_whitespace and self.json_schema is None:
@@ -62,9 +71,18 @@ class GrammarOptions:
 
         from nanoaccel.runtime.sampling import Grammar
 
+        if self.grammar_of is not None:
+            kind, separator, text = self.grammar_of.partition("=")
+            if not separator:
+                raise ConfigError(
+                    f"--grammar {self.grammar_of!r:.80} is not KIND=TEXT",
+                    "Write it as lark=@FILE, or regex=[0-9]+",
+                )
+            return Grammar(kind, _read("--grammar", Path(text[1:])) if text[:1] == "@" else text)
         if self.json_schema is not None:
             return Grammar.json_schema(
-                _read(self.json_schema), flexible_whitespace=self.flexible_whitespace
+                _read("--json-schema", self.json_schema),
+                flexible_whitespace=self.flexible_whitespace,
             )
         if self.regex is not None:
             return Grammar.regex(self.regex)
@@ -72,10 +90,10 @@ class GrammarOptions:
         return Grammar.choice(self.choice)
 
 
-def _read(path: Path) -> str:
+def _read(option: str, path: Path) -> str:
     try:
         return decode_utf8(path.read_bytes(), str(path))
     except OSError as error:
         raise ConfigError(
-            f"--json-schema {path} cannot be read: {error.strerror}", "Name a file"
+            f"{option} {path} cannot be read: {error.strerror}", "Name a file"
         ) from error

@@ -6,7 +6,9 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from nanoaccel.cli.options.panels import in_limits, in_recipe
+from nanoaccel.cli.options.plugged import plugged_names
 from nanoaccel.errors import ConfigError
+from nanoaccel.registry import COMPRESSION_METHODS
 from nanoaccel.sizes import parse_bytes
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class RecipeFlags:
         in_recipe(
             metavar="A+B",
             help="How numbers are chosen: rtn, or of awq, scale-estimation, gptq, lora-correction "
-            "those that you want.",
+            f"those that you want.{plugged_names(COMPRESSION_METHODS)}",
             show_default="rtn",
         ),
     ] = None

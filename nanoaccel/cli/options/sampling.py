@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,6 +60,13 @@ class SamplingOptions:
     ignore_eos: Annotated[
         bool, in_sampling("--ignore-eos", help="Go on after the model's own end token.")
     ] = False
+    processor: Annotated[
+        list[str] | None,
+        in_sampling(
+            metavar="NAME[=JSON]",
+            help="A logits processor of a plugin, with its values; may be repeated.",
+        ),
+    ] = None
     no_generation_config: Annotated[
         bool, in_sampling("--no-generation-config", help="Leave the model's own defaults aside.")
     ] = False
@@ -75,7 +83,7 @@ class SamplingOptions:
 
         Raises:
             SamplingError: A value is out of range, or two contradict each other.
-            ConfigError: A ``--logit-bias`` is not ID=VALUE.
+            ConfigError: A ``--logit-bias`` is not ID=VALUE, or a ``--processor`` not NAME=JSON.
         """
         from nanoaccel.runtime.sampling import SamplingParams, SamplingSettings
 
@@ -98,8 +106,24 @@ class SamplingOptions:
             logprobs=logprobs,
             prompt_logprobs=prompt_logprobs,
             grammar=grammar,
+            processors=dict(
+                map(_parse_processor, () if self.processor is None else self.processor)
+            ),
         )
         return SamplingSettings().complete(params) if self.no_generation_config else params
+
+
+def _parse_processor(text: str) -> tuple[str, Any]:
+    name, separator, values = text.partition("=")
+    try:
+        found = json.loads(values) if separator else {}
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ConfigError(
+            f"--processor {text!r:.80} is not NAME=JSON", """Write it as 'name={"value": 1}'"""
+        )
+    return name, found
 
 
 def _parse_bias(text: str) -> tuple[int, float]:

@@ -7,24 +7,29 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from nanoaccel.cli.options.panels import in_server
-from nanoaccel.errors import ConfigError
 from nanoaccel.sizes import parse_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """How the server runs; the defaults are those of ``ServerConfig``."""
+    """How the server runs; None is as set, or the default of ``ServerConfig``."""
 
     host: Annotated[
-        str, in_server(metavar="ADDRESS", help="Address to listen at; 0.0.0.0 is every one.")
-    ] = "127.0.0.1"
-    port: Annotated[int, in_server(help="Port to listen at; 0 takes a free one.")] = 8080
+        str | None,
+        in_server(
+            metavar="ADDRESS",
+            help="Address to listen at; 0.0.0.0 is every one.",
+            show_default="127.0.0.1",
+        ),
+    ] = None
+    port: Annotated[
+        int | None, in_server(help="Port to listen at; 0 takes a free one.", show_default="8080")
+    ] = None
     api_key: Annotated[
         list[str] | None,
         in_server(
             metavar="KEY",
-            help="A key that requests must carry; may be repeated.",
-            envvar="NANOACCEL_API_KEY",
+            help="A key that requests must carry; may be repeated. Also NANOACCEL_API_KEY.",
         ),
     ] = None
     api_key_file: Annotated[
@@ -54,35 +59,49 @@ class ServerOptions:
         in_server(metavar="SECONDS", help="Close a bundle that nobody has used for so long."),
     ] = None
     drain: Annotated[
-        float,
-        in_server(metavar="SECONDS", help="Time that running requests have to end on SIGTERM."),
-    ] = 30.0
-    max_connections: Annotated[
-        int,
-        in_server(help="Connections that may be open; requests of others are told to try again."),
-    ] = 512
-    load_adapters: Annotated[
-        bool,
+        float | None,
         in_server(
-            "--load-adapters",
+            metavar="SECONDS",
+            help="Time that running requests have to end on SIGTERM.",
+            show_default="30",
+        ),
+    ] = None
+    max_connections: Annotated[
+        int | None,
+        in_server(
+            help="Connections that may be open; requests of others are told to try again.",
+            show_default="512",
+        ),
+    ] = None
+    load_adapters: Annotated[
+        bool | None,
+        in_server(
+            "--load-adapters/--no-load-adapters",
+            show_default="no-load-adapters",
             help="Let clients load and unload adapters from folders of this machine "
             "(/v1/load_lora_adapter).",
         ),
-    ] = False
+    ] = None
     log_requests: Annotated[
-        bool, in_server("--log-requests", help="Write prompts and answers into the log.")
-    ] = False
+        bool | None,
+        in_server(
+            "--log-requests/--no-log-requests",
+            help="Write prompts and answers into the log.",
+            show_default="no-log-requests",
+        ),
+    ] = None
 
     def arguments(self) -> dict[str, Any]:
-        """Keyword arguments for ``ServerConfig``.
+        """Settings of the table ``server``, as far as they are given.
 
         Raises:
-            ConfigError: ``--memory`` is no size, or the file of keys cannot be read or has none.
+            ConfigError: ``--memory`` is no size.
         """
         return {
             "host": self.host,
             "port": self.port,
-            "api_keys": (*_listed(self.api_key), *self._file_keys()),
+            "api_keys": _listed(self.api_key),
+            "api_key_file": self.api_key_file,
             "allowed_hosts": _listed(self.allowed_host),
             "cors": _listed(self.cors),
             "memory": None if self.memory is None else parse_bytes("--memory", self.memory),
@@ -93,23 +112,6 @@ class ServerOptions:
             "log_requests": self.log_requests,
         }
 
-    def _file_keys(self) -> list[str]:
-        if self.api_key_file is None:
-            return []
-        try:
-            text = self.api_key_file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"--api-key-file {self.api_key_file} cannot be read: {error}", "Name a text file"
-            ) from None
-        lines = [line.partition("#")[0].strip() for line in text.splitlines()]
-        keys = [line for line in lines if line]
-        if not keys:  # an empty one must not open the server to all
-            raise ConfigError(
-                f"--api-key-file {self.api_key_file} holds no key", "Write one key a line"
-            )
-        return keys
 
-
-def _listed(values: list[str] | None) -> tuple[str, ...]:
-    return () if values is None else tuple(values)
+def _listed(values: list[str] | None) -> tuple[str, ...] | None:
+    return tuple(values) if values else None

@@ -11,23 +11,27 @@ from nanoaccel.cli.options.panels import in_engine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeculationOptions:
-    """Who guesses tokens; the defaults are those of ``LLM``."""
+    """Who guesses tokens; None is as set, or the default of ``LLM``."""
 
     speculation: Annotated[
-        str,
+        str | None,
         in_engine(
             metavar="NAME",
             help="Who guesses tokens, so that one step can give several: auto, off, or a drafter.",
+            show_default="auto",
         ),
-    ] = "auto"
+    ] = None
     draft: Annotated[
         Path | None,
         in_engine(metavar="DIR", help="A draft instead of the bundle's: a head or another bundle."),
     ] = None
     corpus_tokens: Annotated[
-        int,
-        in_engine(help="Latest tokens of finished answers that guesses may come from; 0 is none."),
-    ] = 0
+        int | None,
+        in_engine(
+            help="Latest tokens of finished answers that guesses may come from; 0 is none.",
+            show_default="0",
+        ),
+    ] = None
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for ``LLM``."""

@@ -23,10 +23,12 @@ from nanoaccel.evaluation.logits import BundleLogits
 from nanoaccel.evaluation.original import check_same_tokens, check_width
 from nanoaccel.evaluation.progress import Listener, in_tenths, tell_nobody
 from nanoaccel.exporters.reference.encoder import ModelEncoder
+from nanoaccel.runtime.adapters.choice import AdapterChoice
 from nanoaccel.runtime.backends import Precision
 from nanoaccel.runtime.execution.loader import preferred
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
+from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.events import Event
 from nanoaccel.runtime.types.outputs import RequestOutput
 from nanoaccel.text import Tokenizer
@@ -43,6 +45,9 @@ class CompareOptions:
         raw: Whether prompts are continued as they are, without the chat template.
         backend_a: Name of what runs A; "auto" is the best that is installed.
         backend_b: The same of B.
+        adapter_a: What A answers with: the name of one of its adapters, or a folder. None is A
+            alone.
+        adapter_b: The same of B.
         threads: Threads for each; None lets the runtime choose.
         precision: "auto" is what this CPU does fastest, as for ``LLM``; "f32" shows differences of
             the weights alone.
@@ -55,6 +60,8 @@ class CompareOptions:
     raw: bool = False
     backend_a: str = "auto"
     backend_b: str = "auto"
+    adapter_a: str | None = None
+    adapter_b: str | None = None
     threads: int | None = None
     precision: Precision = "auto"
 
@@ -89,15 +96,18 @@ def compare(
 
     Raises:
         BundleError: A folder cannot be run, or is damaged.
-        ConfigError: The vocabularies differ, or the disk is full.
-        RequestError: A prompt is too long, or the chat template refuses it.
+        ConfigError: The vocabularies differ, the disk is full, or what runs a model computes no
+            adapters.
+        AdapterError: An adapter cannot be read, or does not fit.
+        RequestError: A prompt is too long, the chat template refuses it, or there is no such
+            adapter.
         GenerationError: An answer failed.
         MissingExtraError: What a folder needs is not installed.
     """
     options = CompareOptions() if options is None else options
     tell = tell_nobody if listener is None else listener
-    first = _Model("A", str(a), Bundle.open(a), options.backend_a, options)
-    second = _Model("B", str(b), Bundle.open(b), options.backend_b, options)
+    first = _Model("A", str(a), Bundle.open(a), options.backend_a, options.adapter_a, options)
+    second = _Model("B", str(b), Bundle.open(b), options.backend_b, options.adapter_b, options)
     check_same_tokens(first.bundle, ModelEncoder(second.bundle.tokenizer_folder), str(b))
     tokenizer = Tokenizer.load(first.bundle.tokenizer_folder)
     length = min(first.bundle.context_length, second.bundle.context_length)
@@ -125,10 +135,16 @@ class _Model:
     """One of the two, loaded for each of its tasks and freed."""
 
     letter: str
-    name: str
+    given: str
     bundle: Bundle
     backend: str
+    adapter: str | None
     options: CompareOptions
+
+    @property
+    def name(self) -> str:
+        """What it is called in the comparison."""
+        return self.given if self.adapter is None else f"{self.given} with adapter {self.adapter}"
 
     def answer(
         self, prompts: Sequence[Sequence[int]], length: int, tell: Listener, closing: Closing
@@ -143,6 +159,8 @@ class _Model:
                 done += 1
                 share(done / len(prompts))
 
+        choice = None if self.adapter is None else AdapterChoice.parse(self.adapter)
+        asked = RequestOptions(adapter=None if choice is None else choice.name)
         tell(f"loading {self.name}")
         llm = LLM(
             self.bundle.folder,
@@ -152,11 +170,12 @@ class _Model:
             threads=self.options.threads,
             precision=self.options.precision,
             context_length=length,
+            adapters=None if choice is None else choice.folders,
         )
         params = SamplingParams(max_tokens=self.options.max_tokens, temperature=0.0)
         with closing(llm):
             begun = time.perf_counter()
-            outputs = llm.generate(prompts, params)
+            outputs = llm.generate(prompts, params, options=asked)
             seconds = time.perf_counter() - begun
             backend = llm.backend.name
         for number, output in enumerate(outputs, 1):
@@ -174,6 +193,7 @@ class _Model:
             backend=self._backend,
             precision=self.options.precision,
             threads=self.options.threads,
+            adapter=self.adapter,
         )
 
     @property

@@ -10,7 +10,7 @@ from nanoaccel.bundle import DRAFT, HEAD, MANIFEST, Bundle, GraphEntry, Head, Ma
 from nanoaccel.errors import BundleError, UnsupportedModelError
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quantize.recipe_file import recipe_from
-from nanoaccel.exporters.source.model_source import HUB_ID
+from nanoaccel.exporters.source.places import HUB_ID
 from nanoaccel.exporters.targets.head_graphs import give_graphs
 
 

@@ -17,7 +17,7 @@ from nanoaccel.exporters.convert.bundle_parts import for_runtimes, keep_draft, r
 from nanoaccel.exporters.convert.request import Conversion, Converted
 from nanoaccel.exporters.convert.restated import read_manifest, restate
 from nanoaccel.exporters.publish import publishing
-from nanoaccel.exporters.targets.table import BASE, TARGETS
+from nanoaccel.exporters.targets.table import BASE, target_of
 from nanoaccel.openvino_core import openvino_core
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ def take_over(
         for name in new:
             check = _add_graph(folder, name, manifest, conversion)
             entry = GraphEntry(
-                runtime=name, graph=TARGETS[name].graph, validation=manifest.validation
+                runtime=name, graph=target_of(name).graph, validation=manifest.validation
             )
             facts = {k: getattr(check, k) for k in check.__slots__ if k != "runtime"}
             stated = replace(
                 stated,
                 also=(*stated.also, entry),
                 self_check={**stated.self_check, name: facts},
-                tools={**stated.tools, **versions_of(("nanoaccel", *TARGETS[name].tools))},
+                tools={**stated.tools, **versions_of(("nanoaccel", *target_of(name).tools))},
             )
         for name in set(bundle.runtimes) - set(runtimes):
             shutil.rmtree(folder / name)
@@ -77,7 +77,7 @@ def _add_graph(folder: Path, name: str, manifest: Manifest, conversion: Conversi
     checkpoint = write_checkpoint(folder / BASE.graph, folder, scratch / "model", conversion)
     plan = _plan(checkpoint, folder, name, conversion)
     recipe = recipe_of(manifest)
-    TARGETS[name].check_recipe(recipe)
+    target_of(name).check_recipe(recipe)
     (scratch / "work").mkdir()
     for part in _TOKENIZER[:3]:
         if (folder / part).is_file():
@@ -86,11 +86,11 @@ def _add_graph(folder: Path, name: str, manifest: Manifest, conversion: Conversi
     artifacts = capture_artifacts(
         plan.source, plan.config, scratch / "work", plan.capture, (), context, progress
     )
-    TARGETS[name].prepare(artifacts, progress)
+    target_of(name).prepare(artifacts, progress)
     source = _source(folder / BASE.graph, recipe)
     request = BuildRequest(artifacts, plan.options, folder, source)
-    graph = TARGETS[name].build(request, progress)
-    graph = judge_graph(TARGETS[name], graph, request, progress)
+    graph = target_of(name).build(request, progress)
+    graph = judge_graph(target_of(name), graph, request, progress)
     check = check_graph(folder, graph, artifacts, progress)
     shutil.rmtree(scratch)
     return check

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from itertools import combinations
 from typing import Any, Literal, TypeAlias, get_args
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.exporters.quantize.weight_types import (
-    FLOATS,
-    METHODS,
-    TRAITS,
-    Method,
-    Traits,
-    WeightType,
-)
-from nanoaccel.registry import did_you_mean
+from nanoaccel.exporters.quantize.methods import CompressionMethod, method_of
+from nanoaccel.exporters.quantize.weight_types import FLOATS, TRAITS, Traits, WeightType
+from nanoaccel.registry import COMPRESSION_METHODS, did_you_mean
 
 EndType: TypeAlias = Literal["int8", "same", "float"]
 Backup: TypeAlias = Literal["int8", "float"]
@@ -49,7 +44,8 @@ class Recipe:
             type demands, or 64.
         fallback: What a layer gets that the group size does not divide: a smaller group, from 16
             up ("smaller", and the backup where there is none), the backup, or an error.
-        methods: What calibrated methods choose the numbers; none rounds to nearest.
+        methods: What methods choose the numbers, those of plugins included; none rounds to
+            nearest.
         embeddings: Type of the embedding: "int8", "same" as the projections, or "float", as it is
             in the original. Where the last projection shares its weights, that one's type counts.
         last_layer: Type of the last projection.
@@ -64,6 +60,7 @@ class Recipe:
 
     Raises:
         ConfigError: A value is out of range, or values do not go together.
+        PluginError: A method's plugin cannot be used.
 
     Examples:
         >>> from nanoaccel import Recipe
@@ -75,7 +72,7 @@ class Recipe:
     symmetric: bool = True
     group_size: int | None = None
     fallback: Fallback = "smaller"
-    methods: tuple[Method, ...] = ()
+    methods: tuple[str, ...] = ()
     embeddings: EndType = "int8"
     last_layer: EndType = "int8"
     backup: Backup = "int8"
@@ -92,8 +89,6 @@ class Recipe:
             _check_choice(name, getattr(self, name), get_args(EndType))
         _check_choice("backup", self.backup, get_args(Backup))
         _check_choice("fallback", self.fallback, get_args(Fallback))
-        for method in self.methods:
-            _check_choice("method", method, METHODS)
         self._check_overrides()
         self._check_layout()
         self._check_methods()
@@ -119,7 +114,7 @@ class Recipe:
     @property
     def calibrated(self) -> bool:
         """Whether it needs a text to calibrate with."""
-        return bool(self.methods)
+        return any(method_of(name).needs_text for name in self.methods)
 
     @property
     def limited(self) -> bool:
@@ -249,18 +244,22 @@ class Recipe:
             _check_choice("override", override.weights, (self.weights, "int8", "float"))
 
     def _check_methods(self) -> None:
-        for method in self.methods:
-            if method not in self.traits.methods:
-                able = ", ".join(name for name in TRAITS if method in TRAITS[name].methods)
+        found: dict[str, CompressionMethod] = {}
+        for name in self.methods:
+            if not COMPRESSION_METHODS.plugins_named(name):
+                _check_choice("method", name, tuple(COMPRESSION_METHODS.names()))
+            found[name] = method_of(name)
+            if self.weights not in found[name].weights:
                 raise ConfigError(
-                    f"method {method!r} does not go with weights={self.weights!r}",
-                    f"Choose weights that it can choose numbers for: {able}",
+                    f"method {name!r} does not go with weights={self.weights!r}",
+                    f"Choose weights that it can choose numbers for: "
+                    f"{', '.join(found[name].weights)}",
                 )
-        if "gptq" in self.methods and "lora-correction" in self.methods:
-            raise ConfigError(
-                "methods 'gptq' and 'lora-correction' do not go together",
-                "Choose one: both correct what rounding did",
-            )
+        for one, other in combinations(found, 2):
+            if other not in found[one].goes_with and one not in found[other].goes_with:
+                raise ConfigError(
+                    f"methods {one!r} and {other!r} do not go together", "Choose one of them"
+                )
         if len(set(self.methods)) < len(self.methods):
             raise ConfigError("a method is named twice", "Name each once")
 

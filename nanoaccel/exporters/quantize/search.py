@@ -21,6 +21,7 @@ from nanoaccel.exporters.targets.openvino.runner import decode_rate
 # What methods take, where rounding and judging take 4.
 _ROUNDING = 4.0
 _EFFORT = {"awq": 1.0, "scale-estimation": 5.0, "gptq": 30.0, "lora-correction": 8.0}
+_OTHER_EFFORT = 5.0
 # Without a limit of size, that of the preset "accurate": more bits are always more accurate.
 _BITS = PRESETS["accurate"].target_bits
 
@@ -190,7 +191,7 @@ class _Effort:
         return self._unit * self._weight(recipe)
 
     def _weight(self, recipe: Recipe) -> float:
-        return _ROUNDING + sum(_EFFORT[method] for method in recipe.methods)
+        return _ROUNDING + sum(_EFFORT.get(method, _OTHER_EFFORT) for method in recipe.methods)
 
 
 def _file(memory: Path, recipe: Recipe) -> Path:

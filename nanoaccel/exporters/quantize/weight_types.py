@@ -10,9 +10,6 @@ WeightType: TypeAlias = Literal[
     "f32", "f16", "bf16", "int8", "fp8", "mxfp8",
     "int4", "nf4", "fp4", "mxfp4", "nvfp4", "cb4", "int3", "int2",
 ]  # fmt: skip
-Method: TypeAlias = Literal["awq", "scale-estimation", "gptq", "lora-correction"]
-
-METHODS: tuple[Method, ...] = ("awq", "scale-estimation", "gptq", "lora-correction")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +19,6 @@ class Traits:
     Args:
         bits: Bits of a number, without scales.
         scale_bits: Bits of the scale that a group shares.
-        methods: Calibrated methods that it can be made with.
         group_size: The one that it must have; None leaves the choice, -1 is a whole row.
         asymmetric: Whether integers may be stored with a zero point.
         expanded: Whether the runtime turns it into a wider type in memory, so that it saves disk
@@ -31,7 +27,6 @@ class Traits:
 
     bits: float
     scale_bits: int = 16
-    methods: tuple[Method, ...] = ()
     group_size: int | None = None
     asymmetric: bool = False
     expanded: bool = False
@@ -51,13 +46,13 @@ TRAITS: Mapping[str, Traits] = {
     "int8": Traits(bits=8, group_size=-1, asymmetric=True),
     "fp8": Traits(bits=8, expanded=True),
     "mxfp8": Traits(bits=8, scale_bits=8, group_size=32, expanded=True),
-    "int4": Traits(bits=4, methods=METHODS, asymmetric=True),
-    "nf4": Traits(bits=4, methods=METHODS),
+    "int4": Traits(bits=4, asymmetric=True),
+    "nf4": Traits(bits=4),
     "fp4": Traits(bits=4),
     "mxfp4": Traits(bits=4, scale_bits=8, group_size=32),
     "nvfp4": Traits(bits=4, scale_bits=8, group_size=16),
-    "cb4": Traits(bits=4, methods=METHODS[:3], group_size=-1, expanded=True),
-    "int3": Traits(bits=3, methods=METHODS, expanded=True),
-    "int2": Traits(bits=2, methods=METHODS),
+    "cb4": Traits(bits=4, group_size=-1, expanded=True),
+    "int3": Traits(bits=3, expanded=True),
+    "int2": Traits(bits=2),
 }
 FLOATS = ("f32", "f16", "bf16")

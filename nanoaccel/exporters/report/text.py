@@ -50,6 +50,7 @@ class Report:
         kept: Layers that stayed as the checkpoint had them.
         fused_projections: Groups of parallel projections that became one.
         calibration: Text that chose the numbers; empty without a calibrated method.
+        plugins: Parts of other packages that took part, each with its package and version.
         tried: Recipes that were tried, where more than one was.
         left_out: Recipes for which there was no time.
         self_checks: Self-check of each graph, through the engine.
@@ -73,6 +74,7 @@ class Report:
     kept: int
     fused_projections: int
     calibration: str
+    plugins: Sequence[str]
     tried: Sequence[Tried]
     left_out: Sequence[str]
     self_checks: Sequence[SelfCheck]
@@ -137,6 +139,7 @@ class Report:
             ("context", self.context),
             ("checkpoint", f"{self.checkpoint}, {self.kept} layers kept" * bool(self.checkpoint)),
             ("calibrated with", self.calibration),
+            ("plugins", ", ".join(self.plugins)),
             *(
                 (f"weights file, {graph.runtime}", f"{graph.bytes / 1e6:.1f} MB")
                 for graph in self.graphs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING
 from nanoaccel.bundle import MANIFEST, GraphEntry, Manifest, ModelEntry, list_files
 from nanoaccel.cached_json import versions_of
 from nanoaccel.exporters.quantize.recipe import Recipe
+from nanoaccel.exporters.report.plugins import UsedPlugin, plugins_of
 from nanoaccel.exporters.report.text import Report, ReportedGraph
 from nanoaccel.exporters.source.context import describe_context
 from nanoaccel.exporters.targets.self_check import SelfCheck
-from nanoaccel.exporters.targets.table import TARGETS
+from nanoaccel.exporters.targets.table import target_of
 
 if TYPE_CHECKING:
     from nanoaccel.exporters.make_graphs import MadeGraphs
@@ -47,6 +49,7 @@ def write_report(
     """
     compression = made.graphs[0].compression
     recipe = compression.recipe
+    plugged = plugins_of(plan, recipe, [graph.target for graph in made.graphs])
     notes = (plan.part, recipe.note, plan.options.note, made.note)
     report = Report(
         model=plan.model,
@@ -65,6 +68,7 @@ def write_report(
         kept=compression.kept,
         fused_projections=compression.fused_projections,
         calibration=(artifacts.text or "") if recipe.calibrated else "",
+        plugins=[plugin.words for plugin in plugged],
         tried=compression.tried,
         left_out=compression.left_out,
         self_checks=made.checks,
@@ -75,20 +79,25 @@ def write_report(
         expected_memory=plan.memory,
     )
     report.write(folder)
-    manifest = _manifest(folder, report, plan, artifacts, recipe)
+    manifest = _manifest(folder, report, plan, artifacts, recipe, plugged)
     (folder / MANIFEST).write_text(manifest.to_json(), encoding="utf-8")
 
 
 def _manifest(
-    folder: Path, report: Report, plan: ExportPlan, artifacts: ModelArtifacts, recipe: Recipe
+    folder: Path,
+    report: Report,
+    plan: ExportPlan,
+    artifacts: ModelArtifacts,
+    recipe: Recipe,
+    plugged: Sequence[UsedPlugin],
 ) -> Manifest:
     """What the bundle says of itself; all its other files stand in the folder already."""
     first, *also = report.graphs
-    own = [tool for graph in report.graphs for tool in TARGETS[graph.runtime].tools]
+    own = [tool for graph in report.graphs for tool in target_of(graph.runtime).tools]
     return Manifest(
         target=ModelEntry(
             runtime=first.runtime,
-            graph=TARGETS[first.runtime].graph,
+            graph=target_of(first.runtime).graph,
             architecture=report.architecture,
             context_length=plan.context,
             parameters=report.parameters,
@@ -101,14 +110,14 @@ def _manifest(
             "content": artifacts.content,
         },
         recipe=recipe.to_json(),
-        tools=versions_of((*_TOOLS, *own)),
+        tools={**versions_of((*_TOOLS, *own)), **dict(plugin.tool for plugin in plugged)},
         validation=asdict(first.fidelity),
         draft=report.draft,
         files=list_files(folder),
         also=tuple(
             GraphEntry(
                 runtime=graph.runtime,
-                graph=TARGETS[graph.runtime].graph,
+                graph=target_of(graph.runtime).graph,
                 validation=asdict(graph.fidelity),
             )
             for graph in also

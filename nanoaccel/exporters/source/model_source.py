@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,24 +11,21 @@ from typing import TYPE_CHECKING
 from nanoaccel.errors import NanoAccelError, SourceError, UnsupportedModelError
 from nanoaccel.exporters.quantize.weight_types import FLOATS, WeightType
 from nanoaccel.exporters.source.gguf import GGUFMetadata, build_config, load_gguf, read_metadata
-from nanoaccel.exporters.source.hub.wanted import SKIPPED, SMALL_FILES, WEIGHTS
 from nanoaccel.exporters.source.loaded import check_runs, load_whole
 from nanoaccel.exporters.source.model_folder import check_description, check_folder, read_config
+from nanoaccel.exporters.source.places import locate
 from nanoaccel.exporters.source.prequantized import (
     Checkpoint,
     PackedWeight,
     find_quantization,
     load_quantized,
 )
-from nanoaccel.exporters.source.sample import SAMPLE, SAMPLING, fetch_sample
+from nanoaccel.exporters.source.sample import SAMPLE, SAMPLING
 from nanoaccel.exporters.source.text_part import decoder_config
 from nanoaccel.exporters.source.weight_files import find_weight_files
-from nanoaccel.pulled import Pulled, find_pulled
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
-
-HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?(@[\w./-]+)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,37 +37,32 @@ class Source:
         revision: Commit on the hub; None for local files.
         folder: Where config.json and the weights are, or the GGUF file.
         gguf: What the GGUF file says of itself, when it is one.
+        package: The package whose plugin found it, with its version; None where none did.
     """
 
     id: str
     revision: str | None
     folder: Path
     gguf: GGUFMetadata | None
+    package: str | None = None
 
 
 def resolve(model: str) -> Source:
     """Find a model, and download it when it is on the hub and was not pulled.
 
     Args:
-        model: Hub id (``org/name`` or ``org/name@revision``), folder, .gguf file, or ``sample``.
+        model: Hub id (``org/name`` or ``org/name@revision``), folder, .gguf file, ``sample``, or
+            NAME:REFERENCE of a plugin.
 
     Raises:
         SourceError: There is no such model, it is an adapter, or its weights are not whole.
         UnsupportedModelError: It wants to run code, or is no language model.
+        PluginError: A plugin of that name cannot be used, or failed.
     """
-    path = Path(model).expanduser()
-    if model == SAMPLE and not path.exists():
-        return _from_file(model, fetch_sample())
-    if path.is_file():
-        return _from_file(model, path)
-    if path.is_dir():
-        return _from_folder(model, path)
-    pulled = find_pulled(model)
-    if pulled is not None:
-        return _from_pulled(pulled)
-    if path.suffix == ".gguf" or path.is_absolute() or not HUB_ID.match(model):
-        raise SourceError(f"{model} does not exist", "Name a hub id, a folder or a .gguf file")
-    return _from_hub(model)
+    found = locate(model)
+    source = _from_folder if found.path.is_dir() else _from_file
+    made = source(model if found.id is None else found.id, found.path)
+    return replace(made, revision=found.revision, package=found.package)
 
 
 def _from_file(model: str, path: Path) -> Source:
@@ -88,42 +79,6 @@ def _from_folder(model: str, path: Path) -> Source:
         raise SourceError(f"{path} has no config.json", remedy)
     check_folder(path)
     return Source(model, None, path, None)
-
-
-def _from_pulled(pulled: Pulled) -> Source:
-    ggufs = sorted(pulled.folder.glob("*.gguf"))
-    if ggufs and not (pulled.folder / "config.json").is_file():
-        return replace(_from_file(pulled.id, ggufs[0]), revision=pulled.commit)
-    return replace(_from_folder(pulled.id, pulled.folder), revision=pulled.commit)
-
-
-def _from_hub(model: str) -> Source:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    name, _, revision = model.partition("@")
-    try:
-        for weights in (None, *WEIGHTS):
-            folder = Path(
-                snapshot_download(
-                    name,
-                    revision=revision or None,
-                    allow_patterns=[*SMALL_FILES, *([] if weights is None else [weights])],
-                    ignore_patterns=list(SKIPPED),
-                )
-            )
-            if weights is None:
-                check_description(folder)  # before gigabytes are fetched
-            elif any(folder.glob(weights)):
-                break
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise SourceError(
-            f"{model} is no local path, and the hub did not give it: {line}",
-            "Check the name, log in with 'hf auth login' if it is gated, or download it first",
-        ) from error
-    found = _from_folder(model, folder)
-    return Source(model, folder.name, found.folder, None)
 
 
 def load_config(source: Source) -> PretrainedConfig:

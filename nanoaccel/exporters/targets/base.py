@@ -2,7 +2,7 @@
 
     check -> capture (while the original is loaded) -> prepare -> build -> judge -> finish
 
-A new kind is a class that answers this, and a line in ``table``.
+A new kind is a class that answers this, and a line in ``registry/points.py``, or a plugin.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from nanoaccel.errors import ConfigError
 from nanoaccel.exporters.targets.judgement import Judgement
 from nanoaccel.registry import BACKENDS
 
@@ -110,7 +111,7 @@ class GraphTarget(ABC):
     """A kind of graph that a bundle can have.
 
     Attributes:
-        name: Name of the backend that runs it, and of its folder in the bundle.
+        name: Name of the target, of the backend that runs it, and of its folder in the bundle.
         title: Name of the runtime in messages.
         source: Name of the target whose compressed weights it takes over; None when it compresses
             the original's itself.
@@ -132,7 +133,13 @@ class GraphTarget(ABC):
     @property
     def graph(self) -> str:
         """The graph's file, relative to the bundle, as its backend declares it."""
-        return BACKENDS.with_graphs()[self.name]
+        graph = BACKENDS.facts(self.name).graph
+        if graph is None:
+            raise ConfigError(
+                f"no backend {self.name!r} says which file its graph is",
+                "Install the plugin that runs the graph; its BackendFacts name the file",
+            )
+        return graph
 
     def not_made(self, reason: str) -> str:
         """What the report says where another target takes its place."""
@@ -246,3 +253,11 @@ class GraphTarget(ABC):
             ExportError: It cannot be made.
         """
         raise NotImplementedError(f"{self.name} takes over no weights")
+
+
+class GraphTargetFactory(Protocol):
+    """What is registered under the name of a target: mostly its class."""
+
+    def __call__(self) -> GraphTarget:
+        """Make the target; it keeps nothing between exports."""
+        ...

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from nanoaccel.bundle import HEAD, Head, HeadGraph, exact_graph, list_files, weights_file
-from nanoaccel.exporters.targets.table import TARGETS
+from nanoaccel.exporters.targets.table import BUILT_IN, derived, target_of
 
 
 def possible_targets(names: Iterable[str]) -> set[str]:
     """Targets that a head can have a graph for, when it has graphs for those named."""
     known = set(names)
-    return known | {target.name for target in TARGETS.values() if target.source in known}
+    return known | {target.name for target in derived(BUILT_IN) if target.source in known}
 
 
 def give_graphs(folder: Path, targets: Sequence[str], positions: int) -> None:
@@ -30,7 +30,7 @@ def give_graphs(folder: Path, targets: Sequence[str], positions: int) -> None:
     """
     head = Head.open(folder)
     graphs = {name: head.graph_for(name) for name in head.runtimes}
-    for target in (TARGETS[name] for name in targets):
+    for target in (target_of(name) for name in targets):
         if target.source in graphs:
             graphs[target.name] = target.convert_head(graphs[target.source], folder, positions)
     for name in set(graphs) - set(targets):

@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
-from typing import Literal, TypeAlias, get_args
+from collections.abc import Iterable
 
 from nanoaccel.errors import ConfigError
 from nanoaccel.exporters.targets.base import GraphTarget
-from nanoaccel.exporters.targets.onnx.target import OnnxTarget
-from nanoaccel.exporters.targets.openvino.target import OpenVINOTarget
-from nanoaccel.registry import did_you_mean
+from nanoaccel.exporters.targets.plugged import guarded
+from nanoaccel.registry import EXPORT_TARGETS, did_you_mean
 
-Runtime: TypeAlias = Literal["openvino", "onnx", "both", "auto"]
-
-# The first one compresses the weights; the others take them over.
-TARGETS: Mapping[str, GraphTarget] = MappingProxyType(
-    {target.name: target for target in (OpenVINOTarget(), OnnxTarget())}
-)
-BASE = next(iter(TARGETS.values()))
+_CHOICES = {"both": ("openvino", "onnx"), "auto": ("onnx",)}
+BUILT_IN = _CHOICES["both"]
+# It compresses the weights; the other one takes them over.
+BASE: GraphTarget = EXPORT_TARGETS.make(BUILT_IN[0])
 # Runs fastest, with NanoAccel's own operators.
-DEFAULT = OnnxTarget.name
+DEFAULT = _CHOICES["auto"][0]
+
+
+def target_of(name: str) -> GraphTarget:
+    """A target by its name; errors of a plugin's name it.
+
+    Raises:
+        ConfigError: There is no such target.
+        PluginError: It is a plugin that cannot be used.
+    """
+    made: GraphTarget = EXPORT_TARGETS.make(name)
+    return guarded(name, made) if EXPORT_TARGETS.is_plugin(name) else made
 
 
 def target_names(runtime: str) -> tuple[str, ...]:
     """Names of the targets that a choice stands for, the preferred one first.
 
     Args:
-        runtime: "openvino", "onnx", "both", or "auto": the default one.
+        runtime: "openvino", "onnx", "both", the name of a plugin, or "auto": the default one.
 
     Raises:
         ConfigError: It is none of these.
+        PluginError: It is a plugin that cannot be used.
     """
-    known = get_args(Runtime)
-    if runtime not in known:
-        raise ConfigError(f"runtime={runtime!r} is unknown", did_you_mean(runtime, list(known)))
-    return {"both": tuple(TARGETS), "auto": (DEFAULT,)}.get(runtime, (runtime,))
+    if runtime in _CHOICES:
+        return _CHOICES[runtime]
+    known = [*BUILT_IN, *_CHOICES, *(n for n in EXPORT_TARGETS.names() if n not in BUILT_IN)]
+    if runtime not in known and not EXPORT_TARGETS.plugins_named(runtime):
+        raise ConfigError(f"runtime={runtime!r} is unknown", did_you_mean(runtime, known))
+    return (target_of(runtime).name,)
 
 
 def with_sources(names: Iterable[str]) -> list[GraphTarget]:
@@ -44,8 +52,15 @@ def with_sources(names: Iterable[str]) -> list[GraphTarget]:
     Args:
         names: Names of the targets that were asked for.
     """
-    chosen = {BASE.name, *names}
-    return [target for name, target in TARGETS.items() if name in chosen]
+    asked = [target_of(name) for name in names]
+    chosen = {BASE.name, *(one.name for one in asked)} | {one.source for one in asked if one.source}
+    plugged = [one for one in asked if EXPORT_TARGETS.is_plugin(one.name)]
+    return [*(target_of(name) for name in BUILT_IN if name in chosen), *plugged]
+
+
+def beside_base(names: Iterable[str]) -> list[GraphTarget]:
+    """Those of some targets that are made beside the first one."""
+    return with_sources(names)[1:]
 
 
 def packages_of(names: Iterable[str]) -> list[str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from nanoaccel.errors import ConfigError
+from nanoaccel.adapters.peft_config import PeftConfig
+from nanoaccel.errors import AdapterError, ConfigError
+from nanoaccel.finetune.adapters.methods import AdapterMethod, method_of
 from nanoaccel.finetune.train.options import TrainingOptions
+from nanoaccel.registry import ADAPTER_METHODS
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -29,20 +34,14 @@ def attach(model: PreTrainedModel, options: TrainingOptions) -> LoraConfig:
 
     Raises:
         ConfigError: The model has no such layers.
+        PluginError: The plugin of the method failed, edits the base, or makes an adapter that
+            NanoAccel does not compute.
     """
-    from peft import LoraConfig, inject_adapter_in_model
+    from peft import inject_adapter_in_model
 
     _check_names(model, options)
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=options.rank,
-        lora_alpha=options.scale_alpha,
-        lora_dropout=options.dropout,
-        target_modules=list(options.modules) or _ALL,
-        layers_to_transform=list(options.layers) or None,
-        use_rslora=options.method == "rslora",
-        use_dora=options.method == "dora",
-    )
+    method = method_of(options.method)
+    config = _configuration(method, options)
     torch.manual_seed(options.seed)
     try:
         inject_adapter_in_model(config, model)
@@ -51,7 +50,57 @@ def attach(model: PreTrainedModel, options: TrainingOptions) -> LoraConfig:
             f"peft cannot put an adapter into this model: {error}",
             "Choose other --modules or --layers",
         ) from error
+    with ADAPTER_METHODS.named(options.method):
+        if hasattr(method, "begin"):
+            _begin(method, model)
     return config
+
+
+def _configuration(method: AdapterMethod, options: TrainingOptions) -> LoraConfig:
+    """The configuration of an adapter that can be read again."""
+    from peft import LoraConfig
+
+    usual = {
+        "task_type": "CAUSAL_LM",
+        "r": options.rank,
+        "lora_alpha": options.scale_alpha,
+        "lora_dropout": options.dropout,
+        "target_modules": list(options.modules) or _ALL,
+        "layers_to_transform": list(options.layers) or None,
+    }
+    with ADAPTER_METHODS.named(options.method):
+        config = LoraConfig(**{**usual, **method.configure(options)})
+        written = json.dumps(config.to_dict(), default=list)
+        try:
+            PeftConfig.parse(written.encode(), Path("its adapter"))
+        except AdapterError as error:
+            raise ValueError(error.problem) from error
+    return config
+
+
+def _begin(method: AdapterMethod, model: PreTrainedModel) -> None:
+    """Let a method edit the adapter's first weights, and nothing else.
+
+    Raises:
+        ValueError: It edited the base, or gave a number that is none.
+    """
+    base = {name: one for name, one in model.named_parameters() if not one.requires_grad}
+    before = {name: _sample(one) for name, one in base.items()}
+    with torch.no_grad():
+        method.begin(model)
+    for name, one in model.named_parameters():
+        if (name in base) == one.requires_grad or (
+            name in base and not torch.equal(before[name], _sample(one))
+        ):
+            raise ValueError(f"it edited {name}, of the base")
+        if one.requires_grad and not bool(one.isfinite().all()):
+            raise ValueError(f"it gave {name} numbers that are none")
+
+
+def _sample(weight: torch.Tensor) -> torch.Tensor:
+    """Numbers from all over a weight, copied: to compare all of them takes too long."""
+    flat = weight.detach().flatten()
+    return flat[:: max(1, len(flat) // 4096)].clone()
 
 
 def choose_layers(model: PreTrainedModel, layers: tuple[int, ...]) -> None:

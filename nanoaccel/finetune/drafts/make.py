@@ -20,7 +20,7 @@ from nanoaccel.exporters.quiet import quiet
 from nanoaccel.exporters.source import model_source as sources
 from nanoaccel.exporters.source.tokenizer_files import write_tokenizer
 from nanoaccel.exporters.targets.head_graphs import give_graphs
-from nanoaccel.exporters.targets.table import BASE, TARGETS, derived
+from nanoaccel.exporters.targets.table import BASE, BUILT_IN, derived
 from nanoaccel.finetune.drafts import corpus
 from nanoaccel.finetune.drafts.recipe import DraftRecipe
 from nanoaccel.finetune.drafts.training_examples import (
@@ -305,7 +305,7 @@ class _Training:
             files=list_files(folder),
         )
         (folder / HEAD).write_text(manifest.to_json(), encoding="utf-8")
-        names = {*self._target.runtimes} & {*TARGETS}
+        names = {*self._target.runtimes} & {*BUILT_IN}
         others = [target.name for target in derived(names)]
         if others:
             give_graphs(folder, (*others, BASE.name), self._target.context_length)

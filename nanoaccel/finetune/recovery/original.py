@@ -18,8 +18,9 @@ from nanoaccel.exporters.reference.encoder import ModelEncoder
 from nanoaccel.exporters.reference.measurements import Original, predictions
 from nanoaccel.exporters.source import model_source
 from nanoaccel.exporters.source.fingerprint import fingerprint
-from nanoaccel.exporters.source.model_source import HUB_ID, Source
+from nanoaccel.exporters.source.model_source import Source
 from nanoaccel.exporters.source.original_key import content_key
+from nanoaccel.exporters.source.places import HUB_ID
 from nanoaccel.exporters.targets.probing import probes_for
 from nanoaccel.finetune.model_folder import load_float
 from nanoaccel.finetune.recovery.learning.student import as_teacher, product_type

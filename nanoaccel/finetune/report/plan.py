@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nanoaccel.finetune.data.prepare import DataSet
 from nanoaccel.finetune.train.options import TrainingOptions
+from nanoaccel.registry import ADAPTER_METHODS
 
 if TYPE_CHECKING:
     from nanoaccel.finetune.train.loop import Training
@@ -47,7 +48,7 @@ def plan_rows(
     return [
         ("method", _method(options)),
         ("trained weights", f"{count:,}; the base has {parameters:,}"),
-        ("base", "4 bits" if options.method == "qlora" else kind),
+        ("base", "4 bits" if options.four_bits else kind),
         ("rows", f"{counts.rows:,}, of which {len(counts.problems):,} cannot be learned"),
         ("examples", f"{len(data.train):,} to learn, {len(data.validation):,} held out"),
         ("too long", f"{counts.long:,}, of which {counts.dropped:,} are left out, the others cut"),
@@ -61,7 +62,9 @@ def plan_rows(
 def _method(options: TrainingOptions) -> str:
     if not options.adapts:
         return "all weights" if not options.layers else f"weights of {len(options.layers)} blocks"
-    return f"{options.method}, rank {options.rank}, alpha {options.scale_alpha:g}"
+    package = ADAPTER_METHODS.package_of(options.method)
+    named = options.method if package is None else f"{options.method} of {package}"
+    return f"{named}, rank {options.rank}, alpha {options.scale_alpha:g}"
 
 
 def _placed(packed: bool) -> str:

@@ -17,7 +17,7 @@ from nanoaccel.errors import ExportError
 from nanoaccel.exporters.publish import disk_is_full
 from nanoaccel.folders import whole_file
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.finetune")
 _NAME = re.compile(r"step-(\d+)\.pt")
 _KEPT = 2
 _BEST = "best.pt"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from nanoaccel.errors import ConfigError
+from nanoaccel.finetune.adapters.methods import method_of
+from nanoaccel.registry import ADAPTER_METHODS, did_you_mean
 
-Method: TypeAlias = Literal["lora", "rslora", "dora", "qlora", "full"]
-METHODS: tuple[Method, ...] = ("lora", "rslora", "dora", "qlora", "full")
-_RATES = {"full": 3e-5}
-_ADAPTER_RATE = 5e-4
+FULL = "full"
+_FULL_RATE = 3e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +18,7 @@ class TrainingOptions:
 
     Args:
         method: What is trained: "lora", "rslora" and "dora" are adapters, "qlora" is LoRA on a base
-            in 4 bits, "full" all weights.
+            in 4 bits, a plugin's name is an adapter of its kind, "full" all weights.
         rank: Rank of an adapter.
         alpha: Its scale is alpha / rank; rsLoRA's alpha / sqrt(rank). None is twice the rank.
         dropout: Share of an adapter's inputs that is dropped while it learns.
@@ -40,9 +39,10 @@ class TrainingOptions:
 
     Raises:
         ConfigError: A value is out of range.
+        PluginError: The plugin of the method cannot be used.
     """
 
-    method: Method = "lora"
+    method: str = "lora"
     rank: int = 16
     alpha: float | None = None
     dropout: float = 0.0
@@ -60,10 +60,13 @@ class TrainingOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ConfigError(
-                f"method={self.method!r} is unknown", f"Choose one of {', '.join(METHODS)}"
-            )
+        if self.adapts and not ADAPTER_METHODS.plugins_named(self.method):
+            known = [*ADAPTER_METHODS.names(), FULL]
+            if self.method not in known:
+                raise ConfigError(
+                    f"method={self.method!r} is unknown", did_you_mean(self.method, known)
+                )
+        _check("learning rate of the method", self.rate, self.rate > 0, "more than 0")
         for name in ("rank", "batch_tokens", "pass_tokens", "evaluations"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
         _check("epochs", self.epochs, self.epochs > 0, "more than 0")
@@ -73,13 +76,13 @@ class TrainingOptions:
         for name in ("patience", "alpha", "learning_rate"):
             value = getattr(self, name)
             _check(name, value, value is None or value > 0, "more than 0")
-        if self.method == "full" and self.modules:
+        if not self.adapts and self.modules:
             raise ConfigError("modules are those of an adapter", "Leave them out with method=full")
 
     @property
     def adapts(self) -> bool:
         """Whether an adapter is trained."""
-        return self.method != "full"
+        return self.method != FULL
 
     @property
     def scale_alpha(self) -> float:
@@ -91,7 +94,15 @@ class TrainingOptions:
         """Highest learning rate, chosen or not."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return _RATES.get(self.method, _ADAPTER_RATE)
+        if not self.adapts:
+            return _FULL_RATE
+        with ADAPTER_METHODS.named(self.method):
+            return float(method_of(self.method).rate)
+
+    @property
+    def four_bits(self) -> bool:
+        """Whether the base is held in 4 bits."""
+        return self.adapts and bool(method_of(self.method).four_bits)
 
 
 def _check(name: str, value: object, fits: bool, wanted: str) -> None:

@@ -18,7 +18,7 @@ from nanoaccel.server.config import ServerConfig
 
 _BLOCKS_AT_ONCE = 4
 _CONNECT_SECONDS = 10.0
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.fleet")
 
 
 def run_on_ray(

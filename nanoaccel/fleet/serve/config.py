@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nanoaccel.errors import ConfigError
-from nanoaccel.runtime.config import DEFAULT_RUNNING, DEFAULT_WAITING
+from nanoaccel.runtime.types import defaults
 from nanoaccel.server.config import ServerConfig
 from nanoaccel.sizes import parse_bytes
 
@@ -95,13 +95,13 @@ class FleetConfig:
     @property
     def max_running(self) -> int:
         """Requests that an engine runs together."""
-        running: int = self.engine.get("max_running", DEFAULT_RUNNING)
+        running: int = self.engine.get("max_running", defaults.RUNNING)
         return running
 
     @property
     def max_requests(self) -> int:
         """Requests that an engine may have; it refuses itself what its queue cannot take."""
-        waiting: int = self.engine.get("max_waiting", DEFAULT_WAITING)
+        waiting: int = self.engine.get("max_waiting", defaults.WAITING)
         return 2 * (self.max_running + waiting)
 
     def server(self) -> ServerConfig:

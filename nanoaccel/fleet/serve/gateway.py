@@ -22,7 +22,7 @@ from nanoaccel.server.http.body import read_body
 
 _TRIES = 3
 _COMPUTED_PARTS = 2  # the first one of a stream does not wait for the prompt
-_log = logging.getLogger("nanoaccel.server")
+_log = logging.getLogger("nanoaccel.fleet")
 
 
 class Gateway:

@@ -17,7 +17,7 @@ from nanoaccel.runtime.types.low_rank import LowRankUpdate
 State: TypeAlias = Literal["ready", "loading", "full"]
 ReadAdapter: TypeAlias = Callable[[RegisteredAdapter], Mapping[str, LowRankUpdate]]
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.adapters")
 
 
 class HasAdapter(Protocol):

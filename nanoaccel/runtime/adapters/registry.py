@@ -10,12 +10,13 @@ from pathlib import Path
 
 from nanoaccel.adapters.folder import Adapter, fingerprint_of, read_adapter
 from nanoaccel.bundle import Bundle
+from nanoaccel.bundle.folded_scales import check_told
 from nanoaccel.errors import AdapterError, ConfigError, RequestError
-from nanoaccel.registry import did_you_mean
+from nanoaccel.registry import BACKENDS, did_you_mean
 from nanoaccel.runtime.adapters.fit import fit
 from nanoaccel.runtime.types.low_rank import LowRankUpdate
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.adapters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +145,16 @@ class AdapterRegistry:
         return fit(read, self._adaptable)
 
     def check_able(self) -> None:
-        """Raises ConfigError where the backend cannot hold adapters."""
-        if not self._adaptable:
-            raise ConfigError(
-                f"the backend {self._backend!r}, as it was opened, computes no adapters",
-                "Open it with adapters={} and a backend that does, or merge the adapter: "
-                "nanoaccel merge MODEL ADAPTER OUT",
-            )
+        """Raises ConfigError where the backend, or the graph that it runs, cannot hold adapters."""
+        if self._adaptable:
+            return
+        if BACKENDS.facts(self._backend).graph is not None:
+            check_told(self._bundle.graph_for(self._backend))
+        raise ConfigError(
+            f"the backend {self._backend!r}, as it was opened, computes no adapters",
+            "Open it with adapters={} and a backend that does, or merge the adapter: "
+            "nanoaccel merge MODEL ADAPTER OUT",
+        )
 
     def _check_name(self, name: str) -> None:
         check_name(name)

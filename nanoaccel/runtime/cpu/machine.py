@@ -13,7 +13,7 @@ from nanoaccel.runtime.cpu.topology import Machine
 from nanoaccel.runtime.cpu.windows import read_windows
 from nanoaccel.runtime.cpu.windows_calls import ask_windows
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.cpu")
 
 
 @cache

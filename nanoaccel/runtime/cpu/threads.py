@@ -34,7 +34,7 @@ _ZEN_5 = ("AuthenticAMD", 26)
 _SYSTEMS = {"windows": "Windows", "macos": "macOS"}
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.cpu")
 
 
 def plan_here(workload: Workload) -> ThreadPlan:
@@ -53,6 +53,17 @@ def plan_here(workload: Workload) -> ThreadPlan:
 def core_count() -> int:
     """Threads that an engine alone on this machine decodes with."""
     return plan_here(Workload()).threads
+
+
+def usable_override(environment: Mapping[str, str], most: int) -> int | None:
+    """The number of threads that ``NANOACCEL_THREADS`` says; None where it says none, or no use.
+
+    Args:
+        environment: Variables.
+        most: CPUs that this process may use.
+    """
+    value = environment.get(ENVIRONMENT, "").strip()
+    return int(value) if value.isdecimal() and 1 <= int(value) <= most else None
 
 
 def plan_threads(
@@ -152,9 +163,8 @@ def _override(
         )
     value = environment.get(ENVIRONMENT, "").strip()
     if threads is None and value:
-        if value.isdecimal() and 1 <= int(value) <= most:
-            threads, who = int(value), ENVIRONMENT
-        else:
+        threads, who = usable_override(environment, most), ENVIRONMENT
+        if threads is None:
             warnings.append(
                 f"{ENVIRONMENT}={value!r} is ignored: it is no whole number from 1 to {most}"
             )

@@ -12,7 +12,6 @@ from typing import IO
 from nanoaccel.bundle import Bundle
 from nanoaccel.bundle.in_use import hold
 from nanoaccel.bundle.known import note_used
-from nanoaccel.folders import cache_folder
 from nanoaccel.runtime.adapters.registry import AdapterRegistry, RegisteredAdapter
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.huge_pages import HugePages
@@ -24,8 +23,8 @@ from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.runtime.engine.protocol import Sink
 from nanoaccel.runtime.engine.thread import EngineThread
 from nanoaccel.runtime.execution.target import TargetLoader, adaptable_by
-from nanoaccel.runtime.execution.tuned.setting import Setting, apply, tuned_backend
-from nanoaccel.runtime.execution.tuned.stored import find_tuning
+from nanoaccel.runtime.execution.tuned.setting import apply, tuned_backend
+from nanoaccel.runtime.execution.tuned.stored import tuned_setting
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
@@ -79,7 +78,7 @@ class InProcessClient:
         model_length = opened.context_length
         opened = replace(opened, context_length=config.length_within(model_length))
         self.tokenizer = Tokenizer.load(opened.tokenizer_folder)
-        setting = _tuned(opened, backend, config)
+        setting = tuned_setting(opened, backend, config)
         graph_config = apply(config, setting, os.environ)
         loader = TargetLoader(
             bundle=opened, config=graph_config, hidden_layers=hidden_layers(opened, config)
@@ -182,12 +181,3 @@ def _close(thread: EngineThread, compaction: PageCompaction, held: IO[bytes] | N
     if thread.owner.is_here:
         compaction.close()
         thread.close()
-
-
-def _tuned(bundle: Bundle, backend: str, config: EngineConfig) -> Setting:
-    """What was tuned for a bundle here, where it is for the backend that the user wants."""
-    tuning = find_tuning(bundle, cache_folder()) if config.tuned else None
-    if tuning is None:
-        return Setting()
-    fits = backend in ("auto", tuning.setting.runtime) or bundle.runtimes == (backend,)
-    return tuning.setting if fits else Setting()

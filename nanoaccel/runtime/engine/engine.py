@@ -243,12 +243,13 @@ class Engine:
             scores = None if result.scores is None else result.scores[seen : seen + cached]
             seen += cached
             logits = result.logits[row + chunk.scored : row + rows]
+            likeliest = result.likeliest_of(row + chunk.scored, row + rows)
             row += rows
             if request.finish_reason is not None:  # cancelled during the pass
                 continue
             request.num_computed = chunk.end
             self._progress.tell(request, now, self.scheduler.num_waiting)
-            written = self.verify(chunk, logits, now, savings) if chunk.samples else []
+            written = self.verify(chunk, logits, likeliest, now, savings) if chunk.samples else []
             if chunk.completes and not chunk.samples:
                 written.append(request.finish("length", now))
             tokens = request.tokens(0, request.num_computed)
@@ -264,16 +265,21 @@ class Engine:
         return given
 
     def verify(
-        self, chunk: ScheduledTokens, logits: Float32Array, now: float, savings: StepSavings
+        self,
+        chunk: ScheduledTokens,
+        logits: Float32Array,
+        likeliest: Sequence[int],
+        now: float,
+        savings: StepSavings,
     ) -> list[Chunk]:
         """Sample behind the last token, and on as long as that gives the next draft token."""
         request, begin = chunk.request, self.observer.begin
         written: list[Chunk] = []
         tokens: list[int] = []
         try:
-            for row, draft in zip_longest(logits, chunk.drafts):
+            for row, best, draft in zip_longest(logits, likeliest, chunk.drafts):
                 begin("sample")
-                sampled = request.sample(row)
+                sampled = request.sample(row, best)
                 begin("verify")
                 accepted = sampled.token_id == draft
                 if not tokens:

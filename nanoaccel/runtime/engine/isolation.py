@@ -10,7 +10,7 @@ from nanoaccel.errors import NanoAccelError
 from nanoaccel.runtime.kv import KVCache
 from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.engine")
 
 
 def isolate(

@@ -16,7 +16,7 @@ from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.types.events import Event, EventListener, log_callback_error
 from nanoaccel.runtime.types.ownership import Owner
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.engine")
 
 
 class EngineThread:

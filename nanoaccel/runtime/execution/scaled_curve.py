@@ -7,8 +7,6 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from itertools import accumulate
 
-import numpy as np
-
 from nanoaccel.runtime.execution.time_curve import TimeCurve
 
 # How far a pass moves the whole curve, and how much further its own size.
@@ -16,8 +14,6 @@ _GAIN = 0.2
 _OWN_GAIN = 0.15
 # What remains, with each pass, of what sizes differ by from what was measured at first.
 _MEMORY = 0.995
-# Sizes that are asked for many times between two passes: as many are worked out at once.
-_OFTEN = np.arange(65)
 
 
 class ScaledCurve(TimeCurve):
@@ -34,7 +30,7 @@ class ScaledCurve(TimeCurve):
         self._shape: list[float] = []
         self._own: list[float] = []
         self._scale = 0.0
-        self._often: list[float] = []
+        self._asked: dict[int, float | None] = {}  # for many times between two passes
 
     def restore(self, points: Mapping[int, float]) -> None:
         """Begin with what was measured.
@@ -50,9 +46,9 @@ class ScaledCurve(TimeCurve):
 
     def seconds(self, tokens: int) -> float | None:
         """Seconds of a pass over 1 or more tokens; None before ``restore``."""
-        if tokens < len(self._often):
-            return self._often[tokens]
-        return super().seconds(tokens)
+        if tokens not in self._asked:
+            self._asked[tokens] = super().seconds(tokens)
+        return self._asked[tokens]
 
     def _segment(self, tokens: int) -> tuple[int, float]:
         if len(self._sizes) == 1:
@@ -79,5 +75,4 @@ class ScaledCurve(TimeCurve):
             shape + own + self._scale for shape, own in zip(self._shape, self._own, strict=True)
         )
         self._curve = list(accumulate((math.exp(value) for value in logs), max))
-        known = _OFTEN[: self._sizes[-1] + 1]
-        self._often = np.interp(known, self._sizes, self._curve).tolist()
+        self._asked.clear()

@@ -16,7 +16,7 @@ from pathlib import Path
 from nanoaccel.errors import PromptCacheError
 from nanoaccel.runtime.kv.folder_lock import LOCK_NAME, FolderLock
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("nanoaccel.kv")
 _BLOCK_NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]+\.kv")
 _UNFINISHED = "unfinished.kv"
 

@@ -19,7 +19,7 @@ from nanoaccel.runtime.kv.block_folder import BlockFolder
 from nanoaccel.runtime.kv.block_pool import BlockId
 from nanoaccel.runtime.kv.tier import BlockMemory
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("nanoaccel.kv")
 # The queue must take a long sequence that ends at once; it takes memory only as far as it is used.
 _QUEUE_LEAST = 2
 _QUEUE_MOST = 256

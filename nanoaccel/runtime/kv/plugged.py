@@ -15,10 +15,7 @@ def make_policy(name: str) -> EvictionPolicy:
         ConfigError: There is no such policy.
         PluginError: It cannot be used.
     """
-    factory = EVICTION_POLICIES.resolve(name)
-    with EVICTION_POLICIES.named(name):
-        policy: EvictionPolicy = factory()
-        EVICTION_POLICIES.check_made(name, policy)
+    policy: EvictionPolicy = EVICTION_POLICIES.make(name)
     return GuardedPolicy(name, policy) if EVICTION_POLICIES.is_plugin(name) else policy
 
 

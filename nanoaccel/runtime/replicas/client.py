@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
@@ -65,9 +66,10 @@ class ReplicaClient:
         self.tokenizer = Tokenizer.load(opened.tokenizer_folder)
         self.replicas = len(plans)
         configs = [_part(config, index, self.replicas) for index in range(self.replicas)]
+        log_level = logging.getLogger("nanoaccel.replicas").getEffectiveLevel()
         self.pool = Pool(
             plans,
-            [Start(Path(bundle), backend, part) for part in configs],
+            [Start(Path(bundle), backend, part, log_level) for part in configs],
             on_event=on_event,
             limits=QueueLimits(config.max_waiting, config.max_queued_tokens),
             share_prefixes=config.prefix_cache,

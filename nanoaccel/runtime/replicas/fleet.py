@@ -17,7 +17,7 @@ from nanoaccel.runtime.replicas.replica import Replica
 # Times in a row that an engine may end, or fail to start, and is started again.
 RESTARTS = 3
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.replicas")
 
 Deliver = Callable[[Replica, Sequence[object] | None], None]
 MakeReplica = Callable[[str, ThreadPlan, Start, Deliver], Replica]

@@ -38,7 +38,7 @@ from nanoaccel.runtime.types.events import Event
 
 _FAILED = 1
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.replicas")
 
 
 class Host:
@@ -75,8 +75,10 @@ class Host:
         start: Start = receive(self._commands)
         writer = threading.Thread(target=self._write, name="answers", daemon=True)
         writer.start()
-        _log.addHandler(_Teller(self._outbox))
-        _log.propagate = False
+        whole = logging.getLogger("nanoaccel")
+        whole.addHandler(_Teller(self._outbox))
+        whole.propagate = False
+        whole.setLevel(start.log_level)
         for line in refused:
             _log.warning("%s", line)
         reader = threading.Thread(target=self._listen, name="commands", daemon=True)
@@ -168,7 +170,7 @@ class _Teller(logging.Handler):
         self._outbox = outbox
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._outbox.put(Logged(record.levelno, self.format(record)))
+        self._outbox.put(Logged(record.name, record.levelno, self.format(record)))
 
 
 def _planned(config: EngineConfig, plan: ThreadPlan) -> EngineConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from logging import WARNING
 from pathlib import Path
 
 from nanoaccel.runtime.adapters.registry import RegisteredAdapter
@@ -19,11 +20,17 @@ from nanoaccel.runtime.types.pooling import Pooling
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """To an engine: what to load, after the ``ThreadPlan`` that it binds itself by."""
+    """To an engine: what to load, after the ``ThreadPlan`` that it binds itself by.
+
+    Args:
+        bundle, backend, config: As of the client.
+        log_level: The lowest level of what it logs that is worth telling.
+    """
 
     bundle: Path
     backend: str
     config: EngineConfig
+    log_level: int = WARNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,7 @@ class Counted:
 class Logged:
     """From an engine: a line for the log."""
 
+    logger: str
     level: int
     line: str
 

@@ -32,7 +32,7 @@ _ATTEMPTS = 2
 # A wait without a limit misses Ctrl-C on Windows.
 _SIGNAL_SECONDS = 0.2
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.replicas")
 
 _Item = tuple[Replica, Sequence[object] | None] | ReplicaRequest | None
 

@@ -26,7 +26,7 @@ _PATIENCE = 5.0
 # What an engine that was told to end may take: it ends its pass and writes its prompt cache.
 _GRACE = 30.0
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.replicas")
 
 
 class Replica:
@@ -164,7 +164,8 @@ class Replica:
             elif isinstance(message, Closing):
                 self._hears = True
             elif isinstance(message, Logged):
-                _log.log(message.level, "%s: %s", self.name, message.line)
+                log = logging.getLogger(message.logger)
+                log.log(message.level, "%s: %s", self.name, message.line)
             else:
                 others.append(message)
         if others:

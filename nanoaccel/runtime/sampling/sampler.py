@@ -110,12 +110,16 @@ class Sampler:
         twin._seed = seed
         return twin
 
-    def sample(self, row: NDArray[np.float32], position: int) -> Sampled:
+    def sample(
+        self, row: NDArray[np.float32], position: int, likeliest: int | None = None
+    ) -> Sampled:
         """Choose a token; the same row, position and accepted tokens always give the same one.
 
         Args:
             row: f32[V], the model's logits; penalties, biases and bans are written into it.
             position: Tokens generated so far.
+            likeliest: Index of the largest of ``row`` as it is given, where that is known; of equal
+                ones the first, or of the first NaN.
 
         Raises:
             GenerationError: The logits hold NaN or +inf, or all are -inf; or a grammar cannot be
@@ -125,6 +129,7 @@ class Sampler:
             if forced := self._grammar.forced():
                 return self.certain(forced[0])
             self._grammar.apply(row, position)
+            likeliest = None
         raw = row
         if self._processors:
             if self._logprobs is not None:
@@ -132,7 +137,8 @@ class Sampler:
                 raw[:] = row
             for processor in self._processors:
                 processor.apply(row, position)
-        token_id = self._choose(row, position)
+            likeliest = None
+        token_id = self._choose(row, position, likeliest)
         if self._logprobs is None:
             return Sampled(token_id)
         peak = finite(float(raw.max()))
@@ -145,9 +151,9 @@ class Sampler:
         for processor in self._processors:
             processor.accept(token_id)
 
-    def _choose(self, row: NDArray[np.float32], position: int) -> int:
+    def _choose(self, row: NDArray[np.float32], position: int, likeliest: int | None) -> int:
         if self._settings.greedy:
-            token_id = int(row.argmax())
+            token_id = int(row.argmax()) if likeliest is None else likeliest
             finite(float(row[token_id]))
             return token_id
         peak = finite(float(row.max()))

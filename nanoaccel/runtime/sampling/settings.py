@@ -37,7 +37,7 @@ _NOT_APPLIED: Mapping[str, tuple[object, ...]] = {
     "typical_p": (None, 1),
 }
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.sampling")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -254,13 +254,19 @@ class Request:
         self._drafts.accept()
         self._saved += saved
 
-    def sample(self, row: np.ndarray[tuple[int], np.dtype[np.float32]]) -> Sampled:
+    def sample(
+        self, row: np.ndarray[tuple[int], np.dtype[np.float32]], likeliest: int | None = None
+    ) -> Sampled:
         """Choose the next token from logits f32[V]; may write to ``row``.
+
+        Args:
+            row: The logits.
+            likeliest: Index of the largest, where it is known.
 
         Raises:
             GenerationError: The logits are not numbers.
         """
-        return self.sampler.sample(row, self.num_generated)
+        return self.sampler.sample(row, self.num_generated, likeliest)
 
     def count_valid(self, drafts: Sequence[int]) -> int:
         """How many of some draft tokens, from the first, its grammar allows; all without one."""

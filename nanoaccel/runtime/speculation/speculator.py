@@ -19,7 +19,7 @@ from nanoaccel.runtime.speculation.drafters import Draft, Drafter
 from nanoaccel.runtime.speculation.record import SpeculationCounters, SpeculationRecord
 from nanoaccel.runtime.types.plan import Float32Array
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.speculation")
 
 
 class Speculator:

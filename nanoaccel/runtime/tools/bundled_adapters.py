@@ -15,7 +15,7 @@ from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.execution.loader import open_backend, preferred
 from nanoaccel.runtime.execution.target import adaptable_by
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.adapters")
 
 
 def add_to_bundle(folder: Path, adapter: Path, name: str | None = None) -> str:

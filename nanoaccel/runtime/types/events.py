@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias
 from nanoaccel.errors import CallbackError
 from nanoaccel.runtime.types.outputs import Chunk
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.engine")
 
 EventKind: TypeAlias = Literal["started", "progress", "token", "finished", "failed"]
 

@@ -106,9 +106,16 @@ class StepResult:
             by side. None unless it was. Valid as long as ``logits``.
         states: f32[T, H], for each token what the last projection makes logits of: the last layer's
             output, normalized. None unless the plan wants them. Valid as long as ``logits``.
+        likeliest: i64[R], for each row of ``logits`` the index of its largest number, of equal ones
+            the first, or of its first NaN. None where the backend does not work it out.
     """
 
     logits: Float32Array
     scores: Scores | None = None
     hidden: Float32Array | None = None
     states: Float32Array | None = None
+    likeliest: Int64Array | None = None
+
+    def likeliest_of(self, first: int, last: int) -> list[int]:
+        """What ``likeliest`` has for the rows up to ``last``; nothing where it is None."""
+        return [] if self.likeliest is None else self.likeliest[first:last].tolist()

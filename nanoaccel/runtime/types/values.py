@@ -10,15 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from numbers import Real
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from nanoaccel.errors import ConfigError, NanoAccelError
 
 Refusal = type[NanoAccelError]
-T = TypeVar("T")
-D = TypeVar("D")
 
 _EXACT = 1 << 53
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -104,11 +102,6 @@ def as_paths(name: str, value: object) -> dict[str, Path]:
         as_text(f"{name}'s key", key): as_path(f"{name}[{key!r}]", path)
         for key, path in value.items()
     }
-
-
-def optional(take: Callable[[str, Any], T], name: str, value: object, default: D) -> T | D:
-    """What was given, as it must be; a default for None."""
-    return default if value is None else take(name, value)
 
 
 def items_of(name: str, value: object, error: Refusal = ConfigError) -> tuple[object, ...]:

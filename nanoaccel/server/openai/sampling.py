@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nanoaccel.registry import LOGITS_PROCESSORS, did_you_mean
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.server.api_error import bad_request
@@ -21,6 +22,7 @@ REFUSED = (
     "modalities", "suffix",
 )  # fmt: skip
 MAX_LOGPROBS = 20
+MAX_PROCESSORS = 16
 
 
 def read_sampling(
@@ -58,6 +60,7 @@ def read_sampling(
         stop_token_ids=tuple(fields.listed("stop_token_ids", limits.stops)),
         logit_bias=_biases(fields, limits),
         logprobs=logprobs,
+        processors=_processors(fields),
         **{name: value for name, value in given.items() if value is not None},
     )
 
@@ -122,3 +125,22 @@ def _biases(fields: Fields, limits: Limits) -> dict[Any, Any]:
             "logit_bias",
         )
     return biases
+
+
+def _processors(fields: Fields) -> dict[str, Any]:
+    """Logits processors of plugins, each with the values that the request has for it."""
+    asked: dict[str, Any] = fields.typed("processors", dict, {})
+    if len(asked) > MAX_PROCESSORS:
+        raise bad_request(
+            f"processors has {len(asked)} names. At most {MAX_PROCESSORS} are allowed", "processors"
+        )
+    known = LOGITS_PROCESSORS.names()
+    for name, values in asked.items():
+        if name not in known:
+            remedy = did_you_mean(name, known)
+            raise bad_request(f"there is no logits processor {name!r:.80}. {remedy}", "processors")
+        if not isinstance(values, dict):
+            raise bad_request(
+                f"processors[{name!r}] is no object. Write {{}} for none", "processors"
+            )
+    return asked

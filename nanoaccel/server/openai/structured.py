@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from nanoaccel.registry import GRAMMARS, did_you_mean
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.sampling.grammar import Grammar
 from nanoaccel.server.api_error import bad_request
@@ -21,6 +22,7 @@ _KINDS: Mapping[str, Callable[[Any], Grammar]] = {
 }
 # Where llama.cpp's clients and huggingface_hub put the schema of a json_object.
 _OBJECT_SCHEMAS = ("schema", "value")
+_FORMATS = ("text", "json_object", "json_schema")
 _FORMAT, _OUTPUTS = "response_format", "structured_outputs"
 
 
@@ -51,11 +53,11 @@ def _asked(fields: Fields) -> list[tuple[str, Callable[[], Grammar]]]:
         found.append((_FORMAT, form))
     outputs = fields.typed(_OUTPUTS, dict, {})
     for kind, value in outputs.items():
-        if kind not in _KINDS:
-            known = ", ".join(_KINDS)
+        if kind not in _KINDS and kind not in plugged_grammars():
+            known = ", ".join((*_KINDS, *plugged_grammars()))
             raise bad_request(f"{_OUTPUTS} knows no {kind!r}. It is one of {known}", _OUTPUTS)
         found.append((_OUTPUTS, _maker(kind, value)))
-    for kind in _KINDS:
+    for kind in (*_KINDS, *plugged_grammars()):
         value = fields.raw(f"guided_{kind}")
         if value is not None:
             found.append((f"guided_{kind}", _maker(kind, value)))
@@ -69,6 +71,14 @@ def _from_format(form: Mapping[str, Any]) -> Callable[[], Grammar] | None:
     if kind == "json_object":
         schemas = [form[name] for name in _OBJECT_SCHEMAS if form.get(name) is not None]
         return _maker("json", schemas[0]) if schemas else Grammar.json_object
+    if kind in plugged_grammars():
+        if form.get(kind) is None:
+            raise bad_request(f"response_format of type {kind} needs a field {kind}", _FORMAT)
+        return _maker(kind, form[kind])
+    if kind not in _FORMATS:
+        known = [*_FORMATS, *plugged_grammars()]
+        remedy = did_you_mean(str(kind), known)
+        raise bad_request(f"response_format knows no type {kind!r:.80}. {remedy}", _FORMAT)
     described = form.get("json_schema")
     schema = described.get("schema") if isinstance(described, Mapping) else None
     if kind != "json_schema" or schema is None:
@@ -81,4 +91,10 @@ def _from_format(form: Mapping[str, Any]) -> Callable[[], Grammar] | None:
 
 
 def _maker(kind: str, value: Any) -> Callable[[], Grammar]:
-    return lambda: _KINDS[kind](value)
+    make = _KINDS.get(kind)
+    return lambda: Grammar.of(kind, value) if make is None else make(value)
+
+
+def plugged_grammars() -> list[str]:
+    """Names of the kinds of grammars that plugins bring."""
+    return [name for name in GRAMMARS.names() if GRAMMARS.is_plugin(name)]

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from nanoaccel.registry import LOGITS_PROCESSORS
 from nanoaccel.server.config import Limits
 from nanoaccel.server.openai.messages import FIELD_CHARS, TEMPLATE_FIELDS
-from nanoaccel.server.openai.sampling import MAX_LOGPROBS, REFUSED
+from nanoaccel.server.openai.sampling import MAX_LOGPROBS, MAX_PROCESSORS, REFUSED
+from nanoaccel.server.openai.structured import plugged_grammars
 from nanoaccel.server.openapi.kinds import Schema, Schemas
 
 _TOKENS: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0}}
@@ -88,6 +90,13 @@ def sampling(limits: Limits) -> Schemas:
             additionalProperties={"type": "number", "minimum": -1e9, "maximum": 1e9},
             maxProperties=limits.biases,
         ),
+        "processors": of(
+            "object",
+            "Logits processors of plugins by name, each with its values.",
+            properties={name: {"type": "object"} for name in LOGITS_PROCESSORS.names()},
+            additionalProperties=False,
+            maxProperties=MAX_PROCESSORS,
+        ),
         **{name: {"type": "null", "description": "Not supported."} for name in REFUSED},
     }
 
@@ -127,10 +136,11 @@ def structured() -> Schemas:
         "regex": {"type": "string"},
         "choice": choices,
         "grammar": lark,
+        **{name: {"description": "A plugin's."} for name in plugged_grammars()},
     }
     named = {"type": "object", "properties": {"schema": schema}, "required": ["schema"]}
     kinds = {
-        "type": {"enum": ["text", "json_object", "json_schema"]},
+        "type": {"enum": ["text", "json_object", "json_schema", *plugged_grammars()]},
         "json_schema": named,
         "schema": {"description": "Of a json_object; also named value.", **schema},
     }
@@ -144,7 +154,7 @@ def structured() -> Schemas:
         ),
         "structured_outputs": of(
             "object",
-            "One of json, regex, choice and grammar.",
+            "One of json, regex, choice, grammar, and the kinds of plugins.",
             properties=outputs,
             additionalProperties=False,
             maxProperties=1,

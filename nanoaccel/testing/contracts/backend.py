@@ -121,6 +121,11 @@ class TestBackend:
         assert sequences.run([(0, 0, 5)], rows=[]).shape == (0, backend.info.vocab_size)
         assert same(sequences.run([(0, 5, 10)]), whole)
 
+    def test_tells_the_likeliest_tokens_or_nothing(self, backend: Backend) -> None:
+        found = Sequences(backend, [10]).step([(0, 0, 10)], rows=[9, 2, 4])
+        if found.likeliest is not None:
+            assert found.likeliest.tolist() == found.logits.argmax(axis=1).tolist()
+
     def test_tells_states_when_asked(self, backend: Backend) -> None:
         size = backend.info.state_size
         assert size > 0

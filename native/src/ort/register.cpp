@@ -9,6 +9,7 @@
 #include "ort/convolution_op.h"
 #include "ort/experts_op.h"
 #include "ort/float_linear_op.h"
+#include "ort/likeliest_op.h"
 #include "ort/linear_attention_op.h"
 #include "ort/linear_op.h"
 #include "ort/tensor.h"
@@ -34,6 +35,7 @@ Domain* domain(const Api& api) {
     check(api.domain_add(made, float_experts_op()));
     check(api.domain_add(made, convolution_op()));
     check(api.domain_add(made, linear_attention_op()));
+    check(api.domain_add(made, likeliest_op()));
     return made;
   }();
   return one;

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.adapters import write_adapter
 from support.fake_llms import CONTEXT, skip_measurements, write_bundle
 from support.paper import add_tokens
 
@@ -68,6 +69,19 @@ def test_a_bundle_answers_as_itself(tmp_path: Path) -> None:
     assert found.fidelity.kl < 1e-6
     assert found.fidelity.top1_agreement == 1.0
     assert found.fidelity.tokens == found.a.tokens == found.b.tokens
+
+
+def test_a_bundle_beside_itself_with_an_adapter(tmp_path: Path) -> None:
+    adapter = str(write_adapter(tmp_path / "tuned", 1))
+    found = run(tmp_path, "same", adapter_b=adapter)
+    assert found.b.name == f"{tmp_path / 'same'} with adapter {adapter}"
+    assert found.same == 0
+    assert found.fidelity.kl > 0.1
+    with_both = run(tmp_path, "same", adapter_a=adapter, adapter_b=adapter)
+    assert with_both.same == len(PROMPTS)
+    assert with_both.fidelity.kl < 1e-6
+    with pytest.raises(RequestError, match="there is no adapter 'orders'"):
+        run(tmp_path, "same", adapter_a="orders")
 
 
 def test_answers_part_where_models_do_and_tokens_tell_by_how_much(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def report(tried: tuple[Tried, ...] = ()) -> Report:
         kept=0,
         fused_projections=2,
         calibration="some text",
+        plugins=["compression method 'mine' of my-package 1.0"],
         tried=tried,
         left_out=("gptq",) if tried else (),
         opens_in_genai=True,

@@ -231,7 +231,7 @@ def test_points_name_their_protocols_and_hold_built_in_parts_to_them(point: Any)
             found = point.resolve(name)
             check(found, point.interface, point.capabilities)
             if isinstance(found, type) and point.makes is not None:
-                check(found, point.makes, ())
+                check(found, point.makes, point.capabilities)
 
 
 def test_backends_say_what_they_are_before_their_runtime_is_imported(install: Install) -> None:

@@ -16,7 +16,9 @@ def new(
         str,
         typer.Argument(
             metavar="KIND",
-            help="drafter, eviction_policy, logits_processor, event_listener or command.",
+            help="drafter, eviction_policy, logits_processor, grammar, compression_method, "
+            "calibration_source, model_source, export_target, adapter_method, event_listener or "
+            "command.",
         ),
     ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What users will call it.")],

@@ -8,6 +8,7 @@ from pathlib import Path
 import onnxruntime as ort
 
 from nanoaccel.bundle import exact_graph
+from nanoaccel.bundle.folded_scales import check_told
 from nanoaccel.errors import BundleError, ConfigError
 from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
 from nanoaccel.runtime.backends.onnxruntime.adapters import GraphAdapters
@@ -125,6 +126,7 @@ def _check_adaptable(graph: Path, rewritten: Rewritten | None) -> None:
             "attention",
             "Run the bundle on OpenVINO, or merge the adapter and export",
         )
+    check_told(graph)
     if not rewritten.adaptable.matrices:
         raise ConfigError(
             f"{graph} does not tell which modules its matrices are, which adapters need",

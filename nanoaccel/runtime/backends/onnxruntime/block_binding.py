@@ -12,6 +12,7 @@ from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.runtime.backends.onnxruntime.growing_arrays import GrowingInput, GrowingOutput
 from nanoaccel.runtime.backends.onnxruntime.operators import attention
 from nanoaccel.runtime.backends.onnxruntime.operators.adapters import ADAPTER_INPUTS
+from nanoaccel.runtime.backends.onnxruntime.operators.likeliest import LIKELIEST
 from nanoaccel.runtime.backends.onnxruntime.signature import Signature
 from nanoaccel.runtime.types.plan import Float32Array, Int64Array, StepPlan, StepResult
 
@@ -80,6 +81,7 @@ class BlockBinding:
         ]
         self._rows = GrowingInput(binding, contract.LOGITS_ROWS, np.int64, batched=False)
         self._logits = GrowingOutput(binding, contract.LOGITS, signature.vocab_size)
+        self._likeliest = GrowingOutput(binding, LIKELIEST, dtype=np.int64)
         self._hidden = [
             GrowingOutput(binding, contract.hidden_name(layer), signature.hidden_size)
             for layer in hidden
@@ -116,6 +118,7 @@ class BlockBinding:
         if self._adapters:
             self._fill_adapters(plan, rows)
         self._logits.reserve(max(wanted, 1))
+        self._likeliest.reserve(max(wanted, 1))
         for output in (*self._hidden, self._states):
             if output is not None:
                 output.reserve(len(plan.token_ids))
@@ -136,8 +139,13 @@ class BlockBinding:
         states = None if self._states is None else self._states.values
         told = [output.values for output in self._scores]
         scores = np.sum(told, axis=0) if told else None
+        rows = len(plan.logits_rows)
         return StepResult(
-            self._logits.values[: len(plan.logits_rows)], scores, hidden=self._told(), states=states
+            self._logits.values[:rows],
+            scores,
+            hidden=self._told(),
+            states=states,
+            likeliest=self._likeliest.values[:rows],
         )
 
     def _told(self) -> Float32Array | None:

@@ -56,7 +56,7 @@ class GrowingOutput:
         binding: ort.IOBinding,
         name: str,
         width: int | None = None,
-        dtype: type[np.floating[Any]] = np.float32,
+        dtype: type[np.generic] = np.float32,
     ) -> None:
         self._binding = binding
         self._name = name

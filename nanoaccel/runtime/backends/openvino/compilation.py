@@ -6,8 +6,7 @@ from pathlib import Path
 
 import openvino as ov
 
-from nanoaccel.bundle.folded_scales import RUNTIME_INFO, FoldedScales
-from nanoaccel.errors import ConfigError
+from nanoaccel.bundle.folded_scales import RUNTIME_INFO, FoldedScales, not_told
 from nanoaccel.openvino_core import openvino_core
 from nanoaccel.runtime.backends.base import BackendOptions
 from nanoaccel.runtime.backends.openvino.adapters.copies import TwoGraphs
@@ -58,10 +57,7 @@ def compile_graph(
 
 def _folded_scales(model: ov.Model, graph: Path) -> FoldedScales:
     if not model.has_rt_info(RUNTIME_INFO):
-        raise ConfigError(
-            f"{graph} does not tell what its compression did to matrices, which adapters need",
-            "Export the model again",
-        )
+        raise not_told(graph)
     return FoldedScales.parse(model.get_rt_info(RUNTIME_INFO).astype(str))
 
 

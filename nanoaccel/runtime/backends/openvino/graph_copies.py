@@ -26,7 +26,7 @@ _PATIENCE = 16
 _MOST_SHORT = 64
 _ONE_BLOCK = 32  # tokens
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.backends")
 
 
 class GraphCopies:

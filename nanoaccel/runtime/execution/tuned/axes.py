@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nanoaccel.registry import BACKENDS
-from nanoaccel.runtime.config import DEFAULT_STEP_TOKENS
 from nanoaccel.runtime.execution.tuned.search import Axis
+from nanoaccel.runtime.types import defaults
 
 # In the order that they are worth trying in, where time is short.
 _GROUPS = (64, 128, 32, 256)
@@ -67,7 +67,7 @@ def step_axes(most: int) -> list[Axis]:
     Args:
         most: Tokens whose step would keep others waiting too long; fewer than by default are fine.
     """
-    sizes = [size for size in _STEP_TOKENS if size <= max(most, DEFAULT_STEP_TOKENS)]
+    sizes = [size for size in _STEP_TOKENS if size <= max(most, defaults.STEP_TOKENS)]
     return [Axis.of("max_step_tokens", sizes)]
 
 

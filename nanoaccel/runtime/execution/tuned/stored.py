@@ -12,15 +12,17 @@ from typing import Any, get_args
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.cached_json import file_of, load_json, versions_of, write_json
+from nanoaccel.folders import cache_folder
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.backends import CachePrecision, Precision
+from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.topology import Machine
 from nanoaccel.runtime.execution.tuned.setting import Setting
 
 _SCHEMA = 1
 
-_log = logging.getLogger("nanoaccel")
+_log = logging.getLogger("nanoaccel.tuning")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,21 @@ def find_tuning(
         )
         return None
     return tuning
+
+
+def tuned_setting(bundle: Bundle, backend: str, config: EngineConfig) -> Setting:
+    """What was tuned for a bundle here, where it is for the backend that the user wants.
+
+    Args:
+        bundle: An opened one.
+        backend: The user's, or "auto".
+        config: What the user set.
+    """
+    tuning = find_tuning(bundle, cache_folder()) if config.tuned else None
+    if tuning is None:
+        return Setting()
+    fits = backend in ("auto", tuning.setting.runtime) or bundle.runtimes == (backend,)
+    return tuning.setting if fits else Setting()
 
 
 def save_tuning(tuning: Tuning, file: Path) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from nanoaccel.errors import SamplingError
+from nanoaccel.runtime.sampling.grammar.kinds import refusal
 from nanoaccel.runtime.sampling.grammar.library import bounded, limits, llguidance
 from nanoaccel.runtime.sampling.grammar.library_tokens import library_tokenizer
 from nanoaccel.runtime.sampling.grammar.mask import GrammarMask
-from nanoaccel.runtime.sampling.grammar.spec import library_spec, refusal
+from nanoaccel.runtime.sampling.grammar.spec import library_spec
 from nanoaccel.runtime.sampling.grammar.value import Grammar
 from nanoaccel.text import Tokenizer
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Literal
 
 from nanoaccel.errors import SamplingError
 from nanoaccel.runtime.sampling.grammar.formats import exact_formats, exact_formats_within
+from nanoaccel.runtime.sampling.grammar.kinds import Translation, refusal, title_of, translated
 from nanoaccel.runtime.sampling.grammar.library import bounded, limits, llguidance
 from nanoaccel.runtime.sampling.grammar.multiples import check_multiples, schemas_within
 
@@ -15,25 +14,14 @@ MAX_BYTES = 64 << 10
 # A Lark grammar may hold the schemas of many tools.
 MAX_LARK_BYTES = 256 << 10
 
-GrammarKind = Literal["json_schema", "regex", "choice", "lark"]
-NAMES: Mapping[GrammarKind, str] = {
-    "json_schema": "JSON schema",
-    "regex": "regular expression",
-    "choice": "choice",
-    "lark": "Lark grammar",
-}
 # Nothing is passed over, and nothing is taken for something similar.
 _STRICT = {"lenient": False, "coerce_one_of": False, "item_separator": ",", "key_separator": ":"}
 
 # What the library says of special tokens before it knows which there are.
 _UNKNOWN_YET = "no tokenizer"
-# Its word for a grammar of no text, and for what it leaves out of a message.
-_NOTHING, _NO_DETAILS = "NoExtensionBias", "<non-verbose/>"
 
 
-def check_grammar(
-    kind: GrammarKind, source: str, flexible_whitespace: bool, before: str = ""
-) -> None:
+def check_grammar(kind: str, source: str, flexible_whitespace: bool, before: str = "") -> None:
     """Refuse what can be refused without a tokenizer.
 
     Args:
@@ -45,14 +33,17 @@ def check_grammar(
     Raises:
         SamplingError: It is too long, is no grammar, asks for what the library does not have, or
             takes too long to check.
+        PluginError: The plugin that brings its kind failed.
         MissingExtraError: llguidance is not installed.
     """
-    _check_size(kind, source)
-    _check_size("lark", before)
-    spec = library_spec(kind, source, flexible_whitespace, before)
-    if kind == "json_schema":
-        check_multiples(json.loads(source))
-    for lark in (before, source if kind == "lark" else ""):
+    _check_size(kind, source, MAX_LARK_BYTES if kind == "lark" else MAX_BYTES)
+    _check_size("lark", before, MAX_LARK_BYTES)
+    made = translated(kind, source)
+    _check_size(kind, made.text, MAX_LARK_BYTES if made.form == "lark" else MAX_BYTES)
+    spec = _spec(kind, made, flexible_whitespace, before)
+    if made.form == "json_schema":
+        check_multiples(json.loads(made.text))
+    for lark in (before, made.text if made.form == "lark" else ""):
         for schema in schemas_within(lark):
             check_multiples(schema)
     check = llguidance().LLMatcher.validate_grammar_with_warnings
@@ -62,17 +53,20 @@ def check_grammar(
         raise refusal(kind, problems[0])
 
 
-def library_spec(
-    kind: GrammarKind, source: str, flexible_whitespace: bool, before: str = ""
-) -> str:
+def library_spec(kind: str, source: str, flexible_whitespace: bool, before: str = "") -> str:
     """The grammar as llguidance reads it.
 
     Raises:
-        SamplingError: A schema or a choice is not JSON of its kind, or nested too deeply.
+        SamplingError: The source is none of its kind, or nested too deeply.
+        PluginError: The plugin that brings its kind failed.
     """
+    return _spec(kind, translated(kind, source), flexible_whitespace, before)
+
+
+def _spec(kind: str, made: Translation, flexible_whitespace: bool, before: str) -> str:
     try:
-        made = _library_spec(kind, _with_exact_formats(kind, source), flexible_whitespace)
-        return _behind(before, made) if before else made
+        spec = _library_spec(_with_exact_formats(made), flexible_whitespace)
+        return _behind(before, spec) if before else spec
     except RecursionError:
         raise refusal(kind, "it is nested too deeply") from None
     except SamplingError:
@@ -81,23 +75,24 @@ def library_spec(
         raise refusal(kind, str(error)) from None
 
 
-def _with_exact_formats(kind: GrammarKind, source: str) -> str:
-    if kind == "json_schema":
-        return json.dumps(exact_formats(_parsed(kind, source)))
-    return exact_formats_within(source) if kind == "lark" else source
+def _with_exact_formats(made: Translation) -> Translation:
+    if made.form == "json_schema":
+        return Translation(made.form, json.dumps(exact_formats(json.loads(made.text))))
+    if made.form == "lark":
+        return Translation(made.form, exact_formats_within(made.text))
+    return made
 
 
-def _library_spec(kind: GrammarKind, source: str, flexible_whitespace: bool) -> str:
+def _library_spec(grammar: Translation, flexible_whitespace: bool) -> str:
     matcher = llguidance().LLMatcher
     made: str
-    if kind == "json_schema":
-        _check_schema(source)
+    if grammar.form == "json_schema":
         overrides = {**_STRICT, "whitespace_flexible": flexible_whitespace}
-        made = matcher.grammar_from_json_schema(source, overrides=overrides)
-    elif kind == "regex":
-        made = matcher.grammar_from_regex(source)
+        made = matcher.grammar_from_json_schema(grammar.text, overrides=overrides)
+    elif grammar.form == "regex":
+        made = matcher.grammar_from_regex(grammar.text)
     else:
-        made = matcher.grammar_from_lark(_choice_rule(source) if kind == "choice" else source)
+        made = matcher.grammar_from_lark(grammar.text)
     return made
 
 
@@ -113,45 +108,12 @@ def _behind(before: str, made: str) -> str:
     return json.dumps({"grammars": grammars})
 
 
-def refusal(kind: GrammarKind, problem: str) -> SamplingError:
-    """The error that says why a grammar cannot be used."""
-    named = " ".join(problem.replace(_NO_DETAILS, "").split())
-    if named == _NOTHING:
-        named = "there is no text that follows it"
-    return SamplingError(f"the {NAMES[kind]} cannot be used: {named:.300}")
-
-
-def _check_size(kind: GrammarKind, source: str) -> None:
-    most = MAX_LARK_BYTES if kind == "lark" else MAX_BYTES
+def _check_size(kind: str, source: str, most: int) -> None:
     try:
         size = len(source.encode())
     except UnicodeEncodeError as error:
         raise refusal(kind, f"character {error.start} is a lone surrogate") from None
     if size > most:
         raise SamplingError(
-            f"the {NAMES[kind]} has {size:,} bytes", f"It may have {most:,} at most"
+            f"the {title_of(kind)} has {size:,} bytes", f"It may have {most:,} at most"
         )
-
-
-def _check_schema(source: str) -> None:
-    schema = _parsed("json_schema", source)
-    if not isinstance(schema, dict):
-        raise refusal("json_schema", "it is no JSON object")
-    if "x-guidance" in schema:
-        raise refusal("json_schema", "x-guidance is no keyword of JSON schemas")
-
-
-def _choice_rule(source: str) -> str:
-    texts = _parsed("choice", source)
-    if not isinstance(texts, list) or not texts:
-        raise refusal("choice", "it names no texts")
-    if not all(isinstance(text, str) and text for text in texts):
-        raise refusal("choice", "each must be a string that is not empty")
-    return "start: " + " | ".join(map(json.dumps, texts))
-
-
-def _parsed(kind: GrammarKind, source: str) -> object:
-    try:
-        return json.loads(source)
-    except (ValueError, RecursionError) as error:
-        raise refusal(kind, f"it is not JSON: {error}") from None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nanoaccel.errors import SamplingError
-from nanoaccel.runtime.sampling.grammar.spec import NAMES, GrammarKind, check_grammar
+from nanoaccel.runtime.sampling.grammar.spec import check_grammar
 from nanoaccel.runtime.types.values import as_bool, as_text, items_of
 
 
@@ -16,12 +16,14 @@ from nanoaccel.runtime.types.values import as_bool, as_text, items_of
 class Grammar:
     """What a text must look like; make it with ``json_schema``, ``regex``, ``choice`` or ``lark``.
 
+    ``of`` makes one of any kind by its name, those of plugins included.
+
     It holds from the first token of the answer to its last: a text that ends by itself is one of
     the grammar. One that ``max_tokens``, a stop string, a stop token or a timeout cuts short is the
     beginning of one. What the library behind it, llguidance, cannot hold a text to is refused.
 
     Args:
-        kind: What ``source`` is.
+        kind: What ``source`` is: "json_schema", "regex", "choice", "lark", or a plugin's name.
         source: The grammar as text, 64 KiB at most, 256 KiB of a Lark grammar; of a choice, a JSON
             list of strings.
         flexible_whitespace: Whether JSON may have whitespace between its parts; without, there is
@@ -31,6 +33,7 @@ class Grammar:
     Raises:
         SamplingError: It is too long, is no grammar, asks for what the library does not have, or
             takes too long to check.
+        PluginError: The plugin that brings its kind cannot be used, or failed.
         MissingExtraError: llguidance is not installed.
 
     Examples:
@@ -42,20 +45,37 @@ class Grammar:
         nanoaccel.errors.SamplingError: the JSON schema cannot be used: Unknown format: of our own
     """
 
-    kind: GrammarKind
+    kind: str
     source: str
     flexible_whitespace: bool = False
     before: str = ""
 
     def __post_init__(self) -> None:
-        if as_text("kind", self.kind, SamplingError) not in NAMES:
-            raise SamplingError(
-                f"kind={self.kind!r:.80} is unknown", f"Choose one of {', '.join(NAMES)}"
-            )
+        as_text("kind", self.kind, SamplingError)
         as_text("source", self.source, SamplingError)
         as_bool("flexible_whitespace", self.flexible_whitespace, SamplingError)
         as_text("before", self.before, SamplingError)
         check_grammar(self.kind, self.source, self.flexible_whitespace, self.before)
+
+    @classmethod
+    def of(cls, kind: str, value: object) -> Grammar:
+        """A grammar of any kind.
+
+        Args:
+            kind: Its name, such as "regex", or that of a plugin's kind.
+            value: The grammar: a string, or what becomes JSON.
+
+        Raises:
+            SamplingError: There is no such kind, or the value is none of it.
+            PluginError: The plugin that brings the kind cannot be used, or failed.
+            MissingExtraError: llguidance is not installed.
+
+        Examples:
+            >>> from nanoaccel import Grammar
+            >>> Grammar.of("choice", ["yes", "no"]) == Grammar.choice(["yes", "no"])
+            True
+        """
+        return cls(kind, value if isinstance(value, str) else _json(f"the {kind}", value))
 
     @classmethod
     def json_schema(

@@ -45,7 +45,9 @@ class GraphDrafter(ABC):
                 if not draft.proposed:
                     draft.lag = len(rows.tokens)
                 self._done(draft, rows)
-                choice, chance = _likeliest(result.logits[index])
+                choice, chance = _likeliest(
+                    result.logits[index], result.likeliest_of(index, index + 1)
+                )
                 token = self._token(choice)
                 if token is not None and draft.add(token, bisect(_BUCKETS, chance)):
                     after = self._after(draft, rows, result, int(ends[index]) - 1)
@@ -82,7 +84,8 @@ class GraphDrafter(ABC):
         return choice
 
 
-def _likeliest(logits: Float32Array) -> tuple[int, float]:
-    """The likeliest token of logits f32[V] and its chance."""
-    best = int(logits.argmax())
-    return best, float(1 / np.exp(logits - logits[best]).sum())
+def _likeliest(logits: Float32Array, known: Sequence[int]) -> tuple[int, float]:
+    """The likeliest token of logits f32[V], which may be known, and its chance."""
+    best = known[0] if known else int(logits.argmax())
+    logits -= logits[best]
+    return best, float(1 / np.exp(logits, out=logits).sum())

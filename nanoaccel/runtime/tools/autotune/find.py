@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +12,10 @@ from nanoaccel.errors import ConfigError
 from nanoaccel.folders import cache_folder, check_writable
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.config import EngineConfig
+from nanoaccel.runtime.configure import configure
 from nanoaccel.runtime.cpu.machine import this_machine
 from nanoaccel.runtime.cpu.others import OthersMeter
-from nanoaccel.runtime.cpu.threads import ENVIRONMENT, core_count
+from nanoaccel.runtime.cpu.threads import core_count
 from nanoaccel.runtime.execution.target import TargetLoader
 from nanoaccel.runtime.execution.tuned.axes import machine_axes, pass_axes, step_axes
 from nanoaccel.runtime.execution.tuned.search import Axis, Bench, SearchResult, search
@@ -171,7 +171,7 @@ class _Searches:
             self.backends,
             threads=core_count(),
             cpus=allowance.whole_cpus,
-            fixed_threads=bool(os.environ.get(ENVIRONMENT, "").strip()),
+            fixed_threads="threads" in configure({}).resolved.found,
         )
         meter = OthersMeter(allowance.cpus)
         found = self._search(DecodeTimer(self.pool), start, axes, seconds)

@@ -14,6 +14,7 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
 from nanoaccel.registry import BACKENDS
 from nanoaccel.runtime.config import EngineConfig
+from nanoaccel.runtime.configure import configure
 from nanoaccel.runtime.cpu.huge_pages import HugePages
 from nanoaccel.runtime.engine.assembly import hidden_layers
 from nanoaccel.runtime.execution.loader import LoadedModel
@@ -112,7 +113,8 @@ class GraphPool:
         return backend, replace(setting, **ignored)
 
     def _config(self, setting: Setting) -> EngineConfig:
-        return apply(EngineConfig(), setting, os.environ)
+        threads = configure({}).engine.threads  # those that users set are not tuned
+        return apply(EngineConfig(threads=threads), setting, os.environ)
 
     def _load(self, backend: str, setting: Setting) -> _Loaded:
         config = replace(self._config(setting), max_running=_SEQUENCES)

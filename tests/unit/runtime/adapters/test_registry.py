@@ -91,6 +91,20 @@ def test_registry_of_a_backend_without_adapters_says_what_to_do(
         registry.find("a")
 
 
+@pytest.mark.parametrize(
+    ("graph", "cause"),
+    [
+        ("<net/>", "does not tell what its compression did to matrices"),
+        ("<net><folded_scales/></net>", "'openvino', as it was opened, computes no adapters"),
+    ],
+)
+def test_registry_names_what_a_graph_lacks(tmp_path: Path, graph: str, cause: str) -> None:
+    bundle = Bundle.open(write_bundle(tmp_path / "bundle", graph))
+    registry = AdapterRegistry(bundle, {}, "openvino")
+    with pytest.raises(ConfigError, match=cause):
+        registry.check_able()
+
+
 def test_registry_offers_those_of_the_bundle(tmp_path: Path) -> None:
     bundle = write_paper_bundle(tmp_path / "bundle")
     folder = write_adapter(tmp_path / "a", 3)

@@ -17,6 +17,7 @@ from nanoaccel.runtime.backends import BackendOptions  # noqa: E402
 from nanoaccel.runtime.backends.onnxruntime import load  # noqa: E402
 from nanoaccel.runtime.backends.onnxruntime.operators import rewrite  # noqa: E402
 from nanoaccel.runtime.backends.onnxruntime.operators.attention import CacheType  # noqa: E402
+from nanoaccel.runtime.backends.onnxruntime.operators.likeliest import LIKELIEST  # noqa: E402
 from nanoaccel.runtime.native import find_operators  # noqa: E402
 from nanoaccel.runtime.types.packing import even_plan  # noqa: E402
 
@@ -193,8 +194,9 @@ def test_rewrite_gives_a_graph_over_blocks(made_with: dict[str, Any], tmp_path: 
     assert found is not None
     assert found.blocks is not None
     graph = onnx.load_from_string(found.model).graph
-    assert {node.op_type for node in graph.node} == {"Gather", "PagedAttention", "FloatLinear"}
-    assert [item.name for item in graph.output] == [contract.LOGITS]
+    kinds = {node.op_type for node in graph.node}
+    assert kinds == {"Gather", "PagedAttention", "FloatLinear", "Likeliest"}
+    assert [item.name for item in graph.output] == [contract.LOGITS, LIKELIEST]
     assert not {item.name for item in graph.input} & {contract.QUERY_MAP, contract.SEQLENS_K}
 
 

@@ -45,6 +45,8 @@ def test_kept_lengths_are_what_a_backend_writes(
                 written[1 + (kept.offset + token) // kept.interval] = begin + token + 1
         assert list(written) == list(range(1, len(written) + 1))
         assert list(written.values()) == kept.lengths
+        for shorter in kept.lengths:  # the tokens behind it were wrong guesses
+            assert kept.cut(shorter).lengths == [n for n in kept.lengths if n <= shorter]
 
 
 @given(begin=st.integers(0, 40), count=st.integers(1, 60), last=st.integers(1, 30))

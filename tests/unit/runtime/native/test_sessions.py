@@ -42,7 +42,8 @@ def session(
         for name, array in stored.items()
         if array is not None
     ]
-    y = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+    told = onnx.TensorProto.INT64 if kind == "Likeliest" else onnx.TensorProto.FLOAT
+    y = helper.make_tensor_value_info("y", told, None)
     graph = helper.make_graph([node], "g", ends, [y], kept)
     sets = [helper.make_opsetid("", 21), helper.make_opsetid("nanoaccel", 1)]
     model = helper.make_model(graph, opset_imports=sets, ir_version=10)
@@ -263,3 +264,18 @@ def test_linear_refuses_scales_that_are_not_finite_by_name(scale: float, type_: 
     stored["scales"] = stored["scales"].astype(type_)
     stored["scales"][7, 1] = scale
     assert "codes: scales are not finite" in str(run("Linear", inputs, stored, attributes))
+
+
+@pytest.mark.parametrize("width", [1, 7, 1000, 50_000])
+def test_likeliest_is_the_first_of_the_largest(width: int) -> None:
+    logits = np.random.default_rng(width).normal(size=(1, 4, width)).astype(np.float32)
+    logits[0, 1, [width // 2, width - 1]] = 9
+    logits[0, 2] = -np.inf
+    logits[0, 3, [width // 3, width - 1]] = np.nan
+    found = run("Likeliest", {"logits": logits}, {}, {})
+    assert found.tolist() == logits[0].argmax(axis=1).tolist()
+
+
+@pytest.mark.parametrize("logits", [np.zeros((3, 0), np.float32), np.zeros((), np.float32)])
+def test_likeliest_refuses_what_has_no_columns(logits: np.ndarray) -> None:
+    assert "no last axis" in run("Likeliest", {"logits": logits}, {}, {})

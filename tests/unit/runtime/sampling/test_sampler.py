@@ -72,6 +72,16 @@ def test_sample_frequencies_follow_the_probabilities(options: dict[str, float], 
     assert (statistic - freedom) / (2 * freedom) ** 0.5 < 4
 
 
+def test_sample_takes_the_likeliest_that_is_known_only_of_what_is_sampled() -> None:
+    row, known = make_row(), 3
+    greedy = SamplingParams(temperature=0.0)
+    assert make_sampler(greedy).sample(row, 0, known).token_id == known
+    biased = dataclasses.replace(greedy, logit_bias={7: 100.0})
+    assert make_sampler(biased).sample(row.copy(), 0, known).token_id == 7
+    drawn = make_sampler(SamplingParams(temperature=1.0))
+    assert drawn.sample(row, 0, known) == drawn.sample(row, 0)
+
+
 def test_sample_greedy_takes_the_lowest_of_the_likeliest() -> None:
     row = np.zeros(VOCAB, np.float32)
     row[[7, 31]] = 2

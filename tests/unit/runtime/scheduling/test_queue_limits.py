@@ -20,6 +20,9 @@ def test_queue_takes_as_many_requests_as_it_may() -> None:
     with pytest.raises(QueueFullError, match=r"max_waiting=2: .* room for 1 requests, not for 2"):
         limits.check([Waiting(9), Waiting(9, 1)], [Waiting(9)])
     assert limits.refused == 2
+    with pytest.raises(QueueFullError):
+        limits.check([Waiting(9)], [Waiting(9), Waiting(9)])
+    assert limits.refused == 3
 
 
 def test_queue_bounds_the_tokens_of_prompts() -> None:

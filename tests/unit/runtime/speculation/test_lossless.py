@@ -154,13 +154,13 @@ class LossyRequest(Request):
     drafts: Sequence[int] = ()
     row = 0
 
-    def sample(self, row: Float32Array) -> Sampled:
+    def sample(self, row: Float32Array, likeliest: int | None = None) -> Sampled:
         place, self.row = self.row, self.row + 1
         if place < len(self.drafts):
             token, weights = self.drafts[place], np.exp(row - row.max())
             if self.accepts(weights[token] / weights.sum(), place):
                 return Sampled(token)
-        return super().sample(row)
+        return super().sample(row, likeliest)
 
 
 class TellingSpeculator(Speculator):

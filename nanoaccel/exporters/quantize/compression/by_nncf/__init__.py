@@ -1,5 +1,5 @@
 """What NNCF makes of weights."""
 
-from nanoaccel.exporters.quantize.compression.by_nncf.compress import UNREAD, compress_by_nncf
+from nanoaccel.exporters.quantize.compression.by_nncf.compress import compress_all
 
-__all__ = ["UNREAD", "compress_by_nncf"]
+__all__ = ["compress_all"]

@@ -24,6 +24,7 @@ from nanoaccel.exporters.quantize.compression.folded import (
     note_folded,
     watching_awq,
 )
+from nanoaccel.exporters.quantize.compression.integers import round_layers
 from nanoaccel.exporters.quantize.compression.layers import SMALLEST_GROUP, Layer
 from nanoaccel.exporters.quantize.compression.mapped import MappedTensors
 from nanoaccel.exporters.quantize.recipe import Recipe
@@ -33,6 +34,8 @@ from nanoaccel.folders import tell_unusable
 if TYPE_CHECKING:
     import nncf
     import openvino as ov
+
+    from nanoaccel.exporters.quantize.methods import CompressionRequest
 
 _MODES = {
     "fp8": "FP8_E4M3", "mxfp8": "MXFP8_E4M3", "nf4": "NF4", "fp4": "FP4", "mxfp4": "MXFP4",
@@ -53,7 +56,30 @@ _PARAMETERS = ["nncf", "weight_compression", "advanced_parameters"]
 _NUMBER = re.compile(r"\.\d+\b")
 
 
-def compress_by_nncf(
+def compress_all(request: CompressionRequest) -> ov.Model:
+    """Let NNCF compress the layers of the recipe's own type; those of 8 bits are rounded here.
+
+    Raises:
+        ExportError: NNCF cannot do it.
+    """
+    first = request.recipe.weights in UNREAD
+    if first:
+        round_layers(replace(request, calibration=None), {"int8"})
+    model = _compress_by_nncf(
+        request.model,
+        request.recipe,
+        request.layers,
+        request.storage,
+        request.calibration,
+        request.tell,
+        request.tensors,
+    )
+    if not first:
+        round_layers(replace(request, model=model, calibration=None), {"int8"})
+    return model
+
+
+def _compress_by_nncf(
     model: ov.Model,
     recipe: Recipe,
     layers: Sequence[Layer],

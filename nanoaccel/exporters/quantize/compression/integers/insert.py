@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from nanoaccel.exporters.quantize.compression.integers.grid import Codes, Grid, round_rows
+from nanoaccel.exporters.quantize.compression.integers.checked import Rounds
+from nanoaccel.exporters.quantize.compression.integers.grid import Codes, Grid
 from nanoaccel.exporters.quantize.compression.layers import Layer
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def round_layer(
     grid: Grid,
     importance: NDArray[np.float32] | None,
     allocate: Allocate,
+    rounds: Rounds,
 ) -> None:
     """Replace the weights of a layer by integers, in place.
 
@@ -41,13 +43,16 @@ def round_layer(
         grid: What they are rounded to.
         importance: Mean squares of its inputs, f32[1 or matrices, inputs]; None rounds without.
         allocate: Gives a tensor of a type and a shape for the integers.
+        rounds: Rounds rows.
     """
     leaf, ports = stored_weight(operations), [_port(node) for node in operations]
     turned = not all(_is_upright(node) for node in operations)
     stored = _stored(leaf)
     matrix = stored.swapaxes(-1, -2) if turned else stored
     rows = [*leaf.get_output_shape(0)[:-2], layer.outputs]
-    parts = _rounded(matrix.reshape(-1, *matrix.shape[-2:]), rows, grid, importance, allocate)
+    parts = _rounded(
+        matrix.reshape(-1, *matrix.shape[-2:]), rows, grid, importance, allocate, rounds
+    )
     kind = operations[0].input_value(ports[0]).get_element_type()
     value = _decompressed(layer.name, parts, [*rows, layer.inputs], kind)
     for node, port in zip(operations, ports, strict=True):
@@ -124,6 +129,7 @@ def _rounded(
     grid: Grid,
     importance: NDArray[np.float32] | None,
     allocate: Allocate,
+    rounds: Rounds,
 ) -> _Parts:
     """Round matrices [matrices, outputs, inputs] some rows at a time."""
     import openvino as ov
@@ -145,9 +151,9 @@ def _rounded(
         here = np.arange(begin, min(begin + step, len(matrices) * outputs))
         some = _floats(matrices[here // outputs, here % outputs])
         if shares is not None and len(shares) > 1:
-            codes = round_rows(some, grid, shares[torch.from_numpy(here // outputs)])
+            codes = rounds(some, grid, shares[torch.from_numpy(here // outputs)])
         else:
-            codes = round_rows(some, grid, None if shares is None else shares[0])
+            codes = rounds(some, grid, None if shares is None else shares[0])
         _store(parts, codes, grid, begin * inputs, begin * groups)
     return parts
 

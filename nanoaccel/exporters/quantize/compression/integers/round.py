@@ -2,48 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Set
 from typing import TYPE_CHECKING
 
-from nanoaccel.exporters.progress import Tell
-from nanoaccel.exporters.quantize.compression.calibration import Calibration
 from nanoaccel.exporters.quantize.compression.integers.activations import Squares, mean_squares
-from nanoaccel.exporters.quantize.compression.integers.grid import Grid
+from nanoaccel.exporters.quantize.compression.integers.checked import Rounds
+from nanoaccel.exporters.quantize.compression.integers.grid import Grid, round_rows
 from nanoaccel.exporters.quantize.compression.integers.insert import (
     in_memory,
     round_layer,
     stored_weight,
 )
-from nanoaccel.exporters.quantize.compression.layers import Layer, group_of
-from nanoaccel.exporters.quantize.compression.mapped import MappedTensors
-from nanoaccel.exporters.quantize.recipe import Recipe
+from nanoaccel.exporters.quantize.compression.layers import group_of
 
 if TYPE_CHECKING:
-    import openvino as ov
+    from nanoaccel.exporters.quantize.methods import CompressionRequest
 
 
-def round_layers(
-    model: ov.Model,
-    recipe: Recipe,
-    layers: Sequence[Layer],
-    storage: Mapping[str, str],
-    kinds: Set[str],
-    calibration: Calibration | None,
-    tell: Tell,
-    tensors: MappedTensors | None,
-) -> None:
+def round_layers(request: CompressionRequest, kinds: Set[str], rounds: Rounds = round_rows) -> None:
     """Round the layers of some types, in place.
 
     Args:
-        model: The graph.
-        recipe: Layout and methods.
-        layers: Layers of the graph.
-        storage: Type of each layer.
+        request: The graph, and what it becomes.
         kinds: Types to make: "int4", "int8" or both.
-        calibration: Text for calibrated recipes.
-        tell: Called with the share that is done.
-        tensors: A file for the integers; None keeps them in memory.
+        rounds: Rounds rows to integers of 4 bits.
     """
+    model, recipe, layers = request.model, request.recipe, request.layers
+    storage, calibration, tell, tensors = (
+        request.storage,
+        request.calibration,
+        request.tell,
+        request.tensors,
+    )
     chosen = [layer for layer in layers if storage[layer.name] in kinds]
     known: Squares = {}
     if "int4" in kinds and recipe.calibrated:
@@ -67,7 +57,8 @@ def round_layers(
             inputs = layer.inputs if by_row else group
             grid = Grid(4, inputs, recipe.symmetric, by_row)
             importance = known.get(layer.name)
-        round_layer(layer, readers[layer], grid, importance, allocate)
+        few = rounds if grid.bits == 4 else round_rows
+        round_layer(layer, readers[layer], grid, importance, allocate, few)
         done += sizes[layer]
         tell(done / size, "round the weights", size)
     model.validate_nodes_and_infer_types()

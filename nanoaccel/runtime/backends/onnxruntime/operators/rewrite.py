@@ -21,6 +21,7 @@ from nanoaccel.runtime.backends.onnxruntime.operators.attention import (
 from nanoaccel.runtime.backends.onnxruntime.operators.experts import experts_of
 from nanoaccel.runtime.backends.onnxruntime.operators.float_linear import float_linear
 from nanoaccel.runtime.backends.onnxruntime.operators.fusions import FUSIONS
+from nanoaccel.runtime.backends.onnxruntime.operators.likeliest import tell_likeliest
 from nanoaccel.runtime.backends.onnxruntime.operators.linear import (
     DOMAIN,
     VERSION,
@@ -96,6 +97,8 @@ def _edited(
         return None
     for fuse in FUSIONS:
         fuse(model, nodes)
+    if blocks is not None:
+        tell_likeliest(model, nodes)
     model.nodes = without_unused(in_order(nodes), model.outputs)
     adaptable = Adaptable()
     if adapters is not None and blocks is not None:

@@ -96,7 +96,7 @@ def test_ngram_drafter_stops_where_a_draft_is_long_enough() -> None:
     assert draft.cumulative == [0.5, 0.25, 0.125]
 
 
-@pytest.mark.parametrize(("level", "length"), enumerate(LEAST_MATCHES))
+@pytest.mark.parametrize(("level", "length"), list(enumerate(LEAST_MATCHES)))
 def test_ngram_drafter_levels_of_evidence_rise_with_the_match(level: int, length: int) -> None:
     match = list(range(100, 100 + length))
     draft = draft_for([*match, 1, 2, 3, *match], limit=1)

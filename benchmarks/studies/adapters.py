@@ -73,7 +73,11 @@ def resident() -> float:
 
 def opened(bundle: Bundle, runtime: str, *, adapters: bool) -> Backend:
     """A backend with a cache for all cases, every page of it written."""
-    options = BackendOptions(graph=bundle.graph_for(runtime), adapters=adapters)
+    options = BackendOptions(
+        graph=bundle.graph_for(runtime),
+        adapters=adapters,
+        weight_group_size=bundle.weight_group_size,
+    )
     backend = cast(Backend, BACKENDS.resolve(runtime)(options))
     blocks = SLOTS * slot_blocks()
     backend.allocate_cache(blocks)

@@ -192,7 +192,7 @@ class _Run:
             tokenizer,
             data.validation,
             samples=self._options.samples,
-            pass_tokens=self._options.pass_tokens,
+            pass_tokens=self._options.tokens_of_pass,
         )
         training = Training(
             model,

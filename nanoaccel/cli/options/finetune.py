@@ -54,8 +54,12 @@ class TrainingFlags:
     epochs: Annotated[float, in_training(help="Times that each example is learned.")] = 3
     batch_tokens: Annotated[int, in_training(help="Tokens of a step at most.")] = 2048
     pass_tokens: Annotated[
-        int, in_training(help="Tokens that are computed at once; fewer take less memory.")
-    ] = 1024
+        int | None,
+        in_training(
+            help="Tokens that are computed at once; fewer take less memory.",
+            show_default="512 with qlora, else 1024",
+        ),
+    ] = None
     weight_decay: Annotated[float, in_training(help="AdamW's.")] = 0
     gradient_checkpointing: Annotated[
         bool,

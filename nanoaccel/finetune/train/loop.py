@@ -39,7 +39,7 @@ def plan_steps(lengths: Sequence[int], options: TrainingOptions, *, packed: bool
     for epoch in range(math.ceil(options.epochs)):
         found = plan_epoch(
             lengths,
-            pass_tokens=options.pass_tokens,
+            pass_tokens=options.tokens_of_pass,
             batch_tokens=options.batch_tokens,
             seed=options.seed,
             epoch=epoch,

@@ -10,6 +10,8 @@ from nanoaccel.registry import ADAPTER_METHODS, did_you_mean
 
 FULL = "full"
 _FULL_RATE = 3e-5
+_PASS_TOKENS = {"qlora": 512}
+_USUAL_PASS_TOKENS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +30,8 @@ class TrainingOptions:
         epochs: Times that each example is learned.
         batch_tokens: Tokens of a step at most, those that are only read included.
         pass_tokens: Tokens that are computed at once, unless an example is longer: fewer take less
-            memory.
+            memory. None is 512 on a base in 4 bits, whose pass takes more memory than its weights,
+            else 1024.
         weight_decay: AdamW's.
         gradient_checkpointing: Whether blocks are computed again for their gradients, which takes
             a third more time and keeps less in memory.
@@ -51,7 +54,7 @@ class TrainingOptions:
     learning_rate: float | None = None
     epochs: float = 3
     batch_tokens: int = 2048
-    pass_tokens: int = 1024
+    pass_tokens: int | None = None
     weight_decay: float = 0.0
     gradient_checkpointing: bool = False
     evaluations: int = 8
@@ -67,13 +70,13 @@ class TrainingOptions:
                     f"method={self.method!r} is unknown", did_you_mean(self.method, known)
                 )
         _check("learning rate of the method", self.rate, self.rate > 0, "more than 0")
-        for name in ("rank", "batch_tokens", "pass_tokens", "evaluations"):
+        for name in ("rank", "batch_tokens", "evaluations"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
         _check("epochs", self.epochs, self.epochs > 0, "more than 0")
         _check("dropout", self.dropout, 0 <= self.dropout < 1, "0 to below 1")
         _check("weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
         _check("samples", self.samples, self.samples >= 0, "0 or more")
-        for name in ("patience", "alpha", "learning_rate"):
+        for name in ("patience", "alpha", "learning_rate", "pass_tokens"):
             value = getattr(self, name)
             _check(name, value, value is None or value > 0, "more than 0")
         if not self.adapts and self.modules:
@@ -88,6 +91,13 @@ class TrainingOptions:
     def scale_alpha(self) -> float:
         """Alpha, chosen or not."""
         return 2.0 * self.rank if self.alpha is None else self.alpha
+
+    @property
+    def tokens_of_pass(self) -> int:
+        """Tokens that are computed at once, chosen or not."""
+        if self.pass_tokens is not None:
+            return self.pass_tokens
+        return _PASS_TOKENS.get(self.method, _USUAL_PASS_TOKENS)
 
     @property
     def rate(self) -> float:

@@ -1,11 +1,10 @@
 """Commands and programs of the pages, run as they stand, on tiny models under the pages' names.
 
-Those that take long run with ``NANOACCEL_NIGHTLY=1``.
+Those that take long run nightly.
 """
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from support.pages import WRITTEN, blocks, commands_in, name_of, shell_lines
 from nanoaccel.cli.main import main
 
 pytestmark = pytest.mark.export
-NIGHTLY = os.environ.get("NANOACCEL_NIGHTLY") == "1"
 QUICK = {"generate", "inspect", "cpu", "plugins"}
 LONG = {"bench", "eval", "profile", "batch", "tune"}
 # Those need an adapter, a draft, torch, other processes, or a data set of the hub.
@@ -29,7 +27,7 @@ LINES = sorted(
         for command in commands_in(line)
         if Path(command[0]).name == "nanoaccel"
         and len(command) > 1
-        and command[1] in (QUICK | LONG if NIGHTLY else QUICK)
+        and command[1] in QUICK | LONG
         and not any(word in NEEDS_MORE for word in command)
     }
 )
@@ -56,7 +54,15 @@ def folder(tiny_onnx_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("folder")
-@pytest.mark.parametrize("line", LINES, ids=shlex.join)
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(
+            line, id=shlex.join(line), marks=pytest.mark.nightly if line[0] in LONG else ()
+        )
+        for line in LINES
+    ],
+)
 def test_shown_command_runs(line: tuple[str, ...]) -> None:
     short = ["--max-tokens", "4"] if line[0] == "generate" else []
     assert main([*line, *short]) == 0

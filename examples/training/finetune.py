@@ -16,7 +16,7 @@ from nanoaccel.finetune.data.prepare import DataOptions
 from nanoaccel.finetune.events import Evaluated, Event
 from nanoaccel.finetune.merge import merge
 from nanoaccel.finetune.run import finetune
-from nanoaccel.finetune.train.options import Method, TrainingOptions
+from nanoaccel.finetune.train.options import TrainingOptions
 
 MONTHS = ("January", "March", "May", "July", "August", "October", "December")
 OPTIONS = TrainingOptions(epochs=2, batch_tokens=1024, learning_rate=1e-3, evaluations=4)
@@ -42,7 +42,7 @@ def show(event: Event) -> None:
         print(f"step {event.step}: {event.loss:.3f} nats a token")
 
 
-def teach(model: str, work: Path, method: Method) -> None:
+def teach(model: str, work: Path, method: str) -> None:
     """Write the data, train an adapter, and merge it into the model."""
     work.mkdir(parents=True, exist_ok=True)
     write_dates(work / "train.jsonl", ROWS, seed=1)
@@ -53,7 +53,7 @@ def teach(model: str, work: Path, method: Method) -> None:
     merge(model, [work / "adapter"], work / "merged")
 
 
-def main(model: str, folder: str, method: Method = "lora") -> None:
+def main(model: str, folder: str, method: str = "lora") -> None:
     work = Path(folder)
     teach(model, work, method)
     export(model, work / "before", recipe=RECIPE)

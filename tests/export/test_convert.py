@@ -61,7 +61,7 @@ def run(source: Path, out: Path, to: str | None = None, **options: Any) -> Conve
 
 
 def text_of(bundle: Path, backend: str = "auto") -> list[int]:
-    with LLM(bundle, backend=backend, speculation="off") as llm:
+    with LLM(bundle, backend=backend, speculation="off", precision="f32") as llm:
         return list(llm.generate(PROMPT, SamplingParams(max_tokens=12)).token_ids)
 
 

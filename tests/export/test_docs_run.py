@@ -42,7 +42,7 @@ PROGRAMS += ["docs/how-to/profiling.md", "docs/how-to/replicas.md", "docs/refere
 @pytest.fixture
 def folder(tiny_onnx_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with all that pages name, and the working directory."""
-    for name in ("smollm2", "bundle", "BUNDLE"):
+    for name in ("smollm2", "bundle", "BUNDLE", "folder"):
         (tmp_path / name).symlink_to(tiny_onnx_bundle)
     (tmp_path / "long.txt").write_text("Once upon a time there was a tower. " * 4)
     (tmp_path / "person.json").write_text('{"type": "boolean"}')

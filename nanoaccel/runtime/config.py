@@ -35,9 +35,10 @@ class EngineConfig:
 
     Args:
         threads: Threads for the graph; None lets the runtime choose.
-        precision: Inference precision; "auto" is what this CPU does fastest, "f32" computes
-            everything in f32, for exactness tests.
-        cache_precision: Type of cached keys and values; "auto" is the backend's choice.
+        precision: Inference precision; "auto", the default, is what this CPU does fastest, "f32"
+            computes everything in f32, for exactness tests.
+        cache_precision: Type of cached keys and values; "auto", the default, is the backend's
+            choice.
         kv_cache_memory: Bytes for the cache, or a size such as "2GB"; None takes up to a quarter of
             the free memory.
         context_length: Tokens of prompt and text together that a request may have; None is what the
@@ -51,32 +52,33 @@ class EngineConfig:
             is what ``nanoaccel tune`` found, or no. Bundles that NanoAccel exported are fused.
         max_step_tokens: Tokens in one step at most; longer prompts are cut into chunks. None is
             what ``nanoaccel tune`` found, or 128.
-        max_running: Requests that run at the same time at most.
-        max_waiting: Requests that may wait before a stream is refused; ``generate`` never is.
+        max_running: Requests that run at the same time at most; 32.
+        max_waiting: Requests that may wait before a stream is refused, 1024; ``generate`` never is.
         max_queued_tokens: Tokens of the prompts of requests that wait before a stream is refused,
             unless none waits; None is no limit.
         time_per_token: Seconds that a step may last while requests are decoding; prompts get what
             that leaves. None lets a prompt slow decoding to at most about twice its own time.
-        prefix_cache: Whether to keep what was computed for prompts, for those that begin the same.
-        eviction_policy: Order in which cached blocks go: "lru", "lfu", "cost", or a plugin's.
+        prefix_cache: Whether to keep what was computed for prompts, for those that begin the
+            same; True.
+        eviction_policy: Order in which cached blocks go: "lru" (the default), "lfu", "cost", or a
+            plugin's.
         prompt_cache: Folder where cached blocks go when they are cold, and are found again after
             a restart; None keeps them in memory only.
-        prompt_cache_size: Bytes that the folder may hold, or a size such as "4GiB".
+        prompt_cache_size: Bytes that the folder may hold, or a size such as "4GiB", the default.
         speculation: Drafters that propose tokens, which a step then verifies: "auto" is every one
             that this bundle has, "off" none, else the name of one. The model chooses every token;
-            but a pass that verifies draft tokens may round differently from one that does not.
-            Drafts are used only where they pay.
+            a pass that verifies drafts may round differently. They are used only where they pay.
         draft: Folder of a draft for this model: a bundle with the same tokenizer, or what
             ``nanoaccel draft train`` made; None is the one in the bundle, if it has one.
-        corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0 keeps
-            requests apart.
+        corpus_tokens: Tokens of finished requests that drafters may copy from in others; 0, the
+            default, keeps requests apart.
         cache_eviction: Bound on the tokens that each request keeps in the cache; None keeps all.
         adapters: Folders of adapters by the names that ``RequestOptions`` calls them, beside those
             of the bundle; empty where they come later, by ``llm.adapters``.
-        max_loaded_adapters: Adapters that are in memory, and may be used in one step, at once.
+        max_loaded_adapters: Adapters that are in memory, and may be used in one step, at once; 16.
         engines: Engines that share the memory of the machine; each takes its part of what is free,
             or of ``kv_cache_memory``.
-        tuned: Whether to use what ``nanoaccel tune`` found here, for all that is not set.
+        tuned: Whether to use what ``nanoaccel tune`` found here, for all that is not set; True.
 
     Raises:
         ConfigError: A value is of the wrong type or out of range, or two contradict each other.

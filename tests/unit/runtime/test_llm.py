@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import _thread
 import gc
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -283,12 +283,10 @@ def test_llm_ctrl_c_cancels_what_it_waits_for(llm: LLM, backend: WatchedBackend)
     def interrupt() -> None:
         wait_until(lambda: llm.counters().submitted == 40, "all requests")
         backend.wait_until_held()
-        signal.pthread_kill(main, signal.SIGINT)
+        _thread.interrupt_main()
         wait_until(lambda: len(llm.client.thread._cancelled) == 40, "the cancellation")
         backend.go_on()
 
-    main = threading.main_thread().ident
-    assert main is not None
     backend.hold()
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):

@@ -69,7 +69,6 @@ class TrainingOptions:
                 raise ConfigError(
                     f"method={self.method!r} is unknown", did_you_mean(self.method, known)
                 )
-        _check("learning rate of the method", self.rate, self.rate > 0, "more than 0")
         for name in ("rank", "batch_tokens", "evaluations"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
         _check("epochs", self.epochs, self.epochs > 0, "more than 0")
@@ -79,6 +78,7 @@ class TrainingOptions:
         for name in ("patience", "alpha", "learning_rate", "pass_tokens"):
             value = getattr(self, name)
             _check(name, value, value is None or value > 0, "more than 0")
+        _check("learning rate of the method", self.rate, self.rate > 0, "more than 0")
         if not self.adapts and self.modules:
             raise ConfigError("modules are those of an adapter", "Leave them out with method=full")
 

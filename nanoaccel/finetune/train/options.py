@@ -10,8 +10,7 @@ from nanoaccel.registry import ADAPTER_METHODS, did_you_mean
 
 FULL = "full"
 _FULL_RATE = 3e-5
-_PASS_TOKENS = {"qlora": 512}
-_USUAL_PASS_TOKENS = 1024
+_PASS_TOKENS, _FOUR_BIT_PASS_TOKENS = 1024, 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +96,7 @@ class TrainingOptions:
         """Tokens that are computed at once, chosen or not."""
         if self.pass_tokens is not None:
             return self.pass_tokens
-        return _PASS_TOKENS.get(self.method, _USUAL_PASS_TOKENS)
+        return _FOUR_BIT_PASS_TOKENS if self.four_bits else _PASS_TOKENS
 
     @property
     def rate(self) -> float:

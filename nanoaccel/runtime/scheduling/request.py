@@ -255,7 +255,7 @@ class Request:
         self._saved += saved
 
     def sample(self, row: Float32Array, likeliest: int | None = None) -> Sampled:
-        """Choose the next token from logits f32[V], the likeliest may be known; may write to them.
+        """Choose the next token from logits f32[V], which it may write to; see ``Sampler.sample``.
 
         Raises:
             GenerationError: The logits are not numbers.

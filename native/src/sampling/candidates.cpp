@@ -1,8 +1,6 @@
 #include "sampling/candidates.h"
 
-#include <algorithm>
 #include <array>
-#include <cstring>
 
 namespace nanoaccel {
 namespace {
@@ -14,58 +12,54 @@ constexpr int kShifts[] = {21, 10, 0};  // the last step has one bit less that i
 
 constexpr uint32_t kParts = 1U << kBits;
 
-// What candidates measure, by a part of the rank, of those whose known bits are these.
-template <class Measure>
-std::array<double, kParts> measure_parts(const std::vector<Candidate>& some, int shift,
-                                         uint32_t known_of, uint32_t known, Measure measure) {
-  std::array<double, kParts> measured{};
-  for (const Candidate& one : some) {
-    if ((one.rank & known_of) == known) {
-      measured[(one.rank >> shift) & (kParts - 1)] += measure(one);
-    }
+// Keeps what ``wanted`` is true of, in its order, without a branch that is hard to foretell.
+template <class Wanted>
+void keep(std::vector<Candidate>& some, Wanted wanted) {
+  size_t count = 0;
+  for (const Candidate one : some) {
+    some[count] = one;
+    count += wanted(one) ? 1 : 0;
   }
-  return measured;
+  some.resize(count);
+}
+
+// The part of a rank that the last one that is kept has; ``above`` grows by what is above it.
+template <class Measure>
+uint32_t find_part(const std::vector<Candidate>& some, int shift, double wanted, double* above,
+                   Measure measure) {
+  std::array<double, kParts> measured{};
+  for (const Candidate& one : some) measured[(one.rank >> shift) & (kParts - 1)] += measure(one);
+  double reached = *above;
+  uint32_t lowest = 0;
+  for (uint32_t part = kParts; part-- > 0 && reached < wanted;) {
+    if (measured[part] == 0) continue;
+    lowest = part;
+    *above = reached;
+    reached += measured[part];
+  }
+  return lowest;
 }
 
 template <class Measure>
 void keep_highest(std::vector<Candidate>& some, double wanted, Measure measure) {
-  double above = 0;       // what the candidates of higher ranks measure
-  uint32_t known = 0;     // the bits of the last one's rank that are known
-  uint32_t known_of = 0;  // where they are
+  thread_local std::vector<Candidate> left;  // those that share the bits that are known
+  double above = 0;                          // what the candidates of higher ranks measure
+  uint32_t last = 0;                         // the rank of the last one that is kept
+  left = some;
   for (const int shift : kShifts) {
-    const auto measured = measure_parts(some, shift, known_of, known, measure);
-    double before = 0;  // what is above the lowest part that has any
-    double reached = above;
-    uint32_t lowest = 0;
-    for (uint32_t part = kParts; part-- > 0 && reached < wanted;) {
-      if (measured[part] == 0) continue;
-      lowest = part;
-      before = reached;
-      reached += measured[part];
-    }
-    if (reached < wanted && known_of == 0) return;  // later on, only a sum was rounded differently
-    above = before;
-    known |= lowest << shift;
-    known_of |= (kParts - 1) << shift;
+    const uint32_t part = find_part(left, shift, wanted, &above, measure);
+    last |= part << shift;
+    keep(left, [&](const Candidate& one) { return ((one.rank >> shift) & (kParts - 1)) == part; });
   }
-  const auto goes = [&](const Candidate& one) {
-    if (one.rank != known) return one.rank < known;
-    const bool kept = above < wanted;
-    above += measure(one);
-    return !kept;
-  };
-  some.erase(std::remove_if(some.begin(), some.end(), goes), some.end());
+  size_t ties = 0;  // of them the first that are needed
+  for (; ties < left.size() && above < wanted; ++ties) above += measure(left[ties]);
+  const int32_t last_id = ties > 0 ? left[ties - 1].id : -1;
+  keep(some, [&](const Candidate& one) {
+    return one.rank > last || (one.rank == last && one.id <= last_id);
+  });
 }
 
 }  // namespace
-
-uint32_t rank_of(float logit) {
-  uint32_t bits;
-  std::memcpy(&bits, &logit, sizeof bits);
-  if (logit == 0) bits = 0;  // below zero or not, it is the same number
-  constexpr uint32_t kSign = 1U << 31U;
-  return (bits & kSign) != 0 ? ~bits : bits | kSign;
-}
 
 void keep_top(std::vector<Candidate>& some, int64_t k) {
   keep_highest(some, static_cast<double>(k), [](const Candidate&) { return 1.0; });
@@ -73,6 +67,10 @@ void keep_top(std::vector<Candidate>& some, int64_t k) {
 
 void keep_nucleus(std::vector<Candidate>& some, double mass) {
   keep_highest(some, mass, [](const Candidate& one) { return static_cast<double>(one.weight); });
+}
+
+void keep_heavy(std::vector<Candidate>& some, double least) {
+  keep(some, [&](const Candidate& one) { return static_cast<double>(one.weight) >= least; });
 }
 
 }  // namespace nanoaccel

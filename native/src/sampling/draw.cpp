@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <vector>
 
 #include "sampling/candidates.h"
@@ -32,18 +33,19 @@ struct Row {
 
   // Keeps the tokens whose weight is not below a bound, and not 0.
   void gather(const float* row, double bound) {
-    kept.clear();
+    const auto least = std::max(static_cast<float>(bound), std::numeric_limits<float>::min());
     const auto width = static_cast<int64_t>(weights.size());
+    size_t count = 0;
     for (size_t block = 0; block < tops.size(); ++block) {
-      if (!(tops[block] > 0) || static_cast<double>(tops[block]) < bound) continue;
+      if (!(tops[block] >= least)) continue;
       const int64_t begin = static_cast<int64_t>(block) * kWeighed;
+      kept.resize(count + kWeighed);
       for (int64_t i = begin; i < std::min(begin + kWeighed, width); ++i) {
-        const float weight = weights[i];
-        if (weight > 0 && static_cast<double>(weight) >= bound) {
-          kept.push_back({rank_of(row[i]), static_cast<int32_t>(i), weight});
-        }
+        kept[count] = {rank_of(row[i]), static_cast<int32_t>(i), weights[i]};
+        count += weights[i] >= least ? 1 : 0;
       }
     }
+    kept.resize(count);
   }
 
   double kept_mass() const {
@@ -80,10 +82,7 @@ void filter(Row& found, const float* row, const DrawSettings& settings) {
   } else {
     found.gather(row, settings.min_p);
   }
-  const auto goes = [&](const Candidate& one) {
-    return static_cast<double>(one.weight) < settings.min_p;
-  };
-  found.kept.erase(std::remove_if(found.kept.begin(), found.kept.end(), goes), found.kept.end());
+  if (settings.min_p > 0) keep_heavy(found.kept, settings.min_p);
 }
 
 int64_t draw_kept(const std::vector<Candidate>& kept, double target) {

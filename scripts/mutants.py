@@ -74,6 +74,7 @@ SLOW = [
     "tests/unit/runtime/sampling/grammar/test_engines.py",
     "tests/unit/runtime/sampling/grammar/test_json_schema_suite.py",
     "tests/unit/runtime/scheduling/test_scheduler_simulation.py",
+    "tests/unit/runtime/speculation/test_controller_simulation.py",
     "tests/unit/runtime/speculation/test_costly_drafters.py",
     "tests/unit/runtime/speculation/test_engine_speculation.py",
     "tests/unit/runtime/speculation/test_lossless.py",

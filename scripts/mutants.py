@@ -64,7 +64,10 @@ PACKAGES = {
             "tests/unit/runtime/engine/test_prompt_logprobs.py",
         ],
     ),
-    "speculation": ("nanoaccel/runtime/speculation", ["tests/unit/runtime/speculation"]),
+    "speculation": (
+        "nanoaccel/runtime/speculation",
+        ["tests/unit/runtime/speculation", "tests/unit/runtime/test_plugins.py"],
+    ),
 }
 
 # They enter nearly every function and take seconds: a mutant is judged by the quick tests alone.

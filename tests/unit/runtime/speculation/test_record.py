@@ -11,7 +11,7 @@ from nanoaccel.runtime.speculation.record import SpeculationRecord
 
 def test_record_counts_steps_rows_and_tokens() -> None:
     record, ledger = SpeculationRecord(), Ledger()
-    for num_drafts in (0, 3, 5):
+    for num_drafts in (0, 1, 5):
         record.note_step(num_drafts)
     record.note_request(3, 2, 3)
     record.note_request(0, 0, 1)

@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.plugins import Install, installing
 from support.shared import made_once
 
 from nanoaccel.folders import cache_folder
 from nanoaccel.testing import tiny_models
+
+# No clock decides whether a test passes: other programs may run beside it.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,6 +14,8 @@ from support.shared import made_once
 from nanoaccel.folders import cache_folder
 from nanoaccel.testing import tiny_models
 
+_LONG = ("fleet", "sweep")
+
 # No clock decides whether a test passes: other programs may run beside it.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
@@ -24,6 +26,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # A long file that begins last leaves one process at work alone.
+    items.sort(key=lambda item: item.path.parent.name not in _LONG)
     if config.getoption("--nightly"):
         return
     late = [item for item in items if item.get_closest_marker("nightly") is not None]

@@ -1,12 +1,13 @@
 // Drawn tokens: those of a plain search that sorts the row, the same on every path.
 
+#include "sampling/draw.h"
+
 #include <algorithm>
 #include <limits>
 #include <numeric>
 
 #include "isa/path.h"
 #include "require.h"
-#include "sampling/draw.h"
 #include "targets.h"
 
 namespace nanoaccel::test {
@@ -24,7 +25,8 @@ struct Plain {
     std::stable_sort(order.begin(), order.end(),
                      [&](int64_t a, int64_t b) { return row[a] > row[b]; });
     for (size_t i = 0; i < row.size(); ++i) {
-      const double power = static_cast<double>(row[i] - row[likeliest]) * static_cast<double>(scale);
+      const double power =
+          static_cast<double>(row[i] - row[likeliest]) * static_cast<double>(scale);
       weights[i] = power < -87 ? 0 : std::exp(power);
     }
   }
@@ -92,8 +94,8 @@ void test_draw(Choices& choose) {
   const DrawSettings settings = any_settings(choose, width);
   const double uniform = choose.one_in(8) ? 0x1.fffffffffffffp-1 : std::fabs(choose.real()) * 0.999;
   const int64_t likeliest = std::max_element(row.begin(), row.end()) - row.begin();
-  const int64_t found = draw(row.data(), width, likeliest, settings, uniform,
-                             runnable_paths().back()->sampling);
+  const int64_t found =
+      draw(row.data(), width, likeliest, settings, uniform, runnable_paths().back()->sampling);
   for (const Path* path : runnable_paths()) {
     require(draw(row.data(), width, likeliest, settings, uniform, path->sampling) == found,
             std::string(path->name) + " draws another token");

@@ -75,7 +75,8 @@ void filter(Row& found, const float* row, const DrawSettings& settings) {
     if (nucleus) keep_nucleus(found.kept, settings.top_p * found.kept_mass());
   } else if (nucleus) {
     const double wanted = settings.top_p * found.mass;
-    const double sure = (1 - settings.top_p) * found.mass / static_cast<double>(found.weights.size());
+    const double sure =
+        (1 - settings.top_p) * found.mass / static_cast<double>(found.weights.size());
     found.gather(row, kEager * sure);
     if (found.kept_mass() < wanted) found.gather(row, 0);
     keep_nucleus(found.kept, wanted);

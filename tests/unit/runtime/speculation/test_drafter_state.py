@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from nanoaccel.runtime.execution.scaled_curve import ScaledCurve
-from nanoaccel.runtime.speculation.controller import Controller, StepShape
+from nanoaccel.runtime.speculation.controller import Controller
 from nanoaccel.runtime.speculation.draft_cost import NEAR
 from nanoaccel.runtime.speculation.drafter_state import MAX_DRAFT, DrafterState
 from nanoaccel.runtime.speculation.drafters import Draft
+from nanoaccel.runtime.speculation.steps import StepShape
 from nanoaccel.testing.drafters import Guesser, same
 
 ALONE = StepShape(1, 1)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from nanoaccel.runtime.execution.scaled_curve import ScaledCurve
-from nanoaccel.runtime.speculation.controller import Controller, Goodput, StepSavings, StepShape
+from nanoaccel.runtime.speculation.controller import Controller
 from nanoaccel.runtime.speculation.draft_cost import DraftTokenCost
 from nanoaccel.runtime.speculation.ledger import START
+from nanoaccel.runtime.speculation.steps import Goodput, StepSavings, StepShape
 
 ALONE = StepShape(1, 1)
 LINEAR = {1: 12.0, 2: 14.0, 8: 26.0, 16: 42.0}

@@ -18,7 +18,9 @@ def known(curve: Curve) -> ScaledCurve:
 
 
 def test_controller_without_costs_checks_nothing() -> None:
-    assert Controller(ScaledCurve()).choose([[0.9]], StepShape(1, 1), 16) == [0]
+    for writers in (1, 3):
+        shape = StepShape(writers, writers)
+        assert Controller(ScaledCurve()).choose([[0.9]] * writers, shape, 16) == [0] * writers
 
 
 def test_controller_shares_guesses_by_what_they_promise() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.plugins import Install, installing
 from support.shared import made_once
 
@@ -14,6 +15,10 @@ from nanoaccel.folders import cache_folder
 from nanoaccel.testing import tiny_models
 
 _LONG = ("fleet", "sweep")
+
+# No clock decides whether a test passes: other programs may run beside it.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,14 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from support.native_linear import (
-    Matrix,
-    StoredMatrix,
-    magnitudes,
-    pack,
-    random_matrix,
-    reference,
-)
+from support.linear_reference import magnitudes, reference
+from support.native_linear import Matrix, StoredMatrix, pack, random_matrix
 
 from nanoaccel.runtime.native import find_operators
 

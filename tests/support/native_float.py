@@ -9,7 +9,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
-from support.native_linear import ALONE, Around, StoredMatrix, finished, normalized, pack
+from support.linear_reference import finished, normalized
+from support.native_linear import ALONE, Around, StoredMatrix, pack
 
 from nanoaccel.runtime.native import find_operators
 

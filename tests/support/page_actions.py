@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+# What an answer's last chunk says.
+USAGE = {
+    "prompt_tokens": 40,
+    "completion_tokens": 12,
+    "prompt_tokens_details": {"cached_tokens": 30},
+    "acceptance": 0.75,
+}
+
 
 def ask(page: Any, text: str) -> None:
     """Send a message."""
@@ -32,3 +40,8 @@ def texts(page: Any) -> list[str]:
 def last(page: Any) -> Any:
     """The last message."""
     return page.locator(".message").last
+
+
+def see(page: Any, text: str) -> None:
+    """Wait until a text is there."""
+    page.get_by_text(text).first.wait_for()

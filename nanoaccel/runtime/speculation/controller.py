@@ -270,10 +270,10 @@ class Controller:
             alike: What a draft token brings where it brings least, as a share of the average; 0
                 where that is not known.
         """
-        if writers < 3:
+        alone, together = self._times.seconds(1), self._times.seconds(writers)
+        if writers < 3 or alone is None or together is None:
             return 1.0
-        together = self._at(writers)
-        row = (together - self._at(1)) / (writers - 1)
+        row = (together - alone) / (writers - 1)
         full = max(0.5 + 1 / writers, alike)
         return full + (1 - full) * min(1.0, row * writers / together)
 

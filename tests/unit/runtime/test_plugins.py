@@ -9,7 +9,7 @@ import pytest
 from support.fake_llms import skip_measurements, watch_backends, write_bundle
 from support.plugins import Install
 
-from nanoaccel import LLM, SamplingParams
+from nanoaccel import LLM, Grammar, SamplingParams
 from nanoaccel.errors import ConfigError, PluginError, SamplingError
 from nanoaccel.testing.engines import LETTERS
 
@@ -195,3 +195,28 @@ def wrong(): return 7
         "event listener 'bad'",
         "event listener 'wrong'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("gives", "error", "told"),
+    [
+        ("1 / 0", PluginError, "grammar 'mine' failed with ZeroDivisionError"),
+        ("'a'", PluginError, "grammar 'mine' failed with TypeError: it gave 'a', no Translation"),
+        ("Translation('bnf', 'a')", PluginError, "no Translation"),
+        ("Translation('regex', 5)", PluginError, "no Translation"),
+        ("int('x')", SamplingError, "the Mine cannot be used: invalid literal"),
+        ("self.translate(source)", SamplingError, "the Mine cannot be used: it is nested too"),
+    ],
+)
+def test_kind_of_grammar_that_fails_is_named(
+    gives: str, error: type[Exception], told: str, install_plugin: Install
+) -> None:
+    source = f"""
+from nanoaccel.runtime.sampling.grammar import Translation
+class Mine:
+    title = "Mine"
+    def translate(self, source): return {gives}
+"""
+    install_plugin("one", {"grammars.v1": {"mine": "Mine"}}, source)
+    with pytest.raises(error, match=told):
+        Grammar.of("mine", "x")

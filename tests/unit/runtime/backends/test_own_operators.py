@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.native_linear import random_matrix, reference
+from support.linear_reference import reference
+from support.native_linear import random_matrix
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

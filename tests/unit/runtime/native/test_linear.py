@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.native_linear import (
-    ACTIVATIONS,
-    Around,
-    Matrix,
-    PackedLinear,
-    random_matrix,
-    reference,
-)
+from support.linear_reference import reference
+from support.native_linear import ACTIVATIONS, Around, Matrix, PackedLinear, random_matrix
 
 from nanoaccel.runtime.native import find_operators
 

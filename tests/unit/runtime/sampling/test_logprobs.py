@@ -27,6 +27,12 @@ def test_log_probabilities_ties_put_the_lower_id_first() -> None:
     assert [token for token, _ in log_probabilities(row, 5.0, 0, 4)[1]] == [1, 3, 4, 2]
 
 
+def test_log_probabilities_of_many_ties_are_in_the_order_of_ids() -> None:
+    row = np.zeros(3000, np.float32)
+    row[::50] = 2
+    assert [token for token, _ in log_probabilities(row, 2.0, 0, 40)[1]] == list(range(0, 2000, 50))
+
+
 def test_log_probabilities_of_no_top() -> None:
     row = np.zeros(4, np.float32)
     logprob, top = log_probabilities(row, 0.0, 3, 0)

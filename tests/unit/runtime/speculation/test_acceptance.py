@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -45,3 +46,33 @@ def test_belief_stays_a_probability() -> None:
         estimator.note(1, right)
         assert 0 < estimator.chance(0) < 1
         assert 0 < estimator.chance(1) < 1
+
+
+def test_history_forgets_slowly() -> None:
+    history = AcceptanceHistory([0.1, 0.5])
+    assert history.mean == pytest.approx(0.3)
+    history.note(1, True)
+    assert history.rate(1) == pytest.approx((4 * 0.99 + 1) / (8 * 0.99 + 1))
+    assert history.rate(0) == pytest.approx(0.1)
+    assert history.mean == pytest.approx(0.3 + 0.01 * 0.7)
+
+
+def test_estimator_multiplies_the_odds_of_experience() -> None:
+    history = AcceptanceHistory([0.5])
+    estimator = AcceptanceEstimator(history)
+    lean = 0.0
+    for right in (True, False, True):
+        lean = 0.98 * lean + 0.35 * (right - estimator.chance(0))
+        estimator.note(0, right)
+        for found, rate in (
+            (estimator.chance(0), history.rate(0)),
+            (estimator.outlook(), history.mean),
+        ):
+            assert found / (1 - found) == pytest.approx(math.exp(lean) * rate / (1 - rate))
+
+
+def test_estimator_is_never_surer_than_one_in_a_hundred() -> None:
+    estimator = AcceptanceEstimator(AcceptanceHistory([0.0, 1.0]))
+    assert [estimator.chance(bucket) for bucket in (0, 1)] == pytest.approx([0.01, 0.99])
+    estimator.note(1, True)
+    assert estimator.chance(1) == 0.99

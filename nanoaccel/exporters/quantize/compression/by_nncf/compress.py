@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nanoaccel.bundle.folded_scales import FoldedScales
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.progress import Tell
+from nanoaccel.exporters.quantize.compression.by_nncf.one_core import on_the_one_core
 from nanoaccel.exporters.quantize.compression.by_nncf.parts import FinishedParts, kept_statistics
 from nanoaccel.exporters.quantize.compression.by_nncf.progress import reporting
 from nanoaccel.exporters.quantize.compression.by_nncf.statistics_run import block_by_block
@@ -95,7 +96,13 @@ def _compress_by_nncf(
     """
     writing = nullcontext() if tensors is None else written_to(tensors)
     try:
-        with reporting(tell, _float_bytes(model)), block_by_block(tell), _matched_once(), writing:
+        with (
+            on_the_one_core(),
+            reporting(tell, _float_bytes(model)),
+            block_by_block(tell),
+            _matched_once(),
+            writing,
+        ):
             model = _primary(model, recipe, layers, storage, calibration)
     except _errors() as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.grammar_llms import write_bundle
 
 from nanoaccel import Grammar
 from nanoaccel.errors import GenerationError, SamplingError
 from nanoaccel.runtime.sampling.grammar import GrammarCompiler, GrammarMask, compiler
+from nanoaccel.runtime.sampling.grammar.library_tokens import _TextTokens
 from nanoaccel.testing.engines import letter_tokenizer
 from nanoaccel.text import Tokenizer
 
@@ -106,6 +108,21 @@ def test_text_that_spells_special_tokens_is_written_with_others(
     row = np.zeros(ROWS, np.float32)
     mask.apply(row, 0)
     assert not special & set(np.isfinite(row).nonzero()[0].tolist())
+
+
+def test_special_tokens_of_two_characters_are_cut_too(tmp_path: Path) -> None:
+    special = Tokenizer.load(write_bundle(tmp_path, marks=["[]"]))
+    written = begin(special, Grammar.choice(["a[]b"])).forced()
+    assert special.added_tokens["[]"] not in written
+    assert special.decode(list(written)) == "a[]b"
+
+
+def test_text_without_special_tokens_is_written_as_the_tokenizer_does(
+    tokenizer: Tokenizer,
+) -> None:
+    text = '{"name":10}'
+    plain = GrammarCompiler(tokenizer)._read_tokenizer()
+    assert _TextTokens(plain, {})(text) == tokenizer.encode(text)
 
 
 def test_drafts_count_up_to_the_first_that_is_not_allowed(tokenizer: Tokenizer) -> None:

@@ -34,8 +34,12 @@ REFUSED: dict[str, tuple[Callable[[], Grammar], str]] = {
     "deep": (lambda: Grammar.json_schema('{"items":' * 3000 + "{}" + "}" * 3000), "recursion"),
     "deeper": (lambda: Grammar.json_schema('{"items":' * 7000 + "{}"), "JSON"),
     "nan": (lambda: Grammar.json_schema({"const": float("nan")}), "JSON"),
+    "no JSON of a kind": (lambda: Grammar.of("choice", [object()]), "the choice is not JSON"),
     "list": (lambda: Grammar.json_schema([]), "type list"),  # type: ignore[arg-type]
-    "object": (lambda: Grammar.json_schema({"const": object()}), "not JSON"),
+    "object": (
+        lambda: Grammar.json_schema({"const": object()}),
+        "the JSON schema is not JSON",
+    ),
     "surrogate": (lambda: Grammar.regex("a\ud800"), "surrogate"),
     "large": (lambda: Grammar.json_schema({"enum": ["x" * 70_000]}), "65,536"),
     "multiple": (lambda: Grammar.json_schema({"multipleOf": 123457}), "multipleOf=123457"),
@@ -55,6 +59,7 @@ REFUSED: dict[str, tuple[Callable[[], Grammar], str]] = {
     "empty choice": (lambda: Grammar.choice(["a", ""]), "not empty"),
     "number": (lambda: Grammar.choice(["a", 1]), "string"),  # type: ignore[list-item]
     "one text": (lambda: Grammar.choice("yes"), "list"),
+    "before": (lambda: Grammar("regex", "a", before=5), "before"),  # type: ignore[arg-type]
     "kind": (lambda: Grammar("bnf", "a"), "bnf"),  # type: ignore[arg-type]
     "kind of a wrong type": (lambda: Grammar([], "a"), "kind"),  # type: ignore[arg-type]
     "source": (lambda: Grammar("regex", 5), "source"),  # type: ignore[arg-type]
@@ -90,6 +95,14 @@ def test_grammars_of_the_same_words_are_equal_and_travel() -> None:
     assert pickle.loads(pickle.dumps(params)) == params
 
 
+def test_grammar_of_a_kind_by_its_name() -> None:
+    assert Grammar.of("regex", "a+") == Grammar.regex("a+")
+    assert Grammar.of("choice", ["a", "é"]) == Grammar.choice(["a", "é"])
+    assert Grammar.of("json_schema", {"type": "null"}) == Grammar.json_schema({"type": "null"})
+    assert Grammar.json_object(flexible_whitespace=True).flexible_whitespace
+    assert not Grammar.json_object().flexible_whitespace
+
+
 def test_multiples_of_fractions_and_small_numbers_are_taken() -> None:
     parts: list[Any] = [{"multipleOf": 0.01}, {"multipleOf": 5}, {"type": "array", "items": {}}]
     assert Grammar.json_schema({"anyOf": parts}).kind == "json_schema"
@@ -109,6 +122,10 @@ def test_work_that_takes_too_long_is_given_up_and_bounded(monkeypatch: pytest.Mo
             library.bounded(go_on.wait, 0.01)
     with pytest.raises(SamplingError, match="not done yet"):
         library.bounded(lambda: 1)
+    monkeypatch.setattr(library, "_abandoned", list(library._abandoned[:1]))
+    monkeypatch.setattr(library, "MOST_SECONDS", 0.02)
+    with pytest.raises(SamplingError, match=r"more than 0\.02 seconds"):
+        library.bounded(go_on.wait)
     go_on.set()
     for thread in list(library._abandoned):
         thread.join(10)

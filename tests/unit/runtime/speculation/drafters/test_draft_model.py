@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from support.draft_graphs import Draft as DraftModel
 from support.draft_graphs import by_two, model_drafter, next_of_two
 
+from nanoaccel.bundle.long_factors import LongFactors
 from nanoaccel.runtime.backends.fake import scripted
 from nanoaccel.runtime.speculation.drafters import Draft
 from nanoaccel.runtime.speculation.drafters.draft_model import ModelDrafter
@@ -59,6 +61,19 @@ def test_model_drafter_takes_back_guesses_that_were_wrong(monkeypatch: pytest.Mo
     model.passes.clear()
     assert guesses(drafter, text) == written(text, 3)
     assert model.passes[0] == [text[-1:]]
+
+
+def test_model_drafter_reads_a_text_anew_that_has_become_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = DraftModel()
+    model.info = replace(model.info, long_factors=LongFactors(border=5, offset=100))
+    drafter = model_drafter(monkeypatch, model)
+    text = [*TEXT, *written(TEXT, 2)]
+    for _ in range(3):
+        assert guesses(drafter, text, limit=1) == written(text, 1)
+        text.append(5)
+    assert model.passes == [[text[:5]], [text[:6]], [text[6:7]]]
 
 
 def test_model_drafter_reads_a_long_prompt_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,14 @@ def test_opening_refuses_a_draft_that_does_not_fit_in_memory(
         load(options(target, draft))
 
 
+def test_opening_takes_a_draft_that_just_fits_in_memory(
+    folder: Path, tmp_path: Path, backends: list[WatchedBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "free_memory", lambda: 4 * BLOCK_BYTES)
+    opening.open_draft_model(options(folder, write_bundle(tmp_path / "draft", graph=""))).close()
+    assert [backend.closings for backend in backends] == [1]
+
+
 def test_opening_refuses_a_draft_whose_cache_does_not_fit_in_memory(
     tmp_path: Path,
     folder: Path,

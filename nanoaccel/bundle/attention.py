@@ -65,7 +65,7 @@ def has_recurrent_layers(config: Mapping[str, Any]) -> bool:
 def has_keys(config: Mapping[str, Any]) -> bool:
     """Whether some layers look back at keys, as far as a config says."""
     kinds = layer_kinds(config)
-    return not kinds or not kinds.isdisjoint((*_ATTENTION, _BOTH))
+    return not kinds or not kinds <= {*_RECURRENT, *_NEITHER} - {_BOTH}
 
 
 def layer_windows(config: Mapping[str, Any]) -> list[int] | None:

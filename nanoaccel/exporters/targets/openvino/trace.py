@@ -49,11 +49,12 @@ def check_paged(config: PretrainedConfig) -> None:
     from nanoaccel.exporters.source.text_part import causal_class
     from nanoaccel.exporters.targets.openvino.tracing.kernels import decays_by_cell
 
-    model, text = causal_class(config), config.get_text_config().to_dict()
+    model, decoder = causal_class(config), config.get_text_config()
+    text, kinds = decoder.to_dict(), getattr(decoder, "layer_types", None)
     reason = obstacle(text)
     if reason is None and decays_by_cell(model):
         reason = "the gates of its recurrence are finer than those that OpenVINO pages"
-    elif reason is None and not has_keys(text):
+    elif reason is None and not has_keys({**text, "layer_types": kinds}):  # it may compute them
         reason = "it has no layer with keys and values"
     if reason is not None:
         raise UnsupportedModelError(

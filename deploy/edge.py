@@ -42,8 +42,11 @@ UNUSED = {
         *("libs/*_hetero_plugin*", "libs/*_proxy_plugin*", "libs/*openvino_c.*"),
         *(f"libs/*_{one}_frontend*" for one in ("gguf", "jax", "onnx", "paddle", "pytorch")),
         "libs/*_tensorflow*_frontend*",
+        *(f"frontend/{one}" for one in ("jax", "onnx", "paddle", "pytorch", "tensorflow")),
         *("cmake", "include", "tools", "torch"),
     ),
+    # Colours for all languages but Python, which tracebacks have.
+    "pygments": ("lexers/[a-oq-z]*", "lexers/p[a-xz]*", "lexers/_*_builtins.py"),
 }
 EVERYWHERE = ("**/tests", "**/*.pyi")
 CHECK = "import nanoaccel, jinja2, numpy, tokenizers, {}; nanoaccel.LLM"

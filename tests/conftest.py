@@ -13,12 +13,16 @@ from support.shared import made_once
 from nanoaccel.folders import cache_folder
 from nanoaccel.testing import tiny_models
 
+_LONG = ("fleet", "sweep")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--nightly", action="store_true", help="run the tests marked nightly too")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # A long file that begins last leaves one process at work alone.
+    items.sort(key=lambda item: item.path.parent.name not in _LONG)
     if config.getoption("--nightly"):
         return
     late = [item for item in items if item.get_closest_marker("nightly") is not None]

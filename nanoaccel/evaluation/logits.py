@@ -18,6 +18,7 @@ from nanoaccel.runtime.adapters.choice import AdapterChoice
 from nanoaccel.runtime.adapters.registry import AdapterRegistry
 from nanoaccel.runtime.backends import AdapterHolder, Precision
 from nanoaccel.runtime.config import EngineConfig
+from nanoaccel.runtime.configure import configure
 from nanoaccel.runtime.execution.loader import CacheSize, load, preferred
 from nanoaccel.runtime.execution.target import adaptable_by
 from nanoaccel.runtime.kv import KVCache
@@ -73,10 +74,11 @@ class BundleLogits:
     Args:
         bundle: What is opened.
         length: Tokens of the longest passage.
-        backend: Name of a backend, or "auto" for the best that is installed.
+        backend: Name of a backend, or "auto" for the best that is installed; None is what the
+            environment or nanoaccel.toml says, as for ``LLM``, else "auto".
         precision: "f32" shows what compression costs alone, "auto" all that happens when the
-            bundle runs on this CPU.
-        threads: Threads for it; None lets the runtime choose.
+            bundle runs on this CPU; None as for ``backend``.
+        threads: Threads for it; None as for ``backend``, else the runtime chooses.
         adapter: What all passages are read with, as ``AdapterChoice`` takes it; None is the bundle
             alone.
 
@@ -92,8 +94,8 @@ class BundleLogits:
         bundle: Bundle,
         *,
         length: int,
-        backend: str = "auto",
-        precision: Precision = "f32",
+        backend: str | None = None,
+        precision: Precision | None = "f32",
         threads: int | None = None,
         adapter: str | None = None,
     ) -> None:
@@ -103,9 +105,13 @@ class BundleLogits:
                 f"{bundle.context_length}",
                 f"Choose at most {bundle.context_length}",
             )
+        given = {"backend": backend, "precision": precision, "threads": threads}
+        configured = configure(given)
+        precision, threads = configured.engine.precision, configured.engine.threads
         config = EngineConfig(precision=precision, threads=threads, speculation="off")
         longest = max(length, _STEP_TOKENS)
         size = CacheSize(lambda info: 2 * -(-longest // info.block_size), longest)
+        backend = configured.backend
         name = preferred(bundle.runtimes) if backend == "auto" else backend
         model = load(bundle, name, config, size, adapters=adapter is not None)
         self._backend, self._shape = model.backend, model.shape

@@ -140,7 +140,8 @@ def _check_resources(
     parameters = size.parameters
     heaviest = recipe if options.search_seconds is None else PRESETS["accurate"]
     building = max(one.fixed_memory + one.memory_per_weight * parameters for one in targets)
-    expected = check_memory(source, config, size, heaviest, building=building)
+    beside = max(one.fixed_memory for one in targets)
+    expected = check_memory(source, config, size, heaviest, building=building, checking=beside)
     loaded = weight_bytes(source, config, recipe)
     captured = parameters * sum(target.disk_bytes(loaded) for target in targets)
     check_space(folder, recipe.bytes_for(parameters) * len(options.targets) + captured)

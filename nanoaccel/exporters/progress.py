@@ -113,6 +113,7 @@ class Progress:
         It gives a function that may be told which share of the stage is done.
         """
         begin = time.perf_counter()
+        release_memory()  # now, as the stage before still held what it worked with at its end
         known: tuple[float | None, str, int] = (None, "", 0)
         self.doing = name
         ended = threading.Event()
@@ -138,7 +139,6 @@ class Progress:
         finally:
             ended.set()
             heart.join()
-            release_memory()
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
         self._say(StageEvent(name, time.perf_counter() - begin, self._memory()))
 

@@ -12,9 +12,10 @@ from nanoaccel.runtime.backends import BackendInfo
 from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.runtime.llm import LLM
+from nanoaccel.runtime.loop_calls import call_in
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
-from nanoaccel.runtime.streams import AsyncStream, OutputCollector, call_in
+from nanoaccel.runtime.streams import AsyncStream, OutputCollector
 from nanoaccel.runtime.types.outputs import RequestOutput
 from nanoaccel.runtime.types.plan import Float32Array
 from nanoaccel.runtime.types.pooling import Pooling, PoolingKind

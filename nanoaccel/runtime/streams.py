@@ -15,6 +15,7 @@ import numpy as np
 from nanoaccel.errors import ConfigError, GenerationError, StreamConsumedError
 from nanoaccel.runtime.engine.prompts import Prompt, is_single
 from nanoaccel.runtime.engine.protocol import EngineClient, Sink
+from nanoaccel.runtime.loop_calls import call_in
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.types.outputs import Chunk, RequestOutput, collect
@@ -314,14 +315,6 @@ class OutputCollector:
                     self._on_end()
 
         return sink
-
-
-def call_in(
-    loop: asyncio.AbstractEventLoop, function: Callable[..., None], *values: object
-) -> None:
-    """Call a function in an event loop, from another thread; nobody listens when it is closed."""
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(function, *values)
 
 
 def _for_each(name: str, given: Any, count: int) -> list[Any]:

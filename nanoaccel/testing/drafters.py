@@ -7,9 +7,9 @@ from random import Random
 
 from nanoaccel.runtime.execution.scaled_curve import ScaledCurve
 from nanoaccel.runtime.speculation import Controller
-from nanoaccel.runtime.speculation.controller import Goodput, StepShape
 from nanoaccel.runtime.speculation.draft_cost import DraftTokenCost
 from nanoaccel.runtime.speculation.drafters import Draft
+from nanoaccel.runtime.speculation.steps import Goodput, StepShape
 from nanoaccel.runtime.types.plan import Int64Array
 
 Guess = Callable[[Draft], Iterable[int]]

@@ -13,5 +13,6 @@ void test_convolution(Choices& choose);
 void test_linear_attention(Choices& choose);
 void test_low_rank(Choices& choose);
 void test_likeliest(Choices& choose);
+void test_draw(Choices& choose);
 
 }  // namespace nanoaccel::test

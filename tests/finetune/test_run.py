@@ -190,7 +190,8 @@ def test_a_stopped_training_can_be_forgotten(tiny_model: Path, data: Path, tmp_p
     work = tmp_path / ".out.finetuning"
     work.mkdir()
     (work / "step-0000001.pt").touch()
-    made, told = train(tiny_model, data, tmp_path / "out", overwrite=True)
+    options = replace(OPTIONS, epochs=0.1)
+    made, told = train(tiny_model, data, tmp_path / "out", options=options, overwrite=True)
     assert next(event.step for event in told if isinstance(event, Stepped)) == 1
     assert made.folder.is_dir()
     assert not work.exists()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import pytest
-from support.wheels import ROOT, clean_python, run
+from support.wheels import ROOT, build_wheel, clean_python, run
 
 REASON = "no C++ compiler was found when NanoAccel was installed"
 GENERATE = """
@@ -35,9 +34,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_install_without_a_compiler_runs_on_stock_operators(
     bare: dict[str, str], tiny_onnx_bundle: Path, tmp_path: Path
 ) -> None:
-    build = ("-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path / "dist", ROOT)
-    run(sys.executable, *build, environment=bare)
-    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    wheel = build_wheel(ROOT, tmp_path / "dist", bare)
     assert wheel.name.endswith("-py3-none-any.whl")
 
     python = clean_python(tmp_path / "venv", (f"{wheel}[onnx]",))

@@ -120,7 +120,9 @@ def test_torch_refuses_by_name_what_it_does_not_know(
         open_llm(folder)
 
 
-@pytest.mark.parametrize("name", ["torch-inductor", "torch-openvino"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("torch-inductor", marks=pytest.mark.nightly), "torch-openvino"]
+)
 def test_torch_says_the_same_compiled(name: str, tiny_model: Path) -> None:
     if name == "torch-inductor":
         import shutil

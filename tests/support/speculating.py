@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from nanoaccel.runtime.execution.scaled_curve import ScaledCurve
 from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, AcceptanceHistory
-from nanoaccel.runtime.speculation.controller import Controller, StepShape
+from nanoaccel.runtime.speculation.controller import Controller
+from nanoaccel.runtime.speculation.steps import StepShape
 
 Curve = Callable[[int], float]
 # Whether the guess at a position of a draft is right, for the n-th token of a text; the last

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from nanoaccel.cli.kit import export_sources, sources
+from nanoaccel.cli.kit import export_sources, serving_sources, sources
 from nanoaccel.errors import ConfigError
 from nanoaccel.registry import (
     ADAPTER_METHODS,
+    BACKENDS,
     CALIBRATION_SOURCES,
     COMMANDS,
     COMPRESSION_METHODS,
@@ -22,11 +23,13 @@ from nanoaccel.registry import (
     GRAMMARS,
     LOGITS_PROCESSORS,
     MODEL_SOURCES,
+    SERVER_ROUTES,
     ExtensionPoint,
     did_you_mean,
 )
 
 _WRITES = "from nanoaccel.testing.tiny_models import write_model\n"
+_BUNDLES = "from nanoaccel.testing.tiny_models import write_bundle\n"
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 
@@ -63,6 +66,12 @@ _MODEL_TEST = (
     .replace("import $TARGET\n", "import FOLDER, $TARGET\n")
     .replace("import $SUITE  # noqa: F401\n", f"import $SUITE  # noqa: F401\n{_WRITES}")
     + export_sources.MODEL_TEST
+)
+_BACKEND_TEST = (
+    sources.CONTRACT_TEST.replace(
+        "import pytest", "from pathlib import Path\n\nimport pytest"
+    ).replace("import $SUITE  # noqa: F401\n", "import $SUITE  # noqa: F401\n" + _BUNDLES)
+    + serving_sources.BACKEND_TEST
 )
 
 KINDS = {
@@ -137,6 +146,16 @@ KINDS = {
         "TestAdapterMethod",
         extras="finetune,testing",
     ),
+    "backend": Kind(
+        BACKENDS,
+        serving_sources.BACKEND,
+        _BACKEND_TEST,
+        "`nanoaccel generate BUNDLE PROMPT --backend $NAME` runs a bundle on it.",
+        "TestBackend",
+        function=True,
+        entries=serving_sources.BACKEND_ENTRIES,
+        extras=_EXPORT,
+    ),
     "event_listener": Kind(
         EVENT_LISTENERS,
         sources.EVENT_LISTENER,
@@ -149,6 +168,14 @@ KINDS = {
         sources.COMMAND_TEST,
         "`nanoaccel $NAME BUNDLE` runs it.",
         function=True,
+    ),
+    "server_route": Kind(
+        SERVER_ROUTES,
+        serving_sources.SERVER_ROUTE,
+        serving_sources.SERVER_ROUTE_TEST,
+        "`nanoaccel serve BUNDLE` answers `/plugins/$NAME/tokens?text=tide`.",
+        function=True,
+        extras="server,testing",
     ),
 }
 

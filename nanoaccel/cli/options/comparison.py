@@ -22,9 +22,14 @@ class AnswerOptions:
         bool, typer.Option("--raw", help="Continue prompts as they are, without chat template.")
     ] = False
     backend_a: Annotated[
-        str, in_engine(metavar="NAME", help="What runs A; auto is what is fastest here.")
-    ] = "auto"
-    backend_b: Annotated[str, in_engine(metavar="NAME", help="What runs B.")] = "auto"
+        str | None,
+        in_engine(
+            metavar="NAME", help="What runs A; auto is what is fastest here.", show_default="auto"
+        ),
+    ] = None
+    backend_b: Annotated[
+        str | None, in_engine(metavar="NAME", help="What runs B.", show_default="auto")
+    ] = None
     adapter_a: Annotated[
         str | None,
         in_engine(
@@ -36,9 +41,13 @@ class AnswerOptions:
     ] = None
     threads: Annotated[int | None, in_engine(help="CPU threads; chosen when not given.")] = None
     precision: Annotated[
-        str,
-        in_engine(metavar="auto|f32", help="f32 shows differences of the weights alone, slowly."),
-    ] = "auto"
+        str | None,
+        in_engine(
+            metavar="auto|f32",
+            help="f32 shows differences of the weights alone, slowly.",
+            show_default="auto",
+        ),
+    ] = None
 
     def options(self) -> CompareOptions:
         """Options of ``compare``.

@@ -25,6 +25,7 @@ from nanoaccel.evaluation.progress import Listener, in_tenths, tell_nobody
 from nanoaccel.exporters.reference.encoder import ModelEncoder
 from nanoaccel.runtime.adapters.choice import AdapterChoice
 from nanoaccel.runtime.backends import Precision
+from nanoaccel.runtime.configure import configure
 from nanoaccel.runtime.execution.loader import preferred
 from nanoaccel.runtime.llm import LLM
 from nanoaccel.runtime.sampling import SamplingParams
@@ -43,14 +44,15 @@ class CompareOptions:
     Args:
         max_tokens: Tokens of an answer at most.
         raw: Whether prompts are continued as they are, without the chat template.
-        backend_a: Name of what runs A; "auto" is the best that is installed.
+        backend_a: Name of what runs A; "auto" is the best that is installed. None is what the
+            environment or nanoaccel.toml says, as for ``LLM``, else "auto".
         backend_b: The same of B.
         adapter_a: What A answers with: the name of one of its adapters, or a folder. None is A
             alone.
         adapter_b: The same of B.
-        threads: Threads for each; None lets the runtime choose.
-        precision: "auto" is what this CPU does fastest, as for ``LLM``; "f32" shows differences of
-            the weights alone.
+        threads: Threads for each; None as for ``backend_a``, else the runtime chooses.
+        precision: "auto" is what this CPU does fastest, "f32" shows differences of the weights
+            alone; None as for ``backend_a``, else "auto".
 
     Raises:
         ConfigError: A number is out of range.
@@ -58,12 +60,12 @@ class CompareOptions:
 
     max_tokens: int = 128
     raw: bool = False
-    backend_a: str = "auto"
-    backend_b: str = "auto"
+    backend_a: str | None = None
+    backend_b: str | None = None
     adapter_a: str | None = None
     adapter_b: str | None = None
     threads: int | None = None
-    precision: Precision = "auto"
+    precision: Precision | None = None
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -137,7 +139,7 @@ class _Model:
     letter: str
     given: str
     bundle: Bundle
-    backend: str
+    backend: str | None
     adapter: str | None
     options: CompareOptions
 
@@ -199,7 +201,8 @@ class _Model:
     @property
     def _backend(self) -> str:
         """The same backend answers and reads."""
-        return preferred(self.bundle.runtimes) if self.backend == "auto" else self.backend
+        name = configure({"backend": self.backend}).backend
+        return preferred(self.bundle.runtimes) if name == "auto" else name
 
 
 def _encode(prompt: ComparisonPrompt, tokenizer: Tokenizer, length: int, *, raw: bool) -> list[int]:

@@ -93,6 +93,7 @@ def check_memory(
     available: int | None = None,
     *,
     building: float = 0.0,
+    checking: float = 0.0,
 ) -> int:
     """Refuse an export that would not fit.
 
@@ -102,7 +103,8 @@ def check_memory(
         size: Its weights.
         recipe: What it shall become.
         available: Bytes that may be used; None asks the system.
-        building: Bytes that other processes take while they make graphs.
+        building: Bytes that targets take while they make graphs.
+        checking: Bytes that a target takes while its graph is checked, beside its weights.
 
     Returns:
         The bytes that it is expected to take.
@@ -111,7 +113,7 @@ def check_memory(
         ExportError: It would take more than is available.
     """
     held, item = loaded_bytes(source, config, recipe), weight_bytes(source, config, recipe)
-    needed = expected_memory(size, held, recipe, building, item)
+    needed = expected_memory(size, held, recipe, building, item, checking)
     require_memory(
         f"the export of {size.parameters / 1e9:.2f} billion weights",
         needed,
@@ -146,7 +148,12 @@ def require_memory(what: str, needed: int, available: int | None, remedy: str) -
 
 
 def expected_memory(
-    size: ModelSize, held: int, recipe: Recipe, building: float = 0.0, item: int = 2
+    size: ModelSize,
+    held: int,
+    recipe: Recipe,
+    building: float = 0.0,
+    item: int = 2,
+    checking: float = 0.0,
 ) -> int:
     """Anonymous bytes at the peak of an export.
 
@@ -158,14 +165,15 @@ def expected_memory(
         size: Weights of the model.
         held: Bytes of each that are in memory because they were converted as they were loaded.
         recipe: What it shall become.
-        building: Bytes that are taken while other targets make graphs.
+        building: Bytes that targets take while they make graphs.
         item: Bytes of a number, as the original computes.
+        checking: Bytes that a target takes while its graph is checked, beside its weights.
     """
     original = size.parameters * held
     measuring = _MEASURED * (_KEPT * item * size.outputs + _CHANCES * size.words)
     running = original + max(_ROUNDING, measuring if recipe.mixed else 0.0)
     compressing = _ROUNDING + (_PER_BLOCK_WEIGHT * size.block if recipe.calibrated else 0.0)
-    checking = _PASS + _PACKED * size.graph_bytes(recipe)
+    checking += _PASS + _PACKED * size.graph_bytes(recipe)
     return int(_LIBRARIES + max(running, compressing, checking, building))
 
 

@@ -117,9 +117,8 @@ class GraphTarget(ABC):
             the original's itself.
         packages: Modules that an export needs for it, beside those that every export needs.
         tools: Distributions whose versions the manifest notes, beside those of every export.
-        fixed_memory: Bytes at the peak of what it does beside loading and compressing, without
-            weights.
-        memory_per_weight: Bytes at that peak for each weight of the model.
+        fixed_memory: Bytes that it takes beside weights, while its graph is made and checked.
+        memory_per_weight: Bytes that it takes for each weight of the model while the graph is made.
     """
 
     name: ClassVar[str]

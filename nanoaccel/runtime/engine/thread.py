@@ -12,6 +12,7 @@ from nanoaccel.errors import ClosedError
 from nanoaccel.runtime.engine.engine import Engine
 from nanoaccel.runtime.engine.metrics import Counters
 from nanoaccel.runtime.engine.protocol import Sink
+from nanoaccel.runtime.loop_calls import gathered_calls
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.types.events import Event, EventListener, log_callback_error
 from nanoaccel.runtime.types.ownership import Owner
@@ -112,7 +113,8 @@ class EngineThread:
             with suppress(Exception):  # the first request will tell
                 self.engine.warm_up()
             while self._wait_for_work():
-                self.engine.step()
+                with gathered_calls():
+                    self.engine.step()
             self.engine.cancel_all()
         except BaseException as error:
             _log.exception("the engine stopped")

@@ -61,7 +61,7 @@ def distribution(row: NDArray[np.float32], peak: float, settings: SamplingSettin
     """
     top_k = settings.top_k if settings.top_k < row.size else 0
     top_p, min_p = settings.top_p, settings.min_p
-    scale = min(1 / settings.temperature, _MAX_SCALE)
+    scale = scale_of(settings)
     mass: float | None = None
     if top_k:
         ids = at_least(row, bound_of_top(row, top_k))
@@ -83,6 +83,11 @@ def distribution(row: NDArray[np.float32], peak: float, settings: SamplingSettin
         kept = largest(values, descending[count - 1], count)
         ids, values = ids[kept], values[kept]
     return Distribution(ids, exponentials(values, peak, scale, np.empty_like(values)))
+
+
+def scale_of(settings: SamplingSettings) -> float:
+    """What logits are multiplied with."""
+    return min(1 / settings.temperature, _MAX_SCALE)
 
 
 def _nucleus_candidates(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nanoaccel.runtime.sampling.distribution import distribution
+from nanoaccel.runtime.sampling.draw import draw
 from nanoaccel.runtime.sampling.grammar import CompiledGrammar
 from nanoaccel.runtime.sampling.logprobs import log_probabilities
 from nanoaccel.runtime.sampling.params import SamplingParams
@@ -156,5 +156,4 @@ class Sampler:
             token_id = int(row.argmax()) if likeliest is None else likeliest
             finite(float(row[token_id]))
             return token_id
-        peak = finite(float(row.max()))
-        return distribution(row, peak, self._settings).draw(uniform(self._seed, position))
+        return draw(row, self._settings, uniform(self._seed, position), likeliest)

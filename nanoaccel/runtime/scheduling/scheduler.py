@@ -217,9 +217,9 @@ class Scheduler:
         waiting = prompts + self._waiting[: self._max_running - len(self._running)]
         begun = [request.first_token for request in decodes if request.first_token is not None]
         first = min(begun, default=math.inf)
-        peers = sum(request.submitted < first for request in waiting)
+        together = any(request.submitted < first for request in waiting)
         tokens = sum(request.num_pending for request in decodes)
-        return self._budget.tokens(tokens, len(waiting), peers)
+        return self._budget.tokens(tokens, len(waiting), together=together)
 
     def _advance(self, request: Request, step: _Step) -> None:
         """Add a chunk of a running request, for which lower ones may lose theirs."""

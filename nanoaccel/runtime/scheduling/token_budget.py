@@ -11,9 +11,6 @@ SLOWDOWN = 2.5
 # decodes are the few that keep the many waiting. No more prompts than these count: eight decodes or
 # more are not slowed down further.
 CROWD = 8
-# Prompts that came no later than those who decode, but stood behind them in the queue, count so
-# many times: who came together begins together.
-PEER_WEIGHT = 3
 # Prompt tokens that a step has room for in any case, so that prompts always go on.
 MIN_CHUNK = 8
 # The same, as long as nothing is known about this machine.
@@ -37,7 +34,8 @@ class StepBudget:
         cost: What passes cost.
         max_tokens: Tokens in a step at most, whatever they cost.
         target: Seconds that a step with decodes may last; None allows ``SLOWDOWN`` times what
-            they take alone, and more when they are few and a ``CROWD`` of prompts waits.
+            they take alone, more when they are few and a ``CROWD`` of prompts waits, and all
+            where prompts came together with those who decode.
     """
 
     def __init__(self, cost: PassTime, *, max_tokens: int, target: float | None) -> None:
@@ -45,20 +43,22 @@ class StepBudget:
         self._max_tokens = max_tokens
         self._target = target
 
-    def tokens(self, decodes: int, prompts: int, peers: int) -> int:
+    def tokens(self, decodes: int, prompts: int, *, together: bool = False) -> int:
         """Tokens for a step; its decodes and ``MIN_CHUNK`` more always, up to ``max_tokens``.
 
         Args:
             decodes: Tokens of the requests that decode, mostly one of each.
             prompts: Requests whose prompts wait.
-            peers: Those of them that came before any request that decodes had its first token.
+            together: Whether one of them came before any request that decodes had its first token.
+                Then all begin soonest, and end soonest, if prompts fill the steps: a token costs
+                less in a full one, and small batches at the end are few.
         """
-        if decodes == 0:
+        if decodes == 0 or (together and self._target is None):
             return self._max_tokens
         alone = self._cost.seconds(decodes)
         if alone is None:
             return min(decodes + FIRST_CHUNK, self._max_tokens)
-        crowd = max(decodes, min(prompts, CROWD), PEER_WEIGHT * peers)
+        crowd = max(decodes, min(prompts, CROWD))
         limit = SLOWDOWN * alone * crowd / decodes if self._target is None else self._target
         affordable = self._cost.tokens_within(limit)
         assert affordable is not None, "the cost of the decodes is known"

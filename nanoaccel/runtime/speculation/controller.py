@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, groupby
 
 from nanoaccel.runtime.execution.time_curve import TimeCurve
 from nanoaccel.runtime.speculation.draft_cost import DraftTokenCost
 from nanoaccel.runtime.speculation.ledger import Ledger
+from nanoaccel.runtime.speculation.steps import Goodput, StepSavings, StepShape
 
 # Speculation begins when it is expected to save this share of time, and ends when it saves none.
 HYSTERESIS = 0.03
@@ -30,52 +30,6 @@ _SAMPLED_COUNTS = (1, 2, 4, 7, 8, 15)
 # So many steps share a bound for draft tokens that cost nothing.
 _BOUND_STEPS = 16
 _FREE = DraftTokenCost()
-
-
-@dataclass(frozen=True, slots=True)
-class StepShape:
-    """A step as it would be without draft tokens.
-
-    Args:
-        writers: Requests that get a token from it, 1 or more.
-        tokens: Tokens that go through the graph; more than ``writers`` when prompts are among them.
-    """
-
-    writers: int
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Goodput:
-    """What draft tokens for one request would bring.
-
-    Args:
-        count: Draft tokens that are best, 0 when none pay.
-        rate: Tokens a second of all requests, with them.
-        plain: Tokens a second without any.
-    """
-
-    count: int
-    rate: float
-    plain: float = 0.0
-
-    def saving(self, rival: float) -> float:
-        """Seconds a token, against plain decoding or against other draft tokens at this rate."""
-        other = max(self.plain, rival)
-        return 1 / other - 1 / self.rate if other > 0 else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class StepSavings:
-    """What a step with draft tokens is measured by, in seconds.
-
-    Args:
-        token: What a token takes in plain decoding.
-        row: What a row of logits took in this step.
-    """
-
-    token: float = 0.0
-    row: float = 0.0
 
 
 class Controller:
@@ -127,7 +81,9 @@ class Controller:
         plain = shape.writers / without
         best, rate = 0, plain
         given, least = float(shape.writers), plain * self._threshold
+        worth = self._worth(shape.writers)
         for count, chance in enumerate(cumulative, 1):
+            chance *= worth
             given += chance
             spent = cost.seconds(count) + self._at(self.pad(shape.tokens + count))
             if not self.ledger.covers((spent - without) / unit):
@@ -169,7 +125,8 @@ class Controller:
         """
         sizes = (self.pad(shape.tokens + count) for count in range(1, most + 1))
         passes = [self._at(shape.tokens), *map(self._at, sizes)]
-        return [(cost.more + share) * rate for share in _shares(passes)]
+        least = rate / self._worth(shape.writers)
+        return [(cost.more + share) * least for share in _shares(passes)]
 
     def affordable(self, cost: DraftTokenCost, before: float = 0.0) -> int:
         """Draft tokens that may be made in a step.
@@ -206,7 +163,8 @@ class Controller:
             ((chance, draft) for draft, chances in enumerate(cumulatives) for chance in chances),
             key=lambda ranked: -ranked[0],
         )
-        count = self._count([chance for chance, _ in ranked[:limit]], shape, drafting)
+        worth = self._worth(shape.writers, _alike(cumulatives, shape.writers))
+        count = self._count([chance for chance, _ in ranked[:limit]], shape, drafting, worth)
         if self._in_row >= self._plain_every:
             self._plain_every = min(2 * self._plain_every, PLAIN_EVERY)
         self._on = count > 0
@@ -270,13 +228,15 @@ class Controller:
         """How much faster than plain decoding speculation must be expected to be."""
         return 1.0 if self._on else 1 + HYSTERESIS
 
-    def _count(self, chances: Sequence[float], shape: StepShape, drafting: float) -> int:
+    def _count(
+        self, chances: Sequence[float], shape: StepShape, drafting: float, worth: float
+    ) -> int:
         """The best number of draft tokens, likeliest first."""
         unit, plain = self._times.seconds(1), self._times.seconds(shape.writers)
         if unit is None or plain is None or not chances or self._in_row >= self._plain_every:
             return 0
         given = list(accumulate(chances))
-        value = self._seconds_per_token(given, shape.writers)
+        value = self._seconds_per_token(given, shape.writers) * worth
         without = self._at(shape.tokens)
         best = 0
         most = (0.0 if self._on else HYSTERESIS) * plain
@@ -298,6 +258,25 @@ class Controller:
         )
         return min(self._at(writers) / writers, *rates)
 
+    def _worth(self, writers: int, alike: float = 0.0) -> float:
+        """What an accepted draft token is worth of its share of a plain step.
+
+        All of it where all requests gain alike, as they need fewer passes. Where one gains alone,
+        the others need theirs all the same, and it saves them no more than a row; but its own text
+        comes sooner. So it is between the two, nearer to the middle the more requests there are.
+
+        Args:
+            writers: Requests of the step.
+            alike: What a draft token brings where it brings least, as a share of the average; 0
+                where that is not known.
+        """
+        if writers < 3:
+            return 1.0
+        together = self._at(writers)
+        row = (together - self._at(1)) / (writers - 1)
+        full = max(0.5 + 1 / writers, alike)
+        return full + (1 - full) * min(1.0, row * writers / together)
+
     def _full_passes(self, shape: StepShape, most: int) -> Iterator[tuple[int, float]]:
         """Up to ``most``, the counts after which one more needs a larger pass; seconds of each."""
         count = 0
@@ -313,6 +292,12 @@ class Controller:
         seconds = self._times.seconds(tokens)
         assert seconds is not None, "the cost of a pass is known"
         return seconds
+
+
+def _alike(cumulatives: Sequence[Sequence[float]], writers: int) -> float:
+    """What a draft token brings where it brings least, as a share of what it brings on average."""
+    firsts = [chances[0] for chances in cumulatives if chances]
+    return min(firsts) * writers / sum(firsts) if len(firsts) == writers else 0.0
 
 
 def _shares(passes: Sequence[float]) -> list[float]:

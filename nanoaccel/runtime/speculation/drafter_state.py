@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from nanoaccel.runtime.speculation.acceptance import AcceptanceEstimator, AcceptanceHistory
-from nanoaccel.runtime.speculation.controller import Controller, Goodput, StepShape
+from nanoaccel.runtime.speculation.controller import Controller
 from nanoaccel.runtime.speculation.draft_cost import NEAR, DraftCost, DraftTokenCost, Probe
 from nanoaccel.runtime.speculation.drafters import Draft, Drafter, StateReader
+from nanoaccel.runtime.speculation.steps import Goodput, StepShape
 from nanoaccel.runtime.types.plan import Int64Array
 
 # Draft tokens for one request in a step at most.

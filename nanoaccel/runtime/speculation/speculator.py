@@ -13,10 +13,11 @@ from operator import eq
 from nanoaccel.errors import DrafterError
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
-from nanoaccel.runtime.speculation.controller import Controller, StepSavings, StepShape
+from nanoaccel.runtime.speculation.controller import Controller
 from nanoaccel.runtime.speculation.drafter_state import DrafterState
 from nanoaccel.runtime.speculation.drafters import Draft, Drafter
 from nanoaccel.runtime.speculation.record import SpeculationCounters, SpeculationRecord
+from nanoaccel.runtime.speculation.steps import StepSavings, StepShape
 from nanoaccel.runtime.types.plan import Float32Array
 
 _log = logging.getLogger("nanoaccel.speculation")

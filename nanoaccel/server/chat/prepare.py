@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from nanoaccel.errors import PromptTooLongError, SamplingError
 from nanoaccel.runtime.engine.prompts import check_text
@@ -18,7 +19,9 @@ from nanoaccel.server.chat.request import ChatRequest
 from nanoaccel.server.generation.context_length import prompt_refusal
 from nanoaccel.server.generation.generation import Work
 from nanoaccel.server.generation.intake import read_in_thread, text_size
-from nanoaccel.server.models.model import Model
+
+if TYPE_CHECKING:  # a model's forms are those of a chat
+    from nanoaccel.server.models.model import Model
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Any
 from nanoaccel.errors import PromptTooLongError
 from nanoaccel.runtime.engine.prompts import Prompt
 from nanoaccel.runtime.engine.protocol import EngineClient
+from nanoaccel.runtime.loop_calls import call_in
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
-from nanoaccel.runtime.streams import call_in
 from nanoaccel.runtime.types.outputs import Chunk, Completion, join_chunks
 from nanoaccel.runtime.types.pooling import Pooling
 from nanoaccel.server.api_error import ApiError

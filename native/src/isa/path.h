@@ -10,6 +10,7 @@
 #include "linear/kernels.h"
 #include "linear_attention/kernels.h"
 #include "low_rank/kernels.h"
+#include "sampling/kernels.h"
 
 namespace nanoaccel {
 
@@ -22,6 +23,7 @@ struct Path {
   ConvolutionKernels convolution;
   LinearAttentionKernels linear_attention;
   LowRankKernels low_rank;
+  SamplingKernels sampling;
 };
 
 // Each is defined in a translation unit of its own, compiled for its instructions; those of another

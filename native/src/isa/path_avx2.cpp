@@ -7,6 +7,7 @@
 #include "linear/linear_kernels.h"
 #include "linear_attention/linear_attention_kernels.h"
 #include "low_rank/reduce.h"
+#include "sampling/sampling_kernels.h"
 
 namespace nanoaccel {
 
@@ -17,6 +18,7 @@ const Path kAvx2Path = {"avx2",
                         expert_kernels<Avx2>(),
                         convolution_kernels<Avx2>(),
                         linear_attention_kernels<Avx2>(),
-                        low_rank_kernels<Avx2>()};
+                        low_rank_kernels<Avx2>(),
+                        sampling_kernels<Avx2>()};
 
 }  // namespace nanoaccel

@@ -7,6 +7,7 @@
 #include "linear/linear_kernels.h"
 #include "linear_attention/linear_attention_kernels.h"
 #include "low_rank/reduce.h"
+#include "sampling/sampling_kernels.h"
 
 namespace nanoaccel {
 
@@ -17,6 +18,7 @@ const Path kAvx512VnniPath = {"avx512vnni",
                               expert_kernels<Avx512Vnni>(),
                               convolution_kernels<Avx512Vnni>(),
                               linear_attention_kernels<Avx512Vnni>(),
-                              low_rank_kernels<Avx512Vnni>()};
+                              low_rank_kernels<Avx512Vnni>(),
+                              sampling_kernels<Avx512Vnni>()};
 
 }  // namespace nanoaccel

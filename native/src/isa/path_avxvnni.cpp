@@ -7,6 +7,7 @@
 #include "linear/linear_kernels.h"
 #include "linear_attention/linear_attention_kernels.h"
 #include "low_rank/reduce.h"
+#include "sampling/sampling_kernels.h"
 
 namespace nanoaccel {
 
@@ -17,6 +18,7 @@ const Path kAvxVnniPath = {"avxvnni",
                            expert_kernels<AvxVnni>(),
                            convolution_kernels<AvxVnni>(),
                            linear_attention_kernels<AvxVnni>(),
-                           low_rank_kernels<AvxVnni>()};
+                           low_rank_kernels<AvxVnni>(),
+                           sampling_kernels<AvxVnni>()};
 
 }  // namespace nanoaccel

@@ -7,6 +7,7 @@
 #include "linear/linear_kernels.h"
 #include "linear_attention/linear_attention_kernels.h"
 #include "low_rank/reduce.h"
+#include "sampling/sampling_kernels.h"
 
 namespace nanoaccel {
 
@@ -17,6 +18,7 @@ const Path kNeonDotprodPath = {"neon_dotprod",
                                expert_kernels<NeonDotprod>(),
                                convolution_kernels<NeonDotprod>(),
                                linear_attention_kernels<NeonDotprod>(),
-                               low_rank_kernels<NeonDotprod>()};
+                               low_rank_kernels<NeonDotprod>(),
+                               sampling_kernels<NeonDotprod>()};
 
 }  // namespace nanoaccel

@@ -7,6 +7,7 @@
 #include "linear/linear_kernels.h"
 #include "linear_attention/linear_attention_kernels.h"
 #include "low_rank/reduce.h"
+#include "sampling/sampling_kernels.h"
 
 namespace nanoaccel {
 
@@ -17,6 +18,7 @@ const Path kNeonI8mmPath = {"neon_i8mm",
                             expert_kernels<NeonI8mm>(),
                             convolution_kernels<NeonI8mm>(),
                             linear_attention_kernels<NeonI8mm>(),
-                            low_rank_kernels<NeonI8mm>()};
+                            low_rank_kernels<NeonI8mm>(),
+                            sampling_kernels<NeonI8mm>()};
 
 }  // namespace nanoaccel

@@ -7,6 +7,7 @@
 #include "linear/linear_kernels.h"
 #include "linear_attention/linear_attention_kernels.h"
 #include "low_rank/reduce.h"
+#include "sampling/sampling_kernels.h"
 
 namespace nanoaccel {
 
@@ -17,6 +18,7 @@ const Path kScalarPath = {"scalar",
                           expert_kernels<Scalar>(),
                           convolution_kernels<Scalar>(),
                           linear_attention_kernels<Scalar>(),
-                          low_rank_kernels<Scalar>()};
+                          low_rank_kernels<Scalar>(),
+                          sampling_kernels<Scalar>()};
 
 }  // namespace nanoaccel

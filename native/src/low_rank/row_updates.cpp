@@ -62,6 +62,7 @@ RowUpdates::RowUpdates(const LinearCall& call, int64_t inputs, int64_t units)
       throw std::invalid_argument("the adapter in slot " + std::to_string(slot) +
                                   " is of another graph");
     }
+    if (found->hidden_tiles == 0) continue;
     updates[m].update = found;
     scratch.order.push_back(m);
   }

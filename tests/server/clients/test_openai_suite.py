@@ -15,9 +15,16 @@ pytest.importorskip("pytest_asyncio", reason="the suite needs pytest-asyncio (ex
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-def test_suite_of_openai_fails_only_where_it_must() -> None:
+@pytest.mark.parametrize(
+    "files",
+    [
+        pytest.param(("--only", "chat", "models"), id="some"),
+        pytest.param((), id="all", marks=pytest.mark.nightly),
+    ],
+)
+def test_suite_of_openai_fails_only_where_it_must(files: tuple[str, ...]) -> None:
     done = subprocess.run(
-        [sys.executable, str(SCRIPT)], capture_output=True, text=True, check=False
+        [sys.executable, str(SCRIPT), *files], capture_output=True, text=True, check=False
     )
     if done.returncode == NO_TESTS:
         pytest.skip(done.stderr.strip())

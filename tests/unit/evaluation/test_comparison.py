@@ -71,6 +71,24 @@ def test_a_bundle_answers_as_itself(tmp_path: Path) -> None:
     assert found.fidelity.tokens == found.a.tokens == found.b.tokens
 
 
+def test_what_is_not_given_is_what_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def load(options: BackendOptions) -> FakeBackend:
+        seen.append(options.precision)
+        return FakeBackend(_FIRST, VOCAB_SIZE)
+
+    monkeypatch.setattr(registry.BACKENDS, "resolve", lambda _: load)
+    monkeypatch.setenv("NANOACCEL_PRECISION", "f32")
+    run(tmp_path / "set", "same")
+    assert set(seen) == {"f32"}
+    seen.clear()
+    run(tmp_path / "given", "same", precision="auto")
+    assert set(seen) == {"auto"}
+
+
 def test_a_bundle_beside_itself_with_an_adapter(tmp_path: Path) -> None:
     adapter = str(write_adapter(tmp_path / "tuned", 1))
     found = run(tmp_path, "same", adapter_b=adapter)

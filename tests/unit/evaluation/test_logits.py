@@ -127,6 +127,24 @@ def test_the_precision_is_passed_on(backends: list[Noting], bundle: Bundle, prec
     assert backends[0].options.precision == precision
 
 
+def test_what_is_not_given_is_what_the_environment_says(
+    backends: list[Noting], bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NANOACCEL_PRECISION", "auto")
+    for precision in ("f32", None):
+        BundleLogits(bundle, length=8, precision=precision).close()  # type: ignore[arg-type]
+    assert [backend.options.precision for backend in backends] == ["f32", "auto"]
+
+    resolve, asked = registry.BACKENDS.resolve, []
+    monkeypatch.setattr(
+        registry.BACKENDS, "resolve", lambda name: asked.append(name) or resolve(name)
+    )
+    monkeypatch.setenv("NANOACCEL_BACKEND", "torch")
+    for backend in ("openvino", None):
+        BundleLogits(bundle, length=8, backend=backend).close()
+    assert asked == ["openvino", "torch"]
+
+
 def test_a_length_beyond_the_context_is_refused(bundle: Bundle, backends: list[Noting]) -> None:
     with pytest.raises(ConfigError, match=f"length={CONTEXT + 1} is longer than the context"):
         BundleLogits(bundle, length=CONTEXT + 1)

@@ -17,8 +17,8 @@ def new(
         typer.Argument(
             metavar="KIND",
             help="drafter, eviction_policy, logits_processor, grammar, compression_method, "
-            "calibration_source, model_source, export_target, adapter_method, event_listener or "
-            "command.",
+            "calibration_source, model_source, export_target, adapter_method, backend, "
+            "event_listener, command or server_route.",
         ),
     ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="What users will call it.")],

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nanoaccel.runtime.sampling import SamplingSettings
 from nanoaccel.runtime.sampling.distribution import Distribution, distribution
+from nanoaccel.runtime.sampling.draw import draw
 
 BELOW_ONE = 1 - 2**-53
 
@@ -55,16 +56,16 @@ def peaked_row(size: int, seed: int = 0) -> np.ndarray:
 
 
 @st.composite
-def rows(draw: st.DrawFn) -> np.ndarray:
-    if draw(st.booleans()):
+def rows(choose: st.DrawFn) -> np.ndarray:
+    if choose(st.booleans()):
         values = st.sampled_from([-math.inf, -3.0, -1.0, 0.0, 0.5, 2.0]) | st.floats(
             -20, 20, width=32
         )
-        row = np.array(draw(st.lists(values, min_size=1, max_size=40)), np.float32)
+        row = np.array(choose(st.lists(values, min_size=1, max_size=40)), np.float32)
         assume(np.isfinite(row.max()))
         return row
-    row = peaked_row(draw(st.sampled_from([2, 300, 1500, 2600])), draw(st.integers(0, 50)))
-    return np.round(row * 2) / np.float32(2) if draw(st.booleans()) else row
+    row = peaked_row(choose(st.sampled_from([2, 300, 1500, 2600])), choose(st.integers(0, 50)))
+    return np.round(row * 2) / np.float32(2) if choose(st.booleans()) else row
 
 
 @settings(max_examples=250, deadline=None, derandomize=True)
@@ -88,10 +89,10 @@ def test_distribution_matches_sorting_the_whole_row(
     whole = np.zeros(row.size)
     whole[ids] = probabilities
     np.testing.assert_allclose(spread(result, row.size), whole, rtol=2e-5, atol=1e-30)
-    drawn = result.draw(uniform)
-    below = whole[:drawn].sum()
-    assert below - 1e-5 <= uniform <= below + whole[drawn] + 1e-5
-    assert whole[drawn] > 0
+    for drawn in (result.draw(uniform), draw(row, params, uniform)):
+        below = whole[:drawn].sum()
+        assert below - 1e-5 <= uniform <= below + whole[drawn] + 1e-5
+        assert whole[drawn] > 0
 
 
 @pytest.mark.parametrize("size", [1, 10, 256, 257, 3000])

@@ -80,20 +80,26 @@ def test_scheduler_tells_the_budget_which_prompts_came_with_those_who_decode(
     simulation = Simulation(tokenizer, max_step_tokens=10, max_running=5)
     asked = []
     tokens = simulation.budget.tokens
-    simulation.budget.tokens = lambda *counts: (  # type: ignore[method-assign]
-        asked.append(counts) or tokens(*counts)
-    )
-    for token in range(3):
+
+    def ask(decodes: int, prompts: int, *, together: bool) -> int:
+        asked.append((decodes, prompts, together))
+        return tokens(decodes, prompts, together=together)
+
+    simulation.budget.tokens = ask  # type: ignore[method-assign]
+    for token in range(2):
         simulation.submit([token] * 10, max_tokens=50)
     simulation.step()
-    assert asked[-1] == (0, 3, 3)
+    assert asked[-1] == (0, 2, True)
     simulation.submit([3] * 10)
     simulation.step()
-    assert asked[-1] == (1, 3, 2)
+    assert asked[-1] == (1, 2, True), "the second came with the first"
+    while asked[-1][0] == 1:
+        simulation.step()
+    assert asked[-1] == (2, 1, False), "the third came later"
     for token in range(4, 9):
         simulation.submit([token] * 10)
     simulation.scheduler.schedule()
-    assert asked[-1] == (2, 3, 1), "those who find no place do not count"
+    assert asked[-1][1] == 3, "those who find no place do not count"
 
 
 def test_scheduler_gives_prompts_little_before_costs_are_known(tokenizer: Tokenizer) -> None:

@@ -10,7 +10,6 @@ from nanoaccel.runtime.scheduling.token_budget import (
     CROWD,
     FIRST_CHUNK,
     MIN_CHUNK,
-    PEER_WEIGHT,
     SLOWDOWN,
     StepBudget,
 )
@@ -150,13 +149,13 @@ def test_online_curve_knows_passes_beyond_its_knots() -> None:
 
 def test_step_budget_without_decodes_is_all() -> None:
     for cost in (OnlineCurve(), learned(affine)):
-        assert StepBudget(cost, max_tokens=128, target=0.001).tokens(0, 1, 0) == 128
+        assert StepBudget(cost, max_tokens=128, target=0.001).tokens(0, 1) == 128
 
 
 def test_step_budget_is_small_while_nothing_is_known() -> None:
     budget = StepBudget(OnlineCurve(), max_tokens=128, target=None)
-    assert budget.tokens(3, 1, 0) == 3 + FIRST_CHUNK
-    assert StepBudget(OnlineCurve(), max_tokens=10, target=None).tokens(3, 1, 0) == 10
+    assert budget.tokens(3, 1) == 3 + FIRST_CHUNK
+    assert StepBudget(OnlineCurve(), max_tokens=10, target=None).tokens(3, 1) == 10
 
 
 @pytest.mark.parametrize("curve", [affine, bent])
@@ -166,42 +165,48 @@ def test_step_budget_slows_decodes_to_a_known_degree(
 ) -> None:
     budget = StepBudget(learned(curve), max_tokens=128, target=None)
     best = max(t for t in range(1, 129) if curve(t) <= SLOWDOWN * curve(decodes))
-    assert budget.tokens(decodes, 1, 0) == pytest.approx(best, rel=0.15)
+    assert budget.tokens(decodes, 1) == pytest.approx(best, rel=0.15)
 
 
-@pytest.mark.parametrize(
-    ("decodes", "prompts", "peers"), [(1, 3, 0), (2, 5, 0), (1, 100, 0), (4, 100, 0), (9, 8, 8)]
-)
+@pytest.mark.parametrize(("decodes", "prompts"), [(1, 3), (2, 5), (1, 100), (4, 100)])
 def test_step_budget_lets_few_decodes_wait_for_a_crowd_of_prompts(
-    decodes: int, prompts: int, peers: int
+    decodes: int, prompts: int
 ) -> None:
     budget = StepBudget(learned(affine), max_tokens=1000, target=None)
-    slowdown = SLOWDOWN * max(min(prompts, CROWD), PEER_WEIGHT * peers) / decodes
+    slowdown = SLOWDOWN * min(prompts, CROWD) / decodes
     best = max(t for t in range(1, 1000) if affine(t) <= slowdown * affine(decodes))
-    assert budget.tokens(decodes, prompts, peers) == pytest.approx(best, rel=0.15)
+    assert budget.tokens(decodes, prompts) == pytest.approx(best, rel=0.15)
 
 
 def test_step_budget_slows_many_decodes_no_further_for_prompts_that_came_later() -> None:
     budget = StepBudget(learned(affine), max_tokens=1000, target=None)
-    assert budget.tokens(CROWD, 100, 0) == budget.tokens(CROWD, 1, 0)
+    assert budget.tokens(CROWD, 100) == budget.tokens(CROWD, 1)
+
+
+def test_step_budget_is_all_while_prompts_wait_that_came_together_with_the_decodes() -> None:
+    for cost in (OnlineCurve(), learned(affine)):
+        budget = StepBudget(cost, max_tokens=1000, target=None)
+        assert budget.tokens(CROWD, 1, together=True) == 1000
 
 
 def test_step_budget_keeps_to_a_target() -> None:
     cost = learned(affine)
     for target in (0.02, 0.03, 0.05):
-        tokens = StepBudget(cost, max_tokens=1000, target=target).tokens(2, 1, 0)
+        tokens = StepBudget(cost, max_tokens=1000, target=target).tokens(2, 1)
         assert affine(tokens) == pytest.approx(target, rel=0.1)
-        assert StepBudget(cost, max_tokens=1000, target=target).tokens(2, 100, 50) == tokens
+        assert (
+            StepBudget(cost, max_tokens=1000, target=target).tokens(2, 100, together=True) == tokens
+        )
 
 
 def test_step_budget_lets_prompts_go_on_when_the_target_cannot_be_met() -> None:
     budget = StepBudget(learned(affine), max_tokens=128, target=0.001)
-    assert budget.tokens(6, 1, 0) == 6 + MIN_CHUNK
+    assert budget.tokens(6, 1) == 6 + MIN_CHUNK
 
 
 def test_step_budget_is_never_more_than_the_most_tokens() -> None:
     budget = StepBudget(learned(affine), max_tokens=32, target=10.0)
-    assert [budget.tokens(decodes, 1, 0) for decodes in (0, 1, 30, 40)] == [32] * 4
+    assert [budget.tokens(decodes, 1) for decodes in (0, 1, 30, 40)] == [32] * 4
 
 
 def test_step_budget_finds_its_size_by_what_it_allows() -> None:
@@ -211,7 +216,7 @@ def test_step_budget_finds_its_size_by_what_it_allows() -> None:
     cost.observe(100, affine(100))
     for _ in range(25):
         cost.observe(1, affine(1))
-        tokens = budget.tokens(1, 1, 0)
+        tokens = budget.tokens(1, 1)
         cost.observe(tokens, affine(tokens))
     best = max(t for t in range(1, 129) if affine(t) <= SLOWDOWN * affine(1))
-    assert budget.tokens(1, 1, 0) == pytest.approx(best, abs=1)
+    assert budget.tokens(1, 1) == pytest.approx(best, abs=1)

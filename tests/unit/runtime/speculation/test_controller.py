@@ -18,8 +18,9 @@ from support.speculating import (
 )
 
 from nanoaccel.runtime.execution.scaled_curve import ScaledCurve
-from nanoaccel.runtime.speculation.controller import PLAIN_EVERY, Controller, StepShape
+from nanoaccel.runtime.speculation.controller import PLAIN_EVERY, Controller
 from nanoaccel.runtime.speculation.ledger import CAP, START, Ledger
+from nanoaccel.runtime.speculation.steps import StepShape
 
 # A step that begins with less than its worst case left does not speculate, so that the account
 # never falls below zero; what it measures itself by is learned, hence the slack.
@@ -202,3 +203,10 @@ def test_ledger_covers_no_more_than_it_holds() -> None:
         ledger.settle(plain=5.0, spent=1.0)
     assert ledger.balance == CAP
     assert ledger.saved == pytest.approx(1000 * 4.0 - 1.0)
+
+
+def test_controller_values_draft_tokens_less_that_only_some_requests_gain_by() -> None:
+    shape = StepShape(8, 8)
+    assert Controller(known(flat)).choose([[0.8]] * 8, shape, 100) == [1] * 8
+    some = Controller(known(flat)).choose([[0.8]] * 4, shape, 100)
+    assert some == [0] * 4, "the other four need as many passes"

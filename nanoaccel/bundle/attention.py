@@ -13,7 +13,8 @@ from nanoaccel.bundle.architectures import architecture_of
 
 # Layers that look back at keys, carry a recurrent state, do both, or neither.
 _ATTENTION = ("attention", "full_attention", "sliding_attention", "chunked_attention")
-_RECURRENT = ("conv", "linear_attention", "mamba", "hybrid")
+_BOTH = "hybrid"
+_RECURRENT = ("conv", "linear_attention", "mamba", _BOTH)
 _NEITHER = ("mlp", "moe")
 _KINDS = ("layer_types", "layers_block_type")
 _CAPS = ("attn_logit_softcapping", "attn_logit_softcap")
@@ -59,6 +60,12 @@ def layer_kinds(config: Mapping[str, Any]) -> set[str]:
 def has_recurrent_layers(config: Mapping[str, Any]) -> bool:
     """Whether some layers carry a recurrent state, as far as a config says."""
     return not layer_kinds(config).isdisjoint(_RECURRENT)
+
+
+def has_keys(config: Mapping[str, Any]) -> bool:
+    """Whether some layers look back at keys, as far as a config says."""
+    kinds = layer_kinds(config)
+    return not kinds or not kinds <= {*_RECURRENT, *_NEITHER} - {_BOTH}
 
 
 def layer_windows(config: Mapping[str, Any]) -> list[int] | None:

@@ -28,20 +28,23 @@ Case choose_case(Choices& choose) {
   layer.key_size = choose.between(1, choose.one_in(4) ? 130 : 20);
   layer.value_size = choose.between(1, choose.one_in(4) ? 130 : 40);
   layer.delta = choose.one_in(2);
+  if (choose.one_in(3)) layer.gates = layer.delta ? Gates::kKey : Gates::kValue;
   layer.unit = layer.delta || choose.one_in(4);  // keys of another length may grow a state
   layer.scale = 0.5F;
   layer.epsilon = 1e-6F;
   layer.least = choose.one_in(3) ? 0.1F : 0.0F;
   layer.most = choose.one_in(3) ? 2.0F : INFINITY;
   c.texts = choose_texts(choose, choose.one_in(6) ? 60 : 8);
-  c.bias = choose.reals(layer.heads, 3.0F);
-  c.decay = choose.reals(layer.heads, 1.0F);
+  const int64_t steps = step_count(layer);
+  c.bias = choose.reals(steps, 3.0F);
+  const bool cells = layer.gates == Gates::kValue;
+  c.decay = choose.reals(cells ? steps * layer.key_size : layer.heads, 1.0F);
   for (float& one : c.decay) one = -std::fabs(one) - 0.01F;
   const int64_t tokens = tokens_of(c.texts);
   c.queries = choose.reals(tokens * c.key_width(), 1.0F);
   c.keys = choose.reals(tokens * c.key_width(), 1.0F);
   c.values = choose.reals(tokens * c.width(), 1.0F);
-  c.raw = choose.reals(tokens * layer.heads, 3.0F);
+  c.raw = choose.reals(tokens * steps, 3.0F);
   c.betas = choose.reals(tokens * layer.heads, 1.0F);
   for (float& one : c.betas) one = std::fabs(one);
   c.offset = choose.between(0, 9);
@@ -57,7 +60,7 @@ struct Rows {
       : queries(rows_of_pass(c.texts, second, c.queries, c.key_width())),
         keys(rows_of_pass(c.texts, second, c.keys, c.key_width())),
         values(rows_of_pass(c.texts, second, c.values, c.width())),
-        raw(rows_of_pass(c.texts, second, c.raw, c.layer.heads)),
+        raw(rows_of_pass(c.texts, second, c.raw, step_count(c.layer))),
         betas(rows_of_pass(c.texts, second, c.betas, c.layer.heads)) {}
 };
 
@@ -93,6 +96,34 @@ std::vector<double> scaled(const Case& c, const float* x, double factor) {
   return out;
 }
 
+// The step of a head of a token, or of one of its numbers.
+double step_of(const Case& c, int64_t token, int64_t index) {
+  const double raw = c.raw[token * step_count(c.layer) + index];
+  const double step = std::log1p(std::exp(raw + c.bias[index]));
+  return std::min<double>(std::max<double>(step, c.layer.least), c.layer.most);
+}
+
+// The step of a cell of a head of a token, and what is kept of it.
+std::pair<double, double> gate_of(const Case& c, int64_t token, int64_t head, int64_t k,
+                                  int64_t d) {
+  const int64_t keys = c.layer.key_size, columns = c.layer.value_size;
+  double step = 0.0;
+  double decay = c.decay[head];
+  switch (c.layer.gates) {
+    case Gates::kHead:
+      step = step_of(c, token, head);
+      break;
+    case Gates::kKey:
+      step = step_of(c, token, head * keys + k);
+      break;
+    case Gates::kValue:
+      step = step_of(c, token, head * columns + d);
+      decay = c.decay[(head * keys + k) * columns + d];
+      break;
+  }
+  return {step, std::exp(decay * step)};
+}
+
 // What a head of a text gives from its first token on, [token][value_size].
 std::vector<double> attended(const Case& c, int64_t first, const Text& text, int64_t head) {
   const LinearAttentionLayer& layer = c.layer;
@@ -103,17 +134,17 @@ std::vector<double> attended(const Case& c, int64_t first, const Text& text, int
     const std::vector<double> key = scaled(c, &c.keys[key_head * keys], 1.0);
     const std::vector<double> query = scaled(c, &c.queries[key_head * keys], layer.scale);
     const int64_t gate = t * layer.heads + head;
-    double step = std::log1p(std::exp(double{c.raw[gate]} + c.bias[head]));
-    step = std::min<double>(std::max<double>(step, layer.least), layer.most);
-    const double kept = std::exp(c.decay[head] * step);
     for (int64_t d = 0; d < columns; ++d) {
       double recalled = 0.0, read = 0.0;
-      for (int64_t k = 0; k < keys; ++k) recalled += kept * state[k * columns + d] * key[k];
+      for (int64_t k = 0; k < keys; ++k) {
+        state[k * columns + d] *= gate_of(c, t, head, k, d).second;
+        recalled += state[k * columns + d] * key[k];
+      }
       double value = c.values[gate * columns + d];
-      value = layer.delta ? (value - recalled) * c.betas[gate] : value * step;
+      value = layer.delta ? (value - recalled) * c.betas[gate] : value * gate_of(c, t, head, 0, d).first;
       for (int64_t k = 0; k < keys; ++k) {
         double& one = state[k * columns + d];
-        one = one * kept + key[k] * value;
+        one += key[k] * value;
         read += one * query[k];
       }
       out.push_back(read);

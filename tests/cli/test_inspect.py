@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.paper import write_paper_bundle
 
 from nanoaccel.bundle import MANIFEST
 
@@ -32,6 +33,28 @@ def test_inspect_json_is_the_manifest_and_more(paper_bundle: Path, run_cli: Any)
     assert content["manifest"]["target"]["architecture"] == "llama"
     assert content["verified"] is None
     assert json.loads(run_cli("inspect", paper_bundle, "--json", "--verify").out)["verified"]
+
+
+def test_inspect_says_what_a_text_takes_of_the_cache(tmp_path: Path, run_cli: Any) -> None:
+    """By the variables of the graph: a layer with keys, and one with two states."""
+    shapes = {
+        "past_key_values.0.keypresent.0.key": "?,2,?,16",
+        "past_key_values.0.valuepresent.0.value": "?,2,?,16",
+        "cache_params.past.conv.0cache_params.present.conv.0": "?,100,4",
+        "cache_params.past.ssm.0cache_params.present.ssm.0": "?,4,10,15",
+    }
+    graph = "\n".join(
+        f'<data variable_id="{name}" variable_type="f32" variable_shape="{shape}" />'
+        for name, shape in shapes.items()
+    )
+    hybrid = write_paper_bundle(tmp_path / "hybrid", graph=graph)
+    out = run_cli("inspect", hybrid).out
+    assert "128 B per token in 16 bits (64 numbers)" in out
+    assert "4.0 kB of states per sequence" in out
+    content = json.loads(run_cli("inspect", hybrid, "--json").out)
+    assert content["cache"] == {"numbers_per_token": 64, "state_bytes": 4000}
+    unknown = write_paper_bundle(tmp_path / "unknown", graph=graph.replace("?,2,", "?,?,"))
+    assert json.loads(run_cli("inspect", unknown, "--json").out)["cache"] is None
 
 
 def test_inspect_verify_finds_an_altered_file(paper_bundle: Path, run_cli: Any) -> None:

@@ -57,6 +57,7 @@ class Case:
     params=[
         pytest.param(one, id="-".join(one), marks=[pytest.mark.nightly] if one in NIGHTLY else [])
         for one in product(sorted(hybrids.CONFIGS), RUNTIMES)
+        if one[1] == "onnx" or one[0] not in hybrids.OF_ONNX
     ],
 )
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:

@@ -226,3 +226,21 @@ def test_experts_gated_by_gelu_are_nodes_of_our_own(activation: Activation, tmp_
     wanted = computed(gate_up, down, gate, shares)
     np.testing.assert_allclose(run(model, tmp_path, shares), wanted, rtol=1e-4, atol=1e-4)
     assert 1e-4 < np.abs(rounded - wanted).max() < 0.03 * np.abs(wanted).max()
+
+
+@pytest.mark.skipif(OPERATORS.library is None, reason=OPERATORS.reason)
+@pytest.mark.parametrize("activation", [Activation.SILU, Activation.RELU, Activation.SQUARED_RELU])
+def test_experts_without_gates_store_no_up_projections(
+    activation: Activation, tmp_path: Path
+) -> None:
+    up, down = make(INNER, HIDDEN, bias=True), make(HIDDEN, INNER, zeros=False)
+    gate = Gate(False, 1.0, 0.0, np.inf, activation, gated=False)
+    model = write(up, down, gate, Routing(2, logits=False))
+    rounded = run(model, tmp_path, chosen(LOGITS))
+    codes = model.graph.initializers["layers.0.mlp/sum.gate_up.codes"]
+    assert list(codes.shape) == [EXPERTS, INNER, HIDDEN // 2]
+    assert make_exact(model.graph)
+    wanted = computed(up, down, gate, chosen(LOGITS))
+    found = run(model, tmp_path, chosen(LOGITS))
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+    assert 1e-4 < np.abs(rounded - wanted).max() < 0.03 * np.abs(wanted).max()

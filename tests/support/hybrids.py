@@ -11,7 +11,8 @@ from nanoaccel.testing.tiny_models import sizes, write_tokenizer
 
 CONTEXT = 1024
 _SIZES = sizes(max_position_embeddings=CONTEXT)
-# A convolution; a gated delta rule behind one; the scan of Mamba-2 behind one.
+# A convolution; a gated delta rule behind one, and one of finer gates; the scan of Mamba-2 behind
+# one, and that of Mamba in a model that never looks back.
 CONFIGS: dict[str, dict[str, Any]] = {
     "lfm2": {
         "layer_types": ["conv", "full_attention", "conv"],
@@ -39,7 +40,21 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "mamba_n_groups": 1,
         "mamba_chunk_size": 16,
     },
+    "kimi_linear": {
+        "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+        "mlp_layer_types": ["dense"] * 3,
+        "linear_head_dim": 16,
+        "linear_num_heads": 4,
+        "num_key_value_heads": 4,
+        "kv_lora_rank": 16,
+        "qk_rope_head_dim": 8,
+        "qk_nope_head_dim": 8,
+        "v_head_dim": 16,
+    },
+    "falcon_mamba": {"state_size": 16, "time_step_rank": 8, "initializer_range": 0.3},
 }
+# Those that OpenVINO does not page.
+OF_ONNX = frozenset({"kimi_linear", "falcon_mamba"})
 
 
 def make_model(kind: str, seed: int = 0, **more: Any) -> Any:

@@ -12,7 +12,11 @@ from nanoaccel.testing.engines import letter_tokenizer
 
 
 def write_paper_bundle(
-    folder: Path, *, fingerprint: str | None = None, more_tokens: Sequence[str] = ()
+    folder: Path,
+    *,
+    fingerprint: str | None = None,
+    more_tokens: Sequence[str] = (),
+    graph: str = "<net/>",
 ) -> Path:
     """A bundle with a letter tokenizer.
 
@@ -20,12 +24,13 @@ def write_paper_bundle(
         folder: Where to; made new.
         fingerprint: Of its weights.
         more_tokens: That its tokenizer has besides letters.
+        graph: Text of its graph.
     """
     (folder / "openvino").mkdir(parents=True)
     letter_tokenizer(folder)
     if more_tokens:
         add_tokens(folder, more_tokens)
-    (folder / "openvino" / "openvino_model.xml").write_text("<net/>")
+    (folder / "openvino" / "openvino_model.xml").write_text(graph)
     (folder / "openvino" / "openvino_model.bin").write_bytes(bytes(5000))
     manifest = Manifest(
         target=ModelEntry(

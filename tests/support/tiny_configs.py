@@ -72,6 +72,10 @@ _TOKENS = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0}
 _EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
     "bamba": {"attn_layer_indices": [1]},
     "bloom": {"seq_length": CONTEXT},
+    "dbrx": {
+        "attn_config": {"clip_qkv": 8.0, "kv_n_heads": 2, "rope_theta": 10000.0},
+        "ffn_config": {"ffn_hidden_size": 96, "moe_num_experts": 4, "moe_top_k": 2},
+    },
     "deepseek_v2": {"topk_method": "greedy"},
     "glm4_moe_lite": {"mlp_layer_types": ["dense", "sparse"]},
     "falcon_h1": {"mamba_d_ssm": 128},
@@ -82,8 +86,17 @@ _EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
     "lfm2": {"block_auto_adjust_ff_dim": False, "layer_types": ["conv", "full_attention"]},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
     "longcat_flash": {"head_dim": _MLA["qk_rope_head_dim"]},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "mamba_dt_rank": 4},
+    "kimi_linear": {"linear_head_dim": 16, "linear_num_heads": 4},
     "llama4_text": {"num_experts_per_tok": 1},
     "mamba2": {"num_heads": 8},
+    "nemotron_h": {
+        "ssm_state_size": 16,
+        "mamba_num_heads": 8,
+        "mamba_head_dim": 16,
+        "n_groups": 2,
+        "moe_shared_expert_intermediate_size": 32,
+    },
     "qwen3_moe": {"head_dim": 16},
     "qwen2_5_vl_text": _SECTIONS,
     "qwen2_vl_text": _SECTIONS,
@@ -277,9 +290,10 @@ def config_of(family: Family) -> dict[str, Any]:
     except TypeError:
         return {"model_type": family.kind}
     kinds = list(dict.fromkeys(getattr(usual, "layer_types", None) or ()))
-    if "layer_types" in taken and kinds:
-        sizes["layer_types"] = (kinds * 2)[:2] if len(kinds) < 2 else kinds
-        sizes["num_hidden_layers"] = len(sizes["layer_types"])
+    named = [name for name in ("layer_types", "layers_block_type") if name in taken]
+    if named and kinds:
+        sizes[named[0]] = (kinds * 2)[:2] if len(kinds) < 2 else kinds
+        sizes["num_hidden_layers"] = len(sizes[named[0]])
     if getattr(usual, "sliding_window", None) is None:
         sizes.pop("sliding_window", None)
     if find_context_length(usual.to_dict()) is None:

@@ -29,7 +29,7 @@ _EXACT = {
 }
 # What is hard to get right: all of it is right, or is refused.
 _HARD = {"openvino": ("bloom", "llama (dynamic)"), "onnx": ("gemma2",)}
-_REFUSED = ("bart", "bert", "jamba", "musicgen")
+_REFUSED = ("bart", "bert", "musicgen", "rwkv")
 
 
 def wanted() -> Iterator[Any]:

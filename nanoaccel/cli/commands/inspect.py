@@ -49,7 +49,9 @@ def inspect(
 
 def _facts(bundle: Bundle, verified: bool | None) -> dict[str, Any]:
     from nanoaccel.runtime.sampling import SamplingSettings
+    from nanoaccel.runtime.tools.cache_needs import cache_needs
 
+    needs = cache_needs(bundle.graph)
     manifest = None if bundle.manifest is None else asdict(bundle.manifest)
     return {
         "folder": str(bundle.folder),
@@ -57,6 +59,7 @@ def _facts(bundle: Bundle, verified: bool | None) -> dict[str, Any]:
         "operators": _operators(bundle),
         "graph": str(bundle.graph),
         "context_length": bundle.context_length,
+        "cache": None if needs is None else asdict(needs),
         "sampling_defaults": asdict(SamplingSettings.of_model(bundle.tokenizer_folder)),
         "bits_per_weight": _bits_per_weight(bundle),
         "manifest": manifest,
@@ -74,6 +77,7 @@ def _rows(bundle: Bundle) -> list[tuple[str, str]]:
         ("runtime", ", ".join(bundle.runtimes)),
         *([] if operators is None else [("operators", f"{operators} (of ONNX Runtime, here)")]),
         ("context", _context(bundle)),
+        *named_rows("cache", _cache(bundle)),
         ("sampling defaults", SamplingSettings.of_model(bundle.tokenizer_folder).described()),
     ]
     if manifest is None:
@@ -106,6 +110,22 @@ def _operators(bundle: Bundle) -> str | None:
 def _context(bundle: Bundle) -> str:
     length = f"{bundle.context_length:,} tokens"
     return f"{length}: {bundle.context_note}" if bundle.context_note else length
+
+
+def _cache(bundle: Bundle) -> list[str]:
+    """What a text takes of the cache; nothing where the graph does not say it."""
+    from nanoaccel.runtime.tools.cache_needs import cache_needs
+
+    needs = cache_needs(bundle.graph)
+    if needs is None:
+        return []
+    numbers = needs.numbers_per_token
+    lines = ["no keys and values"]
+    if numbers > 0:
+        lines = [f"{bytes_text(2 * numbers)} per token in 16 bits ({numbers:,} numbers)"]
+    if needs.state_bytes > 0:
+        lines.append(f"{bytes_text(needs.state_bytes)} of states per sequence, however long it is")
+    return lines
 
 
 def _self_checks(manifest: Manifest) -> list[tuple[str, str]]:

@@ -113,13 +113,13 @@ std::string ExpertWeightsOf<Packed, Source>::pack(const ExpertsSource& source) {
     gate_up.bits = down.bits = source.bits;
     gate_up.group = down.group = source.group;
     gate_up.inputs = down.outputs = source.hidden;
-    gate_up.outputs = 2 * source.inner;
+    gate_up.outputs = source.gated ? 2 * source.inner : source.inner;
     down.inputs = source.inner;
     if (!expert_of(source.gate_up, e, source.experts, &gate_up) ||
         !expert_of(source.down, e, source.experts, &down)) {
       return "tensors do not divide into experts";
     }
-    apart.move(&gate_up);
+    if (source.gated) apart.move(&gate_up);
     problem = gate_up_[static_cast<size_t>(e)].pack(gate_up);
     if (!problem.empty()) return "gate_up: " + problem;
     problem = down_[static_cast<size_t>(e)].pack(down);

@@ -22,13 +22,14 @@ struct ProjectionSource {
 };
 
 // The layout of QMoE, or of MoE where floats are stored: rows of gate_up are gate 0, up 0, gate 1,
-// up 1, ...
+// up 1, ...; without gates as many as there are inner numbers, as they are.
 struct ExpertsSource {
   int64_t experts = 0;
   int64_t hidden = 0;                 // numbers of a token
   int64_t inner = 0;                  // numbers between the two linears
   Stored stored = Stored::kIntegers;  // or floats, which have neither bits nor groups
   int64_t bits = 0;                   // 4 or 8
+  bool gated = true;
   int64_t group = 0;  // of both linears: a power of two from 16 to 256 that divides their inputs
   ProjectionSource gate_up;
   ProjectionSource down;
@@ -44,7 +45,7 @@ class ExpertWeightsOf {
   int64_t experts() const { return static_cast<int64_t>(gate_up_.size()); }
   int64_t hidden() const { return gate_up_.front().view().inputs; }
   int64_t inner() const { return down_.front().view().inputs; }
-  // Of an expert; rows are all gates, then all up projections.
+  // Of an expert; rows are all gates, then all up projections, or these alone.
   const std::vector<Packed>& gate_up() const { return gate_up_; }
   const std::vector<Packed>& down() const { return down_; }
 

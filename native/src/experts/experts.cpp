@@ -47,7 +47,7 @@ struct Scratch {
   typename Kind::Inputs tokens;  // x, row by row
   typename Kind::Inputs inputs;  // x, slot by slot
   typename Kind::Inputs inners;  // what the gates give, slot by slot
-  std::vector<float> gate_up;    // [slot][2 * inner]
+  std::vector<float> gate_up;    // [slot][2 * inner], or [slot][inner]
   std::vector<float> outputs;    // [slot][inner], then [slot][hidden]
 };
 
@@ -121,13 +121,14 @@ template <class Kind>
 void gate_slots(void* memory, size_t index) {
   Work<Kind>& work = *static_cast<Work<Kind>*>(memory);
   const typename Kind::View& view = work.weights.down().front().view();
+  const int64_t width = work.weights.gate_up().front().outputs();
   const Slots& slots = work.scratch.slots;
   const Range range = part_of(slots.size(), static_cast<int64_t>(index), work.parts);
   for (int64_t slot = range.begin; slot < range.end; ++slot) {
     const Range own = slots.of(slots.expert(slot));
     float* inner = work.scratch.outputs.data() + slot * view.inputs;
-    work.kernels.gate(work.call.unit, work.scratch.gate_up.data() + slot * 2 * view.inputs,
-                      view.inputs, inner);
+    work.kernels.gate(work.call.unit, work.scratch.gate_up.data() + slot * width, view.inputs,
+                      inner);
     const int64_t row = slot - own.begin;
     Kind::prepare(work.linear, view, work.scratch.outputs.data() + own.begin * view.inputs,
                   work.scratch.inners.rows(own), {row, row + 1});

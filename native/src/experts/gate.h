@@ -19,9 +19,13 @@ void gate(const GatedUnit& unit, const float* gate_up, int64_t inner, float* out
   for (int64_t i = 0; i < inner; i += kTile) {
     const int64_t left = inner - i;
     const Float g = V::min(limit, load_up_to<V>(gate_up + i, left));
-    const Float u = V::max(least, V::min(limit, load_up_to<V>(gate_up + inner + i, left)));
     const Float activated =
         silu ? times_sigmoid<V>(g, V::mul(g, negated_alpha)) : activate<V>(unit.activation, g);
+    if (!unit.gated) {
+      store_up_to<V>(out + i, left, activated);
+      continue;
+    }
+    const Float u = V::max(least, V::min(limit, load_up_to<V>(gate_up + inner + i, left)));
     store_up_to<V>(out + i, left, V::mul(activated, V::add(u, V::set(unit.beta))));
   }
 }

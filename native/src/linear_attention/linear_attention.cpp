@@ -59,8 +59,9 @@ void run_linear_attention(const LinearAttentionKernels& kernels, const LinearAtt
   const StateSteps& states = pass.states;
   const int64_t tokens = states.begins[states.sequences];
   LinearAttentionPass gated = pass;
-  gated.decays = grown(&gates, 2 * tokens * layer.heads);
-  gated.writes = gated.decays + tokens * layer.heads;
+  const int64_t steps = tokens * step_count(layer);
+  gated.decays = grown(&gates, steps + tokens * layer.heads);
+  gated.writes = gated.decays + steps;
   kernels.gate(layer, gated, 0, tokens);
   Work work = {kernels, layer, gated};
   const int64_t items = states.sequences * layer.heads;

@@ -37,10 +37,12 @@ class ExpertsKernel {
   ExpertsKernel(const Api& api, const KernelInfo* info)
       : api_(api), path_(*chosen_path()), parts_(parts_of_a_work()) {
     ExpertsSource source;
-    source.stored = stored_as(constant_tensor(api, info, kGateUp, "weights").type);
+    const Tensor first = constant_tensor(api, info, kGateUp, "weights");
+    source.stored = stored_as(first.type);
     source.experts = integer(api, info, "experts");
     source.hidden = integer(api, info, "hidden");
     source.inner = integer(api, info, "inner");
+    source.gated = first.shape.size() < 2 || first.shape[1] != source.inner;
     source.bits = integer(api, info, "bits");
     source.group = integer(api, info, "block_size");
     source.gate_up = projection(info, kGateUp, kGateUpFactors);
@@ -48,7 +50,7 @@ class ExpertsKernel {
     top_k_ = integer(api, info, "top_k");
     shares_ = integer(api, info, "shares") != 0;
     unit_ = {real(api, info, "alpha"), real(api, info, "beta"), real(api, info, "limit"),
-             static_cast<Activation>(integer(api, info, "activation"))};
+             static_cast<Activation>(integer(api, info, "activation")), source.gated};
     if (!is_gate(unit_.activation)) refuse("the activation is of no known kind");
     const std::string problem = weights_.pack(source);
     if (!problem.empty()) refuse(problem);

@@ -51,13 +51,16 @@ class LinearAttentionKernel {
     const int64_t values = layer.heads * layer.value_size;
     const Tensor given = input_tensor(api_, context, kValues);
     const int64_t tokens = given.size() / values;
-    layer.bias = rows(context, kBias, 1, layer.heads);
-    layer.decay = rows(context, kDecay, 1, layer.heads);
+    layer.gates = gates(context);
+    const int64_t steps = step_count(layer);
+    const bool cells = layer.gates == Gates::kValue;
+    layer.bias = rows(context, kBias, 1, steps);
+    layer.decay = rows(context, kDecay, cells ? layer.key_size : 1, cells ? steps : layer.heads);
     LinearAttentionPass pass = {};
     pass.queries = rows(context, kQueries, tokens, layer.key_heads * layer.key_size);
     pass.keys = rows(context, kKeys, tokens, layer.key_heads * layer.key_size);
     pass.values = rows(context, kValues, tokens, values);
-    pass.raw = rows(context, kSteps, tokens, layer.heads);
+    pass.raw = rows(context, kSteps, tokens, steps);
     if (layer.delta) pass.betas = rows(context, kBetas, tokens, layer.heads);
     pass.states = read_steps(api_, context, kStates, offset_, tokens, state_numbers(layer));
     pass.y = only_output(api_, context, {1, tokens, values});
@@ -66,6 +69,12 @@ class LinearAttentionKernel {
   }
 
  private:
+  // What has a step of its own, by how many biases there are.
+  Gates gates(KernelContext* context) const {
+    if (input_tensor(api_, context, kBias).size() == layer_.heads) return Gates::kHead;
+    return layer_.delta ? Gates::kKey : Gates::kValue;
+  }
+
   // Numbers of an input, which has so many for each token.
   const float* rows(KernelContext* context, size_t index, int64_t tokens, int64_t width) const {
     const Tensor tensor = input_tensor(api_, context, index);

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanoaccel.bundle.attention import has_recurrent_layers, obstacle, state_obstacle
+from nanoaccel.bundle.attention import has_keys, has_recurrent_layers, obstacle, state_obstacle
 from nanoaccel.errors import ExportError, NanoAccelError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -31,11 +31,8 @@ def check_supported(config: PretrainedConfig) -> None:
     text = config.get_text_config().to_dict()
     reason = state_obstacle(text)
     recurrent = getattr(model, "_is_stateful", False) or has_recurrent_layers(text)
-    if reason is None and recurrent:
-        if not computes_recurrence(model):
-            reason = "its recurrence is neither a gated delta rule nor Mamba-2's scan"
-        elif text.get("num_attention_heads") is None:
-            reason = "it has no layer with keys and values"
+    if reason is None and recurrent and not computes_recurrence(model):
+        reason = "its recurrence is neither a gated delta rule nor a scan of Mamba"
     if reason is not None:
         raise UnsupportedModelError(
             f"{config.model_type!r} cannot run in the engine: {reason}",
@@ -49,7 +46,16 @@ def check_paged(config: PretrainedConfig) -> None:
     Raises:
         UnsupportedModelError: The message says what it is.
     """
-    reason = obstacle(config.get_text_config().to_dict())
+    from nanoaccel.exporters.source.text_part import causal_class
+    from nanoaccel.exporters.targets.openvino.tracing.kernels import decays_by_cell
+
+    model, decoder = causal_class(config), config.get_text_config()
+    text, kinds = decoder.to_dict(), getattr(decoder, "layer_types", None)
+    reason = obstacle(text)
+    if reason is None and decays_by_cell(model):
+        reason = "the gates of its recurrence are finer than those that OpenVINO pages"
+    elif reason is None and not has_keys({**text, "layer_types": kinds}):  # it may compute them
+        reason = "it has no layer with keys and values"
     if reason is not None:
         raise UnsupportedModelError(
             f"{config.model_type!r} cannot run in the engine with OpenVINO: {reason}",

@@ -141,7 +141,9 @@ class RecurrentStates:
             tokens, or it would leave no snapshot of a prompt.
         """
         held = self._held.setdefault(sequence, _Held())
-        room = self.num_free + len(held.pending) - (len(self._held) - 1)
+        # Of the others, those that have room for their pass already need no more.
+        others = sum(one is not held and not one.pending for one in self._held.values())
+        room = self.num_free + len(held.pending) - others
         if drafts == 0:
             kept = self._few(held, length, room)
         else:

@@ -188,3 +188,14 @@ def test_each_running_sequence_is_sure_of_two_states(num_states: int) -> None:
     assert not cache.allocate(0, 33, 3)
     cache.free(1)
     assert cache.admit(2, np.arange(30), 0) is not None
+
+
+def test_a_sequence_that_begins_beside_a_pass_with_room_has_room_for_its_own() -> None:
+    cache = PagedCache(90, BLOCK, num_states=8, state_interval=INTERVAL)
+    for number, start in enumerate((0, 50, 100, 150)):
+        written(cache, number, list(range(start, start + 9)))
+    cache.free(3)
+    assert cache.allocate(0, 10)
+    assert cache.admit(4, np.arange(150, 159), 0) == 8
+    assert cache.allocate(4, 9)
+    cache.check_integrity()

@@ -69,7 +69,7 @@ def write_experts(
         else _codes(one, form, out, f"{name[1:]}.{kind}")
         for kind, one in node.linears.items()
     ]
-    if node.gate.activation is not Activation.SILU:
+    if node.gate.activation is not Activation.SILU or not node.gate.gated:
         return [_own(node, form, values, linears, out, name)]
     x, told = values
     routing = told if node.routing.logits else _logits(told, out, name)

@@ -19,12 +19,17 @@ class Activation(IntEnum):
     SILU = 1
     GELU = 2
     TANH_GELU = 3
+    RELU = 5
+    SQUARED_RELU = 6
 
     def compute(self, x: NDArray[np.float32], alpha: float) -> NDArray[np.float32]:
         """Activated numbers; ``alpha`` is a factor of what SiLU takes the sigmoid of."""
         if self is Activation.GELU:
             area = np.vectorize(math.erf, otypes=[np.float32])(x * math.sqrt(0.5))
             return np.asarray(np.float32(0.5) * x * (1 + area), np.float32)
+        if self in (Activation.RELU, Activation.SQUARED_RELU):
+            positive = np.maximum(x, np.float32(0))
+            return positive if self is Activation.RELU else positive * positive
         inner = np.float32(alpha) * x
         if self is Activation.TANH_GELU:
             inner = np.float32(2 * math.sqrt(2 / math.pi)) * (x + np.float32(0.044715) * x**3)
@@ -35,7 +40,7 @@ class Activation(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What becomes of the first product: ``activated(g) * (u + beta)``.
+    """What becomes of the first product: ``activated(g) * (u + beta)``, or ``activated(g)`` alone.
 
     Args:
         in_turns: Whether gates and up projections take turns, or gates come first.
@@ -43,6 +48,7 @@ class Gate:
         beta: See above.
         limit: What g is at most, and u within.
         activation: What becomes of g.
+        gated: Whether there are up projections.
     """
 
     in_turns: bool
@@ -50,9 +56,12 @@ class Gate:
     beta: float
     limit: float
     activation: Activation = Activation.SILU
+    gated: bool = True
 
     def compute(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The gate of numbers [..., 2 * inner]."""
+        """The gate of numbers [..., 2 * inner], or [..., inner] without up projections."""
+        if not self.gated:
+            return self.activation.compute(x, self.alpha)
         half = x.shape[-1] // 2
         g, u = (x[..., ::2], x[..., 1::2]) if self.in_turns else (x[..., :half], x[..., half:])
         g, u = np.minimum(g, self.limit), np.clip(u, -self.limit, self.limit)
@@ -113,7 +122,7 @@ class ExpertsNode:
     @property
     def linears(self) -> Mapping[str, ExpertLinear]:
         """Both linears, as they are stored."""
-        in_turns = self.gate.in_turns and len(self.first) == 1
+        in_turns = not self.gate.gated or (self.gate.in_turns and len(self.first) == 1)
         return {
             "gate_up": ExpertLinear(self.first, in_turns),
             "down": ExpertLinear((self.down,), True),

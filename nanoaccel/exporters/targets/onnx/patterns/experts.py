@@ -50,7 +50,7 @@ def find_experts(graph: SourceGraph, plan: Plan, constants: Constants) -> None:
     """Find all mixtures of experts.
 
     Raises:
-        UnsupportedModelError: One is gated otherwise than any operator does it.
+        UnsupportedModelError: One is activated otherwise than any operator does it.
     """
     finder = _Finder(graph, constants)
     for node in graph.of_kind("ReduceSum"):
@@ -117,7 +117,10 @@ class _Finder:
                 self._gates[form] = judge(region)
             gate = self._gates[form]
             if gate is None:
-                raise unsupported(f"its experts are gated by neither SiLU nor GELU ({inner.name})")
+                raise unsupported(
+                    f"its experts are activated by none of SiLU, GELU, ReLU and its square "
+                    f"({inner.name})"
+                )
             return gate, first
         raise _strange(inner.node)
 
@@ -140,6 +143,8 @@ class _Finder:
     def _judge_gate(self, region: Region) -> Gate | None:
         x = _numbers(region.source)
         found = self._run(region, x)
+        if found is not None and found.shape == x.shape:
+            return self._match_activation(region, x, found, gated=False)
         if found is None or 2 * found.shape[-1] != x.shape[-1]:
             return None
         alphas, betas, limits = self._candidates(region)
@@ -157,10 +162,16 @@ class _Finder:
         found = self._run(region, x)
         if found is None or found.shape != x.shape:
             return None
-        both = np.concatenate([x, np.ones_like(x)], axis=-1)
+        return self._match_activation(region, x, found, gated=True)
+
+    def _match_activation(
+        self, region: Region, x: NDArray[np.float32], found: NDArray[np.float32], *, gated: bool
+    ) -> Gate | None:
+        """The activation that makes some numbers of others."""
+        given = np.concatenate([x, np.ones_like(x)], axis=-1) if gated else x
         for activation, alpha in _activations(self._candidates(region)[0]):
-            gate = Gate(False, alpha, 0.0, np.inf, activation)
-            if np.allclose(gate.compute(both), found, rtol=_CLOSE, atol=_CLOSE):
+            gate = Gate(False, alpha, 0.0, np.inf, activation, gated)
+            if np.allclose(gate.compute(given), found, rtol=_CLOSE, atol=_CLOSE):
                 return gate
         return None
 
@@ -215,8 +226,8 @@ class _Finder:
 
 
 def _activations(alphas: Sequence[float]) -> list[tuple[Activation, float]]:
-    """SiLU with each factor, and GELU, which has none."""
-    others = [(one, 1.0) for one in (Activation.TANH_GELU, Activation.GELU)]
+    """SiLU with each factor, and others, which have none."""
+    others = [(one, 1.0) for one in Activation if one is not Activation.SILU]
     return [*((Activation.SILU, alpha) for alpha in alphas), *others]
 
 

@@ -3,9 +3,11 @@
 LinearAttention (domain nanoaccel), T tokens of some sequences one after the other
   queries, keys  f32 [1, T, key_heads * key_size]
   values         f32 [1, T, num_heads * value_size]
-  steps          f32 [1, T, num_heads], before their bias and softplus
-  bias, decay    f32 [num_heads]
-  betas          f32 [1, T, num_heads], of the gated delta rule; none in the scan of Mamba-2
+  steps          f32 [1, T, S], before their bias and softplus: one of each head; by the delta rule
+                 also one of each number of a key, without it also one of each number of a value
+  bias           f32 [S]
+  decay          f32 [num_heads]; where S is of values f32 [num_heads, key_size, value_size]
+  betas          f32 [1, T, num_heads], of the gated delta rule; none in the scans of Mamba
   and the states, as ``packed_graph.STATE_INPUTS``
 gives
   read           f32 [1, T, num_heads * value_size]
@@ -43,20 +45,21 @@ class Recurrence:
         result: What it gives.
         scale: Factor of queries.
         epsilon: What is added to squares when keys and queries get length 1; None when they do not.
-        bias: f32 [heads], added to what steps are made of.
-        decay: f32 [heads], the exponent of what a step keeps of a state.
+        bias: f32 [steps], added to what steps are made of.
+        decay: f32 [heads], the exponent of what a step keeps of a state; or f32 [heads, keys,
+            values], of each cell.
         limits: The least and the greatest step.
         delta: Whether by the delta rule.
     """
 
     parts: tuple[Heads, ...]
     result: Heads
-    scale: float
-    epsilon: float | None
     bias: NDArray[np.float32]
     decay: NDArray[np.float32]
     limits: tuple[float, float]
-    delta: bool
+    scale: float = 1.0
+    epsilon: float | None = None
+    delta: bool = False
 
 
 def write_recurrence(

@@ -2,6 +2,7 @@
 
 Loop over q, k, v, gate, beta                   the gated delta rule   -> LinearAttention
 Loop over decays, what is written, what is read the scan of Mamba-2    -> LinearAttention
+Loop over steps, what is written, x, what is read, decays  that of Mamba -> LinearAttention
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nanoaccel.exporters.targets.onnx.patterns.gates import Gate, find_gate
+from nanoaccel.exporters.targets.onnx.patterns.gates import Gate, find_gate, find_step
 from nanoaccel.exporters.targets.onnx.patterns.heads import (
+    Heads,
     before_reshapes,
     heads_of,
     is_turn,
@@ -27,8 +30,9 @@ from nanoaccel.exporters.targets.onnx.source.graph import Node, SourceGraph, Val
 from nanoaccel.exporters.targets.onnx.source.trial import unsupported
 
 # What a Loop reads behind its count and its condition; its state and its output are the last.
-_DELTA_INPUTS, _SCAN_INPUTS = 9, 7
-_DELTA_KINDS = {"Exp", "Subtract"}  # of the body of the one, and not of that of the other
+_DELTA_INPUTS, _SCAN_INPUTS, _DIAGONAL_INPUTS = (9,), (7,), (8, 9)
+_DELTA_KINDS = {"Exp", "Subtract"}  # of the body of the delta rule alone
+_WIDTHS = (64, 32, 16, 8, 4, 2, 1)  # of heads that channels are put into
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,15 @@ def find_recurrences(graph: SourceGraph, constants: Constants) -> Iterator[Patte
     """
     for node in graph.of_kind("Loop"):
         body = {one.get_type_name() for one in node.origin.get_function().get_ops()}
-        delta = body >= _DELTA_KINDS
-        if len(node.inputs) != (_DELTA_INPUTS if delta else _SCAN_INPUTS):
+        if body >= _DELTA_KINDS:
+            find, inputs = _delta, _DELTA_INPUTS
+        elif "Exp" in body:
+            find, inputs = _diagonal, _DIAGONAL_INPUTS
+        else:
+            find, inputs = _scan, _SCAN_INPUTS
+        if len(node.inputs) not in inputs or not reads_state(node.inputs[-2], "ssm"):
             raise _strange(node)
-        if not reads_state(node.inputs[-2], "ssm"):
-            raise _strange(node)
-        yield (_delta if delta else _scan)(node, constants)
+        yield find(node, constants)
 
 
 def _delta(node: Node, constants: Constants) -> Pattern:
@@ -93,6 +100,44 @@ def _scan(node: Node, constants: Constants) -> Pattern:
     return _pattern(node, heads, x.inputs[0], gate, None)
 
 
+def _diagonal(node: Node, constants: Constants) -> Pattern:
+    """The scan of Mamba, over f32 [1, T, channels]; channels are put into heads."""
+    steps, keys, value, queries = node.inputs[2:6]
+    made, decay = find_step(steps, constants), _cell_decay(node, constants)
+    size, channels = keys.shape[-1], value.shape[-1]
+    if made is None or decay is None:
+        raise _strange(node)
+    if not isinstance(size, int) or not isinstance(channels, int):
+        raise _strange(node)
+    width = next(one for one in _WIDTHS if channels % one == 0)
+    heads = channels // width
+    shared = [Heads(one, 1, size, "flat") for one in (queries, keys)]
+    values, result = (Heads(one, heads, width, "flat") for one in (value, node.outputs[0]))
+    decays = decay.reshape(heads, width, size)
+    found = Recurrence(
+        parts=(*shared, values),
+        result=result,
+        bias=made.bias,
+        decay=np.ascontiguousarray(decays.transpose(0, 2, 1)),
+        limits=made.limits,
+    )
+    reads = [queries, keys, value, made.raw]
+    return Pattern(node, reads, [result.source], partial(write_recurrence, found, node))
+
+
+def _cell_decay(node: Node, constants: Constants) -> NDArray[np.float32] | None:
+    """What cells of states decay by, f32 [channels, N]; OpenVINO moves constants into a loop."""
+    if len(node.inputs) == max(_DIAGONAL_INPUTS):
+        value = node.inputs[6]
+        return constants.array(value).astype(np.float32) if value.node.constant else None
+    body = node.origin.get_function().get_ops()
+    exponential = next(one for one in body if one.get_type_name() == "Exp")
+    for value in exponential.input_value(0).get_node().input_values():
+        if value.get_node().get_type_name() == "Constant":
+            return np.asarray(value.get_node().data, np.float32)
+    return None
+
+
 def _pattern(
     node: Node, keys: Sequence[_Keys], value: Value, gate: Gate, betas: Value | None
 ) -> Pattern:
@@ -104,17 +149,21 @@ def _pattern(
     queries, keyed, values = parts
     if queries.heads != keyed.heads or values.heads % keyed.heads or queries.size != keyed.size:
         raise _strange(node)
+    steps, heads = len(gate.made.bias), values.heads
+    fine = betas is not None and steps == heads * keyed.size
+    if len(gate.decay) != heads or (steps != heads and not fine):
+        raise _strange(node)
     found = Recurrence(
         parts=tuple(parts),
         result=form,
         scale=keys[0].scale,
         epsilon=keys[0].epsilon,
-        bias=gate.bias,
+        bias=gate.made.bias,
         decay=gate.decay,
-        limits=gate.limits,
+        limits=gate.made.limits,
         delta=betas is not None,
     )
-    reads = [*(part.source for part in parts), gate.raw]
+    reads = [*(part.source for part in parts), gate.made.raw]
     reads += [] if betas is None else [betas]
     return Pattern(place, reads, [result], partial(write_recurrence, found, place))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from nanoaccel.exporters.targets.openvino.tracing.states import layer_of
+from nanoaccel.exporters.targets.openvino.tracing.states import StateCache, layer_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,19 +68,22 @@ class CachedTensors:
     layers: int
     expanded: frozenset[int]
 
-    def cache(self, values: Sequence[Tensor], positions: Tensor) -> Cache:
+    @property
+    def has_keys(self) -> bool:
+        """Whether any layer attends."""
+        return not all(one.is_state for one in self.tensors)
+
+    def cache(self, values: Sequence[Tensor], positions: Tensor) -> StateCache:
         """A cache that holds these values.
 
         Args:
             values: As ``tensors``, each f32[B, *sizes].
             positions: Those of new tokens, i64[B, T], for layers that would count them themselves.
         """
-        from transformers.cache_utils import DynamicCache
-
         fields: list[dict[str, Tensor]] = [{} for _ in range(self.layers)]
         for tensor, value in zip(self.tensors, values, strict=True):
             fields[tensor.layer][tensor.field] = value
-        cache = DynamicCache()
+        cache = StateCache()
         setattr(cache, POSITIONS, positions)
         cache.layers = [
             layer_of(held, expanded=layer in self.expanded) for layer, held in enumerate(fields)

@@ -42,16 +42,21 @@ def flat_forward(
 
     The model itself is traced, not a module around it: layers keep their names in the graph.
     """
-    model.forward = _flat(type(model).forward.__get__(model), cached, attentions)
+    scan = kernels.DiagonalScan()
+    forward = type(model).forward.__get__(model)
+    model.forward = _flat(forward, cached, attentions, scan)
     try:
-        with kernels.replaced(model):
+        with kernels.replaced(model, scan):
             yield
     finally:
         del model.forward
 
 
 def _flat(
-    forward: Callable[..., Any], cached: CachedTensors, attentions: Attentions
+    forward: Callable[..., Any],
+    cached: CachedTensors,
+    attentions: Attentions,
+    scan: kernels.DiagonalScan,
 ) -> Callable[..., Any]:
     """A forward pass whose arguments and results are tensors."""
 
@@ -62,7 +67,9 @@ def _flat(
         past: Sequence[Tensor],
     ) -> tuple[Tensor, ...]:
         cache = cached.cache(past, position_ids)
-        attentions.layers = cache.layers
+        attentions.layers, scan.cache = cache.layers, cache
+        if not cached.has_keys:  # such models take the mask of new tokens alone
+            attention_mask = attention_mask[:, -input_ids.shape[1] :]
         out = forward(
             input_ids=input_ids,
             attention_mask=attention_mask,

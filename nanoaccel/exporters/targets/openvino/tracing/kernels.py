@@ -14,17 +14,26 @@ from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.functional import conv1d, softplus
+from torch.nn.functional import conv1d, silu, softplus
+
+from nanoaccel.errors import UnsupportedModelError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from nanoaccel.exporters.targets.openvino.tracing.states import StateCache
 
+_DIAGONAL = 3  # axes of a state whose cells decay by themselves: sequences, channels, cells
 # What ``loops`` converts, by the index of what is of the size of the output, and of the state.
 _LOOPS = {
     "nanoaccel::gated_delta": ("Tensor q, Tensor k, Tensor v, Tensor g, Tensor b, Tensor s", 2, 5),
     "nanoaccel::selective_scan": (
         "Tensor a, Tensor dt, Tensor b, Tensor x, Tensor c, Tensor s, int heads, int times",
+        3,
+        5,
+    ),
+    "nanoaccel::diagonal_scan": (
+        "Tensor a, Tensor dt, Tensor b, Tensor x, Tensor c, Tensor s",
         3,
         5,
     ),
@@ -55,13 +64,13 @@ def gated_delta(
     use_qk_l2norm_in_kernel: bool = False,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """The gated delta rule (Yang et al. 2024, Gated Delta Networks).
+    """The gated delta rule (Yang et al. 2024, Gated Delta Networks), or Kimi's, of finer gates.
 
     Args:
         query: f32[B, T, H, K].
         key: f32[B, T, H, K].
         value: f32[B, T, V, D], with a multiple of H heads.
-        g: f32[B, T, V], logarithm of what is kept of the state.
+        g: f32[B, T, V], logarithm of what is kept of the state; or f32[B, T, V, K], of each row.
         beta: f32[B, T, V], how much of the difference is learned.
         initial_state: f32[B, V, K, D].
         use_qk_l2norm_in_kernel: Give queries and keys length 1.
@@ -126,6 +135,91 @@ def selective_scan(
     return (out if D is None else out + x * D.view(1, 1, -1, 1)), state
 
 
+class DiagonalScan:
+    """The scan of Mamba (Gu and Dao 2023), in which each cell of a state decays by itself.
+
+    Functions of transformers are not told of the state that a text goes on from. Their callers ask
+    a cache for it, just before.
+
+    Attributes:
+        cache: The cache that the model runs with.
+    """
+
+    def __init__(self) -> None:
+        self.cache: StateCache | None = None
+
+    def __call__(
+        self,
+        hidden_states: Tensor,
+        dt: Tensor,
+        A: Tensor,  # noqa: N803 (transformers passes them by these names)
+        B: Tensor,  # noqa: N803
+        C: Tensor,  # noqa: N803
+        D: Tensor | None = None,  # noqa: N803
+        z: Tensor | None = None,
+        delta_bias: Tensor | None = None,
+        delta_softplus: bool = False,
+        **_: Any,
+    ) -> tuple[Tensor, Tensor]:
+        """Scan a text.
+
+        Args:
+            hidden_states: f32[B, H, T].
+            dt: f32[B, H, T], the step of time.
+            A: f32[H, N], what decays with it.
+            B: f32[B, N, T], what is written of a token.
+            C: f32[B, N, T], what is read for it.
+            D: f32[H], what of a token goes past the state.
+            z: f32[B, H, T], the gate of what is read.
+            delta_bias: f32[H], added to the step.
+            delta_softplus: Make the step positive.
+
+        Returns:
+            f32[B, H, T], and the state behind the last token.
+
+        Raises:
+            UnsupportedModelError: A layer has more than one such state.
+        """
+        state = None if self.cache is None else self.cache.asked
+        if state is None or state.dim() != _DIAGONAL:
+            raise UnsupportedModelError(
+                "a layer of it scans with several states", "Use a model of another architecture"
+            )
+        x, step, inward, outward = (
+            _fixed(one.transpose(1, 2)).float() for one in (hidden_states, dt, B, C)
+        )
+        if delta_bias is not None:
+            step = step + delta_bias
+        if delta_softplus:
+            step = softplus(step)
+        read, after = torch.ops.nanoaccel.diagonal_scan(A, step, inward, x, outward, state)
+        out = read if D is None else read + x * D
+        if z is not None:
+            out = out * silu(z.transpose(1, 2))
+        return out.transpose(1, 2), after
+
+
+class _Turned:
+    """A linear in the place of its weight, which a model multiplies itself, and of its bias.
+
+    Args:
+        linear: The linear, which adds its own bias.
+    """
+
+    bias = None
+
+    def __init__(self, linear: torch.nn.Module) -> None:
+        self._linear = linear
+
+    @property
+    def weight(self) -> _Turned:
+        return self
+
+    def __matmul__(self, x: Tensor) -> Tensor:
+        found: Tensor = self._linear(x.transpose(-1, -2)).transpose(-1, -2)
+        return found
+
+
 def causal_convolution(
     hidden_states: Tensor,
     weight: Tensor,
@@ -153,12 +247,15 @@ def causal_convolution(
     return out if activation is None else ACT2FN[activation](out)
 
 
-# The recurrence of the first Mamba, whose state decays by channel: OpenVINO does not page it.
-_OTHER = ("mamba_selective_scan", "mamba_inner_fn")
+_SCAN = "mamba_selective_scan"
+_FINE_DELTA = "chunk_kimi_delta_attention"
+# The linear of a scan's steps, of which models take the weight.
+_STEPS = "dt_proj"
 
 KERNELS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
         "torch_chunk_gated_delta_rule": gated_delta,
+        _FINE_DELTA: gated_delta,
         "mamba2_chunk_scan": selective_scan,
         "causal_conv1d_fn": causal_convolution,
     }
@@ -171,24 +268,48 @@ def computes_recurrence(model: type[torch.nn.Module]) -> bool:
     Args:
         model: Its class.
     """
-    homes = _homes(kind.__module__ for kind in model.__mro__)
-    names = {name for home in homes for name in vars(home)}
-    return "causal_conv1d_fn" in names and names.isdisjoint(_OTHER)
+    return "causal_conv1d_fn" in _names(model)
+
+
+def decays_by_cell(model: type[torch.nn.Module]) -> bool:
+    """Whether recurrent layers of a model have finer gates than OpenVINO's operators.
+
+    Args:
+        model: Its class.
+    """
+    return not _names(model).isdisjoint((_SCAN, _FINE_DELTA))
 
 
 @contextmanager
-def replaced(model: torch.nn.Module) -> Iterator[None]:
+def replaced(model: torch.nn.Module, scan: DiagonalScan) -> Iterator[None]:
     """While it lasts, the modules that a model is made of call these kernels.
 
     Only functions of a model's own code are replaced: of the Python modules that define its layers.
+
+    Args:
+        model: The model.
+        scan: Computes Mamba's scans.
     """
+    kernels = {**KERNELS, _SCAN: scan}
     with ExitStack() as stack:
         for home in _homes(type(module).__module__ for module in model.modules()):
-            for name, kernel in KERNELS.items():
+            for name, kernel in kernels.items():
                 if hasattr(home, name):
                     stack.callback(setattr, home, name, getattr(home, name))
                     setattr(home, name, kernel)
+        for module in model.modules():
+            linear = getattr(module, _STEPS, None)
+            scans = hasattr(sys.modules[type(module).__module__], _SCAN)
+            if scans and isinstance(linear, torch.nn.Linear):  # in front of the module of that name
+                vars(module)[_STEPS] = _Turned(linear)
+                stack.callback(vars(module).pop, _STEPS)
         yield
+
+
+def _names(model: type[torch.nn.Module]) -> set[str]:
+    """Names that the code of a model defines or imports."""
+    homes = _homes(kind.__module__ for kind in model.__mro__)
+    return {name for home in homes for name in vars(home)}
 
 
 def _homes(names: Iterable[str]) -> list[ModuleType]:

@@ -21,17 +21,20 @@ def gated_delta(context: Any) -> list[ov.Output]:
     """Convert ``nanoaccel::gated_delta``.
 
     Inputs are query, key f32[B, H, T, K], value f32[B, H, T, D], gate and beta f32[B, H, T], and
-    the state f32[B, H, K, D]; outputs the values read, f32[B, H, T, D], and the last state.
+    the state f32[B, H, K, D]; outputs the values read, f32[B, H, T, D], and the last state. The
+    gate may be f32[B, H, T, K].
     """
     query, key, value, gate, beta, state = (context.get_input(index) for index in range(6))
     wide, narrow = [_ANY, _ANY, 1, _ANY], [_ANY, _ANY, 1]
     q, k, v = (_parameter(wide) for _ in range(3))
-    g, b = _parameter(narrow), _parameter(narrow)
+    fine = gate.get_partial_shape().rank.get_length() == len(wide)
+    g, b = _parameter(wide if fine else narrow), _parameter(narrow)
     before, out = _parameter([_ANY] * 4), _parameter([_ANY] * 4)
     token = ops.parameter([], np.int32)
     axis = _number(2)
     query_t, key_t, value_t = (ops.squeeze(x, axis) for x in (q, k, v))
-    kept = ops.multiply(before, ops.unsqueeze(ops.exp(g), _number(-1)))
+    gate_t = ops.squeeze(g, axis) if fine else g
+    kept = ops.multiply(before, ops.unsqueeze(ops.exp(gate_t), _number(-1)))
     recalled = ops.multiply(kept, ops.unsqueeze(key_t, _number(-1)))
     recalled = ops.reduce_sum(recalled, _number(-2), False)
     learned = ops.multiply(ops.subtract(value_t, recalled), b)
@@ -83,9 +86,41 @@ def selective_scan(context: Any) -> list[ov.Output]:
     )
 
 
+def diagonal_scan(context: Any) -> list[ov.Output]:
+    """Convert ``nanoaccel::diagonal_scan``.
+
+    Inputs are the decay f32[H, N], steps f32[B, T, H], what is written f32[B, T, N], x
+    f32[B, T, H], what is read f32[B, T, N], and the state f32[B, H, N]; outputs the values read,
+    f32[B, T, H], and the last state.
+    """
+    decay, step, inward, x, outward, state = (context.get_input(index) for index in range(6))
+    row = [_ANY, 1, _ANY]
+    dt, b, xs, c = (_parameter(row) for _ in range(4))
+    before, out = _parameter([_ANY] * 3), _parameter([_ANY] * 3)
+    a = _parameter([_ANY] * 2)
+    token = ops.parameter([], np.int32)
+    axis = _number(1)
+    step_t, x_t = (ops.unsqueeze(ops.squeeze(one, axis), _number(-1)) for one in (dt, xs))
+    kept = ops.multiply(before, ops.exp(ops.multiply(step_t, a)))
+    after = ops.add(kept, ops.multiply(ops.multiply(step_t, x_t), b))
+    read = ops.reduce_sum(ops.multiply(after, c), _number(-1), False)
+    result = ops.scatter_update(
+        out, ops.unsqueeze(token, _number(0)), ops.unsqueeze(read, axis), axis
+    )
+    return _loop(
+        axis=1,
+        token=token,
+        sliced=[(dt, step), (b, inward), (xs, x), (c, outward)],
+        state=(before, state, after),
+        out=(out, x, result),
+        whole=(a, decay),
+    )
+
+
 RULES: Sequence[ConversionExtension] = (
     ConversionExtension("nanoaccel::gated_delta", gated_delta),
     ConversionExtension("nanoaccel::selective_scan", selective_scan),
+    ConversionExtension("nanoaccel::diagonal_scan", diagonal_scan),
 )
 
 
@@ -96,6 +131,7 @@ def _loop(
     sliced: Sequence[tuple[ov.Node, Any]],
     state: tuple[ov.Node, Any, ov.Node],
     out: tuple[ov.Node, Any, ov.Node],
+    whole: tuple[ov.Node, Any] | None = None,
 ) -> list[ov.Output]:
     """A loop over the tokens of an axis.
 
@@ -105,16 +141,20 @@ def _loop(
         sliced: Parameters that are its part of some values.
         state: Parameter, first value, and what follows it.
         out: Parameter, a value of the output's shape, and what follows the parameter.
+        whole: Parameter that is the same for all tokens, and its value.
     """
     _, like, result = out
     shape = ops.shape_of(like)
     tokens = ops.convert(ops.gather(shape, _number(axis), _number(0)), "i32")
     always = ops.constant([True], dtype=bool)
-    parameters = [token, *(parameter for parameter, _ in sliced), state[0], out[0]]
+    fixed = [] if whole is None else [whole]
+    parameters = [token, *(parameter for parameter, _ in (*sliced, *fixed)), state[0], out[0]]
     loop = ops.loop(tokens, ops.constant(True, dtype=bool))
     loop.set_function(ov.Model([always, state[2], result], parameters))
     for parameter, value in sliced:
         loop.set_sliced_input(parameter, value, 0, 1, 1, -1, axis)
+    for parameter, value in fixed:
+        loop.set_invariant_input(parameter, value)
     loop.set_merged_input(state[0], state[1], state[2].output(0))
     empty = ops.broadcast(ops.constant(0, dtype=np.float32), shape)
     loop.set_merged_input(out[0], empty.output(0), result.output(0))

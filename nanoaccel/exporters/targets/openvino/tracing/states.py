@@ -5,10 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers.cache_utils import DynamicLayer, LinearAttentionLayer
+from transformers.cache_utils import (
+    DummyLayer,
+    DynamicCache,
+    DynamicLayer,
+    LinearAttentionLayer,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class StateCache(DynamicCache):  # type: ignore[misc]
+    """A cache that notes the recurrent state that was asked for last."""
+
+    asked: Tensor | None = None
+
+    def get_recurrent_state(self, layer_idx: int, state_idx: int = 0) -> Tensor | None:
+        """The state of a layer; None where there is none yet."""
+        self.asked = super().get_recurrent_state(layer_idx, state_idx)
+        return self.asked
 
 
 class StateLayer(LinearAttentionLayer):  # type: ignore[misc]
@@ -97,7 +113,7 @@ def layer_of(fields: dict[str, Tensor], *, expanded: bool) -> Any:
         expanded: Whether keys and values are those that attention reads, not those of the model.
     """
     if not fields:
-        return DynamicLayer()
+        return DummyLayer()
     if expanded:
         return ExpandedLayer(fields)
     if "keys" not in fields:

@@ -114,8 +114,8 @@ class BlockLayout:
 
     @property
     def block_bytes(self) -> int:
-        """Bytes of all layers."""
-        return sum(map(self.layer_bytes, range(len(self.layers))))
+        """Bytes of all layers; one without any, so that blocks count tokens all the same."""
+        return max(1, sum(map(self.layer_bytes, range(len(self.layers)))))
 
     def described(self) -> str:
         """The layers in words, like "30 x [3,64]"."""
@@ -163,8 +163,13 @@ def page_attention(
         scores: Whether each layer tells what attention tokens draw.
 
     Returns:
-        What a block holds. None, with nothing changed, where some attention cannot be replaced.
+        What a block holds: nothing where layers have recurrent states alone. None, with nothing
+        changed, where some attention cannot be replaced.
     """
+    if contract.RECURRENT_STATES in model.inputs and not any(map(contract.cache_of, model.inputs)):
+        layout = BlockLayout(cache_type, (), 0)
+        _set_ends(model, layout)
+        return layout
     needed = {name for name, spec in contract.INPUTS.items() if spec.required}
     written = {contract.present_of(name) for name in model.inputs if contract.cache_of(name)}
     if not (needed <= model.inputs.keys() and written <= model.outputs.keys()):

@@ -5,7 +5,7 @@ Experts and FloatExperts (domain nanoaccel)
   logits    f32 [tokens, experts], of the router; or shares
   weights   initializer of gate_up, whose rows are gate 0, up 0, gate 1, up 1, ...: codes u8
             [experts, 2 * inner, hidden * bits / 8]; of FloatExperts also f32, f16 or bf16
-            [experts, 2 * inner, hidden]
+            [experts, 2 * inner, hidden]; without gates there are inner rows in place of 2 * inner
   scales    of codes alone: f16 or f32 [experts, 2 * inner, groups], initializer; or u8, exponents
             of MXFP4, whose codes of 4 bits stand for E2M1 numbers, in groups of 32
   zeros     u8 [experts, 2 * inner, (groups + 1) / 2], with 8 bits as scales, initializer; or none
@@ -14,11 +14,13 @@ Experts and FloatExperts (domain nanoaccel)
   factors   f32 [experts], initializer: what exponents of gate_up are multiplied with; or none
   factors   the same of down
 attributes experts, hidden, inner, top_k, bits and block_size (0 without codes), alpha, beta, limit,
-activation (a number of ``Activation``: SiLU, with the factor alpha, or GELU), shares
+activation (a number of ``Activation``: SiLU, with the factor alpha, GELU, ReLU or its square),
+shares
 
 Each token goes to the ``top_k`` experts of its largest logits, whose softmax weighs what they give;
 with ``shares`` to those whose shares are farthest from 0, which weigh it:
-down(activated(g) * (u + beta)), with g at most ``limit`` and u within it. Experts round the inputs
+down(activated(g) * (u + beta)), with g at most ``limit`` and u within it; without gates
+down(activated(g)). Experts round the inputs
 of both products to int8, FloatExperts do not.
 """
 

@@ -141,7 +141,8 @@ std::vector<double> attended(const Case& c, int64_t first, const Text& text, int
         recalled += state[k * columns + d] * key[k];
       }
       double value = c.values[gate * columns + d];
-      value = layer.delta ? (value - recalled) * c.betas[gate] : value * gate_of(c, t, head, 0, d).first;
+      value = layer.delta ? (value - recalled) * c.betas[gate]
+                          : value * gate_of(c, t, head, 0, d).first;
       for (int64_t k = 0; k < keys; ++k) {
         double& one = state[k * columns + d];
         one += key[k] * value;

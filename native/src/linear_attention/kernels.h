@@ -1,7 +1,7 @@
 // Linear attention with a state, as its kernels see it: a layer, a pass over it, and the functions
 // of a path. The gated delta rule (Yang et al. 2024, Gated Delta Networks), Kimi's, whose gates are
-// finer (Kimi Team 2025), and the scans of Mamba (Gu and Dao 2023) and Mamba-2 (Dao and Gu 2024) are
-// forms of it. A head has a state S [key_size][value_size]; per token
+// finer (Kimi Team 2025), and the scans of Mamba (Gu and Dao 2023) and Mamba-2 (Dao and Gu 2024)
+// are forms of it. A head has a state S [key_size][value_size]; per token
 //
 //   step = clamp(softplus(raw + bias), least, most)
 //   S    = exp(decay * step) * S

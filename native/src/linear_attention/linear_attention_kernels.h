@@ -209,8 +209,7 @@ const float* attend_chunk(const LinearAttentionLayer& layer, const LinearAttenti
     for (int64_t t = first; t < last; ++t) {
       float* after = kept_state(pass.states, sequence, t);
       after = after == nullptr ? scratch : after + head * numbers;
-      const int64_t at =
-          ((begin + t) * layer.heads + head) * layer.value_size + tile * kColumns;
+      const int64_t at = ((begin + t) * layer.heads + head) * layer.value_size + tile * kColumns;
       const auto column =
           column_of<V, kGates>(layer, pass, begin + t, head, tile, keys + (t - first) * size,
                                queries + (t - first) * size);
@@ -229,7 +228,7 @@ const float* attend_chunk(const LinearAttentionLayer& layer, const LinearAttenti
 
 template <class V, Gates kGates>
 void attend_tokens(const LinearAttentionLayer& layer, const LinearAttentionPass& pass,
-                 int64_t sequence, int64_t head, float* scratch) {
+                   int64_t sequence, int64_t head, float* scratch) {
   const int64_t tokens = tokens_of(pass.states, sequence);
   const float* state = read_state(pass.states, sequence) + head * head_numbers(layer);
   for (int64_t first = 0; first < tokens; first += kChunk) {

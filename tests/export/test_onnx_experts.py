@@ -237,7 +237,7 @@ def test_experts_without_gates_store_no_up_projections(
     gate = Gate(False, 1.0, 0.0, np.inf, activation, gated=False)
     model = write(up, down, gate, Routing(2, logits=False))
     rounded = run(model, tmp_path, chosen(LOGITS))
-    codes = model.graph.initializers["layers.0.mlp/sum.gate_up.codes"]
+    codes = model.graph.initializers["layers.0/mlp/sum.gate_up.codes"]
     assert list(codes.shape) == [EXPERTS, INNER, HIDDEN // 2]
     assert make_exact(model.graph)
     wanted = computed(up, down, gate, chosen(LOGITS))

@@ -28,7 +28,7 @@ class Activation(IntEnum):
             area = np.vectorize(math.erf, otypes=[np.float32])(x * math.sqrt(0.5))
             return np.asarray(np.float32(0.5) * x * (1 + area), np.float32)
         if self in (Activation.RELU, Activation.SQUARED_RELU):
-            positive = np.maximum(x, np.float32(0))
+            positive: NDArray[np.float32] = np.maximum(x, np.float32(0))
             return positive if self is Activation.RELU else positive * positive
         inner = np.float32(alpha) * x
         if self is Activation.TANH_GELU:

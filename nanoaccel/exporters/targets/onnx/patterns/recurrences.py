@@ -58,6 +58,7 @@ def find_recurrences(graph: SourceGraph, constants: Constants) -> Iterator[Patte
     """
     for node in graph.of_kind("Loop"):
         body = {one.get_type_name() for one in node.origin.get_function().get_ops()}
+        inputs: tuple[int, ...]
         if body >= _DELTA_KINDS:
             find, inputs = _delta, _DELTA_INPUTS
         elif "Exp" in body:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers.cache_utils import (
-    DummyLayer,
-    DynamicCache,
-    DynamicLayer,
-    LinearAttentionLayer,
-)
+from transformers import cache_utils
+from transformers.cache_utils import DynamicCache, DynamicLayer, LinearAttentionLayer
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# transformers 5.23 has a layer for what holds nothing; before, that was an ordinary one.
+_EmptyLayer: Any = getattr(cache_utils, "DummyLayer", DynamicLayer)
 
 
 class StateCache(DynamicCache):  # type: ignore[misc]
@@ -113,7 +112,7 @@ def layer_of(fields: dict[str, Tensor], *, expanded: bool) -> Any:
         expanded: Whether keys and values are those that attention reads, not those of the model.
     """
     if not fields:
-        return DummyLayer()
+        return _EmptyLayer()
     if expanded:
         return ExpandedLayer(fields)
     if "keys" not in fields:

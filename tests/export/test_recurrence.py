@@ -132,14 +132,21 @@ def test_replaced_functions_come_back() -> None:
         __module__ = modeling_lfm2.__name__
 
     before = modeling_lfm2.causal_conv1d_fn
-    with kernels.replaced(Layer()):
+    with kernels.replaced(Layer(), kernels.DiagonalScan()):
         assert modeling_lfm2.causal_conv1d_fn is kernels.causal_convolution
     assert modeling_lfm2.causal_conv1d_fn is before
 
 
 def test_a_recurrence_that_is_not_known_is_told() -> None:
-    from transformers import FalconH1ForCausalLM, JambaForCausalLM, Lfm2ForCausalLM
+    from transformers import FalconH1ForCausalLM, Lfm2ForCausalLM, RecurrentGemmaForCausalLM
 
     assert kernels.computes_recurrence(FalconH1ForCausalLM)
     assert kernels.computes_recurrence(Lfm2ForCausalLM)
-    assert not kernels.computes_recurrence(JambaForCausalLM)
+    assert not kernels.computes_recurrence(RecurrentGemmaForCausalLM)
+
+
+def test_recurrences_with_a_decay_for_each_cell_are_told() -> None:
+    from transformers import FalconH1ForCausalLM, JambaForCausalLM
+
+    assert kernels.decays_by_cell(JambaForCausalLM)
+    assert not kernels.decays_by_cell(FalconH1ForCausalLM)

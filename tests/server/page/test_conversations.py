@@ -12,13 +12,18 @@ from support.page_actions import USAGE, ask, ask_and_wait, finished, last, see, 
 from support.scripted_server import ScriptedServer, Wait
 
 
-def test_regenerate_adds_a_branch(page: Any, server: ScriptedServer) -> None:
+def answer_twice(page: Any, server: ScriptedServer) -> None:
+    """Let a question have a first answer and, in its place, a second one."""
     server.say("First.")
     server.say("Second.")
     ask_and_wait(page, "Hello")
     last(page).get_by_role("button", name="Regenerate").click()
     see(page, "Second.")
     finished(page)
+
+
+def test_regenerate_adds_a_branch(page: Any, server: ScriptedServer) -> None:
+    answer_twice(page, server)
     assert server.asked[0]["messages"] == server.asked[1]["messages"]
     see(page, "2 / 2")
     last(page).get_by_label("Previous branch").click()
@@ -43,12 +48,7 @@ def test_edit_keeps_the_old_branch_whole(page: Any, server: ScriptedServer) -> N
 
 
 def test_reload_keeps_the_conversation_and_its_branch(page: Any, server: ScriptedServer) -> None:
-    server.say("First.")
-    server.say("Second.")
-    ask_and_wait(page, "Hello")
-    last(page).get_by_role("button", name="Regenerate").click()
-    see(page, "Second.")
-    finished(page)
+    answer_twice(page, server)
     page.get_by_label("Previous branch").click()
     page.reload()
     see(page, "First.")

@@ -123,16 +123,20 @@ def selective_scan(
         f32[B, T, H, P], and the state behind the last token.
     """
     x, step, inward, outward = map(_fixed, (hidden_states, dt, B, C))
-    if dt_bias is not None:
-        step = step + dt_bias
-    if dt_softplus:
-        step = softplus(step)
+    step = _adjusted(step, dt_bias, dt_softplus)
     if dt_limit[0] > 0 or math.isfinite(dt_limit[1]):
         step = step.clamp(*dt_limit)
     heads = int(x.shape[2])
     rows = (A.float(), step.float(), inward.float(), x.float(), outward.float(), initial_states)
     out, state = torch.ops.nanoaccel.selective_scan(*rows, heads, heads // int(inward.shape[2]))
     return (out if D is None else out + x * D.view(1, 1, -1, 1)), state
+
+
+def _adjusted(step: Tensor, bias: Tensor | None, positive: bool) -> Tensor:
+    """Steps of time with their bias, made positive where that is asked."""
+    if bias is not None:
+        step = step + bias
+    return softplus(step) if positive else step
 
 
 class DiagonalScan:
@@ -188,10 +192,7 @@ class DiagonalScan:
         x, step, inward, outward = (
             _fixed(one.transpose(1, 2)).float() for one in (hidden_states, dt, B, C)
         )
-        if delta_bias is not None:
-            step = step + delta_bias
-        if delta_softplus:
-            step = softplus(step)
+        step = _adjusted(step, delta_bias, delta_softplus)
         read, after = torch.ops.nanoaccel.diagonal_scan(A, step, inward, x, outward, state)
         out = read if D is None else read + x * D
         if z is not None:

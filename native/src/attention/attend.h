@@ -80,16 +80,20 @@ HeadBlock<S> head_block(const AttentionLayer& layer, const AttentionPass& pass,
   return {layer.cache, block_of(pass, item.sequence, index), item.head};
 }
 
-// Where the next piece has what this one has at ``here``, which is of a column; ``here`` when the
-// item reads no more.
+// Where what is read next has what a piece has at ``here``, which is of a column: in the next piece
+// of the item, or in the first one of the item that likely follows; else ``here``.
 template <class S>
-const typename S::Element* next_piece(const AttentionLayer& layer, const AttentionPass& pass,
-                                      const AttentionItem& item, int64_t piece, int64_t column,
-                                      const typename S::Element* here) {
-  const int64_t length = pass.pasts[item.sequence] + item.last_token;
-  if (piece + 1 >= item.last_piece || (piece + 1) * kPiece + column >= length) return here;
-  const auto memory = [&](int64_t of) { return head_block<S>(layer, pass, item, of, column).keys; };
-  return here + (memory(piece + 1) - memory(piece));
+const typename S::Element* read_next(const AttentionLayer& layer, const AttentionPass& pass,
+                                     const AttentionItem& item, int64_t piece, int64_t column,
+                                     const typename S::Element* here) {
+  const bool more = piece + 1 < item.last_piece;
+  if (!more && item.next == nullptr) return here;
+  const AttentionItem& next = more ? item : *item.next;
+  const int64_t next_at = more ? piece + 1 : next.first_piece;
+  const int64_t length = pass.pasts[next.sequence] + next.last_token;
+  if (next_at * kPiece + column >= length) return here;
+  return here + (head_block<S>(layer, pass, next, next_at, column).keys -
+                 head_block<S>(layer, pass, item, piece, column).keys);
 }
 
 // Scores of the rows of an item with a piece; gives the columns that they were computed for.
@@ -107,7 +111,7 @@ Columns score_piece(const AttentionLayer& layer, const AttentionPass& pass,
     const int64_t slot = t % block;
     const auto* const first_key = memory.key_tile(slot, size);
     const KeyTile<S> keys = {first_key, memory.key_scales + slot, block,
-                             next_piece<S>(layer, pass, item, piece, t, first_key)};
+                             read_next<S>(layer, pass, item, piece, t, first_key)};
     all_scores<V, S>(keys, queries, rows, size, scores + t);
     if constexpr (S::kTokenScales) scale_columns<V>(scores + t, rows, keys.scales, kTile);
   }
@@ -138,7 +142,7 @@ void record_piece(const AttentionLayer& layer, const AttentionPass& pass, const 
     const auto* const pair = memory.value_pair(slot, size);
     const float* const scales = S::kWidened > 1 ? widened + slot : widened;
     const ValuePairs<S> values = {pair, scales, block, 0,
-                                  next_piece<S>(layer, pass, item, piece, t, pair)};
+                                  read_next<S>(layer, pass, item, piece, t, pair)};
     all_values<V, S>(values, scores + t, rows, (end - t + 1) / 2, size, record.values);
   }
 }

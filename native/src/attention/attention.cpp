@@ -10,8 +10,7 @@ namespace nanoaccel {
 namespace {
 
 constexpr int64_t kSerialNumbers = 16384;    // keys and values that are written without threads
-constexpr int64_t kSerialProducts = 400000;  // fewer are done faster than threads are woken
-constexpr int64_t kLeastPieces = 2;          // that are cut off an item
+constexpr int64_t kSerialProducts = 100000;  // fewer are done faster than threads are woken
 
 // What the calling thread plans a pass in; it grows, and never shrinks.
 struct Plan {
@@ -27,6 +26,7 @@ struct Work {
   const AttentionPass& pass;
   const std::vector<AttentionItem>* items;
   int64_t write_parts;
+  bool items_write;  // whether an item writes what is new of its head
 };
 
 int64_t pieces_of(const AttentionItem& item) { return item.last_piece - item.first_piece; }
@@ -35,7 +35,7 @@ int64_t pieces_of(const AttentionItem& item) { return item.last_piece - item.fir
 void cut_long_items(const AttentionLayer& layer, int64_t parts, Plan* plan) {
   int64_t total = 0;
   for (const AttentionItem& item : plan->items) total += pieces_of(item);
-  const int64_t most = std::max(kLeastPieces, (total + parts - 1) / parts);
+  const int64_t most = (total + parts - 1) / parts;
   std::vector<AttentionItem> whole;
   whole.swap(plan->items);
   int64_t numbers = 0;
@@ -72,6 +72,10 @@ float* scratch_of(const Work& work, const AttentionItem& item) {
 void attend_part(void* memory, size_t index) {
   const Work& work = *static_cast<Work*>(memory);
   const AttentionItem& item = (*work.items)[index];
+  if (work.items_write) {
+    const int64_t count = new_tokens(work.pass, item.sequence);
+    work.kernels.write(work.layer, work.pass, item.sequence, item.head, 0, count);
+  }
   work.kernels.attend(work.layer, work.pass, item, scratch_of(work, item));
 }
 
@@ -94,8 +98,11 @@ void write_part(void* memory, size_t index) {
   const Work& work = *static_cast<Work*>(memory);
   const auto part = static_cast<int64_t>(index);
   for (int64_t s = 0; s < work.pass.sequences; ++s) {
-    work.kernels.write(work.layer, work.pass, s, part_begin(work, s, part),
-                       part_begin(work, s, part + 1));
+    const int64_t first = part_begin(work, s, part);
+    const int64_t last = part_begin(work, s, part + 1);
+    for (int64_t head = 0; head < work.layer.cache.heads; ++head) {
+      work.kernels.write(work.layer, work.pass, s, head, first, last);
+    }
   }
 }
 
@@ -107,22 +114,30 @@ int64_t products_of(const AttentionLayer& layer, const std::vector<AttentionItem
   return products;
 }
 
-// Writes keys and values, and attends.
+void write_all(Work* work, Pool& pool, int64_t parts) {
+  const int64_t tokens = work->pass.begins[work->pass.sequences];
+  if (tokens * work->layer.cache.heads * work->layer.cache.size <= kSerialNumbers) {
+    return write_part(work, 0);
+  }
+  work->write_parts = parts;
+  pool.run(write_part, static_cast<size_t>(parts), work);
+}
+
+// Writes keys and values, and attends. Where an item has all that is new of its head, no other one
+// reads it, and it is written by the thread that reads it next.
 void attend_all(const AttentionKernels& kernels, const AttentionLayer& layer,
                 const AttentionPass& pass, Pool& pool, int64_t parts, Plan* plan) {
-  Work work = {kernels, layer, pass, &plan->items, 1};
-  const int64_t tokens = pass.begins[pass.sequences];
-  if (tokens * layer.cache.heads * layer.cache.size > kSerialNumbers) work.write_parts = parts;
-  if (work.write_parts > 1) {
-    pool.run(write_part, static_cast<size_t>(parts), &work);
-  } else {
-    write_part(&work, 0);
-  }
-  if (products_of(layer, plan->items) <= kSerialProducts) {
+  const auto heads = static_cast<size_t>(pass.sequences * layer.cache.heads);
+  const bool undivided = plan->items.size() == heads;
+  const bool alone = products_of(layer, plan->items) <= kSerialProducts;
+  if (!alone) cut_long_items(layer, parts, plan);
+  Work work = {kernels, layer, pass, &plan->items, 1, undivided && plan->joined.empty()};
+  if (!work.items_write) write_all(&work, pool, parts);
+  if (alone) {
     for (size_t i = 0; i < plan->items.size(); ++i) attend_part(&work, i);
     return;
   }
-  cut_long_items(layer, parts, plan);
+  for (size_t i = 1; i < plan->items.size(); ++i) plan->items[i - 1].next = &plan->items[i];
   pool.run(attend_part, plan->items.size(), &work);
   if (plan->joined.empty()) return;
   work.items = &plan->joined;

@@ -10,18 +10,18 @@ namespace {
 
 template <class V>
 void write_any(const AttentionLayer& layer, const AttentionPass& pass, int64_t sequence,
-               int64_t first, int64_t last) {
+               int64_t head, int64_t first, int64_t last) {
   switch (layer.cache.type) {
     case CacheType::kFloat:
-      return write_tokens<V, FloatStorage<V>>(layer, pass, sequence, first, last);
+      return write_tokens<V, FloatStorage<V>>(layer, pass, sequence, head, first, last);
     case CacheType::kHalf:
-      return write_tokens<V, HalfStorage<V>>(layer, pass, sequence, first, last);
+      return write_tokens<V, HalfStorage<V>>(layer, pass, sequence, head, first, last);
     case CacheType::kBfloat16:
-      return write_tokens<V, Bfloat16Storage<V>>(layer, pass, sequence, first, last);
+      return write_tokens<V, Bfloat16Storage<V>>(layer, pass, sequence, head, first, last);
     case CacheType::kInt8:
-      return write_tokens<V, Int8Storage<V>>(layer, pass, sequence, first, last);
+      return write_tokens<V, Int8Storage<V>>(layer, pass, sequence, head, first, last);
     case CacheType::kUint4:
-      return write_tokens<V, Uint4Storage<V>>(layer, pass, sequence, first, last);
+      return write_tokens<V, Uint4Storage<V>>(layer, pass, sequence, head, first, last);
   }
 }
 

@@ -27,8 +27,8 @@ void add_items(const AttentionLayer& layer, const AttentionPass& pass, int64_t s
     const int64_t first =
         layer.window > 0 ? std::max<int64_t>(0, past + begin + 1 - layer.window) : 0;
     for (int64_t head = 0; head < layer.cache.heads; ++head) {
-      items->push_back(
-          {sequence, head, begin, end, first / kPiece, (past + end - 1) / kPiece + 1, nullptr});
+      items->push_back({sequence, head, begin, end, first / kPiece, (past + end - 1) / kPiece + 1,
+                        nullptr, nullptr});
     }
     end = begin;
   }

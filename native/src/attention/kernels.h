@@ -67,6 +67,7 @@ struct AttentionItem {
   int64_t first_piece;
   int64_t last_piece;
   float* records;  // [piece - first_piece][record]; nullptr where the item has all pieces
+  const AttentionItem* next;  // that its thread likely attends behind it; nullptr is none
 };
 
 // Each unit has these for itself: it is compiled for its own instructions.
@@ -103,9 +104,9 @@ inline uint8_t* block_of(const AttentionPass& pass, int64_t sequence, int64_t in
 }  // namespace
 
 struct AttentionKernels {
-  // Rotates keys, and writes keys and values of tokens first to last - 1 of a sequence.
-  void (*write)(const AttentionLayer&, const AttentionPass&, int64_t sequence, int64_t first,
-                int64_t last);
+  // Rotates keys, and writes keys and values of a head for tokens first to last - 1 of a sequence.
+  void (*write)(const AttentionLayer&, const AttentionPass&, int64_t sequence, int64_t head,
+                int64_t first, int64_t last);
   void (*attend)(const AttentionLayer&, const AttentionPass&, const AttentionItem&, float* scratch);
   // Adds what the tokens of a piece draw from an item to ``sums`` [kPiece], in 1 / kScoreUnit.
   void (*score)(const AttentionLayer&, const AttentionPass&, const AttentionItem&, int64_t piece,

@@ -32,20 +32,12 @@ struct Columns {
 
 template <class V>
 typename V::Float within(typename V::Float v, Columns seen, int64_t tile, float otherwise) {
+  if (seen.begin <= tile && tile + kTile <= seen.end) return v;
   const auto lane = [tile](int64_t column) {
     const int64_t at = column - tile;
     return static_cast<int>(at < 0 ? 0 : (at < kTile ? at : kTile));
   };
   return V::within(v, lane(seen.begin), lane(seen.end), otherwise);
-}
-
-template <class V>
-float highest_lane(typename V::Float v) {
-  float lanes[kTile];
-  V::store(lanes, v);
-  float most = lanes[0];
-  for (float lane : lanes) most = lane > most ? lane : most;
-  return most;
 }
 
 // cap * tanh(x / cap).
@@ -87,7 +79,7 @@ void weigh(float* scores, Columns all, Columns seen, const Shape& shape, float* 
     if (!shape.none()) V::store(scores + t, score = shaped<V>(score, shape, t));
     most = V::max(most, within<V>(score, seen, t, kNothing));
   }
-  *highest = highest_lane<V>(most);
+  *highest = V::max_of(most);
   const Float below = V::set(-*highest);
   Float total = V::set(0.0F);
   for (int64_t t = all.begin; t < all.end; t += kTile) {
@@ -96,7 +88,7 @@ void weigh(float* scores, Columns all, Columns seen, const Shape& shape, float* 
     V::store(scores + t, kept);
     total = V::add(total, kept);
   }
-  *sum = sum_lanes<V>(total);
+  *sum = V::sum_of(total);
 }
 
 // Nothing but the sinks of the rows.

@@ -40,7 +40,7 @@ struct Uint4Storage {
         high = V::max(high, V::load(x + i));
       }
       const float least = rounded(least_lane(low), found.leasts + begin / kGroup);
-      const float range = highest_lane<V>(high) - least;
+      const float range = V::max_of(high) - least;
       const float scale = rounded(range / 15.0F, found.scales + begin / kGroup);
       const Float inverse = V::set(scale > 0.0F ? 1.0F / scale : 0.0F);
       for (int64_t i = begin; i < end; i += kCacheTile) {
@@ -102,7 +102,7 @@ struct Uint4Storage {
     V::store(lanes, V::load_half(halves));
     return lanes[0];
   }
-  static float least_lane(Float v) { return -highest_lane<V>(V::mul(v, V::set(-1.0F))); }
+  static float least_lane(Float v) { return -V::max_of(V::mul(v, V::set(-1.0F))); }
 };
 
 }  // namespace

@@ -39,25 +39,21 @@ void clear_second(const CacheLayout& cache, const HeadBlock<S>& block, int64_t s
 
 template <class V, class S>
 void write_tokens(const AttentionLayer& layer, const AttentionPass& pass, int64_t sequence,
-                  int64_t first, int64_t last) {
+                  int64_t head, int64_t first, int64_t last) {
   alignas(64) float rotated[kLargestHead];
   const CacheLayout& cache = layer.cache;
   const int64_t begin = pass.begins[sequence];
-  const int64_t count = pass.begins[sequence + 1] - begin;
+  const int64_t at = head * cache.size;
   for (int64_t i = first; i < last; ++i) {
     const int64_t token = begin + i;
     const int64_t index = pass.pasts[sequence] + i;
     const int64_t slot = index % cache.block;
-    uint8_t* const memory = block_of(pass, sequence, index / cache.block);
-    for (int64_t head = 0; head < cache.heads; ++head) {
-      const HeadBlock<S> block(cache, memory, head);
-      const int64_t at = head * cache.size;
-      const float* const key = pass.keys.data + token * pass.keys.stride + at;
-      prepare<V>(layer, pass, token, key, pass.key_norm, rotated);
-      write_head<V, S>(cache, block, slot, rotated,
-                       pass.values.data + token * pass.values.stride + at);
-      if (i == count - 1 && slot % 2 == 0) clear_second<S>(cache, block, slot);
-    }
+    const HeadBlock<S> block(cache, block_of(pass, sequence, index / cache.block), head);
+    const float* const key = pass.keys.data + token * pass.keys.stride + at;
+    prepare<V>(layer, pass, token, key, pass.key_norm, rotated);
+    write_head<V, S>(cache, block, slot, rotated,
+                     pass.values.data + token * pass.values.stride + at);
+    if (i == new_tokens(pass, sequence) - 1 && slot % 2 == 0) clear_second<S>(cache, block, slot);
   }
 }
 

@@ -46,7 +46,7 @@ void choose(const float* logits, const RoutingView& routing, int64_t row) {
     V::store(shares + i, power, count);
     total = V::add(total, power);
   }
-  const float sum = sum_lanes<V>(total);
+  const float sum = V::sum_of(total);
   for (int64_t i = 0; i < routing.top_k; ++i) shares[i] /= sum;
 }
 

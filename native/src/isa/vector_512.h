@@ -64,6 +64,14 @@ struct Avx512Vnni {
     four = _mm_max_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
   }
+  // The sum of all lanes, by halves too.
+  static float sum_of(Float a) {
+    const __m256 upper = _mm512_extractf32x8_ps(a, 1);
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a), upper);
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+  }
   static Int round(Float a) { return _mm512_cvtps_epi32(a); }
   static Float to_float(Int a) { return _mm512_cvtepi32_ps(a); }
   static Float exp2(Int a) {

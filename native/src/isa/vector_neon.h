@@ -114,6 +114,12 @@ struct Neon {
     const float32x4_t two = greater(four, vextq_f32(four, four, 2));
     return vgetq_lane_f32(greater(two, vextq_f32(two, two, 1)), 0);
   }
+  static float sum_of(Float a) {
+    const float32x4_t upper = vaddq_f32(a.part[1], a.part[3]);
+    const float32x4_t four = vaddq_f32(vaddq_f32(a.part[0], a.part[2]), upper);
+    const float32x4_t two = vaddq_f32(four, vextq_f32(four, four, 2));
+    return vgetq_lane_f32(two, 0) + vgetq_lane_f32(two, 1);
+  }
   static Float where_less(Float a, Float b, Float x, Float y) {
     return each<Float>(
         [&](int i) { return vbslq_f32(vcltq_f32(a.part[i], b.part[i]), x.part[i], y.part[i]); });

@@ -98,6 +98,12 @@ struct Scalar {
     }
     return a.lane[0];
   }
+  static float sum_of(Float a) {
+    for (int half = 8; half > 0; half /= 2) {
+      for (int i = 0; i < half; ++i) a.lane[i] += a.lane[i + half];
+    }
+    return a.lane[0];
+  }
   static Int round(Float a) {
     return each<Int>([&](int i) { return to_int(a.lane[i]); });
   }

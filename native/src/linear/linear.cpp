@@ -8,9 +8,9 @@
 namespace nanoaccel {
 namespace {
 
-constexpr int64_t kMostRows = 1024;        // at a time; bounds the memory for activations
-constexpr int64_t kRowsApart = 32;         // fewer rows are not divided between threads
-constexpr int64_t kSerialNumbers = 32768;  // fewer are quantized faster than threads are woken
+constexpr int64_t kMostRows = 1024;       // at a time; bounds the memory for activations
+constexpr int64_t kRowsApart = 32;        // fewer rows are not divided between threads
+constexpr int64_t kSerialNumbers = 8192;  // fewer are quantized faster than threads are woken
 
 // Activations of the calling thread; it grows, and never shrinks.
 struct Scratch {

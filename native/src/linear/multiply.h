@@ -17,6 +17,12 @@ constexpr int64_t kChunkBytes = 4096;          // of codes that blocks of rows s
 constexpr int64_t kBlocksTogether = 4;
 constexpr int kPrefetchBytes = 8192;
 
+// What totals are before the first group.
+template <class V>
+struct Nothing {
+  alignas(kTileBytes) static constexpr float totals[kUnitTiles * V::kRows * kTile] = {};
+};
+
 // Adds the products of M rows and T tiles over eight values of k to their sums.
 template <class V, int M, Coding C, int T, class Sum>
 inline void add_step(const uint8_t* codes, const int8_t* q, Sum (&sums)[T][M]) {
@@ -71,7 +77,8 @@ inline void begin_sums(const LinearView& w, int64_t block, const uint32_t* start
   }
 }
 
-// The M rows of a block times T tiles of a unit, from the tile ``first`` on, over some groups.
+// The M rows of a block times T tiles of a unit, from the tile ``first`` on, over some groups,
+// added to the totals of those before.
 //
 // The totals stay in memory: the sums need the registers.
 template <class V, int M, Coding C, int T>
@@ -87,6 +94,7 @@ __attribute__((noinline)) void add_groups(const LinearView& w, const ActivationV
   constexpr bool kPaired = V::kPairs && M > 1;
   for (int64_t g = groups.begin; g < groups.end; ++g, scales += M, starts += M) {
     const int64_t block = (unit * w.groups + g) * kUnitTiles + first;
+    const float* const before = g == 0 ? Nothing<V>::totals : totals;
     typename V::Int sums[T][M];
     begin_sums<V, M, C, T>(w, block, starts, sums);
     if constexpr (kPaired) join_rows<V>(sums);
@@ -102,11 +110,12 @@ __attribute__((noinline)) void add_groups(const LinearView& w, const ActivationV
 #pragma GCC unroll 2
     for (int t = 0; t < T; ++t) {
       const typename V::Float scale = load_scales<V>(w, block + t);
-      float* total = totals + static_cast<ptrdiff_t>((first + t) * M * kTile);
+      const auto at = static_cast<ptrdiff_t>((first + t) * M * kTile);
 #pragma GCC unroll 8
-      for (int m = 0; m < M; ++m, total += kTile) {
+      for (int m = 0; m < M; ++m) {
         const auto both = V::mul(scale, V::set(scales[m]));
-        V::store(total, V::fma(V::to_float(sums[t][m]), both, V::load(total)));
+        const auto total = V::load(before + at + m * kTile);
+        V::store(totals + at + m * kTile, V::fma(V::to_float(sums[t][m]), both, total));
       }
     }
   }
@@ -114,7 +123,7 @@ __attribute__((noinline)) void add_groups(const LinearView& w, const ActivationV
 
 // Finishes the rows of a block, whose totals are [tile][row][16].
 template <class V>
-void finish_block(const OutputView& out, int64_t row, int64_t rows, int64_t unit, float* totals) {
+void finish_block(OutputView out, int64_t row, int64_t rows, int64_t unit, float* totals) {
   if (out.updates != nullptr) {
     expand_updates<V>(out.updates + row, rows, unit, {totals, kTile, rows * kTile});
   }
@@ -172,8 +181,6 @@ void blocks_product(const LinearView& w, const ActivationView& a, const OutputVi
     if (out.updates != nullptr) {
       prefetch_updates(out.updates + rows.begin, rows.end - rows.begin, unit);
     }
-    const int64_t used = (count - 1) * kTotals + blocks[count - 1].rows * kUnitTiles * kTile;
-    for (int64_t i = 0; i < used; i += kTile) V::store(totals + i, V::set(0.0F));
     for (int64_t g = 0; g < w.groups; g += chunk) {
       const Range groups = {g, g + block_rows(w.groups, g, chunk)};
       for (int i = 0; i < count; ++i) {

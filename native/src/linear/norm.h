@@ -6,17 +6,6 @@
 namespace nanoaccel {
 namespace {
 
-// Sums 16 lanes in pairs of halves: one order on every path.
-template <class V>
-float sum_lanes(typename V::Float v) {
-  float lanes[kTile];
-  V::store(lanes, v);
-  for (int half = kTile / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  }
-  return lanes[0];
-}
-
 template <class V>
 typename V::Float load_up_to(const float* p, int64_t count) {
   return count >= kTile ? V::load(p) : V::load(p, count > 0 ? static_cast<int>(count) : 0);
@@ -53,7 +42,7 @@ template <class V>
 float mean_of(const float* x, int64_t size) {
   typename V::Float sums = V::set(0.0F);
   for (int64_t k = 0; k < size; k += kTile) sums = V::add(sums, load_up_to<V>(x + k, size - k));
-  return sum_lanes<V>(sums) / static_cast<float>(size);
+  return V::sum_of(sums) / static_cast<float>(size);
 }
 
 template <class V>
@@ -64,7 +53,7 @@ float mean_square(const float* x, int64_t size, float mean) {
     if (size - k < kTile) v = V::within(v, 0, static_cast<int>(size - k), 0.0F);
     squares = V::fma(v, v, squares);
   }
-  return sum_lanes<V>(squares) / static_cast<float>(size);
+  return V::sum_of(squares) / static_cast<float>(size);
 }
 
 template <class V>

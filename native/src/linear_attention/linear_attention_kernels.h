@@ -66,7 +66,7 @@ void prepare(const LinearAttentionLayer& layer, const float* x, float factor, fl
       const auto v = load_up_to<V>(x + k, size - k);
       squares = V::fma(v, v, squares);
     }
-    factor = factor * (1.0F / __builtin_sqrtf(sum_lanes<V>(squares) + layer.epsilon));
+    factor = factor * (1.0F / __builtin_sqrtf(V::sum_of(squares) + layer.epsilon));
   }
   for (int64_t k = 0; k < size; k += kTile) {
     const auto v = V::mul(load_up_to<V>(x + k, size - k), V::set(factor));

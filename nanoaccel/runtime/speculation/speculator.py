@@ -17,6 +17,7 @@ from nanoaccel.runtime.speculation.controller import Controller
 from nanoaccel.runtime.speculation.drafter_state import DrafterState
 from nanoaccel.runtime.speculation.drafters import Draft, Drafter
 from nanoaccel.runtime.speculation.record import SpeculationCounters, SpeculationRecord
+from nanoaccel.runtime.speculation.rest import Rest
 from nanoaccel.runtime.speculation.steps import StepSavings, StepShape
 from nanoaccel.runtime.types.plan import Float32Array
 
@@ -65,6 +66,7 @@ class Speculator:
         self._shape: StepShape | None = None
         self._drafting = 0.0
         self._record = SpeculationRecord()
+        self._rest = Rest()
 
     def counters(self) -> SpeculationCounters:
         """How it does."""
@@ -92,8 +94,11 @@ class Speculator:
         self._open, self._drafting = {}, 0.0
         if self._shape is None:
             return chunks
+        if self._rest.due(len(writers)):
+            return chunks
         best = self._propose(writers, self._shape)
         if not best:
+            self._rest.note(worthwhile=False)
             return chunks
         counts = self._controller.choose(
             [draft.cumulative for draft in best.values()],
@@ -101,6 +106,7 @@ class Speculator:
             self._max_tokens - tokens,
             self._drafting,
         )
+        self._rest.note(worthwhile=any(counts))
         chosen = {
             request_id: tuple(draft.proposed[:count])
             for (request_id, draft), count in zip(best.items(), counts, strict=True)

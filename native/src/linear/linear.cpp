@@ -4,6 +4,7 @@
 
 #include "linear/division.h"
 #include "low_rank/row_updates.h"
+#include "parallel/serial_pool.h"
 
 namespace nanoaccel {
 namespace {
@@ -39,10 +40,14 @@ struct Work {
   ActivationView activations;
   OutputView output;
   Division division;
+  RowUpdates updates;
 };
 
-void quantize_part(void* memory, size_t index) {
+// Quantizes a part of the rows, or makes hidden numbers of updates.
+void prepare_part(void* memory, size_t index) {
   const Work& work = *static_cast<Work*>(memory);
+  const size_t parts = work.division.parts();
+  if (index >= parts) return work.updates.make(index - parts);
   work.kernels.quantize(work.weights, work.call.norm, work.call.x, work.activations,
                         work.division.rows_of(index));
 }
@@ -62,15 +67,14 @@ void run_rows(const LinearKernels& kernels, const PackedWeights& weights, const 
                call,
                scratch.view(view, call.rows),
                output_of(call, weights),
-               {call.rows, kernels.row_block, view.units}};
-  if (call.rows * view.inputs > kSerialNumbers) {
-    work.division.into_rows(parts);
-    pool.run(quantize_part, work.division.parts(), &work);
-  } else {
-    quantize_part(&work, 0);
-  }
-  RowUpdates updates(call, view.inputs, view.units);
-  work.output.updates = updates.prepare(pool, parts);
+               {call.rows, kernels.row_block, view.units},
+               RowUpdates(call, view.inputs, view.units)};
+  const bool many = call.rows * view.inputs > kSerialNumbers;
+  if (many) work.division.into_rows(parts);
+  SerialPool alone;
+  Pool& chosen = many || work.updates.many() ? pool : alone;
+  chosen.run(prepare_part, work.division.parts() + work.updates.items(), &work);
+  work.output.updates = work.updates.rows();
   work.division.into_units(parts, kRowsApart);
   pool.run(multiply_part, work.division.parts(), &work);
 }

@@ -4,14 +4,24 @@
 #include <stdexcept>
 #include <string>
 
-#include "linear/division.h"
-
 namespace nanoaccel {
 namespace {
 
-constexpr int64_t kRowsOfItem = 64;
-constexpr int64_t kSerialNumbers = 32768;   // fewer are copied faster than threads are woken
-constexpr int64_t kSerialProducts = 65536;  // and so many are made faster
+constexpr int64_t kRowsOfItem = 16;
+constexpr size_t kFewItems = 4;             // that leave threads idle
+constexpr int64_t kSerialProducts = 65536;  // fewer are made faster than threads are woken
+constexpr int64_t kAheadBytes = 2048;       // that are asked for while rows are prepared
+
+// Asks for what a tile of hidden numbers is made with.
+void prefetch_down(const UpdateView& update, int64_t tile, int64_t bytes) {
+  const auto size =
+      static_cast<int64_t>(update.format == UpdateFormat::kInt8 ? sizeof(int8_t) : sizeof(float));
+  const auto* const down = static_cast<const char*>(update.down);
+  const int64_t all = update.padded() * kTile * size;
+  for (int64_t at = 0; at < std::min(bytes, all); at += kTileBytes) {
+    __builtin_prefetch(down + tile * all + at);
+  }
+}
 
 template <class T>
 T* grown(std::vector<T>* memory, int64_t size) {
@@ -21,10 +31,10 @@ T* grown(std::vector<T>* memory, int64_t size) {
 
 }  // namespace
 
-// A tile of the hidden numbers of rows that share an update.
+// Tiles of the hidden numbers of rows that share an update.
 struct RowUpdates::Item {
   const UpdateView* update;
-  int64_t tile;
+  Range tiles;
   Range rows;  // in their order
 };
 
@@ -33,9 +43,7 @@ struct RowUpdates::Scratch {
   std::vector<RowUpdate> updates;  // of each row
   std::vector<int64_t> order;      // rows with an update, those of one update together
   std::vector<Item> items;
-  std::vector<float> x;       // padded rows, in their order
-  std::vector<float> hidden;  // likewise
-  std::vector<const float*> x_of;
+  std::vector<float> hidden;  // of rows in their order
   std::vector<float*> hidden_of;
   int64_t products = 0;
 };
@@ -69,10 +77,11 @@ RowUpdates::RowUpdates(const LinearCall& call, int64_t inputs, int64_t units)
   if (scratch.order.empty()) return;
   scratch_ = &scratch;
   group();
+  divide();
   reserve();
 }
 
-// Puts rows of one update together, and cuts what they need into items.
+// Puts rows of one update together.
 void RowUpdates::group() {
   Scratch& s = *scratch_;
   s.items.clear();
@@ -85,12 +94,24 @@ void RowUpdates::group() {
     const auto first = static_cast<int64_t>(begin);
     const auto last = static_cast<int64_t>(end - s.order.begin());
     for (int64_t row = first; row < last; row += kRowsOfItem) {
-      for (int64_t tile = 0; tile < update->hidden_tiles; ++tile) {
-        s.items.push_back({update, tile, {row, std::min(row + kRowsOfItem, last)}});
-      }
+      s.items.push_back(
+          {update, {0, update->hidden_tiles}, {row, std::min(row + kRowsOfItem, last)}});
     }
     s.products += (last - first) * update->hidden() * update->padded();
     begin = static_cast<size_t>(last);
+  }
+}
+
+// Cuts items by their tiles where there are few: each then prepares its rows again.
+void RowUpdates::divide() {
+  Scratch& s = *scratch_;
+  if (!many() || s.items.size() >= kFewItems) return;
+  std::vector<Item> whole;
+  whole.swap(s.items);
+  for (const Item& item : whole) {
+    for (int64_t tile = item.tiles.begin; tile < item.tiles.end; ++tile) {
+      s.items.push_back({item.update, {tile, tile + 1}, item.rows});
+    }
   }
 }
 
@@ -98,64 +119,43 @@ void RowUpdates::reserve() {
   Scratch& s = *scratch_;
   const auto rows = static_cast<int64_t>(s.order.size());
   int64_t hidden = 0;
-  int64_t padded = 0;
-  for (const Item& item : s.items) {
-    hidden = std::max(hidden, item.update->hidden());
-    padded = std::max(padded, item.update->padded());
-  }
-  const float** const x_of = grown(&s.x_of, rows);
+  for (const Item& item : s.items) hidden = std::max(hidden, item.update->hidden());
   float** const hidden_of = grown(&s.hidden_of, rows);
-  float* const x = grown(&s.x, rows * padded);
   float* const numbers = grown(&s.hidden, rows * hidden);
   for (int64_t i = 0; i < rows; ++i) {
-    x_of[i] = x + i * padded;
     hidden_of[i] = numbers + i * hidden;
     s.updates[static_cast<size_t>(s.order[static_cast<size_t>(i)])].hidden = hidden_of[i];
   }
 }
 
-const RowUpdate* RowUpdates::prepare(Pool& pool, int64_t parts) {
-  if (scratch_ == nullptr) return nullptr;
-  const auto rows = static_cast<int64_t>(scratch_->order.size());
-  parts_ = rows * inputs_ > kSerialNumbers ? std::min(parts, rows) : 1;
-  if (parts_ > 1) {
-    pool.run(prepare_part, static_cast<size_t>(parts_), this);
-  } else {
-    prepare_part(this, 0);
-  }
-  const auto items = static_cast<int64_t>(scratch_->items.size());
-  parts_ = scratch_->products > kSerialProducts ? std::min(parts, items) : 1;
-  if (parts_ > 1) {
-    pool.run(reduce_part, static_cast<size_t>(parts_), this);
-  } else {
-    reduce_part(this, 0);
-  }
-  return scratch_->updates.data();
+size_t RowUpdates::items() const { return scratch_ == nullptr ? 0 : scratch_->items.size(); }
+
+bool RowUpdates::many() const {
+  return scratch_ != nullptr && scratch_->products > kSerialProducts;
 }
 
-void RowUpdates::prepare_part(void* memory, size_t index) {
-  const RowUpdates& own = *static_cast<RowUpdates*>(memory);
-  const Scratch& s = *own.scratch_;
-  const int64_t padded = s.items.front().update->padded();  // of all, which read one input
-  const Range rows =
-      part_of(static_cast<int64_t>(s.order.size()), static_cast<int64_t>(index), own.parts_);
-  for (int64_t i = rows.begin; i < rows.end; ++i) {
-    const auto place = static_cast<size_t>(i);
-    own.call_.adapters.kernels->prepare(own.call_.norm, own.call_.x + s.order[place] * own.inputs_,
-                                        own.inputs_, padded, const_cast<float*>(s.x_of[place]));
-  }
+const RowUpdate* RowUpdates::rows() const {
+  return scratch_ == nullptr ? nullptr : scratch_->updates.data();
 }
 
-void RowUpdates::reduce_part(void* memory, size_t index) {
-  const RowUpdates& own = *static_cast<RowUpdates*>(memory);
-  const Scratch& s = *own.scratch_;
-  const Range items =
-      part_of(static_cast<int64_t>(s.items.size()), static_cast<int64_t>(index), own.parts_);
-  for (int64_t i = items.begin; i < items.end; ++i) {
-    const Item& item = s.items[static_cast<size_t>(i)];
-    own.call_.adapters.kernels->reduce(*item.update, item.tile, s.x_of.data() + item.rows.begin,
-                                       s.hidden_of.data() + item.rows.begin,
-                                       item.rows.end - item.rows.begin);
+void RowUpdates::make(size_t index) const {
+  static thread_local std::vector<float> memory;  // it grows, and never shrinks
+  const Scratch& s = *scratch_;
+  const Item& item = s.items[index];
+  const UpdateView& update = *item.update;
+  const LowRankKernels& kernels = *call_.adapters.kernels;
+  const int64_t padded = update.padded();
+  const int64_t count = item.rows.end - item.rows.begin;
+  prefetch_down(update, item.tiles.begin, kAheadBytes);
+  float* const prepared = grown(&memory, count * padded);
+  const float* x[kRowsOfItem];
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t row = s.order[static_cast<size_t>(item.rows.begin + i)];
+    kernels.prepare(call_.norm, call_.x + row * inputs_, inputs_, padded, prepared + i * padded);
+    x[i] = prepared + i * padded;
+  }
+  for (int64_t tile = item.tiles.begin; tile < item.tiles.end; ++tile) {
+    kernels.reduce(update, tile, x, s.hidden_of.data() + item.rows.begin, count);
   }
 }
 

@@ -123,12 +123,18 @@ void write_all(Work* work, Pool& pool, int64_t parts) {
   pool.run(write_part, static_cast<size_t>(parts), work);
 }
 
+// Whether each has all that is new of its head.
+bool are_undivided(const AttentionPass& pass, const std::vector<AttentionItem>& items) {
+  return std::all_of(items.begin(), items.end(), [&](const AttentionItem& item) {
+    return item.first_token == 0 && item.last_token == new_tokens(pass, item.sequence);
+  });
+}
+
 // Writes keys and values, and attends. Where an item has all that is new of its head, no other one
 // reads it, and it is written by the thread that reads it next.
 void attend_all(const AttentionKernels& kernels, const AttentionLayer& layer,
                 const AttentionPass& pass, Pool& pool, int64_t parts, Plan* plan) {
-  const auto heads = static_cast<size_t>(pass.sequences * layer.cache.heads);
-  const bool undivided = plan->items.size() == heads;
+  const bool undivided = are_undivided(pass, plan->items);
   const bool alone = products_of(layer, plan->items) <= kSerialProducts;
   if (!alone) cut_long_items(layer, parts, plan);
   Work work = {kernels, layer, pass, &plan->items, 1, undivided && plan->joined.empty()};

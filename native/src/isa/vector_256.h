@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "isa/halves_256.h"
+
 namespace nanoaccel {
 namespace {
 
@@ -83,18 +85,8 @@ struct Vector256 {
     return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
   }
   // The most of all lanes, by halves: one order on every path, which tells for what is no number.
-  static float max_of(Float x) {
-    const __m256 eight = _mm256_max_ps(x.a, x.b);
-    __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
-  }
-  static float sum_of(Float x) {
-    const __m256 eight = _mm256_add_ps(x.a, x.b);
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    four = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
-  }
+  static float max_of(Float x) { return by_halves<Most>(x.a, x.b); }
+  static float sum_of(Float x) { return by_halves<Sum>(x.a, x.b); }
   static Int round(Float x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }
   static Float to_float(Int x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
   static Float exp2(Int x) {

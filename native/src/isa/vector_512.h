@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "isa/halves_256.h"
+
 namespace nanoaccel {
 namespace {
 
@@ -57,21 +59,8 @@ struct Avx512Vnni {
   static Float min(Float a, Float b) { return _mm512_min_ps(a, b); }
   static Float abs(Float a) { return _mm512_abs_ps(a); }
   // The most of all lanes, by halves: one order on every path, which tells for what is no number.
-  static float max_of(Float a) {
-    const __m256 upper = _mm512_extractf32x8_ps(a, 1);
-    const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(a), upper);
-    __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
-  }
-  // The sum of all lanes, by halves too.
-  static float sum_of(Float a) {
-    const __m256 upper = _mm512_extractf32x8_ps(a, 1);
-    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(a), upper);
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    four = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
-  }
+  static float max_of(Float a) { return by_halves<Most>(lower(a), upper(a)); }
+  static float sum_of(Float a) { return by_halves<Sum>(lower(a), upper(a)); }
   static Int round(Float a) { return _mm512_cvtps_epi32(a); }
   static Float to_float(Int a) { return _mm512_cvtepi32_ps(a); }
   static Float exp2(Int a) {
@@ -132,6 +121,8 @@ struct Avx512Vnni {
   }
 
  private:
+  static __m256 lower(Float a) { return _mm512_castps512_ps256(a); }
+  static __m256 upper(Float a) { return _mm512_extractf32x8_ps(a, 1); }
   static __mmask16 mask(int count) { return static_cast<__mmask16>((1U << count) - 1U); }
 };
 

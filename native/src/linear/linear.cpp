@@ -2,9 +2,7 @@
 
 #include <vector>
 
-#include "linear/division.h"
-#include "low_rank/row_updates.h"
-#include "parallel/serial_pool.h"
+#include "linear/phases.h"
 
 namespace nanoaccel {
 namespace {
@@ -41,22 +39,14 @@ struct Work {
   OutputView output;
   Division division;
   RowUpdates updates;
+
+  void prepare(Range rows) const {
+    kernels.quantize(weights, call.norm, call.x, activations, rows);
+  }
+  void multiply(Range rows, Range units) const {
+    kernels.multiply(weights, activations, output, rows, units);
+  }
 };
-
-// Quantizes a part of the rows, or makes hidden numbers of updates.
-void prepare_part(void* memory, size_t index) {
-  const Work& work = *static_cast<Work*>(memory);
-  const size_t parts = work.division.parts();
-  if (index >= parts) return work.updates.make(index - parts);
-  work.kernels.quantize(work.weights, work.call.norm, work.call.x, work.activations,
-                        work.division.rows_of(index));
-}
-
-void multiply_part(void* memory, size_t index) {
-  const Work& work = *static_cast<Work*>(memory);
-  work.kernels.multiply(work.weights, work.activations, work.output, work.division.rows_of(index),
-                        work.division.units_of(index));
-}
 
 void run_rows(const LinearKernels& kernels, const PackedWeights& weights, const LinearCall& call,
               Pool& pool, int64_t parts) {
@@ -69,14 +59,7 @@ void run_rows(const LinearKernels& kernels, const PackedWeights& weights, const 
                output_of(call, weights),
                {call.rows, kernels.row_block, view.units},
                RowUpdates(call, view.inputs, view.units)};
-  const bool many = call.rows * view.inputs > kSerialNumbers;
-  if (many) work.division.into_rows(parts);
-  SerialPool alone;
-  Pool& chosen = many || work.updates.many() ? pool : alone;
-  chosen.run(prepare_part, work.division.parts() + work.updates.items(), &work);
-  work.output.updates = work.updates.rows();
-  work.division.into_units(parts, kRowsApart);
-  pool.run(multiply_part, work.division.parts(), &work);
+  run_phases(&work, pool, parts, call.rows * view.inputs > kSerialNumbers, kRowsApart);
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ class RowUpdates {
   // Throws std::invalid_argument where a slot is free, or its adapter is of another graph.
   RowUpdates(const LinearCall& call, int64_t inputs, int64_t units);
 
-  // What hidden numbers are made in, by any threads; 0 where no row has an update.
+  // The parts that making hidden numbers is cut into, for any threads; 0 where no row has an
+  // update.
   size_t items() const;
   void make(size_t item) const;
   // Whether that takes longer than to wake threads.

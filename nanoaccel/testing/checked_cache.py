@@ -75,6 +75,7 @@ class CheckedCache:
         policy: Eviction policy; least recently used by default.
         tiered: Whether cold blocks go to a ``MemoryTier``.
         sharing: Whether sequences that begin the same share blocks.
+        copies: Whether a sequence may begin its first own block with a copy.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class CheckedCache:
         policy: EvictionPolicy | None = None,
         tiered: bool = False,
         sharing: bool = True,
+        copies: bool = False,
     ) -> None:
         self.contents: Contents = {}
         self.tier = MemoryTier(self.contents)
@@ -94,6 +96,7 @@ class CheckedCache:
             policy=policy,
             tier=self.tier if tiered else None,
             sharing=sharing,
+            copy=self._copy if copies else None,
         )
         self.known: dict[int, Known] = {}
         self.occupied: dict[int, int] = {}
@@ -129,9 +132,17 @@ class CheckedCache:
         if hits is not None:
             size = self.cache.block_size
             held = [key + array[:end].tobytes() for end in range(size, hits + 1, size)]
-            self.known[sequence] = Known(array, hits, held, key=key)
+            self.known[sequence] = known = Known(array, hits, held, key=key)
+            if hits % size > 0:
+                held.append(b"")
+                copied = self.contents[self.blocks(sequence)[-1]]
+                assert copied.startswith(key + array[:hits].tobytes()), "a copy of another block"
+                known.held[-1] = copied
         self.check()
         return hits
+
+    def _copy(self, source: int, target: int) -> None:
+        self.contents[target] = self.contents[source]
 
     def compute(self, sequence: int, count: int | None = None) -> bool:
         """Compute the next tokens, all by default; False when there is no room."""

@@ -15,7 +15,7 @@ from nanoaccel.runtime.backends.fake import FakeBackend, Rule, hashed, scripted
 from nanoaccel.runtime.engine.engine import Engine
 from nanoaccel.runtime.execution.pass_time import PassTimeModel
 from nanoaccel.runtime.execution.runner import ModelRunner
-from nanoaccel.runtime.kv import CacheEviction, DiskTier, PagedCache
+from nanoaccel.runtime.kv import BlockCopies, CacheEviction, DiskTier, PagedCache
 from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.runtime.scheduling.options import RequestOptions
 from nanoaccel.runtime.scheduling.request import Request
@@ -140,7 +140,12 @@ class Bench:
         )
         times = PassTimeModel()
         budget = StepBudget(times.step, max_tokens=max_step_tokens, target=None)
-        self.cache = PagedCache(num_blocks, self.backend.info.block_size, tier=self.tier)
+        self.cache = PagedCache(
+            num_blocks,
+            self.backend.info.block_size,
+            tier=self.tier,
+            copy=BlockCopies(self.backend).copy,
+        )
         self.scheduler = Scheduler(
             self.cache,
             budget=budget,

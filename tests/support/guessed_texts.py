@@ -98,7 +98,7 @@ def check_cached_blocks(bench: Bench, requests: Sequence[Request]) -> None:
     """Assert that what can be found again is the beginning of a text that was written."""
     texts = [request.tokens(0, request.num_known).tolist() for request in requests]
     assert isinstance(bench.cache, PagedCache)
-    for node in bench.cache._prefixes.nodes():
+    for node in bench.cache._blocks._prefixes.nodes():
         stored = bench.backend._cache[node.block, :, 0].tolist()
         assert stored == np.frombuffer(node.tokens, "<i4").tolist()
         chain: list[int] = []

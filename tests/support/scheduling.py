@@ -74,12 +74,15 @@ class Simulation:
         max_waiting: int = 1000,
         target: float | None = None,
         sharing: bool = True,
+        copies: bool = False,
     ) -> None:
         self.tokenizer = tokenizer
         self.time = 0.0
         self.cost = OnlineCurve()
         self.budget = StepBudget(self.cost, max_tokens=max_step_tokens, target=target)
-        self.cache = PagedCache(num_blocks, block_size, sharing=sharing)
+        self.cache = PagedCache(
+            num_blocks, block_size, sharing=sharing, copy=self._copy if copies else None
+        )
         self.max_running = max_running
         self.scheduler = Scheduler(
             self.cache,
@@ -175,6 +178,9 @@ class Simulation:
 
     def generated(self, request: Request) -> list[int]:
         return request.tokens(request.num_prompt, request.num_known).tolist()
+
+    def _copy(self, source: int, target: int) -> None:
+        self._memory[target] = self._memory[source]
 
     def _check(self, chunks: list[ScheduledTokens]) -> None:
         requests = list(self.scheduler.requests())

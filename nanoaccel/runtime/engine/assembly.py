@@ -20,7 +20,7 @@ from nanoaccel.runtime.execution.loader import LoadedModel
 from nanoaccel.runtime.execution.pass_timing import measure_verification
 from nanoaccel.runtime.execution.runner import ModelRunner
 from nanoaccel.runtime.execution.state_timing import keeps_every_state
-from nanoaccel.runtime.kv import DiskTier
+from nanoaccel.runtime.kv import BlockCopies, DiskTier
 from nanoaccel.runtime.kv.plugged import make_policy
 from nanoaccel.runtime.scheduling.scheduler import Scheduler
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
@@ -115,6 +115,7 @@ def _make_runner(
         state_tier=state_tier,
         every_state=not drafts or keeps_every_state(model, cache_folder()),
         sharing=config.prefix_cache,
+        copy=BlockCopies(backend).copy if backend.info.divisible_blocks else None,
     )
     return ModelRunner(
         backend=backend,

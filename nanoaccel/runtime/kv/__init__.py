@@ -2,6 +2,7 @@
 
 from nanoaccel.runtime.kv.attention_scores import AttentionScores
 from nanoaccel.runtime.kv.base import CacheStats, KVCache
+from nanoaccel.runtime.kv.block_copies import BlockCopies
 from nanoaccel.runtime.kv.block_pool import BlockId
 from nanoaccel.runtime.kv.disk_tier import DiskTier
 from nanoaccel.runtime.kv.eviction import EvictionPolicy
@@ -12,6 +13,7 @@ from nanoaccel.runtime.kv.token_eviction import CacheEviction, blocks_to_drop
 
 __all__ = [
     "AttentionScores",
+    "BlockCopies",
     "BlockId",
     "BlockMemory",
     "BlockTier",

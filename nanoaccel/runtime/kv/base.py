@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nanoaccel.runtime.types.packing import StateSteps
 from nanoaccel.runtime.types.plan import Int32Array, Int64Array
 
 TOKEN_BYTES = 4
+
+Tokens = NDArray[np.integer]
 
 
 @dataclass(slots=True)
@@ -41,12 +46,15 @@ class KVCache(Protocol):
     Attributes:
         num_blocks: Blocks that sequences may hold together.
         block_size: Tokens in a block.
+        granularity: What is found of a prefix is a multiple of so many tokens: a block of them,
+            or 1 where a sequence can begin its first own block with a copy.
         num_states: Recurrent states; 0 for models without.
         stats: What it has done.
     """
 
     num_blocks: int
     block_size: int
+    granularity: int
     num_states: int
     stats: CacheStats
 
@@ -76,6 +84,7 @@ class KVCache(Protocol):
         reserve: int,
         *,
         need: int | None = None,
+        most: int | None = None,
         key: bytes = b"",
     ) -> int | None:
         """Begin a sequence with the longest prefix of it that is cached, in memory or the tier.
@@ -88,13 +97,17 @@ class KVCache(Protocol):
             reserve: Blocks that must be left over for others.
             need: Blocks that it will ever hold at once, 1 or more, when that is less than all its
                 tokens take; what is found leaves one of them for the next tokens.
+            most: Tokens that may be found at most; None for all but the last.
             key: What the keys of its blocks begin with: only sequences with the same key find each
                 other's blocks.
 
         Returns:
-            How many tokens need not be computed, a multiple of the block size. None, with nothing
+            How many tokens need not be computed, a multiple of ``granularity``. None, with nothing
             changed, when the blocks for all its tokens, one more, and the reserve cannot be had.
         """
+
+    def findable(self, tokens: Int64Array, key: bytes) -> int:
+        """How many tokens in memory a sequence of ``tokens`` i64[n] with this key would find."""
 
     def allocate(self, sequence: int, length: int, drafts: int = 0) -> bool:
         """Make room for the first ``length`` tokens that a sequence holds (dropped ones are not).
@@ -159,16 +172,24 @@ class KVCache(Protocol):
         """Assert that every block is accounted for, and that all counts agree."""
 
 
-def admission(known: int, block_size: int, need: int | None) -> tuple[int, int]:
+def admission(known: int, block_size: int, need: int | None, most: int) -> tuple[int, int]:
     """Blocks that a sequence begins with, and how many of them may be found in the cache.
 
     Args:
-        known: Its tokens; a token more must fit, and one of them is left to compute.
+        known: Its tokens; a token more must fit.
         block_size: Tokens in a block.
         need: Blocks that it will ever hold at once; None for as many as its tokens take.
+        most: Tokens that may be found.
     """
-    wanted, most = -(-(known + 1) // block_size), (known - 1) // block_size
-    return (wanted, most) if need is None else (min(wanted, need), min(most, need - 1))
+    wanted, reusable = -(-(known + 1) // block_size), most // block_size
+    return (wanted, reusable) if need is None else (min(wanted, need), min(reusable, need - 1))
+
+
+def num_common(some: Tokens, others: Tokens) -> int:
+    """Tokens with which both begin."""
+    most = min(len(some), len(others))
+    differ = np.flatnonzero(some[:most] != others[:most])
+    return int(differ[0]) if len(differ) > 0 else most
 
 
 def as_bytes(tokens: Int64Array) -> bytes:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nanoaccel.runtime.kv.base import TOKEN_BYTES, CacheStats, admission, as_bytes
-from nanoaccel.runtime.kv.block_pool import BlockId, BlockPool
+from nanoaccel.runtime.kv.block_pool import BlockId
 from nanoaccel.runtime.kv.block_table import BlockTable
 from nanoaccel.runtime.kv.eviction import EvictionPolicy, LeastRecentlyUsed
-from nanoaccel.runtime.kv.prefix_cache import PrefixCache, PrefixNode, block_key
+from nanoaccel.runtime.kv.prefix_cache import PrefixNode, block_key
 from nanoaccel.runtime.kv.recurrent import RecurrentStates
+from nanoaccel.runtime.kv.shared_blocks import SharedBlocks
 from nanoaccel.runtime.kv.tier import BlockTier
 from nanoaccel.runtime.types.packing import StateSteps
 from nanoaccel.runtime.types.plan import Int32Array, Int64Array
@@ -23,7 +24,8 @@ class PagedCache:
     the next sequence that begins the same, until the block is needed for something else.
 
     Only full blocks whose tokens are computed and verified are shared, and none of them is
-    written to again.
+    written to again. A sequence that begins as one of them, and goes on otherwise, begins with a
+    copy of it (where ``copy`` is given): its first tokens need not be computed again.
 
     A model with recurrent states goes on behind a prefix only where its state is known. So what is
     found of a prefix ends with the last of its blocks that has a snapshot (``RecurrentStates``).
@@ -38,6 +40,9 @@ class PagedCache:
         tier: Where blocks go that nobody owns, and come back from.
         state_tier: The same for snapshots.
         sharing: Whether sequences share blocks; without it no block is ever cached.
+        copy: Copies the content of a block, the first argument, into another; None where the
+            first tokens of a block mean nothing without the others. Not used for a model with
+            recurrent states.
     """
 
     def __init__(
@@ -52,15 +57,13 @@ class PagedCache:
         tier: BlockTier | None = None,
         state_tier: BlockTier | None = None,
         sharing: bool = True,
+        copy: Callable[[BlockId, BlockId], None] | None = None,
     ) -> None:
         self.num_blocks = num_blocks
         self.num_states = num_states
         self.block_size = block_size
         self.stats = CacheStats()
         self._width = block_size * TOKEN_BYTES
-        self._pool = BlockPool(num_blocks)
-        self._prefixes = PrefixCache(LeastRecentlyUsed() if policy is None else policy)
-        self._tier = tier
         self._sharing = sharing
         self._tables: dict[int, BlockTable] = {}
         self._states: RecurrentStates | None = None
@@ -73,6 +76,17 @@ class PagedCache:
                 sharing=sharing,
                 tier=state_tier,
             )
+        copies = sharing and self._states is None
+        self._blocks = SharedBlocks(
+            num_blocks,
+            block_size,
+            policy=LeastRecentlyUsed() if policy is None else policy,
+            tier=tier,
+            states=self._states,
+            copy=copy if copies else None,
+            stats=self.stats,
+        )
+        self.granularity = block_size if copy is None or not copies else 1
 
     @property
     def capacity(self) -> int:
@@ -81,11 +95,11 @@ class PagedCache:
 
     @property
     def num_free(self) -> int:
-        return self._pool.num_free + self._prefixes.num_unowned
+        return self._blocks.num_free
 
     @property
     def num_cached(self) -> int:
-        return self._prefixes.num_unowned
+        return self._blocks.num_cached
 
     @property
     def num_free_states(self) -> int:
@@ -105,36 +119,42 @@ class PagedCache:
         reserve: int,
         *,
         need: int | None = None,
+        most: int | None = None,
         key: bytes = b"",
     ) -> int | None:
         assert sequence not in self._tables, "a sequence was admitted twice"
-        wanted, most = admission(len(tokens), self.block_size, need)
-        known = as_bytes(tokens[: most * self.block_size]) if self._sharing else b""
-        table = BlockTable(self._prefixes.root(key))
-        chain = self._prefixes.find(table.root, known, self._width)
-        if self._states is not None:
-            if not self._states.has_room():
-                return None
-            reusable = self._blocks_to_state(table.root, chain, known)
-            chain, known = chain[:reusable], known[: reusable * self._width]
+        if self._states is not None and not self._states.has_room():
+            return None
+        limit = len(tokens) - 1 if most is None else min(most, len(tokens) - 1)
+        wanted, reusable = admission(len(tokens), self.block_size, need, limit)
+        table = BlockTable(self._blocks.root(key))
+        chain, known = self._find(table.root, tokens[: reusable * self.block_size])
         missing = wanted - len(chain)
         idle = sum(node.owners == 0 for node in chain)
         if missing + reserve > self.num_free - idle:
             return None
-        for node in chain:
-            self._prefixes.acquire(node)
+        self._blocks.acquire(chain)
         hits = len(chain) * self.block_size
         table.nodes = chain
-        self._restore(table, known)
+        self._blocks.restore(table, known)
         if self._states is not None:
             self._resume(self._states, table, sequence, len(tokens))
             hits = min(hits, len(table.nodes) * self.block_size)
         table.append([node.block for node in table.nodes])
+        found = len(table.nodes) * self.block_size
+        begun = self._begin_block(table, tokens[found : min(limit, found + self.block_size - 1)])
         self._tables[sequence] = table
         self.stats.queried_tokens += len(tokens)
-        self.stats.hit_tokens += hits
-        self.stats.restored_tokens += table.count * self.block_size - hits
-        return table.count * self.block_size
+        self.stats.hit_tokens += hits + begun
+        self.stats.restored_tokens += found - hits
+        return found + begun
+
+    def findable(self, tokens: Int64Array, key: bytes) -> int:
+        root = self._blocks.root(key)
+        chain, _ = self._find(root, tokens)
+        found = len(chain) * self.block_size
+        rest = as_bytes(tokens[found : found + self.block_size])
+        return found + self._blocks.begun(chain[-1] if chain else root, rest)[1]
 
     def allocate(self, sequence: int, length: int, drafts: int = 0) -> bool:
         table = self._tables.get(sequence)
@@ -144,9 +164,9 @@ class PagedCache:
         if self._states is not None and not self._states.reserve(sequence, length, drafts):
             return False
         if table is None:
-            table = self._tables[sequence] = BlockTable(self._prefixes.root(b""))
+            table = self._tables[sequence] = BlockTable(self._blocks.root(b""))
         if missing > 0:
-            table.append(self._take(missing))
+            table.append(self._blocks.take(missing))
         return True
 
     def commit(self, sequence: int, tokens: Int64Array) -> int:
@@ -175,7 +195,7 @@ class PagedCache:
         assert end <= table.count * self.block_size, "more tokens are computed than there is room"
         known = as_bytes(tokens[done:end])
         for start in range(0, len(known), self._width):
-            self._share(table, known[start : start + self._width])
+            self._blocks.share(table, known[start : start + self._width])
 
     def block_ids(self, sequence: int, length: int, out: Int32Array) -> int:
         count = self.blocks_for(length)
@@ -189,7 +209,7 @@ class PagedCache:
 
     def trim(self, sequence: int, length: int) -> None:
         table = self._tables[sequence]
-        self._pool.give_back(table.cut(self.blocks_for(length)))
+        self._blocks.give_back(table.cut(self.blocks_for(length)))
 
     def drop(self, sequence: int, indices: Sequence[int]) -> None:
         if len(indices) == 0:
@@ -202,8 +222,8 @@ class PagedCache:
         shared = [table.nodes[index] for index in order if index < len(table.nodes)]
         private = [BlockId(int(table.ids[p])) for p in order if p >= len(table.nodes)]
         table.remove(order)
-        self._pool.give_back(private)
-        self._release(shared)
+        self._blocks.give_back(private)
+        self._blocks.release(shared)
         if self._states is not None:
             self._states.shift(sequence, len(order) * self.block_size)
 
@@ -212,102 +232,42 @@ class PagedCache:
         if self._states is not None:
             self._states.free(sequence)
         if table is not None:
-            self._pool.give_back(table.private())
-            self._release(table.nodes)
+            self._blocks.give_back(table.private())
+            self._blocks.release(table.nodes)
 
     def save_all(self) -> None:
-        if self._tier is not None:
-            for node in self._prefixes.nodes():
-                if node.owners == 0 and not self._save(node):
-                    self._drain(self._tier)
-                    self._save(node)
-            self._drain(self._tier)
-
-    def _drain(self, tier: BlockTier) -> None:
-        tier.drain()
-        if self._states is not None:
-            self._states.drain()
+        self._blocks.save_all()
 
     def clear(self) -> None:
-        gone = self._prefixes.clear()
-        self._forget_states(gone)
-        self._pool.give_back([node.block for node in gone])
+        self._blocks.clear()
 
     def check_integrity(self) -> None:
-        self._prefixes.check_integrity()
-        owners = dict.fromkeys(self._prefixes.nodes(), 0)
-        private = []
-        for table in self._tables.values():
-            assert table.ids[: len(table.nodes)].tolist() == [node.block for node in table.nodes]
-            private += table.private()
-            before = table.root
-            for node in table.nodes:
-                assert table.num_dropped > 0 or node.parent is before, "a chain has a gap"
-                assert node in owners or node.parent is None, "a block left the tree halfway"
-                owners[node] = owners.get(node, 0) + 1
-                before = node
-        for node, number in owners.items():
-            assert node.owners == number, "an owner was miscounted"
-        self._pool.check_integrity([*private, *(node.block for node in owners)])
-        if self._states is not None:
-            self._states.check_integrity(set(owners))
+        self._blocks.check_integrity(self._tables.values())
 
-    def _restore(self, table: BlockTable, known: bytes) -> None:
-        """Continue the chain of a table, whose blocks are owned, with what the tier holds of it."""
-        if self._tier is None:
-            return
-        for start in range(len(table.nodes) * self._width, len(known), self._width):
-            tokens = known[start : start + self._width]
-            key = block_key(table.last.key, tokens)
-            if not self._tier.has(key):
-                return
-            block = self._take(1)[0]
-            if not self._tier.load(key, tokens, block):
-                self._pool.give_back([block])
-                return
-            table.nodes.append(self._prefixes.insert(table.last, tokens, block))
+    def _find(self, root: PrefixNode, tokens: Int64Array) -> tuple[list[PrefixNode], bytes]:
+        """The blocks in memory that hold a prefix of some tokens, and how many of these, as bytes,
+        can be found in memory or the tier.
+        """
+        known = as_bytes(tokens) if self._sharing else b""
+        chain = self._blocks.find(root, known)
+        if self._states is None:
+            return chain, known
+        count = self._blocks_to_state(self._states, root, chain, known)
+        return chain[:count], known[: count * self._width]
 
-    def _share(self, table: BlockTable, tokens: bytes) -> None:
-        """Put the next own block of a table into the prefix cache, or take the one there."""
-        index = len(table.nodes)
-        parent = table.last
-        own = BlockId(int(table.ids[index]))
-        node = parent.children.get(tokens)
-        if node is None:
-            node = self._prefixes.insert(parent, tokens, own)
-        else:
-            self._prefixes.acquire(node)
-            self._pool.give_back([own])
-            table.ids[index] = node.block
-        table.nodes.append(node)
-
-    def _release(self, chain: list[PrefixNode]) -> None:
-        """Take an owner from each; a parent is saved before what is of no use without it."""
-        idle = []
-        for node in reversed(chain):
-            if self._prefixes.release(node):
-                idle.append(node)
-            elif node.owners == 0:
-                self._forget_states([node])
-                self._pool.give_back([node.block])
-        for node in reversed(idle):
-            self._save(node)
-        for node in reversed(chain):
-            if self._tier is not None:  # used last is kept longest: the start of the chain
-                self._tier.has(node.key)
-
-    def _blocks_to_state(self, root: PrefixNode, chain: list[PrefixNode], known: bytes) -> int:
+    def _blocks_to_state(
+        self, states: RecurrentStates, root: PrefixNode, chain: list[PrefixNode], known: bytes
+    ) -> int:
         """How many blocks of a prefix are there, in memory (``chain``) or the tier, up to the last
         behind which its state is known.
         """
-        assert self._states is not None
         key, last = root.key, 0
         for index, start in enumerate(range(0, len(known), self._width)):
             node = chain[index] if index < len(chain) else None
             key = block_key(key, known[start : start + self._width])
-            if node is None and (self._tier is None or not self._tier.has(key)):
+            if node is None and not self._blocks.in_tier(key):
                 break
-            if self._states.knows(key, node):
+            if states.knows(key, node):
                 last = index + 1
         return last
 
@@ -318,33 +278,17 @@ class PagedCache:
         beyond = []
         while table.nodes and not states.load(table.last):
             beyond.append(table.nodes.pop())
-        self._release(beyond[::-1])
+        self._blocks.release(beyond[::-1])
         node = table.nodes[-1] if table.nodes else None
         states.begin(sequence, known, len(table.nodes) * self.block_size, node)
 
-    def _forget_states(self, nodes: Sequence[PrefixNode]) -> None:
-        if self._states is not None:
-            for node in nodes:
-                self._states.forget(node)
-
-    def _save(self, node: PrefixNode) -> bool:
-        """Whether the tiers have a block, and the state behind it, now."""
-        tier = self._tier
-        complete = self._states is None or self._states.save(node)
-        if tier is None or tier.has(node.key):
-            return complete
-        taken = tier.save(node.key, node.tokens, node.block)
-        self.stats.saved_blocks += taken
-        return taken and complete
-
-    def _take(self, count: int) -> list[BlockId]:
-        """Blocks of nobody; cached ones are evicted when the free ones do not do."""
-        while self._pool.num_free < count:
-            for node in self._prefixes.evict():
-                self._save(node)
-                self._forget_states([node])
-                self.stats.evictions += 1
-                self._pool.give_back([node.block])
-        blocks = self._pool.take(count)
-        assert blocks is not None
-        return blocks
+    def _begin_block(self, table: BlockTable, tokens: Int64Array) -> int:
+        """Begin the next block of a table with a copy of the one that begins with most of some
+        tokens; gives how many those are.
+        """
+        node, count = self._blocks.begun(table.last, as_bytes(tokens))
+        block = None if node is None else self._blocks.copy(node)
+        if block is None:
+            return 0
+        table.append([block])
+        return count

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
+import numpy as np
+
+from nanoaccel.runtime.kv.base import TOKEN_BYTES, Tokens, num_common
 from nanoaccel.runtime.kv.block_pool import BlockId
 from nanoaccel.runtime.kv.eviction import EvictionPolicy
 
@@ -22,6 +26,10 @@ def block_key(parent_key: bytes, tokens: bytes) -> bytes:
     return hashlib.blake2b(parent_key + tokens, digest_size=16).digest()
 
 
+def _as_tokens(content: bytes) -> Tokens:
+    return np.frombuffer(content, "<i4")
+
+
 @dataclass(slots=True, eq=False)
 class PrefixNode:
     """A full block at its place in the tree.
@@ -33,6 +41,7 @@ class PrefixNode:
         depth: Tokens of the prefix that ends with it.
         parent: The block before it; None when it has left the tree (and for the root).
         children: The blocks that continue it, by their tokens.
+        sorted_tokens: The tokens of the children, in the order of their bytes.
         owners: Sequences that hold it.
         owned_children: How many of the children are owned.
         uses: Sequences that have held it.
@@ -46,6 +55,7 @@ class PrefixNode:
     depth: int
     parent: PrefixNode | None
     children: dict[bytes, PrefixNode] = field(default_factory=dict)
+    sorted_tokens: list[bytes] = field(default_factory=list)
     owners: int = 1
     owned_children: int = 0
     uses: int = 1
@@ -98,12 +108,26 @@ class PrefixCache:
             chain.append(node)
         return chain
 
+    def closest(self, parent: PrefixNode, tokens: bytes) -> tuple[PrefixNode, int] | None:
+        """The child that begins with most of ``tokens``, and how many tokens those are.
+
+        In the order of their bytes, it is one of the two between which ``tokens`` would stand.
+        """
+        at = bisect_left(parent.sorted_tokens, tokens)
+        near = parent.sorted_tokens[max(0, at - 1) : at + 1]
+        wanted = _as_tokens(tokens)
+        counts = [num_common(_as_tokens(one), wanted) for one in near]
+        most = max(counts, default=0)
+        return (parent.children[near[counts.index(most)]], most) if most > 0 else None
+
     def insert(self, parent: PrefixNode, tokens: bytes, block: BlockId) -> PrefixNode:
         """Add a block that continues an owned one and has one owner itself."""
         assert tokens not in parent.children
         key = block_key(parent.key, tokens)
-        node = PrefixNode(key, tokens, block, parent.depth + len(tokens) // 4, parent)
+        depth = parent.depth + len(tokens) // TOKEN_BYTES
+        node = PrefixNode(key, tokens, block, depth, parent)
         parent.children[tokens] = node
+        insort(parent.sorted_tokens, tokens)
         parent.owned_children += 1
         return node
 
@@ -186,12 +210,13 @@ class PrefixCache:
             parent = node.parent
             assert parent is not None
             assert parent.children[node.tokens] is node
-            assert node.depth == parent.depth + len(node.tokens) // 4
+            assert node.depth == parent.depth + len(node.tokens) // TOKEN_BYTES
             assert node.key == block_key(parent.key, node.tokens)
             assert node.uses >= node.owners
         for node in [*self._roots.values(), *nodes]:
             owned = sum(child.owners > 0 for child in node.children.values())
             assert node.owned_children == owned
+            assert node.sorted_tokens == sorted(node.children)
         unowned = [node for node in nodes if node.owners == 0]
         assert self.num_unowned == len(unowned)
         assert set(self._bridges) == {node for node in unowned if node.owned_children > 0}
@@ -205,13 +230,16 @@ class PrefixCache:
         Owned ones go on as plain blocks of their owners.
         """
         assert top.parent is not None
+        siblings = top.parent.sorted_tokens
         del top.parent.children[top.tokens]
+        del siblings[bisect_left(siblings, top.tokens)]
         gone = []
         waiting = [top]
         while waiting:
             node = waiting.pop()
             waiting.extend(node.children.values())
             node.children.clear()
+            node.sorted_tokens.clear()
             node.parent = None
             node.owned_children = 0
             node.rank = -1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from nanoaccel.runtime.kv.block_pool import BlockId
 from nanoaccel.runtime.kv.eviction import EvictionPolicy
 from nanoaccel.runtime.kv.paged import PagedCache
 from nanoaccel.runtime.kv.tier import BlockTier
@@ -40,6 +42,7 @@ class CacheShape:
         state_tier: BlockTier | None = None,
         every_state: bool = True,
         sharing: bool = True,
+        copy: Callable[[BlockId, BlockId], None] | None = None,
     ) -> PagedCache:
         """An empty cache; arguments as for ``PagedCache``."""
         return PagedCache(
@@ -52,4 +55,5 @@ class CacheShape:
             tier=tier,
             state_tier=state_tier,
             sharing=sharing,
+            copy=copy,
         )

@@ -7,8 +7,6 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from nanoaccel.errors import QueueFullError
 from nanoaccel.runtime.adapters.pool import AdapterPool
 from nanoaccel.runtime.kv import KVCache
@@ -17,6 +15,7 @@ from nanoaccel.runtime.scheduling.deadlines import Deadlines
 from nanoaccel.runtime.scheduling.queue_limits import QueueLimits
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.scheduled_tokens import ScheduledTokens
+from nanoaccel.runtime.scheduling.shared_prefixes import gains_by_waiting
 from nanoaccel.runtime.scheduling.token_budget import StepBudget
 
 
@@ -268,12 +267,14 @@ class Scheduler:
         if len(self._running) >= self._max_running:
             return None
         tokens = request.tokens(0, request.num_known)
-        needed, spare = self._blocks_needed(request), len(self._running)
-        if request.cached_limit is not None:
-            most = min(needed, request.cached_limit // self._cache.block_size + 1)
-            spare, needed = spare + needed - most, most
-        key = request.prefix_key
-        return self._cache.admit(request.id, tokens, spare, need=needed, key=key)
+        return self._cache.admit(
+            request.id,
+            tokens,
+            len(self._running),
+            need=self._blocks_needed(request),
+            most=request.cached_limit,
+            key=request.prefix_key,
+        )
 
     def _outranks_enough(self, request: Request) -> bool:
         """Whether it finds a place once all running requests of lower priority gave up theirs."""
@@ -292,26 +293,13 @@ class Scheduler:
         return min(blocks, self._cache.blocks_for(request.eviction.max_tokens))
 
     def _gains_by_waiting(self, request: Request, step: _Step) -> bool:
-        """Whether this step computes a block that it could take from the cache in the next.
-
-        Each time, a block more of its own prefix has been computed: it cannot wait for ever.
-        """
+        """Whether it takes more from the cache in the next step, by what this one computes."""
         if not self._share_prefixes:
             return False
-        size = self._cache.block_size
-        most = min(request.num_known - 1, (self._blocks_needed(request) - 1) * size)
+        most = min(request.num_known, self._blocks_needed(request) * self._cache.block_size) - 1
         if request.cached_limit is not None:
             most = min(most, request.cached_limit)
-        for chunk in step.chunks:
-            end = (chunk.start // size + 1) * size
-            if (
-                end <= min(chunk.end, most)
-                and chunk.request.num_evicted == 0
-                and chunk.request.prefix_key == request.prefix_key
-                and np.array_equal(chunk.request.tokens(0, end), request.tokens(0, end))
-            ):
-                return True
-        return False
+        return gains_by_waiting(request, step.chunks, self._cache, most)
 
     def _preempt(self, request: Request, step: _Step) -> None:
         step.give_up(request)

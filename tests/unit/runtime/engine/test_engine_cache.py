@@ -139,6 +139,18 @@ def test_engine_computes_a_common_prompt_once(tokenizer: Tokenizer) -> None:
     assert [bench.result(request).stats.cached_tokens for request in requests] == [0, 40, 40, 40]
 
 
+def test_engine_copies_the_begin_of_a_block_that_goes_on_otherwise(tokenizer: Tokenizer) -> None:
+    bench = Bench(tokenizer)
+    options: dict[str, object] = {"max_tokens": 6, "ignore_eos": True}
+    prompts = [[*range(7), own, own + 1, own + 2] for own in (20, 10, 15)]
+    requests = [bench.submit(prompt, **options) for prompt in prompts]
+    bench.run()
+    results = [bench.result(request) for request in requests]
+    assert [result.stats.cached_tokens for result in results] == [0, 7, 7]
+    for prompt, result in zip(prompts, results, strict=True):
+        assert result.token_ids == alone(tokenizer, prompt, **options).token_ids
+
+
 @pytest.mark.parametrize("eviction", [_BY_POSITION, _BY_SCORE])
 def test_engine_never_holds_more_of_a_request_than_it_may(
     tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, eviction: CacheEviction
@@ -194,5 +206,5 @@ def test_engine_shares_no_cache_between_requests_with_different_keys(tokenizer: 
         bench.run()
         result = bench.result(request)
         found.append((result.token_ids, result.stats.cached_tokens))
-    assert [cached for _, cached in found] == [0, 0, 8, 8]
+    assert [cached for _, cached in found] == [0, 0, 11, 11]
     assert len({tokens for tokens, _ in found}) == 1

@@ -48,7 +48,7 @@ class Soak:
         def unreliable(plan: StepPlan) -> StepResult:
             if np.any((plan.token_ids == _POISON) & (plan.positions == 0)):
                 raise RuntimeError("a pass that fails always")
-            if random.random() < 0.002:
+            if random.random() < 0.003:
                 self.failed_passes += 1
                 raise RuntimeError("a pass that failed")
             return forward(plan)

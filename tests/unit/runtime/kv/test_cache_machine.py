@@ -29,11 +29,15 @@ class CacheMachine(RuleBasedStateMachine):
 
     policy = "lru"
     tiered = False
+    size = 2
+    copies = False
 
     def __init__(self) -> None:
         super().__init__()
         policy = EVICTION_POLICIES.resolve(self.policy)()
-        self.checked = CheckedCache(NUM_BLOCKS, policy=policy, tiered=self.tiered)
+        self.checked = CheckedCache(
+            NUM_BLOCKS, self.size, policy=policy, tiered=self.tiered, copies=self.copies
+        )
         self.cache = self.checked.cache
         self.numbers = count()
 
@@ -50,10 +54,11 @@ class CacheMachine(RuleBasedStateMachine):
             assert before == (self.cache.num_free, self.cache.num_cached)
             assert before[0] < wanted + reserve - min(owned, wanted - 1)
         else:
-            assert hits % 2 == 0
+            full = hits // self.size
+            assert hits % self.cache.granularity == 0
             assert hits < len(tokens)
-            assert hits // 2 >= min(owned, (len(tokens) - 1) // 2, wanted - 1)
-            assert self.cache.num_free >= wanted + reserve - hits // 2
+            assert full >= min(owned, (len(tokens) - 1) // self.size, wanted - 1)
+            assert self.cache.num_free >= wanted + reserve - self.cache.blocks_for(hits)
 
     def owned_blocks(self, tokens: list[int]) -> int:
         """The longest chain of a prefix that a sequence certainly keeps findable."""
@@ -62,8 +67,8 @@ class CacheMachine(RuleBasedStateMachine):
             computed = known.tokens[: known.computed].tolist()
             same = [left == right for left, right in zip(computed, tokens, strict=False)]
             if not known.dropped:
-                longest = max(longest, [*same, False].index(False) // 2)
-        return min(longest, (len(tokens) - 1) // 2)
+                longest = max(longest, [*same, False].index(False) // self.size)
+        return min(longest, (len(tokens) - 1) // self.size)
 
     def any_of(self, choice: int) -> int:
         """One of the sequences."""
@@ -75,7 +80,7 @@ class CacheMachine(RuleBasedStateMachine):
         sequence = self.any_of(choice)
         known = self.checked.known[sequence]
         count = min(count, len(known.tokens) - known.computed)
-        end = known.computed + count - 2 * known.dropped
+        end = known.computed + count - self.size * known.dropped
         missing = self.cache.blocks_for(end) - len(known.held)
         free = self.cache.num_free
         assert self.checked.compute(sequence, count) == (missing <= free)
@@ -90,7 +95,7 @@ class CacheMachine(RuleBasedStateMachine):
     def drop(self, choice: int, places: set[int]) -> None:
         sequence = self.any_of(choice)
         known = self.checked.known[sequence]
-        full = known.computed // 2 - known.dropped
+        full = known.computed // self.size - known.dropped
         self.checked.drop(sequence, [place for place in places if place < full])
 
     @some_run
@@ -107,8 +112,8 @@ class CacheMachine(RuleBasedStateMachine):
     def fill(self) -> None:
         """All that is said to be free can be had, and no more."""
         free = self.cache.num_free
-        assert not self.cache.allocate(FILLER, 2 * free + 1)
-        assert self.cache.allocate(FILLER, 2 * free)
+        assert not self.cache.allocate(FILLER, self.size * free + 1)
+        assert self.cache.allocate(FILLER, self.size * free)
         self.cache.check_integrity()
         self.cache.free(FILLER)
 
@@ -122,10 +127,13 @@ class CacheMachine(RuleBasedStateMachine):
         self.checked.check()
 
 
+@pytest.mark.parametrize(("size", "copies"), [(2, False), (3, True)], ids=["whole", "copies"])
 @pytest.mark.parametrize("tiered", [False, True], ids=["memory", "tier"])
 @pytest.mark.parametrize("policy", EVICTION_POLICIES.names())
-def test_cache_holds_the_right_contents_whatever_happens(policy: str, tiered: bool) -> None:
-    kind = {"policy": policy, "tiered": tiered}
+def test_cache_holds_the_right_contents_whatever_happens(
+    policy: str, tiered: bool, size: int, copies: bool
+) -> None:
+    kind = {"policy": policy, "tiered": tiered, "size": size, "copies": copies}
     machine = type("Machine", (CacheMachine,), kind)
     run_state_machine_as_test(
         machine, settings=settings(max_examples=20, stateful_step_count=40, deadline=None)

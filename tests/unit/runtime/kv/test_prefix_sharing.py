@@ -110,6 +110,51 @@ def test_sharing_gives_a_bounded_sequence_one_block_less_than_it_may_hold() -> N
     assert cache.begin(3, range(9), need=1) == 0
 
 
+def test_sharing_begins_a_block_with_a_copy_of_the_closest_one() -> None:
+    cache = CheckedCache(12, 4, copies=True)
+    cache.run(1, [1, 2, 3, 4, 5, 6, 7, 8, 9])
+    cache.run(2, [1, 2, 3, 4, 5, 6, 9, 9, 9])
+    cache.run(3, [1, 2, 9, 9, 9])
+    assert cache.cache.stats.hit_tokens == 0 + 6 + 2
+    assert cache.begin(4, [1, 2, 3, 4, 5, 6, 9, 8, 7]) == 7
+    assert cache.begin(5, [1, 2, 3, 4, 5, 6, 7, 8]) == 7
+    assert cache.begin(6, [1, 9]) == 1
+    assert cache.begin(7, [9, 2, 3, 4]) == 0
+    for sequence in (4, 5, 6):
+        assert cache.compute(sequence)
+    assert cache.blocks(5) == [*cache.blocks(4)[:1], cache.blocks(5)[1]]
+
+
+def test_sharing_copies_no_more_than_it_may() -> None:
+    cache = CheckedCache(12, 4, copies=True)
+    tokens = np.arange(12)
+    cache.run(1, tokens.tolist())
+    for sequence, most in enumerate((0, 3, 4, 6, 99), 2):
+        assert cache.cache.admit(sequence, tokens, 0, most=most) == min(most, 11)
+        cache.cache.free(sequence)
+    cache.cache.clear()
+    assert cache.cache.findable(tokens, b"") == 0
+
+
+def test_sharing_copies_nothing_when_only_the_block_itself_could_make_room() -> None:
+    cache = CheckedCache(2, 4, copies=True)
+    cache.run(1, [1, 2, 3, 4, 5])
+    assert cache.occupy(2, 1)
+    assert cache.begin(3, [1, 2, 9]) == 0
+    assert cache.compute(3)
+
+
+def test_sharing_tells_what_a_sequence_would_find() -> None:
+    cache = CheckedCache(12, 4, copies=True)
+    tokens = np.arange(12)
+    assert cache.cache.findable(tokens, b"") == 0
+    cache.run(1, tokens.tolist())
+    assert cache.cache.findable(tokens, b"") == 12
+    assert cache.cache.findable(np.array([*range(9), 99, 99]), b"") == 9
+    assert cache.cache.findable(tokens, b"adapter") == 0
+    assert CheckedCache(12, 4).cache.granularity == 4
+
+
 def test_sharing_off_finds_and_caches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefix_cache, "block_key", lambda *_: pytest.fail("hashed"))
     cache = CheckedCache(8, sharing=False)

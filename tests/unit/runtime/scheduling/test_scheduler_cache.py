@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from support.scheduling import Simulation
+from support.scheduling import Simulation, text_alone
 
 from nanoaccel.runtime.kv.token_eviction import CacheEviction
 from nanoaccel.runtime.scheduling.request import Request
 from nanoaccel.runtime.scheduling.token_budget import MIN_CHUNK
-from nanoaccel.testing.engines import letter_tokenizer
+from nanoaccel.testing.engines import VOCAB_SIZE, letter_tokenizer
 from nanoaccel.text import Tokenizer
 
 
@@ -20,13 +20,16 @@ def ids(simulation: Simulation) -> list[int]:
     return [request for request, _, _ in simulation.plan()]
 
 
-def test_scheduler_starts_behind_what_is_cached(tokenizer: Tokenizer) -> None:
-    simulation = Simulation(tokenizer)
+@pytest.mark.parametrize(("copies", "cached"), [(False, 8), (True, 9)])
+def test_scheduler_starts_behind_what_is_cached(
+    tokenizer: Tokenizer, copies: bool, cached: int
+) -> None:
+    simulation = Simulation(tokenizer, copies=copies)
     simulation.submit([1] * 10)
     simulation.run()
     again = simulation.submit([1] * 10)
-    assert simulation.plan() == [(1, 8, 10)]
-    assert again.num_cached_at_start == 8
+    assert simulation.plan() == [(1, cached, 10)]
+    assert again.num_cached_at_start == cached
 
 
 def full(tokenizer: Tokenizer) -> tuple[Simulation, list[Request]]:
@@ -170,6 +173,25 @@ def test_scheduler_does_not_wait_for_other_prompts(tokenizer: Tokenizer) -> None
     assert ids(simulation) == [0, 1, 2]
 
 
+@pytest.mark.parametrize(("common", "first"), [(1, [0, 1, 2]), (2, [0]), (3, [0])])
+def test_scheduler_waits_for_half_a_block_that_can_be_copied(
+    tokenizer: Tokenizer, common: int, first: list[int]
+) -> None:
+    simulation = Simulation(tokenizer, copies=True)
+    prompts = [[7] * common + [own] * 5 for own in (1, 2, 3)]
+    requests = [simulation.submit(prompt) for prompt in prompts]
+    assert ids(simulation) == first
+    if len(first) == 1:
+        assert simulation.plan()[1:] == [(1, common, common + 5), (2, common, common + 5)]
+        for prompt in prompts:  # what was copied once is there
+            requests.append(simulation.submit([*prompt[:-1], 9]))
+        assert {0, 1, 2, 3, 4, 5} == set(ids(simulation))
+    simulation.run()
+    for request in requests:
+        prompt = request.tokens(0, request.num_prompt).tolist()
+        assert simulation.generated(request) == text_alone(prompt, 8, None, 4, VOCAB_SIZE)
+
+
 def test_scheduler_does_not_wait_for_a_cache_that_shares_nothing(tokenizer: Tokenizer) -> None:
     simulation = Simulation(tokenizer, sharing=False)
     for _ in range(3):
@@ -212,11 +234,14 @@ def test_scheduler_needs_room_for_all_that_a_request_may_hold(
     assert ids(simulation) == admitted
 
 
-@pytest.mark.parametrize(("by", "cached"), [("position", 28), ("score", 0)])
+@pytest.mark.parametrize(
+    ("copies", "by", "cached"),
+    [(False, "position", 28), (True, "position", 31), (False, "score", 0), (True, "score", 0)],
+)
 def test_scheduler_starts_a_request_that_drops_tokens_behind_few(
-    tokenizer: Tokenizer, by: str, cached: int
+    tokenizer: Tokenizer, copies: bool, by: str, cached: int
 ) -> None:
-    simulation = Simulation(tokenizer)
+    simulation = Simulation(tokenizer, copies=copies)
     simulation.submit([1] * 60)
     simulation.run()
     eviction = CacheEviction(32, start_tokens=4, by=by)  # type: ignore[arg-type]

@@ -39,6 +39,7 @@ class Workload:
             max_waiting=1000,
             target=random.choice((None, None, 0.012)),
             sharing=random.random() < 0.8,
+            copies=seed % 2 == 0,
         )
         self.prefixes = [[random.randrange(30) for _ in range(24)] for _ in range(2)]
         self.requests: list[Request] = []

@@ -186,7 +186,7 @@ def test_engine_never_finds_guesses_in_the_prefix_cache(tokenizer: Tokenizer, gu
     prompt = [1, 2, 3] + [3] * guessed
     second = bench.submit(prompt, **options)
     bench.run()
-    assert bench.result(second).stats.cached_tokens == 0
+    assert bench.result(second).stats.cached_tokens == 3
     _, expected = run(tokenizer, [Job([1, 2, 3], options), Job(prompt, options)])
     assert whole_texts([first, second]) == whole_texts(expected)
     check_cached_blocks(bench, [first, second])

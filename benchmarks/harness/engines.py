@@ -91,9 +91,6 @@ ENGINES = {
     LLAMA: Engine(LLAMA, Exports.q4_0, "llama.cpp, Q4_0"),
     "transformers-f32": _torch("float32"),
     "transformers-bf16": _torch("bfloat16"),
-    "nanoaccel-serving": Engine(
-        "nanoaccel-serving", Exports.openvino_bundle, "NanoAccel, plain, serving", PLAIN
-    ),
     "nanoaccel-default-serving": _serving("default settings"),
     "nanoaccel-plain-serving": _serving("plain", **PLAIN),
     "genai-serving": _genai_serving(Exports.genai, "NNCF's default int4"),

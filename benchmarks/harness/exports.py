@@ -60,10 +60,6 @@ class Exports:
         """NanoAccel's bundle for OpenVINO, by its default recipe."""
         return self._bundle("default")
 
-    def openvino_bundle(self) -> Path:
-        """NanoAccel's bundle for OpenVINO, in int4 as the peers have it."""
-        return self._bundle("bundle", recipe=self._recipe())
-
     def bundle(self) -> Path:
         """NanoAccel's bundle for both runtimes, in int4 as the peers have it, or what is given."""
         if self.ours is not None:

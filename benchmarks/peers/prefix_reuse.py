@@ -69,7 +69,7 @@ def _ratio(seconds: list[float], runs: list[Reuse]) -> str:
 def _nanoaccel(engine: Engine, exports: Exports, source: random.Random) -> Reuse:
     prefix = random_tokens(source, _PREFIX)
     with tempfile.TemporaryDirectory() as cache:
-        options = {"prompt_cache": cache, "speculation": "auto"}
+        options = {"prompt_cache": cache, "prefix_cache": True}
         with _warm(engine, exports, options, source) as worker:
             cold, warm = (_first_token(worker, prefix, source) for _ in range(2))
         _drop_from_memory(Path(cache))

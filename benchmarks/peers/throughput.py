@@ -11,7 +11,7 @@ prompts of 16 to 512 random tokens, all different, 128 generated tokens each. Wi
 instead: what long prompts do to eight requests that are decoding. With --prefix instead: time to
 the first token of a prompt of 1,500 tokens, when its beginning is new, known, or known from before
 a restart. The peers are NNCF's int4, asymmetric and symmetric. Needs the extras openvino,
-export and bench.
+onnx, export and bench.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from benchmarks.peers import interference, prefix_reuse
 from nanoaccel.runtime.types import defaults
 
 _RATE_SHARE = 0.7
-OURS = "nanoaccel-serving"
+OURS = "nanoaccel-plain-serving"
 PEERS = {"asym": "genai-serving", "sym": "genai-sym-serving"}
 
 

@@ -37,15 +37,12 @@ def state_obstacle(config: Mapping[str, Any]) -> str | None:
     return None
 
 
-def obstacle(config: Mapping[str, Any]) -> str | None:
+def paging_obstacle(config: Mapping[str, Any]) -> str | None:
     """What of a model OpenVINO's paged attention does not compute; None when nothing.
 
     Args:
         config: Config of the text model, as config.json has it.
     """
-    reason = state_obstacle(config)
-    if reason is not None:
-        return reason
     for name in _CAPS:
         if config.get(name):
             return f"its attention caps logits ({name}={config[name]})"

@@ -16,8 +16,7 @@ import pytest
 from nanoaccel.bundle import Bundle
 from nanoaccel.errors import ConfigError
 from nanoaccel.runtime.backends import Backend, BackendOptions
-from nanoaccel.runtime.backends.openvino import backend as openvino_backend
-from nanoaccel.runtime.backends.openvino import load
+from nanoaccel.runtime.backends.openvino import load, loading
 from nanoaccel.runtime.types.plan import StepPlan
 from nanoaccel.testing import tiny_models
 
@@ -191,7 +190,7 @@ def test_openvino_pads_a_single_token_where_that_is_faster(
 ) -> None:
     topology = SimpleNamespace(instructions=instructions)
     machine = SimpleNamespace(topology=topology)
-    monkeypatch.setattr(openvino_backend, "this_machine", lambda: machine)
+    monkeypatch.setattr(loading, "this_machine", lambda: machine)
     backend = make(tiny_bundle, precision="auto", quantization_group=32)
     backend.forward(prompts(backend, [1]))
     assert backend.info.pass_size(1) == least

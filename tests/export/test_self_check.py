@@ -12,11 +12,12 @@ import pytest
 
 from nanoaccel.bundle import Bundle
 from nanoaccel.bundle.attention import WINDOWS
-from nanoaccel.errors import ExportError, PromptTooLongError, UnsupportedModelError
+from nanoaccel.errors import ConfigError, ExportError, PromptTooLongError, UnsupportedModelError
 from nanoaccel.exporters.pipeline import export
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.runtime.backends.openvino import paged_graph
 from nanoaccel.runtime.llm import LLM
+from nanoaccel.runtime.sampling import SamplingParams
 from nanoaccel.testing import tiny_models
 
 pytestmark = pytest.mark.export
@@ -133,14 +134,42 @@ def test_export_keeps_windows_and_slopes_of_masks(
             "alibi",
         ),
         ("gemma2", tiny_models.CONFIGS["gemma2"], "attn_logit_softcapping"),
+        ("xglm", {"d_model": 64, "num_layers": 2, "attention_heads": 4, "ffn_dim": 96}, "paged"),
     ],
 )
-def test_export_refuses_what_is_not_paged_before_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, config: dict[str, Any], named: str
+def test_export_runs_in_slots_what_openvino_does_not_page(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+    config: dict[str, Any],
+    named: str,
 ) -> None:
     config = {name: value for name, value in config.items() if "softcap" not in name}
     model = _model(tmp_path, kind, monkeypatch, **config)
-    with pytest.raises(UnsupportedModelError, match=named):
+    bundle = export(model, tmp_path / "out", recipe=F32, runtime="openvino")
+    assert bundle.manifest is not None
+    assert bundle.manifest.self_check["openvino"]["against"] == "the original"
+    params = SamplingParams(max_tokens=40, temperature=0.0, ignore_eos=True)
+    random = np.random.default_rng(0)
+    prompts = [
+        random.integers(3, tiny_models.VOCAB_SIZE, length).tolist()
+        for length in (1, 50, 33, 150, 50)
+    ]
+    with LLM(tmp_path / "out", precision="f32") as llm:
+        together = [output.token_ids for output in llm.generate(prompts, params)]
+        alone = [llm.generate(prompt, params).token_ids for prompt in prompts]
+    assert together == alone
+    assert any("slowly" in note and named in note for note in caplog.messages)
+    with pytest.raises(ConfigError, match=rf"cache_precision='u8' cannot be had.*{named}"):
+        LLM(tmp_path / "out", cache_precision="u8")
+
+
+def test_export_refuses_states_that_openvino_does_not_page_before_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = _model(tmp_path, "mamba", monkeypatch, hidden_size=64, num_hidden_layers=2)
+    with pytest.raises(UnsupportedModelError, match="finer than those that OpenVINO pages"):
         export(model, tmp_path / "out", recipe=F32, runtime="openvino")
 
 

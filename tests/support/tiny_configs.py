@@ -66,10 +66,25 @@ _GROUPS: Mapping[str, Any] = {"n_group": 1, "topk_group": 1, "first_k_dense_repl
 _SECTIONS: Mapping[str, Any] = {
     "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}
 }
+# Of each part of a model that reads bytes.
+_BYTES: Mapping[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+}
 _TOKENS = {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0}
 
 # What the defaults do not show, or what shrinking cannot guess.
 _EXCEPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "blt": {
+        "encoder_hash_byte_group_vocab": 64,
+        "patcher_config": _BYTES,
+        "encoder_config": {**_BYTES, "hidden_size_global": 64},
+        "decoder_config": {**_BYTES, "hidden_size_global": 64},
+        "global_config": _BYTES,
+    },
     "bamba": {"attn_layer_indices": [1]},
     "bloom": {"seq_length": CONTEXT},
     "dbrx": {

@@ -10,7 +10,8 @@ from nanoaccel.bundle.attention import (
     alibi_slopes,
     layer_windows,
     long_border,
-    obstacle,
+    paging_obstacle,
+    state_obstacle,
     uniform_length,
 )
 
@@ -18,15 +19,24 @@ from nanoaccel.bundle.attention import (
 @pytest.mark.parametrize(
     ("config", "named"),
     [
-        ({"model_type": "new", "layer_types": ["retention", "full_attention"]}, "retention"),
-        ({"model_type": "new", "layers_block_type": ["rwkv", "attention"]}, "rwkv"),
         ({"model_type": "gemma2", "attn_logit_softcapping": 50.0}, "attn_logit_softcapping=50.0"),
         ({"model_type": "falcon", "alibi": True}, "alibi=True"),
         ({"model_type": "mpt", "attn_config": {"clip_qkv": 6.0}}, "clip_qkv"),
     ],
 )
 def test_obstacle_names_what_cannot_be_paged(config: dict[str, Any], named: str) -> None:
-    assert named in str(obstacle(config))
+    assert named in str(paging_obstacle(config))
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"model_type": "new", "layer_types": ["retention", "full_attention"]}, "retention"),
+        ({"model_type": "new", "layers_block_type": ["rwkv", "attention"]}, "rwkv"),
+    ],
+)
+def test_obstacle_names_what_no_engine_keeps(config: dict[str, Any], named: str) -> None:
+    assert named in str(state_obstacle(config))
 
 
 @pytest.mark.parametrize(
@@ -41,7 +51,8 @@ def test_obstacle_names_what_cannot_be_paged(config: dict[str, Any], named: str)
     ],
 )
 def test_obstacle_is_none_where_attention_is_plain(config: dict[str, Any]) -> None:
-    assert obstacle(config) is None
+    assert paging_obstacle(config) is None
+    assert state_obstacle(config) is None
 
 
 def test_layer_windows_are_gpt_neos_local_layers() -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanoaccel.bundle.attention import has_keys, has_recurrent_layers, obstacle, state_obstacle
+from nanoaccel.bundle.attention import has_keys, has_recurrent_layers, state_obstacle
 from nanoaccel.errors import ExportError, NanoAccelError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def check_supported(config: PretrainedConfig) -> None:
 
 
 def check_paged(config: PretrainedConfig) -> None:
-    """Refuse, before any weight is loaded, what OpenVINO's paged attention does not compute.
+    """Refuse, before any weight is loaded, recurrent states that OpenVINO does not page.
 
     Raises:
         UnsupportedModelError: The message says what it is.
@@ -51,10 +51,10 @@ def check_paged(config: PretrainedConfig) -> None:
 
     model, decoder = causal_class(config), config.get_text_config()
     text, kinds = decoder.to_dict(), getattr(decoder, "layer_types", None)
-    reason = obstacle(text)
-    if reason is None and decays_by_cell(model):
+    reason = None
+    if decays_by_cell(model):
         reason = "the gates of its recurrence are finer than those that OpenVINO pages"
-    elif reason is None and not has_keys({**text, "layer_types": kinds}):  # it may compute them
+    elif not has_keys({**text, "layer_types": kinds}):  # it may compute them
         reason = "it has no layer with keys and values"
     if reason is not None:
         raise UnsupportedModelError(

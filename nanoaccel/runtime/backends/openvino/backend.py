@@ -1,20 +1,17 @@
-"""Loads a graph into OpenVINO and runs ragged steps on it."""
+"""Runs ragged steps on a paged graph."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
 from nanoaccel.bundle.long_factors import LongFactors
-from nanoaccel.errors import BundleDamagedError, BundleError, ConfigError
-from nanoaccel.fuse_projections import fuse_projections
-from nanoaccel.openvino_core import openvino_core
-from nanoaccel.runtime.backends.base import BackendInfo, BackendOptions
+from nanoaccel.errors import ConfigError
+from nanoaccel.runtime.backends.base import BackendInfo
 from nanoaccel.runtime.backends.openvino.adapters.copies import TwoGraphs
 from nanoaccel.runtime.backends.openvino.adapters.memory import AdapterMemory
 from nanoaccel.runtime.backends.openvino.arena import CacheArena
@@ -24,147 +21,17 @@ from nanoaccel.runtime.backends.openvino.cache_inputs import (
     describe,
     state_inputs,
 )
-from nanoaccel.runtime.backends.openvino.compilation import DEVICE, compile_graph
-from nanoaccel.runtime.backends.openvino.embedding import looked_up_bytes
 from nanoaccel.runtime.backends.openvino.graph_copies import GraphCopies
-from nanoaccel.runtime.backends.openvino.hidden_states import (
-    STATES,
-    add_hidden,
-    add_states,
-    hidden_outputs,
-)
-from nanoaccel.runtime.backends.openvino.lost_masks import (
-    check_attention,
-    read_config,
-    restore_masks,
-)
-from nanoaccel.runtime.backends.openvino.narrow_experts import as_integers
+from nanoaccel.runtime.backends.openvino.hidden_states import STATES, hidden_outputs
 from nanoaccel.runtime.backends.openvino.operator_times import OperatorTimes
-from nanoaccel.runtime.backends.openvino.paged_graph import (
-    make_paged,
-    read_long_factors,
-)
 from nanoaccel.runtime.backends.openvino.score_sum import ScoreSum
-from nanoaccel.runtime.backends.openvino.step_inputs import check_inputs
 from nanoaccel.runtime.backends.timed import Timed
-from nanoaccel.runtime.cpu.machine import this_machine
-from nanoaccel.runtime.cpu.runtimes import openvino_properties
-from nanoaccel.runtime.cpu.threads import plan_here
-from nanoaccel.runtime.cpu.workload import ThreadPlan, Workload
 from nanoaccel.runtime.types.low_rank import LowRankUpdate
 from nanoaccel.runtime.types.plan import Float32Array, StepPlan, StepResult
 
 # Sizes that those copies are kept prepared for; a few tokens cost hardly more than one.
 _PASS_SIZES = (4, 8, 16, 24, 32, 48, 64)
-_INT8_PRODUCTS = {"avx_vnni", "avx512_vnni", "amx_int8"}
 _BLOCK_SIZE = 32  # of PagedAttention in OpenVINO's CPU plugin
-
-
-def load(options: BackendOptions) -> OpenVINOBackend:
-    """Read, page and compile a graph.
-
-    Raises:
-        BundleDamagedError: OpenVINO cannot read the file.
-        BundleError: The graph is not a text decoder with a key-value state.
-        ConfigError: An option that this CPU, or this graph, cannot do.
-    """
-    core = openvino_core()
-    model = _read(options.graph)
-    if options.fuse_projections:
-        fuse_projections(model)
-    as_integers(model)
-    config, factors = read_config(options.graph), read_long_factors(model)
-    check_attention(options.graph, config)
-    make_paged(model, attention_scores=options.attention_scores)
-    restore_masks(model, config)
-    check_inputs(model, options.graph, rotary=config.get("position_embedding_type") == "rope")
-    if options.hidden_layers:
-        add_hidden(model, options.hidden_layers)
-    if options.role == "decode":
-        add_states(model)
-    capabilities = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
-    plan = _plan(options)
-    properties = _properties(options, plan, capabilities)
-    try:
-        copies, memory = compile_graph(model, options, properties)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ConfigError(
-            f"OpenVINO cannot compile {options.graph} with precision={options.precision!r} and "
-            f"cache_precision={options.cache_precision!r}: {reason}",
-            "Set both to 'auto', or export the model again",
-        ) from error
-    return OpenVINOBackend(
-        copies,
-        core.get_property(DEVICE, "FULL_DEVICE_NAME").strip(),
-        least=_least_tokens(plan),
-        looked_up=looked_up_bytes(model) if options.profile else None,
-        long_factors=factors,
-        adapters=memory,
-    )
-
-
-def _read(graph: Path) -> ov.Model:
-    """Raises BundleDamagedError for what is no graph, BundleError for one without logits."""
-    try:
-        with graph.open("rb") as file:
-            if not file.read(64).lstrip().startswith(b"<"):
-                raise ValueError("not XML")  # OpenVINO would try other formats, and print
-        model = openvino_core().read_model(graph)
-    except (RuntimeError, OSError, ValueError) as error:
-        raise BundleDamagedError(
-            f"OpenVINO cannot read {graph}", "Export the model again"
-        ) from error
-    if "logits" not in {name for value in model.outputs for name in value.names}:
-        raise BundleError(f"{graph} has no output logits", "Export a text decoder")
-    return model
-
-
-def _plan(options: BackendOptions) -> ThreadPlan:
-    return plan_here(
-        Workload(
-            role=options.role,
-            threads=options.threads,
-            weight_group_size=options.weight_group_size,
-            quantization_group=options.quantization_group,
-            precision=options.precision,
-        )
-    )
-
-
-def _least_tokens(plan: ThreadPlan) -> int:
-    """Tokens of a pass at least.
-
-    OpenVINO multiplies weights in groups by activations of 8 bits from two tokens on. Where the CPU
-    can do that at once, two take less time than one: on an EPYC with AVX-512, 0.92 of it for 135M
-    weights and 0.82 for 1.1B.
-    """
-    grouped = plan.quantization_group not in (None, 0)
-    return 2 if grouped and _INT8_PRODUCTS & set(this_machine().topology.instructions) else 1
-
-
-def _properties(
-    options: BackendOptions, plan: ThreadPlan, capabilities: Sequence[str]
-) -> dict[str, object]:
-    chosen: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", **openvino_properties(plan)}
-    chosen["KV_CACHE_PRECISION"] = _cache_precision(options, plan, capabilities)
-    if options.profile:
-        chosen["PERF_COUNT"] = True
-    return chosen
-
-
-def _cache_precision(options: BackendOptions, plan: ThreadPlan, capabilities: Sequence[str]) -> str:
-    """Of keys and values.
-
-    Reading OpenVINO's default, u8, takes more of a core than its size saves of the memory's time
-    (benchmarks/studies/cache_precision.py). bf16 loses nothing of what was computed in bf16.
-    """
-    if options.cache_precision != "auto":
-        return options.cache_precision
-    if options.precision == "f32":
-        return "f32"
-    computed_in_bf16 = plan.precision in (None, "bf16") and "BF16" in capabilities
-    return "bf16" if computed_in_bf16 else "f16"
 
 
 class OpenVINOBackend(Timed):

@@ -12,7 +12,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 from nanoaccel.bundle import MODEL_CONFIG
-from nanoaccel.bundle.attention import WINDOWS, alibi_slopes, layer_windows, obstacle
+from nanoaccel.bundle.attention import WINDOWS, alibi_slopes, layer_windows, state_obstacle
 from nanoaccel.errors import BundleError
 
 _KIND = "PagedAttentionExtension"
@@ -31,13 +31,13 @@ def read_config(graph: Path) -> Mapping[str, Any]:
     return text if isinstance(text, dict) else found
 
 
-def check_attention(graph: Path, config: Mapping[str, Any]) -> None:
-    """Refuse a model that paged attention does not compute.
+def check_states(graph: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a model that keeps from token to token what no engine keeps.
 
     Raises:
         BundleError: It is one; the message says what is in the way.
     """
-    reason = obstacle(config)
+    reason = state_obstacle(config)
     if reason is not None:
         raise BundleError(
             f"{graph} cannot run in the engine: {reason}", "Use a model of another architecture"

@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 from nanoaccel.runtime.backends.base import OperatorTime
 from nanoaccel.runtime.backends.layers import layers_of
-from nanoaccel.runtime.backends.openvino.graph_copy import GraphCopy
-from nanoaccel.runtime.types.plan import StepPlan
 
 # OpenVINO cuts each time to whole microseconds: on average half of one is lost.
 _CUT = 0.5e-6
+
+
+class OneGraph(Protocol):
+    """A compiled graph with its one inference request."""
+
+    request: Any
+
+    def run(self, work: Any, /) -> None:
+        """Run it once."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +43,15 @@ class OperatorTimes:
         looked_up_bytes: As ``OperatorTimer``.
     """
 
-    def __init__(self, copy: GraphCopy, looked_up_bytes: int) -> None:
+    def __init__(self, copy: OneGraph, looked_up_bytes: int) -> None:
         self.looked_up_bytes = looked_up_bytes
         self._request = copy.request
         self._passes = 0
         self._readings: list[_Reading] = []
         run = copy.run
 
-        def counted(plan: StepPlan) -> None:
-            run(plan)
+        def counted(work: Any) -> None:
+            run(work)
             self._passes += 1
 
         copy.run = counted  # type: ignore[method-assign]

@@ -14,6 +14,10 @@ LOGITS_ROWS = "logits_rows"
 _TOKENS = ("input_ids", "position_ids")
 
 
+class UnpagedError(BundleError):
+    """The attention of a graph is none that OpenVINO pages."""
+
+
 def make_paged(model: ov.Model, *, attention_scores: bool) -> None:
     """Replace the graph's own key-value state by a paged cache and select logits rows, in place.
 
@@ -24,18 +28,18 @@ def make_paged(model: ov.Model, *, attention_scores: bool) -> None:
             tokens count.
 
     Raises:
-        BundleError: The graph has no attention that OpenVINO can page.
+        UnpagedError: OpenVINO cannot page its attention; the graph may be half changed.
     """
     try:
         paged_attention_transformation(
             model, use_score_outputs=attention_scores, allow_score_aggregation=attention_scores
         )
     except RuntimeError as error:
-        raise BundleError(
+        raise UnpagedError(
             "the graph has no key-value state that can be paged",
             "Export it with past (optimum-intel's task text-generation-with-past)",
         ) from error
-    _select_rows(model)
+    select_rows(model, axis=0)
 
 
 def read_long_factors(model: ov.Model) -> LongFactors | None:
@@ -84,15 +88,19 @@ def last_projection(model: ov.Model) -> ov.Node:
     return node
 
 
-def _select_rows(model: ov.Model) -> None:
-    """Compute logits of the wanted rows only: gather them before the last projection.
+def select_rows(model: ov.Model, axis: int) -> None:
+    """Compute logits of the wanted rows only: gather them before the last projection, in place.
 
     A prompt of 512 tokens then pays for one row of the vocabulary and not for 512.
+
+    Args:
+        model: The graph.
+        axis: Of tokens, in what the projection reads.
     """
     wanted = ops.parameter([-1], np.int64, name=LOGITS_ROWS)
     wanted.output(0).set_names({LOGITS_ROWS})
     target = last_projection(model).input(0)
-    rows = ops.gather(target.get_source_output(), wanted, ops.constant(np.int64(0)))
+    rows = ops.gather(target.get_source_output(), wanted, ops.constant(np.int64(axis)))
     target.replace_source_output(rows.output(0))
     model.add_parameters([wanted])
     model.validate_nodes_and_infer_types()

@@ -1,11 +1,13 @@
 """The most anonymous memory that an export takes, by the size of the model.
 
     python -m benchmarks.studies.export_memory [--billions 1 2 3] [--calibrated] [--folder DIR]
+    python -m benchmarks.studies.export_memory --kinds qwen3_moe granitemoehybrid
 
 Random Llamas in bf16 are written to disk (2 GB for each billion of weights), exported by
 ``nanoaccel export`` in a process of its own and deleted. Pages that are mapped from files do not
 count: the system takes them back when it needs them. The last lines are the line through the
-points, and what it says of a model of 8 billion weights. Linux only.
+points, and what it says of a model of 8 billion weights. With --kinds, random models of a billion
+weights of other kinds take their place. Linux only.
 """
 
 from __future__ import annotations
@@ -18,15 +20,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.harness.figures import table
 from benchmarks.harness.machine import machine
+from benchmarks.harness.random_kinds import KINDS, write_random_kind
 
 _SHAPES = {  # hidden size, layers, width of the MLP, heads, heads of keys
     1: (2048, 16, 8192, 32, 8),
@@ -45,20 +49,22 @@ class Peak:
     """One export.
 
     Args:
+        kind: Of the model.
         billions: Weights of the model.
         peak: The most anonymous memory of its processes, bytes.
         expected: What the export said before it began, bytes.
         seconds: Its time.
     """
 
+    kind: str
     billions: float
     peak: int
     expected: int
     seconds: float
 
 
-def write_model(folder: Path, billions: int) -> float:
-    """Write a random model, a file for each layer; its weights in billions."""
+def write_llama(folder: Path, billions: int) -> float:
+    """Write a random Llama, a file for each layer; its weights in billions."""
     import torch
     from safetensors.torch import save_file
 
@@ -149,23 +155,26 @@ def watched(process: int) -> Iterator[list[int]]:
         thread.join()
 
 
-def export_once(model: Path, out: Path, billions: float, options: list[str]) -> Peak:
-    """Export a model in a process of its own."""
+def export_once(kind: str, write: Callable[[Path], float], work: Path, options: list[str]) -> Peak:
+    """Write a model into a folder, and export it in a process of its own."""
+    out = work / "out"
+    billions = write(work / "model")
     begin = time.perf_counter()
-    command = [sys.executable, "-m", "nanoaccel", "export", str(model), str(out), *options]
+    command = [sys.executable, "-m", "nanoaccel", "export", str(work / "model"), str(out), *options]
     process = subprocess.Popen(command)
     with watched(process.pid) as seen:
         code = process.wait()
     if code != 0:
         raise SystemExit(code)
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
-    return Peak(billions, seen[0], report["expected_memory"], time.perf_counter() - begin)
+    return Peak(kind, billions, seen[0], report["expected_memory"], time.perf_counter() - begin)
 
 
 def report(peaks: list[Peak]) -> str:
     """A row for each export, and the line through them."""
     rows = [
         [
+            one.kind,
             f"{one.billions:.2f}",
             f"{one.peak / 1e9:.2f}",
             f"{one.expected / 1e9:.2f}",
@@ -174,8 +183,10 @@ def report(peaks: list[Peak]) -> str:
         ]
         for one in peaks
     ]
-    shown = table(["billion weights", "peak, GB", "expected, GB", "off by", "seconds"], rows)
-    if len(peaks) < 2:
+    shown = table(
+        ["kind", "billion weights", "peak, GB", "expected, GB", "off by", "seconds"], rows
+    )
+    if len(peaks) < 2 or len({one.kind for one in peaks}) > 1:
         return shown
     slope, start = np.polyfit([one.billions for one in peaks], [one.peak / 1e9 for one in peaks], 1)
     return (
@@ -187,6 +198,7 @@ def report(peaks: list[Peak]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--billions", type=int, nargs="+", default=[1, 2, 3], choices=_SHAPES)
+    parser.add_argument("--kinds", nargs="+", default=[], choices=KINDS)
     parser.add_argument("--calibrated", action="store_true", help="scale estimation")
     parser.add_argument("--runtime", default="openvino")
     parser.add_argument("--judge-tokens", default="512")
@@ -195,11 +207,13 @@ def main() -> None:
     print(machine(), flush=True)
     options = [*(_CALIBRATED if given.calibrated else _FREE)]
     options += ["--runtime", given.runtime, "--judge-tokens", given.judge_tokens, "--draft", "none"]
+    models = [(kind, partial(write_random_kind, kind=kind)) for kind in given.kinds]
+    if not models:
+        models = [("llama", partial(write_llama, billions=size)) for size in given.billions]
     peaks = []
-    for billions in given.billions:
+    for kind, write in models:
         with tempfile.TemporaryDirectory(dir=given.folder) as work:
-            size = write_model(Path(work) / "model", billions)
-            peaks.append(export_once(Path(work) / "model", Path(work) / "out", size, options))
+            peaks.append(export_once(kind, write, Path(work), options))
     print(report(peaks))
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C as an event, so that what runs ends where it can be kept."""
+"""Ctrl-C and SIGTERM as an event, so that what runs ends where it can be kept."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets; a second one raises KeyboardInterrupt at once."""
+    """An event that Ctrl-C or SIGTERM sets; a second one raises KeyboardInterrupt at once."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event
@@ -25,8 +25,9 @@ def interruptible() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         event.set()
 
-    before = signal.signal(signal.SIGINT, handle)
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield event
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

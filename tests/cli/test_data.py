@@ -43,6 +43,9 @@ def test_check_knows_what_a_model_reads(data: Path, tiny_model: Path, run_cli: A
     assert ended.code == 0, ended.err
     assert "30 are read" in ended.out
     assert "40 rows: 0 cannot be learned" in ended.out
+    ended = run_cli("data", "check", data, "--model", tiny_model, "--max-length", 5)
+    assert "its answer begins behind the 5 that are read" in ended.out
+    assert "40 rows: 40 cannot be learned" in ended.out
 
 
 def test_stats_draws_lengths(data: Path, run_cli: Any) -> None:

@@ -93,6 +93,14 @@ def test_problems_none_when_all_is_there(monkeypatch: pytest.MonkeyPatch) -> Non
     assert find_problems(COMPLETE) == []
 
 
+def test_problems_name_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    assert requirements.cache_problem(tmp_path / "new") is None
+    (tmp_path / "file").write_text("")
+    problem = requirements.cache_problem(tmp_path / "file")
+    assert problem is not None
+    assert str(tmp_path / "file") in problem.what
+
+
 @pytest.mark.parametrize("runtime", requirements.RUNTIMES)
 def test_problems_none_for_generation_with_either_runtime(
     runtime: str, monkeypatch: pytest.MonkeyPatch

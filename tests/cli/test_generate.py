@@ -2,10 +2,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from nanoaccel import SamplingParams
+from nanoaccel.cli.ui.writing import complete
 
 AFTER_HI = "abcdefghijklmnopqrstuvwxyz"  # the chat template ends the message with a full stop
 
@@ -231,6 +237,23 @@ def test_generate_json_that_fails_on_the_way_says_so(
         "error",
         "RuntimeError: the graph broke",
     )
+
+
+@pytest.mark.parametrize("echo", [False, True])
+def test_complete_interrupted_shows_what_was_written(
+    echo: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextmanager
+    def stream(*_: object) -> Iterator[Iterator[Any]]:
+        def chunks() -> Iterator[Any]:
+            yield from (SimpleNamespace(index=0, text=text) for text in "ab")
+            raise KeyboardInterrupt
+
+        yield chunks()
+
+    with pytest.raises(KeyboardInterrupt):
+        complete(SimpleNamespace(stream=stream), "a", SamplingParams(), echo=echo)  # type: ignore[arg-type]
+    assert capsys.readouterr().out == "ab\n"
 
 
 def test_generate_interrupted_ends_the_line_and_gives_130(

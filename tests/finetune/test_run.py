@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from support.training_data import letters, write_lines
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
-from nanoaccel.errors import ConfigError, ExportError  # noqa: E402
+from nanoaccel.errors import ConfigError, ExportError, SourceError  # noqa: E402
 from nanoaccel.finetune.data.prepare import DataOptions  # noqa: E402
 from nanoaccel.finetune.events import Evaluated, Event, Planned, Stepped  # noqa: E402
 from nanoaccel.finetune.run import Trained, finetune  # noqa: E402
@@ -163,11 +164,16 @@ def test_a_killed_training_is_gone_on_with_bit_for_bit(
     assert_same(made, first[0])
 
 
-def test_ctrl_c_loses_nothing(
-    first: tuple[Trained, list[Event]], tiny_model: Path, data: Path, tmp_path: Path
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_lose_nothing(
+    first: tuple[Trained, list[Event]],
+    tiny_model: Path,
+    data: Path,
+    tmp_path: Path,
+    by: signal.Signals,
 ) -> None:
     out = tmp_path / "out"
-    stopped(tiny_model, data, out, signal.SIGINT)
+    stopped(tiny_model, data, out, by)
     with pytest.raises(ConfigError, match="had rank=4, this one 8"):
         train(tiny_model, data, out, options=replace(OPTIONS, rank=8), resume=True)
     other = write_lines(tmp_path / "other.jsonl", letters(39))
@@ -233,6 +239,18 @@ def test_only_what_is_asked_is_trained(tiny_model: Path, data: Path, tmp_path: P
     assert {name.split(".")[-3] for name in names} == {"q_proj", "v_proj"}
 
 
+def test_layers_alone_get_all_their_modules(tiny_model: Path, data: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    made, _ = train(
+        tiny_model, data, tmp_path / "out", options=replace(OPTIONS, layers=(1,), epochs=0.1)
+    )
+    places = [name.split(".layers.")[1].split(".") for name in load_file(made.folder / WEIGHTS)]
+    assert {place[0] for place in places} == {"1"}
+    modules = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+    assert {place[2] for place in places} == modules
+
+
 @pytest.mark.parametrize(
     ("options", "what"),
     [
@@ -254,7 +272,11 @@ def test_what_the_model_has_not_is_refused(
     [
         {"method": "magic"},
         {"rank": 0},
+        {"rank": 100_000},
         {"epochs": 0},
+        {"epochs": math.inf},
+        {"seed": -1},
+        {"seed": 10**23},
         {"dropout": 1},
         {"patience": 0},
         {"learning_rate": -1},
@@ -289,6 +311,13 @@ def test_what_stands_at_the_place_is_not_replaced(
     with pytest.raises(ExportError):
         train(tiny_model, data, tmp_path, overwrite=True)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_prompts_that_fill_what_is_read_are_named(
+    tiny_model: Path, data: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SourceError, match=r"longer than 5 tokens, and no answer begins before"):
+        train(tiny_model, data, tmp_path / "out", data_options=DataOptions(max_length=5))
 
 
 def test_examples_longer_than_the_context_are_refused(

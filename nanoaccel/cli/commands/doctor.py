@@ -35,12 +35,14 @@ def doctor(
 ) -> None:
     """Check the installation and the machine; fails when nothing can be generated."""
     from nanoaccel.cli.installation.environment import look_around
-    from nanoaccel.cli.installation.requirements import Problem, find_problems
+    from nanoaccel.cli.installation.requirements import Problem, cache_problem, find_problems
 
     variables = dict(os.environ)
     with _without_wrong_settings() as broken:
         environment = look_around()
         problems = find_problems(environment.packages)
+        unkept = cache_problem(environment.cache_folder)
+        problems += [] if unkept is None else [unkept]
         if report is not None:
             from nanoaccel.cli.installation.report import write_report
 

@@ -74,18 +74,22 @@ def export(
     if wanted is not None and wanted.note:
         typer.echo(wanted.note, err=True)
     with stages() as listener:
-        bundle = run_export(
-            model,
-            out,
-            recipe=wanted,
-            calibration=text,
-            judge_tokens=search.judge_tokens,
-            search_seconds=search.seconds,
-            draft=draft,
-            runtime=runtime,
-            overwrite=overwrite,
-            listener=listener,
-        )
+        try:
+            bundle = run_export(
+                model,
+                out,
+                recipe=wanted,
+                calibration=text,
+                judge_tokens=search.judge_tokens,
+                search_seconds=search.seconds,
+                draft=draft,
+                runtime=runtime,
+                overwrite=overwrite,
+                listener=listener,
+            )
+        except KeyboardInterrupt:
+            typer.echo("stopped; nothing was made", err=True)
+            raise
         learned = None if learning is None else _recover(bundle, learning, listener)
     typer.echo(_told(bundle, learned, out, as_json=as_json))
 

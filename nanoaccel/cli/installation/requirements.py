@@ -6,9 +6,11 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanoaccel.cli.installation.environment import installed_version
+from nanoaccel.folders import check_writable
 from nanoaccel.registry import BACKENDS
 
 if TYPE_CHECKING:
@@ -78,6 +80,19 @@ def find_problems(
     find(SERVER, "bundles cannot be served here", 'pip install "nanoaccel[server]"', None)
     present = [name for name, version in packages.items() if version is not None]
     return [*problems, *_mismatches(present)]
+
+
+def cache_problem(folder: Path) -> Problem | None:
+    """Why nothing can be kept in the cache folder; None where it can."""
+    try:
+        check_writable(folder)
+    except OSError as error:
+        return Problem(
+            f"nothing can be kept in the cache folder {folder}: {error.strerror}",
+            "Set NANOACCEL_CACHE to a folder that can be written",
+            None,
+        )
+    return None
 
 
 def _mismatches(names: list[str]) -> Iterator[Problem]:

@@ -36,16 +36,23 @@ def complete(
 
     Raises:
         RequestError: The prompt is refused.
-        KeyboardInterrupt: Ctrl-C was pressed; what was written is ended with a line end.
+        KeyboardInterrupt: Ctrl-C was pressed; what a single completion has by then is written, and
+            ended with a line end.
     """
     from nanoaccel.runtime.types.outputs import join_chunks
 
     chunks: dict[int, list[Chunk]] = {}
-    with ended_line() as line, llm.stream(prompt, params, options) as stream:
-        for chunk in stream:
-            chunks.setdefault(chunk.index, []).append(chunk)
-            if echo:
-                line.write(chunk.text)
+    with ended_line() as line:
+        try:
+            with llm.stream(prompt, params, options) as stream:
+                for chunk in stream:
+                    chunks.setdefault(chunk.index, []).append(chunk)
+                    if echo:
+                        line.write(chunk.text)
+        except KeyboardInterrupt:
+            if not echo and len(chunks) == 1:
+                line.write("".join(chunk.text for parts in chunks.values() for chunk in parts))
+            raise
     return tuple(join_chunks(chunks[index]) for index in sorted(chunks))
 
 

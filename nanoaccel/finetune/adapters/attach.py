@@ -41,7 +41,7 @@ def attach(model: PreTrainedModel, options: TrainingOptions) -> LoraConfig:
 
     _check_names(model, options)
     method = method_of(options.method)
-    config = _configuration(method, options)
+    config = _configuration(model, method, options)
     torch.manual_seed(options.seed)
     try:
         inject_adapter_in_model(config, model)
@@ -56,16 +56,19 @@ def attach(model: PreTrainedModel, options: TrainingOptions) -> LoraConfig:
     return config
 
 
-def _configuration(method: AdapterMethod, options: TrainingOptions) -> LoraConfig:
+def _configuration(
+    model: PreTrainedModel, method: AdapterMethod, options: TrainingOptions
+) -> LoraConfig:
     """The configuration of an adapter that can be read again."""
     from peft import LoraConfig
 
+    every = sorted(_linear_names(model)) if options.layers else _ALL  # peft wants names with layers
     usual = {
         "task_type": "CAUSAL_LM",
         "r": options.rank,
         "lora_alpha": options.scale_alpha,
         "lora_dropout": options.dropout,
-        "target_modules": list(options.modules) or _ALL,
+        "target_modules": list(options.modules) or every,
         "layers_to_transform": list(options.layers) or None,
     }
     with ADAPTER_METHODS.named(options.method):
@@ -131,14 +134,8 @@ def _check_names(model: PreTrainedModel, options: TrainingOptions) -> None:
     own = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
     for name in options.modules:
         if name not in own:
-            linear = {
-                path.rsplit(".", 1)[-1]
-                for path, module in model.named_modules()
-                if isinstance(module, nn.Linear)
-            }
-            raise ConfigError(
-                f"the model has no modules named {name!r}", f"It has {', '.join(sorted(linear))}"
-            )
+            linear = ", ".join(sorted(_linear_names(model)))
+            raise ConfigError(f"the model has no modules named {name!r}", f"It has {linear}")
 
 
 def _check_layers(layers: tuple[int, ...], count: int) -> None:
@@ -147,3 +144,14 @@ def _check_layers(layers: tuple[int, ...], count: int) -> None:
         raise ConfigError(
             f"layers={wrong[0]} is out of range", f"The model has blocks 0 to {count - 1}"
         )
+
+
+def _linear_names(model: PreTrainedModel) -> set[str]:
+    """Last parts of the names of all linear layers in blocks."""
+    from transformers.pytorch_utils import Conv1D
+
+    return {
+        path.rsplit(".", 1)[-1]
+        for path, module in _blocks(model).named_modules()
+        if isinstance(module, nn.Linear | Conv1D)
+    }

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from nanoaccel.errors import SourceError
-from nanoaccel.finetune.data.encode import Encoder
+from nanoaccel.finetune.data.encode import Encoder, fit
 from nanoaccel.finetune.data.read import read_rows
 from nanoaccel.finetune.data.records import PlainText, Problem
 
@@ -53,11 +53,21 @@ def check(source: str, encoder: Encoder | None = None) -> Checked:
         found = encoder.encode(row)
         if isinstance(found, Problem):
             problems.append(found)
+            continue
+        longest = max(map(len, found), default=0)
+        if longest > encoder.longest and not fit(found, encoder.longest):
+            problems.append(_unread(row.where, longest, encoder.longest))
         elif not isinstance(row.record, PlainText):
-            warnings += _too_long(row.where, max(map(len, found)), encoder.longest)
+            warnings += _too_long(row.where, longest, encoder.longest)
     if count == 0:
         raise SourceError(f"{source} has no rows", "Name data with at least one example")
     return Checked(count, tuple(problems), tuple(warnings))
+
+
+def _unread(where: str, tokens: int, longest: int) -> Problem:
+    return Problem(
+        where, f"has {tokens:,} tokens, and its answer begins behind the {longest:,} that are read"
+    )
 
 
 def _too_long(where: str, tokens: int, longest: int) -> Iterator[Problem]:

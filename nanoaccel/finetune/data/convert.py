@@ -89,6 +89,11 @@ def split(
         assert isinstance(row, Mapping)
         rows.append(row)
     train, held = hold_out(rows, share, seed, _text)
+    if not held:
+        raise SourceError(
+            f"{source} has {len(rows)} rows, of which none can be held out: they are all the same",
+            "Name data with two rows or more that differ",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     write_rows(folder / "train.jsonl", train, overwrite=overwrite)
     write_rows(folder / "validation.jsonl", held, overwrite=overwrite)

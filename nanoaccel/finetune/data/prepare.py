@@ -113,7 +113,7 @@ def prepare(source: str, tokenizer: Tokenizer, options: DataOptions) -> DataSet:
         held = encode_all(read_rows(options.validation), encoder, options, counts)
     _refuse(source, counts, options)
     if not train:
-        raise SourceError(f"{source} has nothing to learn", "Name data with at least one example")
+        raise _nothing_to_learn(source, counts, options)
     return DataSet(train, held, counts, tuple(_warnings(train, held, counts)))
 
 
@@ -164,6 +164,16 @@ def hold_out(
         held.update(group)
     rest = [item for place, item in enumerate(items) if place not in held]
     return rest, [item for place, item in enumerate(items) if place in held]
+
+
+def _nothing_to_learn(source: str, counts: Counts, options: DataOptions) -> SourceError:
+    if counts.dropped > 0:
+        return SourceError(
+            f"{source} has nothing to learn: {counts.dropped} examples are longer than "
+            f"{options.max_length} tokens, and no answer begins before",
+            "Raise --max-length, or shorten the prompts",
+        )
+    return SourceError(f"{source} has nothing to learn", "Name data with at least one example")
 
 
 def _key(example: Example) -> object:

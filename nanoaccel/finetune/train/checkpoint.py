@@ -74,21 +74,22 @@ class Checkpoints:
         )
 
     def _write(self, name: str, state: Mapping[str, Any]) -> None:
-        try:
-            with whole_file(self._folder / name) as partial, partial.open("wb") as file:
-                torch.save(dict(state), file)
-                file.flush()
-                os.fsync(file.fileno())
-        except (OSError, RuntimeError) as error:
-            quota = isinstance(error, OSError) and error.errno == errno.EDQUOT
-            if quota or disk_is_full(error, self._folder):
+        with whole_file(self._folder / name) as partial:
+            try:
+                with partial.open("wb") as file:
+                    torch.save(dict(state), file)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except (OSError, RuntimeError) as error:  # what was written of it still takes its space
+                quota = isinstance(error, OSError) and error.errno == errno.EDQUOT
+                if not quota and not disk_is_full(error, self._folder):
+                    raise
                 last = next((path.name for path in self._paths()), "none")
                 raise ExportError(
                     f"the disk of {self._folder} is full, and {name} was not written; the last "
                     f"checkpoint is {last}",
                     "Free space, and go on with --resume",
                 ) from error
-            raise
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from nanoaccel.errors import ConfigError
@@ -10,6 +11,7 @@ from nanoaccel.registry import ADAPTER_METHODS, did_you_mean
 
 FULL = "full"
 _FULL_RATE = 3e-5
+_MOST_RANK = 4096  # that the operators compute
 _PASS_TOKENS, _FOUR_BIT_PASS_TOKENS = 1024, 512
 
 
@@ -68,9 +70,11 @@ class TrainingOptions:
                 raise ConfigError(
                     f"method={self.method!r} is unknown", did_you_mean(self.method, known)
                 )
-        for name in ("rank", "batch_tokens", "evaluations"):
+        for name in ("batch_tokens", "evaluations"):
             _check(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
-        _check("epochs", self.epochs, self.epochs > 0, "more than 0")
+        _check("rank", self.rank, 1 <= self.rank <= _MOST_RANK, f"1 to {_MOST_RANK}")
+        _check("epochs", self.epochs, 0 < self.epochs < math.inf, "more than 0, and finite")
+        _check("seed", self.seed, 0 <= self.seed < 2**63, "0 to 2**63 - 1")
         _check("dropout", self.dropout, 0 <= self.dropout < 1, "0 to below 1")
         _check("weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
         _check("samples", self.samples, self.samples >= 0, "0 or more")

@@ -82,6 +82,7 @@ class AdapterRegistry:
         adapter = read_adapter(folder)
         check_base(adapter, self._bundle)
         fit(adapter, self._adaptable)
+        warn_of_base(adapter, self._bundle)
         made = RegisteredAdapter(name, folder.resolve(), adapter.fingerprint)
         with self._lock:
             self._check_name(name)
@@ -141,7 +142,7 @@ class AdapterRegistry:
                 f"{adapter.folder} has changed since it became the adapter {adapter.name!r}",
                 "Remove it, and add it again",
             )
-        check_base(read, self._bundle, warns=False)
+        check_base(read, self._bundle)
         return fit(read, self._adaptable)
 
     def check_able(self) -> None:
@@ -174,29 +175,38 @@ def check_name(name: str) -> None:
         )
 
 
-def check_base(adapter: Adapter, bundle: Bundle, *, warns: bool = True) -> None:
+def check_base(adapter: Adapter, bundle: Bundle) -> None:
     """Refuse an adapter of another base, as far as it says what it belongs to.
 
     Args:
         adapter: As it was read.
         bundle: The model.
-        warns: Whether another name of the base is said in the log.
 
     Raises:
         AdapterError: It was trained on other weights.
     """
     manifest = bundle.manifest
     own = None if manifest is None else manifest.target.fingerprint
-    if own is not None and adapter.base is not None:
-        if own != adapter.base.fingerprint:
-            raise AdapterError(
-                f"{adapter.folder} was trained on {adapter.base.id!r}, whose weights are not those "
-                f"that {bundle.folder} was made from",
-                "Export its base, or train it again on this model",
-            )
+    if own is not None and adapter.base is not None and own != adapter.base.fingerprint:
+        raise AdapterError(
+            f"{adapter.folder} was trained on {adapter.base.id!r}, whose weights are not those "
+            f"that {bundle.folder} was made from",
+            "Export its base, or train it again on this model",
+        )
+
+
+def warn_of_base(adapter: Adapter, bundle: Bundle) -> None:
+    """Say in the log that an adapter which fits names another base, and no weights of it.
+
+    Args:
+        adapter: As it was read.
+        bundle: The model.
+    """
+    manifest = bundle.manifest
+    if manifest is None or (manifest.target.fingerprint is not None and adapter.base is not None):
         return
-    source = None if manifest is None else manifest.source.get("id")
-    if not warns or adapter.base_name is None or source is None:
+    source = manifest.source.get("id")
+    if adapter.base_name is None or source is None:
         return
     if _last(adapter.base_name) != _last(source):
         _log.warning(

@@ -10,7 +10,7 @@ from nanoaccel.bundle import Bundle
 from nanoaccel.bundle.adapters import put_adapter
 from nanoaccel.runtime.adapters.choice import AdapterChoice
 from nanoaccel.runtime.adapters.fit import fit
-from nanoaccel.runtime.adapters.registry import check_base, check_name
+from nanoaccel.runtime.adapters.registry import check_base, check_name, warn_of_base
 from nanoaccel.runtime.config import EngineConfig
 from nanoaccel.runtime.execution.loader import open_backend, preferred
 from nanoaccel.runtime.execution.target import adaptable_by
@@ -40,6 +40,7 @@ def add_to_bundle(folder: Path, adapter: Path, name: str | None = None) -> str:
     check_name(chosen)
     check_base(read, bundle)
     _check_fit(read, bundle)
+    warn_of_base(read, bundle)
     put_adapter(bundle.folder, chosen, adapter)
     return chosen
 

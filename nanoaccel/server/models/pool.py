@@ -179,7 +179,11 @@ class ModelPool:
                 model = await asyncio.to_thread(self._load, entry.name, entry.bundle)
             except (NanoAccelError, MemoryError, OSError, RuntimeError) as error:
                 entry.failure = error
-                _log.exception("a model could not be loaded")
+                _log.error(
+                    "a model could not be loaded",
+                    exc_info=not isinstance(error, NanoAccelError),
+                    extra={"facts": {"model": entry.name, "reason": str(error)}},
+                )
                 message = f"the model {entry.name!a} could not be loaded; the server's log says why"
                 return ApiError(503, message, "model_not_loaded", headers={"Retry-After": "30"})
             entry.begin(model)

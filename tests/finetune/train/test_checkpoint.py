@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -62,3 +64,22 @@ def test_a_full_disk_is_named_and_nothing_is_lost(
     assert "the last checkpoint is step-0000001.pt" in str(caught.value)
     assert "--resume" in str(caught.value)
     assert names(tmp_path) == ["step-0000001.pt"]
+
+
+def test_a_disk_that_is_full_of_the_checkpoint_itself_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch raises errors of its own then, and what it wrote is removed."""
+
+    def broken(_: Any, file: Any) -> None:
+        file.write(b"part")
+        raise RuntimeError("unexpected pos 4829504 vs 4829392")
+
+    def free(_: Path) -> Any:
+        return SimpleNamespace(free=0 if any(tmp_path.glob("*.partial")) else 1 << 40)
+
+    monkeypatch.setattr(torch, "save", broken)
+    monkeypatch.setattr(shutil, "disk_usage", free)
+    with pytest.raises(ExportError, match=r"is full, and step-0000001.pt was not written"):
+        Checkpoints(tmp_path).save(1, {"step": 1})
+    assert names(tmp_path) == []

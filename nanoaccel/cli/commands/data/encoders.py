@@ -18,7 +18,7 @@ ModelName: TypeAlias = Annotated[
         show_default="look at the rows alone",
     ),
 ]
-MaxLength: TypeAlias = Annotated[int, typer.Option(help="Tokens of an example at most.")]
+MaxLength: TypeAlias = Annotated[int, typer.Option(min=2, help="Tokens of an example at most.")]
 Raw: TypeAlias = Annotated[
     bool, typer.Option("--raw", help="Continue prompts as they are, without the chat template.")
 ]

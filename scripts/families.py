@@ -12,11 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import re
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -70,19 +73,33 @@ def _read(path: Path) -> dict[tuple[str, str], Result]:
 
 
 def _judge_all(keys: list[tuple[str, str]], path: Path) -> None:
+    """Judge as many at once as there are cores."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # of each process
+    waiting = deque(keys)
+    lanes = os.cpu_count() or 1
+    with ThreadPoolExecutor(lanes) as threads:
+        try:
+            for lane in [threads.submit(_judge_some, waiting, path) for _ in range(lanes)]:
+                lane.result()
+        finally:
+            waiting.clear()
+
+
+def _judge_some(waiting: deque[tuple[str, str]], path: Path) -> None:
     """Judge in a process of its own, so that one that dies ends nothing but its family."""
     pool = None
-    for name, runtime in keys:
-        if pool is None:
-            context = multiprocessing.get_context("spawn")
-            pool = ProcessPoolExecutor(1, mp_context=context)
-        try:
-            result = pool.submit(judge_one, name, runtime).result()
-        except BrokenProcessPool:
-            result, pool = Result(name, runtime, "ERROR", "the process died"), None
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(result)) + "\n")
-        print(f"{name}, {_NAMES[runtime]}: {result.word} {result.text}")
+    with suppress(IndexError):
+        while True:
+            name, runtime = waiting.popleft()
+            if pool is None:
+                pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+            try:
+                result = pool.submit(judge_one, name, runtime).result()
+            except BrokenProcessPool:
+                result, pool = Result(name, runtime, "ERROR", "the process died"), None
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(result)) + "\n")
+            print(f"{name}, {_NAMES[runtime]}: {result.word} {result.text}")
     if pool is not None:
         pool.shutdown()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from nanoaccel.exporters.quantize.compression.integers import insert
 from nanoaccel.exporters.quantize.compression.mapped import MappedTensors
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.quiet import quiet
+from nanoaccel.exporters.source.memory import check_memory, size_of
+from nanoaccel.exporters.source.model_source import resolve
 from nanoaccel.exporters.targets.openvino.runner import GraphRunner, run_over
 from nanoaccel.exporters.targets.openvino.trace import GRAPH, trace
 from nanoaccel.fuse_projections import fuse_projections
-from nanoaccel.testing.tiny_models import make_model
+from nanoaccel.testing.tiny_models import make_model, write_model
 
 pytestmark = pytest.mark.export
 
@@ -121,3 +124,19 @@ def test_a_compression_does_not_hold_what_it_made(tmp_path: Path) -> None:
     )
     made = 48 * 1024 * 1024  # bytes
     assert int(done.stdout.split()[-1]) < made / 2
+
+
+@pytest.mark.parametrize(("kind", "together"), [("mixtral", True), ("gpt_oss", False)])
+def test_expected_memory_counts_experts_that_are_stored_one_by_one(
+    tmp_path: Path, kind: str, together: bool
+) -> None:
+    from transformers import AutoConfig
+
+    folder = write_model(tmp_path / "model", kind)
+    config = AutoConfig.from_pretrained(folder)
+    size = size_of(config)
+    assert size.stacks
+    many = replace(size, stacks=dict.fromkeys(size.stacks, 10**9))
+    more = check_memory(resolve(str(folder)), config, many, Recipe(), available=10**12)
+    less = check_memory(resolve(str(folder)), config, size, Recipe(), available=10**12)
+    assert (more > less + 10**9) == together

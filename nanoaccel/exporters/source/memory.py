@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.quantize.recipe import Recipe
 from nanoaccel.exporters.source.hollow import make_hollow
+from nanoaccel.exporters.source.weight_files import find_weight_files
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -21,6 +24,7 @@ _PER_BLOCK_WEIGHT = 10.0  # a block that is calibrated is compiled in f32, besid
 # Measuring how sensitive layers are: tokens, numbers kept for each that a projection gives, and
 # bytes for each token of the vocabulary that may follow.
 _MEASURED, _KEPT, _CHANCES = 256, 3.0, 28.0
+_STACK = 3  # axes of the weights of all experts of a layer
 _PASS = 0.1e9  # logits and states of the self-check
 _PACKED = 1.05  # of a graph's weights, as the runtime packs them for the self-check
 
@@ -35,6 +39,7 @@ class ModelSize:
         block: Those of its largest block.
         words: Tokens of the vocabulary.
         outputs: Numbers that the projections of all blocks give for a token.
+        stacks: Those of all experts of a layer in one, by the end of their names.
     """
 
     parameters: int
@@ -42,6 +47,7 @@ class ModelSize:
     block: int
     words: int = 0
     outputs: int = 0
+    stacks: Mapping[str, int] = field(default_factory=dict)
 
     def graph_bytes(self, recipe: Recipe) -> int:
         """Bytes of the weights of a graph."""
@@ -70,6 +76,10 @@ def size_of(config: PretrainedConfig) -> ModelSize:
     model = empty_model(config)
     ends = {id(one): one for one in (model.get_input_embeddings(), model.get_output_embeddings())}
     tables = {id(one.weight): one.weight.numel() for one in ends.values() if one is not None}
+    stacks: Counter[str] = Counter()
+    for name, weight in model.named_parameters():
+        if weight.dim() == _STACK:
+            stacks[".".join(name.split(".")[-2:])] += weight.numel()
     lists = [one for one in model.modules() if isinstance(one, torch.nn.ModuleList)]
     blocks = [sum(weight.numel() for weight in one.parameters()) for part in lists for one in part]
     return ModelSize(
@@ -82,6 +92,7 @@ def size_of(config: PretrainedConfig) -> ModelSize:
             for module in model.modules()
             if isinstance(module, torch.nn.Linear) and id(module) not in ends
         ),
+        stacks=stacks,
     )
 
 
@@ -113,7 +124,8 @@ def check_memory(
         ExportError: It would take more than is available.
     """
     held, item = loaded_bytes(source, config, recipe), weight_bytes(source, config, recipe)
-    needed = expected_memory(size, held, recipe, building, item, checking)
+    stacked = 0 if held > 0 else item * _stacked(source, size)
+    needed = expected_memory(size, held, recipe, building, item, checking, stacked)
     require_memory(
         f"the export of {size.parameters / 1e9:.2f} billion weights",
         needed,
@@ -154,6 +166,7 @@ def expected_memory(
     building: float = 0.0,
     item: int = 2,
     checking: float = 0.0,
+    stacked: int = 0,
 ) -> int:
     """Anonymous bytes at the peak of an export.
 
@@ -168,13 +181,26 @@ def expected_memory(
         building: Bytes that targets take while they make graphs.
         item: Bytes of a number, as the original computes.
         checking: Bytes that a target takes while its graph is checked, beside its weights.
+        stacked: Bytes of experts that are put together as they are loaded.
     """
-    original = size.parameters * held
+    original = size.parameters * held + stacked
     measuring = _MEASURED * (_KEPT * item * size.outputs + _CHANCES * size.words)
     running = original + max(_ROUNDING, measuring if recipe.mixed else 0.0)
     compressing = _ROUNDING + (_PER_BLOCK_WEIGHT * size.block if recipe.calibrated else 0.0)
     checking += _PASS + _PACKED * size.graph_bytes(recipe)
     return int(_LIBRARIES + max(running, compressing, checking, building))
+
+
+def _stacked(source: Source, size: ModelSize) -> int:
+    """Weights of experts that a checkpoint holds one by one: they are not mapped."""
+    if not size.stacks:
+        return 0
+    stored = find_weight_files(source.folder).types
+    return sum(
+        count
+        for end, count in size.stacks.items()
+        if not any(name.endswith(end) for name in stored)
+    )
 
 
 def empty_model(config: PretrainedConfig) -> PreTrainedModel:

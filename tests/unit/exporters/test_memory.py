@@ -42,3 +42,8 @@ def test_expected_memory_counts_the_block_that_is_calibrated() -> None:
         expected_memory(wide, 0, recipe) for recipe in (PRESETS["balanced"], Recipe())
     )
     assert calibrated - rounded > 2 * BILLION
+
+
+def test_expected_memory_counts_experts_that_are_put_together() -> None:
+    apart, mapped = (expected_memory(LARGE, 0, Recipe(), stacked=n) for n in (10 * BILLION, 0))
+    assert apart > 10 * BILLION > mapped

@@ -140,12 +140,8 @@ class Bench:
         )
         times = PassTimeModel()
         budget = StepBudget(times.step, max_tokens=max_step_tokens, target=None)
-        self.cache = PagedCache(
-            num_blocks,
-            self.backend.info.block_size,
-            tier=self.tier,
-            copy=BlockCopies(self.backend).copy,
-        )
+        size, copy = self.backend.info.block_size, BlockCopies(self.backend).copy
+        self.cache = PagedCache(num_blocks, size, tier=self.tier, copy=copy)
         self.scheduler = Scheduler(
             self.cache,
             budget=budget,

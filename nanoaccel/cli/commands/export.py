@@ -16,6 +16,7 @@ from nanoaccel.cli.options.recipe import RecipeFlags
 from nanoaccel.cli.ui.fidelity_text import nats, percent
 from nanoaccel.cli.ui.progress import stages
 from nanoaccel.cli.ui.sizes import bytes_text
+from nanoaccel.cli.ui.stopping import told_when_stopped
 from nanoaccel.errors import ConfigError
 from nanoaccel.registry import EXPORT_TARGETS
 
@@ -71,10 +72,9 @@ def export(
 
     wanted, text = recipe.build(), calibration.build()
     learning = None if recover is None else _recovery(recover, model, wanted, text, search)
-    if wanted is not None and wanted.note:
-        typer.echo(wanted.note, err=True)
+    _tell_note(wanted)
     with stages() as listener:
-        try:
+        with told_when_stopped("nothing was made"):
             bundle = run_export(
                 model,
                 out,
@@ -87,11 +87,13 @@ def export(
                 overwrite=overwrite,
                 listener=listener,
             )
-        except KeyboardInterrupt:
-            typer.echo("stopped; nothing was made", err=True)
-            raise
         learned = None if learning is None else _recover(bundle, learning, listener)
     typer.echo(_told(bundle, learned, out, as_json=as_json))
+
+
+def _tell_note(recipe: Recipe | None) -> None:
+    if recipe is not None and recipe.note:
+        typer.echo(recipe.note, err=True)
 
 
 def _told(bundle: Bundle, learned: Recovered | None, out: Path, *, as_json: bool) -> str:
@@ -132,11 +134,8 @@ def _recover(bundle: Bundle, options: RecoveryOptions, listener: Listener) -> Re
     """Recover a bundle in its place; when that fails, what was exported stays."""
     from nanoaccel.finetune.recovery.run import recover
 
-    try:
+    with told_when_stopped(f"{bundle.folder} is as it was exported"):
         return recover(bundle.folder, options=options, listener=listener)
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; {bundle.folder} is as it was exported", err=True)
-        raise
 
 
 def describe_export(bundle: Bundle, report: dict[str, Any]) -> str:

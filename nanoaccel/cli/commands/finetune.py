@@ -11,6 +11,7 @@ import typer
 
 from nanoaccel.cli.installation.extras import need_packages
 from nanoaccel.cli.options.finetune import DataFlags, TrainingFlags
+from nanoaccel.cli.ui.stopping import told_when_stopped
 
 if TYPE_CHECKING:
     from nanoaccel.finetune.run import Trained
@@ -43,22 +44,18 @@ def finetune(
     from nanoaccel.cli.ui.training import training
     from nanoaccel.finetune.run import finetune as run
 
-    with training() as listener:
-        try:
-            made = run(
-                model,
-                data,
-                out,
-                flags.build(seed),
-                reading.build(seed),
-                resume=resume,
-                overwrite=overwrite,
-                plan_only=dry_run,
-                listener=listener,
-            )
-        except KeyboardInterrupt:
-            typer.echo("stopped; go on with the same command and --resume", err=True)
-            raise
+    with training() as listener, told_when_stopped("go on with the same command and --resume"):
+        made = run(
+            model,
+            data,
+            out,
+            flags.build(seed),
+            reading.build(seed),
+            resume=resume,
+            overwrite=overwrite,
+            plan_only=dry_run,
+            listener=listener,
+        )
     if as_json:
         typer.echo(json.dumps(_facts(made)))
     elif made.history is not None:

@@ -12,6 +12,7 @@ from nanoaccel.cli.installation.extras import need_packages
 from nanoaccel.cli.options.recovery import RecoveryFlags
 from nanoaccel.cli.ui.fidelity_text import nats, percent
 from nanoaccel.cli.ui.progress import stages
+from nanoaccel.cli.ui.stopping import told_when_stopped
 
 if TYPE_CHECKING:
     from nanoaccel.finetune.recovery.run import Recovered
@@ -35,12 +36,8 @@ def recover(
     need_packages("nanoaccel recover", "export", "torch", "transformers")
     from nanoaccel.finetune.recovery.run import recover as run
 
-    with stages() as listener:
-        try:
-            made = run(bundle, out, options=flags.build(), overwrite=overwrite, listener=listener)
-        except KeyboardInterrupt:
-            typer.echo("stopped; nothing was changed", err=True)
-            raise
+    with stages() as listener, told_when_stopped("nothing was changed"):
+        made = run(bundle, out, options=flags.build(), overwrite=overwrite, listener=listener)
     if as_json:
         report = json.loads((made.bundle.folder / "report.json").read_text(encoding="utf-8"))
         typer.echo(json.dumps({**report["recovery"], "bundle": str(made.bundle.folder)}))

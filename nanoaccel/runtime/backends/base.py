@@ -79,8 +79,6 @@ class BackendInfo:
         batch_invariant: Whether the logits of a token are the same bits whatever else is in a
             pass, however its text was cut into passes, and wherever its past was computed by the
             same build.
-        divisible_blocks: Whether the first tokens of a block mean the same in a copy of it in which
-            others follow them: not where the tokens of a block share a scale.
         state_size: Numbers of a token's state; 0 where the graph does not tell it.
         pass_sizes: Tokens of passes that may follow each other at no cost, rising; another size may
             have to be prepared. Empty where all sizes are alike.
@@ -98,7 +96,6 @@ class BackendInfo:
     cache_layout: str
     own_operators: bool = False
     batch_invariant: bool = False
-    divisible_blocks: bool = False
     state_size: int = 0
     pass_sizes: tuple[int, ...] = ()
     bytes_per_state: int = 0

@@ -92,7 +92,6 @@ class FakeBackend:
             cache_precision="i32",
             threads=1,
             cache_layout=f"fake i32[{block_size},2]",
-            divisible_blocks=True,
             state_size=_STATE_SIZE,
         )
 

@@ -115,7 +115,8 @@ def _make_runner(
         state_tier=state_tier,
         every_state=not drafts or keeps_every_state(model, cache_folder()),
         sharing=config.prefix_cache,
-        copy=BlockCopies(backend).copy if backend.info.divisible_blocks else None,
+        # Elsewhere a text could change with what was asked before it.
+        copy=BlockCopies(backend).copy if backend.info.batch_invariant else None,
     )
     return ModelRunner(
         backend=backend,

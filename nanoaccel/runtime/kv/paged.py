@@ -41,8 +41,8 @@ class PagedCache:
         state_tier: The same for snapshots.
         sharing: Whether sequences share blocks; without it no block is ever cached.
         copy: Copies the content of a block, the first argument, into another; None where the
-            first tokens of a block mean nothing without the others. Not used for a model with
-            recurrent states.
+            first tokens of a block may mean something else without the others. Not used for a
+            model with recurrent states.
     """
 
     def __init__(

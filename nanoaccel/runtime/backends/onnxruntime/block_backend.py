@@ -84,7 +84,6 @@ class OnnxBlockBackend(Timed):
             f"{layout.described()}, states of {signature.recurrent_size}",
             own_operators=True,
             batch_invariant=rewritten.row_wise,
-            divisible_blocks=True,
             state_size=signature.state_size,
             long_factors=signature.long_factors,
             bytes_per_state=self.state_bytes,

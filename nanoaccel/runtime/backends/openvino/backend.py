@@ -78,7 +78,6 @@ class OpenVINOBackend(Timed):
             cache_precision=self._caches[0].element_type.get_type_name(),
             threads=compiled.get_property("INFERENCE_NUM_THREADS"),
             cache_layout=self._cache_layout(compiled),
-            divisible_blocks=self._caches[0].element_type.is_real(),
             state_size=sum(_width(compiled.outputs[index]) for index in self._states),
             pass_sizes=(least, *_PASS_SIZES),
             bytes_per_state=self.state_bytes,

@@ -119,7 +119,6 @@ class OpenVINOSlotBackend(Timed, Slotted):
             threads=compiled.get_property("INFERENCE_NUM_THREADS"),
             cache_layout=f"openvino {ov.get_version()}, computes {precision}, in slots, "
             f"{len(caches)} x {first.dtype.name}[{first.heads},{_BLOCK_SIZE},{first.width}]",
-            divisible_blocks=True,
             state_size=_width(compiled, self._states),
             long_factors=long_factors,
         )

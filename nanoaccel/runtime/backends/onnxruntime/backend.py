@@ -158,19 +158,16 @@ class OnnxRuntimeBackend(Timed, Slotted):
         self._signature = signature
         self._hidden = signature.told_layers(options.hidden_layers)
         self._graph: PackedGraph | PlainGraph | None = None
-        first = signature.caches[0]
         self.info = BackendInfo(
             name="onnx",
             device=cpu_name(),
             vocab_size=signature.vocab_size,
             block_size=_BLOCK_SIZE,
             bytes_per_block=self.memory_per_block,
-            cache_precision=first.dtype.name.replace("float", "f").replace("int", "i"),
+            cache_precision=self.precision,
             threads=threads,
             cache_layout=f"onnxruntime {ort.__version__}, computes {options.precision}, "
-            f"operators {operators.version}, "
-            f"{len(signature.caches)} x {first.dtype.name}[{first.heads},{_BLOCK_SIZE},"
-            f"{first.width}]",
+            f"operators {operators.version}, {self.described}",
             state_size=signature.state_size,
             long_factors=signature.long_factors,
         )

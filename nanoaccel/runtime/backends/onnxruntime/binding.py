@@ -11,8 +11,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from nanoaccel.runtime.backends.onnxruntime.cache_input import CacheInput
-from nanoaccel.runtime.backends.slots import SlotMemory
+from nanoaccel.runtime.backends.slots import CachePorts, SlotMemory
 from nanoaccel.runtime.types.plan import Float32Array
 
 # Windows of slots whose bindings are kept.
@@ -42,7 +41,7 @@ class Binding:
     """
 
     def __init__(
-        self, session: ort.InferenceSession, caches: Sequence[CacheInput], slots: SlotMemory
+        self, session: ort.InferenceSession, caches: Sequence[CachePorts], slots: SlotMemory
     ) -> None:
         self._session = session
         self._caches = caches

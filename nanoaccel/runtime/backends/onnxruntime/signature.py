@@ -14,9 +14,9 @@ import onnxruntime as ort
 from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.bundle.long_factors import METADATA, LongFactors
 from nanoaccel.errors import BundleError
-from nanoaccel.runtime.backends.onnxruntime.cache_input import CacheInput
 from nanoaccel.runtime.backends.onnxruntime.operators import attention
 from nanoaccel.runtime.backends.onnxruntime.operators.adapters import ADAPTER_INPUTS
+from nanoaccel.runtime.backends.slots import CachePorts
 
 _BUILDERS_CONFIG = "genai_config.json"
 _CACHE_TYPE = "tensor(float)"
@@ -44,7 +44,7 @@ class Signature:
 
     packed: bool
     inputs: frozenset[str]
-    caches: tuple[CacheInput, ...]
+    caches: tuple[CachePorts, ...]
     vocab_size: int
     hidden: frozenset[int]
     hidden_size: int
@@ -105,7 +105,7 @@ def read_signature(session: ort.InferenceSession, graph: Path) -> Signature:
 
 def _caches(
     inputs: Mapping[str, ort.NodeArg], outputs: Mapping[str, ort.NodeArg], graph: Path
-) -> tuple[CacheInput, ...]:
+) -> tuple[CachePorts, ...]:
     order = sorted((*cache, name) for name in inputs if (cache := contract.cache_of(name)))
     if not order:
         raise _unfit(graph, "it has no inputs past_key_values.0.key, ...: it is no decoder")
@@ -120,7 +120,7 @@ def _caches(
         sizes = (_fixed(item.shape, 1, heads), _fixed(item.shape, 3, width))
         if None in sizes:
             raise _unfit(graph, f"its input {name} has no fixed numbers of heads and width")
-        found.append(CacheInput(*sizes, np.dtype(np.float32), name, present))  # type: ignore[arg-type]
+        found.append(CachePorts(*sizes, np.dtype(np.float32), name, present))  # type: ignore[arg-type]
     return tuple(found)
 
 

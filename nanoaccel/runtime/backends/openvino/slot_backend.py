@@ -14,13 +14,8 @@ from nanoaccel.runtime.backends.base import BackendInfo
 from nanoaccel.runtime.backends.openvino.hidden_states import STATES, hidden_outputs
 from nanoaccel.runtime.backends.openvino.operator_times import OperatorTimes
 from nanoaccel.runtime.backends.openvino.paged_graph import LOGITS_ROWS
-from nanoaccel.runtime.backends.openvino.stateless_graph import (
-    MASK,
-    POSITIONS,
-    TOKENS,
-    CachePorts,
-)
-from nanoaccel.runtime.backends.slots import SlotMemory, Slotted
+from nanoaccel.runtime.backends.openvino.stateless_graph import MASK, POSITIONS, TOKENS
+from nanoaccel.runtime.backends.slots import CachePorts, SlotMemory, Slotted
 from nanoaccel.runtime.backends.timed import Timed
 from nanoaccel.runtime.types.plan import Int64Array, StepPlan, StepResult
 
@@ -108,17 +103,16 @@ class OpenVINOSlotBackend(Timed, Slotted):
         self._hidden = hidden_outputs(names)
         self._states = [names.index(STATES)] if STATES in names else []
         precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-        first = caches[0]
         self.info = BackendInfo(
             name="openvino",
             device=device,
             vocab_size=_width(compiled, [names.index("logits")]),
             block_size=_BLOCK_SIZE,
             bytes_per_block=self.memory_per_block,
-            cache_precision=first.dtype.name.replace("float", "f"),
+            cache_precision=self.precision,
             threads=compiled.get_property("INFERENCE_NUM_THREADS"),
             cache_layout=f"openvino {ov.get_version()}, computes {precision}, in slots, "
-            f"{len(caches)} x {first.dtype.name}[{first.heads},{_BLOCK_SIZE},{first.width}]",
+            f"{self.described}",
             state_size=_width(compiled, self._states),
             long_factors=long_factors,
         )
@@ -129,8 +123,9 @@ class OpenVINOSlotBackend(Timed, Slotted):
 
     def _run(self, plan: StepPlan, slots: Sequence[int]) -> StepResult:
         tokens = len(plan.token_ids)
+        told = self._states if plan.states else []
         logits = np.empty((len(plan.logits_rows), self.info.vocab_size), np.float32)
-        states = np.empty((tokens, self.info.state_size), np.float32)
+        states = np.empty((tokens, self.info.state_size if told else 0), np.float32)
         hidden = np.empty((tokens, self._hidden_size), np.float32)
         for sequence, slot in enumerate(slots):
             begin, end = plan.seq_begins[sequence : sequence + 2].tolist()
@@ -138,13 +133,13 @@ class OpenVINOSlotBackend(Timed, Slotted):
             rows = plan.logits_rows[chosen] - begin
             request = self._compute(plan, sequence, slot, rows)
             logits[chosen] = request.get_tensor("logits").data[0, : len(rows)]
-            for told, outputs in ((states, self._states), (hidden, self._hidden)):
+            for target, outputs in ((states, told), (hidden, self._hidden)):
                 parts = [request.get_output_tensor(index).data[0] for index in outputs]
                 if parts:
-                    np.concatenate(parts, axis=1, out=told[begin:end])
+                    np.concatenate(parts, axis=1, out=target[begin:end])
         return StepResult(
             logits,
-            states=states if plan.states and self._states else None,
+            states=states if told else None,
             hidden=hidden if self._hidden else None,
         )
 

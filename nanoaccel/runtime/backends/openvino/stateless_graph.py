@@ -4,7 +4,6 @@ back: for attention that OpenVINO cannot page.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import openvino as ov
@@ -12,26 +11,10 @@ from openvino._offline_transformations import stateful_to_stateless_transformati
 
 from nanoaccel.errors import BundleError, ConfigError
 from nanoaccel.runtime.backends.base import BackendOptions
-from nanoaccel.runtime.backends.slots import CacheTensor
+from nanoaccel.runtime.backends.slots import CachePorts
 
 TOKENS, POSITIONS, MASK = "input_ids", "position_ids", "attention_mask"
 _PAST, _PRESENT = "past_key_values.", "present."
-
-
-@dataclass(frozen=True, slots=True)
-class CachePorts(CacheTensor):
-    """Keys or values of a layer, [1, heads, tokens, width], on their way in and out.
-
-    Args:
-        heads: Heads of a token.
-        width: Numbers of a head.
-        dtype: Type of the numbers.
-        past: Name of the input.
-        present: Name of the output: the past, and the tokens of the pass behind it.
-    """
-
-    past: str
-    present: str
 
 
 def check_options(options: BackendOptions, reason: str) -> None:

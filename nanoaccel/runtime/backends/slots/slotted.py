@@ -36,6 +36,21 @@ class Slotted:
         """Bytes of a block and of its copy in a slot."""
         return 2 * self.block_bytes
 
+    @property
+    def precision(self) -> str:
+        """Type of the cached numbers, as ``BackendInfo`` names it."""
+        name: str = self._tensors[0].dtype.name
+        return name.replace("float", "f").replace("int", "i")
+
+    @property
+    def described(self) -> str:
+        """Tensors and their sizes in words, like "60 x float32[3,32,64]"."""
+        first = self._tensors[0]
+        return (
+            f"{len(self._tensors)} x {first.dtype.name}"
+            f"[{first.heads},{self._block_size},{first.width}]"
+        )
+
     def allocate_cache(self, num_blocks: int) -> None:
         """As ``Backend``."""
         try:

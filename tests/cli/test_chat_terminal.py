@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX terminal")
@@ -35,6 +36,17 @@ class Terminal:
 
     def type(self, keys: bytes) -> None:
         os.write(self._screen, keys)
+
+    def interrupt_prompt(self) -> None:
+        """Ctrl-C, once the program waits for a key.
+
+        Between the echo of a key and the wait for the next one, readline does not see it.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while psutil.Process(self._process).status() != psutil.STATUS_SLEEPING:
+            assert time.monotonic() < deadline, "the program never waits for a key"
+            time.sleep(0.01)
+        self.type(CTRL_C)
 
     def wait_for(self, pattern: str) -> str:
         """Read until the pattern stands in what was not waited for yet, and take it off."""
@@ -103,7 +115,7 @@ def test_terminal_ctrl_c_twice_or_d_at_the_prompt_leaves(key: bytes, chat: Termi
 def test_terminal_ctrl_c_clears_what_was_typed(chat: Terminal) -> None:
     chat.type(b"never said")
     chat.wait_for("never said")
-    chat.type(CTRL_C)
+    chat.interrupt_prompt()
     chat.wait_for("Ctrl-C again leaves")
     chat.wait_for("> ")
     chat.type(b"/stats\r")

@@ -14,8 +14,10 @@ from nanoaccel.bundle import packed_graph as contract
 from nanoaccel.bundle.long_factors import METADATA, LongFactors, position_shift
 from nanoaccel.errors import ExportError
 from nanoaccel.exporters.progress import silence
+from nanoaccel.exporters.targets.onnx.parts import divide_products
 from nanoaccel.registry import OPERATORS
 
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 _FATAL_ONLY = 4  # errors come as exceptions, and would be told twice, in colors
 
 
@@ -39,9 +41,12 @@ class OnnxRunner:
         if operators.library is not None:  # for recurrent states, which no other operators compute
             options.register_custom_ops_library(str(operators.library))
         exact = exact_graph(graph)
+        options.add_session_config_entry(_WEIGHTS_FOLDER, str(graph.parent))
         try:
             self._session = ort.InferenceSession(
-                exact if exact.is_file() else graph, options, providers=["CPUExecutionProvider"]
+                _in_parts(exact if exact.is_file() else graph),
+                options,
+                providers=["CPUExecutionProvider"],
             )
         except Exception as error:  # each of its errors is an Exception of its own
             raise _does_not_run(error) from error
@@ -111,6 +116,16 @@ class OnnxRunner:
                 "The model's weights may be damaged, or may need --weights f32",
             )
         return found
+
+
+def _in_parts(graph: Path) -> bytes:
+    """A graph whose largest products are in parts, to be run beside its file."""
+    import onnx_ir as ir
+
+    model = ir.load(graph)
+    divide_products(model.graph)
+    made: bytes = ir.to_proto(model).SerializeToString()
+    return made
 
 
 def packed_inputs(

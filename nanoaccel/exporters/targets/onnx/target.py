@@ -36,7 +36,7 @@ class OnnxTarget(GraphTarget):
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnx_ir", "onnxruntime", "ml_dtypes")
     tools: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnx-ir")
     # Measured by benchmarks/studies/export_memory.py, beside OpenVINO's.
-    fixed_memory: ClassVar[float] = 0.35e9
+    fixed_memory: ClassVar[float] = 0.1e9
 
     def check_recipe(self, recipe: Recipe) -> None:
         from nanoaccel.exporters.targets.onnx.support import check_recipe

@@ -1,6 +1,6 @@
 """Runs every operator on every path that a CPU has, over random cases: bits, values, bounds.
 
-    python native/test.py [--cases N] [--seed N] [--sanitize address|thread] [--werror] [--quick]
+    python native/test.py [--cases N] [--seed N] [--sanitize address|thread] [--werror] [-O LEVEL]
     CXX=aarch64-linux-gnu-g++ python native/test.py --run qemu-aarch64
     CXX=clang++ python native/test.py --fuzz --cases 100000
 
@@ -23,12 +23,10 @@ SANITIZE = {
     "address": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1"),
     "thread": ("-fsanitize=thread", "-g", "-O1"),
 }
-# A third of the time to compile: for few cases.
-QUICK = ("-O0", "-g1")
 
 
 def program(
-    folder: Path, *, sanitize: str | None, fuzz: bool, werror: bool, quick: bool, static: bool
+    folder: Path, *, sanitize: str | None, fuzz: bool, werror: bool, level: str | None, static: bool
 ) -> Path:
     """Compile the operators, without what needs ONNX Runtime, and their test; the program."""
     build = _build_script()
@@ -37,7 +35,7 @@ def program(
     flags += ["-Werror"] if werror else []
     flags += ["-fsanitize=fuzzer-no-link", *SANITIZE["address"]] if fuzz else []
     flags += SANITIZE[sanitize] if sanitize is not None else ()
-    flags += QUICK if quick else ()
+    flags += [f"-O{level}", "-g1"] if level is not None else []
     objects = []
     for name in ("src", "test"):
         (folder / name).mkdir()
@@ -58,7 +56,7 @@ def main() -> None:
     parser.add_argument("--sanitize", choices=SANITIZE)
     parser.add_argument("--fuzz", action="store_true", help="with libFuzzer and ASan: Clang")
     parser.add_argument("--werror", action="store_true", help="warnings are errors")
-    parser.add_argument("--quick", action="store_true", help="compile without optimization")
+    parser.add_argument("-O", dest="level", help="how much to optimize; 0 suits few cases")
     parser.add_argument("--run", default="", help="what runs the program, such as qemu-aarch64")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +65,7 @@ def main() -> None:
             sanitize=given.sanitize,
             fuzz=given.fuzz,
             werror=given.werror,
-            quick=given.quick,
+            level=given.level,
             static=bool(given.run),
         )
         command = [*shlex.split(given.run), str(made)]

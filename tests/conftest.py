@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +42,15 @@ def ctrl_c_is_heard() -> None:
     """A shell starts what runs in its background deaf to it, and all that this starts as well."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def torch_threads() -> Iterator[None]:
+    """A backend leaves torch with its threads; two of them on a shared core wait for each other."""
+    yield
+    torch, wanted = sys.modules.get("torch"), os.environ.get("OMP_NUM_THREADS")
+    if torch is not None and wanted is not None:
+        torch.set_num_threads(int(wanted))
 
 
 @pytest.fixture(scope="session", autouse=True)

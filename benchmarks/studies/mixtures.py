@@ -21,7 +21,7 @@ import ctypes
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -156,16 +156,18 @@ def measure(folder: Path, runtime: str, sizes: Sizes, chosen: int, tokens: int) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
-    sizes = {"experts": 8, "hidden": 1024, "inner": 2816, "layers": 8, "group_size": 64}
-    for name, value in sizes.items():
-        add(f"--{name.replace('_', '-')}", type=int, default=value)
+    add("--experts", type=int, default=8)
+    add("--hidden", type=int, default=1024)
+    add("--inner", type=int, default=2816)
+    add("--layers", type=int, default=8)
+    add("--group-size", type=int, default=64)
     add("--weights", default="int4")
     add("--chosen", type=int, default=2)
     add("--tokens", type=int, default=40)
     add("--runtimes", default="onnx,openvino")
     add("--folder", type=Path)
     arguments = parser.parse_args()
-    model = Sizes(weights=arguments.weights, **{name: getattr(arguments, name) for name in sizes})
+    model = Sizes(**{one.name: getattr(arguments, one.name) for one in fields(Sizes)})
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) if arguments.folder is None else arguments.folder
         for count in (arguments.chosen, model.experts):

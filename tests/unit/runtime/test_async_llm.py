@@ -182,6 +182,7 @@ def test_async_llm_close_ends_what_runs(folder: Path, backends: list[WatchedBack
         stream = llm.stream("xyz", LONG)
         reading = asyncio.create_task(anext(stream))  # type: ignore[arg-type]
         await until_submitted(llm, 4)
+        await asyncio.to_thread(backends[0].wait_until_held)
         closing = [asyncio.create_task(llm.close()) for _ in range(2)]
         thread = llm._llm.client.thread
         await asyncio.to_thread(wait_until, lambda: thread._closing, "the beginning of the end")

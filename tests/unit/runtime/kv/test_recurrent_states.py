@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,6 +20,7 @@ from nanoaccel.runtime.kv.recurrent.borders import (
     at_last_border,
     behind_each,
 )
+from nanoaccel.testing.checked_cache import MemoryTier
 
 BLOCK, INTERVAL = 2, 4
 Text = tuple[int, ...]
@@ -65,13 +70,26 @@ def test_borders_in_a_pass_are_kept(begin: int, count: int, last: int) -> None:
 class Machine(RuleBasedStateMachine):
     """Sequences over two tokens; a slot holds the text that was read when it was written."""
 
-    @initialize(num_states=st.integers(4, 12), num_blocks=st.integers(4, 30), every=st.booleans())
-    def begin(self, num_states: int, num_blocks: int, every: bool) -> None:
-        self.cache = PagedCache(
-            num_blocks, BLOCK, num_states=num_states, state_interval=INTERVAL, every_state=every
+    @initialize(
+        num_states=st.integers(4, 12),
+        num_blocks=st.integers(4, 30),
+        every=st.booleans(),
+        tiered=st.booleans(),
+    )
+    def begin(self, num_states: int, num_blocks: int, every: bool, tiered: bool) -> None:
+        self.slots: dict[int, Any] = {0: ()}
+        self.open = partial(
+            PagedCache,
+            num_blocks,
+            BLOCK,
+            num_states=num_states,
+            state_interval=INTERVAL,
+            every_state=every,
+            tier=MemoryTier(defaultdict(bytes)) if tiered else None,
+            state_tier=MemoryTier(self.slots) if tiered else None,
         )
+        self.cache = self.open()
         self.every = every
-        self.slots: dict[int, Text] = {0: ()}
         self.texts: dict[int, list[int]] = {}
         self.computed: dict[int, int] = {}
         self.numbers = 0
@@ -138,6 +156,17 @@ class Machine(RuleBasedStateMachine):
     def clear(self) -> None:
         self.cache.clear()
 
+    @rule()
+    def open_anew(self) -> None:
+        """Another process, with the tiers that this one leaves."""
+        for number in self.texts:
+            self.cache.free(number)
+        self.cache.save_all()
+        self.texts, self.computed = {}, {}
+        self.slots.clear()
+        self.slots[0] = ()
+        self.cache = self.open()
+
     @invariant()
     def counts_agree(self) -> None:
         if hasattr(self, "cache"):
@@ -199,3 +228,33 @@ def test_a_sequence_that_begins_beside_a_pass_with_room_has_room_for_its_own() -
     assert cache.admit(4, np.arange(150, 159), 0) == 8
     assert cache.allocate(4, 9)
     cache.check_integrity()
+
+
+def test_states_come_back_from_their_tier_with_their_blocks() -> None:
+    slots: dict[int, Any] = {}
+    tiers = {"tier": MemoryTier(defaultdict(bytes)), "state_tier": MemoryTier(slots)}
+    cache = PagedCache(40, BLOCK, num_states=6, state_interval=INTERVAL, **tiers)
+    text = np.arange(8)
+    assert cache.admit(1, text, 0) == 0
+    assert cache.allocate(1, 8)
+    steps = cache.state_steps(1, 8)
+    assert steps is not None
+    slots[steps.slots[-1]] = "behind 8 tokens"
+    slots.update((slot, "behind fewer") for slot in steps.slots[:-1])
+    cache.commit(1, text)
+    cache.free(1)
+    cache.save_all()
+    slots.clear()
+    again = PagedCache(40, BLOCK, num_states=6, state_interval=INTERVAL, **tiers)
+    assert again.admit(2, np.arange(9), 0) == 8
+    assert list(slots.values()) == ["behind 8 tokens"]
+
+
+def test_without_sharing_a_pass_keeps_the_state_at_its_end() -> None:
+    cache = PagedCache(40, BLOCK, num_states=6, state_interval=INTERVAL, sharing=False)
+    assert cache.admit(1, np.arange(19), 0) == 0
+    assert cache.allocate(1, 19)
+    steps = cache.state_steps(1, 19)
+    assert steps is not None
+    assert len(steps.slots) == 2
+    assert cache.commit(1, np.arange(19)) == 19

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,6 +10,7 @@ from nanoaccel.runtime.kv.block_pool import BlockId
 from nanoaccel.runtime.kv.eviction import LeastFrequentlyUsed
 from nanoaccel.runtime.kv.recurrent.memory import StateMemory
 from nanoaccel.runtime.kv.shape import CacheShape
+from nanoaccel.testing.checked_cache import MemoryTier
 
 
 class States:
@@ -73,7 +76,20 @@ def test_shape_makes_a_cache_of_its_size_that_shares_and_asks_its_policy() -> No
 
 def test_shape_makes_a_cache_that_does_not_share() -> None:
     shape = CacheShape(num_blocks=5, block_size=2, length=9)
-    assert found_again(shape.new_cache(sharing=False)) == 0
+    cache = shape.new_cache(sharing=False, copy=lambda *_: None)
+    assert found_again(cache) == 0
+    assert cache.granularity == 2
+
+
+def test_shape_makes_a_cache_that_saves_and_copies_its_blocks() -> None:
+    shape, copied = CacheShape(num_blocks=5, block_size=2, length=9), []
+    tier = MemoryTier(defaultdict(bytes))
+    cache = shape.new_cache(tier=tier, copy=lambda *blocks: copied.append(blocks))
+    found_again(cache)
+    assert len(tier.saves) == 2
+    cache.free(1)
+    assert cache.admit(2, np.array([1, 2, 3, 9, 9]), 0) == 3
+    assert len(copied) == 1
 
 
 def test_shape_makes_a_cache_with_states() -> None:

@@ -41,6 +41,18 @@ def test_tier_is_offered_a_block_again_when_it_is_evicted() -> None:
     assert cache.run(1, [1, 2, 3, 4, 5]) == 4
 
 
+def test_tier_is_offered_what_nobody_owns_when_all_is_saved() -> None:
+    cache = CheckedCache(9, tiered=True)
+    cache.tier.refuses = True
+    cache.run(1, [1, 2, 3, 4, 5])
+    cache.begin(2, [6, 6, 6])
+    assert cache.compute(2)
+    cache.tier.refuses = False
+    cache.cache.save_all()
+    first = block_key(b"", words(1, 2))
+    assert sorted(cache.tier.saves) == sorted([first, block_key(first, words(3, 4))])
+
+
 def test_tier_gives_back_what_memory_lost() -> None:
     cache = CheckedCache(3, tiered=True)
     cache.run(1, [1, 2, 3, 4, 5])

@@ -47,6 +47,11 @@ def test_cache_eviction_in_blocks_stays_so_and_drops_the_same(by: str, block_siz
         assert len(places) == max(1, blocks // 8)
 
 
+def test_cache_eviction_by_position_needs_one_block_behind_the_first() -> None:
+    whole = CacheEviction(128, start_tokens=96).in_blocks(16)
+    assert (whole.max_tokens, whole.start_tokens) == (128, 96)
+
+
 def test_cache_eviction_says_how_many_tokens_would_do() -> None:
     with pytest.raises(ConfigError, match=r"max_tokens=95 .* Raise it to 96 or more"):
         CacheEviction(95).in_blocks(32)

@@ -116,14 +116,11 @@ def test_description_is_kept(served: Served) -> None:
     assert sum(not one.is_valid for one in tried) > 1000
     wrong = []
     for one in tried:
-        answers = (served.post(one.path, body) for body in one.bodies)
-        refusals = (answer for answer in answers if answer.status >= 400)
-        if one.is_valid:
-            for answer in refusals:
-                check_refusal(answer, one.path)
-        elif (refusal := next(refusals, None)) is not None:
-            check_refusal(refusal, one.path)
-        else:
+        answers = [served.post(one.path, body) for body in one.bodies]
+        refusals = [answer for answer in answers if answer.status >= 400]
+        for answer in refusals:
+            check_refusal(answer, one.path)
+        if not one.is_valid and not refusals:
             wrong.append((one.path, one.field, f"{one.value!r:.60}"))
     assert wrong == []
 

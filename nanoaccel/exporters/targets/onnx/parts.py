@@ -84,9 +84,11 @@ def _rows_of(codes: ir.ExternalTensor, begin: int, end: int) -> ir.ExternalTenso
 
 
 def _sliced(graph: ir.Graph, node: ir.Node, value: ir.Value, rows: Sequence[int]) -> ir.Value:
-    ends = [ir.node("Constant", [], {"value": ir.tensor(np.array([n]))}) for n in (*rows, 0)]
-    cut = ir.node("Slice", [value, *(end.outputs[0] for end in ends)])
-    graph.insert_before(node, [*ends, cut])
+    begin_end_axis = [
+        ir.node("Constant", [], {"value": ir.tensor(np.array([number]))}) for number in (*rows, 0)
+    ]
+    cut = ir.node("Slice", [value, *(one.outputs[0] for one in begin_end_axis)])
+    graph.insert_before(node, [*begin_end_axis, cut])
     return cut.outputs[0]
 
 
